@@ -1,0 +1,65 @@
+# Everything that is done with this project from a shell. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+# Without node programs and packages the cluster suite says what it left out; with CI=true nothing may be left out.
+UNIT := tests/learn tests/core tests/architecture
+
+.PHONY: help demo test unit lint format generate cluster cluster-down kind images bench debian clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/stamp: pyproject.toml
+	@if command -v uv >/dev/null; then uv venv -q --allow-existing --python "$(PYTHON)" .venv && VIRTUAL_ENV=.venv uv pip install -q -e '.[operator,local,demo,dev]'; \
+	else "$(PYTHON)" -m venv .venv && $(BIN)/python -m pip install -q --upgrade pip && $(BIN)/python -m pip install -q -e '.[operator,local,demo,dev]'; fi
+	@touch $@
+
+demo: .venv/stamp ## the main job on this machine: an online shop's background jobs, from zero workers and back
+	@cd examples/shop && PATH="$(abspath $(BIN)):$$PATH" $(abspath $(BIN))/jobpools up . --until-idle --plot $(abspath demo.png)
+
+test: .venv/stamp debian ## every test, on a real Valkey, Redis and Kubernetes
+	@tests/cluster/prepare $(BIN)/python -m pytest -q
+
+unit: .venv/stamp ## the tests that need neither server nor cluster, in seconds
+	@$(BIN)/python -m pytest -q $(UNIT)
+
+lint: .venv/stamp ## format, lint, types, import law
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: .venv/stamp ## rewrite what the formatter and the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+generate: .venv/stamp ## crds/ and the chart's copy of it, from core/specs.py
+	@$(BIN)/python -m jobpools_operator.crdgen crds helm/jobpools/crds
+
+debian: ## Debian packages that the tests need (as root; others are told what is missing)
+	@if command -v redis-server >/dev/null; then :; \
+	elif [[ $$EUID == 0 ]] && command -v apt-get >/dev/null; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server >/dev/null; \
+	else echo "make: redis-server is missing: tests against Redis are left out (apt-get install redis-server)"; fi
+
+cluster: ## a real one-node Kubernetes on this machine, without Docker (Linux, root, Go); prints its KUBECONFIG
+	@tests/cluster/cluster up
+
+cluster-down: ## stop it and remove its state
+	@tests/cluster/cluster down
+
+kind: ## the same with Docker: kind create cluster, images loaded
+	@kind create cluster --name jobpools --config kind-config.yaml
+	@$(MAKE) images
+	@kind load docker-image --name jobpools jobpools-worker:dev jobpools-operator:dev
+
+images: ## jobpools-worker:dev and jobpools-operator:dev, with docker, or buildah where there is none
+	@tests/cluster/images
+
+bench: .venv/stamp ## drain, latency, commands per job, beside the floor
+	@$(BIN)/python -m tests.bench
+
+clean: ## remove what make made
+	@rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis demo.png

@@ -1,0 +1,1 @@
+"""Only what Kubernetes adds to jobpools: watches, Deployments, status, the Lease."""

@@ -1,0 +1,1 @@
+"""kopf decorators only: parse, hand over, return."""

@@ -1,0 +1,1 @@
+"""The only importer of `kubernetes`: client, pure manifests, cluster, report, lease."""

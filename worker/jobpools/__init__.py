@@ -1,0 +1,1 @@
+"""Kubernetes-native background jobs for Python: `App`, `@app.job`, `enqueue`."""

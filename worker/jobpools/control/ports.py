@@ -1,0 +1,68 @@
+"""What the control loop needs of the world, as Protocols of a few methods each."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from jobpools.core.facts import ClusterFacts, EndpointFacts
+from jobpools.core.plan import Plan
+from jobpools.core.specs import Pool
+
+
+class Cluster(Protocol):
+    """Where workers run: Deployments and pods, or processes."""
+
+    async def observe(self, pool: Pool) -> ClusterFacts:
+        """What runs for the pool now. Raises ObservationError when it cannot be known."""
+        ...
+
+    async def ensure(self, pool: Pool) -> None:
+        """Make what runs follow the present spec; the number of workers stays as it is (0 for a new pool)."""
+        ...
+
+    async def mark(self, pool: Pool, names: Sequence[str]) -> None:
+        """Exactly these workers go first when the pool shrinks."""
+        ...
+
+    async def scale(self, pool: Pool, replicas: int) -> None:
+        """Ask for this many workers."""
+        ...
+
+    async def remove(self, pool: Pool) -> None:
+        """End the pool's workers (each drains) and forget it. Jobs stay in their queues."""
+        ...
+
+
+class Queues(Protocol):
+    """One Redis endpoint's queues and the workers that report there."""
+
+    async def observe(self, pools: Sequence[Pool]) -> EndpointFacts:
+        """All of the pools' queues and heartbeats in one pipelined read. Raises ObservationError."""
+        ...
+
+    async def drain(self, pool: Pool, workers: Sequence[str]) -> tuple[str, ...]:
+        """Take the lock on those that hold no lease; returns whom it got (worker ids)."""
+        ...
+
+    async def undrain(self, pool: Pool, workers: Sequence[str]) -> None:
+        """Give the lock back."""
+        ...
+
+    async def release(self, pool: Pool, names: Sequence[str]) -> int:
+        """Settle as crashed what the gone workers (by host name) still hold; returns how many jobs."""
+        ...
+
+    async def maintain(self, pool: Pool) -> int:
+        """Promote due jobs and rescue expired leases; returns how many jobs were moved."""
+        ...
+
+
+class Reporter(Protocol):
+    """Who tells people."""
+
+    async def report(self, pool: Pool, plan: Plan) -> None:
+        """Status and events of one pass, once."""
+        ...
+
+
+class ObservationError(Exception):
+    """Something could not be read: the facts are unknown (None), and the message says why in one line."""

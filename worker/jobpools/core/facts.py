@@ -1,0 +1,158 @@
+"""What was seen, before anything is decided. None is unknown, and unknown is never zero."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jobpools.core.units import QueueName, WorkerId
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """One queue at one moment. The four totals only grow, but for a Redis that was emptied."""
+
+    queued: int
+    """Jobs in the three ready lists."""
+    due: int
+    """Scheduled jobs whose time has come and that nobody has promoted yet."""
+    scheduled: int
+    """Scheduled jobs whose time has not come."""
+    in_flight: int
+    """Leases: claimed, running or about to."""
+    dead: int
+    oldest_seconds: float | None
+    """How long the longest-waiting queued job has been ready; None: nothing is queued."""
+    next_due: float | None = None
+    """When the next scheduled job falls due, seconds since the epoch."""
+    completed_total: int = 0
+    failed_total: int = 0
+    """Attempts that failed or timed out."""
+    crashed_total: int = 0
+    dead_total: int = 0
+
+    @property
+    def demand(self) -> int:
+        """What workers are needed for: waiting, due and running jobs."""
+        return self.queued + self.due + self.in_flight
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What a worker reports of itself through Redis."""
+
+    worker: WorkerId
+    pool: str
+    slots: int
+    busy: int
+    started: float
+    seen: float
+    """The report's time by the server's clock, seconds since the epoch."""
+    idle_since: float | None
+    """Since when it has had nothing to run; None: it is busy."""
+    draining: bool
+    """It may claim no more, by `drain.lua`: this is the lock that scale-down takes."""
+    version: str = ""
+    rss_bytes: int = 0
+    completed: int = 0
+    failed: int = 0
+
+    @property
+    def host(self) -> str:
+        """The pod's or process's name."""
+        return self.worker.rpartition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFacts:
+    """One pipelined read of a Redis endpoint, for all its pools."""
+
+    queues: Mapping[QueueName, QueueFacts]
+    heartbeats: Mapping[str, tuple[Heartbeat, ...]]
+    """By pool key (`namespace/name`)."""
+    warnings: tuple[str, ...] = ()
+    """What is wrong with the server, as in an eviction policy that loses jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """A worker as the cluster (or the process table) sees it."""
+
+    name: str
+    """The pod's name, or the laptop's name for the process; `Heartbeat.host` is the same word."""
+    ready: bool
+    terminating: bool = False
+    marked: bool = False
+    """Chosen to go first when the pool shrinks."""
+    started: float = 0.0
+    problem: str = ""
+    """Why it cannot run, as in `ImagePullBackOff: …`; empty: nothing is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """What the cluster adapter sees of one pool."""
+
+    replicas: int | None
+    """How many workers are asked for now; None: there is no Deployment yet."""
+    current: bool
+    """What runs was made from the pool's present spec."""
+    workers: tuple[WorkerFacts, ...] = ()
+    gone: tuple[str, ...] = ()
+    """Workers that ended since the last look: their leases can be released at once."""
+    problem: str = ""
+    """Why the cluster cannot do what was asked, as in `exceeded quota: …`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """All that is known of one pool at one moment."""
+
+    queues: Mapping[QueueName, QueueFacts] | None
+    heartbeats: tuple[Heartbeat, ...] | None
+    cluster: ClusterFacts | None
+    problem: str = ""
+    """Why something is None, in the words of the one who could not read it."""
+    warnings: tuple[str, ...] = ()
+    """What is readable but wrong, as in `maxmemory-policy is allkeys-lru: jobs can be evicted; set noeviction`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at the pool's totals, for rates."""
+
+    at: float
+    completed: int
+    failed: int
+    crashed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one pass hands the next. Lost at a restart, and then rebuilt: nothing that matters depends on it alone."""
+
+    desired: tuple[tuple[float, int], ...] = ()
+    """(time, workers needed) of the last minutes, for the stabilisation windows."""
+    replicas: tuple[tuple[float, int], ...] = ()
+    """(time, workers asked for) at each change, for the policies."""
+    active_at: float | None = None
+    """When something was last queued, due or in flight."""
+    samples: tuple[Sample, ...] = ()
+    draining_since: float | None = None
+    """When the scale-down under way took its lock."""
+    victims: tuple[str, ...] = ()
+    """Whom that scale-down chose, for comparing with who went."""
+    misdeletions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CronFacts:
+    """What is known of one schedule."""
+
+    last_due: float | None
+    """The latest tick that was handled (fired or counted as missed); None: never."""
+    created: float
+    """When the schedule was first seen; ticks before it do not count."""
+    last_job: str = ""
+    last_state: str = ""
+    """The state of the last fire's job; empty: not known any more."""
+    fired: int = 0
+    missed: int = 0

@@ -1,0 +1,28 @@
+"""How everything that a user writes in YAML is modelled: frozen, camelCase outside, unknown keys refused."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from jobpools.core.units import DURATION_PATTERN, parse_duration
+
+
+class Model(BaseModel):
+    """The base of every spec: `max_attempts` in Python, `maxAttempts` in YAML."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True
+    )
+
+
+def _duration(value: Any) -> Any:
+    return parse_duration(value)
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
+]
+"""Seconds. In YAML a string such as `90s` or `1h30m`; in Python a number of seconds or a timedelta as well."""

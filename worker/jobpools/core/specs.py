@@ -1,0 +1,320 @@
+"""The two kinds of YAML: what a user may write, what each field means, its default and its limits.
+
+The CRDs in `crds/` are generated from these models (descriptions are the docstrings below the fields), and a laptop
+validates its files with the same models, so that one YAML means one thing everywhere.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+
+from jobpools.core.job import Priority
+from jobpools.core.retry import Retry
+from jobpools.core.schema import Duration, Model
+
+GROUP = "jobpools.dev"
+VERSION = "v1"
+API_VERSION = f"{GROUP}/{VERSION}"
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+NAME_LIMIT = 47
+"""Pods derive their names from the pool's; a Deployment's pod suffix takes 16 of the 63 characters."""
+QUEUE_PATTERN = r"^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$"
+
+Queue = Annotated[str, Field(pattern=QUEUE_PATTERN, max_length=63)]
+
+
+class QueueRef(Model):
+    """A queue that the pool's workers serve."""
+
+    name: Queue
+    """The queue's name."""
+    weight: int = Field(default=1, ge=1, le=1000)
+    """Its share of the claims when several queues have work."""
+
+
+def _queue_ref(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+QueueEntry = Annotated[QueueRef, BeforeValidator(_queue_ref)]
+"""In YAML a bare name or `{name, weight}`."""
+
+
+class ScalingMode(StrEnum):
+    """Who decides the number of workers."""
+
+    AUTO = "Auto"
+    MANUAL = "Manual"
+
+
+class ScalingPolicy(Model):
+    """At most this much change in this time."""
+
+    type: Literal["Workers", "Percent"]
+    """`Workers`: a number; `Percent`: of the workers there were at the period's start."""
+    value: int = Field(ge=1)
+    """How many, or how many per cent."""
+    period: Duration = 15.0
+    """The time it counts for."""
+
+
+class ScalingRules(Model):
+    """How fast one direction goes; the names and meanings are those of the HorizontalPodAutoscaler, version 2."""
+
+    stabilization: Duration = 0.0
+    """How long a lower (or higher) need must last before it counts."""
+    policies: tuple[ScalingPolicy, ...] = ()
+    """The most generous one holds; none: no limit."""
+
+
+class Behavior(Model):
+    """How fast a pool grows and shrinks."""
+
+    scale_up: ScalingRules = ScalingRules()
+    """Default: at once and straight to the target."""
+    scale_down: ScalingRules = ScalingRules(stabilization=60.0)
+    """Default: to the highest need of the last 60 s."""
+
+
+class ScalingSchedule(Model):
+    """A higher minimum at certain times."""
+
+    cron: str
+    """When it begins: a cron expression of five fields."""
+    time_zone: str = "UTC"
+    """The IANA time zone of `cron`."""
+    duration: Duration
+    """How long it lasts."""
+    min: int = Field(ge=0)
+    """The least number of workers meanwhile."""
+
+
+class Scaling(Model):
+    """How many workers there are."""
+
+    mode: ScalingMode = ScalingMode.AUTO
+    """`Auto`: jobpools decides by the queues; `Manual`: `spec.replicas` says (kubectl scale, an HPA or KEDA may set it)."""
+    min: int = Field(default=0, ge=0, le=1000)
+    """The least number of workers."""
+    max: int = Field(default=10, ge=1, le=1000)
+    """The greatest number of workers."""
+    jobs_per_worker: int = Field(default=10, ge=1)
+    """How many queued and running jobs one worker answers for."""
+    target_wait: Duration = 30.0
+    """When the oldest job has waited longer than this, one more worker than the depth asks for is started."""
+    idle: Duration = 60.0
+    """How long nothing may be queued or running before the pool goes to its minimum."""
+    behavior: Behavior = Behavior()
+    """How fast it grows and shrinks."""
+    schedules: tuple[ScalingSchedule, ...] = ()
+    """Higher minimums at certain times."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Scaling":
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) is greater than max ({self.max})")
+        return self
+
+
+class JobDefaults(Model):
+    """What holds for a job that does not say otherwise in `@app.job` or `options`."""
+
+    timeout: Duration = 300.0
+    """The longest an attempt may run."""
+    retry: Retry = Retry()
+    """What happens after a failed attempt."""
+    max_crashes: int = Field(default=3, ge=1)
+    """How many times a job may take its worker down before it goes to the dead-letter queue."""
+    result_ttl: Duration = Field(default=86400.0, alias="resultTTL")
+    """How long a completed job and its result stay readable; `0s`: not at all."""
+
+
+class PriorityMode(StrEnum):
+    """How the three priorities share the claims."""
+
+    STRICT = "Strict"
+    WEIGHTED = "Weighted"
+
+
+class Weights(Model):
+    """Shares of the claims in mode Weighted."""
+
+    high: int = Field(default=100, ge=1)
+    """The share of jobs enqueued with priority high."""
+    normal: int = Field(default=50, ge=1)
+    """The share of jobs enqueued with priority normal."""
+    low: int = Field(default=10, ge=1)
+    """The share of jobs enqueued with priority low."""
+
+
+class QueuePolicy(Model):
+    """In which order a queue's jobs are claimed."""
+
+    priority: PriorityMode = PriorityMode.STRICT
+    """`Strict`: high before normal before low; `Weighted`: by `weights`, so that low never starves."""
+    weights: Weights = Weights()
+    """Only with `priority: Weighted`."""
+
+
+class Alerts(Model):
+    """Above which figures the condition Alerting becomes true; 0 switches one off."""
+
+    queue_depth: int = Field(default=1000, ge=0)
+    """Queued jobs."""
+    failure_rate: float = Field(default=0.1, ge=0, le=1)
+    """Failed attempts among all attempts of the last minutes."""
+    latency: Duration = 300.0
+    """The age of the oldest queued job."""
+    worker_crashes: int = Field(default=3, ge=0)
+    """Crashed attempts of the last minutes."""
+
+
+class SecretKeyRef(Model):
+    """One key of a Secret in the object's own namespace."""
+
+    name: str
+    """The Secret's name."""
+    key: str
+    """The key whose value is the URL."""
+
+
+class RedisRef(Model):
+    """Which Redis or Valkey; exactly one of the two."""
+
+    url: str | None = None
+    """redis://, rediss:// (TLS), redis+sentinel:// or redis+cluster://."""
+    secret_key_ref: SecretKeyRef | None = None
+    """A Secret that holds the URL."""
+
+    @model_validator(mode="after")
+    def _one(self) -> "RedisRef":
+        if (self.url is None) == (self.secret_key_ref is None):
+            raise ValueError("give exactly one of url and secretKeyRef")
+        return self
+
+
+class PoolSpec(Model):
+    """A group of equal workers and how many of them there are."""
+
+    image: str | None = None
+    """The container image with your code; a laptop needs none."""
+    app: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    """What a worker imports, as in `shop.jobs:app`."""
+    queues: tuple[QueueEntry, ...] = Field(min_length=1)
+    """The queues it serves, each with an optional weight."""
+    concurrency: int = Field(default=5, ge=1, le=1000)
+    """Slots per worker: how many jobs one worker runs at once."""
+    replicas: int | None = Field(default=None, ge=0, le=1000)
+    """The number of workers, only with `scaling.mode: Manual`."""
+    scaling: Scaling = Scaling()
+    """How many workers there are."""
+    job: JobDefaults = JobDefaults()
+    """What holds for jobs that do not say otherwise."""
+    queue: QueuePolicy = QueuePolicy()
+    """In which order jobs are claimed."""
+    alerts: Alerts = Alerts()
+    """Above which figures the condition Alerting becomes true."""
+    paused: bool = False
+    """Workers claim no more jobs and the number of workers is held."""
+    redis: RedisRef | None = None
+    """Default: the one that the chart was installed with."""
+    template: dict[str, Any] = Field(default_factory=dict)
+    """Merged into the pod: metadata (labels, annotations) and spec (resources, env, volumes, nodeSelector…)."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "PoolSpec":
+        names = [queue.name for queue in self.queues]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"queues: {', '.join(twice)} is there twice")
+        if self.replicas is not None and self.scaling.mode is not ScalingMode.MANUAL:
+            raise ValueError("replicas counts only with scaling.mode: Manual")
+        return self
+
+
+class ConcurrencyPolicy(StrEnum):
+    """What a fire does while the former one's job has not ended; the words are those of Kubernetes' CronJob."""
+
+    ALLOW = "Allow"
+    FORBID = "Forbid"
+    REPLACE = "Replace"
+
+
+class CatchUp(StrEnum):
+    """What happens to ticks that were missed while nobody led."""
+
+    NONE = "None"
+    LATEST = "Latest"
+    ALL = "All"
+
+
+class CronJobTemplate(Model):
+    """The job that a fire enqueues."""
+
+    name: str
+    """The job's registered name."""
+    queue: Queue = "default"
+    """The queue it goes to."""
+    priority: Priority = Priority.NORMAL
+    """Which of the queue's three lists it waits in."""
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Its arguments, by name."""
+    tags: tuple[str, ...] = ()
+    """For finding it again."""
+
+
+class CronSpec(Model):
+    """A job that is enqueued by the clock, once a tick."""
+
+    schedule: str | None = None
+    """A cron expression of five fields, or @hourly, @daily, @weekly, @monthly, @yearly."""
+    at: AwareDatetime | None = None
+    """One single time instead, with its offset, as in `2027-01-01T00:00:00Z`."""
+    time_zone: str = "UTC"
+    """The IANA time zone of `schedule`."""
+    suspend: bool = False
+    """No fires while true; what falls due meanwhile is skipped and counted as missed."""
+    concurrency_policy: ConcurrencyPolicy = ConcurrencyPolicy.ALLOW
+    """What a fire does while the former one's job has not ended."""
+    starting_deadline_seconds: int | None = Field(default=None, ge=1)
+    """A tick that is later than this is missed; default: no limit."""
+    catch_up: CatchUp = CatchUp.LATEST
+    """Which of the missed ticks are fired when the scheduler is back."""
+    job: CronJobTemplate
+    """The job that a fire enqueues."""
+    redis: RedisRef | None = None
+    """Default: the one that the chart was installed with."""
+
+    @model_validator(mode="after")
+    def _one(self) -> "CronSpec":
+        if (self.schedule is None) == (self.at is None):
+            raise ValueError("give exactly one of schedule and at")
+        return self
+
+
+class Meta(Model):
+    """Whose spec it is."""
+
+    name: str = Field(pattern=NAME_PATTERN, max_length=NAME_LIMIT)
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 0
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`: how a pool is called in Redis, in logs and in metrics."""
+        return f"{self.namespace}/{self.name}"
+
+
+class Pool(Model):
+    """A WorkerPool object: a cluster's or a file's."""
+
+    meta: Meta
+    spec: PoolSpec
+
+
+class Cron(Model):
+    """A CronJobSpec object: a cluster's or a file's."""
+
+    meta: Meta
+    spec: CronSpec

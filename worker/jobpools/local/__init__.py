@@ -1,0 +1,1 @@
+"""jobpools without a cluster: YAML files, worker processes, an embedded Valkey."""

@@ -1,0 +1,1 @@
+"""Runs handlers: registry and App, execution, leases, the worker process."""

@@ -49,16 +49,16 @@ def parse_duration(value: str | float | timedelta) -> float:
     return seconds
 
 
+_STEPS = (("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0))
+
+
 def format_duration(seconds: float) -> str:
-    """The shortest exact form with at most two units, as in `90s`, `1h30m`, `250ms`; for people."""
+    """For people: at most two units, as in `2d4h`, `1h30m`, `90s`, `2.5s`, `250ms`."""
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
-    whole = round(seconds)
-    if whole < 120:
-        return f"{seconds:g}s" if seconds < 10 else f"{whole}s"
-    for unit, size, below in (("d", 86400, 3600), ("h", 3600, 60), ("m", 60, 1)):
-        if whole >= size:
-            rest = (whole % size) // below
-            smaller = {"d": "h", "h": "m", "m": "s"}[unit]
-            return f"{whole // size}{unit}{rest}{smaller}" if rest else f"{whole // size}{unit}"
-    raise AssertionError("unreachable: 120 s and more are minutes")  # pragma: no cover
+    if seconds < 2 * _UNITS["m"]:
+        return f"{seconds:.3g}s"
+    at = next(i for i, (_, size) in enumerate(_STEPS) if seconds >= size)
+    (unit, size), (smaller, below) = _STEPS[at], _STEPS[at + 1]
+    whole, rest = divmod(round(seconds / below), round(size / below))
+    return f"{whole}{unit}{rest}{smaller}" if rest else f"{whole}{unit}"

@@ -1,4 +1,4 @@
-"""JSON Schemas for kubeconform from the OpenAPI document that Kubernetes' source carries: strict, and without a download.
+"""JSON Schemas for kubeconform from the OpenAPI document that Kubernetes' source carries: strict, no download.
 
 Usage: schemas.py SWAGGER.JSON FOLDER. Writes FOLDER/<kind>-<group>-<version>.json (core kinds: <kind>-<version>.json).
 """

@@ -19,9 +19,7 @@ Object = dict[str, Any]
 
 
 def tool(name: str) -> str:
-    if found := shutil.which(name) or shutil.which(name, path=str(TOOLS)):
-        return found
-    missing(name)
+    return shutil.which(name) or shutil.which(name, path=str(TOOLS)) or missing(name)
 
 
 def missing(what: str) -> NoReturn:

@@ -1,0 +1,197 @@
+"""The chart installed once for the suite; a namespace, a queue and a pool for each test."""
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.kubectl import Kubectl, Object, eventually, ready
+from tests.cluster.queues import Queue
+
+ROOT = Path(__file__).parents[2]
+SYSTEM = "jobpools-suite-system"
+RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+IMAGES = ("WORKER", "OPERATOR", "VALKEY", "SUITE", "NEXT", "SHOP")
+
+MakePool = Callable[..., "Pool"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The schedule's test comes last: meanwhile the clock has ticked, and a leader was killed."""
+    items.sort(key=lambda item: item.path.name == "test_schedules.py")
+
+
+@pytest.fixture(scope="session")
+def images() -> dict[str, str]:
+    """By name; the suite is left out where there are none, or no cluster."""
+    found = {name: os.environ.get(f"JOBPOOLS_{name}_IMAGE", "") for name in IMAGES}
+    if not os.environ.get("KUBECONFIG") or not all(found.values()):
+        message = "no cluster with our images: tests/cluster/prepare pytest … gives it one (docs/testing.md)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+def make_namespace(name: str) -> Kubectl:
+    kubectl = Kubectl(name)
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}})
+    return kubectl
+
+
+def remove_namespace(kubectl: Kubectl, *, wait: bool) -> None:
+    if not os.environ.get("JOBPOOLS_KEEP"):
+        kubectl.run("delete", "namespace", kubectl.namespace, f"--wait={str(wait).lower()}", "--ignore-not-found")
+
+
+def image_values(prefix: str, image: str) -> list[str]:
+    repository, _, tag = image.rpartition(":")
+    return [f"--set={prefix}.image.repository={repository}", f"--set={prefix}.image.tag={tag}"]
+
+
+def helm(*arguments: str) -> str:
+    run = subprocess.run(["helm", "-n", SYSTEM, *arguments], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.fixture(scope="session")
+def system(images: dict[str, str]) -> Iterator[Kubectl]:
+    """The operator's namespace, with the chart installed as its README says, images aside."""
+    kubectl = make_namespace(SYSTEM)
+    values = [*image_values("operator", images["OPERATOR"]), *image_values("valkey", images["VALKEY"])]
+    helm("upgrade", "--install", "jobpools", str(ROOT / "helm" / "jobpools"), *values)
+    try:
+        kubectl.run("rollout", "status", "statefulset/jobpools-valkey", "--timeout=90s")
+        kubectl.run("rollout", "status", "deployment/jobpools-operator", "--timeout=90s")
+        yield kubectl
+    finally:
+        log = kubectl.run("logs", "--selector=app.kubernetes.io/component=operator", "--tail=-1", check=False)
+        Path(os.environ.get("JOBPOOLS_OPERATOR_LOG", os.devnull)).write_text(log)
+        if not os.environ.get("JOBPOOLS_KEEP"):
+            helm("uninstall", "jobpools", "--wait", "--ignore-not-found")
+            remove_namespace(kubectl, wait=False)
+
+
+@pytest.fixture(scope="session")
+def redis_url(system: Kubectl) -> Iterator[str]:
+    secret = system.get("secret", "jobpools-redis")
+    assert secret is not None
+    password = b64decode(secret["data"]["password"]).decode()
+    with system.port_forward("service/jobpools-valkey", 6379) as port:
+        yield f"redis://:{password}@127.0.0.1:{port}/0"
+
+
+@pytest.fixture
+def kubectl(system: Kubectl) -> Iterator[Kubectl]:  # noqa: ARG001  # the operator must be there
+    """A namespace of the test's own, in which Pod Security lets `restricted` pods in and no others."""
+    made = make_namespace(f"suite-{secrets.token_hex(3)}")
+    yield made
+    remove_namespace(made, wait=False)
+
+
+@pytest.fixture
+def queue(redis_url: str) -> Queue:
+    return Queue(redis_url, f"q{secrets.token_hex(3)}")
+
+
+class Pool:
+    """A WorkerPool, its Deployment and its pods."""
+
+    def __init__(self, kubectl: Kubectl, name: str) -> None:
+        self.kubectl = kubectl
+        self.name = name
+
+    def object(self) -> Object:
+        found = self.kubectl.get("workerpool", self.name)
+        assert found is not None
+        return found
+
+    def status(self) -> Object:
+        status: Object = self.object().get("status", {})
+        return status
+
+    def deployment(self) -> Object | None:
+        return self.kubectl.get("deployment", self.name)
+
+    def pods(self) -> list[Object]:
+        """Those that the pool's Deployment made, the ones that are ending included."""
+        selector: str = self.status().get("selector", "")
+        assert selector, "status.selector is not there: /scale cannot work without it"
+        return self.kubectl.list("pods", selector)
+
+    def ready(self) -> list[Object]:
+        return [pod for pod in self.pods() if ready(pod)]
+
+    def wait_ready(self, count: int, seconds: float = 60) -> None:
+        eventually(f"{count} workers of {self.name} are ready", seconds, lambda: len(self.ready()) == count)
+
+    def wait_gone(self, seconds: float = 90) -> None:
+        eventually(f"no pod of {self.name} is left", seconds, lambda: not self.pods())
+
+
+@pytest.fixture
+def make_pool(kubectl: Kubectl, queue: Queue, images: dict[str, str]) -> MakePool:
+    """`make_pool(scaling={…}, concurrency=…)`: a pool of the suite's app that serves the test's queue."""
+
+    def make(name: str = "pool", **spec: Any) -> Pool:
+        kubectl.apply(pool_object(name, queue.name, images["SUITE"], **spec))
+        pool = Pool(kubectl, name)
+        eventually("the operator has seen the pool", 20, lambda: pool.status().get("selector"))
+        return pool
+
+    return make
+
+
+def pool_object(name: str, queue: str, image: str, **spec: Any) -> Object:
+    small = {"containers": [{"name": "worker", "resources": {"requests": {"cpu": "10m", "memory": "48Mi"}}}]}
+    base: Object = {"image": image, "app": "jobs:app", "queues": [queue], "template": {"spec": small}}
+    return {"apiVersion": "jobpools.dev/v1", "kind": "WorkerPool", "metadata": {"name": name}, "spec": base | spec}
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Prints past pytest's capture: what kubectl shows belongs into the log of a run."""
+
+    def out(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{text.rstrip()}\n")
+
+    return out
+
+
+class Ticking:
+    """A schedule that ticks every minute while the suite runs."""
+
+    def __init__(self, kubectl: Kubectl, queue: Queue, since: float) -> None:
+        self.kubectl = kubectl
+        self.queue = queue
+        self.since = since
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ticking(request: pytest.FixtureRequest) -> Iterator[Ticking | None]:
+    """Starts with the suite where its test is to be run."""
+    if not any(item.path.name == "test_schedules.py" for item in request.session.items):
+        yield None
+        return
+    system, images = request.getfixturevalue("system"), request.getfixturevalue("images")
+    queue = Queue(request.getfixturevalue("redis_url"), "ticks")
+    kubectl = make_namespace("suite-ticks")
+    cron = {
+        "apiVersion": "jobpools.dev/v1",
+        "kind": "CronJobSpec",
+        "metadata": {"name": "every-minute"},
+        "spec": {"schedule": "*/1 * * * *", "job": {"name": "work", "queue": queue.name, "kwargs": {"seconds": 0.1}}},
+    }
+    kubectl.apply(pool_object("ticks", queue.name, images["SUITE"], scaling={"max": 1, "idle": "5s"}), cron)
+    yield Ticking(kubectl, queue, time.time())
+    remove_namespace(kubectl, wait=False)
+    assert system

@@ -1,0 +1,101 @@
+"""kubectl as the tests use it, and waiting for a condition."""
+
+import contextlib
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import yaml
+
+T = TypeVar("T")
+Object = dict[str, Any]
+
+
+def eventually(what: str, seconds: float, look: Callable[[], T], every: float = 0.25) -> T:
+    """What `look` returns as soon as that is true; an AssertionError with the last answer when the time is over."""
+    until = time.monotonic() + seconds
+    while True:
+        last = look()
+        if last:
+            return last
+        assert time.monotonic() < until, f"{what}: not within {seconds:g} s (last answer: {last!r})"
+        time.sleep(every)
+
+
+class Kubectl:
+    """kubectl in one namespace."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+
+    def run(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        """Its output; an AssertionError with its words when it fails and `check` is true."""
+        run = subprocess.run(
+            ["kubectl", "-n", self.namespace, *arguments], input=stdin, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0 or not check, f"kubectl {' '.join(arguments)}: {run.stderr.strip()}"
+        return run.stdout + ("" if run.returncode == 0 else run.stderr)
+
+    def get(self, kind: str, name: str) -> Object | None:
+        """The object; None when there is none."""
+        text = self.run("get", kind, name, "--output=json", "--ignore-not-found")
+        return json.loads(text) if text else None
+
+    def list(self, kind: str, selector: str = "") -> list[Object]:
+        options = (f"--selector={selector}",) if selector else ()
+        found: list[Object] = json.loads(self.run("get", kind, "--output=json", *options))["items"]
+        return found
+
+    def apply(self, *objects: Object) -> None:
+        self.run("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+    def patch(self, kind: str, name: str, patch: Object) -> None:
+        self.run("patch", kind, name, "--type=merge", f"--patch={json.dumps(patch)}")
+
+    @contextmanager
+    def port_forward(self, target: str, port: int) -> Iterator[int]:
+        """A port of this machine that leads to the target's, also after the pod behind it was replaced."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            local: int = free.getsockname()[1]
+        command = ["kubectl", "-n", self.namespace, "port-forward", target, f"{local}:{port}"]
+        over = threading.Event()
+
+        def forward() -> None:
+            while not over.is_set():
+                with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+                    # kubectl itself does not notice when its pod goes: it says so at the next connection, and stays.
+                    while not over.wait(0.25) and process.poll() is None:
+                        pass
+                    process.terminate()
+
+        thread = threading.Thread(target=forward, daemon=True)
+        thread.start()
+        try:
+            eventually(f"port-forward to {target}", 20, lambda: _open(local))
+            yield local
+        finally:
+            over.set()
+            thread.join()
+
+
+def _open(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def ready(pod: Object) -> bool:
+    """The pod takes work: it runs, its condition Ready is true, and nobody has deleted it."""
+    conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
+    return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
+
+
+def condition(found: Object, kind: str) -> Object:
+    """One of the object's conditions; empty when it has not got it yet."""
+    conditions: list[Object] = found.get("status", {}).get("conditions", [])
+    return next((c for c in conditions if c["type"] == kind), {})

@@ -1,0 +1,90 @@
+"""A queue as raw Redis shows it, and the traces of the suite's jobs: what the product's words are held against."""
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis, exceptions
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from jobpools import Client
+from jobpools.client import Options
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One execution's start or end."""
+
+    at: float
+    """By the server's clock, seconds since the epoch."""
+    id: str
+    event: str
+    host: str
+    attempt: int
+    version: str
+
+
+class Queue:
+    """One queue."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.name = name
+        self.url = url
+        patient = Retry(ConstantBackoff(0.5), 60)  # a port-forward comes back after its pod
+        errors = [exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError]
+        self.redis: Any = Redis.from_url(url, decode_responses=True, retry=patient, retry_on_error=errors)
+
+    def _key(self, part: str) -> str:
+        return f"jobpools:{{{self.name}}}:{part}"
+
+    def enqueue(self, seconds: list[float]) -> list[str]:
+        """One job `work` for each; the ids."""
+
+        async def send() -> list[str]:
+            client = Client(self.url)
+            try:
+                calls = [client.call_json("work", {"seconds": s}, Options.make(queue=self.name)) for s in seconds]
+                return [handle.id for handle in await client.enqueue_many(calls)]
+            finally:
+                await client.aclose()
+
+        return asyncio.run(send())
+
+    def queued(self) -> int:
+        with self.redis.pipeline() as pipe:
+            for priority in ("high", "normal", "low"):
+                pipe.llen(self._key(f"ready:{priority}"))
+            return sum(pipe.execute())
+
+    def leased(self) -> list[str]:
+        """`<id>:<worker>:<n>` of the claimed jobs."""
+        found: list[str] = self.redis.zrange(self._key("leases"), 0, -1)
+        return found
+
+    def results(self) -> dict[str, dict[str, Any]]:
+        """By id: the record of each job that completed (or was cancelled)."""
+        found: dict[str, str] = self.redis.hgetall(self._key("results"))
+        return {id_: json.loads(record) for id_, record in found.items()}
+
+    def completed(self) -> set[str]:
+        return {id_ for id_, record in self.results().items() if record["state"] == "completed"}
+
+    def dead(self) -> list[str]:
+        found: list[str] = self.redis.zrange(self._key("dead"), 0, -1)
+        return found
+
+    def traces(self, event: str = "") -> list[Trace]:
+        """In the order in which they were written."""
+        rows = self.redis.xrange(f"suite:trace:{self.name}")
+        found = [
+            Trace(int(at.partition("-")[0]) / 1000, t["id"], t["event"], t["host"], int(t["attempt"]), t["version"])
+            for at, t in rows
+        ]
+        return [trace for trace in found if event in ("", trace.event)]
+
+    def executions(self) -> Counter[str]:
+        """By id: how often it was started."""
+        return Counter(trace.id for trace in self.traces("start"))

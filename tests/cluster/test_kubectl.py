@@ -1,0 +1,70 @@
+"""What a user of kubectl meets: explanations, columns, refusals, and pods that are locked up."""
+
+import pytest
+
+from tests.cluster.conftest import MakePool, pool_object
+from tests.cluster.kubectl import Kubectl, eventually
+from tests.cluster.queues import Queue
+
+pytestmark = pytest.mark.cluster
+
+
+def test_explain(kubectl: Kubectl) -> None:
+    text = kubectl.run("explain", "workerpool.spec.scaling")
+    assert "jobsPerWorker" in text
+    assert "How many queued and running jobs one worker answers for" in text
+    assert "<no description>" not in kubectl.run("explain", "workerpool", "--recursive=false")
+    assert "schedule" in kubectl.run("explain", "cronjobspec.spec")
+
+
+def test_names_and_columns(make_pool: MakePool, kubectl: Kubectl) -> None:
+    make_pool("emails")
+    head = kubectl.run("get", "jobpools").splitlines()[0].split()
+    assert head == ["NAME", "READY", "DESIRED", "BUSY", "QUEUED", "OLDEST", "REASON", "AGE"]
+    wide = kubectl.run("get", "jobpool", "--output=wide").splitlines()[0].split()
+    assert {"MIN", "MAX"} < set(wide)
+    assert "emails" in kubectl.run("get", "jobpools-all")
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"scaling": {"min": 3, "max": 2}}, "min"),
+        ({"replicas": 2}, "replicas"),
+        ({"scaling": {"idle": "soon"}}, "spec.scaling.idle"),
+        ({"scaling": {"mx": 2}}, "spec.scaling.mx"),
+        ({"queues": []}, "spec.queues"),
+        ({"app": "no-colon"}, "spec.app"),
+    ],
+)
+def test_wrong_specs_are_refused_at_once(kubectl: Kubectl, spec: dict[str, object], words: str) -> None:
+    with pytest.raises(AssertionError) as refusal:
+        kubectl.apply(pool_object("wrong", "q", "image", **spec))
+    assert words in str(refusal.value)
+    assert kubectl.get("workerpool", "wrong") is None
+
+
+def test_an_image_that_is_not_there_is_told(make_pool: MakePool, queue: Queue) -> None:
+    pool = make_pool(image="localhost/jobpools-no-such-image:1", scaling={"min": 1, "max": 1})
+
+    def reasons() -> set[str]:
+        return {c.get("reason", "") + " " + c.get("message", "") for c in pool.status().get("conditions", ())}
+
+    eventually("a condition says it", 60, lambda: any("ImagePull" in r or "ErrImage" in r for r in reasons()))
+    assert queue.queued() == 0
+
+
+def test_a_name_that_is_too_long_is_refused(kubectl: Kubectl) -> None:
+    with pytest.raises(AssertionError, match="47"):
+        kubectl.apply(pool_object("n" * 48, "q", "image"))
+
+
+def test_worker_pods_have_no_rights(make_pool: MakePool) -> None:
+    """That they started at all in this namespace shows Pod Security's `restricted`."""
+    pool = make_pool(scaling={"min": 1, "max": 1})
+    pool.wait_ready(1)
+    (pod,) = pool.pods()
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    (container,) = pod["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 330, "the pool's timeout and 30 s"

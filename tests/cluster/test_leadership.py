@@ -1,0 +1,52 @@
+"""Two operators, one leader."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.cluster.conftest import MakePool
+from tests.cluster.kubectl import Kubectl, Object, eventually, ready
+from tests.cluster.queues import Queue
+
+pytestmark = pytest.mark.cluster
+
+OPERATOR = "app.kubernetes.io/component=operator"
+
+
+def leader(system: Kubectl) -> str:
+    """The pod that holds the Lease."""
+    lease = system.get("lease", "jobpools-operator")
+    holder: str = lease["spec"].get("holderIdentity", "") if lease else ""
+    return holder
+
+
+def operators(system: Kubectl) -> list[Object]:
+    return [pod for pod in system.list("pods", OPERATOR) if ready(pod)]
+
+
+def test_the_standby_takes_over_from_a_killed_leader(
+    system: Kubectl, make_pool: MakePool, queue: Queue, say: Callable[[str], None]
+) -> None:
+    """What happens meanwhile waits, and is done; `test_schedules` counts the ticks of the same time."""
+    eventually("two operators are ready", 60, lambda: len(operators(system)) == 2)
+    pool = make_pool(concurrency=10, scaling={"max": 1, "idle": "5s"})
+    old = eventually("somebody leads", 30, lambda: leader(system))
+    assert old in {pod["metadata"]["name"] for pod in operators(system)}
+    system.run("delete", "pod", old, "--force", "--grace-period=0")
+    began = time.monotonic()
+    ids = queue.enqueue([0.1] * 20)
+    new = eventually("another leads", 60, lambda: (now := leader(system)) != old and now)
+    took = time.monotonic() - began
+    eventually("the new one works", 60, lambda: queue.completed() == set(ids))
+    assert queue.executions() == dict.fromkeys(ids, 1)
+    say(f"leadership went from {old} to {new} after {took:.1f} s; jobs done after {time.monotonic() - began:.1f} s")
+    pool.wait_gone()
+    eventually("there are two again", 60, lambda: len(operators(system)) == 2)
+
+
+def test_operators_were_refused_nothing(system: Kubectl) -> None:
+    """The chart's rights are enough."""
+    log = system.run("logs", f"--selector={OPERATOR}", "--tail=-1")
+    assert log
+    assert [line for line in log.splitlines() if "forbidden" in line.lower()] == []

@@ -1,0 +1,104 @@
+"""Pods that are killed, images that change, pools that are deleted, servers that restart: no job is lost."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.cluster.conftest import MakePool
+from tests.cluster.kubectl import Kubectl, eventually, ready
+from tests.cluster.queues import Queue
+
+pytestmark = pytest.mark.cluster
+
+
+def holder(lease: str) -> str:
+    """The host in `<id>:<host>.<start>:<n>`."""
+    return lease.rsplit(":", 2)[1].rpartition(".")[0]
+
+
+def test_jobs_of_a_killed_worker_run_elsewhere_within_15_s(
+    make_pool: MakePool, queue: Queue, kubectl: Kubectl, say: Callable[[str], None]
+) -> None:
+    pool = make_pool(concurrency=2, scaling={"min": 2, "max": 2})
+    pool.wait_ready(2)
+    ids = queue.enqueue([6.0] * 4)
+    eventually("both workers are full", 20, lambda: len(queue.leased()) == 4)
+    time.sleep(0.5)  # the traces follow the leases
+    victim = holder(queue.leased()[0])
+    lost = {trace.id for trace in queue.traces("start") if trace.host == victim}
+    assert len(lost) == 2
+    killed = time.time()
+    kubectl.run("delete", "pod", victim, "--force", "--grace-period=0")
+    eventually("all jobs are done", 60, lambda: queue.completed() == set(ids))
+    again = {trace.id: trace for trace in queue.traces("start") if trace.host != victim and trace.id in lost}
+    assert set(again) == lost
+    worst = max(trace.at - killed for trace in again.values())
+    say(f"the killed worker's {len(lost)} jobs ran again {worst:.1f} s after the kill")
+    assert worst < 15
+    assert {id_: queue.executions()[id_] for id_ in ids} == {id_: 2 if id_ in lost else 1 for id_ in ids}
+    assert queue.dead() == []
+
+
+def test_a_rollout_under_load_loses_nothing(
+    make_pool: MakePool, queue: Queue, kubectl: Kubectl, images: dict[str, str], say: Callable[[str], None]
+) -> None:
+    pool = make_pool(concurrency=4, scaling={"min": 2, "max": 2})
+    pool.wait_ready(2)
+    ids = queue.enqueue([0.7] * 20)
+    began = time.monotonic()
+    kubectl.patch("workerpool", pool.name, {"spec": {"image": images["NEXT"]}})
+
+    def renewed() -> bool:
+        ids.extend(queue.enqueue([0.7] * 4))
+        pods = pool.pods()
+        return len(pods) == 2 and all(p["spec"]["containers"][0]["image"] == images["NEXT"] and ready(p) for p in pods)
+
+    eventually("all workers have the new image", 90, renewed)
+    took = time.monotonic() - began
+    eventually("all jobs are done", 60, lambda: queue.completed() == set(ids))
+    assert queue.executions() == dict.fromkeys(ids, 1), "a rollout interrupts nobody and charges no attempt"
+    assert {trace.version for trace in queue.traces()} == {"1", "2"}
+    assert queue.dead() == []
+    say(f"two workers replaced under load in {took:.1f} s, {len(ids)} jobs, each run once")
+
+
+def test_deleting_a_pool_drains_it_and_leaves_its_queue(make_pool: MakePool, queue: Queue, kubectl: Kubectl) -> None:
+    pool = make_pool(concurrency=2, scaling={"min": 1, "max": 1})
+    pool.wait_ready(1)
+    selector = pool.status()["selector"]
+    ids = queue.enqueue([5.0] * 6)
+    eventually("the worker is full", 20, lambda: len(queue.leased()) == 2)
+    kubectl.run("delete", "workerpool", pool.name, "--wait=false")
+    eventually("the Deployment is gone", 30, lambda: pool.deployment() is None)
+    eventually("the pods are gone", 60, lambda: not kubectl.list("pods", selector))
+    running = {trace.id for trace in queue.traces("start")}
+    assert len(running) == 2
+    assert queue.completed() == running, "what ran was finished, not interrupted"
+    assert queue.leased() == []
+    assert queue.queued() == len(ids) - 2
+
+
+def test_a_restarted_valkey_loses_nothing(
+    make_pool: MakePool, queue: Queue, system: Kubectl, say: Callable[[str], None]
+) -> None:
+    """Its pod is deleted under load; the append-only file is on its volume."""
+    pool = make_pool(concurrency=5, scaling={"min": 1, "max": 1})
+    pool.wait_ready(1)
+    ids = queue.enqueue([0.5] * 100)
+    eventually("some are done", 20, lambda: len(queue.completed()) >= 10)
+    was = system.get("pod", "jobpools-valkey-0")
+    assert was is not None
+    began = time.monotonic()
+    system.run("delete", "pod", "jobpools-valkey-0", "--wait=false")
+
+    def restarted() -> bool:
+        now = system.get("pod", "jobpools-valkey-0")
+        return now is not None and now["metadata"]["uid"] != was["metadata"]["uid"] and ready(now)
+
+    eventually("Valkey is back", 60, restarted)
+    away = time.monotonic() - began
+    eventually("all jobs are done", 60, lambda: queue.completed() == set(ids))
+    assert set(queue.executions()) == set(ids)
+    assert queue.dead() == []
+    say(f"Valkey was away for {away:.1f} s; all {len(ids)} jobs completed")

@@ -1,0 +1,105 @@
+"""From nothing to a thousand jobs and back, and what the status said meanwhile."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.cluster.conftest import MakePool, Pool
+from tests.cluster.kubectl import Kubectl, condition, eventually, ready
+from tests.cluster.queues import Queue
+
+pytestmark = pytest.mark.cluster
+
+JOBS = 1000
+
+
+@dataclass
+class Film:
+    """The truth and the status, side by side over time."""
+
+    truth: list[tuple[float, dict[str, int]]] = field(default_factory=list)
+    told: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+
+    def look(self, pool: Pool, queue: Queue) -> None:
+        now = time.monotonic()
+        pods = pool.pods()
+        truth = {"readyReplicas": sum(map(ready, pods)), "busy": len(queue.leased()), "queued": queue.queued()}
+        self.truth.append((now, truth))
+        self.told.append((time.monotonic(), pool.status()))
+
+    def lies(self, name: str, lag: float, slack: float = 1.0) -> list[str]:
+        """What the status said and was not so in the `lag` seconds before it; `slack`: the rounding's factor."""
+        found = []
+        for at, status in self.told:
+            then = [truth[name] for when, truth in self.truth if at - lag <= when <= at + 0.1]
+            said = status.get(name)
+            if said is None or not min(then) / slack <= said <= max(then) * slack:
+                found.append(f"{name}={said} at {at - self.told[0][0]:.1f} s, truth was {sorted(set(then))}")
+        return found
+
+
+def test_a_thousand_jobs_from_nothing_and_back(
+    make_pool: MakePool, queue: Queue, kubectl: Kubectl, say: Callable[[str], None]
+) -> None:
+    pool = make_pool(concurrency=10, scaling={"max": 4, "idle": "5s", "jobsPerWorker": 50})
+    eventually("Ready", 20, lambda: condition(pool.object(), "Ready").get("status") == "True")
+    assert pool.pods() == []
+    say(kubectl.run("get", "jobpools"))
+
+    began = time.monotonic()
+    ids = queue.enqueue([0.5] * JOBS)
+    eventually("the first pod is there", 10, pool.pods, every=0.05)
+    first_pod = time.monotonic() - began
+
+    film = Film()
+    shown = False
+    while len(queue.completed()) < JOBS:
+        assert time.monotonic() - began < 120, f"{len(queue.completed())} of {JOBS} done, status {pool.status()}"
+        film.look(pool, queue)
+        if not shown and pool.status().get("busy"):
+            shown = True
+            say(kubectl.run("get", "jobpools"))
+            say(kubectl.run("get", "jobpools", "--output=wide"))
+        time.sleep(0.2)
+    drained = time.monotonic() - began
+
+    assert queue.completed() == set(ids)
+    assert queue.executions() == dict.fromkeys(ids, 1)
+    assert {trace.id for trace in queue.traces("end")} == set(ids)
+    assert len({trace.host for trace in queue.traces()}) == 4
+    assert film.lies("readyReplicas", lag=5) == []
+    assert film.lies("busy", lag=5) == []
+    # The depth is told in steps of 1, 2, 5 and at most every 15 s.
+    assert film.lies("queued", lag=18, slack=2.5) == []
+
+    pool.wait_gone()
+    back = time.monotonic() - began
+    nothing = {"readyReplicas": 0, "busy": 0, "queued": 0}
+    eventually("the status is back at nothing", 20, lambda: nothing.items() <= pool.status().items())
+    say(kubectl.run("get", "jobpools"))
+    say(f"first pod after {first_pod:.1f} s, {JOBS} jobs done after {drained:.1f} s, back at no pod after {back:.1f} s")
+
+
+def test_no_busy_worker_dies_when_a_pool_shrinks(make_pool: MakePool, queue: Queue) -> None:
+    """One worker keeps a long job while the others have nothing to do: it is not the one that goes."""
+    soon = {"scaleDown": {"stabilization": "5s"}}
+    pool = make_pool(concurrency=1, scaling={"max": 4, "idle": "5s", "jobsPerWorker": 1, "behavior": soon})
+    ids = queue.enqueue([25.0, 6.0, 6.0, 6.0])
+    eventually("four jobs run", 60, lambda: len(queue.leased()) == 4)
+    eventually("the short ones are done", 60, lambda: len(queue.completed()) == 3)
+    eventually("the pool has shrunk to one", 30, lambda: len(pool.ready()) == 1)
+    assert len(queue.leased()) == 1, "it shrank while the long job ran, not after"
+    eventually("the long one is done", 60, lambda: queue.completed() == set(ids))
+    assert queue.executions() == dict.fromkeys(ids, 1)
+
+
+def test_manual_mode_follows_kubectl_scale(make_pool: MakePool, kubectl: Kubectl) -> None:
+    pool = make_pool(scaling={"mode": "Manual"}, replicas=1)
+    pool.wait_ready(1)
+    kubectl.run("scale", "workerpool", pool.name, "--replicas=2")
+    pool.wait_ready(2)
+    kubectl.run("scale", "workerpool", pool.name, "--replicas=0")
+    pool.wait_gone()

@@ -1,0 +1,29 @@
+"""The schedule that ticked all the while: every minute once, over a killed leader. This file runs last."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.cluster.conftest import Ticking
+from tests.cluster.kubectl import eventually
+
+pytestmark = pytest.mark.cluster
+
+
+def test_every_minute_once(ticking: Ticking, say: Callable[[str], None]) -> None:
+    queue, kubectl = ticking.queue, ticking.kubectl
+    first = int(ticking.since // 60) + 1
+    eventually("three ticks are over", 200, lambda: time.time() // 60 >= first + 2)
+    last = int(time.time() // 60)
+    eventually("the last tick's job is done", 50, lambda: len(queue.completed()) >= last - first + 1)
+
+    minutes = sorted(int(trace.at // 60) for trace in queue.traces("start"))
+    assert minutes == list(range(first, first + len(minutes))), "one fire a minute, none missed, none twice"
+    assert set(queue.executions().values()) == {1}
+    delays = [trace.at % 60 for trace in queue.traces("start")]
+    status = (kubectl.get("cronjobspec", "every-minute") or {})["status"]
+    assert status["fired"] == len(minutes)
+    assert status.get("missed", 0) == 0
+    say(kubectl.run("get", "cronjobspecs"))
+    say(f"{len(minutes)} ticks, each run once; the job ran {min(delays):.1f} to {max(delays):.1f} s after its tick")

@@ -12,6 +12,7 @@
     │   ├── StoreUnavailableError   cannot be reached now; worth another try
     │   ├── StoreAuthError      wrong user or password, or a command the ACL forbids
     │   └── StoreDataError      a key holds another type, or a value that this version cannot read
+    ├── ObservationError        something of the cluster cannot be read: unknown, which is not zero
     └── JobError                a job's end, as `JobHandle.result()` raises it
         ├── JobDeadError        it is in the dead-letter queue
         ├── JobCancelledError
@@ -69,6 +70,10 @@ class StoreAuthError(StoreError):
 
 class StoreDataError(StoreError):
     """A key holds another type, or a value that this version cannot read."""
+
+
+class ObservationError(JobpoolsError):
+    """Something of the cluster cannot be read: the facts are unknown, and the message says why in one line."""
 
 
 class JobError(JobpoolsError):

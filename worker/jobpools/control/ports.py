@@ -1,4 +1,7 @@
-"""What the control loop needs of the world, as Protocols of a few methods each."""
+"""What the control loop needs of the world, as Protocols of a few methods each.
+
+A Cluster raises ObservationError for what cannot be read, and Queues raise StoreError: both mean unknown.
+"""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -36,7 +39,7 @@ class Queues(Protocol):
     """One Redis endpoint's queues and the workers that report there."""
 
     async def observe(self, pools: Sequence[Pool]) -> EndpointFacts:
-        """All of the pools' queues and heartbeats in one pipelined read. Raises ObservationError."""
+        """All of the pools' queues and heartbeats in one pipelined read. Raises StoreError."""
         ...
 
     async def drain(self, pool: Pool, workers: Sequence[str]) -> tuple[str, ...]:
@@ -62,7 +65,3 @@ class Reporter(Protocol):
     async def report(self, pool: Pool, plan: Plan) -> None:
         """Status and events of one pass, once."""
         ...
-
-
-class ObservationError(Exception):
-    """Something could not be read: the facts are unknown (None), and the message says why in one line."""

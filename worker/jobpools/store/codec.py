@@ -1,0 +1,216 @@
+"""What a job is in Redis: the envelope, its history and its result, as JSON, with a version."""
+
+import os
+import time
+from typing import Any, cast
+
+import msgspec
+
+from jobpools.core.job import Attempt, History, OutcomeKind
+from jobpools.core.retry import Retry
+from jobpools.errors import StoreDataError
+
+VERSION = 1
+ID_LIMIT = 200
+UUID_LENGTH = 36
+TAIL_DIGITS = 10
+
+
+class NewerVersionError(StoreDataError):
+    """The envelope was written by a newer jobpools; it is left as it is for a worker that can read it."""
+
+
+def _encode_custom(value: Any) -> Any:
+    if isinstance(value, Retry):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    raise NotImplementedError(f"{type(value).__name__} has no place in an envelope")
+
+
+def _decode_custom(kind: type, value: Any) -> Any:
+    if kind is Retry:
+        return Retry.model_validate(value)
+    raise NotImplementedError(f"{kind} has no place in an envelope")
+
+
+class Envelope(msgspec.Struct, omit_defaults=True):
+    """A job as it was enqueued. It never changes; what happens to the job is written elsewhere.
+
+    `v`, `id`, `name`, `queue` and `args` are always there; the rest only where the handler or the pool says otherwise.
+    """
+
+    v: int
+    id: str
+    name: str
+    queue: str
+    args: msgspec.Raw
+    """The JSON object of keyword arguments, untouched until the handler's signature reads it."""
+    priority: str = "normal"
+    timeout: float | None = None
+    """Seconds."""
+    retry: Retry | None = None
+    ttl: float | None = None
+    """Seconds that the result is kept; 0: not at all."""
+    max_crashes: int | None = None
+    tags: tuple[str, ...] = ()
+    enqueued: float | None = None
+    """Seconds since the epoch, where the id is no UUIDv7 and cannot say."""
+
+
+class _Version(msgspec.Struct):
+    v: int = VERSION
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_encode_custom)
+_decoder = msgspec.json.Decoder(Envelope, dec_hook=_decode_custom)
+_version = msgspec.json.Decoder(_Version)
+
+
+def encode(envelope: Envelope) -> bytes:
+    """The envelope as JSON."""
+    return _encoder.encode(envelope)
+
+
+def decode(raw: bytes) -> Envelope:
+    """The envelope of JSON. Raises NewerVersionError and StoreDataError."""
+    try:
+        envelope = _decoder.decode(raw)
+    except (msgspec.DecodeError, ValueError) as error:
+        _refuse_newer(raw, error)
+        raise StoreDataError(f"not an envelope: {error}") from error
+    if envelope.v > VERSION:
+        _refuse_newer(raw, None)
+    return envelope
+
+
+def _refuse_newer(raw: bytes, cause: Exception | None) -> None:
+    try:
+        found = _version.decode(raw).v
+    except msgspec.DecodeError:
+        return
+    if found > VERSION:
+        raise NewerVersionError(
+            f"the envelope has version {found}, this jobpools reads up to {VERSION}: upgrade the workers"
+        ) from cause
+
+
+def new_id(now: float, random: bytes) -> str:
+    """A UUIDv7 (RFC 9562, section 5.7) of a time in seconds since the epoch and 10 random bytes."""
+    number = (int(now * 1000) << 80) | int.from_bytes(random, "big")
+    number = (number & ~(0xF << 76)) | (7 << 76)
+    number = (number & ~(0x3 << 62)) | (0x2 << 62)
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def fresh_id() -> str:
+    """A UUIDv7 of now."""
+    return new_id(time.time(), os.urandom(10))
+
+
+def check_id(given: str) -> str:
+    """An id of the caller's own. Raises ValueError when it cannot be one."""
+    if not given or len(given) > ID_LIMIT or not given.isprintable() or " " in given or not given.isascii():
+        raise ValueError(f"{given!r} cannot be an id: 1 to {ID_LIMIT} printable ASCII characters without blanks")
+    return given
+
+
+def id_time(job_id: str) -> float | None:
+    """When a job of this id was enqueued, seconds since the epoch; None: the id is no UUIDv7."""
+    if len(job_id) != UUID_LENGTH or job_id[14] != "7" or job_id[8] != "-" or job_id[13] != "-":
+        return None
+    try:
+        return int(job_id[:8] + job_id[9:13], 16) / 1000
+    except ValueError:
+        return None
+
+
+def enqueued_at(envelope: Envelope) -> float:
+    """When it was enqueued, seconds since the epoch; 0 where nobody said."""
+    return envelope.enqueued or id_time(envelope.id) or 0.0
+
+
+def tail(worker: str, number: int) -> str:
+    """What follows the id in a lease: the fence, which no other claim shares. Always as long for one worker."""
+    return f":{worker}:{number:0{TAIL_DIGITS}d}"
+
+
+def split_member(member: str) -> tuple[str, str]:
+    """(job id, worker id) of a lease's member."""
+    job_id, worker, _ = member.rsplit(":", 2)
+    return job_id, worker
+
+
+class _Entry(msgspec.Struct, omit_defaults=True):
+    attempt: int
+    outcome: OutcomeKind
+    at: float
+    error: str = ""
+    message: str = ""
+    traceback: str = ""
+    delay: float | None = None
+    worker: str = ""
+
+
+class _History(msgspec.Struct, omit_defaults=True):
+    attempts: int = 0
+    crashes: int = 0
+    entries: tuple[_Entry, ...] = ()
+    note: str = ""
+
+
+_history = msgspec.json.Decoder(_History)
+_FIELDS = _Entry.__struct_fields__
+
+
+def encode_history(history: History) -> bytes:
+    """A history as JSON."""
+    entries = tuple(_Entry(**{name: getattr(entry, name) for name in _FIELDS}) for entry in history.entries)
+    return msgspec.json.encode(_History(history.attempts, history.crashes, entries, history.note))
+
+
+def decode_history(raw: bytes | None) -> History:
+    """The history of JSON; nothing is an empty one. Raises StoreDataError."""
+    if not raw:
+        return History()
+    try:
+        found = _history.decode(raw)
+    except msgspec.DecodeError as error:
+        raise StoreDataError(f"not a history: {error}") from error
+    entries = tuple(Attempt(**{name: getattr(entry, name) for name in _FIELDS}) for entry in found.entries)
+    return History(found.attempts, found.crashes, entries, found.note)
+
+
+class ResultRecord(msgspec.Struct):
+    """How a job ended, for as long as its TTL says."""
+
+    state: str
+    """`completed` or `cancelled`."""
+    at: float
+    """Seconds since the epoch."""
+    ms: float = 0.0
+    """How long the last attempt ran."""
+    result: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_result = msgspec.json.Decoder(ResultRecord)
+
+
+def completed_record(result: bytes, at: float, seconds: float) -> bytes:
+    """The record of a completed job, from its result's JSON."""
+    return b'{"state":"completed","at":%.3f,"ms":%.3f,"result":%b}' % (at, seconds * 1000, result)
+
+
+def decode_result(raw: bytes) -> ResultRecord:
+    """Raises StoreDataError."""
+    try:
+        return _result.decode(raw)
+    except msgspec.DecodeError as error:
+        raise StoreDataError(f"not a result: {error}") from error
+
+
+def decode_json(raw: bytes) -> dict[str, Any]:
+    """A JSON object of ours. Raises StoreDataError."""
+    try:
+        return cast("dict[str, Any]", msgspec.json.decode(raw, type=dict))
+    except msgspec.DecodeError as error:
+        raise StoreDataError(f"not a JSON object: {error}") from error

@@ -1,0 +1,228 @@
+"""From a URL to a connection, with the errors of the client translated into ours."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ConnectionError as RedisConnectionError,
+    NoPermissionError,
+    NoScriptError,
+    RedisError,
+    TimeoutError as RedisTimeoutError,
+)
+from redis.retry import Retry
+
+from jobpools.errors import ConfigurationError, StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
+from jobpools.store import keys, scripts
+
+CONNECT_TIMEOUT = 2.0
+"""Seconds."""
+ANSWER_TIMEOUT = 5.0
+"""Seconds that a command that does not block may take before the connection counts as broken."""
+POOL_SIZE = 64
+_AUTH = (AuthenticationError, AuthorizationError, NoPermissionError)
+_AUTH_CODES = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password")
+_RETRY_CODES = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN")
+
+
+def safe_url(url: str) -> str:
+    """The URL without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+
+
+def translate(error: Exception, url: str) -> StoreError:
+    """One of ours for one of the client's, in one line, without the password."""
+    where, text = safe_url(url), str(error).partition("\n")[0]
+    if isinstance(error, _AUTH) or any(code in text for code in _AUTH_CODES):
+        return StoreAuthError(f"{where}: {text}: check user and password in the URL, and the user's ACL")
+    if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)) or text.startswith(_RETRY_CODES):
+        return StoreUnavailableError(f"{where}: cannot be reached: {text or type(error).__name__}")
+    if "WRONGTYPE" in text:
+        return StoreDataError(
+            f"{where}: a key of the queue holds another type: is something else using its name? {text}"
+        )
+    if "OOM" in text:
+        return StoreUnavailableError(f"{where}: out of memory: raise maxmemory; {text}")
+    return StoreError(f"{where}: {text or type(error).__name__}")
+
+
+@contextlib.contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Raises StoreError and its kin for the client's errors, which stay as the cause."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise translate(error, url) from error
+
+
+def _options(timeout: float | None) -> dict[str, Any]:
+    # No retry inside the client: a step that was sent and not answered must be known to be so.
+    return {
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": timeout,
+        "socket_keepalive": True,
+        "protocol": 2,
+    }
+
+
+def _split(url: str) -> tuple[str, Any]:
+    """(`standalone` | `sentinel` | `cluster`, the URL's parts). Raises ConfigurationError."""
+    parts = urlsplit(url)
+    known = {
+        "redis": "standalone",
+        "rediss": "standalone",
+        "unix": "standalone",
+        "valkey": "standalone",
+        "valkeys": "standalone",
+        "redis+cluster": "cluster",
+        "rediss+cluster": "cluster",
+        "redis+sentinel": "sentinel",
+        "rediss+sentinel": "sentinel",
+    }
+    if parts.scheme not in known:
+        raise ConfigurationError(
+            f"{safe_url(url)}: not a Redis URL: write redis://host:6379/0, rediss:// (TLS), redis+sentinel:// or redis+cluster://"
+        )
+    return known[parts.scheme], parts
+
+
+def _plain(url: str) -> str:
+    scheme, rest = url.split("://", 1)
+    return f"{scheme.partition('+')[0].replace('valkey', 'redis')}://{rest}"
+
+
+def _open(url: str, module: Any, retry: Any, timeout: float | None) -> Any:
+    kind, parts = _split(url)
+    options = _options(timeout) | {"retry": retry(NoBackoff(), 0)}
+    with translated(url):
+        try:
+            if kind == "cluster":
+                options.pop("retry")
+                return module.RedisCluster.from_url(_plain(url), **options)
+            if kind == "sentinel":
+                return _sentinel(module, parts, options)
+            return module.Redis.from_url(_plain(url), max_connections=POOL_SIZE, **options)
+        except ValueError as error:
+            raise ConfigurationError(f"{safe_url(url)}: {error}") from error
+
+
+def _sentinel(module: Any, parts: Any, options: dict[str, Any]) -> Any:
+    """`redis+sentinel://user:password@host:26379,host2:26379/0?master=mymaster`."""
+    hosts = [host.rpartition(":") for host in parts.netloc.rpartition("@")[2].split(",")]
+    nodes = [(name or port, int(port) if name else 26379) for name, _, port in hosts]
+    master = parse_qs(parts.query).get("master", ["mymaster"])[0]
+    options |= {"username": parts.username, "password": parts.password, "db": int(parts.path.strip("/") or 0)}
+    if parts.scheme.startswith("rediss"):
+        options["ssl"] = True
+    sentinel = module.sentinel.Sentinel(nodes, sentinel_kwargs={"socket_timeout": CONNECT_TIMEOUT}, **options)
+    return sentinel.master_for(master)
+
+
+class Connection:
+    """Talks to one Redis endpoint from asyncio. Every error is a StoreError."""
+
+    def __init__(self, url: str, *, timeout: float | None = ANSWER_TIMEOUT) -> None:
+        """Opens nothing yet. Raises ConfigurationError for a URL that is none."""
+        self.url = url
+        self.client: Any = _open(url, redis.asyncio, AsyncRetry, timeout)
+        self.cluster = _split(url)[0] == "cluster"
+
+    async def execute(self, *command: Any) -> Any:
+        """One command."""
+        try:
+            return await self.client.execute_command(*command)
+        except (RedisError, OSError) as error:
+            raise translate(error, self.url) from error
+
+    async def call(self, name: str, queue: str, arguments: Sequence[Any]) -> Any:
+        """One script on one queue's keys."""
+        script = scripts.get(name)
+        return await self.call_keys(script, keys.for_script(queue, script.keys), arguments)
+
+    async def call_keys(self, script: scripts.Script, names: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """One script on these keys."""
+        script.check(len(names), len(arguments))
+        try:
+            try:
+                return await self.client.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
+            except NoScriptError:
+                return await self.client.execute_command("EVAL", script.source, len(names), *names, *arguments)
+        except (RedisError, OSError) as error:
+            raise translate(error, self.url) from error
+
+    async def gather(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Several commands in one round trip (in a cluster, one for each)."""
+        if self.cluster:
+            return [await self.execute(*command) for command in commands]
+        try:
+            pipeline = self.client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            return list(await pipeline.execute())
+        except (RedisError, OSError) as error:
+            raise translate(error, self.url) from error
+
+    async def load(self, *names: str) -> None:
+        """Make scripts known to the server, for pipelines, which cannot fall back."""
+        for name in names:
+            await self.execute("SCRIPT", "LOAD", scripts.get(name).source)
+
+    async def aclose(self) -> None:
+        """Close every socket."""
+        with contextlib.suppress(RedisError, OSError):
+            await self.client.aclose()
+
+
+class SyncConnection:
+    """The same for threads and for code without an event loop."""
+
+    def __init__(self, url: str, *, timeout: float | None = ANSWER_TIMEOUT) -> None:
+        """Opens nothing yet. Raises ConfigurationError for a URL that is none."""
+        self.url = url
+        self.client: Any = _open(url, redis, Retry, timeout)
+
+    def execute(self, *command: Any) -> Any:
+        """One command."""
+        with translated(self.url):
+            return self.client.execute_command(*command)
+
+    def call(self, name: str, queue: str, arguments: Sequence[Any]) -> Any:
+        """One script on one queue's keys."""
+        script = scripts.get(name)
+        names = keys.for_script(queue, script.keys)
+        script.check(len(names), len(arguments))
+        with translated(self.url):
+            try:
+                return self.client.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
+            except NoScriptError:
+                return self.client.execute_command("EVAL", script.source, len(names), *names, *arguments)
+
+    def close(self) -> None:
+        """Close every socket."""
+        with contextlib.suppress(RedisError, OSError):
+            self.client.close()
+
+
+def connect(url: str, *, timeout: float | None = ANSWER_TIMEOUT) -> Connection:
+    """`timeout`: seconds for an answer; None for connections that block."""
+    return Connection(url, timeout=timeout)
+
+
+def connect_sync(url: str, *, timeout: float | None = ANSWER_TIMEOUT) -> SyncConnection:
+    """The same, blocking."""
+    return SyncConnection(url, timeout=timeout)
+
+
+__all__ = ["Connection", "SyncConnection", "connect", "connect_sync", "safe_url", "translate", "translated"]

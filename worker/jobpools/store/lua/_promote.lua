@@ -1,0 +1,19 @@
+-- Moves scheduled jobs whose time has come to their ready lists; at most `limit` a priority. Returns how many.
+local function promote(now, limit)
+  local moved = 0
+  for place, scheduled in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do
+    local due = redis.call('ZRANGE', scheduled, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
+    if #due > 0 then
+      local ids, pairs_of_since = {}, {}
+      for i = 1, #due, 2 do
+        ids[#ids + 1] = due[i]
+        pairs_of_since[i], pairs_of_since[i + 1] = due[i], due[i + 1]
+      end
+      redis.call('ZREM', scheduled, unpack(ids))
+      redis.call('RPUSH', ({ready_high, ready_normal, ready_low})[place], unpack(ids))
+      redis.call('HSET', since, unpack(pairs_of_since))
+      moved = moved + #ids
+    end
+  end
+  return moved
+end

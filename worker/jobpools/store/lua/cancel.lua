@@ -1,0 +1,25 @@
+-- cancel: take a job out of its queue, or ask the worker that runs it to stop it.
+-- USES: clock
+-- KEYS: jobs results done dead leases since cancelling ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- ARGV: given id ttl record
+--   given: now in ms, '' for the server's clock; ttl: ms that the record stays; record: the result record to leave
+-- RETURNS: the state it is in now: cancelled, running (it will be), completed, dead, or '' (no such job)
+-- CHANGES: ready or scheduled, results, done; or cancelling, which renew tells its worker
+local now = clock(given)
+if redis.call('HEXISTS', jobs, id) == 0 then return '' end
+local ended = redis.call('HGET', results, id)
+if ended then return string.match(ended, '"state":"(%a+)"') end
+if redis.call('ZSCORE', dead, id) then return 'dead' end
+local found = 0
+for _, key in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do found = found + redis.call('ZREM', key, id) end
+for _, key in ipairs({ready_high, ready_normal, ready_low}) do
+  if found == 0 then found = redis.call('LREM', key, 1, id) end
+end
+if found == 0 then
+  redis.call('SADD', cancelling, id)
+  return 'running'
+end
+redis.call('HDEL', since, id)
+redis.call('HSET', results, id, record)
+redis.call('ZADD', done, now + tonumber(ttl), id)
+return 'cancelled'

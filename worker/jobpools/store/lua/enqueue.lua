@@ -1,0 +1,41 @@
+-- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known already is left alone.
+-- USES: clock wake
+-- KEYS: jobs since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- ARGV: given channel queue ...
+--   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
+--   ...: for each job id, priority (h, n, l), due in ms ('' for at once), 1 when the id tells no time, envelope
+-- RETURNS: for each job 1 (accepted) or 0 (the id was known, nothing written)
+-- CHANGES: jobs, ready or scheduled, since, wake, totals; publishes the queue's name when it was empty before
+local now = clock(given)
+local ready = {h = ready_high, n = ready_normal, l = ready_low}
+local scheduled = {h = scheduled_high, n = scheduled_normal, l = scheduled_low}
+local before = ready_left()
+local accepted, batches, count, sooner = {}, {h = {}, n = {}, l = {}}, 0, false
+
+for i = 4, #ARGV, 5 do
+  local id, priority, due = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local new = redis.call('HSETNX', jobs, id, ARGV[i + 4])
+  accepted[#accepted + 1] = new
+  if new == 1 then
+    count = count + 1
+    if due ~= '' then
+      redis.call('ZADD', scheduled[priority], due, id)
+      sooner = sooner or redis.call('ZRANGE', scheduled[priority], 0, 0)[1] == id
+    else
+      local batch = batches[priority]
+      batch[#batch + 1] = id
+      if ARGV[i + 3] == '1' then redis.call('HSET', since, id, now) end
+    end
+  end
+end
+
+for priority, batch in pairs(batches) do
+  for from = 1, #batch, 1000 do
+    redis.call('RPUSH', ready[priority], unpack(batch, from, math.min(from + 999, #batch)))
+  end
+end
+if count > 0 then redis.call('HINCRBY', totals, 'enqueued', count) end
+local after = ready_left()
+if after > before or sooner then wake_one() end
+if before == 0 and after > 0 then redis.call('PUBLISH', channel, queue) end
+return accepted

@@ -1,0 +1,29 @@
+-- facts: one queue at one moment.
+-- USES: clock
+-- KEYS: leases dead since draining totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- ARGV: given
+--   given: now in ms, '' for the server's clock
+-- RETURNS: {now, queued, due, scheduled later, leases, dead, next due in ms or -1, heads of the ready lists, since when each
+--   of them is ready where its id does not say, totals by name, draining workers}
+-- CHANGES: nothing
+local now = clock(given)
+local queued, due, later, next_due = 0, 0, 0, -1
+local heads, head_since = {}, {}
+for _, key in ipairs({ready_high, ready_normal, ready_low}) do
+  queued = queued + redis.call('LLEN', key)
+  local head = redis.call('LINDEX', key, 0)
+  if head then
+    heads[#heads + 1] = head
+    head_since[#heads] = redis.call('HGET', since, head) or ''
+  end
+end
+for _, key in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do
+  local ripe = redis.call('ZCOUNT', key, '-inf', now)
+  due, later = due + ripe, later + redis.call('ZCARD', key) - ripe
+  local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  if head[2] and (next_due < 0 or tonumber(head[2]) < next_due) then next_due = tonumber(head[2]) end
+end
+return {
+  now, queued, due, later, redis.call('ZCARD', leases), redis.call('ZCARD', dead), next_due, heads, head_since,
+  redis.call('HGETALL', totals), redis.call('SMEMBERS', draining),
+}

@@ -1,0 +1,15 @@
+-- purge: forget dead jobs for good.
+-- KEYS: jobs history dead
+-- ARGV: ...
+--   ...: ids
+-- RETURNS: how many were dead and are gone now
+-- CHANGES: jobs, history, dead
+local gone = 0
+for i = 1, #ARGV do
+  if redis.call('ZREM', dead, ARGV[i]) == 1 then
+    redis.call('HDEL', jobs, ARGV[i])
+    redis.call('HDEL', history, ARGV[i])
+    gone = gone + 1
+  end
+end
+return gone

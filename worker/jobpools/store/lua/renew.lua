@@ -1,0 +1,23 @@
+-- renew: extend the leases that a worker still holds.
+-- USES: clock
+-- KEYS: leases cancelling
+-- ARGV: given lease ...
+--   given: now in ms, '' for the server's clock; lease: ms from now; ...: the members
+-- RETURNS: {members that are gone: their jobs are not this worker's any more, ids of running jobs that shall be cancelled}
+-- CHANGES: the scores of the members that are there; it never adds one
+local expiry = clock(given) + tonumber(lease)
+local gone, scores = {}, {}
+if #ARGV > 2 then
+  local members = {unpack(ARGV, 3)}
+  local held = redis.call('ZMSCORE', leases, unpack(members))
+  for i, member in ipairs(members) do
+    if held[i] then
+      scores[#scores + 1] = expiry
+      scores[#scores + 1] = member
+    else
+      gone[#gone + 1] = member
+    end
+  end
+  if #scores > 0 then redis.call('ZADD', leases, 'XX', unpack(scores)) end
+end
+return {gone, redis.call('SMEMBERS', cancelling)}

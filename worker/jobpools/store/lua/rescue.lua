@@ -1,0 +1,41 @@
+-- rescue: take over leases whose holders are gone, promote what is due, forget what is over.
+-- USES: clock promote trim wake
+-- KEYS: jobs history results done leases since wake ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- ARGV: given tail lease limit ...
+--   given: now in ms, '' for the server's clock; tail: what follows an id in the caller's leases; limit: how many at most
+--   ...: hosts that are gone for certain; none: the leases that have expired
+-- RETURNS: {ids, envelopes, histories, members that were taken over, promoted}
+-- CHANGES: each lease taken over becomes the caller's, under a new fence: the caller decides what becomes of the job and
+--   settles it with step. If the caller dies between the two, its lease expires and the next rescue takes it.
+local now = clock(given)
+local function host_gone(member)
+  for i = 5, #ARGV do
+    if string.find(member, ':' .. ARGV[i] .. '.', 1, true) then return true end
+  end
+  return false
+end
+
+local candidates = {}
+if #ARGV < 5 then
+  candidates = redis.call('ZRANGE', leases, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
+else
+  for _, member in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+    if #candidates < tonumber(limit) and host_gone(member) then candidates[#candidates + 1] = member end
+  end
+end
+
+local ids, envelopes, histories, taken = {}, {}, {}, {}
+for _, member in ipairs(candidates) do
+  local id = string.match(member, '^(.*):[^:]*:[^:]*$')
+  local envelope = redis.call('HGET', jobs, id)
+  redis.call('ZREM', leases, member)
+  if envelope then
+    redis.call('ZADD', leases, now + tonumber(lease), id .. tail)
+    ids[#ids + 1], envelopes[#ids + 1], taken[#ids + 1] = id, envelope, member
+    histories[#ids] = redis.call('HGET', history, id)
+  end
+end
+trim(now, 1000)
+local moved = promote(now, 1000)
+if moved > 0 and ready_left() > 0 then wake_one() end
+return {ids, envelopes, histories, taken, moved}

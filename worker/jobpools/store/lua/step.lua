@@ -1,0 +1,118 @@
+-- step: settle a batch of finished attempts, then claim up to `claim` jobs, in one round trip.
+-- USES: clock promote trim wake
+-- KEYS: jobs history results done leases dead since wake draining cancelling totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- ARGV: given worker claim tail lease order completed ...
+--   given: now in ms, '' for the server's clock; tail: what follows an id in the leases of this claim (":worker:number")
+--   lease: ms until the new leases expire; order: the priorities in the order they are asked, as in "hnl"
+--   ...: first, `completed` times: member, result record, ms to keep it (0: forget the job)
+--   ...: then for each other settlement: member, priority (h, n, l), disposition, due in ms ('' for now; for cancel: ms to
+--        keep the record), history ('' for unchanged; for cancel: the record), total to count in ('' for none)
+-- RETURNS: {ids, envelopes, histories or nil, stale members, ms until the next scheduled job or -1, draining 0/1, ready left}
+-- CHANGES: whatever the settlements say; each only if exactly its member is among the leases: else it is stale, and skipped
+local now = clock(given)
+local ready = {h = ready_high, n = ready_normal, l = ready_low}
+local scheduled = {h = scheduled_high, n = scheduled_normal, l = scheduled_low}
+local tail_length, stale = #tail, {}
+local function id_of(member) return string.sub(member, 1, -tail_length - 1) end
+
+local first, number = 8, tonumber(completed)
+if number > 0 then
+  local members = {}
+  for i = 1, number do members[i] = ARGV[first + 3 * (i - 1)] end
+  local held = redis.call('ZMSCORE', leases, unpack(members))
+  local kept, expiries, forgotten, counted = {}, {}, {}, 0
+  for i = 1, number do
+    local at = first + 3 * (i - 1)
+    if not held[i] then
+      stale[#stale + 1] = members[i]
+    else
+      local id, ttl = id_of(members[i]), tonumber(ARGV[at + 2])
+      counted = counted + 1
+      if ttl > 0 then
+        kept[#kept + 1] = id
+        kept[#kept + 1] = ARGV[at + 1]
+        expiries[#expiries + 1] = now + ttl
+        expiries[#expiries + 1] = id
+      else
+        forgotten[#forgotten + 1] = id
+      end
+    end
+  end
+  redis.call('ZREM', leases, unpack(members))
+  if #kept > 0 then
+    redis.call('HSET', results, unpack(kept))
+    redis.call('ZADD', done, unpack(expiries))
+  end
+  if #forgotten > 0 then
+    redis.call('HDEL', jobs, unpack(forgotten))
+    redis.call('HDEL', history, unpack(forgotten))
+  end
+  if counted > 0 then redis.call('HINCRBY', totals, 'completed', counted) end
+  first = first + 3 * number
+end
+
+local settle = {}
+function settle.retry(id, priority, due) redis.call('ZADD', scheduled[priority], due, id) end
+settle['return'] = function(id, priority, due)
+  if due ~= '' then redis.call('ZADD', scheduled[priority], due, id) else redis.call('LPUSH', ready[priority], id) end
+end
+function settle.dead(id) redis.call('ZADD', dead, now, id) end
+function settle.cancel(id, _, ttl, record)
+  redis.call('HSET', results, id, record)
+  redis.call('ZADD', done, now + ttl, id)
+end
+
+for i = first, #ARGV, 6 do
+  local member, disposition, due, note = ARGV[i], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  local id = id_of(member)
+  if redis.call('ZREM', leases, member) == 0 then
+    stale[#stale + 1] = member
+  else
+    if note ~= '' and disposition ~= 'cancel' then redis.call('HSET', history, id, note) end
+    settle[disposition](id, ARGV[i + 1], due, note)
+    if ARGV[i + 5] ~= '' then redis.call('HINCRBY', totals, ARGV[i + 5], 1) end
+    if disposition == 'dead' then redis.call('HINCRBY', totals, 'dead', 1) end
+    redis.call('SREM', cancelling, id)
+  end
+end
+trim(now, 200)
+promote(now, 200)
+
+local wanted, ids = tonumber(claim), {}
+local stopped = redis.call('SISMEMBER', draining, worker)
+if stopped == 0 then
+  for letter in string.gmatch(order, '%a') do
+    if #ids >= wanted then break end
+    local popped = redis.call('LPOP', ready[letter], wanted - #ids)
+    if popped then for _, id in ipairs(popped) do ids[#ids + 1] = id end end
+  end
+end
+local left = ready_left()
+local envelopes, histories, expiries = {}, nil, {}
+if #ids > 0 then
+  envelopes = redis.call('HMGET', jobs, unpack(ids))
+  if redis.call('EXISTS', history) == 1 then histories = redis.call('HMGET', history, unpack(ids)) end
+  if redis.call('EXISTS', since) == 1 then redis.call('HDEL', since, unpack(ids)) end
+  local expiry = now + tonumber(lease)
+  for i = 1, #ids do
+    -- An id without an envelope is no job any more: it is handed out as nil and never leased.
+    if envelopes[i] then
+      expiries[#expiries + 1] = expiry
+      expiries[#expiries + 1] = ids[i] .. tail
+    end
+  end
+  if #expiries > 0 then redis.call('ZADD', leases, unpack(expiries)) end
+  if left > 0 then wake_one() end
+end
+
+local next_due = -1
+if left == 0 then
+  for _, key in pairs(scheduled) do
+    local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if head[2] then
+      local wait = math.max(0, tonumber(head[2]) - now)
+      if next_due < 0 or wait < next_due then next_due = wait end
+    end
+  end
+end
+return {ids, envelopes, histories or {}, stale, next_due, stopped, left}

@@ -1,0 +1,97 @@
+"""The control loop's view of one Redis endpoint: the port `Queues` of jobpools.control."""
+
+import random
+import secrets
+import time
+from collections.abc import Sequence
+
+from jobpools.core.facts import EndpointFacts
+from jobpools.core.job import Outcome, OutcomeKind, Priority
+from jobpools.core.retry import Retry, settle
+from jobpools.core.specs import Pool
+from jobpools.errors import StoreDataError
+from jobpools.store import codec, reads, writes
+from jobpools.store.connect import Connection
+
+LEASE_MS = 10_000
+"""The lease that a rescuer takes for as long as it settles."""
+
+
+class StoreQueues:
+    """Reads all pools of an endpoint in one round trip; drains, releases and maintains their queues."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        """`name`: who holds the leases of jobs that are being rescued, as in `operator`."""
+        self._connection = connection
+        self._worker = f"{name}.{secrets.token_hex(4)}"
+        self._claims = 0
+
+    async def observe(self, pools: Sequence[Pool]) -> EndpointFacts:
+        """Raises StoreError."""
+        names = {pool.meta.key: [queue.name for queue in pool.spec.queues] for pool in pools}
+        return await reads.endpoint_facts(self._connection, names)
+
+    async def drain(self, pool: Pool, workers: Sequence[str]) -> tuple[str, ...]:
+        """Whom of them it got: those that hold no lease."""
+        queues = [queue.name for queue in pool.spec.queues]
+        return tuple([worker for worker in workers if await writes.drain(self._connection, queues, worker)])
+
+    async def undrain(self, pool: Pool, workers: Sequence[str]) -> None:
+        """Give the lock back."""
+        queues = [queue.name for queue in pool.spec.queues]
+        for worker in workers:
+            await writes.undrain(self._connection, queues, worker)
+
+    async def release(self, pool: Pool, names: Sequence[str]) -> int:
+        """Settle as crashed what gone workers (by host name) still hold."""
+        moved = 0
+        for queue in pool.spec.queues:
+            moved += await self._rescue(pool, queue.name, names)
+        for heartbeat in await reads.workers(self._connection, pool.meta.key):
+            if heartbeat.host in names:
+                queues = [queue.name for queue in pool.spec.queues]
+                await writes.forget_worker(self._connection, pool.meta.key, heartbeat.worker, queues)
+        return moved
+
+    async def maintain(self, pool: Pool) -> int:
+        """Promote due jobs, settle as crashed what expired leases held, forget what is over."""
+        moved = 0
+        for queue in pool.spec.queues:
+            moved += await self._rescue(pool, queue.name, ())
+        return moved
+
+    async def _rescue(self, pool: Pool, queue: str, hosts: Sequence[str]) -> int:
+        self._claims += 1
+        tail = codec.tail(self._worker, self._claims)
+        found = await writes.rescue(self._connection, queue, tail=tail, lease_ms=LEASE_MS, hosts=hosts)
+        if found.taken:
+            # Crash window: the jobs are leased to us and not settled. If we end here, the leases expire and the next
+            # rescue, by whomever, finds them: later, but not lost and not charged twice.
+            settled = [self._settled(pool, each) for each in found.taken]
+            await writes.step(
+                self._connection, queue, self._worker, settled=settled, tail=tail, lease_ms=LEASE_MS, at=time.time()
+            )
+        return len(found.taken) + found.promoted
+
+    def _settled(self, pool: Pool, taken: writes.Taken) -> writes.Settled:
+        return settle_crashed(taken, pool.spec.job.max_crashes, time.time(), random.random())  # noqa: S311  # jitter
+
+
+def settle_crashed(taken: writes.Taken, max_crashes: int, now: float, jitter: float) -> writes.Settled:
+    """What becomes of a job whose worker vanished: the same decision for a worker's janitor and for the operator."""
+    priority = Priority.NORMAL
+    retry = None
+    try:
+        envelope = codec.decode(taken.envelope)
+        priority, retry = Priority(envelope.priority), envelope.retry
+        max_crashes = max_crashes if envelope.max_crashes is None else envelope.max_crashes
+    except StoreDataError as error:
+        outcome = Outcome(OutcomeKind.UNRUNNABLE, message=str(error))
+    else:
+        outcome = Outcome(
+            OutcomeKind.CRASHED, error="WorkerLost", message=f"worker {taken.former} vanished while it ran the job"
+        )
+    decision = settle(
+        outcome, retry or Retry(), taken.history, now, jitter, max_crashes=max_crashes, worker=taken.former
+    )
+    return writes.Settled(taken.member, priority, decision.value)

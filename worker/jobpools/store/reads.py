@@ -1,0 +1,278 @@
+"""The verbs that only look."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobpools.core.facts import EndpointFacts, Heartbeat, QueueFacts
+from jobpools.core.job import History, JobState, Priority
+from jobpools.core.units import QueueName, WorkerId
+from jobpools.errors import StoreDataError
+from jobpools.store import codec, keys, scripts
+from jobpools.store.connect import Connection
+
+FORGOTTEN_AFTER = 30.0
+"""Seconds without a heartbeat after which a worker is no longer listed: six reports missed."""
+_READY = tuple((f"ready:{priority}", JobState.QUEUED) for priority in Priority)
+_SCHEDULED = tuple((f"scheduled:{priority}", JobState.SCHEDULED) for priority in Priority)
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as people see it."""
+
+    id: str
+    queue: str
+    state: JobState
+    name: str = ""
+    priority: str = ""
+    args: bytes = b""
+    """The JSON object of keyword arguments."""
+    tags: tuple[str, ...] = ()
+    enqueued_at: float = 0.0
+    due_at: float | None = None
+    worker: str = ""
+    """Who runs it."""
+    ended_at: float | None = None
+    result: bytes | None = None
+    history: History = History()  # noqa: RUF009  # frozen, so one for all is safe
+    problem: str = ""
+    """Why the envelope cannot be read; empty: it can."""
+
+
+async def endpoint_facts(
+    connection: Connection, pools: Mapping[str, Sequence[str]], now: int | str = ""
+) -> EndpointFacts:
+    """All queues and heartbeats of these pools (key → queue names) in one pipelined read.
+
+    Raises StoreError when the server cannot be read: unknown is not zero.
+    """
+    queues = sorted({queue for names in pools.values() for queue in names})
+    script = scripts.get("facts")
+    await connection.load("facts")
+    commands: list[tuple[Any, ...]] = [
+        ("EVALSHA", script.sha, len(script.keys), *keys.for_script(queue, script.keys), now) for queue in queues
+    ]
+    commands += [("HGETALL", keys.workers(pool)) for pool in pools]
+    commands.append(("INFO", "memory"))
+    replies = await connection.gather(commands)
+    if not queues:
+        return EndpointFacts({}, {pool: () for pool in pools}, _warnings(replies[-1]))
+    draining = {worker.decode() for reply in replies[: len(queues)] for worker in reply[10]}
+    server_now = replies[0][0] / 1000
+    return EndpointFacts(
+        queues={QueueName(queue): _queue_facts(reply) for queue, reply in zip(queues, replies, strict=False)},
+        heartbeats={
+            pool: _heartbeats(pool, reply, draining, server_now)
+            for pool, reply in zip(pools, replies[len(queues) :], strict=False)
+        },
+        warnings=_warnings(replies[-1]),
+    )
+
+
+def _queue_facts(reply: list[Any]) -> QueueFacts:
+    now, queued, due, later, in_flight, dead, next_due, heads, since, totals, _ = reply
+    counts = {name.decode(): int(value) for name, value in zip(totals[::2], totals[1::2], strict=True)}
+    ages = [_age(now / 1000, head.decode(), stamp) for head, stamp in zip(heads, since, strict=True)]
+    return QueueFacts(
+        queued=queued,
+        due=due,
+        scheduled=later,
+        in_flight=in_flight,
+        dead=dead,
+        oldest_seconds=max((age for age in ages if age is not None), default=None),
+        next_due=None if next_due < 0 else next_due / 1000,
+        completed_total=counts.get("completed", 0),
+        failed_total=counts.get("failed", 0),
+        crashed_total=counts.get("crashed", 0),
+        dead_total=counts.get("dead", 0),
+    )
+
+
+def _age(now: float, job_id: str, since: bytes) -> float | None:
+    ready = float(since) / 1000 if since else codec.id_time(job_id)
+    return None if ready is None else max(0.0, now - ready)
+
+
+def _pairs(reply: Any) -> list[tuple[bytes, bytes]]:
+    """A hash's reply, whether the client has made a dict of it or not."""
+    return list(reply.items()) if isinstance(reply, dict) else list(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _heartbeats(pool: str, reply: Any, draining: set[str], now: float) -> tuple[Heartbeat, ...]:
+    found = []
+    for worker, value in _pairs(reply):
+        stamp, _, report = value.partition(b" ")
+        seen = float(stamp) / 1000
+        if now - seen > FORGOTTEN_AFTER:
+            continue
+        values = codec.decode_json(report)
+        name = worker.decode()
+        known = {key: values[key] for key in _REPORTED if key in values}
+        found.append(Heartbeat(worker=WorkerId(name), pool=pool, seen=seen, draining=name in draining, **known))
+    return tuple(sorted(found, key=lambda each: each.worker))
+
+
+_REPORTED = ("slots", "busy", "started", "idle_since", "version", "rss_bytes", "completed", "failed")
+
+
+def _warnings(info: Any) -> tuple[str, ...]:
+    policy = str(info.get("maxmemory_policy", "")) if isinstance(info, dict) else _field(info, "maxmemory_policy")
+    if policy in ("", "noeviction"):
+        return ()
+    return (f"maxmemory-policy is {policy}: the server may evict jobs when memory is short; set it to noeviction",)
+
+
+def _field(info: bytes | str, name: str) -> str:
+    text = info.decode() if isinstance(info, bytes) else info
+    return next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(f"{name}:")), "")
+
+
+async def server_warnings(connection: Connection) -> tuple[str, ...]:
+    """What is wrong with the server's settings, for people."""
+    return _warnings(await connection.execute("INFO", "memory"))
+
+
+async def workers(connection: Connection, pool: str, queues: Sequence[str] = ()) -> tuple[Heartbeat, ...]:
+    """The workers that reported lately."""
+    return (await endpoint_facts(connection, {pool: list(queues)})).heartbeats[pool]
+
+
+async def pools(connection: Connection) -> list[str]:
+    """The keys of all pools that have or had workers in the last day."""
+    head, tail = "jobpools:{pool:", "}:workers"
+    return sorted([key[len(head) : -len(tail)] for key in await _scan(connection, f"{head}*{tail}")])
+
+
+async def queues(connection: Connection) -> list[str]:
+    """The names of all queues that ever took a job."""
+    head, tail = "jobpools:{", "}:totals"
+    return sorted([key[len(head) : -len(tail)] for key in await _scan(connection, f"{head}*{tail}")])
+
+
+async def _scan(connection: Connection, pattern: str) -> list[str]:
+    found = set()
+    cursor: Any = 0
+    while True:
+        cursor, page = await connection.execute("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+        found |= {key.decode() for key in page}
+        if int(cursor) == 0:
+            return sorted(found)
+
+
+async def result(connection: Connection, queue: str, job_id: str) -> codec.ResultRecord | None:
+    """How the job ended; None: it has not, or its result is not kept."""
+    raw = await connection.execute("HGET", keys.of_queue(queue, "results"), job_id)
+    return None if raw is None else codec.decode_result(raw)
+
+
+async def job(connection: Connection, queue: str, job_id: str) -> JobView | None:
+    """One job, wherever it is; None: no such job, or its result's TTL is over."""
+    at = _at(queue)
+    envelope, history, record, dead, *due = await connection.gather(
+        [
+            ("HGET", at("jobs"), job_id),
+            ("HGET", at("history"), job_id),
+            ("HGET", at("results"), job_id),
+            ("ZSCORE", at("dead"), job_id),
+            *[("ZSCORE", at(part), job_id) for part, _ in _SCHEDULED],
+        ]
+    )
+    if envelope is None:
+        return None
+    if record is not None:
+        ended = codec.decode_result(record)
+        facts: dict[str, Any] = {
+            "state": JobState(ended.state),
+            "ended_at": ended.at,
+            "result": bytes(ended.result) if ended.state == JobState.COMPLETED else None,
+        }
+    elif dead is not None:
+        facts = {"state": JobState.DEAD, "ended_at": float(dead) / 1000}
+    elif any(score is not None for score in due):
+        facts = {"state": JobState.SCHEDULED, "due_at": next(float(score) for score in due if score is not None) / 1000}
+    else:
+        worker = await _holder(connection, queue, job_id)
+        facts = {"state": JobState.RUNNING if worker else JobState.QUEUED, "worker": worker}
+    return _view(queue, job_id, envelope, history, facts)
+
+
+def _at(queue: str) -> Any:
+    return lambda part: keys.of_queue(queue, part)
+
+
+async def _holder(connection: Connection, queue: str, job_id: str) -> str:
+    for member in await connection.execute("ZRANGE", keys.of_queue(queue, "leases"), 0, -1):
+        held, worker = codec.split_member(member.decode())
+        if held == job_id:
+            return worker
+    return ""
+
+
+def _view(queue: str, job_id: str, envelope: bytes | None, history: bytes | None, facts: dict[str, Any]) -> JobView:
+    past = codec.decode_history(history)
+    try:
+        found = codec.decode(envelope or b"")
+    except StoreDataError as error:
+        return JobView(job_id, queue, history=past, problem=str(error), **facts)
+    return JobView(
+        id=job_id,
+        queue=queue,
+        name=found.name,
+        priority=found.priority,
+        args=bytes(found.args),
+        tags=found.tags,
+        enqueued_at=codec.enqueued_at(found),
+        history=past,
+        **facts,
+    )
+
+
+async def jobs(connection: Connection, queue: str, state: JobState, limit: int = 100) -> list[JobView]:
+    """The first jobs of a state, in the order in which something happens to them next; ended ones newest first."""
+    found = await _ids(connection, queue, state, limit)
+    if not found:
+        return []
+    ids = [job_id for job_id, _ in found]
+    at = _at(queue)
+    envelopes, histories, records = await connection.gather(
+        [("HMGET", at(part), *ids) for part in ("jobs", "history", "results")]
+    )
+    views = []
+    for (job_id, facts), envelope, history, record in zip(found, envelopes, histories, records, strict=True):
+        if record is not None:
+            ended = codec.decode_result(record)
+            facts |= {"state": JobState(ended.state), "ended_at": ended.at, "result": bytes(ended.result)}
+        if envelope is not None and facts["state"] is state:
+            views.append(_view(queue, job_id, envelope, history, facts))
+    return views
+
+
+async def _ids(connection: Connection, queue: str, state: JobState, limit: int) -> list[tuple[str, dict[str, Any]]]:
+    """(id, what its place says of it)."""
+    at = _at(queue)
+    last = limit - 1
+    if state is JobState.QUEUED:
+        lists = await connection.gather([("LRANGE", at(part), 0, last) for part, _ in _READY])
+        return [(job_id.decode(), {"state": state}) for ids in lists for job_id in ids][:limit]
+    if state is JobState.RUNNING:
+        members = await connection.execute("ZRANGE", at("leases"), 0, last)
+        held = [codec.split_member(member.decode()) for member in members]
+        return [(job_id, {"state": state, "worker": worker}) for job_id, worker in held]
+    if state is JobState.SCHEDULED:
+        places = [at(part) for part, _ in _SCHEDULED]
+        scores = [await connection.execute("ZRANGE", place, 0, last, "WITHSCORES") for place in places]
+        due = sorted((score, job_id) for found in scores for job_id, score in _scored(found))
+        return [(job_id, {"state": state, "due_at": score / 1000}) for score, job_id in due[:limit]]
+    part = "dead" if state is JobState.DEAD else "done"
+    ended = _scored(await connection.execute("ZRANGE", at(part), 0, last, "REV", "WITHSCORES"))
+    return [
+        (job_id, {"state": state} | ({"ended_at": score / 1000} if state is JobState.DEAD else {}))
+        for job_id, score in ended
+    ]
+
+
+def _scored(reply: Any) -> list[tuple[str, float]]:
+    """(member, score), whether the client has paired them or not."""
+    pairs = reply if reply and isinstance(reply[0], (list, tuple)) else zip(reply[::2], reply[1::2], strict=True)
+    return [(member.decode(), float(score)) for member, score in pairs]

@@ -1,0 +1,36 @@
+"""`Work arrived`: how idle workers and the control loop learn of it without polling."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from redis.exceptions import RedisError
+
+from jobpools.store import keys
+from jobpools.store.connect import Connection, translate
+
+
+async def wait(connection: Connection, queue: str, timeout: float) -> bool:  # noqa: ASYNC109  # the server's own
+    """Wait at most `timeout` seconds for a token of the queue; True: this worker took one.
+
+    The connection must be one that may block: `connect(url, timeout=None)`.
+    """
+    return await connection.execute("BLPOP", keys.of_queue(queue, "wake"), f"{timeout:.3f}") is not None
+
+
+async def listen(connection: Connection) -> AsyncIterator[str]:
+    """The names of queues that went from nothing ready to something ready, as it happens.
+
+    The first item is an empty string: the subscription stands, what happened before must be looked up. Raises StoreError
+    when the connection breaks.
+    """
+    try:
+        channel = connection.client.pubsub()
+        try:
+            await channel.subscribe(keys.WAKE_CHANNEL)
+            async for message in channel.listen():
+                yield message["data"].decode() if message["type"] == "message" else ""
+        finally:
+            with contextlib.suppress(RedisError, OSError):
+                await channel.aclose()
+    except (RedisError, OSError) as error:
+        raise translate(error, connection.url) from error

@@ -1,0 +1,254 @@
+"""The verbs that change a queue. Each is one script, so each happens whole or not at all."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from jobpools.core.facts import Heartbeat
+from jobpools.core.job import Disposition, History, JobState, OutcomeKind, Priority, Settlement
+from jobpools.store import codec, keys, scripts
+from jobpools.store.connect import Connection, SyncConnection
+
+BATCH = 500
+"""Jobs per enqueue call: about the most that one script should do at once while others wait."""
+CANCELLED_TTL = 86_400_000
+"""ms that a cancelled job stays visible."""
+LETTERS = {Priority.HIGH: "h", Priority.NORMAL: "n", Priority.LOW: "l"}
+_LETTER_OF = {str(priority): letter for priority, letter in LETTERS.items()}
+STRICT = "hnl"
+SERVER_CLOCK = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An attempt that did not complete, and what becomes of its job."""
+
+    member: str
+    """Its lease."""
+    priority: Priority
+    settlement: Settlement
+
+
+@dataclass(slots=True)
+class StepReply:
+    """What one step brought."""
+
+    ids: list[bytes]
+    envelopes: list[bytes | None]
+    """As long as `ids`; None where the id had no envelope any more (nothing was leased)."""
+    histories: list[bytes | None]
+    """As long as `ids`, or empty where no job of the queue has a history."""
+    stale: list[bytes]
+    """Members whose lease was gone: their settlements were not applied."""
+    next_due: int
+    """ms until the next scheduled job; -1: none, or work is ready anyway."""
+    draining: bool
+    """This worker may not claim."""
+    left: int
+    """Jobs that are still ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A job whose lease was taken over."""
+
+    id: str
+    member: str
+    """The caller's new lease."""
+    former: str
+    """The worker that held it before."""
+    envelope: bytes
+    history: History
+
+
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """What one rescue brought."""
+
+    taken: list[Taken] = field(default_factory=list)
+    promoted: int = 0
+
+
+def _job_arguments(payload: bytes, envelope: codec.Envelope, due: float | None) -> tuple[Any, ...]:
+    return (
+        envelope.id,
+        _LETTER_OF[envelope.priority],
+        "" if due is None else int(due * 1000),
+        0 if envelope.enqueued is None else 1,
+        payload,
+    )
+
+
+Sending = tuple[codec.Envelope, bytes, float | None]
+"""(envelope, the same encoded, due in seconds since the epoch or None for at once)."""
+
+
+def _batches(jobs: Sequence[Sending]) -> Iterable[tuple[str, list[Any], list[int]]]:
+    """(queue, arguments, places in `jobs`) of each call to make."""
+    queues: dict[str, list[int]] = {}
+    for place, (envelope, _, _) in enumerate(jobs):
+        queues.setdefault(envelope.queue, []).append(place)
+    for queue, places in queues.items():
+        for start in range(0, len(places), BATCH):
+            batch = places[start : start + BATCH]
+            arguments: list[Any] = [keys.WAKE_CHANNEL, queue]
+            for place in batch:
+                envelope, payload, due = jobs[place]
+                arguments.extend(_job_arguments(payload, envelope, due))
+            yield queue, arguments, batch
+
+
+async def enqueue(connection: Connection, jobs: Sequence[Sending], now: int | str = SERVER_CLOCK) -> list[bool]:
+    """Accept jobs; for each True, or False where its id was known already and nothing was written.
+
+    Jobs of one queue are accepted BATCH at a time: when the server vanishes in between, an error is raised and a whole
+    number of batches has been accepted. Sending the same jobs again enqueues only those that are missing.
+    """
+    accepted = [False] * len(jobs)
+    for queue, arguments, places in _batches(jobs):
+        for place, new in zip(places, await connection.call("enqueue", queue, [now, *arguments]), strict=True):
+            accepted[place] = bool(new)
+    return accepted
+
+
+def enqueue_sync(connection: SyncConnection, jobs: Sequence[Sending], now: int | str = SERVER_CLOCK) -> list[bool]:
+    """The same, blocking."""
+    accepted = [False] * len(jobs)
+    for queue, arguments, places in _batches(jobs):
+        for place, new in zip(places, connection.call("enqueue", queue, [now, *arguments]), strict=True):
+            accepted[place] = bool(new)
+    return accepted
+
+
+def _total(settlement: Settlement) -> str:
+    """Which total the attempt counts in; handed back and cancelled ones count in none."""
+    if settlement.disposition not in (Disposition.RETRY, Disposition.DEAD) or not settlement.history.entries:
+        return ""
+    last = settlement.history.entries[-1].outcome
+    crashed = last is OutcomeKind.CRASHED
+    return "crashed" if crashed else "failed" if last in (OutcomeKind.FAILED, OutcomeKind.TIMED_OUT) else ""
+
+
+def _settled_arguments(settled: Settled, at: float) -> tuple[Any, ...]:
+    settlement = settled.settlement
+    due: Any = "" if settlement.due is None else int(settlement.due * 1000)
+    if settlement.disposition is Disposition.CANCEL:
+        due, history = CANCELLED_TTL, cancelled_record(at)
+    elif settlement.disposition is Disposition.RETURN and not settlement.history.note:
+        history = b""
+    else:
+        history = codec.encode_history(settlement.history)
+    if settlement.disposition is Disposition.RETRY and due == "":
+        due = int(at * 1000)
+    letter = LETTERS[settled.priority]
+    return settled.member, letter, settlement.disposition.value, due, history, _total(settlement)
+
+
+def cancelled_record(at: float) -> bytes:
+    """The record that a cancelled job leaves."""
+    return b'{"state":"cancelled","at":%.3f}' % at
+
+
+async def step(  # noqa: PLR0913  # the hot path's one call: an object around these would cost more than it says
+    connection: Connection,
+    queue: str,
+    worker: str,
+    *,
+    completed: Sequence[Any] = (),
+    settled: Sequence[Settled] = (),
+    claim: int = 0,
+    tail: str,
+    lease_ms: int,
+    order: str = STRICT,
+    at: float = 0.0,
+    now: int | str = SERVER_CLOCK,
+) -> StepReply:
+    """Settle and claim in one round trip.
+
+    `completed` is flat: member, record, ms to keep it, and so on. `tail` is `codec.tail(worker, n)` with an n that this
+    worker never used before; the lease of a claimed id is `id + tail`. `at` is the caller's time for records, in seconds.
+    Sent twice because the answer was lost, the second one's settlements are stale and change nothing.
+    """
+    arguments: list[Any] = [now, worker, claim, tail, lease_ms, order, len(completed) // 3, *completed]
+    for each in settled:
+        arguments.extend(_settled_arguments(each, at))
+    ids, envelopes, histories, stale, next_due, draining, left = await connection.call("step", queue, arguments)
+    return StepReply(ids, envelopes, histories, stale, int(next_due), bool(draining), left)
+
+
+def renew(
+    connection: SyncConnection, queue: str, members: Sequence[str], lease_ms: int, now: int | str = SERVER_CLOCK
+) -> tuple[list[str], list[str]]:
+    """Extend leases; returns (members that are gone, ids of running jobs that shall be cancelled)."""
+    gone, cancelling = connection.call("renew", queue, [now, lease_ms, *members])
+    return [member.decode() for member in gone], [job_id.decode() for job_id in cancelling]
+
+
+async def rescue(  # noqa: PLR0913  # as the script
+    connection: Connection,
+    queue: str,
+    *,
+    tail: str,
+    lease_ms: int,
+    limit: int = 100,
+    hosts: Sequence[str] = (),
+    now: int | str = SERVER_CLOCK,
+) -> Rescue:
+    """Take over the leases that have expired, or those of `hosts`; promote what is due; forget what is over."""
+    ids, envelopes, histories, former, promoted = await connection.call(
+        "rescue", queue, [now, tail, lease_ms, limit, *hosts]
+    )
+    taken = [
+        Taken(
+            id=job_id.decode(),
+            member=job_id.decode() + tail,
+            former=codec.split_member(member.decode())[1],
+            envelope=envelope,
+            history=codec.decode_history(history),
+        )
+        for job_id, envelope, history, member in zip(ids, envelopes, histories, former, strict=True)
+    ]
+    return Rescue(taken, promoted)
+
+
+async def drain(connection: Connection, queues: Sequence[str], worker: str) -> bool:
+    """Take the lock in all of a worker's queues, or in none; False: it holds a lease."""
+    for place, queue in enumerate(queues):
+        if not await connection.call("drain", queue, [worker]):
+            await undrain(connection, queues[:place], worker)
+            return False
+    return True
+
+
+async def undrain(connection: Connection, queues: Sequence[str], worker: str) -> None:
+    """Give the lock back."""
+    for queue in queues:
+        await connection.execute("SREM", keys.of_queue(queue, "draining"), worker)
+
+
+async def cancel(
+    connection: Connection, queue: str, job_id: str, at: float, now: int | str = SERVER_CLOCK
+) -> JobState | None:
+    """Cancel a job; its state now (`running`: its worker will be told), or None: there is no such job."""
+    arguments = [now, job_id, CANCELLED_TTL, cancelled_record(at)]
+    state = (await connection.call("cancel", queue, arguments)).decode()
+    return JobState(state) if state else None
+
+
+async def heartbeat(connection: Connection, report: Heartbeat, now: int | str = SERVER_CLOCK) -> None:
+    """Say that a worker is there. `seen` and `draining` are the server's to say."""
+    script = scripts.get("heartbeat")
+    values = {
+        name: getattr(report, name)
+        for name in ("slots", "busy", "started", "idle_since", "version", "rss_bytes", "completed", "failed")
+    }
+    arguments = [now, report.worker, msgspec.json.encode(values)]
+    await connection.call_keys(script, [keys.workers(report.pool)], arguments)
+
+
+async def forget_worker(connection: Connection, pool: str, worker: str, queues: Sequence[str]) -> None:
+    """A worker that went for good is no longer listed."""
+    await connection.execute("HDEL", keys.workers(pool), worker)
+    await undrain(connection, queues, worker)

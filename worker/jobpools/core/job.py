@@ -83,6 +83,7 @@ class Attempt:
     """One finished attempt that did not complete, as the history keeps it."""
 
     attempt: int
+    """The how manieth it was, from 1, crashes counted along."""
     outcome: OutcomeKind
     at: float
     """When it ended, seconds since the epoch."""
@@ -99,13 +100,14 @@ class History:
     """What a job went through before the attempt in hand. A job that never failed has an empty one."""
 
     attempts: int = 0
-    """Finished attempts that count against `Retry.max_attempts`."""
+    """Failed and timed-out attempts: they count against `Retry.max_attempts`."""
     crashes: int = 0
     """Attempts whose worker vanished; counted apart, against `max_crashes`."""
     entries: tuple[Attempt, ...] = ()
     """The latest HISTORY_LIMIT of them, oldest first."""
     note: str = ""
-    """Why the job waits though it is due, as in `no worker has registered "mail.send"`."""
+    """Why the job waits though it is due, as in `no worker has registered "mail.send"`, or why it is dead, as in
+    `RetriesUsedUp: attempt 3 of 3 failed (builtins.ValueError: no such address); no attempt is left`."""
 
 
 HISTORY_LIMIT = 20

@@ -1,12 +1,23 @@
 """What happens to a job whose attempt did not complete: the only path for failed, timed out and crashed alike."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
+from jobpools.core.job import (
+    HISTORY_LIMIT,
+    Attempt,
+    Disposition,
+    History,
+    Outcome,
+    OutcomeKind,
+    Settlement,
+)
 from jobpools.core.schema import Duration, Model
+from jobpools.core.units import Decision, format_duration, parse_duration
 
 RetryFunction = Callable[[int, BaseException | None], float | None]
 """(attempt that just failed, from 1; its exception) → seconds until the next one, or None for no further attempt."""
@@ -16,7 +27,8 @@ class Retry(Model):
     """How often and when a failed job runs again."""
 
     strategy: Literal["none", "fixed", "exponential"] = "exponential"
-    """`none`: the first failure is final; `fixed`: always `initial`; `exponential`: `initial` × `factor`ⁿ, at most `max`."""
+    """`none`: the first failure is final; `fixed`: always `initial`; `exponential`: `initial`, then each time `factor`
+    times as much, at most `max`."""
     max_attempts: int = Field(default=3, ge=1)
     """Attempts in all, the first one included. Crashes of the worker are counted apart (`maxCrashes`)."""
     initial: Duration = 1.0
@@ -31,3 +43,143 @@ class Retry(Model):
     """Exception classes to retry, bare or qualified (`TimeoutError`, `httpx.ConnectError`); empty: every Exception."""
     function: SkipJsonSchema[RetryFunction | None] = Field(default=None, exclude=True)
     """Python only: decides each delay itself, within `max_attempts`."""
+
+
+UNRUNNABLE_DELAY = 30.0
+"""Seconds for which a job that this worker cannot run is left to others before anybody looks at it again."""
+MESSAGE_LIMIT = 1000
+"""Characters of an attempt's message that the history keeps."""
+TRACEBACK_LIMIT = 4000
+"""Characters of an attempt's traceback that the history keeps: the last ones, where the error stands."""
+
+_TIMEOUT_NAMES = ("TimeoutError", "builtins.TimeoutError", "asyncio.TimeoutError")
+
+
+def settle(  # noqa: PLR0913  all that the one failure path depends on is an argument
+    outcome: Outcome, policy: Retry, history: History, now: float, jitter: float, *, max_crashes: int, worker: str = ""
+) -> Decision[Settlement]:
+    """What is done with a job after an attempt that ended as `outcome`.
+
+    `history` is what came before this attempt, `now` seconds since the epoch, `jitter` a draw from [0, 1),
+    `worker` who ran it. Reasons: Completed, Cancelled, HandedBack, Unrunnable, Crashed, Retried, RetriesUsedUp,
+    NotRetried. Never raises: a retry function that fails counts as none.
+    """
+    match outcome.kind:
+        case OutcomeKind.COMPLETED:
+            return Decision(Settlement(Disposition.COMPLETE, history=history), "Completed", "the job completed")
+        case OutcomeKind.CANCELLED:
+            return Decision(Settlement(Disposition.CANCEL, history=history), "Cancelled", "the job was cancelled")
+        case OutcomeKind.INTERRUPTED:
+            back = Settlement(Disposition.RETURN, history=replace(history, note=""))
+            return Decision(back, "HandedBack", "the worker is shutting down; no attempt is charged")
+        case OutcomeKind.UNRUNNABLE:
+            return _unrunnable(outcome, history, now, jitter)
+        case OutcomeKind.CRASHED:
+            return _crashed(outcome, history, now, max_crashes, worker)
+        case OutcomeKind.FAILED | OutcomeKind.TIMED_OUT:
+            return _failed(outcome, policy, history, now, jitter, worker)
+
+
+def _unrunnable(outcome: Outcome, history: History, now: float, jitter: float) -> Decision[Settlement]:
+    note = outcome.message[:MESSAGE_LIMIT] or outcome.error or "this worker cannot run it"
+    due = now + UNRUNNABLE_DELAY * (1 + 0.1 * jitter)
+    left = Settlement(Disposition.RETURN, due=due, history=replace(history, note=note))
+    return Decision(left, "Unrunnable", f"{note}; left for another worker, no attempt is charged")
+
+
+def _crashed(outcome: Outcome, history: History, now: float, max_crashes: int, worker: str) -> Decision[Settlement]:
+    crashes = history.crashes + 1
+    dead = crashes >= max_crashes
+    message = f"the worker{f' {worker}' if worker else ''} vanished, {crashes} of at most {max_crashes} times"
+    entry = _entry(outcome, history, now, worker, None if dead else 0.0)
+    after = _add(replace(history, crashes=crashes), entry)
+    if dead:
+        return _dead(after, "Crashed", message)
+    return Decision(Settlement(Disposition.RETRY, history=after), "Crashed", f"{message}; it runs again at once")
+
+
+def _failed(
+    outcome: Outcome, policy: Retry, history: History, now: float, jitter: float, worker: str
+) -> Decision[Settlement]:
+    attempt = history.attempts + 1
+    said = f"attempt {attempt} of {policy.max_attempts} {_said(outcome)}"
+    delay = next_delay(outcome, policy, attempt, jitter)
+    entry = _entry(outcome, history, now, worker, delay.value)
+    after = _add(replace(history, attempts=attempt), entry)
+    if delay.value is None:
+        return _dead(after, delay.reason, f"{said}; {delay.message}")
+    again = Settlement(Disposition.RETRY, due=now + delay.value, history=after)
+    return Decision(again, delay.reason, f"{said}; {delay.message}")
+
+
+def next_delay(outcome: Outcome, policy: Retry, attempt: int, jitter: float) -> Decision[float | None]:
+    """Seconds until the attempt after the failed one of number `attempt` (from 1), or None: it was the last."""
+    if policy.strategy == "none":
+        return Decision(None, "NotRetried", "its retry strategy is none")
+    if policy.on and not set(policy.on) & _names(outcome):
+        return Decision(None, "NotRetried", f"only {', '.join(policy.on)} is retried")
+    if attempt >= policy.max_attempts:
+        return Decision(None, "RetriesUsedUp", "no attempt is left")
+    if policy.function is not None:
+        return _asked(policy, policy.function, outcome, attempt, jitter)
+    delay = backoff(policy, attempt, jitter)
+    return Decision(delay, "Retried", f"the next one in {format_duration(delay)}")
+
+
+def backoff(policy: Retry, attempt: int, jitter: float) -> float:
+    """Seconds after the failed attempt of number `attempt` (from 1): in (1 - policy.jitter, 1] of the full delay."""
+    full = min(policy.initial, policy.max)
+    if policy.strategy == "exponential" and full > 0:
+        try:
+            full = min(policy.max, full * policy.factor ** (attempt - 1))
+        except OverflowError:
+            full = policy.max
+    return full * (1 - policy.jitter * jitter)
+
+
+def _asked(
+    policy: Retry, function: RetryFunction, outcome: Outcome, attempt: int, jitter: float
+) -> Decision[float | None]:
+    try:
+        answer = function(attempt, outcome.exception)
+        if answer is None:
+            return Decision(None, "NotRetried", "the retry function says no")
+        delay = parse_duration(answer)
+    except Exception as error:  # noqa: BLE001  user code: whatever it raises, the job must still be settled
+        delay = backoff(policy, attempt, jitter)
+        wrong = f"its retry function failed ({type(error).__name__}: {error})"
+        return Decision(delay, "Retried", f"{wrong}, so the next one in {format_duration(delay)}")
+    return Decision(delay, "Retried", f"the next one in {format_duration(delay)}")
+
+
+def _names(outcome: Outcome) -> set[str]:
+    timed_out = _TIMEOUT_NAMES if outcome.kind is OutcomeKind.TIMED_OUT else ()
+    return {outcome.error, *outcome.error_types, *timed_out}
+
+
+def _said(outcome: Outcome) -> str:
+    how = "timed out" if outcome.kind is OutcomeKind.TIMED_OUT else "failed"
+    what = ": ".join(part for part in (outcome.error, outcome.message[:MESSAGE_LIMIT]) if part)
+    return f"{how} ({what})" if what else how
+
+
+def _dead(history: History, reason: str, message: str) -> Decision[Settlement]:
+    noted = replace(history, note=f"{reason}: {message}")
+    return Decision(Settlement(Disposition.DEAD, history=noted), reason, message)
+
+
+def _entry(outcome: Outcome, history: History, now: float, worker: str, delay: float | None) -> Attempt:
+    return Attempt(
+        attempt=history.attempts + history.crashes + 1,
+        outcome=outcome.kind,
+        at=now,
+        error=outcome.error,
+        message=outcome.message[:MESSAGE_LIMIT],
+        traceback=outcome.traceback[-TRACEBACK_LIMIT:],
+        delay=delay,
+        worker=worker,
+    )
+
+
+def _add(history: History, entry: Attempt) -> History:
+    return replace(history, entries=(*history.entries, entry)[-HISTORY_LIMIT:], note="")

@@ -94,7 +94,7 @@ class Scaling(Model):
     """How many workers there are."""
 
     mode: ScalingMode = ScalingMode.AUTO
-    """`Auto`: jobpools decides by the queues; `Manual`: `spec.replicas` says (kubectl scale, an HPA or KEDA may set it)."""
+    """`Auto`: jobpools decides by the queues; `Manual`: `spec.replicas` says (kubectl, HPA or KEDA may set it)."""
     min: int = Field(default=0, ge=0, le=1000)
     """The least number of workers."""
     max: int = Field(default=10, ge=1, le=1000)

@@ -1,1 +1,97 @@
-"""Kubernetes-native background jobs for Python: `App`, `@app.job`, `enqueue`."""
+"""Kubernetes-native background jobs for Python: `App`, `@app.job`, `enqueue`.
+
+from jobpools import App, Context, Retry
+
+app = App("shop")
+
+@app.job(queue="emails", retry=Retry(max_attempts=5), timeout="2m")
+async def order_confirmation(ctx: Context, to: str, order: int) -> str: ...
+
+job = await order_confirmation.enqueue(to="ada@example.com", order=7)
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobpools.client import Call, Client, JobHandle
+    from jobpools.core.job import JobState, Priority
+    from jobpools.core.retry import Retry
+    from jobpools.errors import (
+        AppImportError,
+        ArgumentsError,
+        ConfigurationError,
+        EnqueueError,
+        JobCancelledError,
+        JobDeadError,
+        JobError,
+        JobNotFoundError,
+        JobpoolsError,
+        PayloadTooLargeError,
+        ResultTimeoutError,
+        SpecError,
+        StoreAuthError,
+        StoreDataError,
+        StoreError,
+        StoreUnavailableError,
+        UnknownJobError,
+    )
+    from jobpools.runtime.context import Context
+    from jobpools.runtime.middleware import Next
+    from jobpools.runtime.registry import App, Handler
+
+__all__ = [
+    "App",
+    "AppImportError",
+    "ArgumentsError",
+    "Call",
+    "Client",
+    "ConfigurationError",
+    "Context",
+    "EnqueueError",
+    "Handler",
+    "JobCancelledError",
+    "JobDeadError",
+    "JobError",
+    "JobHandle",
+    "JobNotFoundError",
+    "JobState",
+    "JobpoolsError",
+    "Next",
+    "PayloadTooLargeError",
+    "Priority",
+    "ResultTimeoutError",
+    "Retry",
+    "SpecError",
+    "StoreAuthError",
+    "StoreDataError",
+    "StoreError",
+    "StoreUnavailableError",
+    "UnknownJobError",
+]
+
+_HOMES = {
+    "App": "jobpools.runtime.registry",
+    "Call": "jobpools.client",
+    "Client": "jobpools.client",
+    "Context": "jobpools.runtime.context",
+    "Handler": "jobpools.runtime.registry",
+    "JobHandle": "jobpools.client",
+    "JobState": "jobpools.core.job",
+    "Next": "jobpools.runtime.middleware",
+    "Priority": "jobpools.core.job",
+    "Retry": "jobpools.core.retry",
+}
+"""Where a name lives; what is not here is an error. Names are imported when first used: a process pays for what it uses."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'jobpools' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES.get(name, "jobpools.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -17,6 +17,11 @@ async def wait(connection: Connection, queue: str, timeout: float) -> bool:  # n
     return await connection.execute("BLPOP", keys.of_queue(queue, "wake"), f"{timeout:.3f}") is not None
 
 
+async def pass_on(connection: Connection, queue: str) -> None:
+    """Give a token back: who took it has no room meanwhile."""
+    await connection.execute("RPUSH", keys.of_queue(queue, "wake"), 1)
+
+
 async def listen(connection: Connection) -> AsyncIterator[str]:
     """The names of queues that went from nothing ready to something ready, as it happens.
 

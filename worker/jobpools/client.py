@@ -1,0 +1,300 @@
+"""Sending jobs and following them: what a web process uses, and all of it that needs no handler's code."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, cast
+from weakref import WeakKeyDictionary
+
+import msgspec
+from pydantic_core import PydanticSerializationError, to_json
+
+from jobpools.core.job import JobState, Priority
+from jobpools.core.retry import Retry
+from jobpools.core.units import format_duration, parse_duration
+from jobpools.errors import (
+    ArgumentsError,
+    ConfigurationError,
+    JobCancelledError,
+    JobDeadError,
+    JobNotFoundError,
+    PayloadTooLargeError,
+    ResultTimeoutError,
+)
+from jobpools.store import connect, reads, writes
+from jobpools.settings import DEFAULT_MAX_PAYLOAD
+from jobpools.store.codec import VERSION, Envelope, ResultRecord, check_id, encode, new_id
+
+R = TypeVar("R")
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
+"""Seconds between two looks for a result: growing, so that a long job is not asked for a thousand times."""
+LOOKS_PER_VIEW = 4
+
+
+Span = str | float | timedelta
+"""A duration: seconds, `"1h30m"` or a timedelta."""
+
+
+class HandlerValues(TypedDict, total=False):
+    """What both `@app.job(…)` and `options(…)` may say."""
+
+    queue: str
+    priority: Priority | Literal["high", "normal", "low"]
+    tags: Sequence[str]
+    timeout: Span
+    """The longest an attempt may run."""
+    retry: Retry
+    """What happens after a failed attempt."""
+    result_ttl: Span
+    """How long the job and its result stay readable after it completed; 0: not at all."""
+    max_crashes: int
+    """How many times the job may take its worker down before it is dead."""
+
+
+class OptionValues(HandlerValues, total=False):
+    """What `options(…)` may say."""
+
+    delay: Span
+    """Not before this much later."""
+    at: datetime
+    """Not before this moment; it must have a time zone."""
+    id: str
+    """The job's own id: a second job of this id is not accepted while the first is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The checked form of OptionValues; None leaves it to the handler, and then to the pool."""
+
+    queue: str | None = None
+    priority: Priority = Priority.NORMAL
+    delay: float = 0.0
+    at: float | None = None
+    id: str | None = None
+    tags: tuple[str, ...] = ()
+    timeout: float | None = None
+    retry: Retry | None = None
+    result_ttl: float | None = None
+    max_crashes: int | None = None
+
+    @classmethod
+    def make(cls, **given: Unpack[OptionValues]) -> "Options":
+        """Raises ConfigurationError for a name or a value that is none."""
+        values: dict[str, Any] = dict(given)
+        if unknown := values.keys() - OptionValues.__optional_keys__:
+            known = ", ".join(sorted(OptionValues.__optional_keys__))
+            raise ConfigurationError(f"{', '.join(sorted(unknown))}: no such option; there are {known}")
+        try:
+            for name in ("delay", "timeout", "result_ttl"):
+                if values.get(name) is not None:
+                    values[name] = parse_duration(values[name])
+            if "at" in values:
+                values["at"] = _moment(values["at"])
+            values["priority"] = Priority(values.get("priority", Priority.NORMAL))
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError(f"options: {error}") from error
+        values["tags"] = tuple(values.get("tags", ()))
+        return cls(**values)
+
+    def due(self, now: float) -> float | None:
+        """When the job may run, seconds since the epoch; None: at once."""
+        if self.at is not None:
+            return self.at
+        return now + self.delay if self.delay else None
+
+
+def _moment(at: datetime) -> float:
+    if at.tzinfo is None:
+        raise ValueError(f"at={at.isoformat()} has no time zone: give it one, as in datetime.now(UTC)")
+    return at.timestamp()
+
+
+class Call(Generic[R]):
+    """A job that is checked and encoded, and not sent yet."""
+
+    __slots__ = ("decode", "due", "envelope", "payload")
+
+    def __init__(
+        self, envelope: Envelope, payload: bytes, due: float | None, decode: Callable[[bytes], Any] | None
+    ) -> None:
+        self.envelope = envelope
+        self.payload = payload
+        """The envelope as it goes to Redis."""
+        self.due = due
+        """Seconds since the epoch; None: at once."""
+        self.decode = decode
+        """Makes the handler's result type of its JSON; None: plain JSON values."""
+
+
+class JobHandle(Generic[R]):
+    """A job that was sent: where it is, what came out of it."""
+
+    __slots__ = ("_client", "_decode", "id", "new", "queue")
+
+    def __init__(
+        self,
+        client: "Client",
+        *,
+        id: str,  # noqa: A002  # the job's own word
+        queue: str,
+        new: bool = True,
+        decode: Callable[[bytes], Any] | None = None,
+    ) -> None:
+        self.id = id
+        self.queue = queue
+        self.new = new
+        """False when a job of this id was there already, and nothing was written."""
+        self._client = client
+        self._decode = decode
+
+    async def state(self) -> JobState:
+        """Where the job is now. Raises JobNotFoundError."""
+        return (await self._view()).state
+
+    async def cancel(self) -> JobState:
+        """Take it out of its queue, or tell its worker to stop it; returns the state it is in then.
+
+        A running job is stopped within a few seconds (`running` is returned). One that has ended stays as it is.
+        Raises JobNotFoundError.
+        """
+        state = await writes.cancel(self._client.connection(), self.queue, self.id, time.time())
+        if state is None:
+            raise JobNotFoundError(f"no job {self.id} in queue {self.queue}")
+        return state
+
+    async def result(self, timeout: float | None = None) -> R:  # noqa: ASYNC109  # the caller's wish, told in the error
+        """Wait until the job has ended and return what its handler returned.
+
+        `timeout` is seconds; None waits for ever. Raises JobDeadError, JobCancelledError, JobNotFoundError,
+        ResultTimeoutError and StoreError.
+        """
+        started = time.monotonic()
+        pause, looks = FIRST_PAUSE, 0
+        while True:
+            record = await reads.result(self._client.connection(), self.queue, self.id)
+            if record is not None:
+                return self._value(record)
+            left = None if timeout is None else started + timeout - time.monotonic()
+            # The results alone do not tell of a dead job; all that does is asked for more rarely.
+            if looks % LOOKS_PER_VIEW == 0 or (left is not None and left <= 0):
+                view = await self._view()
+                if view.result is not None:
+                    continue
+                if view.state is JobState.DEAD:
+                    raise JobDeadError(_obituary(view))
+                if left is not None and left <= 0:
+                    waited = format_duration(timeout or 0.0)
+                    raise ResultTimeoutError(f"job {self.id} had not ended after {waited}: it is {view.state}")
+            looks += 1
+            await asyncio.sleep(pause if left is None else min(pause, left))
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    async def _view(self) -> reads.JobView:
+        view = await reads.job(self._client.connection(), self.queue, self.id)
+        if view is None:
+            raise JobNotFoundError(f"no job {self.id} in queue {self.queue}: it never was, or its result's TTL is over")
+        return view
+
+    def _value(self, record: ResultRecord) -> R:
+        if record.state == JobState.CANCELLED:
+            raise JobCancelledError(f"job {self.id} was cancelled")
+        raw = bytes(record.result)
+        return cast("R", self._decode(raw) if self._decode else msgspec.json.decode(raw))
+
+    def __repr__(self) -> str:
+        return f"<JobHandle {self.id} queue={self.queue}>"
+
+
+def _obituary(view: reads.JobView) -> str:
+    history = view.history
+    tries = f"{history.attempts} attempts" if history.attempts != 1 else "1 attempt"
+    if history.crashes:
+        tries += f" and {history.crashes} crashes"
+    if not history.entries:
+        return f"job {view.id} ({view.name}) is dead after {tries}"
+    last = history.entries[-1]
+    return f"job {view.id} ({view.name}) is dead after {tries}: {last.error or last.outcome}: {last.message}"
+
+
+class Client:
+    """Sends jobs to one Redis. It connects when it first has to, once for each event loop and once for sync code."""
+
+    def __init__(self, url: str, max_payload: int = DEFAULT_MAX_PAYLOAD) -> None:
+        self.url = url
+        self.max_payload = max_payload
+        """Bytes of the largest encoded job."""
+        self._connections: WeakKeyDictionary[asyncio.AbstractEventLoop, connect.Connection] = WeakKeyDictionary()
+        self._sync: connect.SyncConnection | None = None
+
+    def connection(self) -> connect.Connection:
+        """The running event loop's connection."""
+        loop = asyncio.get_running_loop()
+        found = self._connections.get(loop)
+        if found is None:
+            found = self._connections[loop] = connect.connect(self.url)
+        return found
+
+    def call(self, name: str, args: bytes, options: Options, decode: Callable[[bytes], Any] | None = None) -> Call[Any]:
+        """Make a job of its arguments' JSON. Raises PayloadTooLargeError and ConfigurationError."""
+        now = time.time()
+        if options.id is None:
+            job_id, enqueued = new_id(now, os.urandom(10)), None
+        else:
+            job_id, enqueued = self._own_id(options.id), now
+        envelope = Envelope(
+            VERSION, job_id, name, options.queue or "default", msgspec.Raw(args), options.priority.value, options.timeout,
+            options.retry, options.result_ttl, options.max_crashes, options.tags, enqueued,
+        )  # fmt: skip
+        payload = encode(envelope)
+        if len(payload) > self.max_payload:
+            raise PayloadTooLargeError(
+                f"{name}: the encoded job takes {len(payload)} bytes, more than {self.max_payload}: send a reference to the "
+                f"data instead, or raise JOBPOOLS_MAX_PAYLOAD"
+            )
+        return Call(envelope, payload, options.due(now), decode)
+
+    def call_json(self, name: str, args: Mapping[str, Any], options: Options) -> Call[Any]:
+        """Make a job whose handler is not known here. Raises ArgumentsError when the arguments are not JSON."""
+        try:
+            return self.call(name, to_json(dict(args)), options)
+        except PydanticSerializationError as error:
+            raise ArgumentsError(f"{name}: the arguments are not JSON: {error}") from error
+
+    async def enqueue(self, call: Call[R]) -> JobHandle[R]:
+        """Send one job. Raises StoreError: then it is not known whether it arrived; its id makes another try safe."""
+        return (await self.enqueue_many([call]))[0]
+
+    def enqueue_sync(self, call: Call[R]) -> JobHandle[R]:
+        """The same for code without an event loop; threads may share it."""
+        if self._sync is None:
+            self._sync = connect.connect_sync(self.url)
+        new = writes.enqueue_sync(self._sync, [(call.envelope, call.payload, call.due)])[0]
+        return JobHandle(self, id=call.envelope.id, queue=call.envelope.queue, new=new, decode=call.decode)
+
+    async def enqueue_many(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
+        """Send jobs, up to 500 a round trip; a round trip's jobs are accepted together."""
+        sending = [(call.envelope, call.payload, call.due) for call in calls]
+        accepted = await writes.enqueue(self.connection(), sending)
+        return [
+            JobHandle(self, id=call.envelope.id, queue=call.envelope.queue, new=new, decode=call.decode)
+            for call, new in zip(calls, accepted, strict=True)
+        ]
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop and of sync code."""
+        if self._sync is not None:
+            self._sync.close()
+            self._sync = None
+        found = self._connections.pop(asyncio.get_running_loop(), None)
+        if found is not None:
+            await found.aclose()
+
+    @staticmethod
+    def _own_id(given: str) -> str:
+        try:
+            return check_id(given)
+        except ValueError as error:
+            raise ConfigurationError(f"options: id: {error}") from error

@@ -1,0 +1,104 @@
+"""The conversation with Redis that moves jobs: settle what ended, claim what fits, over and over.
+
+One round trip does both, and it is sent before the batch in hand runs, so that server and worker work at once.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+
+from jobpools.errors import StoreError
+from jobpools.runtime.lane import Lane
+from jobpools.runtime.outage import Outage, Pauses
+from jobpools.runtime.processor import Processor
+
+
+class Dispatcher:
+    """Serves several queues with one set of slots."""
+
+    def __init__(self, lanes: Sequence[Lane], processor: Processor, outage: Outage) -> None:
+        self._lanes = lanes
+        self._processor = processor
+        self._outage = outage
+        self._event = asyncio.Event()
+        self._pauses = Pauses()
+        self._finish = False
+        self.progress = time.monotonic()
+        """When it last came round: the watchdog of /livez."""
+        self.draining = False
+        """An answer of Redis said that this worker may not claim."""
+
+    def wake(self) -> None:
+        """There is something to settle or to claim."""
+        self._event.set()
+
+    def finish(self) -> None:
+        """Return from `run` as soon as everything is settled and nothing is held."""
+        self._finish = True
+        self._event.set()
+
+    async def run(self) -> None:
+        """Until `finish`: one step after the other."""
+        while True:
+            self.progress = time.monotonic()
+            self._event.clear()
+            shares = self._shares(self._processor.room())
+            busy = [lane for lane in self._lanes if lane.outbox or shares.get(lane)]
+            if busy:
+                await self._round(busy, shares)
+            elif self._finish and not self._processor.held:
+                return
+            else:
+                await self._rest()
+
+    async def _round(self, busy: list[Lane], shares: dict[Lane, int]) -> None:
+        try:
+            if len(busy) == 1:
+                await busy[0].step(shares.get(busy[0], 0))
+            else:
+                await _all([lane.step(shares.get(lane, 0)) for lane in busy])
+        except StoreError as error:
+            # Whether the step was carried out is unknown. Its settlements stay in the outbox: once more does no harm,
+            # the fence sees to that. Jobs that it claimed and that never arrived come back when their leases expire.
+            self._outage.noticed(error)
+            await asyncio.sleep(self._pauses.next())
+            return
+        self._outage.over()
+        self._pauses.reset()
+        self.draining = any(lane.draining for lane in self._lanes)
+
+    async def _rest(self) -> None:
+        """Nothing to do now: until something ends, a queue is woken, or a scheduled job falls due."""
+        for lane in self._lanes:
+            lane.rest(wanted=self._processor.room() > 0)
+        nap = min(lane.nap() for lane in self._lanes)
+        try:
+            async with asyncio.timeout(nap):
+                await self._event.wait()
+        except TimeoutError:
+            for lane in self._lanes:
+                lane.look_again()
+
+    def _shares(self, room: int) -> dict[Lane, int]:
+        """How many jobs each hungry queue may give, by weight; what does not divide goes round in turn."""
+        hungry = [lane for lane in self._lanes if lane.hungry]
+        if room <= 0 or not hungry:
+            return {}
+        if len(hungry) == 1:
+            return {hungry[0]: room}
+        total = sum(lane.weight for lane in hungry)
+        shares = {lane: room * lane.weight // total for lane in hungry}
+        for _ in range(room - sum(shares.values())):
+            for lane in hungry:
+                lane.credit += lane.weight
+            first = max(hungry, key=lambda lane: lane.credit)
+            first.credit -= total
+            shares[first] += 1
+        return shares
+
+
+async def _all(steps: Sequence[Awaitable[None]]) -> None:
+    """All of them to their end, then the first error: a step that was sent is always heard out."""
+    for outcome in await asyncio.gather(*steps, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome

@@ -1,0 +1,127 @@
+"""Threads for plain functions. A thread cannot be stopped from outside, so one that outlives its job is left behind."""
+
+import asyncio
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+Call = Callable[[], Any]
+
+
+class _Ticket:
+    """One call on its way through a thread."""
+
+    __slots__ = ("abandoned", "call", "future", "started")
+
+    def __init__(self, call: Call, future: "asyncio.Future[Any]") -> None:
+        self.call = call
+        self.future = future
+        self.started = False
+        self.abandoned = False
+
+
+class Threads:
+    """At most `size` threads that are waited for, besides those that were left behind.
+
+    `concurrent.futures` joins its threads when the interpreter ends: one that hangs would keep the worker from going.
+    These are daemons. They are started when first needed.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Condition()
+        self._waiting: deque[_Ticket] = deque()
+        self._threads = 0
+        self._idle = 0
+        self._left_behind = 0
+
+    @property
+    def left_behind(self) -> int:
+        """Threads whose job was settled without them and that still run."""
+        return self._left_behind
+
+    async def run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run it in a thread, with this task's context variables, and return what it returns.
+
+        When the task is cancelled, a call that no thread has begun is dropped; one that runs is left behind.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        ticket = _Ticket(partial(contextvars.copy_context().run, function, *args, **kwargs), future)
+        self._submit(ticket)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._abandon(ticket)
+            raise
+
+    def _submit(self, ticket: _Ticket) -> None:
+        with self._lock:
+            self._waiting.append(ticket)
+            if self._idle >= len(self._waiting) or self._threads - self._left_behind >= self._size:
+                self._lock.notify()
+                return
+            self._threads += 1
+        threading.Thread(target=self._work, name="jobpools-handler", daemon=True).start()
+
+    def _abandon(self, ticket: _Ticket) -> None:
+        with self._lock:
+            ticket.abandoned = True
+            if ticket.started:
+                self._left_behind += 1
+            else:
+                self._waiting.remove(ticket)
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                self._idle += 1
+                while not self._waiting:
+                    self._lock.wait()
+                self._idle -= 1
+                ticket = self._waiting.popleft()
+                ticket.started = True
+            self._call(ticket)
+            with self._lock:
+                if ticket.abandoned:
+                    # Another thread took its place when it was left behind.
+                    self._left_behind -= 1
+                    if self._threads - self._left_behind > self._size:
+                        self._threads -= 1
+                        return
+
+    @staticmethod
+    def _call(ticket: _Ticket) -> None:
+        result, error = None, None
+        try:
+            result = ticket.call()
+        except BaseException as raised:  # noqa: BLE001  # the task that waits for it decides
+            error = raised
+        loop = ticket.future.get_loop()
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_hand_over, ticket.future, result, error)
+
+
+def _hand_over(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if isinstance(error, StopIteration):
+        # A future refuses it: it would end the coroutine that awaits.
+        error = RuntimeError("the handler raised StopIteration")
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+def bind(function: Callable[..., Any], threads: Threads | None, *, takes_context: bool) -> Callable[..., Any]:
+    """One shape for all handlers: `call(context, kwargs)` gives something to await."""
+    if threads is None:
+        if takes_context:
+            return lambda context, kwargs: function(context, **kwargs)
+        return lambda _context, kwargs: function(**kwargs)
+    if takes_context:
+        return lambda context, kwargs: threads.run(function, (context,), kwargs)
+    return lambda _context, kwargs: threads.run(function, (), kwargs)

@@ -1,0 +1,66 @@
+"""Takes over the jobs of workers that vanished. Rescue is a claim: the lease becomes ours, then the job is settled."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+
+from jobpools.core.job import Outcome, OutcomeKind
+from jobpools.errors import StoreDataError, StoreError
+from jobpools.runtime.lane import Lane
+from jobpools.runtime.metrics import Metrics
+from jobpools.runtime.outage import Outage
+from jobpools.runtime.processor import Processor
+from jobpools.settings import WorkerSettings
+from jobpools.store import connect, writes
+
+INTERVAL = 0.3
+"""The interval between two looks, as a share of the lease: 3 s of 10 s, and a little more by chance."""
+
+log = logging.getLogger("jobpools.worker")
+
+
+class Janitor:
+    """Looks for expired leases in all queues that the worker serves."""
+
+    def __init__(
+        self, settings: WorkerSettings, lanes: Sequence[Lane], processor: Processor, outage: Outage, metrics: Metrics,
+        connection: connect.Connection,
+    ) -> None:  # fmt: skip
+        self._interval = settings.lease * INTERVAL
+        self._worker = processor.worker
+        self._lanes = lanes
+        self._processor = processor
+        self._outage = outage
+        self._metrics = metrics
+        self._connection = connection
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            # By chance up to a third longer, so that many workers do not look at the same moment.
+            await asyncio.sleep(self._interval * (1 + random.random() / 3))  # noqa: S311  # spreads, keeps no secret
+            try:
+                for lane in self._lanes:
+                    await self._look(lane)
+            except StoreDataError:
+                log.exception("the janitor cannot read what it rescued")
+            except StoreError as error:
+                self._outage.noticed(error)
+
+    async def _look(self, lane: Lane) -> None:
+        found = await writes.rescue(self._connection, lane.queue, tail=lane.next_tail(), lease_ms=lane.lease_ms)
+        self._outage.over()
+        for taken in found.taken:
+            if taken.former == self._worker and (run := lane.running(taken.id)) is not None:
+                # Our own, renewed too late (the whole process stood still): it goes on, under the new fence.
+                lane.move(run, taken.member)
+                continue
+            run, _ = lane.hold(taken.member, taken.envelope, taken.history)
+            run.settled = True
+            if taken.former == self._worker:
+                outcome = Outcome(OutcomeKind.INTERRUPTED, message="its claim was lost on the way to the worker")
+            else:
+                self._metrics.rescued += 1
+                outcome = Outcome(OutcomeKind.CRASHED, message=f"worker {taken.former} vanished: its lease ran out")
+            self._processor.conclude(run, outcome, worker=taken.former)

@@ -1,0 +1,253 @@
+"""One queue as this worker serves it: the leases it holds there, the settlements on their way, and when to ask again."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from itertools import repeat
+
+import msgspec
+
+from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
+from jobpools.core.specs import JobDefaults, Weights
+from jobpools.core.units import QueueName, WorkerId
+from jobpools.errors import StoreDataError, StoreError
+from jobpools.runtime.attempt import Entry, Run
+from jobpools.runtime.metrics import Metrics
+from jobpools.runtime.outage import Outage, Pauses
+from jobpools.runtime.processor import Processor
+from jobpools.store import wakeups, writes
+from jobpools.store.codec import VERSION, Envelope, completed_record, decode, decode_history, split_member, tail
+from jobpools.store.connect import Connection
+
+WAIT = 5.0
+"""Seconds that one blocking wait for a wake-up lasts: also how long a lost wake-up can go unnoticed."""
+SETTLE_LIMIT = 500
+"""Settlements in one step."""
+DUE_SPACING = 0.005
+"""Seconds that a step for a scheduled job waits for others that fall due with it."""
+LONGEST_NAP = 10.0
+"""Seconds after which a resting worker shows /livez that it still comes round."""
+DRAINING_PAUSE = 1.0
+"""Seconds until a worker that may not claim asks again."""
+
+log = logging.getLogger("jobpools.worker")
+
+
+class Lane:
+    """One queue."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        queue: QueueName,
+        *,
+        worker: WorkerId,
+        weight: int,
+        weights: Weights | None,
+        entries: Mapping[str, Entry],
+        processor: Processor,
+        metrics: Metrics,
+        lease: float,
+        defaults: JobDefaults,
+    ) -> None:
+        self.queue = queue
+        self.weight = weight
+        self.credit = 0
+        """The dispatcher's account of whose turn it is."""
+        self.held: dict[str, Run] = {}
+        """By member: the leases to renew, until their settlement has reached Redis. Read by the lease thread."""
+        self.hungry = True
+        """There may be something to claim."""
+        self.draining = False
+        """Redis said that this worker may not claim here."""
+        self._connection = connection
+        self._worker = worker
+        self._weights = weights
+        self._entries = entries
+        self._processor = processor
+        self._metrics = metrics
+        self.lease_ms = int(lease * 1000)
+        self._stranger = _stranger(defaults, metrics)
+        self._completed: list[str | bytes | int] = []
+        """Flat, as the step wants it: member, record, ms to keep it."""
+        self._settled: list[writes.Settled] = []
+        self._number = 0
+        self._due: float | None = None
+        self._may_wait = asyncio.Event()
+        self._uncertain = False
+        self._told: set[str] = set()
+
+    # Settling and claiming
+
+    @property
+    def outbox(self) -> bool:
+        """There is something to settle."""
+        return bool(self._completed or self._settled)
+
+    def complete(self, member: str, result: bytes, seconds: float, ttl: float) -> None:
+        """The attempt returned."""
+        self._completed += (member, completed_record(result, time.time(), seconds), int(ttl * 1000))
+
+    def settle(self, member: str, priority: Priority, settlement: Settlement) -> None:
+        """The attempt ended otherwise."""
+        self._settled.append(writes.Settled(member, priority, settlement))
+
+    async def step(self, claim: int) -> None:
+        """Send what is in the outbox, and start what comes back. Raises StoreError: then the outbox is as it was."""
+        completed, settled = self._completed[: 3 * SETTLE_LIMIT], self._settled[:SETTLE_LIMIT]
+        tail = self.next_tail()
+        try:
+            reply = await writes.step(
+                self._connection,
+                self.queue,
+                self._worker,
+                completed=completed,
+                settled=settled,
+                claim=claim,
+                tail=tail,
+                lease_ms=self.lease_ms,
+                order=self._order(),
+                at=time.time(),
+            )
+        except StoreError:
+            self._uncertain = True
+            raise
+        # No await from here on: what Redis knows now, `held` knows too before anybody else looks.
+        del self._completed[: len(completed)]
+        del self._settled[: len(settled)]
+        held = self.held
+        for member in completed[::3]:
+            held.pop(member, None)
+        for each in settled:
+            held.pop(each.member, None)
+        self._metrics.steps += 1
+        self._learn(reply)
+        if reply.ids:
+            self._take(reply, tail)
+
+    def next_tail(self) -> str:
+        """The fence of the next claim."""
+        self._number += 1
+        return tail(self._worker, self._number)
+
+    def _learn(self, reply: writes.StepReply) -> None:
+        if reply.stale:
+            # After a step without an answer the same settlements were sent again: refused, and rightly so.
+            if not self._uncertain:
+                self._metrics.stale += len(reply.stale)
+                log.warning("%s: %d settlements refused: their leases had gone to others", self.queue, len(reply.stale))
+        self._uncertain = False
+        self.draining = reply.draining
+        self.hungry = reply.left > 0 and not reply.draining
+        self._due = None if reply.next_due < 0 else time.monotonic() + reply.next_due / 1000
+
+    def _take(self, reply: writes.StepReply, tail: str) -> None:
+        histories = reply.histories or repeat(None)
+        runs = []
+        for raw_id, raw, history in zip(reply.ids, reply.envelopes, histories, strict=False):
+            if raw is None:
+                continue  # purged meanwhile; it was not leased
+            run, why = self.hold(raw_id.decode() + tail, raw, decode_history(history) if history else None)
+            if why:
+                self._refuse(run, why)
+            else:
+                runs.append(run)
+        self._metrics.claimed += len(reply.ids)
+        self._processor.take(runs)
+
+    def hold(self, member: str, raw: bytes, history: History | None) -> tuple[Run, str]:
+        """Keep a leased job's lease alive from now on; also why this worker cannot run it, empty where it can."""
+        why = ""
+        try:
+            envelope = decode(raw)
+        except StoreDataError as error:
+            envelope, entry, why = self._unreadable(member), self._stranger, str(error)
+        else:
+            entry = self._entries.get(envelope.name) or self._stranger
+            if entry is self._stranger:
+                why = f"no job {envelope.name!r} in the app of the workers of queue {self.queue}"
+        run = self.held[member] = Run(self, member, envelope, entry, history)
+        return run, why
+
+    def running(self, job_id: str) -> Run | None:
+        """The attempt of this job that is in hand and not settled."""
+        return next((run for run in self.held.values() if run.envelope.id == job_id and not run.settled), None)
+
+    def move(self, run: Run, member: str) -> None:
+        """The attempt goes on under another lease."""
+        self.held.pop(run.member, None)
+        run.member = member
+        self.held[member] = run
+
+    def _refuse(self, run: Run, why: str) -> None:
+        if why not in self._told:
+            self._told.add(why)
+            log.warning("%s: %s; handed back, for a worker that can run it", run.envelope.id, why)
+        run.settled = True
+        self._processor.conclude(run, Outcome(OutcomeKind.UNRUNNABLE, message=why))
+
+    def _unreadable(self, member: str) -> Envelope:
+        return Envelope(VERSION, split_member(member)[0], "?", self.queue, msgspec.Raw(b"{}"))
+
+    def _order(self) -> str:
+        """The priorities in the order they are asked: strictly, or drawn by weight so that low never starves."""
+        weights = self._weights
+        if weights is None:
+            return writes.STRICT
+        letters = {"h": weights.high, "n": weights.normal, "l": weights.low}
+        # The first of a weighted shuffle is drawn in proportion to the weights; so is the next among the rest.
+        keys = {letter: random.random() ** (1 / weight) for letter, weight in letters.items()}  # noqa: S311  # a lot, no secret
+        return "".join(sorted(letters, key=keys.__getitem__, reverse=True))
+
+    # Waiting
+
+    def rest(self, *, wanted: bool) -> None:
+        """Nothing to send: wait for a wake-up, if a job is wanted."""
+        if wanted and not self.draining:
+            self._may_wait.set()
+        else:
+            self._may_wait.clear()
+
+    def nap(self) -> float:
+        """Seconds until this queue is worth a look even if nobody wakes it."""
+        if self.draining:
+            return DRAINING_PAUSE
+        if self._due is not None:
+            return min(max(self._due - time.monotonic(), 0.0) + DUE_SPACING, LONGEST_NAP)
+        return LONGEST_NAP
+
+    def look_again(self) -> None:
+        """The nap is over: ask again, where that may bring something."""
+        if self.draining or (self._due is not None and self._due <= time.monotonic()):
+            self.hungry = True
+
+    async def listen(self, waiting: Connection, wake: Callable[[], None], outage: Outage) -> None:
+        """Take wake-ups while there is nothing to do; `waiting` is a connection that may block for WAIT seconds."""
+        pauses = Pauses()
+        while True:
+            await self._may_wait.wait()
+            try:
+                woken = await wakeups.wait(waiting, self.queue, WAIT)
+                if woken and not self._processor.room():
+                    # Filled meanwhile from elsewhere: the token is for a worker that has room.
+                    await wakeups.pass_on(waiting, self.queue)
+            except StoreError as error:
+                outage.noticed(error)
+                await asyncio.sleep(pauses.next())
+            else:
+                outage.over()
+                pauses.reset()
+            # Also when nobody woke it: a wake-up may have been lost with the worker that took it.
+            self.hungry = True
+            self._may_wait.clear()
+            wake()
+
+
+def _stranger(defaults: JobDefaults, metrics: Metrics) -> Entry:
+    """Stands for the handler of a job that this worker does not know: the pool's defaults decide about its crashes."""
+    entry = Entry("unknown", metrics.tally("unknown"))
+    entry.timeout, entry.retry = defaults.timeout, defaults.retry
+    entry.result_ttl, entry.max_crashes = defaults.result_ttl, defaults.max_crashes
+    return entry

@@ -1,0 +1,63 @@
+"""Exceptions as outcomes: what is kept of a failed attempt, and no more than an operator wants to read."""
+
+import traceback
+from types import TracebackType
+
+from jobpools.core.job import Outcome, OutcomeKind
+from jobpools.core.units import format_duration
+
+MESSAGE_LIMIT = 500
+TRACEBACK_LIMIT = 8000
+"""Characters; of a longer traceback the end is kept, where the error is."""
+_OURS = "jobpools/runtime/"
+
+
+def failed(error: BaseException) -> Outcome:
+    """A handler raised."""
+    return Outcome(
+        OutcomeKind.FAILED,
+        error=_qualified(type(error)),
+        message=_message(error),
+        traceback=_traceback(error),
+        error_types=_types(type(error)),
+        exception=error,
+    )
+
+
+def timed_out(seconds: float) -> Outcome:
+    """The attempt took longer than it may. It counts as a TimeoutError for `Retry.on`."""
+    message = f"ran longer than {format_duration(seconds)}"
+    return Outcome(
+        OutcomeKind.TIMED_OUT,
+        error=_qualified(TimeoutError),
+        message=message,
+        error_types=_types(TimeoutError),
+        exception=TimeoutError(message),
+    )
+
+
+def _qualified(kind: type[BaseException]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _types(kind: type[BaseException]) -> tuple[str, ...]:
+    classes = [one for one in kind.__mro__ if issubclass(one, BaseException) and one is not BaseException]
+    return tuple(name for one in classes for name in (_qualified(one), one.__name__))
+
+
+def _message(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+
+
+def _traceback(error: BaseException) -> str:
+    text = "".join(traceback.format_exception(type(error), error, _handlers_part(error.__traceback__)))
+    return text if len(text) <= TRACEBACK_LIMIT else "…" + text[1 - TRACEBACK_LIMIT :]
+
+
+def _handlers_part(trace: TracebackType | None) -> TracebackType | None:
+    """The frames from the handler on: ours above it tell the user nothing."""
+    step = trace
+    while step is not None and _OURS in step.tb_frame.f_code.co_filename.replace("\\", "/"):
+        step = step.tb_next
+    return step or trace

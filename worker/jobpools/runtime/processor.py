@@ -1,0 +1,287 @@
+"""The slots of one worker: starts what was claimed, watches deadlines, decides what becomes of each attempt."""
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
+from jobpools.core.retry import Retry, settle
+from jobpools.core.units import Decision, WorkerId
+from jobpools.errors import ArgumentsError, PayloadTooLargeError
+from jobpools.runtime import outcomes
+from jobpools.runtime.attempt import Run
+from jobpools.runtime.context import Context
+from jobpools.runtime.metrics import Metrics
+from jobpools.runtime.middleware import Middleware, wrapped
+from jobpools.runtime.services import Services
+
+WATCH_INTERVAL = 0.1
+"""Seconds between two looks at the deadlines: how late a timeout may be. One look for all costs less than a timer each."""
+STARTS_WITHIN = 0.05
+"""Seconds within which a prefetched job must be expected to start."""
+PREFETCH_LIMIT = 200
+"""The most jobs that are claimed beyond the free slots: more gains nothing per round trip."""
+HOARDED_AFTER = 0.25
+"""Seconds after which a claimed job that found no slot is handed back, for another worker to take."""
+CANCEL_PATIENCE = 5.0
+"""Seconds that a cancelled coroutine gets to clean up before its job is settled without it."""
+MEAN_WEIGHT = 0.05
+"""The weight of one attempt in the mean duration: the latest 20 or so count."""
+FINAL = Retry(strategy="none")
+
+log = logging.getLogger("jobpools.worker")
+clock = time.monotonic
+
+
+class Processor:
+    """Runs at most `slots` attempts at once; what is claimed beyond them waits here, shortly."""
+
+    def __init__(self, *, slots: int, worker: WorkerId, services: Services, metrics: Metrics, max_result: int) -> None:
+        self.slots = slots
+        self.worker = worker
+        self.running: set[Run] = set()
+        self.waiting: deque[Run] = deque()
+        self.mean: float | None = None
+        """The mean duration of the latest attempts, in seconds; None: nothing measured yet."""
+        self.slow = 0
+        """Attempts that have been running for longer than STARTS_WITHIN: their slots start nothing soon."""
+        self.idle_since: float | None = time.time()
+        self.watched = clock()
+        """When the event loop last came round to the watchdog."""
+        self.stopping = False
+        """No attempt is started any more."""
+        self.middlewares: Sequence[Middleware] = ()
+        self.wake: Callable[[], None] = lambda: None
+        """Called when there is something for the next step to do."""
+        self._services = services
+        self._metrics = metrics
+        self._max_result = max_result
+        self._left_behind: set[asyncio.Task[None]] = set()
+        self._chatty = log.isEnabledFor(logging.DEBUG)
+
+    # What may be claimed
+
+    @property
+    def held(self) -> int:
+        """Jobs that occupy a slot or wait for one."""
+        return len(self.running) + len(self.waiting)
+
+    def room(self) -> int:
+        """How many jobs may be claimed now: the free slots, and what will start within STARTS_WITHIN."""
+        if self.stopping:
+            return 0
+        prefetch = 0
+        if self.mean is not None:
+            quick = max(0, self.slots - self.slow)
+            prefetch = min(PREFETCH_LIMIT, int(quick * STARTS_WITHIN / max(self.mean, 1e-6)))
+        return max(0, self.slots + prefetch - self.held)
+
+    # Starting
+
+    def take(self, runs: Sequence[Run]) -> None:
+        """Start these, as far as there are slots; the rest waits."""
+        now = clock()
+        for run in runs:
+            run.claimed = now
+        self.waiting.extend(runs)
+        self.idle_since = None
+        self._fill()
+
+    def _fill(self) -> None:
+        create = asyncio.get_running_loop().create_task
+        while self.waiting and len(self.running) < self.slots and not self.stopping:
+            run = self.waiting.popleft()
+            self.running.add(run)
+            run.task = create(self._attempt(run))
+
+    async def _attempt(self, run: Run) -> None:
+        entry = run.entry
+        context = run.context = Context(
+            run.envelope, run.history, worker=self.worker, timeout=run.timeout, services=self._services
+        )
+        run.started = started = clock()
+        run.deadline = started + run.timeout
+        try:
+            arguments = entry.decode(bytes(run.envelope.args))
+        except ArgumentsError as error:
+            # Another attempt would get the same arguments.
+            self._end(run, outcomes.failed(error), FINAL)
+            return
+        try:
+            if self.middlewares:
+                value = await wrapped(self.middlewares, context, lambda: entry.call(context, arguments))
+            else:
+                value = await entry.call(context, arguments)
+        except BaseException as error:  # noqa: BLE001  # whatever a handler raises ends its attempt, not the worker
+            self._end(run, self._verdict(run) or outcomes.failed(error))
+        else:
+            if run.verdict is None:
+                self._complete(run, value, clock() - started)
+            else:
+                # It was told to stop and returned instead of raising: what it was told counts.
+                self._end(run, self._verdict(run) or Outcome(run.verdict))
+
+    # Ending
+
+    def _complete(self, run: Run, value: object, seconds: float) -> None:
+        ttl = run.envelope.ttl
+        ttl = run.entry.result_ttl if ttl is None else ttl
+        result = b"null"
+        if value is not None and ttl > 0:
+            try:
+                result = run.entry.encode_result(value)
+                if len(result) > self._max_result:
+                    raise PayloadTooLargeError(
+                        f"the result takes {len(result)} bytes, more than {self._max_result}: return a reference to it, "
+                        f"or set result_ttl=0"
+                    )
+            except (TypeError, ValueError, PayloadTooLargeError) as error:
+                # The work is done: to run it again would not make its result any fitter.
+                self._end(run, outcomes.failed(error), FINAL)
+                return
+        run.settled = True
+        run.lane.complete(run.member, result, seconds, ttl)
+        run.entry.tally.complete(seconds)
+        mean = self.mean
+        self.mean = seconds if mean is None else mean + MEAN_WEIGHT * (seconds - mean)
+        if self._chatty:
+            log.debug("%s %s completed in %.3f s", run.entry.name, run.envelope.id, seconds)
+        self._free(run)
+
+    def _end(self, run: Run, outcome: Outcome, policy: Retry | None = None) -> None:
+        if run.settled:
+            return  # the watchdog was quicker, or the lease was lost: the job's fate is decided elsewhere
+        run.settled = True
+        seconds = clock() - run.started if run.started else 0.0
+        run.entry.tally.end(outcome.kind, seconds)
+        if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.TIMED_OUT):
+            self.mean = seconds if self.mean is None else self.mean + MEAN_WEIGHT * (seconds - self.mean)
+        self.conclude(run, outcome, policy)
+        self._free(run)
+
+    def conclude(
+        self, run: Run, outcome: Outcome, policy: Retry | None = None, worker: str = ""
+    ) -> Decision[Settlement]:
+        """The one path of every attempt that did not complete: decide, tell, and put it into the next step.
+
+        `worker` is who ran it, if it was another one.
+        """
+        envelope, entry = run.envelope, run.entry
+        crashes = entry.max_crashes if envelope.max_crashes is None else envelope.max_crashes
+        decision = settle(
+            outcome,
+            policy or envelope.retry or entry.retry,
+            run.history or History(),
+            time.time(),
+            random.random(),  # noqa: S311  # spreads retries, keeps no secret
+            max_crashes=crashes,
+            worker=worker or self.worker,
+        )
+        run.lane.settle(run.member, Priority(envelope.priority), decision.value)
+        level = _LEVELS.get(outcome.kind, logging.INFO)
+        log.log(level, "%s %s: %s: %s", entry.name, envelope.id, decision.reason, decision.message)
+        self.wake()
+        return decision
+
+    def _free(self, run: Run) -> None:
+        run.task = None  # breaks the cycle run → task → coroutine → run
+        self.running.discard(run)
+        if self.waiting:
+            self._fill()
+        elif not self.running:
+            self.idle_since = time.time()
+        self.wake()
+
+    # Stopping attempts from outside
+
+    def stop(self, run: Run, verdict: OutcomeKind) -> None:
+        """Tell one attempt to stop: a coroutine is cancelled, a thread is left behind."""
+        if run.verdict is not None or run.settled:
+            return
+        run.verdict = verdict
+        run.deadline = clock() + CANCEL_PATIENCE
+        if run.context is not None:
+            run.context.cancelled = True
+        if run.task is not None:
+            run.task.cancel()
+            if not run.started:
+                # Cancelled before its first step, a task never reaches the code that would settle its attempt.
+                self._end(run, Outcome(OutcomeKind.INTERRUPTED, message="told to stop before it began"))
+
+    def lost(self, run: Run) -> None:
+        """Its lease has gone to another worker: stop it, and settle nothing."""
+        self._metrics.stale += 1
+        if run in self.waiting:
+            self.waiting.remove(run)
+            return
+        log.warning("%s %s: its lease is lost; it is stopped here and runs elsewhere", run.entry.name, run.envelope.id)
+        self.stop(run, OutcomeKind.INTERRUPTED)
+        run.settled = True
+        self._leave_behind(run)
+        self._free(run)
+
+    def hand_back(self, runs: Sequence[Run]) -> None:
+        """Return jobs that were claimed and not started, uncharged."""
+        for run in runs:
+            run.settled = True
+            self._metrics.handed_back += 1
+            self.conclude(run, Outcome(OutcomeKind.INTERRUPTED, message="claimed and not started"))
+
+    def give_up(self, run: Run) -> None:
+        """Settle an attempt that was told to stop and does not; its slot is freed, and what it returns is refused."""
+        log.error("%s %s does not stop though it was cancelled; its slot is freed", run.entry.name, run.envelope.id)
+        self._leave_behind(run)
+        self._end(run, self._verdict(run) or Outcome(OutcomeKind.INTERRUPTED))
+
+    def _verdict(self, run: Run) -> Outcome | None:
+        """What it was told to stop for; None: nobody told it."""
+        if run.verdict is None:
+            return None
+        if run.verdict is OutcomeKind.TIMED_OUT:
+            return outcomes.timed_out(run.timeout)
+        return Outcome(run.verdict, message="told to stop")
+
+    def _leave_behind(self, run: Run) -> None:
+        """Keep a task that nobody waits for from the garbage collector until it ends."""
+        if run.task is not None and not run.task.done():
+            self._left_behind.add(run.task)
+            run.task.add_done_callback(self._left_behind.discard)
+
+    async def watch(self) -> None:
+        """Look at all deadlines, again and again."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL)
+            self.look(clock())
+
+    def look(self, now: float) -> None:
+        """Stop what takes too long, settle what does not stop, hand back what waits too long for a slot."""
+        self.watched = now
+        slow = 0
+        for run in list(self.running):
+            if not run.started:
+                continue
+            slow += now - run.started > STARTS_WITHIN
+            if run.deadline > now:
+                continue
+            if run.verdict is None:
+                self.stop(run, OutcomeKind.TIMED_OUT)
+            else:
+                self.give_up(run)
+        self.slow = slow
+        late = []
+        while self.waiting and self.waiting[0].claimed < now - HOARDED_AFTER:
+            late.append(self.waiting.popleft())
+        if late:
+            self.hand_back(late)
+
+
+_LEVELS = {
+    OutcomeKind.FAILED: logging.WARNING,
+    OutcomeKind.TIMED_OUT: logging.WARNING,
+    OutcomeKind.CRASHED: logging.WARNING,
+    OutcomeKind.UNRUNNABLE: logging.DEBUG,
+}
+"""How loud an outcome is; the rest is INFO."""

@@ -1,0 +1,253 @@
+"""`App` and `@app.job`: which handlers there are, and how their jobs are sent."""
+
+import inspect
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
+
+from jobpools.client import Call, Client, HandlerValues, JobHandle, Options, OptionValues
+from jobpools.core.units import JobId
+from jobpools.errors import ConfigurationError, UnknownJobError
+from jobpools.runtime.context import Context
+from jobpools.runtime.middleware import Middleware
+from jobpools.runtime.services import Service
+from jobpools.runtime.signature import Signature, takes_context
+from jobpools.settings import max_payload, redis_url
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+Executor = Literal["async", "thread"]
+
+
+class Bound(Generic[P, R]):
+    """A handler with options for the jobs that are sent through it; `options()` returns it."""
+
+    __slots__ = ("_handler", "_options")
+
+    def __init__(self, handler: "Handler[P, R]", options: Options) -> None:
+        self._handler = handler
+        self._options = options
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """The job, not sent yet: for `app.enqueue_many`. Raises ArgumentsError."""
+        return self._handler.build(self._options, args, kwargs)
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """Send the job. Raises EnqueueError (nothing was written) or StoreError."""
+        return await self._handler.app.client.enqueue(self._handler.build(self._options, args, kwargs))
+
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """`enqueue` for code without an event loop."""
+        return self._handler.app.client.enqueue_sync(self._handler.build(self._options, args, kwargs))
+
+
+class Handler(Generic[P, R]):
+    """A function that `@app.job` made a job of. `enqueue` takes the function's own arguments, without `ctx`."""
+
+    def __init__(self, app: "App", function: Callable[..., Any], *, name: str, options: Options, executor: str) -> None:
+        self.app = app
+        self.function = function
+        """What was decorated."""
+        self.name = name
+        self.queue = options.queue or app.queue
+        self.defaults = options
+        """What `@app.job` said; None where the pool's defaults hold."""
+        self.executor = executor
+        self.takes_context = takes_context(function)
+        self.signature = Signature(function, name)
+        self._plain = Options(queue=self.queue, priority=options.priority, tags=options.tags)
+        self.__doc__ = function.__doc__
+        self.__name__ = getattr(function, "__name__", name)
+        self.__wrapped__ = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function itself, here and now, as a unit test does."""
+        return self.function(*args, **kwargs)
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """The job, not sent yet: for `app.enqueue_many`. Raises ArgumentsError."""
+        return self.build(self._plain, args, kwargs)
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """Send the job. Raises EnqueueError (nothing was written) or StoreError."""
+        return await self.app.client.enqueue(self.build(self._plain, args, kwargs))
+
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """`enqueue` for code without an event loop."""
+        return self.app.client.enqueue_sync(self.build(self._plain, args, kwargs))
+
+    def options(self, **options: Unpack[OptionValues]) -> Bound[P, R]:
+        """The handler with options for the jobs sent through what is returned; `OptionValues` says what there is.
+
+        Raises ConfigurationError for a name or a value that is none.
+        """
+        return Bound(self, self.with_options(options))
+
+    def with_options(self, options: OptionValues) -> Options:
+        """The options over the handler's own queue, priority and tags."""
+        own: OptionValues = {"queue": self.queue, "priority": self.defaults.priority, "tags": self.defaults.tags}
+        return Options.make(**(own | options))
+
+    def build(self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call[R]:
+        """Check the arguments and make the job."""
+        return self.app.client.call(
+            self.name, self.signature.encode(args, kwargs), options, self.signature.decode_result
+        )
+
+    def __repr__(self) -> str:
+        return f"<Handler {self.name} queue={self.queue}>"
+
+
+class Decorator(Protocol):
+    """What `@app.job(…)` returns: it turns a function into a Handler of the same arguments and result."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /) -> Handler[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> Handler[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Handler[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Handler[P, R]: ...
+
+
+class App:
+    """Handlers and the Redis that their jobs go to.
+
+    `redis` is a URL (default JOBPOOLS_REDIS_URL, else the local default port), `queue` the queue of handlers that
+    name none, `max_payload` the largest encoded job in bytes (default JOBPOOLS_MAX_PAYLOAD, else 1 MiB).
+    """
+
+    def __init__(
+        self, name: str, *, redis: str | None = None, queue: str = "default", max_payload: int | None = None
+    ) -> None:
+        self.name = name
+        self.queue = queue
+        self.handlers: dict[str, Handler[..., Any]] = {}
+        """By job name."""
+        self.services: list[Service[Any]] = []
+        self.middlewares: list[Middleware] = []
+        self._redis = redis
+        self._max_payload = max_payload
+        self._client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """What sends jobs; it connects when it first has to."""
+        if self._client is None:
+            self._client = Client(redis_url(os.environ, self._redis), max_payload(os.environ, self._max_payload))
+        return self._client
+
+    def use(self, client: Client) -> Client | None:
+        """Send jobs through this client from now on; returns the one before."""
+        before, self._client = self._client, client
+        return before
+
+    @overload
+    def job(self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /) -> Handler[P, R]: ...
+    @overload
+    def job(self, function: Callable[Concatenate[Context, P], R], /) -> Handler[P, R]: ...
+    @overload
+    def job(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Handler[P, R]: ...
+    @overload
+    def job(self, function: Callable[P, R], /) -> Handler[P, R]: ...
+    @overload
+    def job(
+        self,
+        *,
+        name: str | None = None,
+        executor: Executor | None = None,
+        **defaults: Unpack[HandlerValues],
+    ) -> Decorator: ...
+    def job(
+        self,
+        function: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        executor: str | None = None,
+        **defaults: Unpack[HandlerValues],
+    ) -> Any:
+        """Make a job of a function: `@app.job` or `@app.job(queue="emails", retry=Retry(max_attempts=5), …)`.
+
+        `timeout` and `result_ttl` are durations (`"2m"` or seconds). What is not said is the pool's default
+        (`spec.job`). A coroutine function runs on the worker's event loop, a plain one in a thread.
+        Raises ConfigurationError.
+        """
+        if function is None:
+            return lambda decorated: self._register(decorated, name, executor, Options.make(**defaults))
+        return self._register(function, name, executor, Options())
+
+    def _register(self, function: Any, name: str | None, executor: str | None, options: Options) -> Handler[..., Any]:
+        if isinstance(function, Handler):
+            raise ConfigurationError(f"{function.name} is a job already: one @app.job for each function")
+        name = name or function.__name__
+        if name in self.handlers:
+            raise ConfigurationError(f"two jobs are called {name!r}: give one of them another name=")
+        natural = "async" if inspect.iscoroutinefunction(function) else "thread"
+        if executor not in (None, natural):
+            kind = (
+                "a coroutine function needs the event loop" if natural == "async" else "a plain function needs a thread"
+            )
+            raise ConfigurationError(f"job {name}: executor={executor!r} does not fit: {kind}")
+        handler: Handler[..., Any] = Handler(self, function, name=name, options=options, executor=natural)
+        self.handlers[name] = handler
+        return handler
+
+    def service(self, function: Callable[[], AsyncIterator[T] | Iterator[T]]) -> Service[T]:
+        """Declare something that the worker opens once and that handlers get by `ctx.service(…)`."""
+        service = Service(function)
+        self.services.append(service)
+        return service
+
+    def middleware(self, function: Middleware) -> Middleware:
+        """Declare code around every attempt: `async def around(ctx, call_next)`; the first declared is outermost."""
+        self.middlewares.append(function)
+        return function
+
+    async def enqueue(
+        self, name: str, args: Mapping[str, Any] | None = None, **options: Unpack[OptionValues]
+    ) -> JobHandle[Any]:
+        """Send a job by its name. One of this app is checked against its handler; another needs `queue`.
+
+        Raises UnknownJobError, ArgumentsError, PayloadTooLargeError, StoreError.
+        """
+        return await self.client.enqueue(self._by_name(name, args or {}, options))
+
+    def enqueue_sync(
+        self, name: str, args: Mapping[str, Any] | None = None, **options: Unpack[OptionValues]
+    ) -> JobHandle[Any]:
+        """`enqueue` for code without an event loop."""
+        return self.client.enqueue_sync(self._by_name(name, args or {}, options))
+
+    async def enqueue_many(self, calls: Sequence[Call[Any]]) -> list[JobHandle[Any]]:
+        """Send many jobs (`handler.call(…)`) in few round trips; all of one queue are accepted, or none."""
+        return await self.client.enqueue_many(calls)
+
+    def handle(self, id: JobId | str, queue: str | None = None) -> JobHandle[Any]:  # noqa: A002  # the job's own word
+        """A handle of a job that was sent before, perhaps by another process."""
+        return JobHandle(self.client, id=id, queue=queue or self.queue)
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _by_name(self, name: str, args: Mapping[str, Any], options: OptionValues) -> Call[Any]:
+        handler = self.handlers.get(name)
+        if handler is not None:
+            return handler.build(handler.with_options(options), (), dict(args))
+        if "queue" not in options:
+            known = ", ".join(sorted(self.handlers)) or "none"
+            raise UnknownJobError(f"app {self.name} has no job {name!r} (it has: {known}); another app's needs queue=")
+        return self.client.call_json(name, args, Options.make(**options))

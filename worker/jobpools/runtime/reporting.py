@@ -1,0 +1,142 @@
+"""What a worker tells of itself: its heartbeat in Redis, and the answers of its endpoints."""
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from jobpools.core.facts import Heartbeat
+from jobpools.errors import StoreError
+from jobpools.runtime.endpoints import Answer, Endpoints
+from jobpools.runtime.metrics import CONTENT_TYPE
+from jobpools.store import reads, writes
+
+if TYPE_CHECKING:
+    from jobpools.runtime.worker import Worker
+
+HEARTBEAT_INTERVAL = 5.0
+"""Seconds between two heartbeats; a change of draining is told at once."""
+CHECK_INTERVAL = 0.25
+STALLED_AFTER = 30.0
+"""Seconds without progress after which /livez fails: long enough for any pause of the machine, short enough to matter."""
+
+log = logging.getLogger("jobpools.worker")
+
+
+class Reporting:
+    """Heartbeats, and endpoints where a port is given."""
+
+    def __init__(self, worker: "Worker") -> None:
+        self._worker = worker
+        self._endpoints: Endpoints | None = None
+        self._version = _version()
+
+    def start(self) -> None:
+        """Open the endpoints. Raises OSError when the port is taken."""
+        if self._worker.settings.probe_port:
+            routes = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics}
+            self._endpoints = Endpoints(self._worker.settings.probe_port, routes)
+            self._endpoints.start()
+
+    async def run(self) -> None:
+        """Heartbeat after heartbeat."""
+        told_draining, told = None, 0.0
+        warned = False
+        while True:
+            draining = self._draining()
+            if draining != told_draining or time.monotonic() - told >= HEARTBEAT_INTERVAL:
+                told_draining, told = draining, time.monotonic()
+                try:
+                    await writes.heartbeat(self._worker.connection, self._heartbeat())
+                    if not warned:
+                        warned = True
+                        for warning in await reads.server_warnings(self._worker.connection):
+                            log.warning("%s", warning)
+                except StoreError as error:
+                    self._worker.outage.noticed(error)
+            await asyncio.sleep(CHECK_INTERVAL)
+
+    async def stop(self) -> None:
+        """Forget this worker in Redis and close the endpoints."""
+        try:
+            async with asyncio.timeout(1):
+                queues = [lane.queue for lane in self._worker.lanes]
+                await writes.forget_worker(self._worker.connection, self._worker.settings.pool, self._worker.id, queues)
+        except (StoreError, TimeoutError) as error:
+            log.info("worker %s: could not say goodbye to Redis: %s", self._worker.id, error)
+        if self._endpoints is not None:
+            self._endpoints.close()
+
+    def _draining(self) -> bool:
+        return self._worker.dispatcher.draining or self._worker.processor.stopping
+
+    def _heartbeat(self) -> Heartbeat:
+        worker = self._worker
+        return Heartbeat(
+            worker=worker.id,
+            pool=worker.settings.pool,
+            slots=worker.settings.concurrency,
+            busy=len(worker.processor.running),
+            started=worker.started,
+            seen=time.time(),
+            idle_since=worker.processor.idle_since,
+            draining=self._draining(),
+            version=self._version,
+            rss_bytes=_rss_bytes(),
+            completed=worker.metrics.completed,
+            failed=worker.metrics.failed,
+        )
+
+    def _livez(self) -> Answer:
+        """The worker makes progress, or has a reason not to: Redis is away, or a handler blocks the event loop within
+        its time."""
+        now = time.monotonic()
+        processor = self._worker.processor
+        blocked = now - processor.watched
+        excused = max((run.deadline for run in list(processor.running) if run.started), default=0.0)
+        if blocked > STALLED_AFTER and now > excused + STALLED_AFTER:
+            return 503, "text/plain", f"the event loop has not come round for {blocked:.0f} s\n"
+        stalled = now - self._worker.dispatcher.progress
+        if blocked <= STALLED_AFTER < stalled and not self._worker.outage.known:
+            return 503, "text/plain", f"the claim loop has not come round for {stalled:.0f} s\n"
+        return 200, "text/plain", "ok\n"
+
+    def _readyz(self) -> Answer:
+        if self._worker.outage.known:
+            return 503, "text/plain", "Redis is away\n"
+        if self._worker.processor.stopping:
+            return 503, "text/plain", "stopping\n"
+        return 200, "text/plain", "ok\n"
+
+    def _metrics(self) -> Answer:
+        worker = self._worker
+        gauges = (
+            ("slots", "How many jobs this worker runs at once.", float(worker.settings.concurrency)),
+            ("busy", "Slots in use.", float(len(worker.processor.running))),
+            ("waiting", "Jobs claimed and not started.", float(len(worker.processor.waiting))),
+            ("redis_up", "1 while Redis answers.", float(not worker.outage.known)),
+            ("threads_left_behind", "Threads that outlived their jobs.", float(worker.threads.left_behind)),
+            ("worker_start_time_seconds", "When the worker started.", worker.started),
+            ("worker_resident_memory_bytes", "Memory in use.", float(_rss_bytes())),
+        )
+        return 200, CONTENT_TYPE, worker.metrics.render(gauges)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("jobpools")
+    except PackageNotFoundError:
+        return ""
+
+
+def _rss_bytes() -> int:
+    """Resident memory; 0 where the system does not tell."""
+    import resource
+
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  # no pathlib on the heartbeat's path
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0

@@ -1,0 +1,240 @@
+"""One worker: puts the parts together, starts them, and takes them down again without losing or charging a job."""
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from jobpools.core.job import OutcomeKind
+from jobpools.core.specs import PriorityMode, QueueRef
+from jobpools.core.units import QueueName, WorkerId, format_duration
+from jobpools.errors import AppImportError, ConfigurationError, JobpoolsError
+from jobpools.runtime import logs
+from jobpools.runtime.attempt import Entry
+from jobpools.runtime.dispatcher import Dispatcher
+from jobpools.runtime.executor import Threads, bind
+from jobpools.runtime.janitor import Janitor
+from jobpools.runtime.lane import WAIT, Lane
+from jobpools.runtime.lease import LeaseThread
+from jobpools.runtime.metrics import Metrics
+from jobpools.runtime.outage import Outage
+from jobpools.runtime.processor import Processor
+from jobpools.runtime.registry import App
+from jobpools.runtime.reporting import Reporting
+from jobpools.runtime.services import Services
+from jobpools.settings import WorkerSettings
+from jobpools.store import connect
+
+FLUSH_PATIENCE = 5.0
+"""Seconds that the last settlements get to reach Redis when the worker goes; then their leases run out instead."""
+
+log = logging.getLogger("jobpools.worker")
+
+
+class Worker:
+    """Runs an app's jobs until it is told to stop."""
+
+    def __init__(self, app: App, settings: WorkerSettings) -> None:
+        """Raises ConfigurationError when the app and the settings do not fit."""
+        self.app = app
+        self.settings = settings
+        self.id = WorkerId(f"{settings.worker}.{secrets.token_hex(4)}")
+        self.metrics = Metrics(settings.pool)
+        self.outage = Outage()
+        self.services = Services()
+        self.threads = Threads(settings.concurrency)
+        self.processor = Processor(
+            slots=settings.concurrency,
+            worker=self.id,
+            services=self.services,
+            metrics=self.metrics,
+            max_result=settings.max_payload,
+        )
+        self.processor.middlewares = tuple(app.middlewares)
+        self.connection = connect.connect(settings.redis_url)
+        self._waiting = connect.connect(settings.redis_url, timeout=WAIT + connect.ANSWER_TIMEOUT)
+        weights = settings.queue.weights if settings.queue.priority is PriorityMode.WEIGHTED else None
+        entries = self._entries()
+        self.lanes = [
+            Lane(self.connection, QueueName(queue.name), worker=self.id, weight=queue.weight, weights=weights, entries=entries,
+                 processor=self.processor, metrics=self.metrics, lease=settings.lease, defaults=settings.job)
+            for queue in self._queues()
+        ]  # fmt: skip
+        self.dispatcher = Dispatcher(self.lanes, self.processor, self.outage)
+        self.processor.wake = self.dispatcher.wake
+        self.leases = LeaseThread(settings, self.lanes, self.processor, self.outage, self.metrics)
+        self.janitor = Janitor(settings, self.lanes, self.processor, self.outage, self.metrics, self.connection)
+        self.reporting = Reporting(self)
+        self.started = time.time()
+        self._stop = asyncio.Event()
+        self._now = asyncio.Event()
+        self._exit_code = 0
+
+    def stop(self) -> None:
+        """Begin to go: the first call finishes what runs, the second hands it back at once."""
+        if self._stop.is_set():
+            self._now.set()
+        self._stop.set()
+
+    async def run(self) -> int:
+        """Work until `stop`; returns the exit code: 0 after a drain, 1 when a part of the worker broke."""
+        await self.services.start(self.app.services)
+        self.leases.start()
+        self.reporting.start()
+        loop = asyncio.get_running_loop()
+        dispatching = loop.create_task(self.dispatcher.run(), name="dispatcher")
+        parts = [dispatching, *(loop.create_task(part, name=name) for name, part in self._parts().items())]
+        queues = ", ".join(lane.queue for lane in self.lanes)
+        log.info("worker %s: %d slots, queues %s, jobs %s", self.id, self.settings.concurrency, queues, self._names())
+        try:
+            await self._until_stopped(parts)
+            await self._drain(dispatching)
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+            self.leases.stop()
+            await self.reporting.stop()
+            await self.services.stop()
+            await self._waiting.aclose()
+            await self.connection.aclose()
+        log.info("worker %s: gone, %d completed, %d failed", self.id, self.metrics.completed, self.metrics.failed)
+        return self._exit_code
+
+    def _parts(self) -> dict[str, Coroutine[Any, Any, None]]:
+        parts: dict[str, Coroutine[Any, Any, None]] = {
+            "watchdog": self.processor.watch(),
+            "janitor": self.janitor.run(),
+            "heartbeat": self.reporting.run(),
+            "threads": self._watch_threads(),
+        }
+        for lane in self.lanes:
+            parts[f"wake-ups of {lane.queue}"] = lane.listen(self._waiting, self.dispatcher.wake, self.outage)
+        return parts
+
+    async def _until_stopped(self, parts: Sequence[asyncio.Task[None]]) -> None:
+        stopped = asyncio.create_task(self._stop.wait())
+        done, _ = await asyncio.wait([stopped, *parts], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        for part in done - {stopped}:
+            # None of them returns by itself: a bug, told in full. Leaving is better than working with a part missing.
+            self._exit_code = 1
+            log.critical("worker %s: its %s broke", self.id, part.get_name(), exc_info=part.exception())
+
+    async def _drain(self, dispatching: asyncio.Task[None]) -> None:
+        """Stop claiming, hand back what has not begun, finish what runs within the grace, hand back the rest."""
+        processor = self.processor
+        processor.stopping = True
+        waiting, grace = list(processor.waiting), self.settings.grace
+        processor.waiting.clear()
+        processor.hand_back(waiting)
+        log.info(
+            "worker %s: stopping; %d handed back, %d running get %s", self.id, len(waiting), len(processor.running), format_duration(grace),
+        )  # fmt: skip
+        if await self._settled(grace, self._now):
+            log.info("worker %s: nothing runs any more", self.id)
+        for run in list(processor.running):
+            processor.stop(run, OutcomeKind.INTERRUPTED)
+        await self._settled(FLUSH_PATIENCE, None)
+        for run in list(processor.running):
+            processor.give_up(run)
+        self.dispatcher.finish()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_PATIENCE):
+                await asyncio.shield(dispatching)
+
+    async def _settled(self, seconds: float, sooner: asyncio.Event | None) -> bool:
+        """Wait until nothing runs; False when the time is over, or `sooner` is set, before that."""
+        until = time.monotonic() + seconds
+        while self.processor.running and time.monotonic() < until and not (sooner and sooner.is_set()):
+            await asyncio.sleep(0.01)
+        return not self.processor.running
+
+    async def _watch_threads(self) -> None:
+        """Threads that outlived their jobs pile up: a fresh process is the only cure."""
+        while self.threads.left_behind <= self.settings.concurrency:
+            await asyncio.sleep(1)
+        self._exit_code = 1
+        log.error(
+            "worker %s: %d threads still run though their jobs timed out; it goes, so that a fresh one takes its place",
+            self.id,
+            self.threads.left_behind,
+        )
+        self.stop()
+        await asyncio.Event().wait()
+
+    def _names(self) -> str:
+        return ", ".join(sorted(self.app.handlers)) or "none"
+
+    def _queues(self) -> tuple[QueueRef, ...]:
+        if self.settings.queues:
+            return self.settings.queues
+        names = sorted({handler.queue for handler in self.app.handlers.values()})
+        if not names:
+            raise ConfigurationError(f"app {self.app.name} has no jobs: decorate a function with @app.job")
+        return tuple(QueueRef(name=name) for name in names)
+
+    def _entries(self) -> dict[str, Entry]:
+        return {name: self._entry(name) for name in self.app.handlers}
+
+    def _entry(self, name: str) -> Entry:
+        handler, pool = self.app.handlers[name], self.settings.job
+        said = handler.defaults
+        entry = Entry(name, self.metrics.tally(name))
+        threads = self.threads if handler.executor == "thread" else None
+        entry.call = bind(handler.function, threads, takes_context=handler.takes_context)
+        entry.decode = handler.signature.decoder()
+        entry.encode_result = handler.signature.encode_result
+        entry.timeout = pool.timeout if said.timeout is None else said.timeout
+        entry.retry = pool.retry if said.retry is None else said.retry
+        entry.result_ttl = pool.result_ttl if said.result_ttl is None else said.result_ttl
+        entry.max_crashes = pool.max_crashes if said.max_crashes is None else said.max_crashes
+        return entry
+
+
+def import_app(reference: str) -> App:
+    """The App that `module:name` names. Raises AppImportError with what went wrong."""
+    module_name, _, attribute = reference.partition(":")
+    if not module_name or not attribute:
+        raise AppImportError(f"{reference!r} names no app: write module:name, as in shop.jobs:app")
+    # As `python -m` does it: what stands beside the user is importable.
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except AttributeError as error:
+        raise AppImportError(f"{reference}: module {module_name} has no {attribute}") from error
+    except Exception as error:  # the user's module may raise anything
+        raise AppImportError(f"{reference}: {type(error).__name__}: {error}") from error
+    if not isinstance(found, App):
+        raise AppImportError(f"{reference} is {type(found).__name__}, not an App")
+    return found
+
+
+def run_worker(settings: WorkerSettings, app: App | None = None) -> int:
+    """Run one worker in this process until SIGTERM or SIGINT; returns the exit code.
+
+    0: it drained; 1: a part of it broke. Raises JobpoolsError when it cannot start: AppImportError,
+    ConfigurationError, StoreAuthError.
+    """
+    logs.configure(settings.log)
+    found = app or import_app(settings.app)  # before there is an event loop: the module may run one of its own
+
+    async def work() -> int:
+        worker = Worker(found, settings)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        return await worker.run()
+
+    return asyncio.run(work())
+
+
+__all__ = ["JobpoolsError", "Worker", "import_app", "run_worker"]

@@ -1,0 +1,152 @@
+"""What a process is told by its environment: the only place that knows the names of the variables.
+
+`worker_env` writes what `WorkerSettings.from_env` reads, for the cluster's Deployments and the laptop's processes alike.
+"""
+
+import json
+import socket
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from jobpools.core.schema import Duration
+from jobpools.core.specs import JobDefaults, Pool, QueueEntry, QueuePolicy, QueueRef
+from jobpools.errors import ConfigurationError
+
+REDIS_URL = "JOBPOOLS_REDIS_URL"
+MAX_PAYLOAD = "JOBPOOLS_MAX_PAYLOAD"
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+DEFAULT_MAX_PAYLOAD = 1024 * 1024
+GRACE_MARGIN = 30.0
+"""Seconds that a worker gets beyond its pool's timeout to finish what it runs when it is told to stop."""
+_VARIABLES = {
+    "redis_url": REDIS_URL,
+    "pool": "JOBPOOLS_POOL",
+    "worker": "JOBPOOLS_WORKER",
+    "app": "JOBPOOLS_APP",
+    "queues": "JOBPOOLS_QUEUES",
+    "concurrency": "JOBPOOLS_CONCURRENCY",
+    "job": "JOBPOOLS_JOB",
+    "queue": "JOBPOOLS_QUEUE",
+    "grace": "JOBPOOLS_GRACE",
+    "probe_port": "JOBPOOLS_PROBE_PORT",
+    "log": "JOBPOOLS_LOG",
+    "lease": "JOBPOOLS_LEASE",
+    "max_payload": MAX_PAYLOAD,
+}
+_JSON = ("queues", "job", "queue")
+
+
+class WorkerSettings(BaseModel):
+    """Everything that a worker process needs to know, its app's code aside."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    redis_url: str = DEFAULT_REDIS_URL
+    """Which Redis or Valkey."""
+    pool: str = "default/worker"
+    """The pool's key, `namespace/name`: under it the worker reports."""
+    worker: str = Field(default_factory=socket.gethostname, pattern=r"^[^\s:]+$")
+    """The pod's or process's name; a random part is added at each start, so that names may come back."""
+    app: str = ""
+    """`module:name` of the App; empty where the caller hands the App over."""
+    queues: tuple[QueueEntry, ...] = ()
+    """Which queues to serve, with weights; empty: those of the app's handlers, with equal weight."""
+    concurrency: int = Field(default=5, ge=1, le=1000)
+    """Slots: how many jobs run at once."""
+    job: JobDefaults = JobDefaults()
+    """What holds for jobs whose handler and envelope do not say otherwise."""
+    queue: QueuePolicy = QueuePolicy()
+    """In which order the three priorities are claimed."""
+    grace: Duration = 30.0
+    """Seconds that running jobs get after SIGTERM before they are handed back."""
+    probe_port: int = Field(default=0, ge=0, le=65535)
+    """Where /livez, /readyz and /metrics are served; 0: nowhere."""
+    log: Literal["text", "json"] = "text"
+    """The form of the log on stderr."""
+    lease: Duration = Field(default=10.0, gt=0)
+    """Seconds until the jobs of a worker that vanished may be taken by others. It is renewed every quarter of it, and
+    every third of it each worker looks for the expired leases of others: at most 1.4 of it until a rescue."""
+    max_payload: int = Field(default=DEFAULT_MAX_PAYLOAD, ge=1024)
+    """Bytes of the largest encoded job and of the largest result."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], **over: Any) -> "WorkerSettings":
+        """The settings that `environ` says; `over` (not None) goes before it, as flags do.
+
+        Raises ConfigurationError with the variable's name and what is wrong with it.
+        """
+        values: dict[str, Any] = {}
+        for field, variable in _VARIABLES.items():
+            if text := environ.get(variable, ""):
+                values[field] = _from_json(variable, text) if field in _JSON else _number_or_text(field, text)
+        values |= {field: value for field, value in over.items() if value is not None}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            variable = _VARIABLES.get(str(first["loc"][0]) if first["loc"] else "", "")
+            raise ConfigurationError(f"{variable or 'worker settings'}: {place}: {first['msg']}") from error
+
+
+def worker_env(pool: Pool, redis_url: str) -> dict[str, str]:
+    """The environment of a pool's workers but for JOBPOOLS_WORKER (its own name) and JOBPOOLS_PROBE_PORT."""
+    spec = pool.spec
+    return {
+        REDIS_URL: redis_url,
+        "JOBPOOLS_POOL": pool.meta.key,
+        "JOBPOOLS_APP": spec.app,
+        "JOBPOOLS_QUEUES": json.dumps([queue.model_dump(by_alias=True) for queue in spec.queues]),
+        "JOBPOOLS_CONCURRENCY": str(spec.concurrency),
+        "JOBPOOLS_JOB": spec.job.model_dump_json(by_alias=True),
+        "JOBPOOLS_QUEUE": spec.queue.model_dump_json(by_alias=True),
+        "JOBPOOLS_GRACE": f"{spec.job.timeout + GRACE_MARGIN:g}",
+    }
+
+
+def redis_url(environ: Mapping[str, str], given: str | None = None) -> str:
+    """The URL to use: the one given, else JOBPOOLS_REDIS_URL, else the default port of this machine."""
+    return given or environ.get(REDIS_URL) or DEFAULT_REDIS_URL
+
+
+def max_payload(environ: Mapping[str, str], given: int | None = None) -> int:
+    """Bytes of the largest encoded job: the number given, else JOBPOOLS_MAX_PAYLOAD, else 1 MiB."""
+    if given is not None:
+        return given
+    text = environ.get(MAX_PAYLOAD, "")
+    if not text:
+        return DEFAULT_MAX_PAYLOAD
+    if not text.isdigit():
+        raise ConfigurationError(f"{MAX_PAYLOAD}: {text!r} is not a number of bytes")
+    return int(text)
+
+
+def parse_queues(text: str) -> tuple[QueueRef, ...]:
+    """The flag's short form: `emails,reports=2`. Raises ConfigurationError."""
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, weight = part.partition("=")
+        try:
+            found.append(QueueRef.model_validate({"name": name, "weight": weight or 1}))
+        except ValidationError as error:
+            raise ConfigurationError(f"queues: {part!r}: {error.errors(include_url=False)[0]['msg']}") from error
+    return tuple(found)
+
+
+def _from_json(variable: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{variable}: {text!r} is not JSON: {error}") from error
+
+
+def _number_or_text(field: str, text: str) -> Any:
+    """`JOBPOOLS_GRACE=90` and `=90s` are both durations; the rest pydantic converts itself."""
+    if field in ("grace", "lease"):
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    return text

@@ -1,0 +1,88 @@
+"""For the tests of your own project: run what was enqueued, here and now, on a real Redis or on none.
+
+job = await order_confirmation.enqueue(to="ada@example.com", order=order)
+await run_until_idle(app)
+assert await job.result() == "sent"
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from jobpools.core.job import History
+from jobpools.core.specs import JobDefaults
+from jobpools.core.units import QueueName
+from jobpools.runtime.context import Context
+from jobpools.runtime.registry import App
+from jobpools.runtime.services import Services
+from jobpools.runtime.worker import Worker
+from jobpools.settings import WorkerSettings
+from jobpools.store import reads
+from jobpools.store.codec import VERSION, Envelope, fresh_id
+
+POOL = "default/testing"
+
+
+async def run_until_idle(
+    app: App,
+    *,
+    redis: str | None = None,
+    queues: Sequence[str] = (),
+    concurrency: int = 10,
+    job: JobDefaults | None = None,
+    patience: float = 30.0,
+    horizon: float = 5.0,
+) -> Worker:
+    """Run a worker in this process until nothing is queued, running, or scheduled for the next `horizon` seconds.
+
+    `redis` is a URL (default: the app's), `queues` those of the app's handlers unless named, `job` the pool's defaults.
+    Returns the worker, whose `metrics` say what it did. Raises TimeoutError after `patience` seconds.
+    """
+    url = redis or app.client.url
+    names = sorted(queues or {handler.queue for handler in app.handlers.values()})
+    settings = WorkerSettings(
+        redis_url=url,
+        pool=POOL,
+        worker="testing",
+        queues=tuple({"name": name} for name in names),  # type: ignore[misc]  # pydantic makes QueueRefs of them
+        concurrency=concurrency,
+        job=job or JobDefaults(),
+        grace=1.0,
+    )
+    worker = Worker(app, settings)
+    running = asyncio.create_task(worker.run())
+    idle = asyncio.create_task(_idle(worker, names, horizon))
+    try:
+        async with asyncio.timeout(patience):
+            await asyncio.wait([running, idle], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        idle.cancel()
+        worker.stop()
+        await running
+        with contextlib.suppress(asyncio.CancelledError):
+            await idle
+    return worker
+
+
+async def _idle(worker: Worker, names: Sequence[str], horizon: float) -> None:
+    queues = {POOL: [QueueName(name) for name in names]}
+    while True:
+        facts = (await reads.endpoint_facts(worker.connection, queues)).queues.values()
+        soon = time.time() + horizon
+        busy = any(queue.demand or (queue.next_due is not None and queue.next_due < soon) for queue in facts)
+        if not busy and not worker.processor.held and not any(lane.outbox for lane in worker.lanes):
+            return
+        await asyncio.sleep(0.01)
+
+
+def context(*, attempt: int = 1, name: str = "test", queue: str = "default", tags: Sequence[str] = ()) -> Context:
+    """A Context for calling a handler as the function that it is; it has no services."""
+    history = History(attempts=attempt - 1) if attempt > 1 else None
+    envelope = Envelope(VERSION, fresh_id(), name, queue, msgspec.Raw(b"{}"), tags=tuple(tags))
+    return Context(envelope, history, worker="testing.0", timeout=JobDefaults().timeout, services=Services())
+
+
+__all__ = ["context", "run_until_idle"]

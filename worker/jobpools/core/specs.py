@@ -7,7 +7,7 @@ validates its files with the same models, so that one YAML means one thing every
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from jobpools.core.job import Priority
 from jobpools.core.retry import Retry
@@ -37,8 +37,10 @@ def _queue_ref(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-QueueEntry = Annotated[QueueRef, BeforeValidator(_queue_ref)]
-"""In YAML a bare name or `{name, weight}`."""
+QueueEntry = Annotated[
+    QueueRef, BeforeValidator(_queue_ref), WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})
+]
+"""In YAML a bare name or `{name, weight}`. A CRD cannot say `one of`, so the operator judges what stands there."""
 
 
 class ScalingMode(StrEnum):

@@ -54,7 +54,7 @@ _STEPS = (("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0))
 
 def format_duration(seconds: float) -> str:
     """For people: at most two units, as in `2d4h`, `1h30m`, `90s`, `2.5s`, `250ms`."""
-    if seconds < 1:
+    if 0 < seconds < 1:
         return f"{round(seconds * 1000)}ms"
     if seconds < 2 * _UNITS["m"]:
         return f"{seconds:.3g}s"

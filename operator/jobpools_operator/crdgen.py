@@ -1,0 +1,311 @@
+"""CustomResourceDefinitions from `jobpools.core.specs`: `python -m jobpools_operator.crdgen FOLDER…` writes them.
+
+A model's docstrings become descriptions, its limits become the structural schema, and what holds between fields becomes
+CEL below. Defaults are written out, so that `kubectl get -o yaml` shows what is in force.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from jobpools.core.schema import Model
+from jobpools.core.specs import GROUP, NAME_LIMIT, NAME_PATTERN, VERSION, CronSpec, PoolSpec
+from jobpools.core.units import DURATION_PATTERN, format_duration
+
+Schema = dict[str, Any]
+
+NAME_RULES = [
+    {
+        "rule": f"size(self.metadata.name) <= {NAME_LIMIT}",
+        "message": f"the name must be at most {NAME_LIMIT} characters",
+    },
+    {
+        "rule": f"self.metadata.name.matches('{NAME_PATTERN}')",
+        "message": "the name must be a DNS label: a-z, 0-9 and -",
+    },
+]
+REDIS_RULES = [
+    {"rule": "has(self.url) != has(self.secretKeyRef)", "message": "give exactly one of url and secretKeyRef"},
+]
+POOL_RULES: dict[str, list[dict[str, str]]] = {
+    "": [
+        {
+            "rule": "!has(self.replicas) || self.scaling.mode == 'Manual'",
+            "message": "replicas counts only with scaling.mode: Manual",
+        },
+    ],
+    "scaling": [
+        {
+            "rule": "self.min <= self.max",
+            "messageExpression": "'min (%d) is greater than max (%d)'.format([self.min, self.max])",
+        },
+    ],
+    "redis": REDIS_RULES,
+}
+CRON_RULES: dict[str, list[dict[str, str]]] = {
+    "": [{"rule": "has(self.schedule) != has(self.at)", "message": "give exactly one of schedule and at"}],
+    "redis": REDIS_RULES,
+}
+
+CONDITION: Schema = {
+    "type": "object",
+    "required": ["type", "status", "reason", "message", "lastTransitionTime"],
+    "properties": {
+        "type": {"type": "string", "description": "What is judged."},
+        "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+        "reason": {"type": "string", "description": "One stable word."},
+        "message": {"type": "string", "description": "One sentence with the figures."},
+        "lastTransitionTime": {"type": "string", "format": "date-time", "description": "When status last changed."},
+        "observedGeneration": {"type": "integer", "format": "int64"},
+    },
+}
+CONDITIONS: Schema = {
+    "type": "array",
+    "items": CONDITION,
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["type"],
+}
+
+
+def _number(kind: str, text: str) -> Schema:
+    return {"type": kind, "description": text}
+
+
+POOL_STATUS: Schema = {
+    "type": "object",
+    "description": "What is. A figure that is not known is not there.",
+    "properties": {
+        "replicas": _number("integer", "Workers asked for."),
+        "readyReplicas": _number("integer", "Workers that take jobs."),
+        "busy": _number("integer", "Slots that run a job."),
+        "queued": _number("integer", "Jobs that wait, in steps of 1, 2, 5 and their tens."),
+        "inFlight": _number("integer", "Jobs that a worker holds."),
+        "scheduled": _number("integer", "Jobs whose time has not come."),
+        "dead": _number("integer", "Jobs in the dead-letter queues."),
+        "oldestSeconds": _number("integer", "How long the oldest queued job has been ready, in steps."),
+        "completedPerMinute": _number("number", "Over the last minutes."),
+        "failureRate": _number("number", "Failed attempts among all, over the last minutes."),
+        "selector": _number("string", "The pods' label selector, for /scale."),
+        "observedGeneration": {
+            "type": "integer",
+            "format": "int64",
+            "description": "The spec that this status is about.",
+        },
+        "workers": {
+            "type": "array",
+            "description": "At most ten examples; `jobpools workers` lists all.",
+            "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        },
+        "conditions": CONDITIONS,
+    },
+}
+CRON_STATUS: Schema = {
+    "type": "object",
+    "description": "What is. A figure that is not known is not there.",
+    "properties": {
+        "nextScheduleTime": {"type": "string", "format": "date-time", "description": "When it fires next."},
+        "lastScheduleTime": {"type": "string", "format": "date-time", "description": "The latest tick that was fired."},
+        "lastJob": {
+            "type": "object",
+            "description": "The job of the latest fire.",
+            "properties": {"id": {"type": "string"}, "state": {"type": "string"}},
+        },
+        "active": _number("integer", "Fired jobs that have not ended."),
+        "fired": _number("integer", "Fires in all."),
+        "missed": _number("integer", "Ticks that were given up."),
+        "observedGeneration": {
+            "type": "integer",
+            "format": "int64",
+            "description": "The spec that this status is about.",
+        },
+        "conditions": CONDITIONS,
+    },
+}
+
+
+def _column(name: str, kind: str, path: str, *, wide: bool = False) -> Schema:
+    return {"name": name, "type": kind, "jsonPath": path} | ({"priority": 1} if wide else {})
+
+
+READY_REASON = '.status.conditions[?(@.type=="Ready")].reason'
+POOL_COLUMNS = [
+    _column("Ready", "integer", ".status.readyReplicas"),
+    _column("Desired", "integer", ".status.replicas"),
+    _column("Busy", "integer", ".status.busy"),
+    _column("Queued", "integer", ".status.queued"),
+    _column("Oldest", "integer", ".status.oldestSeconds"),
+    _column("Reason", "string", READY_REASON),
+    _column("Min", "integer", ".spec.scaling.min", wide=True),
+    _column("Max", "integer", ".spec.scaling.max", wide=True),
+    _column("In-Flight", "integer", ".status.inFlight", wide=True),
+    _column("Rate/Min", "number", ".status.completedPerMinute", wide=True),
+    _column("Failures", "number", ".status.failureRate", wide=True),
+    _column("Age", "date", ".metadata.creationTimestamp"),
+]
+CRON_COLUMNS = [
+    _column("Schedule", "string", ".spec.schedule"),
+    _column("Timezone", "string", ".spec.timeZone"),
+    _column("Suspend", "boolean", ".spec.suspend"),
+    _column("Next", "string", ".status.nextScheduleTime"),
+    _column("Last", "date", ".status.lastScheduleTime"),
+    _column("State", "string", ".status.lastJob.state"),
+    _column("Age", "date", ".metadata.creationTimestamp"),
+]
+
+
+def structural(model: type[BaseModel], rules: dict[str, list[dict[str, str]]]) -> Schema:
+    """The model's JSON schema in the form that the API server asks for: no references, one type everywhere."""
+    document = model.model_json_schema(by_alias=True)
+    schema = _inline(document, document.get("$defs", {}))
+    for path, found in rules.items():
+        place = schema
+        for part in filter(None, path.split(".")):
+            place = place["properties"][part]
+        place["x-kubernetes-validations"] = found
+    _write_defaults(schema, model)
+    return schema
+
+
+def _inline(node: Schema, defs: dict[str, Schema]) -> Schema:
+    node = {
+        key: value for key, value in node.items() if key not in ("$defs", "title", "additionalProperties", "default")
+    }
+    if "description" in node:
+        node["description"] = " ".join(node["description"].split())
+    if "$ref" in node:
+        target = defs[node.pop("$ref").rpartition("/")[2]]
+        return _inline(target, defs) | {key: value for key, value in node.items() if key == "description"}
+    if "anyOf" in node:
+        (only,) = [choice for choice in node.pop("anyOf") if choice.get("type") != "null"]
+        return _inline(only, defs) | node
+    if "const" in node:
+        node["enum"] = [node.pop("const")]
+    if "properties" in node:
+        node["properties"] = {name: _inline(value, defs) for name, value in node["properties"].items()}
+    elif node.get("type") == "object":
+        node["x-kubernetes-preserve-unknown-fields"] = True
+    if "items" in node:
+        node["items"] = _inline(node["items"], defs)
+    return node
+
+
+def _write_defaults(schema: Schema, model: type[BaseModel]) -> None:
+    """Each property's default, durations as a user would write them; a nested model's own defaults stand inside it."""
+    for name, field in model.model_fields.items():
+        target = schema["properties"].get(field.alias or name)
+        if target is None:
+            continue
+        nested = (
+            field.annotation if isinstance(field.annotation, type) and issubclass(field.annotation, Model) else None
+        )
+        if nested is not None:
+            _write_defaults(target, nested)
+        elif "items" in target and "properties" in target["items"]:
+            _write_defaults(target["items"], field.annotation.__args__[0])  # type: ignore[union-attr]  # tuple[X, ...]
+        default = field.get_default(call_default_factory=True, validated_data={})
+        if default is not None and default is not PydanticUndefined:
+            target["default"] = _yaml(target, default)
+
+
+def _yaml(schema: Schema, value: Any) -> Any:
+    if isinstance(value, Model):
+        dumped = value.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return {key: _yaml(schema["properties"][key], found) for key, found in dumped.items()}
+    if isinstance(value, tuple):
+        return [_yaml(schema["items"], each) for each in value]
+    if schema.get("pattern") == DURATION_PATTERN:
+        return format_duration(float(value))
+    return value.value if hasattr(value, "value") else value
+
+
+def _crd(kind: str, plural: str, names: Schema, version: Schema) -> Schema:
+    singular = kind.lower()
+    spec, status = version.pop("spec"), version.pop("status")
+    schema = {
+        "type": "object",
+        "description": version.pop("description"),
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+        "x-kubernetes-validations": NAME_RULES,
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": singular} | names,
+            "versions": [
+                {"name": VERSION, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}} | version
+            ],
+        },
+    }
+
+
+def crds() -> dict[str, Schema]:
+    """Both definitions, by file name."""
+    category = ["jobpools-all"]
+    scale = {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    pool = {
+        "description": "A group of equal workers that run background jobs, and how many of them there are.",
+        "spec": structural(PoolSpec, POOL_RULES),
+        "status": POOL_STATUS,
+        "subresources": {"status": {}, "scale": scale},
+        "additionalPrinterColumns": POOL_COLUMNS,
+    }
+    cron = {
+        "description": "A job that is enqueued by the clock, once a tick.",
+        "spec": structural(CronSpec, CRON_RULES),
+        "status": CRON_STATUS,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": CRON_COLUMNS,
+    }
+    return {
+        "workerpools.yaml": _crd(
+            "WorkerPool", "workerpools", {"shortNames": ["jobpools", "jobpool"], "categories": category}, pool
+        ),
+        "cronjobspecs.yaml": _crd(
+            "CronJobSpec", "cronjobspecs", {"shortNames": ["jobcrons", "jobcron"], "categories": category}, cron
+        ),
+    }
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes a value out each time it comes up: anchors are for machines."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def main(folders: list[str]) -> int:
+    """Write both into each folder."""
+    if not folders:
+        sys.stderr.write("usage: python -m jobpools_operator.crdgen FOLDER…\n")
+        return 2
+    for folder in map(Path, folders):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, crd in crds().items():
+            text = yaml.dump(crd, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
+            (folder / name).write_text(
+                f"# Generated from worker/jobpools/core/specs.py by `make generate`. Do not edit.\n{text}"
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

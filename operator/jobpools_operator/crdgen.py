@@ -40,7 +40,7 @@ POOL_RULES: dict[str, list[dict[str, str]]] = {
     ],
     "scaling": [
         {
-            "rule": "self.min <= self.max",
+            "rule": "!has(self.min) || !has(self.max) || self.min <= self.max",
             "messageExpression": "'min (%d) is greater than max (%d)'.format([self.min, self.max])",
         },
     ],
@@ -288,7 +288,7 @@ def crds() -> dict[str, Schema]:
 class _Plain(yaml.SafeDumper):
     """Writes a value out each time it comes up: anchors are for machines."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # PyYAML's signature
         return True
 
 

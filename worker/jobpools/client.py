@@ -1,7 +1,7 @@
 """Sending jobs and following them: what a web process uses, and all of it that needs no handler's code."""
 
 import asyncio
-import os
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class Options:
     """The checked form of OptionValues; None leaves it to the handler, and then to the pool."""
 
     queue: str | None = None
-    priority: Priority = Priority.NORMAL
+    priority: str = "normal"
     delay: float = 0.0
     at: float | None = None
     id: str | None = None
@@ -93,7 +93,7 @@ class Options:
                     values[name] = parse_duration(values[name])
             if "at" in values:
                 values["at"] = _moment(values["at"])
-            values["priority"] = Priority(values.get("priority", Priority.NORMAL))
+            values["priority"] = str(Priority(values.get("priority", Priority.NORMAL)))
         except (ValueError, TypeError) as error:
             raise ConfigurationError(f"options: {error}") from error
         values["tags"] = tuple(values.get("tags", ()))
@@ -241,11 +241,11 @@ class Client:
         """Make a job of its arguments' JSON. Raises PayloadTooLargeError and ConfigurationError."""
         now = time.time()
         if options.id is None:
-            job_id, enqueued = new_id(now, os.urandom(10)), None
+            job_id, enqueued = new_id(now, random.getrandbits(80).to_bytes(10, "big")), None  # noqa: S311  # ids keep no secret
         else:
             job_id, enqueued = self._own_id(options.id), now
         envelope = Envelope(
-            VERSION, job_id, name, options.queue or "default", msgspec.Raw(args), options.priority.value, options.timeout,
+            VERSION, job_id, name, options.queue or "default", msgspec.Raw(args), options.priority, options.timeout,
             options.retry, options.result_ttl, options.max_crashes, options.tags, enqueued,
         )  # fmt: skip
         payload = encode(envelope)

@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
-from jobpools.core.job import History
-from jobpools.core.specs import JobDefaults
+from jobpools.core.job import History, OutcomeKind
+from jobpools.core.specs import JobDefaults, QueueRef
 from jobpools.core.units import QueueName
 from jobpools.runtime.context import Context
 from jobpools.runtime.registry import App
@@ -47,7 +48,7 @@ async def run_until_idle(
         redis_url=url,
         pool=POOL,
         worker="testing",
-        queues=tuple({"name": name} for name in names),  # type: ignore[misc]  # pydantic makes QueueRefs of them
+        queues=tuple(QueueRef(name=name) for name in names),
         concurrency=concurrency,
         job=job or JobDefaults(),
         grace=1.0,
@@ -82,7 +83,19 @@ def context(*, attempt: int = 1, name: str = "test", queue: str = "default", tag
     """A Context for calling a handler as the function that it is; it has no services."""
     history = History(attempts=attempt - 1) if attempt > 1 else None
     envelope = Envelope(VERSION, fresh_id(), name, queue, msgspec.Raw(b"{}"), tags=tuple(tags))
-    return Context(envelope, history, worker="testing.0", timeout=JobDefaults().timeout, services=Services())
+    return Context(_Source(envelope, history))
+
+
+@dataclass
+class _Source:
+    """What an attempt in hand would tell."""
+
+    envelope: Envelope
+    history: History | None
+    timeout: float = JobDefaults().timeout
+    verdict: OutcomeKind | None = None
+    worker: str = "testing.0"
+    services: Services = field(default_factory=Services)
 
 
 __all__ = ["context", "run_until_idle"]

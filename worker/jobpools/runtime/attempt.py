@@ -8,6 +8,7 @@ from jobpools.core.job import History, OutcomeKind
 from jobpools.core.retry import Retry
 from jobpools.runtime.context import Context
 from jobpools.runtime.metrics import Tally
+from jobpools.runtime.services import Services
 from jobpools.store.codec import Envelope
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Run:
     """One attempt in hand, from its claim to its settlement."""
 
     __slots__ = (
-        "claimed", "context", "deadline", "entry", "envelope", "history", "lane", "member", "settled", "started", "task",
+        "claimed", "deadline", "entry", "envelope", "history", "lane", "member", "settled", "started", "task",
         "timeout", "verdict",
     )  # fmt: skip
 
@@ -57,4 +58,13 @@ class Run:
         self.settled = False
         """How it ended is decided; what comes later does not count."""
         self.task: asyncio.Task[None] | None = None
-        self.context: Context | None = None
+
+    @property
+    def worker(self) -> str:
+        """Who runs it."""
+        return self.lane.worker
+
+    @property
+    def services(self) -> Services:
+        """What its worker opened."""
+        return self.lane.services

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from itertools import repeat
+from typing import Any
 
 import msgspec
 
@@ -63,14 +64,15 @@ class Lane:
         self.draining = False
         """Redis said that this worker may not claim here."""
         self._connection = connection
-        self._worker = worker
+        self.worker = worker
+        self.services = processor.services
         self._weights = weights
         self._entries = entries
         self._processor = processor
         self._metrics = metrics
         self.lease_ms = int(lease * 1000)
         self._stranger = _stranger(defaults, metrics)
-        self._completed: list[str | bytes | int] = []
+        self._completed: list[Any] = []
         """Flat, as the step wants it: member, record, ms to keep it."""
         self._settled: list[writes.Settled] = []
         self._number = 0
@@ -102,7 +104,7 @@ class Lane:
             reply = await writes.step(
                 self._connection,
                 self.queue,
-                self._worker,
+                self.worker,
                 completed=completed,
                 settled=settled,
                 claim=claim,
@@ -130,14 +132,13 @@ class Lane:
     def next_tail(self) -> str:
         """The fence of the next claim."""
         self._number += 1
-        return tail(self._worker, self._number)
+        return tail(self.worker, self._number)
 
     def _learn(self, reply: writes.StepReply) -> None:
-        if reply.stale:
-            # After a step without an answer the same settlements were sent again: refused, and rightly so.
-            if not self._uncertain:
-                self._metrics.stale += len(reply.stale)
-                log.warning("%s: %d settlements refused: their leases had gone to others", self.queue, len(reply.stale))
+        # After a step without an answer the same settlements were sent again: refused, and rightly so.
+        if reply.stale and not self._uncertain:
+            self._metrics.stale += len(reply.stale)
+            log.warning("%s: %d settlements refused: their leases had gone to others", self.queue, len(reply.stale))
         self._uncertain = False
         self.draining = reply.draining
         self.hungry = reply.left > 0 and not reply.draining

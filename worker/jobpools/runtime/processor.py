@@ -56,7 +56,7 @@ class Processor:
         self.middlewares: Sequence[Middleware] = ()
         self.wake: Callable[[], None] = lambda: None
         """Called when there is something for the next step to do."""
-        self._services = services
+        self.services = services
         self._metrics = metrics
         self._max_result = max_result
         self._left_behind: set[asyncio.Task[None]] = set()
@@ -91,17 +91,16 @@ class Processor:
         self._fill()
 
     def _fill(self) -> None:
-        create = asyncio.get_running_loop().create_task
-        while self.waiting and len(self.running) < self.slots and not self.stopping:
-            run = self.waiting.popleft()
-            self.running.add(run)
-            run.task = create(self._attempt(run))
+        running, waiting, loop = self.running, self.waiting, asyncio.get_running_loop()
+        while waiting and len(running) < self.slots and not self.stopping:
+            run = waiting.popleft()
+            running.add(run)
+            # Task itself: loop.create_task adds a Python call that only looks for a task factory.
+            run.task = asyncio.Task(self._attempt(run), loop=loop)
 
     async def _attempt(self, run: Run) -> None:
         entry = run.entry
-        context = run.context = Context(
-            run.envelope, run.history, worker=self.worker, timeout=run.timeout, services=self._services
-        )
+        context = Context(run)
         run.started = started = clock()
         run.deadline = started + run.timeout
         try:
@@ -203,8 +202,6 @@ class Processor:
             return
         run.verdict = verdict
         run.deadline = clock() + CANCEL_PATIENCE
-        if run.context is not None:
-            run.context.cancelled = True
         if run.task is not None:
             run.task.cancel()
             if not run.started:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
 from jobpools.client import Call, Client, HandlerValues, JobHandle, Options, OptionValues
+from jobpools.core.job import Priority
 from jobpools.core.units import JobId
 from jobpools.errors import ConfigurationError, UnknownJobError
 from jobpools.runtime.context import Context
@@ -87,7 +88,11 @@ class Handler(Generic[P, R]):
 
     def with_options(self, options: OptionValues) -> Options:
         """The options over the handler's own queue, priority and tags."""
-        own: OptionValues = {"queue": self.queue, "priority": self.defaults.priority, "tags": self.defaults.tags}
+        own: OptionValues = {
+            "queue": self.queue,
+            "priority": Priority(self.defaults.priority),
+            "tags": self.defaults.tags,
+        }
         return Options.make(**(own | options))
 
     def build(self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call[R]:
@@ -168,7 +173,7 @@ class App:
         *,
         name: str | None = None,
         executor: str | None = None,
-        **defaults: Unpack[HandlerValues],
+        **defaults: Any,
     ) -> Any:
         """Make a job of a function: `@app.job` or `@app.job(queue="emails", retry=Retry(max_attempts=5), …)`.
 

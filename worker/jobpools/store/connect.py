@@ -22,6 +22,7 @@ from redis.retry import Retry
 
 from jobpools.errors import ConfigurationError, StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 from jobpools.store import keys, scripts
+from jobpools.store.packing import packed
 
 CONNECT_TIMEOUT = 2.0
 """Seconds."""
@@ -113,7 +114,10 @@ def _open(url: str, module: Any, retry: Any, timeout: float | None) -> Any:
                 return module.RedisCluster.from_url(_plain(url), **options)
             if kind == "sentinel":
                 return _sentinel(module, parts, options)
-            return module.Redis.from_url(_plain(url), max_connections=POOL_SIZE, **options)
+            client = module.Redis.from_url(_plain(url), max_connections=POOL_SIZE, **options)
+            if module is redis.asyncio:
+                client.connection_pool.connection_class = packed(client.connection_pool.connection_class)
+            return client
         except ValueError as error:
             raise ConfigurationError(f"{safe_url(url)}: {error}") from error
 

@@ -1,0 +1,67 @@
+"""Who is asked first: strict order, or by weight from a given draw."""
+
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobpools.core.specs import PriorityMode, QueuePolicy, QueueRef, Weights
+from jobpools.core.weights import priority_order, queue_order, shares, weighted_order
+
+draws = st.floats(0, 1, exclude_max=True)
+weights = st.lists(st.integers(1, 1000), max_size=8)
+WEIGHTED = QueuePolicy(priority=PriorityMode.WEIGHTED, weights=Weights(high=100, normal=50, low=10))
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.5, 0.999])
+def test_strict_is_always_the_same(draw: float) -> None:
+    assert priority_order(QueuePolicy(), draw) == ("high", "normal", "low")
+
+
+@pytest.mark.parametrize(
+    ("draw", "order"),
+    [
+        (0.0, ("high", "normal", "low")),
+        (0.61, ("high", "low", "normal")),
+        (0.63, ("normal", "high", "low")),
+        (0.999, ("low", "normal", "high")),
+    ],
+)
+def test_weighted_follows_the_draw(draw: float, order: tuple[str, ...]) -> None:
+    assert priority_order(WEIGHTED, draw) == order
+
+
+def test_each_is_first_in_proportion_to_its_weight() -> None:
+    steps = 16_000
+    first = Counter(priority_order(WEIGHTED, step / steps)[0] for step in range(steps))
+    assert first == {"high": 10_000, "normal": 5_000, "low": 1_000}
+
+
+def test_the_second_is_drawn_by_weight_as_well() -> None:
+    steps = 160_000
+    orders = [priority_order(WEIGHTED, step / steps) for step in range(steps)]
+    second = Counter(order[1] for order in orders if order[0] == "high")
+    assert math.isclose(second["normal"] / second["low"], 5, rel_tol=0.01)
+
+
+def test_queues_by_weight() -> None:
+    queues = [QueueRef(name="emails"), QueueRef(name="reports", weight=3)]
+    assert queue_order(queues, 0.2) == ("emails", "reports")
+    assert queue_order(queues, 0.3) == ("reports", "emails")
+
+
+@given(weights, draws)
+def test_everyone_is_asked_once(given_weights: list[int], draw: float) -> None:
+    order = weighted_order(enumerate(given_weights), draw)
+    assert sorted(order) == list(range(len(given_weights)))
+
+
+@given(st.integers(0, 1000), weights.filter(bool), draws)
+def test_shares_add_up_and_are_fair(room: int, given_weights: list[int], draw: float) -> None:
+    got = shares(room, given_weights, draw)
+    assert sum(got) == room
+    for share, weight in zip(got, given_weights, strict=True):
+        exact = room * weight / sum(given_weights)
+        assert exact - 1 < share < exact + 1

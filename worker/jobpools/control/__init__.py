@@ -1,1 +1,4 @@
-"""The loop that a cluster and a laptop share: observe, plan, apply, report. Knows neither redis, kopf nor kubernetes."""
+"""The loop that a cluster and a laptop share: observe, plan, apply, report.
+
+Knows neither redis, kopf nor kubernetes.
+"""

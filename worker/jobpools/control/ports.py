@@ -42,6 +42,10 @@ class Queues(Protocol):
         """All of the pools' queues and heartbeats in one pipelined read. Raises StoreError."""
         ...
 
+    async def pause(self, pool: Pool, workers: Sequence[str]) -> None:
+        """They may claim no more, whatever they hold; what runs goes on. `undrain` ends it."""
+        ...
+
     async def drain(self, pool: Pool, workers: Sequence[str]) -> tuple[str, ...]:
         """Take the lock on those that hold no lease; returns whom it got (worker ids)."""
         ...

@@ -94,12 +94,14 @@ class ClusterFacts:
     replicas: int | None
     """How many workers are asked for now; None: there is no Deployment yet."""
     current: bool
-    """What runs was made from the pool's present spec."""
+    """What is asked for was made from the pool's present spec; False: `ensure` has work to do."""
     workers: tuple[WorkerFacts, ...] = ()
     gone: tuple[str, ...] = ()
     """Workers that ended since the last look: their leases can be released at once."""
     problem: str = ""
     """Why the cluster cannot do what was asked, as in `exceeded quota: …`."""
+    rolling: bool = False
+    """Workers of an older spec are being replaced: nobody can say which of them a shrinking pool would lose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +132,23 @@ class Memory:
     """What one pass hands the next. Lost at a restart, and then rebuilt: nothing that matters depends on it alone."""
 
     desired: tuple[tuple[float, int], ...] = ()
-    """(time, workers needed) of the last minutes, for the stabilisation windows."""
+    """(latest time, workers needed), one entry for each number of the last minutes, for the stabilisation windows."""
     replicas: tuple[tuple[float, int], ...] = ()
-    """(time, workers asked for) at each change, for the policies."""
+    """(time, workers asked for) at each change seen, oldest first, for the policies."""
     active_at: float | None = None
     """When something was last queued, due or in flight."""
     samples: tuple[Sample, ...] = ()
+    """Oldest first."""
+    locked: tuple[str, ...] = ()
+    """Whom (worker ids) a drain of this process's lifetime got: only these locks are known to be whole."""
     draining_since: float | None = None
-    """When the scale-down under way took its lock."""
+    """When the scale-down under way took its first lock."""
     victims: tuple[str, ...] = ()
-    """Whom that scale-down chose, for comparing with who went."""
+    """Whom (names) the latest scale-down chose, for comparing with who went."""
+    shrunk_to: int | None = None
+    """How many workers that scale-down asked for."""
     misdeletions: int = 0
+    """How many chosen workers survived a scale-down, because the cluster took others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +158,7 @@ class CronFacts:
     last_due: float | None
     """The latest tick that was handled (fired or counted as missed); None: never."""
     created: float
-    """When the schedule was first seen; ticks before it do not count."""
+    """When the schedule, with its present times, was first seen; ticks before it do not count."""
     last_job: str = ""
     last_state: str = ""
     """The state of the last fire's job; empty: not known any more."""

@@ -1,106 +1,185 @@
 """Facts in, a plan out: what to do, what to say, and when to look again."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
-from jobpools.core.facts import Memory
+from jobpools.core import alerts
+from jobpools.core.actions import (
+    Action,
+    CronPlan,
+    DrainWorkers,
+    EnsurePool,
+    Event,
+    Fire,
+    MaintainQueues,
+    MarkWorkers,
+    PauseWorkers,
+    Plan,
+    ReleaseLeases,
+    SetReplicas,
+    UndrainWorkers,
+)
+from jobpools.core.conditions import conditions
+from jobpools.core.facts import Memory, PoolFacts
+from jobpools.core.replicas import size
+from jobpools.core.roster import Member, fresh, roster
+from jobpools.core.shrink import Scene, Shrink, shrink
+from jobpools.core.specs import Pool
+from jobpools.core.status import Verdict, alerts_before, events, status
 from jobpools.core.units import Decision
 
+__all__ = [
+    "Action",
+    "CronPlan",
+    "DrainWorkers",
+    "EnsurePool",
+    "Event",
+    "Fire",
+    "MaintainQueues",
+    "MarkWorkers",
+    "PauseWorkers",
+    "Plan",
+    "ReleaseLeases",
+    "SetReplicas",
+    "UndrainWorkers",
+    "failed",
+    "plan_pool",
+]
 
-@dataclass(frozen=True, slots=True)
-class EnsurePool:
-    """Make the Deployment (or the process group) what the spec says, the number of workers left as it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class DrainWorkers:
-    """Take the lock: these workers may claim no more. One that holds a lease refuses."""
-
-    workers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class UndrainWorkers:
-    """Give the lock back."""
-
-    workers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MarkWorkers:
-    """Say which workers go first when the pool shrinks: exactly these, all others unmarked."""
-
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SetReplicas:
-    """Ask for this many workers."""
-
-    replicas: int
+SOON: Final = 0.05
+"""The least number of seconds between two looks."""
+STEP: Final = 0.2
+"""Seconds to the next look while a scale-down takes its steps."""
+ACTIVE: Final = 1.0
+"""Seconds to the next look while there is work: nobody tells us that a queue that was not empty grows."""
+UNKNOWN: Final = 2.0
+"""Seconds to the next look when something could not be read, or an action failed."""
+REST: Final = 15.0
+"""Seconds to the next look when nothing is to be expected: wake-ups come by themselves, this is for a lost one."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReleaseLeases:
-    """These workers are gone for certain: their jobs need not wait for the leases to run out."""
+class _Look:
+    """One pass: what was seen, and the number of workers it asks for."""
 
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MaintainQueues:
-    """Promote due jobs and rescue expired leases, where no worker is there to do it."""
-
-
-Action = EnsurePool | DrainWorkers | UndrainWorkers | MarkWorkers | SetReplicas | ReleaseLeases | MaintainQueues
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened, said once."""
-
-    reason: str
-    message: str
-    warning: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one pass decided about one pool. Actions are carried out in order; the first that fails ends the pass."""
-
-    actions: tuple[Action, ...]
+    pool: Pool
+    facts: PoolFacts
+    members: tuple[Member, ...]
     desired: Decision[int | None]
-    """How many workers there should be, and why; None: unknown, the last size is held."""
-    status: dict[str, Any]
-    """The object's status in the form of the CRD, conditions included, transition times kept from before."""
-    events: tuple[Event, ...]
-    memory: Memory
-    requeue_after: float
-    """Seconds until the next look, if nothing wakes the loop before."""
+    now: float
 
 
-@dataclass(frozen=True, slots=True)
-class Fire:
-    """One tick of a schedule that is to be enqueued."""
+def plan_pool(pool: Pool, facts: PoolFacts, memory: Memory, now: float, before: Mapping[str, Any] | None) -> Plan:
+    """What to do about one pool. `before` is its status as last written, for what turned and since when."""
+    sizing = size(pool.spec, facts, memory, now)
+    heartbeats = fresh(facts.heartbeats or (), now)
+    members = roster(facts.cluster, heartbeats) if facts.cluster is not None else ()
+    look = _Look(pool, facts, members, sizing.desired, now)
+    shrinking = _shrink(look, sizing.memory)
+    samples = alerts.remember_totals(memory.samples, facts, now)
+    measured = alerts.rates(samples, facts, now)
+    verdict = Verdict(
+        pool=pool,
+        facts=facts,
+        members=members,
+        desired=sizing.desired,
+        shrinking=shrinking.step,
+        rates=measured,
+        alerts=alerts.firing(pool.spec.alerts, facts, measured, alerts_before(before)),
+        memory=shrinking.memory,
+        before=before,
+        now=now,
+    )
+    after = status(verdict)
+    return Plan(
+        actions=(*_first_things(look), *_grow(look), *shrinking.actions),
+        desired=sizing.desired,
+        status=after,
+        events=(*_resized(look, shrinking), *shrinking.events, *events(before, after)),
+        memory=replace(shrinking.memory, samples=samples),
+        requeue_after=_requeue(look, shrinking),
+    )
 
-    id: str
-    """A hash of (schedule, due time): the job's id, so that firing twice enqueues once."""
-    due: float
-    replaces: str = ""
-    """The id of a job to cancel first (concurrencyPolicy Replace)."""
+
+def failed(plan: Plan, action: str, error: str, before: Mapping[str, Any] | None, now: float) -> Plan:
+    """The plan as it is to be reported when one of its actions failed: Degraded, and worth another look soon."""
+    said = Decision[bool | None](True, "ActionFailed", f"{action}: {error}")
+    kept = [each for each in plan.status.get("conditions", []) if each["type"] != "Degraded"]
+    generation = int(plan.status.get("observedGeneration", 0))
+    told = {**plan.status, "conditions": [*kept, *conditions({"Degraded": said}, before, generation, now)]}
+    news = tuple(each for each in events(before, told) if each.reason == said.reason)
+    return replace(plan, status=told, events=news, requeue_after=max(UNKNOWN, plan.requeue_after))
 
 
-@dataclass(frozen=True, slots=True)
-class CronPlan:
-    """What one pass decided about one schedule."""
+def _first_things(look: _Look) -> tuple[Action, ...]:
+    """What does not wait for a size: the Deployment, the leases of the gone, work that no worker is there to find."""
+    cluster = look.facts.cluster
+    if cluster is None:
+        return ()
+    actions: list[Action] = []
+    if cluster.replicas is None or not cluster.current:
+        actions.append(EnsurePool())
+    if look.facts.queues is None:
+        return tuple(actions)
+    there = {worker.name for worker in cluster.workers}
+    # Who is gone is seen once. Should the release fail or we end here, the leases run out by themselves.
+    if gone := tuple(sorted(set(cluster.gone) - there)):
+        actions.append(ReleaseLeases(gone))
+    waiting = any(queue.due or queue.in_flight for queue in look.facts.queues.values())
+    if waiting and not any(member.serving for member in look.members):
+        actions.append(MaintainQueues())
+    return tuple(actions)
 
-    fires: tuple[Fire, ...]
-    handled: float | None
-    """The latest tick that is dealt with after this pass, to be recorded after the fires are enqueued."""
-    missed: int
-    """How many ticks this pass gave up."""
-    next_due: float | None
-    decision: Decision[int]
-    """How many fires, and why."""
-    status: dict[str, Any] = field(default_factory=dict)
-    events: tuple[Event, ...] = ()
+
+def _grow(look: _Look) -> tuple[Action, ...]:
+    cluster, wanted = look.facts.cluster, look.desired.value
+    if cluster is None or wanted is None or wanted <= (cluster.replicas or 0):
+        return ()
+    return (SetReplicas(wanted),)
+
+
+def _shrink(look: _Look, memory: Memory) -> Shrink:
+    cluster, queues, wanted = look.facts.cluster, look.facts.queues, look.desired.value
+    if cluster is None or queues is None or look.facts.heartbeats is None or wanted is None:
+        return Shrink((), memory, Decision(False, look.desired.reason, look.desired.message))
+    if look.pool.spec.paused:
+        # Every time anew: a worker may have come, and a lock does not last for ever.
+        ids = tuple(member.heartbeat.worker for member in look.members if member.heartbeat is not None)
+        memory = replace(memory, locked=(), victims=(), shrunk_to=None)
+        step = Decision(False, "Paused", "the number of workers is held")
+        return Shrink((PauseWorkers(ids),) if ids else (), memory, step)
+    scene = Scene(
+        cluster=cluster,
+        members=look.members,
+        surplus=(cluster.replicas or 0) - wanted,
+        leases=sum(queue.in_flight for queue in queues.values()),
+        memory=memory,
+        now=look.now,
+    )
+    return shrink(scene)
+
+
+def _resized(look: _Look, shrinking: Shrink) -> tuple[Event, ...]:
+    for action in (*_grow(look), *shrinking.actions):
+        if isinstance(action, SetReplicas) and look.facts.cluster is not None:
+            current = look.facts.cluster.replicas or 0
+            kind = "ScaledUp" if action.replicas > current else "ScaledDown"
+            return (Event(kind, f"from {current} to {action.replicas}: {look.desired.message}"),)
+    return ()
+
+
+def _requeue(look: _Look, shrinking: Shrink) -> float:
+    if look.desired.value is None or look.facts.queues is None:
+        return UNKNOWN
+    if shrinking.step.value:
+        return STEP
+    queues, replicas = look.facts.queues.values(), (look.facts.cluster and look.facts.cluster.replicas) or 0
+    if any(queue.demand for queue in queues) or replicas != look.desired.value:
+        return ACTIVE
+    if any(not member.worker.ready for member in look.members):
+        return ACTIVE
+    # A job that falls due wakes nobody, as long as no worker is there to promote it.
+    due = [queue.next_due - look.now for queue in queues if queue.next_due is not None]
+    waits = look.desired.reason in ("IdleWait", "Stabilized", "ScaleDownLimit")
+    return max(SOON, min(ACTIVE if waits else REST, *due, REST))

@@ -1,0 +1,170 @@
+"""Cron expressions in a time zone: which instants they mean, daylight saving included.
+
+A tick is an instant, in seconds since the epoch. Where the clocks jump, this is what Vixie cron does, made exact:
+
+    the schedule's minute and hour    local time that does not exist    local time that comes twice
+    both fixed, as in `30 2 * * *`    fires once, when the clocks jump  fires once, the first time
+    a `*` in one, as in `0 * * * *`   is skipped: no hour was lost      fires both times: no hour is left out
+"""
+
+import difflib
+import functools
+import re
+import zoneinfo
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from croniter import CroniterBadDateError, CroniterError, croniter
+
+from jobpools.errors import SpecError
+
+FIELDS: Final = 5
+MACROS: Final = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_DRAWN: Final = re.compile(r"(?:^|,)[rh](?:$|[,/(])", re.IGNORECASE)
+_DAY = timedelta(days=1)
+_FIRST_SPAN = 60.0
+"""The first guess, in seconds, at how far back the latest tick is; doubled until one is found."""
+
+
+def zone(name: str) -> zoneinfo.ZoneInfo:
+    """The IANA time zone of this name. Raises SpecError, in one line, with the likeliest name that was meant."""
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        by_lower = {known.lower(): known for known in zoneinfo.available_timezones()}
+        close = difflib.get_close_matches(name.strip().lower().replace(" ", "_"), by_lower, n=1, cutoff=0.6)
+        meant = f"; did you mean {by_lower[close[0]]}?" if close else "; use an IANA name such as Europe/Berlin"
+        raise SpecError(f"timeZone {name!r} is unknown{meant}") from error
+
+
+class Schedule:
+    """One cron expression in one time zone. Building it checks both; raises SpecError with one line for a person."""
+
+    def __init__(self, expression: str, time_zone: str = "UTC") -> None:
+        fields = _fields(expression)
+        self.expression = expression
+        self.zone = zone(time_zone)
+        self._fixed = "*" not in fields[0] and "*" not in fields[1]
+        try:
+            self._clock = croniter(" ".join(fields), datetime(2024, 1, 1), ret_type=datetime)  # noqa: DTZ001  wall clock
+            self._clock.get_next()
+        except CroniterBadDateError as error:
+            raise SpecError(f"schedule {expression!r} never comes: no such date exists") from error
+        except (CroniterError, ValueError, KeyError, IndexError) as error:
+            raise SpecError(f"schedule {expression!r} is not a cron expression: {_first_line(error)}") from error
+
+    def after(self, instant: float) -> float | None:
+        """The first tick later than `instant`; None: there is none within the calendar's reach."""
+        now = datetime.fromtimestamp(instant, self.zone)
+        tomorrow = now.astimezone(UTC) + _DAY
+        set_back = (now.utcoffset() or timedelta()) - (tomorrow.astimezone(self.zone).utcoffset() or timedelta())
+        if not set_back:
+            found = self._wall(now.replace(tzinfo=None))
+            instants = () if found is None else self._instants(found)
+            if len(instants) == 1:
+                return instants[0]
+        return self._search(instant, now.replace(tzinfo=None), max(set_back, timedelta()))
+
+    def latest(self, instant: float, since: float = 0.0) -> float | None:
+        """The last tick at or before `instant` and later than `since`; None: there is none."""
+        span = _FIRST_SPAN
+        while True:
+            start = max(instant - span, since)
+            found = list(self._ticks(start, instant))
+            if found or start <= since:
+                return found[-1] if found else None
+            span *= 2
+
+    def between(self, after: float, until: float, limit: int) -> list[float]:
+        """The ticks later than `after` and at or before `until`, oldest first, `limit` of them at the most."""
+        ticks = []
+        for tick in self._ticks(after, until):
+            ticks.append(tick)
+            if len(ticks) == limit:
+                break
+        return ticks
+
+    def _ticks(self, after: float, until: float) -> Iterator[float]:
+        tick = self.after(after)
+        while tick is not None and tick <= until:
+            yield tick
+            tick = self.after(tick)
+
+    def _wall(self, after: datetime) -> datetime | None:
+        """The next time of the wall clock, which knows no zone."""
+        try:
+            found: datetime = self._clock.get_next(start_time=after)
+        except (CroniterBadDateError, OverflowError, ValueError):
+            return None
+        return found
+
+    def _search(self, instant: float, local: datetime, set_back: timedelta) -> float | None:
+        """The slow way, near a change of the clocks: wall times in order are not instants in order there."""
+        wall, best = self._wall(local - set_back - timedelta(seconds=1)), None
+        horizon = None
+        while wall is not None and (horizon is None or wall <= horizon):
+            later = [tick for tick in self._instants(wall) if tick > instant]
+            if later and (best is None or min(later) < best):
+                best = min(later)
+                horizon = horizon or wall + set_back
+            wall = self._wall(wall)
+        return best
+
+    def _instants(self, wall: datetime) -> tuple[float, ...]:
+        """The instants at which the wall clock shows this: one, two where it is set back, none or one in a gap."""
+        first = wall.replace(tzinfo=self.zone)
+        second = first.replace(fold=1)
+        earlier, later = first.timestamp(), second.timestamp()
+        if earlier == later:
+            return (earlier,)
+        if datetime.fromtimestamp(earlier, self.zone).replace(tzinfo=None) == wall:
+            return (earlier,) if self._fixed else (earlier, later)
+        return (self._jump(later, earlier),) if self._fixed else ()
+
+    def _jump(self, before: float, after: float) -> float:
+        """The instant in (before, after] at which the offset changes, to the second."""
+        old = datetime.fromtimestamp(before, self.zone).utcoffset()
+        low, high = int(before), int(after)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if datetime.fromtimestamp(middle, self.zone).utcoffset() == old:
+                low = middle
+            else:
+                high = middle
+        return float(high)
+
+
+@functools.lru_cache(maxsize=20_000)
+def schedule(expression: str, time_zone: str = "UTC") -> Schedule:
+    """As `Schedule`, kept: the control loop asks for the same ones on every pass. Not for several threads at once."""
+    return Schedule(expression, time_zone)
+
+
+def _fields(expression: str) -> list[str]:
+    text = MACROS.get(expression.strip().lower(), expression)
+    fields = text.split()
+    if fields and fields[0].upper().startswith(("TZ=", "CRON_TZ=")):
+        raise SpecError(f"schedule {expression!r}: the time zone goes into timeZone, not into the expression")
+    if fields and fields[0].startswith("@"):
+        raise SpecError(f"schedule {expression!r} is unknown: use one of {', '.join(sorted(MACROS))}")
+    if len(fields) != FIELDS:
+        hint = ": seconds and years have no field" if len(fields) > FIELDS else ""
+        raise SpecError(
+            f"schedule {expression!r} has {len(fields)} fields, not 5 (minute hour day month weekday){hint}"
+        )
+    if drawn := next((field for field in fields if _DRAWN.search(field)), None):
+        raise SpecError(f"schedule {expression!r}: {drawn!r} is drawn at random; write the time out")
+    return fields
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,61 @@
+"""Who is there: the workers as the cluster sees them, joined with what each reports of itself."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from jobpools.core.facts import ClusterFacts, Heartbeat, PoolFacts, WorkerFacts
+
+HEARTBEAT_STALE = 30.0
+"""Seconds after which a heartbeat says nothing any more: six were missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One worker that is not on its way out."""
+
+    worker: WorkerFacts
+    heartbeat: Heartbeat | None
+    """The latest start's report, if it is fresh."""
+
+    @property
+    def name(self) -> str:
+        """The pod's or process's name."""
+        return self.worker.name
+
+    @property
+    def busy(self) -> bool:
+        """It says that it runs something."""
+        return self.heartbeat is not None and is_busy(self.heartbeat)
+
+    @property
+    def serving(self) -> bool:
+        """It takes jobs."""
+        return self.worker.ready and self.heartbeat is not None and not self.heartbeat.draining
+
+
+def is_busy(heartbeat: Heartbeat) -> bool:
+    """It runs something, or is about to."""
+    return heartbeat.busy > 0 or heartbeat.idle_since is None
+
+
+def fresh(heartbeats: Iterable[Heartbeat], now: float) -> tuple[Heartbeat, ...]:
+    """The reports that are young enough to be believed."""
+    return tuple(each for each in heartbeats if now - each.seen <= HEARTBEAT_STALE)
+
+
+def roster(cluster: ClusterFacts, heartbeats: Sequence[Heartbeat]) -> tuple[Member, ...]:
+    """Everyone that is not terminating. A restarted container reports under a new id: the latest start counts."""
+    latest: dict[str, Heartbeat] = {}
+    for heartbeat in sorted(heartbeats, key=lambda each: each.started):
+        latest[heartbeat.host] = heartbeat
+    return tuple(Member(worker, latest.get(worker.name)) for worker in cluster.workers if not worker.terminating)
+
+
+def busy_hosts(facts: PoolFacts, now: float) -> frozenset[str]:
+    """Hosts that run something and are not on their way out; one that the cluster does not list yet counts as well."""
+    if facts.heartbeats is None:
+        return frozenset()
+    leaving: set[str] = set()
+    if facts.cluster is not None:
+        leaving = {worker.name for worker in facts.cluster.workers if worker.terminating} | set(facts.cluster.gone)
+    return frozenset(each.host for each in fresh(facts.heartbeats, now) if is_busy(each) and each.host not in leaving)

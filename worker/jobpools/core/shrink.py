@@ -1,0 +1,208 @@
+"""Fewer workers, and never a busy one: over several passes, each of which starts from the facts alone.
+
+    1. choose    the surplus: not ready first, then idle longest
+    2. lock      DrainWorkers: a worker that holds a lease refuses; one that does not may claim no more
+    3. mark      MarkWorkers: exactly those that are locked go first
+    4. scale     SetReplicas, when the cluster shows the marks
+    5. compare   a chosen one that is still there when the cluster has finished is counted, and unlocked
+
+When the need rises again, what is chosen becomes less, and the others are unlocked and unmarked. Everything may be done
+twice, and may stop after every step: the next pass, of whichever process, finds locks and marks and goes on or back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from jobpools.core.actions import Action, DrainWorkers, Event, MarkWorkers, SetReplicas, UndrainWorkers
+from jobpools.core.facts import ClusterFacts, Memory
+from jobpools.core.roster import Member
+from jobpools.core.units import Decision
+
+STARTUP = 30.0
+"""Seconds within which a ready worker may not have reported yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shrink:
+    """The next step of a scale-down, or of its undoing."""
+
+    actions: tuple[Action, ...]
+    memory: Memory
+    step: Decision[bool]
+    """Whether something is under way, and what is waited for."""
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a step is decided on: one pool whose facts are all known."""
+
+    cluster: ClusterFacts
+    members: tuple[Member, ...]
+    surplus: int
+    """How many workers too many are asked for; negative: too few."""
+    leases: int
+    """Jobs in flight in all the pool's queues."""
+    memory: Memory
+    now: float
+
+    @property
+    def replicas(self) -> int:
+        """How many workers are asked for now."""
+        return self.cluster.replicas or 0
+
+
+def shrink(scene: Scene) -> Shrink:
+    """The next step. Without a surplus: end what is under way and give every lock back that nobody waits for."""
+    memory = scene.memory
+    alive = {member.heartbeat.worker for member in scene.members if member.heartbeat is not None}
+    scene = replace(scene, memory=replace(memory, locked=tuple(each for each in memory.locked if each in alive)))
+    leaving = _leaving(scene)
+    if leaving > 0 or scene.surplus <= 0:
+        return _settle(scene, leaving)
+    return _step(scene)
+
+
+def _step(scene: Scene) -> Shrink:
+    missing = min(max(0, scene.replicas - len(scene.members)), scene.surplus)
+    if missing:
+        # Asked for and not there (yet): nobody has to be chosen. Should they appear meanwhile, they go first.
+        return _scaled(scene, scene.replicas - missing, ())
+    chosen = _choose(scene)
+    if scene.cluster.rolling and len(chosen) < len(scene.members):
+        # Each generation of pods shrinks by its share, whatever the marks say.
+        return Shrink((), scene.memory, Decision(True, "RolloutInProgress", "shrinks when the rollout is over"))
+    go = tuple(sorted(member.name for member in chosen if _may_go(scene, member)))
+    # Crash window: from here to the SetReplicas below workers are locked for nobody. Who comes next takes the locks
+    # again (they are idempotent) or gives them back, as the need is then.
+    asked = tuple(member.heartbeat.worker for member in chosen if member.heartbeat and not _locked(scene, member))
+    actions: list[Action] = [*_unlock(scene, chosen), *([DrainWorkers(asked)] if asked else [])]
+    memory = scene.memory
+    if actions or go:
+        memory = replace(memory, draining_since=memory.draining_since or scene.now)
+    if _marked(scene) != go:
+        actions.append(MarkWorkers(go))
+        return Shrink(tuple(actions), memory, Decision(True, "Draining", f"{len(go)} of {scene.surplus} are locked"))
+    if not go:
+        waits = f"{scene.surplus} too many; {len(asked)} are asked to claim no more, the others are busy or starting"
+        return Shrink(tuple(actions), memory, Decision(bool(asked), "WaitsForIdle", waits))
+    if stranger := _goes_first(scene, go):
+        waits = f"{stranger} is busy and not ready: the cluster would take it first"
+        return Shrink(tuple(actions), memory, Decision(True, "WaitsForReady", waits))
+    scaled = _scaled(replace(scene, memory=memory), scene.replicas - len(go), go)
+    return replace(scaled, actions=(*actions, *scaled.actions))
+
+
+def _settle(scene: Scene, leaving: int) -> Shrink:
+    """Nothing (more) to choose: wait for those that leave, then compare, unlock and unmark."""
+    memory, kept = scene.memory, _likeliest(scene, leaving)
+    actions: list[Action] = list(_unlock(scene, kept))
+    names = tuple(sorted(member.name for member in kept if member.worker.marked))
+    if _marked(scene) != names:
+        actions.append(MarkWorkers(names))
+    if kept:
+        waits = f"{len(kept)} chosen ones are about to go"
+        return Shrink(tuple(actions), memory, Decision(True, "Shrinking", waits))
+    if len(scene.members) > scene.replicas:
+        return Shrink(tuple(actions), memory, Decision(False, "Settled", "nobody that was chosen is left"))
+    events = _compared(scene)
+    memory = replace(
+        memory,
+        misdeletions=memory.misdeletions + len(_survivors(scene)),
+        victims=(),
+        shrunk_to=None,
+        draining_since=None,
+    )
+    return Shrink(tuple(actions), memory, Decision(False, "Settled", "nobody is on the way out"), events)
+
+
+def _survivors(scene: Scene) -> list[str]:
+    if scene.memory.shrunk_to != scene.replicas:
+        return []
+    return sorted(set(scene.memory.victims) & {member.name for member in scene.members})
+
+
+def _compared(scene: Scene) -> tuple[Event, ...]:
+    survivors = _survivors(scene)
+    message = f"the cluster kept {', '.join(survivors)}, chosen because idle, and took others"
+    return (Event("Misdeleted", message, warning=True),) if survivors else ()
+
+
+def _scaled(scene: Scene, replicas: int, go: tuple[str, ...]) -> Shrink:
+    memory = replace(scene.memory, victims=go, shrunk_to=replicas)
+    who = f", idle longest: {', '.join(go)}" if go else ""
+    # Crash window: the cluster shrinks and nobody remembers whom we chose. Their locks hold, so that they stay idle,
+    # and `_leaving` keeps them locked until as many are there as are asked for.
+    return Shrink((SetReplicas(replicas),), memory, Decision(True, "Shrinking", f"to {replicas}{who}"))
+
+
+def _leaving(scene: Scene) -> int:
+    """How many locked workers the cluster is still to take for the size that it was already told."""
+    if not any(_drained(member) or member.worker.marked for member in scene.members):
+        return 0
+    unready = sum(not (member.worker.ready or member.worker.marked or _drained(member)) for member in scene.members)
+    return len(scene.members) - scene.replicas - unready
+
+
+def _likeliest(scene: Scene, count: int) -> tuple[Member, ...]:
+    candidates = [member for member in scene.members if _drained(member) or member.worker.marked]
+    candidates.sort(key=lambda member: (not (_drained(member) and member.worker.marked), member.name))
+    return tuple(candidates[: max(0, count)])
+
+
+def _choose(scene: Scene) -> tuple[Member, ...]:
+    """The surplus, as far as it may be touched: already locked, not ready, unheard of, idle longest, youngest."""
+    candidates = [member for member in scene.members if _touchable(scene, member)]
+    candidates.sort(key=lambda member: (member.worker.ready, not _drained(member), _idle_since(member), member.name))
+    return tuple(candidates[: scene.surplus])
+
+
+def _touchable(scene: Scene, member: Member) -> bool:
+    if member.heartbeat is not None:
+        return _locked(scene, member) or not member.busy
+    if not member.worker.ready:
+        return True
+    # Ready and never heard of: it may have claimed, unless there is no lease at all. The last instant stays open, as no
+    # lock can be taken on a worker without an id; if it claims in it, its SIGTERM drain still finishes or hands back.
+    return scene.leases == 0 and scene.now - member.worker.started > STARTUP
+
+
+def _may_go(scene: Scene, member: Member) -> bool:
+    return member.heartbeat is None or _locked(scene, member)
+
+
+def _locked(scene: Scene, member: Member) -> bool:
+    """Drained, by this process: a drain of several queues that was cut short by a crash is not whole."""
+    return _drained(member) and member.heartbeat is not None and member.heartbeat.worker in scene.memory.locked
+
+
+def _drained(member: Member) -> bool:
+    return member.heartbeat is not None and member.heartbeat.draining
+
+
+def _idle_since(member: Member) -> float:
+    """For the order alone; unheard of comes first, and what is locked counts as idle though its last word was older."""
+    if member.heartbeat is None:
+        return 0.0
+    return member.heartbeat.idle_since or member.heartbeat.started
+
+
+def _goes_first(scene: Scene, go: Sequence[str]) -> str:
+    """A worker that was not chosen and that the cluster would take before the chosen ones: a mark counts for less."""
+    if not any(member.worker.ready for member in scene.members if member.name in go):
+        return ""
+    return next((member.name for member in scene.members if not member.worker.ready and member.name not in go), "")
+
+
+def _unlock(scene: Scene, kept: Sequence[Member]) -> tuple[Action, ...]:
+    keep = {member.name for member in kept}
+    ids = tuple(
+        member.heartbeat.worker
+        for member in scene.members
+        if member.heartbeat is not None and member.heartbeat.draining and member.name not in keep
+    )
+    return (UndrainWorkers(ids),) if ids else ()
+
+
+def _marked(scene: Scene) -> tuple[str, ...]:
+    return tuple(sorted(member.name for member in scene.members if member.worker.marked))

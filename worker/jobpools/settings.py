@@ -16,6 +16,8 @@ from jobpools.errors import ConfigurationError
 
 REDIS_URL = "JOBPOOLS_REDIS_URL"
 MAX_PAYLOAD = "JOBPOOLS_MAX_PAYLOAD"
+READY_FD = "JOBPOOLS_READY_FD"
+"""Set by `jobpools up`: the file descriptor to which a worker writes a byte when its app is imported."""
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 DEFAULT_MAX_PAYLOAD = 1024 * 1024
 GRACE_MARGIN = 30.0

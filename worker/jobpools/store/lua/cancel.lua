@@ -1,10 +1,10 @@
 -- cancel: take a job out of its queue, or ask the worker that runs it to stop it.
 -- USES: clock
--- KEYS: jobs results done dead leases since cancelling ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- KEYS: jobs results done dead leases since cancelling totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given id ttl record
 --   given: now in ms, '' for the server's clock; ttl: ms that the record stays; record: the result record to leave
 -- RETURNS: the state it is in now: cancelled, running (it will be), completed, dead, or '' (no such job)
--- CHANGES: ready or scheduled, results, done; or cancelling, which renew tells its worker
+-- CHANGES: ready or scheduled, results, done, totals; or cancelling, which renew tells its worker
 local now = clock(given)
 if redis.call('HEXISTS', jobs, id) == 0 then return '' end
 local ended = redis.call('HGET', results, id)
@@ -22,4 +22,5 @@ end
 redis.call('HDEL', since, id)
 redis.call('HSET', results, id, record)
 redis.call('ZADD', done, now + tonumber(ttl), id)
+redis.call('HINCRBY', totals, 'cancelled', 1)
 return 'cancelled'

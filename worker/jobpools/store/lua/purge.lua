@@ -1,9 +1,9 @@
 -- purge: forget dead jobs for good.
--- KEYS: jobs history dead
+-- KEYS: jobs history dead totals
 -- ARGV: ...
 --   ...: ids
 -- RETURNS: how many were dead and are gone now
--- CHANGES: jobs, history, dead
+-- CHANGES: jobs, history, dead, totals
 local gone = 0
 for i = 1, #ARGV do
   if redis.call('ZREM', dead, ARGV[i]) == 1 then
@@ -12,4 +12,5 @@ for i = 1, #ARGV do
     gone = gone + 1
   end
 end
+if gone > 0 then redis.call('HINCRBY', totals, 'purged', gone) end
 return gone

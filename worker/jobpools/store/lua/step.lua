@@ -60,6 +60,7 @@ function settle.dead(id) redis.call('ZADD', dead, now, id) end
 function settle.cancel(id, _, ttl, record)
   redis.call('HSET', results, id, record)
   redis.call('ZADD', done, now + ttl, id)
+  redis.call('HINCRBY', totals, 'cancelled', 1)
 end
 
 for i = first, #ARGV, 6 do

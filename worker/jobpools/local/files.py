@@ -1,0 +1,215 @@
+"""YAML files → the same Pools and Crons that the operator gets from the API server, judged by the same models."""
+
+import difflib
+import json
+import typing
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from jobpools.core import cron as clock
+from jobpools.core.specs import API_VERSION, GROUP, Cron, CronSpec, Meta, Pool, PoolSpec
+from jobpools.errors import SpecError
+from jobpools.local.documents import Document, Place, read
+
+SUFFIXES = (".yaml", ".yml")
+_SPECS: dict[str, type[BaseModel]] = {"WorkerPool": PoolSpec, "CronJobSpec": CronSpec}
+_TOP = ("apiVersion", "kind", "metadata", "spec", "status")
+_SPECIFIC_FIRST = ("extra_forbidden",)
+SHOWN = 60
+"""Characters of a wrong value that an error repeats."""
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What a set of files says."""
+
+    pools: tuple[Pool, ...] = ()
+    crons: tuple[Cron, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was left out or does not count here, one line each."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    namespace: str
+    pools: list[Pool] = field(default_factory=list)
+    crons: list[Cron] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seen: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(kind, key) → where it was found first."""
+
+
+def paths(given: Sequence[Path]) -> list[Path]:
+    """The files themselves, and all YAML files of the folders, sorted. Raises SpecError."""
+    found: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            inside = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES and each.is_file())
+            if not inside:
+                raise SpecError(f"{path}: the folder holds no YAML file (*.yaml, *.yml)")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise SpecError(f"{path}: no such file or folder")
+    return list(dict.fromkeys(found))
+
+
+def load(given: Sequence[Path], namespace: str = "default") -> Files:
+    """All WorkerPools and CronJobSpecs of files and folders; other Kubernetes kinds are noted and left out.
+
+    `namespace` is that of objects which name none. Raises SpecError: `file:line: path: what is wrong`.
+    """
+    reading = _Reading(namespace)
+    for path in paths(given):
+        for document in read(path, str(path)):
+            _take(document, reading)
+    if not reading.pools and not reading.crons:
+        raise SpecError(f"{', '.join(str(path) for path in given)}: no WorkerPool and no CronJobSpec in there")
+    return Files(tuple(reading.pools), tuple(reading.crons), tuple(reading.notes))
+
+
+def _take(document: Document, reading: _Reading) -> None:
+    kind = _kind(document)
+    if kind not in _SPECS:
+        reading.notes.append(
+            f"{document.file}:{document.line(())}: {kind} left out: it means something to a cluster only"
+        )
+        return
+    for key in document.value:
+        if key not in _TOP:
+            raise document.error((key,), f"unknown key{_meant(str(key), _TOP)}")
+    meta = _meta(document, reading.namespace)
+    place = f"{document.file}:{document.line(())}"
+    if first := reading.seen.get((kind, meta.key)):
+        raise document.error(
+            ("metadata", "name"), f"there are two {kind}s called {meta.key}; the other one is at {first}"
+        )
+    reading.seen[kind, meta.key] = place
+    spec = _checked(document, ("spec",), _SPECS[kind])
+    if isinstance(spec, PoolSpec):
+        _check_clocks(document, [(("spec", "scaling", "schedules", at), each.cron, each.time_zone)
+                                 for at, each in enumerate(spec.scaling.schedules)], "cron")  # fmt: skip
+        reading.pools.append(Pool(meta=meta, spec=spec))
+    elif isinstance(spec, CronSpec):
+        if spec.schedule is not None:
+            _check_clocks(document, [(("spec",), spec.schedule, spec.time_zone)], "schedule")
+        reading.crons.append(Cron(meta=meta, spec=spec))
+    if getattr(spec, "redis", None) is not None:
+        reading.notes.append(
+            f"{document.file}:{document.line(('spec', 'redis'))}: spec.redis does not count here: see --redis"
+        )
+
+
+def _kind(document: Document) -> str:
+    value = document.value
+    if not isinstance(value, dict):
+        raise document.error((), f"this is no Kubernetes object: write apiVersion: {API_VERSION} and kind: WorkerPool")
+    kind, version = value.get("kind"), value.get("apiVersion")
+    if not isinstance(kind, str) or not isinstance(version, str):
+        missing = "kind" if isinstance(version, str) else "apiVersion"
+        raise document.error(
+            (), f"{missing} is missing: write apiVersion: {API_VERSION} and kind: WorkerPool or CronJobSpec"
+        )
+    ours = version.partition("/")[0] == GROUP or kind in _SPECS
+    if ours and kind not in _SPECS:
+        raise document.error(("kind",), f"{kind!r} is unknown{_meant(kind, _SPECS)}")
+    if ours and version != API_VERSION:
+        raise document.error(("apiVersion",), f"{version!r} is unknown: write {API_VERSION}")
+    return kind
+
+
+def _meta(document: Document, namespace: str) -> Meta:
+    given = document.value.get("metadata")
+    if not isinstance(given, dict):
+        raise document.error(("metadata",), "metadata.name is missing")
+    known = {name: given[name] for name in ("name", "namespace") if name in given}
+    return _checked(document, ("metadata",), Meta, {"namespace": namespace} | known)
+
+
+def _checked(document: Document, at: Place, model: type[T], value: Any = None) -> T:
+    if value is None:
+        value = document.value.get(at[0])
+    if not isinstance(value, dict):
+        raise document.error(at, "a mapping is expected here")
+    try:
+        # As JSON and strict: what the API server would refuse (a number in quotes) is refused here as well.
+        return model.model_validate_json(json.dumps(value, default=_plain), strict=True)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        problems.sort(key=lambda each: each["type"] not in _SPECIFIC_FIRST)
+        first = problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise document.error((*at, *first["loc"]), _said(dict(first), model) + more) from error
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return str(value)
+
+
+def _said(problem: dict[str, Any], model: type[BaseModel]) -> str:
+    kind, given, message = problem["type"], problem["input"], str(problem["msg"])
+    if kind == "extra_forbidden":
+        return f"unknown key{_meant(str(problem['loc'][-1]), _keys(model, problem['loc'][:-1]))}"
+    if kind == "missing":
+        return "is missing"
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        return f"{given!r} is not allowed here: it must match {problem['ctx']['pattern']}"
+    shown = json.dumps(given, default=str)
+    shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
+    _, should, rest = message.partition("Input should ")
+    return f"{shown} should {rest}" if should else f"{shown}: {message}"
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    by_lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {by_lower[close[0]]}?"
+    return f"; known: {', '.join(names)}" if names else ""
+
+
+def _keys(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    """The keys that may stand at a place of a model."""
+    kind: Any = model
+    for part in loc:
+        if isinstance(part, str):
+            fields = _model_in(kind)
+            if fields is None:
+                return []
+            kind = next(
+                (each.annotation for name, each in fields.model_fields.items() if part in (name, each.alias)), None
+            )
+    found = _model_in(kind)
+    return [] if found is None else [each.alias or name for name, each in found.model_fields.items()]
+
+
+def _model_in(kind: Any) -> type[BaseModel] | None:
+    """The model that a type is, or holds: `tuple[X, ...]`, `X | None`, `Annotated[X, …]`."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next((found for each in typing.get_args(kind) if (found := _model_in(each)) is not None), None)
+
+
+def _check_clocks(document: Document, clocks: Iterable[tuple[Place, str, str]], key: str) -> None:
+    for place, expression, time_zone in clocks:
+        try:
+            clock.zone(time_zone)
+        except SpecError as error:
+            raise document.error((*place, "timeZone"), str(error).removeprefix("timeZone ")) from error
+        try:
+            clock.schedule(expression, time_zone)
+        except SpecError as error:
+            raise document.error((*place, key), str(error).removeprefix("schedule ")) from error

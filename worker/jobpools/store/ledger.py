@@ -1,0 +1,76 @@
+"""The books of a queue: what was accepted, and what became of it. If they do not balance, jobs have vanished."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from jobpools.store import keys, scripts
+from jobpools.store.connect import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Counts since the queue's first job; a replayed dead job waits again and is not counted as dead meanwhile."""
+
+    enqueued: int = 0
+    completed: int = 0
+    cancelled: int = 0
+    purged: int = 0
+    """Dead jobs that somebody removed."""
+    dead: int = 0
+    """In the dead-letter queue now."""
+    died: int = 0
+    """Ever put there."""
+    failed: int = 0
+    """Attempts that failed, timed out or crashed."""
+    ready: int = 0
+    scheduled: int = 0
+    running: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """Queued, scheduled or running: their end is still to come."""
+        return self.ready + self.scheduled + self.running
+
+    @property
+    def retried(self) -> int:
+        """Failed attempts that another one followed, or will follow."""
+        return max(0, self.failed - self.died)
+
+    @property
+    def lost(self) -> int:
+        """Accepted jobs of which nothing is known any more. Anything but 0 is a bug, or somebody deleted keys."""
+        return self.enqueued - self.completed - self.cancelled - self.purged - self.dead - self.waiting
+
+    def __add__(self, other: "Ledger") -> "Ledger":
+        return Ledger(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: "Ledger") -> "Ledger":
+        return Ledger(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+
+async def read(connection: Connection, queues: Sequence[str]) -> dict[str, Ledger]:
+    """The books of each queue, each read in one atomic step. Raises StoreError."""
+    script = scripts.get("facts")
+    await connection.load("facts")
+    replies = await connection.gather(
+        [("EVALSHA", script.sha, len(script.keys), *keys.for_script(queue, script.keys), "") for queue in queues]
+    )
+    return {queue: _ledger(reply) for queue, reply in zip(queues, replies, strict=True)}
+
+
+def _ledger(reply: list[Any]) -> Ledger:
+    _, ready, due, later, leases, dead, _, _, _, flat, *_ = reply
+    totals = {name.decode(): int(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    return Ledger(
+        enqueued=totals.get("enqueued", 0),
+        completed=totals.get("completed", 0),
+        cancelled=totals.get("cancelled", 0),
+        purged=totals.get("purged", 0),
+        dead=dead,
+        died=totals.get("dead", 0),
+        failed=totals.get("failed", 0) + totals.get("crashed", 0),
+        ready=ready,
+        scheduled=due + later,
+        running=leases,
+    )

@@ -1,0 +1,115 @@
+"""`python -m jobpools_operator`: puts the parts together, and takes them apart in the right order."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable
+
+import kopf
+
+from jobpools.errors import JobpoolsError
+from jobpools.runtime.endpoints import Endpoints
+from jobpools.runtime.logs import configure
+from jobpools_operator.handlers import REGISTRY, audit, lifecycle, pools
+from jobpools_operator.kube.client import OURS, Api
+from jobpools_operator.kube.cluster import KubeCluster
+from jobpools_operator.kube.lease import Leadership
+from jobpools_operator.kube.report import KubeReporter
+from jobpools_operator.kube.secrets import Secrets
+from jobpools_operator.metrics import routes
+from jobpools_operator.settings import OperatorSettings
+from jobpools_operator.wake import Control, Tools
+
+LISTED = (lifecycle, pools)
+"""Modules whose import registers handlers."""
+
+log = logging.getLogger("jobpools.operator")
+
+
+async def serve(settings: OperatorSettings) -> None:
+    """Run until SIGTERM or SIGINT. Raises JobpoolsError when it cannot even begin."""
+    api = await Api.connect()
+    clock = time.monotonic
+    cluster = KubeCluster(api, clock, settings.namespaces)
+    tools = Tools(cluster, KubeReporter(api, settings.identity, clock), Secrets(api, clock), settings.redis_url)
+    control = Control(tools)
+    leadership = Leadership(api, settings.lease_namespace, settings.lease_name, settings.identity, clock)
+    stopping = asyncio.Event()
+    endpoints = Endpoints(settings.probe_port, routes(control, leadership)) if settings.probe_port else None
+    if endpoints:
+        endpoints.start()
+    try:
+        await api.wait_for(OURS)
+        await _run(settings, api, control, leadership, stopping)
+    finally:
+        if endpoints:
+            endpoints.close()
+        await api.close()
+
+
+async def _run(
+    settings: OperatorSettings, api: Api, control: Control, leadership: Leadership, stopping: asyncio.Event
+) -> None:
+    async def listed(plural: str) -> list[dict[str, object]]:
+        return (await api.list(f"{OURS}/{plural}"))[0]
+
+    kopf_stop = asyncio.Event()
+    watch = asyncio.ensure_future(_watch(settings, control, stopping, kopf_stop))
+    ours = asyncio.ensure_future(
+        _together(control.tools.cluster.run(), leadership.campaign(control.lead), audit.audit(control, listed))
+    )
+    stop = asyncio.ensure_future(stopping.wait())
+    try:
+        done, _ = await asyncio.wait({watch, ours, stop}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        # First nobody acts any more, then the Lease is free for the next one, then the watch of specs may end.
+        ours.cancel()
+        await asyncio.gather(ours, return_exceptions=True)
+        await leadership.release()
+        kopf_stop.set()
+        await asyncio.gather(watch, return_exceptions=True)
+        stop.cancel()
+    for each in done - {stop}:
+        if not each.cancelled():
+            each.result()
+        raise JobpoolsError("a part of the operator ended by itself")
+
+
+async def _together(*parts: Awaitable[None]) -> None:
+    await asyncio.gather(*parts)
+
+
+async def _watch(settings: OperatorSettings, control: Control, stopping: asyncio.Event, stop: asyncio.Event) -> None:
+    before = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=REGISTRY,
+        standalone=True,
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+        stop_flag=stop,
+        memo=kopf.Memo(control=control),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Kopf has just taken them, and would end everything at once: the Lease is to be given back before.
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await kopf.run_tasks(tasks, ignored=before)
+
+
+def main() -> int:
+    """The exit status: 0 after a signal, 1 with one line on stderr when something is wrong."""
+    try:
+        settings = OperatorSettings.from_env(os.environ)
+        configure(settings.log)
+        logging.getLogger("kopf").setLevel(logging.WARNING)
+        asyncio.run(serve(settings))
+    except JobpoolsError as error:
+        sys.stderr.write(f"jobpools-operator: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

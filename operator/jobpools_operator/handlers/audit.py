@@ -1,0 +1,51 @@
+"""What a watch may have missed: from time to time both kinds are listed, and the lists are compared with what is known.
+
+kopf lists anew after a break as well, but says nothing of what was deleted meanwhile.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from jobpools.core.specs import Meta
+from jobpools_operator.handlers import pools
+from jobpools_operator.handlers.parse import meta_of
+from jobpools_operator.kube.client import ApiError
+from jobpools_operator.wake import Control
+
+EVERY = 300.0
+
+log = logging.getLogger("jobpools.operator")
+List = Callable[[str], Awaitable[list[dict[str, Any]]]]
+"""All objects of a plural. Raises ApiError."""
+
+
+async def audit(control: Control, listed: List) -> None:
+    """List and compare, until cancelled."""
+    while True:
+        await asyncio.sleep(EVERY)
+        try:
+            await _compare(
+                listed, pools.PLURAL, dict(control.pools), control.pool_gone, lambda b: pools.seen(control, b)
+            )
+        except ApiError as error:
+            log.warning("audit: %s", error)
+
+
+async def _compare(
+    listed: List,
+    plural: str,
+    known: dict[str, Any],
+    gone: Callable[[Meta], None],
+    seen: Callable[[dict[str, Any]], None],
+) -> None:
+    bodies = {meta_of(body).key: body for body in await listed(plural)}
+    for key, item in known.items():
+        if key not in bodies:
+            log.warning("%s %s is gone, and the watch did not say so", plural, key)
+            gone(item.meta)
+    for key, body in bodies.items():
+        item = known.get(key)
+        if item is None or meta_of(body).generation > item.meta.generation:
+            seen(body)

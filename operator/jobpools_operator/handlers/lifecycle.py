@@ -1,0 +1,26 @@
+"""Start-up and credentials."""
+
+from typing import Any
+
+import kopf
+
+from jobpools_operator.handlers import REGISTRY
+
+
+@kopf.on.startup(registry=REGISTRY)
+async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+    """Kopf watches our two kinds and writes nothing: no Events, annotations, finalizers or peering of its own."""
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330
+    settings.networking.request_timeout = 30
+    settings.networking.enforce_retry_after = True
+    settings.queueing.error_delays = (1, 1, 2, 3, 5)
+    settings.execution.default_backoff = 2
+
+
+@kopf.on.login(registry=REGISTRY)
+def login(**every: Any) -> kopf.ConnectionInfo | None:
+    """In a pod its service account, else KUBECONFIG."""
+    return kopf.login_with_service_account(**every) or kopf.login_with_kubeconfig(**every)

@@ -1,0 +1,44 @@
+"""Objects of the API server as specs."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from jobpools.core.schema import Model
+from jobpools.core.specs import Cron, Meta, Pool
+from jobpools.errors import SpecError
+
+M = TypeVar("M", bound=Model)
+
+
+def meta_of(body: Mapping[str, Any]) -> Meta:
+    """Whose object it is. Not validated: an object of an older, laxer CRD must still be found and told off."""
+    found = body["metadata"]
+    return Meta.model_construct(
+        name=found["name"], namespace=found["namespace"], uid=found["uid"], generation=found.get("generation", 0)
+    )
+
+
+def parse_pool(body: Mapping[str, Any]) -> Pool:
+    """Raises SpecError with the path and what is wrong there, in one line."""
+    pool = _parse(Pool, body)
+    containers = pool.spec.template.get("spec", {}).get("containers", [])
+    if pool.spec.image is None and not any(each.get("image") for each in containers):
+        raise SpecError("spec.image is missing: only a laptop can do without one")
+    return pool
+
+
+def parse_cron(body: Mapping[str, Any]) -> Cron:
+    """Raises SpecError with the path and what is wrong there, in one line."""
+    return _parse(Cron, body)
+
+
+def _parse(model: type[M], body: Mapping[str, Any]) -> M:
+    meta = meta_of(body).model_dump()
+    try:
+        return model.model_validate({"meta": meta, "spec": dict(body.get("spec", {}))})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]).replace("meta.", "metadata.", 1)
+        raise SpecError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error

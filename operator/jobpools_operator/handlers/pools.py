@@ -1,0 +1,34 @@
+"""WorkerPools as they come, change and go."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import kopf
+
+from jobpools.core.specs import GROUP, VERSION, Pool
+from jobpools.errors import SpecError
+from jobpools_operator.handlers import REGISTRY
+from jobpools_operator.handlers.parse import meta_of, parse_pool
+from jobpools_operator.wake import Control, refusal
+
+PLURAL = "workerpools"
+
+
+@kopf.on.event(GROUP, VERSION, PLURAL, registry=REGISTRY)
+async def on_pool(type: str | None, body: Mapping[str, Any], memo: Any, **_: Any) -> None:  # noqa: A002  # kopf's word
+    """One event of the watch."""
+    if type == "DELETED":
+        memo.control.pool_gone(meta_of(body))
+    else:
+        seen(memo.control, body)
+
+
+def seen(control: Control, body: Mapping[str, Any]) -> None:
+    """A WorkerPool as the API server has it."""
+    meta, status = meta_of(body), dict(body.get("status", {}))
+    try:
+        pool: Pool = parse_pool(body)
+    except SpecError as error:
+        control.refuse(PLURAL, meta, status, refusal(meta, "InvalidSpec", str(error)))
+    else:
+        control.pool_seen(pool, status)

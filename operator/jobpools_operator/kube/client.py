@@ -1,0 +1,219 @@
+"""The API server in JSON: the only file that imports `kubernetes`.
+
+Objects are plain dictionaries: the manifests are, the watches are, and so nothing is converted twice. Credentials,
+certificates and token rotation are the official client's.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio import config
+from kubernetes.aio.client.exceptions import ApiException
+
+from jobpools.errors import ConfigurationError, ObservationError
+
+Object = dict[str, Any]
+
+ANSWER_TIMEOUT = 10.0
+"""Seconds for one answer."""
+WATCH_SECONDS = 240
+"""Seconds after which the server ends a watch; a new one begins where it ended."""
+WATCH_SILENCE = 120.0
+"""Seconds without a line (bookmarks come about once a minute) after which the watch counts as dead."""
+PAGE = 500
+PAUSE = 2.0
+
+DEPLOYMENTS = "/apis/apps/v1"
+CORE = "/api/v1"
+OURS = "/apis/jobpools.dev/v1"
+LEASES = "/apis/coordination.k8s.io/v1"
+
+log = logging.getLogger("jobpools.operator")
+
+MERGE = "application/merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+
+
+class ApiError(ObservationError):
+    """The API server refused, or did not answer."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        """`status`: the HTTP status; 0: there was no answer."""
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def missing(self) -> bool:
+        """There is no such object."""
+        return self.status == 404  # noqa: PLR2004  # HTTP's own number
+
+    @property
+    def conflict(self) -> bool:
+        """Somebody else was quicker."""
+        return self.status == 409  # noqa: PLR2004  # HTTP's own number
+
+    @property
+    def expired(self) -> bool:
+        """The resource version is too old to watch from."""
+        return self.status == 410  # noqa: PLR2004  # HTTP's own number
+
+
+class Api:
+    """One connection pool to the API server."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    @classmethod
+    async def connect(cls) -> "Api":
+        """In a pod with the pod's service account, else with KUBECONFIG. Raises ConfigurationError."""
+        settings = kubernetes_client.Configuration()
+        settings.connection_pool_maxsize = 64
+        try:
+            try:
+                config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+            except config.ConfigException:
+                await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        except (config.ConfigException, OSError) as error:
+            raise ConfigurationError(f"no Kubernetes to talk to: {error}; set KUBECONFIG") from error
+        return cls(kubernetes_client.ApiClient(configuration=settings))
+
+    async def close(self) -> None:
+        """Close every socket."""
+        await self._client.close()
+
+    async def wait_for(self, api: str) -> None:
+        """Wait until the server knows this group of kinds. Raises ApiError when it will not let us look."""
+        said = False
+        while True:
+            try:
+                await self.get(api)
+            except ApiError as error:
+                if error.status in (401, 403):
+                    raise
+                if not said:
+                    log.warning("%s: are the CRDs installed? (crds/); trying again every %g s", error, PAUSE)
+                said = True
+                await asyncio.sleep(PAUSE)
+            else:
+                return
+
+    async def get(self, path: str, **query: Any) -> Object:
+        """One object, or a list's page. Raises ApiError."""
+        return await self._json("GET", path, query)
+
+    async def list(self, path: str, **query: Any) -> tuple[list[Object], str]:
+        """All objects, page by page, and the resource version to watch from. Raises ApiError."""
+        items: list[Object] = []
+        page: str | None = None
+        while True:
+            more = {"continue": page} if page else {}
+            found = await self.get(path, limit=PAGE, **query, **more)
+            items += found.get("items", [])
+            page = found["metadata"].get("continue")
+            if not page:
+                return items, found["metadata"]["resourceVersion"]
+
+    async def create(self, path: str, body: Object) -> Object:
+        """Raises ApiError."""
+        return await self._json("POST", path, {}, body)
+
+    async def replace(self, path: str, body: Object) -> Object:
+        """Raises ApiError, with `conflict` when the body's resourceVersion is not the latest."""
+        return await self._json("PUT", path, {}, body)
+
+    async def delete(self, path: str) -> None:
+        """In the background; what is not there counts as deleted. Raises ApiError."""
+        try:
+            await self._json("DELETE", path, {"propagationPolicy": "Background"})
+        except ApiError as error:
+            if not error.missing:
+                raise
+
+    async def merge(self, path: str, body: Object, manager: str) -> Object:
+        """JSON merge patch. Raises ApiError."""
+        return await self._json("PATCH", path, {"fieldManager": manager}, body, MERGE)
+
+    async def apply(self, path: str, body: Object, manager: str) -> Object:
+        """Server-side apply; what others own of the same fields is taken over. Raises ApiError."""
+        return await self._json("PATCH", path, {"fieldManager": manager, "force": "true"}, body, APPLY)
+
+    async def watch(self, path: str, version: str, **query: Any) -> AsyncIterator[tuple[str, Object]]:
+        """(ADDED | MODIFIED | DELETED | BOOKMARK, object) from a resource version on, until the server ends it.
+
+        Raises ApiError, also when the server has been silent for WATCH_SILENCE.
+        """
+        query |= {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": WATCH_SECONDS,
+        }
+        timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + ANSWER_TIMEOUT, sock_read=WATCH_SILENCE)
+        response = await self._send("GET", path, query, None, None, timeout)
+        raw = response.response
+        try:
+            async for line in raw.content:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise ApiError(f"watch {path}: {status.get('message', status)}", status.get("code", 0))
+                yield event["type"], event["object"]
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiError(f"watch {path}: {type(error).__name__}: {error}") from error
+        finally:
+            raw.close()
+
+    async def _json(
+        self, method: str, path: str, query: Object, body: Object | None = None, content: str = "application/json"
+    ) -> Object:
+        response = await self._send(method, path, query, body, content, aiohttp.ClientTimeout(total=ANSWER_TIMEOUT))
+        try:
+            found: Object = json.loads(await response.read())
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise ApiError(f"{method} {path}: {type(error).__name__}: {error}") from error
+        return found
+
+    async def _send(  # one request's parts
+        self,
+        method: str,
+        path: str,
+        query: Object,
+        body: Object | None,
+        content: str | None,
+        patience: aiohttp.ClientTimeout,
+    ) -> Any:
+        headers = {"Accept": "application/json"} | ({"Content-Type": content} if content else {})
+        try:
+            request = await self._client.param_serialize(
+                method,
+                path,
+                query_params=list(query.items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = await self._client.call_api(*request, _request_timeout=patience)
+            if response.status < 400:  # noqa: PLR2004  # HTTP's own number
+                return response
+            text = (await response.read()).decode(errors="replace")
+        except (aiohttp.ClientError, ApiException, TimeoutError, OSError) as error:
+            raise ApiError(f"{method} {path}: {type(error).__name__}: {error}") from error
+        raise ApiError(f"{method} {path}: {_message(text) or response.reason}", response.status)
+
+
+def _message(text: str) -> str:
+    try:
+        return str(json.loads(text).get("message", ""))
+    except ValueError:
+        return text.partition("\n")[0]
+
+
+def path_of(api: str, namespace: str, plural: str, name: str = "", part: str = "") -> str:
+    """`/apis/apps/v1/namespaces/shop/deployments/emails/scale`."""
+    return "/".join(filter(None, (api, "namespaces", namespace, plural, name, part)))

@@ -1,0 +1,223 @@
+"""The control loop's port `Cluster` on Kubernetes: a Deployment for each pool, and its pods."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from jobpools.core.facts import ClusterFacts, WorkerFacts
+from jobpools.core.specs import Pool
+from jobpools_operator.kube import manifests
+from jobpools_operator.kube.client import CORE, DEPLOYMENTS, Api, ApiError, Object, path_of
+from jobpools_operator.kube.mirror import Mirror
+
+DEPLOYER, SCALER = "jobpools-deploy", "jobpools-scaler"
+"""Field managers: what runs, and how many of it, have two owners."""
+FINISHED = ("Succeeded", "Failed")
+PROBLEMS = (
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "RunContainerError",
+)
+
+
+class KubeCluster:
+    """Reads from its own watches, writes to the API server."""
+
+    def __init__(self, api: Api, clock: Callable[[], float], namespaces: Sequence[str] = ()) -> None:
+        """`clock`: monotonic seconds. `namespaces`: which to watch; none: all."""
+        self._api = api
+        selector = f"{manifests.MANAGED_LABEL}={manifests.MANAGER},{manifests.POOL_LABEL}"
+        self.urls: dict[str, str] = {}
+        """By pool key: which Redis the pool's workers are to connect to. The planner sets it."""
+        self.touched: Callable[[str], None] = lambda _: None
+        """Called with the key of a pool whose Deployment or pods changed."""
+        self._pods: dict[str, dict[str, Object]] = defaultdict(dict)
+        self._deployments: dict[str, Object] = {}
+        self._gone: dict[str, set[str]] = defaultdict(set)
+        self.scalings = 0
+        """Times that a number of workers was asked for, and accepted."""
+        self._mirrors: list[Mirror] = []
+        for place in namespaces or ("",):
+            within = f"/namespaces/{place}" if place else ""
+            self._mirrors += [
+                Mirror(api, f"{DEPLOYMENTS}{within}/deployments", selector, clock, self._deployed, self._withdrawn),
+                Mirror(api, f"{CORE}{within}/pods", selector, clock, self._pod_seen, self._pod_gone),
+            ]
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        await asyncio.gather(*(mirror.run() for mirror in self._mirrors))
+
+    @property
+    def listed(self) -> bool:
+        """Everything has been listed once."""
+        return all(mirror.listed for mirror in self._mirrors)
+
+    async def ready(self) -> None:
+        """Wait until everything has been listed once."""
+        for mirror in self._mirrors:
+            await mirror.ready()
+
+    def forget(self, pool: str) -> None:
+        """The pool (its key) is gone."""
+        self.urls.pop(pool, None)
+        self._gone.pop(pool, None)
+
+    def _deployed(self, found: Object) -> None:
+        if found["metadata"]["name"] == found["metadata"]["labels"][manifests.POOL_LABEL]:
+            self._deployments[_pool_key(found)] = found
+            self.touched(_pool_key(found))
+
+    def _withdrawn(self, found: Object) -> None:
+        if self._deployments.pop(_pool_key(found), None):
+            self.touched(_pool_key(found))
+
+    def _pod_seen(self, pod: Object) -> None:
+        key, name = _pool_key(pod), pod["metadata"]["name"]
+        if pod.get("status", {}).get("phase") in FINISHED:
+            self._pod_gone(pod)
+        else:
+            self._pods[key][name] = pod
+            self.touched(key)
+
+    def _pod_gone(self, pod: Object) -> None:
+        key, name = _pool_key(pod), pod["metadata"]["name"]
+        if self._pods[key].pop(name, None):
+            self._gone[key].add(name)
+            self.touched(key)
+
+    async def observe(self, pool: Pool) -> ClusterFacts:
+        """From the watches; raises ObservationError when they stand still."""
+        for mirror in self._mirrors:
+            mirror.check()
+        key = pool.meta.key
+        workers = tuple(map(_worker, self._pods.get(key, {}).values()))
+        # Crash window: told once. If the pass ends before the leases are released, they expire by themselves.
+        gone = tuple(sorted(self._gone.pop(key, ())))
+        found = self._deployments.get(key)
+        if found is None:
+            return ClusterFacts(None, current=False, workers=workers, gone=gone)
+        return ClusterFacts(
+            replicas=found["spec"].get("replicas", 1),
+            current=_hash(found) == _hash(self._wanted(pool)),
+            workers=workers,
+            gone=gone,
+            problem=_failure(found),
+            rolling=_rolling(found),
+        )
+
+    def _wanted(self, pool: Pool) -> Object:
+        # Rendered at each look, the hash included: 0.1 ms; a cache would have to know everything that it depends on.
+        return manifests.deployment(pool, self.urls[pool.meta.key])
+
+    async def ensure(self, pool: Pool) -> None:
+        """Apply the Deployment; a new one begins with no pods."""
+        body = self._wanted(pool)
+        path = self._path(pool)
+        if pool.meta.key not in self._deployments:
+            await self._refuse_a_stranger(path, pool)
+            born = body | {"spec": body["spec"] | {"replicas": 0}}
+            await self._api.apply(path, born, DEPLOYER)
+            # Crash window: until the scaler owns `replicas` too, an apply without it would let it fall back to 1. If we
+            # end here and the spec changes before the first scaling, one worker starts and is scaled away again.
+            count = {key: body[key] for key in ("apiVersion", "kind")}
+            count |= {"metadata": {"name": pool.meta.name}, "spec": {"replicas": 0}}
+            await self._api.apply(path, count, SCALER)
+        else:
+            await self._api.apply(path, body, DEPLOYER)
+
+    async def _refuse_a_stranger(self, path: str, pool: Pool) -> None:
+        try:
+            found = await self._api.get(path)
+        except ApiError as error:
+            if error.missing:
+                return
+            raise
+        if pool.meta.uid not in {owner["uid"] for owner in found["metadata"].get("ownerReferences", [])}:
+            raise ApiError(f"Deployment {pool.meta.key} exists and is not this pool's: rename the pool or delete it")
+
+    async def mark(self, pool: Pool, names: Sequence[str]) -> None:
+        """Exactly these pods are cheap to delete."""
+        for name, pod in list(self._pods.get(pool.meta.key, {}).items()):
+            if _marked(pod) != (name in names):
+                cost = str(manifests.MARKED_COST) if name in names else None
+                body = {"metadata": {"annotations": {manifests.DELETION_COST: cost}}}
+                try:
+                    await self._api.merge(path_of(CORE, pool.meta.namespace, "pods", name), body, SCALER)
+                except ApiError as error:
+                    if not error.missing:
+                        raise
+
+    async def scale(self, pool: Pool, replicas: int) -> None:
+        """One PATCH of /scale, straight to the number."""
+        await self._api.merge(f"{self._path(pool)}/scale", {"spec": {"replicas": replicas}}, SCALER)
+        self.scalings += 1
+
+    async def remove(self, pool: Pool) -> None:
+        """Delete the Deployment; its pods drain within their grace."""
+        await self._api.delete(self._path(pool))
+
+    def _path(self, pool: Pool) -> str:
+        return path_of(DEPLOYMENTS, pool.meta.namespace, "deployments", pool.meta.name)
+
+
+def _pool_key(item: Object) -> str:
+    metadata = item["metadata"]
+    return f"{metadata['namespace']}/{metadata['labels'][manifests.POOL_LABEL]}"
+
+
+def _hash(found: Object) -> str:
+    hashed: str = found["metadata"].get("annotations", {}).get(manifests.HASH_ANNOTATION, "")
+    return hashed
+
+
+def _rolling(found: Object) -> bool:
+    """Pods of an older template are there, or the controller has not yet read what was written last."""
+    status = found.get("status", {})
+    behind = status.get("observedGeneration", 0) < found["metadata"].get("generation", 0)
+    return bool(behind or status.get("updatedReplicas", 0) < status.get("replicas", 0))
+
+
+def _marked(pod: Object) -> bool:
+    annotations: Object = pod["metadata"].get("annotations", {})
+    return str(annotations.get(manifests.DELETION_COST)) == str(manifests.MARKED_COST)
+
+
+def _worker(pod: Object) -> WorkerFacts:
+    status = pod.get("status", {})
+    conditions = {each["type"]: each for each in status.get("conditions", [])}
+    started = status.get("startTime")
+    return WorkerFacts(
+        name=pod["metadata"]["name"],
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        terminating="deletionTimestamp" in pod["metadata"],
+        marked=_marked(pod),
+        started=datetime.fromisoformat(started).timestamp() if started else 0.0,
+        problem=_problem(status, conditions),
+    )
+
+
+def _problem(status: Object, conditions: dict[str, Object]) -> str:
+    for container in status.get("containerStatuses", []):
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason") in PROBLEMS:
+            last = container.get("lastState", {}).get("terminated", {})
+            why = waiting.get("message", "").partition("\n")[0] or last.get("reason", "")
+            return f"{waiting['reason']}: {why}" if why else str(waiting["reason"])
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False":
+        return f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}".rstrip(": ")
+    return ""
+
+
+def _failure(found: Object) -> str:
+    for each in found.get("status", {}).get("conditions", []):
+        if each["type"] == "ReplicaFailure" and each["status"] == "True":
+            return f"{each.get('reason', 'ReplicaFailure')}: {each.get('message', '')}".rstrip(": ")
+    return ""

@@ -1,0 +1,135 @@
+"""Leadership through a Lease: one operator acts, the others stand by with everything loaded.
+
+Terms. The leader renews every RENEW seconds. Whoever has seen the same renewal for DURATION seconds by its own clock
+may take over; nobody compares clocks of two machines. A leader that could not renew for DEADLINE seconds (< DURATION)
+stops acting before another one may begin. A Lease does not fence: a leader that is paused between its check and its
+write may still write once. That is why every effect is idempotent: an apply says what shall be, a fire's id is a hash
+of its tick.
+Source: coordination.k8s.io/v1 Lease; the durations' roles are those of client-go's leader election.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from jobpools_operator.kube.client import LEASES, Api, ApiError, Object, path_of
+
+DURATION = 10.0
+DEADLINE = 7.0
+RENEW = 2.0
+STUCK = 30.0
+"""Seconds without a try after which the process is not taken for alive."""
+
+log = logging.getLogger("jobpools.operator")
+
+
+class Leadership:
+    """Campaigns for the Lease, and says whether this operator leads."""
+
+    def __init__(self, api: Api, namespace: str, name: str, identity: str, clock: Callable[[], float]) -> None:
+        """`clock`: monotonic seconds."""
+        self._api = api
+        self._folder = path_of(LEASES, namespace, "leases")
+        self._path = path_of(LEASES, namespace, "leases", name)
+        self._name, self._identity, self._clock = name, identity, clock
+        self._seen: tuple[str, str] = ("", "")
+        self._seen_at = clock()
+        self._renewed_at: float | None = None
+        self._tried_at = clock()
+
+    @property
+    def leading(self) -> bool:
+        """This operator may act now."""
+        return self._renewed_at is not None and self._clock() - self._renewed_at < DEADLINE
+
+    @property
+    def alive(self) -> bool:
+        """The election goes on: it was tried not long ago, with whatever result."""
+        return self._clock() - self._tried_at < STUCK
+
+    async def campaign(self, lead: Callable[[], Awaitable[None]]) -> None:
+        """Stand for election for ever; run `lead` while elected, and cancel it when the term is lost."""
+        while True:
+            await self._until(elected=True)
+            log.info("leading as %s", self._identity)
+            task = asyncio.ensure_future(lead())
+            lost = asyncio.ensure_future(self._until(elected=False))
+            try:
+                done, _ = await asyncio.wait({task, lost}, return_when=asyncio.FIRST_COMPLETED)
+                if task in done:
+                    task.result()  # it never returns by itself: let its error through
+                log.warning("no longer leading: the lease could not be renewed")
+            finally:
+                for each in (task, lost):
+                    each.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await each
+
+    async def _until(self, *, elected: bool) -> None:
+        while True:
+            self._tried_at = self._clock()
+            try:
+                # No answer may outlast the term: a leader that hears nothing must stop in time.
+                async with asyncio.timeout(DEADLINE / 2):
+                    await self._try(self._clock())
+            except (ApiError, TimeoutError) as error:
+                log.warning("lease: %s", error or "no answer")
+            if self.leading is elected:
+                return
+            await asyncio.sleep(RENEW)
+
+    async def _try(self, now: float) -> None:
+        """Renew, take over, or look on."""
+        try:
+            found = await self._api.get(self._path)
+        except ApiError as error:
+            if not error.missing:
+                raise
+            with contextlib.suppress(ApiError):  # another one was quicker: the next look will show it
+                await self._api.create(self._folder, self._body({}, transitions=0))
+                self._renewed_at = now
+            return
+        spec = found.get("spec", {})
+        holder, renewed = spec.get("holderIdentity") or "", spec.get("renewTime") or ""
+        if (holder, renewed) != self._seen:
+            self._seen, self._seen_at = (holder, renewed), now
+        if holder not in ("", self._identity) and now - self._seen_at < DURATION:
+            self._renewed_at = None
+            return
+        transitions = int(spec.get("leaseTransitions") or 0) + (holder != self._identity)
+        try:
+            # The resource version decides between two that try at once.
+            await self._api.replace(self._path, self._body(found["metadata"], transitions))
+        except ApiError as error:
+            if not error.conflict:
+                raise
+            return
+        self._renewed_at = now
+
+    async def release(self) -> None:
+        """Give the Lease back, so that the next one need not wait for it to run out."""
+        if not self.leading:
+            return
+        self._renewed_at = None
+        with contextlib.suppress(ApiError):
+            found = await self._api.get(self._path)
+            if found["spec"].get("holderIdentity") == self._identity:
+                found["spec"]["holderIdentity"] = ""
+                await self._api.replace(self._path, found)
+
+    def _body(self, metadata: Object, transitions: int) -> Object:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        keep = {key: metadata[key] for key in ("resourceVersion", "namespace") if key in metadata}
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": self._name} | keep,
+            "spec": {
+                "holderIdentity": self._identity,
+                "leaseDurationSeconds": int(DURATION),
+                "renewTime": now,
+                "leaseTransitions": transitions,
+            },
+        }

@@ -1,0 +1,146 @@
+"""PURE: a pool as a Deployment. Golden-tested; who applies it is cluster.py."""
+
+import copy
+import hashlib
+import json
+from typing import Any
+
+from jobpools.core.specs import API_VERSION, Pool
+from jobpools.settings import GRACE_MARGIN, REDIS_URL, worker_env
+
+Object = dict[str, Any]
+
+POOL_LABEL = "jobpools.dev/pool"
+MANAGED_LABEL = "app.kubernetes.io/managed-by"
+MANAGER = "jobpools"
+HASH_ANNOTATION = "jobpools.dev/spec-hash"
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+MARKED_COST = -1000
+PROBE_PORT = 8080
+CONTAINER = "worker"
+USER = 10001
+
+
+def labels(pool: Pool) -> dict[str, str]:
+    """What a pool's pods are found by."""
+    return {POOL_LABEL: pool.meta.name, MANAGED_LABEL: MANAGER}
+
+
+def selector(pool: Pool) -> str:
+    """The same as a selector, for status.selector and /scale."""
+    return ",".join(f"{name}={value}" for name, value in sorted(labels(pool).items()))
+
+
+def deployment(pool: Pool, redis_url: str) -> Object:
+    """The Deployment, without `replicas`: their number has another owner.
+
+    `redis_url` goes into the pod as it is, unless the pool names a Secret of its own namespace.
+    """
+    pod = _merge(_pod(pool, redis_url), copy.deepcopy(pool.spec.template))
+    pod["metadata"]["labels"] |= labels(pool)  # the selector's labels are not the template's to change
+    body: Object = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": pool.meta.name,
+            "namespace": pool.meta.namespace,
+            "labels": labels(pool),
+            "annotations": {},
+            "ownerReferences": [_owner(pool)],
+        },
+        "spec": {
+            "selector": {"matchLabels": labels(pool)},
+            "revisionHistoryLimit": 3,
+            # New workers come before old ones go, and an old one that is busy has its grace to finish.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
+            "template": pod,
+        },
+    }
+    body["metadata"]["annotations"][HASH_ANNOTATION] = identity(body)
+    return body
+
+
+def identity(body: Object) -> str:
+    """A hash of everything that the pool decides: equal hashes need no write."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _owner(pool: Pool) -> Object:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "WorkerPool",
+        "name": pool.meta.name,
+        "uid": pool.meta.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _pod(pool: Pool, redis_url: str) -> Object:
+    probe = {"port": PROBE_PORT}
+    return {
+        "metadata": {"labels": labels(pool)},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            # SIGTERM: it stops claiming and finishes what runs; the longest job of the pool fits into the grace.
+            "terminationGracePeriodSeconds": int(pool.spec.job.timeout + GRACE_MARGIN),
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": USER,
+                "runAsGroup": USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": CONTAINER,
+                    "image": pool.spec.image,
+                    "args": ["worker"],
+                    "env": _environment(pool, redis_url),
+                    "ports": [{"name": "probes", "containerPort": PROBE_PORT}],
+                    "livenessProbe": {"httpGet": {"path": "/livez"} | probe, "periodSeconds": 10, "timeoutSeconds": 5},
+                    "readinessProbe": {"httpGet": {"path": "/readyz"} | probe, "periodSeconds": 2, "timeoutSeconds": 2},
+                    "startupProbe": {"httpGet": {"path": "/livez"} | probe, "periodSeconds": 1, "failureThreshold": 60},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  # the pod's own
+                }
+            ],
+            "volumes": [{"name": "tmp", "emptyDir": {}}],
+        },
+    }
+
+
+def _environment(pool: Pool, redis_url: str) -> list[Object]:
+    variables: list[Object] = []
+    secret = pool.spec.redis.secret_key_ref if pool.spec.redis else None
+    for name, value in worker_env(pool, redis_url).items():
+        if name == REDIS_URL and secret is not None:
+            source = {"secretKeyRef": {"name": secret.name, "key": secret.key}}
+            variables.append({"name": name, "valueFrom": source})
+        else:
+            variables.append({"name": name, "value": value})
+    variables.append({"name": "JOBPOOLS_WORKER", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}})
+    variables.append({"name": "JOBPOOLS_PROBE_PORT", "value": str(PROBE_PORT)})
+    variables.append({"name": "JOBPOOLS_LOG", "value": "json"})
+    return variables
+
+
+def _merge(ours: Any, theirs: Any) -> Any:
+    """The template over ours: maps key by key, lists of named things by name, everything else replaced."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return {key: _merge(ours[key], theirs[key]) if key in ours and key in theirs else ours.get(key, theirs.get(key))
+                for key in [*ours, *(key for key in theirs if key not in ours)]}  # fmt: skip
+    if _named(ours) and _named(theirs):
+        found = {each["name"]: each for each in ours}
+        for each in theirs:
+            found[each["name"]] = _merge(found[each["name"]], each) if each["name"] in found else each
+        return list(found.values())
+    return theirs
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) and "name" in each for each in value)

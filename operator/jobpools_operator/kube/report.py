@@ -1,0 +1,207 @@
+"""Who tells people through Kubernetes: status on change only, events once, and never more than a budget of writes."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from jobpools.core.plan import Event, Plan
+from jobpools.core.specs import API_VERSION, Meta, Pool
+from jobpools.core.status import coarse
+from jobpools_operator.kube.client import CORE, OURS, Api, ApiError, Object, path_of
+
+REPORTER = "jobpools-status"
+SOON, LATER = 2.0, 15.0
+"""Seconds between two writes of a pool whose counts of workers changed; and of one whose depth or rates changed."""
+RATE, BURST = 20.0, 30.0
+"""Writes a second for all objects together, and how many at once."""
+SOON_FIELDS = ("replicas", "readyReplicas", "busy", "selector", "observedGeneration", "active", "fired", "lastJob")
+QUIET = 1e9
+MOST_EVENTS = 1000
+"""How many may wait; the oldest go unwritten."""
+AGAIN_AFTER = 60.0
+"""Seconds for which the same reason is not told again of the same object."""
+EVENTS_EVERY = 0.5
+AFTER_FAILURE = 5.0
+"""Seconds until a status that could not be written is tried again."""
+
+log = logging.getLogger("jobpools.operator")
+Clock = Callable[[], float]
+
+
+def urgency(old: Object, new: Object) -> float:
+    """Seconds that must lie between the last write and this one; QUIET: nothing changed that is worth one.
+
+    Conditions and whether anything is queued at all are told at once or soon; a count alone waits, and goes by steps.
+    """
+    if old == new:
+        return QUIET
+    rough_old, rough_new = coarse(old), coarse(new)
+    if rough_old == rough_new:
+        return QUIET
+    if rough_old["conditions"] != rough_new["conditions"]:
+        return 0.0
+    if any(rough_old.get(name) != rough_new.get(name) for name in SOON_FIELDS):
+        return SOON
+    return SOON if bool(old.get("queued")) != bool(new.get("queued")) else LATER
+
+
+class Bucket:
+    """A token bucket."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._tokens, self._at = clock, BURST, clock()
+
+    def wait(self) -> float:
+        """Take a token; seconds until it counts."""
+        now = self._clock()
+        self._tokens = min(BURST, self._tokens + (now - self._at) * RATE)
+        self._at = now
+        self._tokens -= 1
+        return max(0.0, -self._tokens / RATE)
+
+
+class KubeReporter:
+    """Writes status and events; the latest status of each object wins while it waits for its turn."""
+
+    def __init__(self, api: Api, identity: str, clock: Clock) -> None:
+        """`clock`: monotonic seconds."""
+        self._api, self._identity, self._clock = api, identity, clock
+        self._written: dict[str, tuple[float, Object]] = {}
+        self._waiting: dict[str, tuple[float, str, Meta, Object]] = {}
+        """By plural and key: when to write, where, what."""
+        self._bucket = Bucket(clock)
+        self._events: deque[Object] = deque(maxlen=MOST_EVENTS)
+        self._not_before: dict[str, float] = {}
+        self._told: dict[tuple[str, str, str], float] = {}
+        self._more = asyncio.Event()
+        self.writes = 0
+        """Statuses written since the start."""
+
+    def knows(self, plural: str, meta: Meta) -> bool:
+        """This object's status is known, from reading or from writing it."""
+        return f"{plural}/{meta.key}" in self._written
+
+    def known(self, plural: str, meta: Meta, status: Object) -> None:
+        """What the object says already: an unchanged status costs no write."""
+        self._written[f"{plural}/{meta.key}"] = (-LATER, status)
+
+    def forget(self, plural: str, meta: Meta) -> None:
+        """The object is gone."""
+        for table in (self._written, self._waiting, self._not_before):
+            table.pop(f"{plural}/{meta.key}", None)
+
+    async def report(self, pool: Pool, plan: Plan) -> None:
+        """The port's one method; it only takes note, `run` writes."""
+        self.put("workerpools", pool.meta, plan.status)
+        for event in plan.events:
+            self.event("WorkerPool", pool.meta, event)
+
+    def put(self, plural: str, meta: Meta, status: Object) -> None:
+        """Write this status when it is due."""
+        key = f"{plural}/{meta.key}"
+        at, old = self._written.get(key, (-QUIET, {}))
+        gap = urgency(old, status)
+        if gap >= QUIET:
+            self._waiting.pop(key, None)
+        else:
+            self._waiting[key] = (max(at + gap, self._not_before.get(key, 0.0)), plural, meta, status)
+            self._more.set()
+
+    def event(self, kind: str, meta: Meta, event: Event) -> None:
+        """Say it, in the log and as an Event; the same of the same object not again within AGAIN_AFTER."""
+        now, key = self._clock(), (kind, meta.key, event.reason)
+        self._told = {each: at for each, at in self._told.items() if now - at < AGAIN_AFTER}
+        if key not in self._told:
+            self._told[key] = now
+            level = logging.WARNING if event.warning else logging.INFO
+            log.log(level, "%s %s: %s", meta.key, event.reason, event.message)
+            self._events.append(self._event(kind, meta, event))
+            self._more.set()
+
+    async def run(self) -> None:
+        """Write what is due, until cancelled."""
+        self._waiting.clear()  # from a former term
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run_events())
+            group.create_task(self._run_statuses())
+
+    async def _run_statuses(self) -> None:
+        while True:
+            key, pause = self._next()
+            if key is None:
+                self._more.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._more.wait()
+            else:
+                await asyncio.sleep(self._bucket.wait())
+                await self._write(key)
+
+    async def _run_events(self) -> None:
+        """One that cannot be written is only logged."""
+        while True:
+            while self._events:
+                body = self._events.popleft()
+                await asyncio.sleep(self._bucket.wait())
+                try:
+                    await self._api.create(path_of(CORE, body["metadata"]["namespace"], "events"), body)
+                except ApiError as error:
+                    log.warning("event: %s", error)
+            await asyncio.sleep(EVENTS_EVERY)
+
+    def _next(self) -> tuple[str | None, float | None]:
+        """(what to write now, else None; seconds until something will be due, None: nothing waits)."""
+        key, soonest = None, QUIET
+        for each, (due, *_) in self._waiting.items():
+            if due < soonest:
+                key, soonest = each, due
+        wait = soonest - self._clock()
+        return (key, 0.0) if wait <= 0 else (None, None if key is None else wait)
+
+    async def _write(self, key: str) -> None:
+        if key not in self._waiting:
+            return  # forgotten while the bucket was empty
+        _, plural, meta, status = self._waiting.pop(key)
+        old = self._written.get(key, (0.0, {}))[1]
+        gone = dict.fromkeys(old.keys() - status.keys())  # a figure that is not known any more is taken away
+        path = path_of(OURS, meta.namespace, plural, meta.name, "status")
+        try:
+            await self._api.merge(path, {"status": status | gone}, REPORTER)
+        except ApiError as error:
+            if error.missing:
+                self._written.pop(key, None)
+                return
+            log.warning("status: %s", error)
+            later = self._not_before[key] = self._clock() + AFTER_FAILURE
+            self._waiting.setdefault(key, (later, plural, meta, status))
+            return
+        self.writes += 1
+        self._not_before.pop(key, None)
+        self._written[key] = (self._clock(), status)
+
+    def _event(self, kind: str, meta: Meta, event: Event) -> Object:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{meta.name}.", "namespace": meta.namespace},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": kind,
+                "name": meta.name,
+                "namespace": meta.namespace,
+                "uid": meta.uid,
+            },
+            "reason": event.reason,
+            "message": event.message[:1024],
+            "type": "Warning" if event.warning else "Normal",
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+            "source": {"component": "jobpools-operator", "host": self._identity},
+            "reportingComponent": "jobpools.dev/operator",
+            "reportingInstance": self._identity,
+        }

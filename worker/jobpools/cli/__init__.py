@@ -1,1 +1,14 @@
 """The `jobpools` command: reads arguments and the environment, composes the layers, prints. Decides nothing."""
+
+import sys
+
+
+def main() -> None:
+    """The entry point of the `jobpools` script."""
+    if sys.argv[1:] == ["worker"]:  # as pods and `jobpools up` start it: nothing to parse, so no parser is loaded
+        from jobpools.cli import worker
+
+        raise SystemExit(worker.run({}))
+    from jobpools.cli import app
+
+    raise SystemExit(app.run())

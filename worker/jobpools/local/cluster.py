@@ -16,6 +16,8 @@ from jobpools.local.process import KILL_MARGIN, Process
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a worker that died is started again: doubled each time it dies young."""
+HOPELESS = 3
+"""Deaths before a worker was ready, one after the other, from which on it is no accident."""
 GROWN_UP = 30.0
 """Seconds after which a death says nothing of the one before."""
 
@@ -81,17 +83,22 @@ class ProcessCluster:
         self._closing = False
         self.peak = 0
         """The most processes that there were at once."""
-        self._unready: set[str] = set()
+        self._hopeless: set[str] = set()
 
     @property
     def running(self) -> int:
         """How many worker processes there are, leaving ones included."""
         return sum(slot.process.pid is not None for group in self._groups.values() for slot in group.slots)
 
+    def running_of(self, pool: Pool) -> int:
+        """The same of one pool."""
+        group = self._groups.get(pool.meta.key)
+        return 0 if group is None else len(group.slots)
+
     @property
-    def unstartable(self) -> tuple[str, ...]:
-        """Keys of pools whose workers ended before they were ready, and of which none has become ready since."""
-        return tuple(sorted(self._unready))
+    def hopeless(self) -> tuple[str, ...]:
+        """Keys of pools whose workers ended several times before they were ready; none has become ready since."""
+        return tuple(sorted(self._hopeless))
 
     async def observe(self, pool: Pool) -> ClusterFacts:
         """What runs for the pool now; what ended since the last look is told once."""
@@ -122,7 +129,7 @@ class ProcessCluster:
             slot.marked = slot.name in names
 
     async def scale(self, pool: Pool, replicas: int) -> None:
-        """Start what is missing; tell what is too much to drain: not ready ones first, then marked, then the youngest."""
+        """Start what is missing; tell the surplus to drain: not ready ones first, then marked ones, then the youngest."""
         group = self._group(pool)
         group.replicas = replicas
         surplus = len(group.staying) - replicas
@@ -204,7 +211,7 @@ class ProcessCluster:
     def _began(self, group: _Group, slot: _Slot) -> None:
         slot.problem = group.said = ""
         self.peak = max(self.peak, self.running)
-        self._unready.discard(group.pool.meta.key)
+        self._hopeless.discard(group.pool.meta.key)
         self._touched(group.pool.meta.key)
 
     def _died(self, group: _Group, slot: _Slot, code: int) -> None:
@@ -213,8 +220,8 @@ class ProcessCluster:
         deaths = slot.deaths + 1 if young else 1
         pause = min(FIRST_PAUSE * 2 ** (deaths - 1), LONGEST_PAUSE)
         why = slot.problem or slot.process.last_words(code)
-        if not slot.process.ready:
-            self._unready.add(group.pool.meta.key)
+        if not slot.process.ready and deaths >= HOPELESS:
+            self._hopeless.add(group.pool.meta.key)
         if why != group.said or slot.process.ready:
             group.said = why
             again = "" if self._closing else f"; another one starts in {format_duration(pause)}"

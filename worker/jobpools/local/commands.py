@@ -19,9 +19,15 @@ class Command:
         return {**inherited, **dict(self.env), "JOBPOOLS_WORKER": name}
 
 
-def worker(pool: Pool, redis_url: str, python: str) -> Command:
-    """The command of a pool's workers. `python` is the interpreter: the one that runs `jobpools up`."""
+def worker(pool: Pool, redis_url: str, python: str, path: str = "") -> Command:
+    """The command of a pool's workers.
+
+    `python` is the interpreter: the one that runs `jobpools up`. `path` is what PYTHONPATH is to be: the app is looked
+    for in the present folder first, and then there.
+    """
     env = worker_env(pool, redis_url) | template_env(pool)
+    if path:
+        env["PYTHONPATH"] = path
     # Unbuffered: what a handler prints is seen when it prints it.
     return Command((python, "-u", "-m", "jobpools.cli", "worker"), tuple(sorted(env.items())))
 

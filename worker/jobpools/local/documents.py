@@ -61,7 +61,7 @@ def parse(text: str, shown: str) -> list[Document]:
             for place, line, twice in _walk(node, ()):
                 if twice:
                     raise SpecError(
-                        f"{shown}:{line}: {written(place)}: this key is there twice; the first is in line {lines[place]}"
+                        f"{shown}:{line}: {written(place)}: there twice; the first is in line {lines[place]}"
                     )
                 lines[place] = line
             document = Document(shown, loader.construct_document(node), lines)

@@ -3,7 +3,7 @@
 import difflib
 import json
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -34,6 +34,8 @@ class Files:
     crons: tuple[Cron, ...] = ()
     notes: tuple[str, ...] = ()
     """What was left out or does not count here, one line each."""
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    """Of each pool's file, by the pool's key."""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class _Reading:
     pools: list[Pool] = field(default_factory=list)
     crons: list[Cron] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    folders: dict[str, Path] = field(default_factory=dict)
     seen: dict[tuple[str, str], str] = field(default_factory=dict)
     """(kind, key) → where it was found first."""
 
@@ -73,39 +76,43 @@ def load(given: Sequence[Path], namespace: str = "default") -> Files:
             _take(document, reading)
     if not reading.pools and not reading.crons:
         raise SpecError(f"{', '.join(str(path) for path in given)}: no WorkerPool and no CronJobSpec in there")
-    return Files(tuple(reading.pools), tuple(reading.crons), tuple(reading.notes))
+    return Files(tuple(reading.pools), tuple(reading.crons), tuple(reading.notes), reading.folders)
 
 
 def _take(document: Document, reading: _Reading) -> None:
     kind = _kind(document)
+    place = f"{document.file}:{document.line(())}"
     if kind not in _SPECS:
-        reading.notes.append(
-            f"{document.file}:{document.line(())}: {kind} left out: it means something to a cluster only"
-        )
+        reading.notes.append(f"{place}: {kind} left out: it means something to a cluster only")
         return
     for key in document.value:
         if key not in _TOP:
             raise document.error((key,), f"unknown key{_meant(str(key), _TOP)}")
     meta = _meta(document, reading.namespace)
-    place = f"{document.file}:{document.line(())}"
     if first := reading.seen.get((kind, meta.key)):
-        raise document.error(
-            ("metadata", "name"), f"there are two {kind}s called {meta.key}; the other one is at {first}"
-        )
+        raise document.error(("metadata", "name"), f"two {kind}s are called {meta.key}; the other one is at {first}")
     reading.seen[kind, meta.key] = place
-    spec = _checked(document, ("spec",), _SPECS[kind])
-    if isinstance(spec, PoolSpec):
-        _check_clocks(document, [(("spec", "scaling", "schedules", at), each.cron, each.time_zone)
-                                 for at, each in enumerate(spec.scaling.schedules)], "cron")  # fmt: skip
-        reading.pools.append(Pool(meta=meta, spec=spec))
-    elif isinstance(spec, CronSpec):
-        if spec.schedule is not None:
-            _check_clocks(document, [(("spec",), spec.schedule, spec.time_zone)], "schedule")
-        reading.crons.append(Cron(meta=meta, spec=spec))
-    if getattr(spec, "redis", None) is not None:
-        reading.notes.append(
-            f"{document.file}:{document.line(('spec', 'redis'))}: spec.redis does not count here: see --redis"
-        )
+    if kind == "WorkerPool":
+        reading.pools.append(Pool(meta=meta, spec=_pool_spec(document)))
+        reading.folders[meta.key] = Path(document.file).parent
+    else:
+        reading.crons.append(Cron(meta=meta, spec=_cron_spec(document)))
+    if "redis" in document.value["spec"]:
+        line = document.line(("spec", "redis"))
+        reading.notes.append(f"{document.file}:{line}: spec.redis does not count here: --redis says which one")
+
+
+def _pool_spec(document: Document) -> PoolSpec:
+    spec = _checked(document, ("spec",), PoolSpec)
+    for at, each in enumerate(spec.scaling.schedules):
+        _check_clock(document, ("spec", "scaling", "schedules", at), "cron", each.cron, each.time_zone)
+    return spec
+
+
+def _cron_spec(document: Document) -> CronSpec:
+    spec = _checked(document, ("spec",), CronSpec)
+    _check_clock(document, ("spec",), "schedule", spec.schedule or "@hourly", spec.time_zone)
+    return spec
 
 
 def _kind(document: Document) -> str:
@@ -203,13 +210,12 @@ def _model_in(kind: Any) -> type[BaseModel] | None:
     return next((found for each in typing.get_args(kind) if (found := _model_in(each)) is not None), None)
 
 
-def _check_clocks(document: Document, clocks: Iterable[tuple[Place, str, str]], key: str) -> None:
-    for place, expression, time_zone in clocks:
-        try:
-            clock.zone(time_zone)
-        except SpecError as error:
-            raise document.error((*place, "timeZone"), str(error).removeprefix("timeZone ")) from error
-        try:
-            clock.schedule(expression, time_zone)
-        except SpecError as error:
-            raise document.error((*place, key), str(error).removeprefix("schedule ")) from error
+def _check_clock(document: Document, place: Place, key: str, expression: str, time_zone: str) -> None:
+    try:
+        clock.zone(time_zone)
+    except SpecError as error:
+        raise document.error((*place, "timeZone"), str(error).removeprefix("timeZone ")) from error
+    try:
+        clock.schedule(expression, time_zone)
+    except SpecError as error:
+        raise document.error((*place, key), str(error).removeprefix("schedule ")) from error

@@ -1,0 +1,30 @@
+"""`jobpools worker`: one worker in this process. Imports nothing that a worker does not need."""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from jobpools.errors import JobpoolsError
+
+
+def run(flags: Mapping[str, Any]) -> int:
+    """Run until SIGTERM; returns the exit code. `flags` (not None) go before the environment."""
+    from jobpools.runtime import logs
+    from jobpools.runtime.worker import import_app, run_worker
+    from jobpools.settings import READY_FD, WorkerSettings
+
+    try:
+        settings = WorkerSettings.from_env(os.environ, **flags)
+        logs.configure(settings.log)
+        app = import_app(settings.app)
+        if descriptor := os.environ.get(READY_FD, ""):
+            # Whoever gave it tells people of our comings and goings.
+            logging.getLogger("jobpools.worker").setLevel(logging.WARNING)
+            os.write(int(descriptor), b"1")
+            os.close(int(descriptor))
+        return run_worker(settings, app)
+    except JobpoolsError as error:
+        sys.stderr.write(f"jobpools: {error}\n")
+        return 1

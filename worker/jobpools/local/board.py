@@ -1,0 +1,95 @@
+"""What there is to see of a run: rows of figures, things that happened, samples for a plot. Draws nothing."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from jobpools.core.conditions import condition
+from jobpools.core.plan import Plan
+from jobpools.core.specs import Pool
+from jobpools.core.units import format_duration
+from jobpools.store.ledger import Ledger
+
+COLUMNS = ("POOL", "READY", "DESIRED", "BUSY", "QUEUED", "OLDEST", "REASON")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One pool now; None is unknown."""
+
+    pool: str
+    ready: int | None = None
+    desired: int | None = None
+    busy: int | None = None
+    queued: int | None = None
+    oldest: int | None = None
+    """Seconds."""
+    reason: str = ""
+    message: str = ""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """In the order of COLUMNS, unknown ones empty."""
+        age = "" if self.oldest is None else format_duration(float(self.oldest))
+        figures = ("" if each is None else str(each) for each in (self.ready, self.desired, self.busy, self.queued))
+        return (self.pool, *figures, age, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One pool at one moment."""
+
+    at: float
+    """Seconds since the run began."""
+    queued: int
+    busy: int
+    workers: int
+
+
+@dataclass(slots=True)
+class Board:
+    """The port `Reporter` of the control loop, and what the views look at."""
+
+    say: Callable[[str], None]
+    """Gets what happened, one line each."""
+    changed: Callable[[Row], None]
+    """Called when a pool's size or reason changed."""
+    started: float = field(default_factory=time.monotonic)
+    rows: dict[str, Row] = field(default_factory=dict)
+    plans: dict[str, Plan] = field(default_factory=dict)
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    books: Ledger = field(default_factory=Ledger)
+    """Of all queues, since the run began."""
+
+    async def report(self, pool: Pool, plan: Plan) -> None:
+        """One pass of one pool."""
+        key, known = pool.meta.key, plan.status
+        ready = condition(known, "Ready")
+        row = Row(
+            pool=key,
+            ready=known.get("readyReplicas"),
+            desired=plan.desired.value,
+            busy=known.get("inFlight"),
+            queued=known.get("queued"),
+            oldest=known.get("oldestSeconds"),
+            reason=ready.get("reason", ""),
+            message=ready.get("message", ""),
+        )
+        before, self.rows[key], self.plans[key] = self.rows.get(key), row, plan
+        for event in plan.events:
+            if event.warning:
+                self.say(f"{key}: {event.reason}: {event.message}")
+        if before is None or _shape(before) != _shape(row):
+            self.changed(row)
+        if row.queued is not None and row.ready is not None:
+            at = time.monotonic() - self.started
+            self.samples.setdefault(key, []).append(Sample(at, row.queued, row.busy or 0, row.ready))
+
+    def forget(self, key: str) -> None:
+        """The pool's file is gone."""
+        self.rows.pop(key, None)
+        self.plans.pop(key, None)
+
+
+def _shape(row: Row) -> tuple[object, ...]:
+    return row.ready, row.desired, row.reason

@@ -1,0 +1,69 @@
+"""What `jobpools up` shows where there is no terminal: a line for each change."""
+
+import sys
+import time
+from typing import Protocol, TextIO
+
+from jobpools.local.board import Board, Row
+
+
+class View(Protocol):
+    """Who shows a run."""
+
+    def begin(self, board: Board) -> None:
+        """The run begins."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Something happened."""
+        ...
+
+    def told(self, worker: str, line: str) -> None:
+        """A worker wrote a line."""
+        ...
+
+    def changed(self, row: Row) -> None:
+        """A pool's size or reason changed."""
+        ...
+
+    def end(self, text: str) -> None:
+        """The run is over; `text` is the last line."""
+        ...
+
+
+class Lines:
+    """Plain text, one line a change."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+
+    def begin(self, board: Board) -> None:
+        """Nothing to prepare."""
+
+    def say(self, text: str) -> None:
+        """With the time before it."""
+        self._print(f"{time.strftime('%H:%M:%S')}  {text}")
+
+    def told(self, worker: str, line: str) -> None:
+        """With the worker's name before it."""
+        self._print(f"{worker} | {line}")
+
+    def changed(self, row: Row) -> None:
+        """The figures in words."""
+        self.say(described(row))
+
+    def end(self, text: str) -> None:
+        """As it is."""
+        self._print(text)
+
+    def _print(self, text: str) -> None:
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+
+def described(row: Row) -> str:
+    """One line of one pool; what is unknown is shown as `?`."""
+    ready, desired, busy, queued = (
+        "?" if each is None else each for each in (row.ready, row.desired, row.busy, row.queued)
+    )
+    return f"{row.pool}: {ready} of {desired} ready, {busy} busy, {queued} queued: {row.reason}"

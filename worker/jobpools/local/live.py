@@ -1,0 +1,74 @@
+"""What `jobpools up` shows on a terminal: the pools' table and a bar, redrawn in place, news above them."""
+
+import time
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from jobpools.core.units import format_duration
+from jobpools.local.board import COLUMNS, Board, Row
+
+_GOOD = frozenset({"Working", "Idle", "ScaledToZero"})
+_CALM = frozenset({"WorkersStarting", "ScalingUp", "Paused", "Manual"})
+_BAR = 40
+
+
+class LiveView:
+    """Draws itself four times a second."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._board: Board | None = None
+        self._live: Live | None = None
+
+    def begin(self, board: Board) -> None:
+        """Take the screen's last lines."""
+        self._board = board
+        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=False)
+        self._live.start()
+
+    def say(self, text: str) -> None:
+        """Above the table."""
+        self._console.print(Text.assemble((time.strftime("%H:%M:%S  "), "dim"), text), soft_wrap=True)
+
+    def told(self, worker: str, line: str) -> None:
+        """Above the table, with the worker's name."""
+        self._console.print(Text.assemble((f"{worker} | ", "cyan"), line), soft_wrap=True)
+
+    def changed(self, row: Row) -> None:
+        """The table shows it."""
+
+    def end(self, text: str) -> None:
+        """Leave the last table where it is."""
+        if self._live is not None:
+            self._live.stop()
+        self._console.print(text, soft_wrap=True)
+
+    def _render(self) -> RenderableType:
+        board = self._board
+        if board is None:
+            return ""
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for column in COLUMNS:
+            table.add_column(column, justify="left" if column in ("POOL", "REASON") else "right")
+        for row in sorted(board.rows.values(), key=lambda each: each.pool):
+            *cells, reason = row.cells
+            table.add_row(*cells, Text(reason, style=_style(reason)))
+        return Group("", table, "", self._bar(board))
+
+    @staticmethod
+    def _bar(board: Board) -> RenderableType:
+        books = board.books
+        ended = books.completed + books.dead + books.cancelled + books.purged
+        took = format_duration(time.monotonic() - board.started)
+        figures = f" {ended} of {books.enqueued} jobs ended, {books.retried} retried, {books.dead} dead, {took}"
+        line = Table.grid()
+        line.add_row(ProgressBar(total=max(1, books.enqueued), completed=ended, width=_BAR), figures)
+        return line
+
+
+def _style(reason: str) -> str:
+    return "green" if reason in _GOOD else "yellow" if reason in _CALM else "red"

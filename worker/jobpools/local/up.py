@@ -1,0 +1,287 @@
+"""`jobpools up`: the cluster's control loop over YAML files and processes of this machine."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobpools.control.reconcile import next_look, reconcile
+from jobpools.core.facts import Memory
+from jobpools.core.replicas import open_schedules
+from jobpools.core.specs import Pool, ScalingMode
+from jobpools.errors import SpecError, StoreAuthError, StoreError
+from jobpools.local import commands, files
+from jobpools.local.board import Board
+from jobpools.local.books import Books
+from jobpools.local.cluster import ProcessCluster
+from jobpools.local.lines import View
+from jobpools.local.valkey import EmbeddedValkey
+from jobpools.store import ledger, wakeups
+from jobpools.store.connect import Connection, connect, safe_url
+from jobpools.store.queues import StoreQueues
+
+TICK = 0.25
+"""Seconds between two looks at the files, and, while there is work, at everything."""
+LISTEN_PAUSE = 1.0
+_FAILED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    paths: tuple[Path, ...]
+    namespace: str = "default"
+    redis: str | None = None
+    """None: an embedded Valkey."""
+    data: Path | None = None
+    """Where the embedded Valkey keeps its data; None: nowhere after the run."""
+    until_idle: bool = False
+    plot: Path | None = None
+
+
+class Up:
+    """One run, from the files to the last line."""
+
+    def __init__(self, options: Options, view: View) -> None:
+        """Raises SpecError for files that cannot work, before anything is started."""
+        self._options = options
+        self._view = view
+        self._files = files.load(options.paths, options.namespace)
+        self._stamp = self._look_at_files()
+        self._url = options.redis or ""
+        self._server = None if options.redis else EmbeddedValkey(view.say, options.data)
+        self._board = Board(view.say, view.changed)
+        self._books = Books()
+        self._waiting: int | None = None
+        self._away = False
+        self._memories: dict[str, Memory] = {}
+        self._cluster = ProcessCluster(self._command, say=view.say, told=view.told, touched=self._touched)
+        self._refused = ""
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._signals = 0
+
+    async def run(self) -> int:
+        """Returns the exit code. Raises ConfigurationError and StoreAuthError when it cannot begin."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._told_to_stop)
+        if self._server is not None:
+            await self._server.start()
+            self._url = self._server.url
+        connection = connect(self._url)
+        try:
+            return await self._connected(connection)
+        finally:
+            self._cluster.kill()
+            await self._cluster.ended()
+            await connection.aclose()
+            if self._server is not None:
+                await self._server.stop()
+
+    async def _connected(self, connection: Connection) -> int:
+        try:
+            await connection.execute("PING")
+        except StoreAuthError:
+            raise
+        except StoreError as error:
+            self._redis_is(error)
+        self._view.begin(self._board)
+        listening = asyncio.create_task(self._listen())
+        done = False
+        try:
+            self._greet()
+            done = await self._work(connection)
+            await self._drain()
+            await self._account(connection)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            self._view.end(self._last_line(done=done))
+        self._plot()
+        return _FAILED if self._cluster.hopeless else 0
+
+    def _greet(self) -> None:
+        what = "a Valkey of its own at" if self._server is not None else "Redis at"
+        pools, crons = len(self._files.pools), len(self._files.crons)
+        self._view.say(f"{pools} pools, {crons} schedules; {what} {safe_url(self._url)}")
+        for note in self._files.notes:
+            self._view.say(note)
+
+    async def _work(self, connection: Connection) -> bool:
+        """Pass after pass until told to stop (False), or nothing is left to do and that was asked for (True)."""
+        queues = StoreQueues(connection, "up")
+        due = 0.0
+        while not self._stopping.is_set():
+            await self._reload()
+            if self._wake.is_set() or time.monotonic() >= due:
+                self._wake.clear()
+                wait = next_look(await self._pass(queues))
+                await self._account(connection)
+                due = time.monotonic() + (wait if wait > 1 and not self._options.until_idle else TICK)
+                if self._options.until_idle and (self._idle() or self._cluster.hopeless):
+                    return not self._cluster.hopeless
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK)
+        return False
+
+    async def _pass(self, queues: StoreQueues) -> dict[str, float]:
+        statuses = {key: plan.status for key, plan in self._board.plans.items()}
+        return await reconcile(
+            self._files.pools, self._cluster, queues, self._board, self._memories, statuses, time.time()
+        )
+
+    async def _account(self, connection: Connection) -> None:
+        try:
+            now = await ledger.read(connection, sorted(self._queues()))
+        except StoreError as error:
+            self._waiting = None
+            self._redis_is(error)
+            return
+        self._redis_is(None)
+        self._board.books = self._books.take(now)
+        self._waiting = sum(each.waiting for each in now.values())
+
+    def _redis_is(self, error: StoreError | None) -> None:
+        if error is not None and not self._away:
+            self._view.say(f"Redis is away: {error}; sizes are held, and it is tried again")
+        elif error is None and self._away:
+            self._view.say("Redis is back")
+        self._away = error is not None
+
+    def _queues(self) -> set[str]:
+        served = {queue.name for pool in self._files.pools for queue in pool.spec.queues}
+        return served | {cron.spec.job.queue for cron in self._files.crons}
+
+    def _idle(self) -> bool:
+        """All work is done, and no pool has more workers than it keeps without any."""
+        return self._waiting == 0 and all(self._at_rest(pool) for pool in self._files.pools)
+
+    def _at_rest(self, pool: Pool) -> bool:
+        scaling, row = pool.spec.scaling, self._board.rows.get(pool.meta.key)
+        if row is None or row.desired is None:
+            return False
+        if scaling.mode is ScalingMode.MANUAL or pool.spec.paused:
+            return True
+        least = min(scaling.max, max([scaling.min, *open_schedules(pool.spec, time.time())]))
+        return row.desired <= least and self._cluster.running_of(pool) <= least
+
+    def _command(self, pool: Pool) -> commands.Command:
+        folder = self._files.folders.get(pool.meta.key, Path())
+        path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH", ""), str(folder.absolute()))))
+        return commands.worker(pool, self._url, sys.executable, path)
+
+    def _touched(self, _: str) -> None:
+        self._wake.set()
+
+    async def _listen(self) -> None:
+        """Queues that were empty and are not any more wake the loop."""
+        connection = connect(self._url, timeout=None)
+        try:
+            while True:
+                try:
+                    async for _ in wakeups.listen(connection):
+                        self._wake.set()
+                except StoreError:
+                    await asyncio.sleep(LISTEN_PAUSE)  # the loop itself says that Redis is away
+        finally:
+            await connection.aclose()
+
+    def _look_at_files(self) -> tuple[tuple[str, int, int], ...]:
+        """What changes when a file does."""
+        found = []
+        for path in files.paths(self._options.paths):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                found.append((str(path), status.st_mtime_ns, status.st_size))
+        return tuple(found)
+
+    async def _reload(self) -> None:
+        """Follow an edit. One that cannot work is said once, and what was there before goes on."""
+        try:
+            stamp = self._look_at_files()
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            after = files.load(self._options.paths, self._options.namespace)
+        except SpecError as error:
+            if str(error) != self._refused:
+                self._refused = str(error)
+                self._view.say(f"{error}; the former files hold")
+            return
+        self._refused = ""
+        before, self._files = self._files, after
+        for text in _differences(before, after):
+            self._view.say(text)
+        kept = {pool.meta.key for pool in after.pools}
+        for pool in before.pools:
+            if pool.meta.key not in kept:
+                await self._cluster.remove(pool)
+                self._board.forget(pool.meta.key)
+                self._memories.pop(pool.meta.key, None)
+        self._wake.set()
+
+    def _told_to_stop(self) -> None:
+        self._signals += 1
+        self._stopping.set()
+        self._wake.set()
+        if self._signals == 1:
+            self._view.say("stopping: workers finish what they run; once more to hand it back at once")
+        elif self._signals == 2:  # noqa: PLR2004  # the second Ctrl-C
+            self._view.say("handing back what runs")
+            self._cluster.stop()
+        else:
+            self._cluster.kill()
+
+    async def _drain(self) -> None:
+        self._cluster.stop()
+        await self._cluster.ended()
+
+    def _last_line(self, *, done: bool) -> str:
+        books = self._board.books
+        waiting = "" if done else f", {'?' if self._waiting is None else self._waiting} still waiting"
+        took = time.monotonic() - self._board.started
+        return (
+            f"{'done' if done else 'stopped'}: {books.completed} completed, {books.retried} retried, {books.dead} dead, "
+            f"{books.lost} lost{waiting}; peak {self._cluster.peak} workers; {took:.1f} s"
+        )
+
+    def _plot(self) -> None:
+        if self._options.plot is not None:
+            from jobpools.local import plot
+
+            plot.draw(self._board.samples, self._options.plot)
+
+
+def _differences(before: files.Files, after: files.Files) -> Iterator[str]:
+    """What an edit changed, a line each."""
+    for kind, old, new in (
+        (
+            "pool",
+            {each.meta.key: each.spec for each in before.pools},
+            {each.meta.key: each.spec for each in after.pools},
+        ),
+        (
+            "schedule",
+            {each.meta.key: each.spec for each in before.crons},
+            {each.meta.key: each.spec for each in after.crons},
+        ),
+    ):
+        yield from (f"{kind} {key}: removed" for key in sorted(old.keys() - new.keys()))
+        yield from (f"{kind} {key}: added" for key in sorted(new.keys() - old.keys()))
+        yield from (f"{kind} {key}: changed" for key in sorted(old.keys() & new.keys()) if old[key] != new[key])
+
+
+def run(options: Options, view: View) -> int:
+    """The whole run. Raises JobpoolsError when it cannot begin."""
+
+    async def whole() -> int:
+        return await Up(options, view).run()
+
+    return asyncio.run(whole())

@@ -56,22 +56,27 @@ CONDITION: Schema = {
     "required": ["type", "status", "reason", "message", "lastTransitionTime"],
     "properties": {
         "type": {"type": "string", "description": "What is judged."},
-        "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+        "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "The verdict."},
         "reason": {"type": "string", "description": "One stable word."},
         "message": {"type": "string", "description": "One sentence with the figures."},
         "lastTransitionTime": {"type": "string", "format": "date-time", "description": "When status last changed."},
-        "observedGeneration": {"type": "integer", "format": "int64"},
+        "observedGeneration": {
+            "type": "integer",
+            "format": "int64",
+            "description": "The spec that the verdict is about.",
+        },
     },
 }
 CONDITIONS: Schema = {
     "type": "array",
+    "description": "What is judged, and why: `kubectl describe` shows it.",
     "items": CONDITION,
     "x-kubernetes-list-type": "map",
     "x-kubernetes-list-map-keys": ["type"],
 }
 
 
-def _number(kind: str, text: str) -> Schema:
+def _field(kind: str, text: str) -> Schema:
     return {"type": kind, "description": text}
 
 
@@ -79,17 +84,21 @@ POOL_STATUS: Schema = {
     "type": "object",
     "description": "What is. A figure that is not known is not there.",
     "properties": {
-        "replicas": _number("integer", "Workers asked for."),
-        "readyReplicas": _number("integer", "Workers that take jobs."),
-        "busy": _number("integer", "Slots that run a job."),
-        "queued": _number("integer", "Jobs that wait, in steps of 1, 2, 5 and their tens."),
-        "inFlight": _number("integer", "Jobs that a worker holds."),
-        "scheduled": _number("integer", "Jobs whose time has not come."),
-        "dead": _number("integer", "Jobs in the dead-letter queues."),
-        "oldestSeconds": _number("integer", "How long the oldest queued job has been ready, in steps."),
-        "completedPerMinute": _number("number", "Over the last minutes."),
-        "failureRate": _number("number", "Failed attempts among all, over the last minutes."),
-        "selector": _number("string", "The pods' label selector, for /scale."),
+        "replicas": _field("integer", "Workers asked for."),
+        "readyReplicas": _field("integer", "Workers that take jobs."),
+        "busy": _field("integer", "Slots that run a job."),
+        "queued": _field(
+            "integer", "Jobs that wait. Rewritten when the figure in steps of 1, 2, 5 and their tens changes."
+        ),
+        "inFlight": _field("integer", "Jobs that a worker holds."),
+        "scheduled": _field("integer", "Jobs whose time has not come."),
+        "dead": _field("integer", "Jobs in the dead-letter queues."),
+        "oldestSeconds": _field(
+            "integer", "How long the oldest queued job has been ready; rewritten in such steps as well."
+        ),
+        "completedPerMinute": _field("number", "Over the last minutes."),
+        "failureRate": _field("number", "Failed attempts among all, over the last minutes."),
+        "selector": _field("string", "The pods' label selector, for /scale."),
         "observedGeneration": {
             "type": "integer",
             "format": "int64",
@@ -112,11 +121,11 @@ CRON_STATUS: Schema = {
         "lastJob": {
             "type": "object",
             "description": "The job of the latest fire.",
-            "properties": {"id": {"type": "string"}, "state": {"type": "string"}},
+            "properties": {"id": _field("string", "The job's id."), "state": _field("string", "The job's state.")},
         },
-        "active": _number("integer", "Fired jobs that have not ended."),
-        "fired": _number("integer", "Fires in all."),
-        "missed": _number("integer", "Ticks that were given up."),
+        "active": _field("integer", "Fired jobs that have not ended."),
+        "fired": _field("integer", "Fires in all."),
+        "missed": _field("integer", "Ticks that were given up."),
         "observedGeneration": {
             "type": "integer",
             "format": "int64",
@@ -209,6 +218,12 @@ def _write_defaults(schema: Schema, model: type[BaseModel]) -> None:
         default = field.get_default(call_default_factory=True, validated_data={})
         if default is not None and default is not PydanticUndefined:
             target["default"] = _yaml(target, default)
+            if isinstance(target["default"], (str, int, float)):
+                target["description"] += f" Default: {_shown(target['default'])}."  # `kubectl explain` shows no default
+
+
+def _shown(default: str | float) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def _yaml(schema: Schema, value: Any) -> Any:

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import math
 from typing import Any
 
 from jobpools.core.specs import API_VERSION, Pool
@@ -19,6 +20,8 @@ MARKED_COST = -1000
 PROBE_PORT = 8080
 CONTAINER = "worker"
 USER = 10001
+HAND_BACK = 5
+"""Seconds between a worker's own grace and the pod's: enough to hand back what has not finished."""
 
 
 def labels(pool: Pool) -> dict[str, str]:
@@ -84,7 +87,7 @@ def _pod(pool: Pool, redis_url: str) -> Object:
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             # SIGTERM: it stops claiming and finishes what runs; the longest job of the pool fits into the grace.
-            "terminationGracePeriodSeconds": int(pool.spec.job.timeout + GRACE_MARGIN),
+            "terminationGracePeriodSeconds": _grace(pool),
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": USER,
@@ -114,10 +117,16 @@ def _pod(pool: Pool, redis_url: str) -> Object:
     }
 
 
+def _grace(pool: Pool) -> int:
+    return math.ceil(pool.spec.job.timeout + GRACE_MARGIN)
+
+
 def _environment(pool: Pool, redis_url: str) -> list[Object]:
     variables: list[Object] = []
     secret = pool.spec.redis.secret_key_ref if pool.spec.redis else None
-    for name, value in worker_env(pool, redis_url).items():
+    # The kubelet kills when the grace is over: what still runs is handed back before.
+    plain = worker_env(pool, redis_url) | {"JOBPOOLS_GRACE": str(_grace(pool) - HAND_BACK)}
+    for name, value in plain.items():
         if name == REDIS_URL and secret is not None:
             source = {"secretKeyRef": {"name": secret.name, "key": secret.key}}
             variables.append({"name": name, "valueFrom": source})

@@ -1,0 +1,82 @@
+"""An API server for the tests marked `api`: the one of KUBECONFIG."""
+
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from jobpools_operator.kube.client import Api
+from tests.cluster.kubectl import Kubectl, eventually
+from tests.kube.processes import Operator, Valkey
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def api_server() -> Path:
+    """The CRDs are in it."""
+    config = os.environ.get("KUBECONFIG")
+    if not config:
+        message = "no API server: tests/cluster/prepare pytest … gives one (docs/testing.md)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    crds = ("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+    Kubectl("default").run(*crds)
+    names = ("crd/workerpools.jobpools.dev", "crd/cronjobspecs.jobpools.dev")
+    Kubectl("default").run("wait", "--for=condition=Established", *names, "--timeout=30s")
+    return Path(config)
+
+
+@pytest.fixture
+def kubectl(api_server: Path) -> Iterator[Kubectl]:  # noqa: ARG001  # it must be there
+    """A namespace of the test's own."""
+    made = Kubectl(f"kube-{secrets.token_hex(3)}")
+    made.run("create", "namespace", made.namespace)
+    yield made
+    made.run("delete", "namespace", made.namespace, "--wait=false")
+
+
+@pytest.fixture
+async def api(api_server: Path) -> AsyncIterator[Api]:  # noqa: ARG001  # it must be there
+    made = await Api.connect()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def valkey() -> Iterator[Valkey]:
+    made = Valkey()
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def make_operator(kubectl: Kubectl, valkey: Valkey, tmp_path: Path) -> Iterator[Callable[[str], Operator]]:
+    """`make_operator("a")`: a running operator of that identity, for the test's namespace alone."""
+    made: list[Operator] = []
+
+    def make(identity: str) -> Operator:
+        operator = Operator(valkey.url, kubectl.namespace, identity, tmp_path)
+        operator.start()
+        made.append(operator)
+        return operator
+
+    yield make
+    for operator in made:
+        operator.stop()
+        text = operator.log.read_text()
+        sys.stdout.write(f"--- {operator.identity}\n{text}")  # pytest shows it where a test failed
+        assert "Traceback" not in text, text
+
+
+@pytest.fixture
+def operator(make_operator: Callable[[str], Operator]) -> Operator:
+    """One operator that leads."""
+    made = make_operator("a")
+    eventually("it leads", 20, made.leads)
+    return made

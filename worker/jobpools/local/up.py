@@ -247,10 +247,8 @@ class Up:
         books = self._board.books
         waiting = "" if done else f", {'?' if self._waiting is None else self._waiting} still waiting"
         took = time.monotonic() - self._board.started
-        return (
-            f"{'done' if done else 'stopped'}: {books.completed} completed, {books.retried} retried, {books.dead} dead, "
-            f"{books.lost} lost{waiting}; peak {self._cluster.peak} workers; {took:.1f} s"
-        )
+        what = f"{books.completed} completed, {books.retried} retried, {books.dead} dead, {books.lost} lost{waiting}"
+        return f"{'done' if done else 'stopped'}: {what}; peak {self._cluster.peak} workers; {took:.1f} s"
 
     def _plot(self) -> None:
         if self._options.plot is not None:

@@ -31,6 +31,10 @@ class StoreQueues:
         names = {pool.meta.key: [queue.name for queue in pool.spec.queues] for pool in pools}
         return await reads.endpoint_facts(self._connection, names)
 
+    async def pause(self, pool: Pool, workers: Sequence[str]) -> None:
+        """They may claim no more, whatever they hold."""
+        await writes.pause(self._connection, [queue.name for queue in pool.spec.queues], workers)
+
     async def drain(self, pool: Pool, workers: Sequence[str]) -> tuple[str, ...]:
         """Whom of them it got: those that hold no lease."""
         queues = [queue.name for queue in pool.spec.queues]

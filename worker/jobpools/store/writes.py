@@ -222,6 +222,13 @@ async def drain(connection: Connection, queues: Sequence[str], worker: str) -> b
     return True
 
 
+async def pause(connection: Connection, queues: Sequence[str], workers: Sequence[str]) -> None:
+    """Take the lock whatever these workers hold: what runs goes on, and nothing more is claimed."""
+    if workers:
+        for queue in queues:
+            await connection.execute("SADD", keys.of_queue(queue, "draining"), *workers)
+
+
 async def undrain(connection: Connection, queues: Sequence[str], worker: str) -> None:
     """Give the lock back."""
     for queue in queues:

@@ -1,0 +1,191 @@
+"""What listings ask of Redis: one short-lived connection a command, plain rows out."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from jobpools.cli.output import moment
+from jobpools.core.job import JobState
+from jobpools.errors import ConfigurationError, JobNotFoundError
+from jobpools.settings import redis_url
+from jobpools.store import deadletters, ledger, reads, writes
+from jobpools.store.connect import Connection, connect
+
+T = TypeVar("T")
+
+
+def ask(url: str | None, question: Callable[[Connection], Awaitable[T]]) -> T:
+    """Run one conversation. Raises StoreError."""
+
+    async def whole() -> T:
+        connection = connect(redis_url(os.environ, url))
+        try:
+            return await question(connection)
+        finally:
+            await connection.aclose()
+
+    return asyncio.run(whole())
+
+
+async def queues(connection: Connection) -> list[dict[str, Any]]:
+    """A row for each queue that ever took a job."""
+    names = await reads.queues(connection)
+    books = await ledger.read(connection, names)
+    facts = (await reads.endpoint_facts(connection, {"": names})).queues
+    by_name = {str(name): each for name, each in facts.items()}
+    return [
+        {
+            "queue": name,
+            "queued": books[name].ready,
+            "scheduled": books[name].scheduled,
+            "running": books[name].running,
+            "dead": books[name].dead,
+            "oldest": by_name[name].oldest_seconds,
+            "enqueued": books[name].enqueued,
+            "completed": books[name].completed,
+            "failed": books[name].failed,
+            "cancelled": books[name].cancelled,
+        }
+        for name in names
+    ]
+
+
+async def workers(connection: Connection) -> list[dict[str, Any]]:
+    """A row for each worker that reported lately."""
+    names, pools = await reads.queues(connection), await reads.pools(connection)
+    found = (await reads.endpoint_facts(connection, dict.fromkeys(pools, names))).heartbeats
+    now = time.time()
+    return [
+        {
+            "worker": each.host,
+            "pool": pool,
+            "slots": each.slots,
+            "busy": each.busy,
+            "completed": each.completed,
+            "failed": each.failed,
+            "draining": each.draining,
+            "memory": f"{each.rss_bytes / 1e6:.0f}MB",
+            "age": now - each.started,
+            "seen": now - each.seen,
+            "id": each.worker,
+            "version": each.version,
+        }
+        for pool in sorted(found)
+        for each in found[pool]
+    ]
+
+
+async def jobs(connection: Connection, queue: str | None, state: JobState | None, limit: int) -> list[dict[str, Any]]:
+    """A row for each job; of all queues and states where none is given."""
+    names = [queue] if queue else await reads.queues(connection)
+    states = [state] if state else list(JobState)
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        for each in states:
+            views = await reads.jobs(connection, name, each, limit - len(rows))
+            rows += [row(view) for view in views]
+            if len(rows) >= limit:
+                return rows[:limit]
+    return rows
+
+
+async def find(connection: Connection, job_id: str, queue: str | None) -> reads.JobView:
+    """The job of this id, looked for in all queues where none is given. Raises JobNotFoundError."""
+    for name in [queue] if queue else await reads.queues(connection):
+        view = await reads.job(connection, name, job_id)
+        if view is not None:
+            return view
+    where = f"queue {queue}" if queue else "any queue"
+    raise JobNotFoundError(f"no job {job_id} in {where}: it never was, or its result's time is over")
+
+
+async def cancel(connection: Connection, job_id: str, queue: str | None) -> tuple[str, JobState]:
+    """(queue, the state it is in now). Raises JobNotFoundError."""
+    view = await find(connection, job_id, queue)
+    state = await writes.cancel(connection, view.queue, job_id, time.time())
+    if state is None:
+        raise JobNotFoundError(f"no job {job_id} in queue {view.queue}")
+    return view.queue, state
+
+
+async def dead(
+    connection: Connection,
+    verb: Callable[[Connection, str, Sequence[str]], Awaitable[int]],
+    ids: Sequence[str],
+    queue: str | None,
+    *,
+    every: bool,
+) -> int:
+    """Replay or purge dead jobs: those of `ids`, or all of a queue. Raises JobNotFoundError, ConfigurationError."""
+    if every:
+        if queue is None:
+            raise ConfigurationError("--all needs --queue: which queue's dead jobs?")
+        done = 0
+        while views := await deadletters.listed(connection, queue):
+            done += (moved := await verb(connection, queue, [view.id for view in views]))
+            if not moved:
+                break
+        return done
+    views = [await find(connection, job_id, queue) for job_id in ids]
+    if alive := [view for view in views if view.state is not JobState.DEAD]:
+        raise ConfigurationError(f"job {alive[0].id} is {alive[0].state}, not dead: nothing was done")
+    return sum([await verb(connection, view.queue, [view.id]) for view in views])
+
+
+def row(view: reads.JobView) -> dict[str, Any]:
+    """A job in a listing."""
+    last = view.history.entries[-1] if view.history.entries else None
+    error = f"{last.error or last.outcome}: {last.message}" if last else ""
+    now = time.time()
+    return {
+        "id": view.id,
+        "queue": view.queue,
+        "state": str(view.state),
+        "name": view.name,
+        "priority": view.priority,
+        "attempts": view.history.attempts + view.history.crashes,
+        "age": now - view.enqueued_at if view.enqueued_at else None,
+        "due": None if view.due_at is None else view.due_at - now,
+        "note": view.problem or view.history.note or error,
+        "worker": view.worker,
+        "tags": list(view.tags),
+    }
+
+
+def details(view: reads.JobView) -> dict[str, Any]:
+    """All that is known of a job."""
+    return {
+        "id": view.id,
+        "queue": view.queue,
+        "state": str(view.state),
+        "name": view.name,
+        "priority": view.priority,
+        "args": _json(view.args),
+        "tags": list(view.tags),
+        "enqueued": moment(view.enqueued_at or None),
+        "due": moment(view.due_at),
+        "worker": view.worker or None,
+        "ended": moment(view.ended_at),
+        "result": _json(view.result),
+        "problem": view.problem or None,
+        "note": view.history.note or None,
+        "attempts": [
+            {
+                "attempt": each.attempt,
+                "outcome": str(each.outcome),
+                "at": moment(each.at),
+                "error": each.error,
+                "message": each.message,
+                "worker": each.worker,
+                "traceback": each.traceback,
+            }
+            for each in view.history.entries
+        ],
+    }
+
+
+def _json(raw: bytes | None) -> Any:
+    return json.loads(raw) if raw else None

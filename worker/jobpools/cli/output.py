@@ -1,0 +1,71 @@
+"""Listings as a table, JSON or YAML. A row is plain values; the table shows its columns, the other two all of it."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from jobpools.core.units import format_duration
+
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+
+
+class Output(StrEnum):
+    """The forms that a listing can take."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: Output, nothing: str) -> None:
+    """Print rows. `columns` are keys, `nothing` is said (on stderr) where a table would be empty."""
+    if output is Output.TABLE:
+        if not rows:
+            sys.stderr.write(f"{nothing}\n")
+            return
+        sys.stdout.write(table([[_cell(key, row.get(key)) for key in columns] for row in rows], columns))
+    else:
+        document(list(rows), output)
+
+
+def document(value: Any, output: Output) -> None:
+    """Print one value as JSON or YAML."""
+    if output is Output.JSON:
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+        return
+    import yaml
+
+    sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+
+
+def table(cells: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
+    """Aligned like kubectl's; the header is bold on a terminal."""
+    head = [name.replace("_", " ").upper() for name in columns]
+    widths = [max(len(row[at]) for row in (head, *cells)) for at in range(len(head))]
+    lines = [
+        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (head, *cells)
+    ]
+    if sys.stdout.isatty():
+        lines[0] = f"{_BOLD}{lines[0]}{_PLAIN}"
+    return "\n".join(lines) + "\n"
+
+
+def _cell(key: str, value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    if key in ("age", "oldest", "idle", "seen", "due"):
+        return format_duration(max(0.0, float(value)))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(each) for each in value) or "-"
+    return str(value)
+
+
+def moment(seconds: float | None) -> str | None:
+    """RFC 3339 in UTC, to the second; None stays None."""
+    return None if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

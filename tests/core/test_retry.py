@@ -4,8 +4,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from jobpools.core.job import HISTORY_LIMIT, Disposition, History, Outcome, OutcomeKind, Settlement
 from jobpools.core.retry import UNRUNNABLE_DELAY, Retry, backoff, settle

@@ -4,8 +4,7 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from jobpools.core.specs import PriorityMode, QueuePolicy, QueueRef, Weights
 from jobpools.core.weights import priority_order, queue_order, shares, weighted_order

@@ -82,7 +82,7 @@ _HOMES = {
     "Priority": "jobpools.core.job",
     "Retry": "jobpools.core.retry",
 }
-"""Where a name lives; what is not here is an error. Names are imported when first used: a process pays for what it uses."""
+"""Where a name lives; what is not here is an error. Imported when first used: a process pays for what it uses."""
 
 
 def __getattr__(name: str) -> Any:

@@ -24,8 +24,8 @@ from jobpools.errors import (
     PayloadTooLargeError,
     ResultTimeoutError,
 )
-from jobpools.store import connect, reads, writes
 from jobpools.settings import DEFAULT_MAX_PAYLOAD
+from jobpools.store import connect, reads, writes
 from jobpools.store.codec import VERSION, Envelope, ResultRecord, check_id, encode, new_id
 
 R = TypeVar("R")
@@ -241,7 +241,7 @@ class Client:
         """Make a job of its arguments' JSON. Raises PayloadTooLargeError and ConfigurationError."""
         now = time.time()
         if options.id is None:
-            job_id, enqueued = new_id(now, random.getrandbits(80).to_bytes(10, "big")), None  # noqa: S311  # ids keep no secret
+            job_id, enqueued = new_id(now, random.getrandbits(80).to_bytes(10, "big")), None  # ids keep no secret
         else:
             job_id, enqueued = self._own_id(options.id), now
         envelope = Envelope(
@@ -251,8 +251,8 @@ class Client:
         payload = encode(envelope)
         if len(payload) > self.max_payload:
             raise PayloadTooLargeError(
-                f"{name}: the encoded job takes {len(payload)} bytes, more than {self.max_payload}: send a reference to the "
-                f"data instead, or raise JOBPOOLS_MAX_PAYLOAD"
+                f"{name}: the encoded job takes {len(payload)} bytes, more than {self.max_payload}: send a reference "
+                f"to the data instead, or raise JOBPOOLS_MAX_PAYLOAD"
             )
         return Call(envelope, payload, options.due(now), decode)
 

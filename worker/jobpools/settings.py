@@ -1,6 +1,6 @@
-"""What a process is told by its environment: the only place that knows the names of the variables.
+"""What a process is told by its environment: the only place that knows the variables' names.
 
-`worker_env` writes what `WorkerSettings.from_env` reads, for the cluster's Deployments and the laptop's processes alike.
+`worker_env` writes what `WorkerSettings.from_env` reads, for a cluster's Deployments and a laptop's processes alike.
 """
 
 import json

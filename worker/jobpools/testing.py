@@ -27,7 +27,7 @@ from jobpools.store.codec import VERSION, Envelope, fresh_id
 POOL = "default/testing"
 
 
-async def run_until_idle(
+async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
     app: App,
     *,
     redis: str | None = None,

@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
-from kubernetes.aio import client as kubernetes_client
-from kubernetes.aio import config
+from kubernetes.aio import client as kubernetes_client, config
 from kubernetes.aio.client.exceptions import ApiException
 
 from jobpools.errors import ConfigurationError, ObservationError

@@ -15,7 +15,7 @@ from jobpools.core.facts import Memory
 from jobpools.core.replicas import open_schedules
 from jobpools.core.specs import Pool, ScalingMode
 from jobpools.errors import SpecError, StoreAuthError, StoreError
-from jobpools.local import commands, files
+from jobpools.local import commands, files, plot
 from jobpools.local.board import Board
 from jobpools.local.books import Books
 from jobpools.local.cluster import ProcessCluster
@@ -53,6 +53,8 @@ class Up:
         self._options = options
         self._view = view
         self._files = files.load(options.paths, options.namespace)
+        if options.plot is not None:
+            plot.check(options.plot)
         self._stamp = self._look_at_files()
         self._url = options.redis or ""
         self._server = None if options.redis else EmbeddedValkey(view.say, options.data)
@@ -103,8 +105,9 @@ class Up:
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
-            self._view.end(self._last_line(done=done))
-        self._plot()
+            last = self._last_line(done=done)
+            self._plot(last)
+            self._view.end(last)
         return _FAILED if self._cluster.hopeless else 0
 
     def _greet(self) -> None:
@@ -250,11 +253,10 @@ class Up:
         what = f"{books.completed} completed, {books.retried} retried, {books.dead} dead, {books.lost} lost{waiting}"
         return f"{'done' if done else 'stopped'}: {what}; peak {self._cluster.peak} workers; {took:.1f} s"
 
-    def _plot(self) -> None:
+    def _plot(self, title: str) -> None:
         if self._options.plot is not None:
-            from jobpools.local import plot
-
-            plot.draw(self._board.samples, self._options.plot)
+            plot.draw(self._board.samples, self._options.plot, title)
+            self._view.say(f"plot: {self._options.plot}")
 
 
 def _differences(before: files.Files, after: files.Files) -> Iterator[str]:

@@ -16,8 +16,16 @@ class Source(Protocol):
     history: History | None
     timeout: float
     verdict: OutcomeKind | None
-    worker: str
-    services: Services
+
+    @property
+    def worker(self) -> str:
+        """Who runs it."""
+        ...
+
+    @property
+    def services(self) -> Services:
+        """What that worker opened."""
+        ...
 
 
 class Context:

@@ -1,4 +1,4 @@
-"""/livez, /readyz and /metrics, from a thread of their own: they answer however long a handler blocks the event loop."""
+"""/livez, /readyz and /metrics, from a thread of their own: they answer while a handler blocks the event loop."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""One queue as this worker serves it: the leases it holds there, the settlements on their way, and when to ask again."""
+"""One queue as this worker serves it: leases it holds there, settlements on their way, and when to ask again."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ log = logging.getLogger("jobpools.worker")
 class Lane:
     """One queue."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a queue has of its own, and what all lanes share
         self,
         connection: Connection,
         queue: QueueName,

@@ -58,7 +58,7 @@ class LeaseThread:
             due = time.monotonic() + self._interval
             try:
                 for lane in self._lanes:
-                    # list() of a dict with str keys runs no Python code in between: the event loop cannot change it meanwhile.
+                    # list() of a dict of str runs no Python code: the event loop cannot change it meanwhile.
                     members = list(lane.held)
                     for start in range(0, len(members), BATCH):
                         self._renew(lane, members[start : start + BATCH])

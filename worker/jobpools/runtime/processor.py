@@ -19,7 +19,7 @@ from jobpools.runtime.middleware import Middleware, wrapped
 from jobpools.runtime.services import Services
 
 WATCH_INTERVAL = 0.1
-"""Seconds between two looks at the deadlines: how late a timeout may be. One look for all costs less than a timer each."""
+"""Seconds between two looks at the deadlines: how late a timeout may be. One look costs less than a timer each."""
 STARTS_WITHIN = 0.05
 """Seconds within which a prefetched job must be expected to start."""
 PREFETCH_LIMIT = 200
@@ -131,12 +131,7 @@ class Processor:
         result = b"null"
         if value is not None and ttl > 0:
             try:
-                result = run.entry.encode_result(value)
-                if len(result) > self._max_result:
-                    raise PayloadTooLargeError(
-                        f"the result takes {len(result)} bytes, more than {self._max_result}: return a reference to it, "
-                        f"or set result_ttl=0"
-                    )
+                result = self._encoded(run, value)
             except (TypeError, ValueError, PayloadTooLargeError) as error:
                 # The work is done: to run it again would not make its result any fitter.
                 self._end(run, outcomes.failed(error), FINAL)
@@ -149,6 +144,15 @@ class Processor:
         if self._chatty:
             log.debug("%s %s completed in %.3f s", run.entry.name, run.envelope.id, seconds)
         self._free(run)
+
+    def _encoded(self, run: Run, value: object) -> bytes:
+        result = run.entry.encode_result(value)
+        if len(result) > self._max_result:
+            raise PayloadTooLargeError(
+                f"the result takes {len(result)} bytes, more than {self._max_result}: return a reference to it, or set "
+                f"result_ttl=0"
+            )
+        return result
 
     def _end(self, run: Run, outcome: Outcome, policy: Retry | None = None) -> None:
         if run.settled:

@@ -166,14 +166,14 @@ class App:
         executor: Executor | None = None,
         **defaults: Unpack[HandlerValues],
     ) -> Decorator: ...
-    def job(
+    def job(  # type: ignore[misc]  # mypy takes the keys of HandlerValues for parameters of their own
         self,
         function: Any = None,
         /,
         *,
         name: str | None = None,
-        executor: str | None = None,
-        **defaults: Any,
+        executor: Executor | None = None,
+        **defaults: Unpack[HandlerValues],
     ) -> Any:
         """Make a job of a function: `@app.job` or `@app.job(queue="emails", retry=Retry(max_attempts=5), …)`.
 

@@ -18,7 +18,7 @@ HEARTBEAT_INTERVAL = 5.0
 """Seconds between two heartbeats; a change of draining is told at once."""
 CHECK_INTERVAL = 0.25
 STALLED_AFTER = 30.0
-"""Seconds without progress after which /livez fails: long enough for any pause of the machine, short enough to matter."""
+"""Seconds without progress after which /livez fails: longer than any pause of the machine, short enough to matter."""
 
 log = logging.getLogger("jobpools.worker")
 
@@ -88,8 +88,7 @@ class Reporting:
         )
 
     def _livez(self) -> Answer:
-        """The worker makes progress, or has a reason not to: Redis is away, or a handler blocks the event loop within
-        its time."""
+        """Whether the worker makes progress, or has a reason not to: Redis is away, or a handler that is in time."""
         now = time.monotonic()
         processor = self._worker.processor
         blocked = now - processor.watched

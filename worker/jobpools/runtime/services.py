@@ -1,4 +1,4 @@
-"""What handlers share and the worker opens once: connection pools, clients, models. Opened at start, closed at the end."""
+"""What handlers share and the worker opens once: connection pools, clients, models. Closed when it goes."""
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence

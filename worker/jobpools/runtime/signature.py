@@ -3,11 +3,11 @@
 import inspect
 import typing
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NotRequired, cast
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from jobpools.errors import ArgumentsError, ConfigurationError, StoreDataError
 from jobpools.runtime.context import Context

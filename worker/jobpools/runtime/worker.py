@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import importlib
 import logging
-import os
 import secrets
 import signal
 import sys
 import time
 from collections.abc import Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
 from jobpools.core.job import OutcomeKind
@@ -63,8 +63,9 @@ class Worker:
         weights = settings.queue.weights if settings.queue.priority is PriorityMode.WEIGHTED else None
         entries = self._entries()
         self.lanes = [
-            Lane(self.connection, QueueName(queue.name), worker=self.id, weight=queue.weight, weights=weights, entries=entries,
-                 processor=self.processor, metrics=self.metrics, lease=settings.lease, defaults=settings.job)
+            Lane(self.connection, QueueName(queue.name), worker=self.id, weight=queue.weight, weights=weights,
+                 entries=entries, processor=self.processor, metrics=self.metrics, lease=settings.lease,
+                 defaults=settings.job)
             for queue in self._queues()
         ]  # fmt: skip
         self.dispatcher = Dispatcher(self.lanes, self.processor, self.outage)
@@ -135,9 +136,8 @@ class Worker:
         waiting, grace = list(processor.waiting), self.settings.grace
         processor.waiting.clear()
         processor.hand_back(waiting)
-        log.info(
-            "worker %s: stopping; %d handed back, %d running get %s", self.id, len(waiting), len(processor.running), format_duration(grace),
-        )  # fmt: skip
+        what = f"{len(waiting)} handed back, {len(processor.running)} running get {format_duration(grace)}"
+        log.info("worker %s: stopping; %s", self.id, what)
         if await self._settled(grace, self._now):
             log.info("worker %s: nothing runs any more", self.id)
         for run in list(processor.running):
@@ -153,13 +153,13 @@ class Worker:
     async def _settled(self, seconds: float, sooner: asyncio.Event | None) -> bool:
         """Wait until nothing runs; False when the time is over, or `sooner` is set, before that."""
         until = time.monotonic() + seconds
-        while self.processor.running and time.monotonic() < until and not (sooner and sooner.is_set()):
-            await asyncio.sleep(0.01)
+        while self.processor.running and time.monotonic() < until and not (sooner and sooner.is_set()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # the end of a worker: an event for each attempt's end would burden the hot path
         return not self.processor.running
 
     async def _watch_threads(self) -> None:
         """Threads that outlived their jobs pile up: a fresh process is the only cure."""
-        while self.threads.left_behind <= self.settings.concurrency:
+        while self.threads.left_behind <= self.settings.concurrency:  # noqa: ASYNC110  # nobody waits for this one
             await asyncio.sleep(1)
         self._exit_code = 1
         log.error(
@@ -205,8 +205,9 @@ def import_app(reference: str) -> App:
     if not module_name or not attribute:
         raise AppImportError(f"{reference!r} names no app: write module:name, as in shop.jobs:app")
     # As `python -m` does it: what stands beside the user is importable.
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    here = str(Path.cwd())
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     except AttributeError as error:

@@ -57,7 +57,7 @@ async def endpoint_facts(
     commands.append(("INFO", "memory"))
     replies = await connection.gather(commands)
     if not queues:
-        return EndpointFacts({}, {pool: () for pool in pools}, _warnings(replies[-1]))
+        return EndpointFacts({}, dict.fromkeys(pools, ()), _warnings(replies[-1]))
     draining = {worker.decode() for reply in replies[: len(queues)] for worker in reply[10]}
     server_now = replies[0][0] / 1000
     return EndpointFacts(

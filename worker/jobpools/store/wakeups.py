@@ -25,8 +25,8 @@ async def pass_on(connection: Connection, queue: str) -> None:
 async def listen(connection: Connection) -> AsyncIterator[str]:
     """The names of queues that went from nothing ready to something ready, as it happens.
 
-    The first item is an empty string: the subscription stands, what happened before must be looked up. Raises StoreError
-    when the connection breaks.
+    The first item is an empty string: the subscription stands, what happened before must be looked up. Raises
+    StoreError when the connection breaks.
     """
     try:
         channel = connection.client.pubsub()

@@ -168,7 +168,7 @@ async def step(  # noqa: PLR0913  # the hot path's one call: an object around th
     """Settle and claim in one round trip.
 
     `completed` is flat: member, record, ms to keep it, and so on. `tail` is `codec.tail(worker, n)` with an n that this
-    worker never used before; the lease of a claimed id is `id + tail`. `at` is the caller's time for records, in seconds.
+    worker never used before; the lease of a claimed id is `id + tail`. `at` is the caller's time for records, seconds.
     Sent twice because the answer was lost, the second one's settlements are stale and change nothing.
     """
     arguments: list[Any] = [now, worker, claim, tail, lease_ms, order, len(completed) // 3, *completed]

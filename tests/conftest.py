@@ -1,0 +1,22 @@
+"""What many tests share: a real Valkey, empty at the start of each test that asks for it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.servers import Server, running, valkey_binary
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[Server]:
+    """One for the whole run, without a file: tests that kill or restart it start one of their own."""
+    with running(valkey_binary()) as server:
+        yield server
+
+
+@pytest.fixture
+def valkey_url(valkey_server: Server) -> str:
+    """An empty one."""
+    with valkey_server.client() as client:
+        client.flushall()
+    return valkey_server.url

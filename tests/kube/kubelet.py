@@ -1,0 +1,48 @@
+"""What a node would do, for an API server without any: pods are said to be ready, and may be told to fail."""
+
+import json
+
+from tests.cluster.kubectl import Kubectl, Object, eventually
+
+
+class Kubelet:
+    """Plays the kubelet for one pool's pods."""
+
+    def __init__(self, kubectl: Kubectl, pool: str) -> None:
+        self.kubectl = kubectl
+        self.selector = f"jobpools.dev/pool={pool}"
+
+    def pods(self) -> list[Object]:
+        found = self.kubectl.list("pods", self.selector)
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def names(self) -> set[str]:
+        return {pod["metadata"]["name"] for pod in self.pods()}
+
+    def wait(self, count: int, seconds: float = 20) -> set[str]:
+        eventually(f"{count} pods", seconds, lambda: len(self.pods()) == count)
+        return self.names()
+
+    def ready(self, *names: str) -> None:
+        for name in names or self.names():
+            self._status(
+                name,
+                {
+                    "phase": "Running",
+                    "startTime": "2026-01-01T00:00:00Z",
+                    "conditions": [
+                        {"type": "Ready", "status": "True"},
+                        {"type": "PodScheduled", "status": "True"},
+                    ],
+                },
+            )
+
+    def waiting(self, reason: str, message: str) -> None:
+        for name in self.names():
+            state = {"waiting": {"reason": reason, "message": message}}
+            container = {"name": "worker", "image": "x", "imageID": "", "ready": False, "restartCount": 0}
+            self._status(name, {"containerStatuses": [container | {"state": state}]})
+
+    def _status(self, name: str, status: Object) -> None:
+        patch = json.dumps({"status": status})
+        self.kubectl.run("patch", "pod", name, "--subresource=status", "--type=merge", f"--patch={patch}")

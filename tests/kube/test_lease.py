@@ -1,0 +1,121 @@
+"""Leadership through a real Lease, on a clock of the test's own."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import pytest
+
+from jobpools_operator.kube.client import LEASES, Api, path_of
+from jobpools_operator.kube.lease import DEADLINE, DURATION, Leadership
+from tests.cluster.kubectl import Kubectl
+
+pytestmark = pytest.mark.api
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+Make = Callable[[str], Leadership]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make(api: Api, kubectl: Kubectl, clock: Clock) -> Make:
+    return lambda identity: Leadership(api, kubectl.namespace, "lease", identity, clock)
+
+
+async def test_the_first_one_leads_and_the_second_looks_on(make: Make, clock: Clock) -> None:
+    a, b = make("a"), make("b")
+    await a._try(clock())
+    await b._try(clock())
+    assert (a.leading, b.leading) == (True, False)
+
+
+async def test_a_silent_leader_stops_before_the_next_one_may_begin(make: Make, clock: Clock) -> None:
+    a, b = make("a"), make("b")
+    await a._try(clock())
+    await b._try(clock())
+    clock.now += DEADLINE + 0.1
+    await b._try(clock())
+    assert (a.leading, b.leading) == (False, False)
+    clock.now += DURATION - DEADLINE
+    await b._try(clock())
+    assert (a.leading, b.leading) == (False, True)
+    await a._try(clock())
+    assert (a.leading, b.leading) == (False, True), "back again, it sees that it was replaced"
+
+
+async def test_renewals_keep_the_others_waiting(make: Make, clock: Clock) -> None:
+    a, b = make("a"), make("b")
+    for _ in range(5):
+        await a._try(clock())
+        await b._try(clock())
+        clock.now += DEADLINE - 1
+    assert (a.leading, b.leading) == (True, False)
+
+
+async def test_what_is_given_back_need_not_run_out(make: Make, clock: Clock) -> None:
+    a, b = make("a"), make("b")
+    await a._try(clock())
+    await b._try(clock())
+    await a.release()
+    await b._try(clock())
+    assert (a.leading, b.leading) == (False, True)
+
+
+async def test_of_two_that_try_at_once_one_wins(make: Make, clock: Clock) -> None:
+    rivals = [make(name) for name in "abcdef"]
+    await asyncio.gather(*(each._try(clock()) for each in rivals))
+    assert sum(each.leading for each in rivals) == 1
+    clock.now += DURATION + 1
+    await asyncio.gather(*(each._try(clock()) for each in rivals))  # all see the leader's last word run out
+    clock.now += DURATION + 1
+    await asyncio.gather(*(each._try(clock()) for each in rivals))
+    assert sum(each.leading for each in rivals) == 1
+
+
+async def test_the_lease_says_who_and_how_often_it_changed(
+    make: Make, clock: Clock, api: Api, kubectl: Kubectl
+) -> None:
+    a, b = make("a"), make("b")
+    await a._try(clock())
+    await a.release()
+    await b._try(clock())
+    spec = (await api.get(path_of(LEASES, kubectl.namespace, "leases", "lease")))["spec"]
+    assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("b", 1)
+
+
+async def test_who_loses_the_term_stops_acting(make: Make, api: Api, kubectl: Kubectl) -> None:
+    a = make("a")
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def lead() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    campaign = asyncio.create_task(a.campaign(lead))
+    try:
+        async with asyncio.timeout(10):
+            await began.wait()
+        path = path_of(LEASES, kubectl.namespace, "leases", "lease")
+        await api.merge(path, {"spec": {"holderIdentity": "usurper"}}, "test")
+        async with asyncio.timeout(10):
+            await ended.wait()
+        assert not a.leading
+    finally:
+        campaign.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await campaign

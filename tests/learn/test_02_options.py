@@ -1,0 +1,78 @@
+"""Options: what a single job may have otherwise than its handler."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobpools import App, ConfigurationError, Context, JobState
+from jobpools.testing import run_until_idle
+
+
+async def test_three_priorities_one_queue(app: App) -> None:
+    order: list[str] = []
+
+    @app.job
+    async def note(what: str) -> None:
+        order.append(what)
+
+    await note.options(priority="low").enqueue("low")
+    await note.enqueue("normal")
+    await note.options(priority="high").enqueue("high")
+    await run_until_idle(app, concurrency=1)
+    assert order == ["high", "normal", "low"]
+
+
+async def test_a_delay_and_a_moment(app: App) -> None:
+    @app.job
+    async def when() -> float:
+        return time.time()
+
+    sent = time.time()
+    later = await when.options(delay="200ms").enqueue()
+    moment = await when.options(at=datetime.now(UTC) + timedelta(milliseconds=100)).enqueue()
+    assert await later.state() is JobState.SCHEDULED
+    await run_until_idle(app)
+    assert await later.result() >= sent + 0.2
+    assert await moment.result() >= sent + 0.1
+
+
+async def test_an_own_id_makes_enqueue_idempotent(app: App) -> None:
+    total = 0
+
+    @app.job
+    async def charge(cents: int) -> None:
+        nonlocal total
+        total += cents
+
+    first = await charge.options(id="order-7").enqueue(1000)
+    again = await charge.options(id="order-7").enqueue(1000)
+    assert (first.new, again.new, again.id) == (True, False, "order-7")
+    await run_until_idle(app)
+    assert total == 1000
+
+
+async def test_tags_travel_with_the_job(app: App) -> None:
+    @app.job
+    async def tags(ctx: Context) -> list[str]:
+        return list(ctx.tags)
+
+    job = await tags.options(tags=["vip", "eu"]).enqueue()
+    await run_until_idle(app)
+    assert await job.result() == ["vip", "eu"]
+
+
+async def test_an_option_that_does_not_exist_is_refused(app: App) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    with pytest.raises(ConfigurationError, match="dely: no such option; there are at, delay, id"):
+        noop.options(dely="10s")  # type: ignore[call-arg]  # wrong on purpose
+
+
+async def test_a_moment_needs_a_time_zone(app: App) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    with pytest.raises(ConfigurationError, match="has no time zone"):
+        noop.options(at=datetime(2030, 1, 1))  # noqa: DTZ001  # wrong on purpose

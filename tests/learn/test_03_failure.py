@@ -1,0 +1,106 @@
+"""What happens when a handler fails: retries, the dead-letter queue, timeouts, cancellation."""
+
+import asyncio
+
+import pytest
+
+from jobpools import App, Context, JobCancelledError, JobDeadError, JobState, ResultTimeoutError, Retry
+from jobpools.testing import run_until_idle
+
+SOON = Retry(strategy="fixed", initial=0.01, jitter=0, max_attempts=3)
+
+
+async def test_a_failed_job_runs_again(app: App) -> None:
+    @app.job(retry=SOON)
+    async def flaky(ctx: Context) -> int:
+        if ctx.attempt < 3:
+            raise OSError("not yet")
+        return ctx.attempt
+
+    job = await flaky.enqueue()
+    await run_until_idle(app)
+    assert await job.result() == 3
+
+
+async def test_when_the_attempts_are_used_up_the_job_is_dead_and_says_why(app: App) -> None:
+    @app.job(retry=SOON)
+    async def broken() -> None:
+        raise ZeroDivisionError("no orders today")
+
+    job = await broken.enqueue()
+    await run_until_idle(app)
+    with pytest.raises(JobDeadError, match=r"dead after 3 attempts: builtins\.ZeroDivisionError: no orders today"):
+        await job.result()
+
+
+async def test_only_some_errors_are_worth_another_attempt(app: App) -> None:
+    attempts: list[int] = []
+
+    @app.job(retry=Retry(initial=0.01, max_attempts=5, on=("ConnectionError",)))
+    async def fetch(ctx: Context) -> None:
+        attempts.append(ctx.attempt)
+        raise ConnectionResetError if ctx.attempt == 1 else ValueError("malformed")
+
+    await fetch.enqueue()
+    await run_until_idle(app)
+    assert attempts == [1, 2]
+
+
+async def test_a_function_of_yours_decides_the_delay(app: App) -> None:
+    asked: list[tuple[int, str]] = []
+
+    def after(attempt: int, error: BaseException | None) -> float | None:
+        asked.append((attempt, str(error)))
+        return 0.01 if attempt < 2 else None
+
+    @app.job(retry=Retry(function=after, max_attempts=10))
+    async def broken() -> None:
+        raise ValueError("no")
+
+    await broken.enqueue()
+    await run_until_idle(app)
+    assert asked == [(1, "no"), (2, "no")]
+
+
+async def test_an_attempt_that_takes_too_long_is_cancelled(app: App) -> None:
+    cleaned = False
+
+    @app.job(timeout=0.1, retry=Retry(strategy="none"))
+    async def slow() -> None:
+        nonlocal cleaned
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cleaned = True
+
+    job = await slow.enqueue()
+    await run_until_idle(app)
+    with pytest.raises(JobDeadError, match="TimeoutError: ran longer than 100ms"):
+        await job.result()
+    assert cleaned
+
+
+async def test_a_queued_job_can_be_cancelled(app: App) -> None:
+    ran = False
+
+    @app.job
+    async def never() -> None:
+        nonlocal ran
+        ran = True
+
+    job = await never.enqueue()
+    await job.cancel()
+    await run_until_idle(app)
+    assert not ran
+    assert await job.state() is JobState.CANCELLED
+    with pytest.raises(JobCancelledError):
+        await job.result()
+
+
+async def test_waiting_for_a_result_has_an_end(app: App) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    job = await noop.enqueue()
+    with pytest.raises(ResultTimeoutError, match="had not ended after 50ms: it is queued"):
+        await job.result(timeout=0.05)

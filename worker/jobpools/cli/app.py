@@ -19,6 +19,10 @@ app = typer.Typer(
 )
 
 Paths = Annotated[list[Path], typer.Argument(help="YAML files, or folders of them.", show_default=False)]
+_BESIDE = (
+    "Run this beside the pools, with JOBPOOLS_REDIS_URL set: a web server, a script that enqueues. --until-idle waits "
+    "for its end; if it fails, so does the run."
+)
 _SERVER = "The Redis or Valkey to use; default: an embedded one, for as long as this runs."
 
 
@@ -53,9 +57,14 @@ def _examples(*lines: str) -> str:
 
 
 @app.command(
-    epilog=_examples("up shop.yaml", "up deploy/ --redis redis://127.0.0.1:6379/0", "up . --until-idle --plot run.png")
+    epilog=_examples(
+        "up shop.yaml",
+        "up deploy/ --redis redis://127.0.0.1:6379/0",
+        "up . --until-idle --plot run.png",
+        "up . --with 'python -m shop.web'",
+    )
 )
-def up(  # a command's own flags
+def up(  # noqa: PLR0913  # a command's own flags
     paths: Paths,
     *,
     redis: Annotated[str | None, typer.Option("--redis", envvar="JOBPOOLS_REDIS_URL", help=_SERVER)] = None,
@@ -63,12 +72,13 @@ def up(  # a command's own flags
     until_idle: Annotated[bool, typer.Option("--until-idle", help="End when all work is done.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw queues and workers over time into this PNG.")] = None,
     data: Annotated[Path | None, typer.Option(help="Keep the embedded Valkey's data in this folder.")] = None,
+    beside: Annotated[str | None, typer.Option("--with", metavar="COMMAND", help=_BESIDE)] = None,
 ) -> None:
     """Run the pools and schedules of YAML files on this machine. Ctrl-C drains; a second one hands back at once."""
     from jobpools.local import up as local
     from jobpools.local.lines import Lines, View
 
-    options = local.Options(tuple(paths), namespace, redis, data, until_idle, plot)
+    options = local.Options(tuple(paths), namespace, redis, data, until_idle, plot, beside)
     view: View
     if sys.stdout.isatty():
         from jobpools.local.live import LiveView

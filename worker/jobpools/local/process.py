@@ -47,6 +47,9 @@ class Process:
                 # Of its own group: Ctrl-C on the terminal is for us alone, and we drain.
                 start_new_session=True, preexec_fn=tied(signal.SIGTERM),
             )  # fmt: skip
+        except OSError:
+            os.close(reading)
+            raise
         finally:
             os.close(writing)
         if self.stopping:  # told while it was being started

@@ -15,12 +15,13 @@ from jobpools.core.facts import Memory
 from jobpools.core.replicas import open_schedules
 from jobpools.core.specs import Pool, ScalingMode
 from jobpools.errors import SpecError, StoreAuthError, StoreError
-from jobpools.local import commands, files, plot
+from jobpools.local import beside, commands, files, plot
 from jobpools.local.board import Board
 from jobpools.local.books import Books
 from jobpools.local.cluster import ProcessCluster
 from jobpools.local.lines import View
 from jobpools.local.valkey import EmbeddedValkey
+from jobpools.settings import REDIS_URL
 from jobpools.store import ledger, wakeups
 from jobpools.store.connect import Connection, connect, safe_url
 from jobpools.store.queues import StoreQueues
@@ -43,6 +44,8 @@ class Options:
     """Where the embedded Valkey keeps its data; None: nowhere after the run."""
     until_idle: bool = False
     plot: Path | None = None
+    beside: str | None = None
+    """A command line to run beside the pools."""
 
 
 class Up:
@@ -55,6 +58,8 @@ class Up:
         self._files = files.load(options.paths, options.namespace)
         if options.plot is not None:
             plot.check(options.plot)
+        self._words = () if options.beside is None else beside.split(options.beside)
+        self._beside: beside.Beside | None = None
         self._stamp = self._look_at_files()
         self._url = options.redis or ""
         self._server = None if options.redis else EmbeddedValkey(view.say, options.data)
@@ -99,16 +104,31 @@ class Up:
         done = False
         try:
             self._greet()
+            self._begin_beside()
             done = await self._work(connection)
             await self._drain()
             await self._account(connection)
         finally:
             listening.cancel()
+            if self._beside is not None:
+                await self._beside.end()
             await asyncio.gather(listening, return_exceptions=True)
             last = self._last_line(done=done)
             self._plot(last)
             self._view.end(last)
-        return _FAILED if self._cluster.hopeless else 0
+        failed = self._cluster.hopeless or (self._beside is not None and self._beside.failed)
+        return _FAILED if failed else 0
+
+    def _begin_beside(self) -> None:
+        if self._words:
+            env = {
+                REDIS_URL: self._url,
+                "PYTHONPATH": self._path(*self._files.folders.values()),
+                "PYTHONUNBUFFERED": "1",
+            }
+            self._beside = beside.Beside(
+                self._words, env, say=self._view.say, told=self._view.told, ended=self._wake.set
+            )
 
     def _greet(self) -> None:
         what = "a Valkey of its own at" if self._server is not None else "Redis at"
@@ -163,8 +183,9 @@ class Up:
         return served | {cron.spec.job.queue for cron in self._files.crons}
 
     def _idle(self) -> bool:
-        """All work is done, and no pool has more workers than it keeps without any."""
-        return self._waiting == 0 and all(self._at_rest(pool) for pool in self._files.pools)
+        """All work is done, nobody sends more, and no pool has more workers than it keeps without any."""
+        quiet = self._waiting == 0 and not (self._beside is not None and self._beside.running)
+        return quiet and all(self._at_rest(pool) for pool in self._files.pools)
 
     def _at_rest(self, pool: Pool) -> bool:
         scaling, row = pool.spec.scaling, self._board.rows.get(pool.meta.key)
@@ -177,8 +198,13 @@ class Up:
 
     def _command(self, pool: Pool) -> commands.Command:
         folder = self._files.folders.get(pool.meta.key, Path())
-        path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH", ""), str(folder.absolute()))))
-        return commands.worker(pool, self._url, sys.executable, path)
+        return commands.worker(pool, self._url, sys.executable, self._path(folder))
+
+    @staticmethod
+    def _path(*folders: Path) -> str:
+        """PYTHONPATH: the inherited one, and the folders of the files."""
+        own = dict.fromkeys(str(folder.absolute()) for folder in folders)
+        return os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH", ""), *own)))
 
     def _touched(self, _: str) -> None:
         self._wake.set()
@@ -239,6 +265,8 @@ class Up:
         elif self._signals == 2:  # noqa: PLR2004  # the second Ctrl-C
             self._view.say("handing back what runs")
             self._cluster.stop()
+            if self._beside is not None:
+                self._beside.stop()
         else:
             self._cluster.kill()
 

@@ -98,9 +98,7 @@ class Worker:
             await self._until_stopped(parts)
             await self._drain(dispatching)
         finally:
-            for part in parts:
-                part.cancel()
-            await asyncio.gather(*parts, return_exceptions=True)
+            await _end(parts)
             self.leases.stop()
             await self.reporting.stop()
             await self.services.stop()
@@ -197,6 +195,15 @@ class Worker:
         entry.result_ttl = pool.result_ttl if said.result_ttl is None else said.result_ttl
         entry.max_crashes = pool.max_crashes if said.max_crashes is None else said.max_crashes
         return entry
+
+
+async def _end(parts: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel them until they are gone: before Python 3.12, asyncio.wait_for (in clients of ours) can lose one."""
+    pending = set(parts)
+    while pending:
+        for part in pending:
+            part.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.5)
 
 
 def import_app(reference: str) -> App:

@@ -113,14 +113,11 @@ def _open(url: str, module: Any, retry: Any, timeout: float | None) -> Any:
                 options.pop("retry")
                 return module.RedisCluster.from_url(_plain(url), **options)
             if kind == "sentinel":
-                return _sentinel(module, parts, options)
-            return _standalone(module, url, options)
+                client = _sentinel(module, parts, options)
+            else:
+                client = module.Redis.from_url(_plain(url), max_connections=POOL_SIZE, **options)
         except ValueError as error:
             raise ConfigurationError(f"{safe_url(url)}: {error}") from error
-
-
-def _standalone(module: Any, url: str, options: dict[str, Any]) -> Any:
-    client = module.Redis.from_url(_plain(url), max_connections=POOL_SIZE, **options)
     if module is redis.asyncio:
         client.connection_pool.connection_class = packed(client.connection_pool.connection_class)
     return client

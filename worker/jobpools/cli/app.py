@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobpools.cli import listings
-from jobpools.errors import JobpoolsError
+from jobpools.cli import listings, shell
 
 app = typer.Typer(
     name="jobpools",
@@ -16,9 +15,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Background jobs for Python: the same YAML on a laptop and on Kubernetes.",
+    epilog=shell.examples(
+        "up deploy/", "enqueue shop.jobs:app report day=2027-01-01 --wait 60", "queues --output json"
+    ),
 )
 
-Paths = Annotated[list[Path], typer.Argument(help="YAML files, or folders of them.", show_default=False)]
 _BESIDE = (
     "Run this beside the pools, with JOBPOOLS_REDIS_URL set: a web server, a script that enqueues. --until-idle waits "
     "for its end; if it fails, so does the run."
@@ -27,19 +28,15 @@ _SERVER = "The Redis or Valkey to use; default: an embedded one, for as long as 
 
 
 def run() -> None:
-    """Run the command line and exit. An error of ours is one line on stderr."""
-    try:
-        app()
-    except JobpoolsError as error:
-        sys.stderr.write(f"jobpools: {error}\n")
-        raise SystemExit(1) from None
+    """Run the command line and exit."""
+    shell.run(app)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  # typer's way of an eager flag
     if asked:
         from importlib.metadata import version
 
-        typer.echo(f"jobpools {version('jobpools')}")
+        shell.put(f"jobpools {version('jobpools')}\n")
         raise typer.Exit
 
 
@@ -52,12 +49,8 @@ def _root(
     del version
 
 
-def _examples(*lines: str) -> str:
-    return "\n".join(("\b", "Examples:", *(f"  jobpools {line}" for line in lines)))
-
-
 @app.command(
-    epilog=_examples(
+    epilog=shell.examples(
         "up shop.yaml",
         "up deploy/ --redis redis://127.0.0.1:6379/0",
         "up . --until-idle --plot run.png",
@@ -65,10 +58,10 @@ def _examples(*lines: str) -> str:
     )
 )
 def up(  # noqa: PLR0913  # a command's own flags
-    paths: Paths,
+    paths: listings.Paths,
     *,
     redis: Annotated[str | None, typer.Option("--redis", envvar="JOBPOOLS_REDIS_URL", help=_SERVER)] = None,
-    namespace: Annotated[str, typer.Option(help="The namespace of objects that name none.")] = "default",
+    namespace: listings.Namespace = "default",
     until_idle: Annotated[bool, typer.Option("--until-idle", help="End when all work is done.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw queues and workers over time into this PNG.")] = None,
     data: Annotated[Path | None, typer.Option(help="Keep the embedded Valkey's data in this folder.")] = None,
@@ -90,7 +83,7 @@ def up(  # noqa: PLR0913  # a command's own flags
 
 
 @app.command(
-    epilog=_examples("worker shop.jobs:app", "worker shop.jobs:app --queues emails,reports=2 --concurrency 20")
+    epilog=shell.examples("worker shop.jobs:app", "worker shop.jobs:app --queues emails,reports=2 --concurrency 20")
 )
 def worker(  # noqa: PLR0913  # a command's own flags
     name: Annotated[str | None, typer.Argument(metavar="[APP]", help="module:name of the App [JOBPOOLS_APP].")] = None,
@@ -118,7 +111,7 @@ def worker(  # noqa: PLR0913  # a command's own flags
 
 
 @app.command(
-    epilog=_examples(
+    epilog=shell.examples(
         "enqueue shop.jobs:app order_confirmation to=ada@example.com order='{\"id\": 1}'",
         "enqueue order_confirmation to=ada@example.com --queue emails --delay 10m",
         "enqueue shop.jobs:app report day=2027-01-01 --wait 60",
@@ -155,12 +148,13 @@ def enqueue(  # noqa: PLR0913  # a command's own flags
     handle, result = sending.send(target, words or [], given, redis, wait)
     if not handle.new:
         sys.stderr.write(f"job {handle.id} is there already in queue {handle.queue}: nothing was written\n")
-    typer.echo(handle.id if wait is None else json.dumps(result, ensure_ascii=False, default=str))
+    shell.put(f"{handle.id if wait is None else json.dumps(result, ensure_ascii=False, default=str)}\n")
 
 
-app.command(epilog=_examples("queues", "queues --output json"))(listings.queues)
-app.command(epilog=_examples("workers", "workers --output yaml"))(listings.workers)
+app.command(epilog=shell.examples("pools", "pools --output json"))(listings.pools)
+app.command(epilog=shell.examples("queues", "queues --output json"))(listings.queues)
+app.command(epilog=shell.examples("workers", "workers --output yaml"))(listings.workers)
 app.add_typer(listings.jobs, name="jobs")
-app.add_typer(
-    listings.dead, name="dead", epilog=_examples("dead list", "dead replay 0197…", "dead purge --queue emails --all")
-)
+app.add_typer(listings.dead, name="dead")
+app.command(epilog=shell.examples("stats", "stats --over 10s --output json"))(listings.stats)
+app.command(epilog=shell.examples("plan deploy/", "plan a.yaml b.yaml --output json"))(listings.plan)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from jobpools.cli.output import moment
 from jobpools.core.job import JobState
+from jobpools.core.units import parse_duration
 from jobpools.errors import ConfigurationError, JobNotFoundError
 from jobpools.settings import redis_url
 from jobpools.store import deadletters, ledger, reads, writes
@@ -51,6 +52,59 @@ async def queues(connection: Connection) -> list[dict[str, Any]]:
         }
         for name in names
     ]
+
+
+async def pools(connection: Connection) -> list[dict[str, Any]]:
+    """A row for each pool that had workers in the last day."""
+    names, keys = await reads.queues(connection), await reads.pools(connection)
+    found = (await reads.endpoint_facts(connection, dict.fromkeys(keys, names))).heartbeats
+    return [
+        {
+            "pool": pool,
+            "workers": len(found[pool]),
+            "slots": sum(each.slots for each in found[pool]),
+            "busy": sum(each.busy for each in found[pool]),
+            "draining": sum(each.draining for each in found[pool]),
+            "completed": sum(each.completed for each in found[pool]),
+            "failed": sum(each.failed for each in found[pool]),
+            "versions": sorted({each.version for each in found[pool]}),
+        }
+        for pool in sorted(found)
+    ]
+
+
+async def stats(connection: Connection, over: float) -> list[dict[str, Any]]:
+    """A row for each queue: its books, and its rates between two looks, `over` seconds apart."""
+    names = await reads.queues(connection)
+    first, started = await ledger.read(connection, names), time.monotonic()
+    if names:
+        await asyncio.sleep(over)
+    books, passed = await ledger.read(connection, names), max(time.monotonic() - started, 1e-3)
+    return [
+        {
+            "queue": name,
+            "enqueued": book.enqueued,
+            "completed": book.completed,
+            "retried": book.retried,
+            "dead": book.dead,
+            "cancelled": book.cancelled,
+            "purged": book.purged,
+            "lost": book.lost,
+            "failed": book.failed,
+            "failures": round(book.failed / ended, 3) if (ended := book.failed + book.completed) else None,
+            "enqueued/s": round((book.enqueued - first[name].enqueued) / passed, 1),
+            "completed/s": round((book.completed - first[name].completed) / passed, 1),
+        }
+        for name, book in books.items()
+    ]
+
+
+def span(option: str, text: str) -> float:
+    """Seconds of a duration. Raises ConfigurationError."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{option}: {error}") from error
 
 
 async def workers(connection: Connection) -> list[dict[str, Any]]:

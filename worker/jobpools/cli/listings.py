@@ -1,70 +1,112 @@
-"""`queues`, `workers`, `jobs …` and `dead …`: what is in Redis, and the few things that people do to it by hand."""
+"""Listings of what is in Redis, and the few things that people do to it by hand."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from jobpools.cli import shell
 from jobpools.cli.output import Output, document, show
 from jobpools.core.job import JobState
 
+Paths = Annotated[
+    list[Path], typer.Argument(metavar="FILES...", help="YAML files, or folders of them.", show_default=False)
+]
+Namespace = Annotated[str, typer.Option(help="The namespace of objects that name none.")]
 Redis = Annotated[str | None, typer.Option("--redis", envvar="JOBPOOLS_REDIS_URL", help="URL of Redis or Valkey.")]
 Form = Annotated[Output, typer.Option("--output", "-o", help="table, json or yaml.")]
 QueueName = Annotated[str | None, typer.Option("--queue", "-q", help="Only this queue.")]
-Ids = Annotated[list[str], typer.Argument(help="Ids of jobs.", show_default=False)]
-MaybeIds = Annotated[list[str] | None, typer.Argument(help="Ids of jobs.", show_default=False)]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", show_default=False)]
+JobIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of jobs.", show_default=False)]
 Every = Annotated[bool, typer.Option("--all", help="All dead jobs of --queue.")]
 Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
 
+POOL_COLUMNS = ("pool", "workers", "slots", "busy", "draining", "completed", "failed")
+QUEUE_COLUMNS = ("queue", "queued", "scheduled", "running", "dead", "oldest", "completed", "failed")
+WORKER_COLUMNS = ("worker", "pool", "slots", "busy", "completed", "failed", "draining", "memory", "age", "seen")
+STAT_COLUMNS = (
+    "queue", "enqueued", "completed", "retried", "dead", "cancelled", "lost", "failures", "enqueued/s", "completed/s",
+)  # fmt: skip
+PLAN_COLUMNS = ("pool", "workers", "desired", "queued", "running", "oldest", "reason", "message")
 JOB_COLUMNS = ("id", "queue", "state", "name", "attempts", "age", "due", "note")
+DEAD_COLUMNS = ("id", "queue", "name", "attempts", "age", "note")
 
-jobs = typer.Typer(rich_markup_mode=None, help="Jobs: list, show one, cancel one.", add_completion=False)
-dead = typer.Typer(rich_markup_mode=None, help="The dead-letter queue: list, replay, purge.", no_args_is_help=True)
+jobs = shell.group(
+    "Jobs: list them, show one, cancel one.", "jobs --queue emails --state running", "jobs show 0197…", "jobs -o json"
+)
+dead = shell.group(
+    "The dead-letter queue: list, replay, purge.", "dead", "dead replay 0197…", "dead purge --queue emails --all"
+)
+
+
+def pools(redis: Redis = None, output: Form = Output.TABLE) -> None:
+    """Pools: how many workers and slots there are, how many are busy."""
+    from jobpools.cli import asking
+
+    show(asking.ask(redis, asking.pools), POOL_COLUMNS, output, "no pool has had a worker in the last day")
 
 
 def queues(redis: Redis = None, output: Form = Output.TABLE) -> None:
     """Queues: how much waits, runs, died."""
     from jobpools.cli import asking
 
-    columns = ("queue", "queued", "scheduled", "running", "dead", "oldest", "completed", "failed")
-    show(asking.ask(redis, asking.queues), columns, output, "no queue has had a job yet")
+    show(asking.ask(redis, asking.queues), QUEUE_COLUMNS, output, "no queue has had a job yet")
 
 
 def workers(redis: Redis = None, output: Form = Output.TABLE) -> None:
     """Workers that reported in the last 30 s."""
     from jobpools.cli import asking
 
-    columns = ("worker", "pool", "slots", "busy", "completed", "failed", "draining", "memory", "age", "seen")
-    show(asking.ask(redis, asking.workers), columns, output, "no worker has reported lately")
+    show(asking.ask(redis, asking.workers), WORKER_COLUMNS, output, "no worker has reported lately")
 
 
-@jobs.callback(
-    invoke_without_command=True,
-    epilog="\b\nExamples:\n  jobpools jobs --queue emails --state dead\n  jobpools jobs show 0197…",
-)
-def _jobs(
-    context: typer.Context,
+def stats(
+    over: Annotated[str, typer.Option(help="How long to look at the rates, as in 5s.")] = "1s",
+    redis: Redis = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Queues: their books since the first job, and their rates.
+
+    The rates are the difference of two looks, `--over` apart.
+    """
+    from jobpools.cli import asking
+
+    span = asking.span("--over", over)
+    rows = asking.ask(redis, lambda connection: asking.stats(connection, span))
+    show(rows, STAT_COLUMNS, output, "no queue has had a job yet")
+
+
+def plan(paths: Paths, namespace: Namespace = "default", redis: Redis = None, output: Form = Output.TABLE) -> None:
+    """What the control loop would ask for now, and why.
+
+    Nothing is changed. Workers are those that report to Redis; the windows of scaling.behavior count as over, for one look knows no past.
+    """
+    from jobpools.cli import asking, planning
+    from jobpools.local import files
+
+    found = files.load(paths, namespace)
+    rows = asking.ask(redis, lambda connection: planning.rows(connection, found.pools))
+    show(rows, PLAN_COLUMNS, output, "there is no WorkerPool in these files")
+
+
+@jobs.command("list", epilog=shell.examples("jobs", "jobs list --queue emails --state dead", "jobs -o yaml --limit 5"))
+def jobs_list(
     queue: QueueName = None,
     state: Annotated[JobState | None, typer.Option("--state", "-s", help="Only jobs in this state.")] = None,
     limit: Limit = 50,
     redis: Redis = None,
     output: Form = Output.TABLE,
 ) -> None:
-    if context.invoked_subcommand is not None:
-        context.obj = (redis, output)
-        return
+    """Jobs, in the order in which something happens to them next; ended ones newest first."""
     from jobpools.cli import asking
 
     rows = asking.ask(redis, lambda connection: asking.jobs(connection, queue, state, limit))
     show(rows, JOB_COLUMNS, output, "no such job")
 
 
-@jobs.command("show")
-def jobs_show(
-    id: Annotated[str, typer.Argument(help="The job's id.")],  # noqa: A002  # the job's own word
-    queue: QueueName = None,
-    redis: Redis = None,
-    output: Form = Output.YAML,
-) -> None:
+@jobs.command("show", epilog=shell.examples("jobs show 0197…", "jobs show 0197… --output json"))
+def jobs_show(id: JobId, queue: QueueName = None, redis: Redis = None, output: Form = Output.YAML) -> None:  # noqa: A002  # the job's own word
     """One job with its arguments, its result and what it went through."""
     from jobpools.cli import asking
 
@@ -72,50 +114,47 @@ def jobs_show(
     document(_told(asking.details(view)), Output.YAML if output is Output.TABLE else output)
 
 
-@jobs.command("cancel")
-def jobs_cancel(
-    id: Annotated[str, typer.Argument(help="The job's id.")],  # noqa: A002  # the job's own word
-    queue: QueueName = None,
-    redis: Redis = None,
-) -> None:
+@jobs.command("cancel", epilog=shell.examples("jobs cancel 0197…", "jobs cancel order-17 --queue emails"))
+def jobs_cancel(id: JobId, queue: QueueName = None, redis: Redis = None) -> None:  # noqa: A002  # the job's own word
     """Take a job out of its queue, or have its worker stop it."""
     from jobpools.cli import asking
 
     where, state = asking.ask(redis, lambda connection: asking.cancel(connection, id, queue))
     said = "its worker is told to stop it" if state is JobState.RUNNING else f"it is {state}"
-    typer.echo(f"job {id} of queue {where}: {said}")
+    shell.put(f"job {id} of queue {where}: {said}\n")
 
 
-@dead.command("list")
+@dead.command("list", epilog=shell.examples("dead list", "dead list --queue emails --output json"))
 def dead_list(queue: QueueName = None, limit: Limit = 50, redis: Redis = None, output: Form = Output.TABLE) -> None:
     """Dead jobs, the latest first, and why they died."""
     from jobpools.cli import asking
 
     rows = asking.ask(redis, lambda connection: asking.jobs(connection, queue, JobState.DEAD, limit))
-    show(rows, ("id", "queue", "name", "attempts", "age", "note"), output, "no job is dead")
+    show(rows, DEAD_COLUMNS, output, "no job is dead")
 
 
-@dead.command("replay")
-def dead_replay(ids: MaybeIds = None, *, queue: QueueName = None, every: Every = False, redis: Redis = None) -> None:
+@dead.command("replay", epilog=shell.examples("dead replay 0197… 0198…", "dead replay --queue emails --all"))
+def dead_replay(ids: JobIds = None, *, queue: QueueName = None, every: Every = False, redis: Redis = None) -> None:
     """Put dead jobs back into their queue, with all their attempts ahead of them again."""
     _dead("replay", "put back", ids or [], queue, every=every, redis=redis)
 
 
-@dead.command("purge")
-def dead_purge(ids: MaybeIds = None, *, queue: QueueName = None, every: Every = False, redis: Redis = None) -> None:
+@dead.command("purge", epilog=shell.examples("dead purge 0197…", "dead purge --queue emails --all"))
+def dead_purge(ids: JobIds = None, *, queue: QueueName = None, every: Every = False, redis: Redis = None) -> None:
     """Forget dead jobs for good."""
     _dead("purge", "purged", ids or [], queue, every=every, redis=redis)
 
 
-def _dead(verb: str, done: str, ids: list[str], queue: str | None, *, every: bool, redis: str | None) -> None:
+def _dead(verb: str, done: str, ids: Sequence[str], queue: str | None, *, every: bool, redis: str | None) -> None:
     from jobpools.cli import asking
+    from jobpools.errors import ConfigurationError
     from jobpools.store import deadletters
 
     if bool(ids) == every:
-        raise typer.BadParameter("give ids, or --all with --queue")
+        raise ConfigurationError(f"which dead jobs? Write jobpools dead {verb} ID…, or --queue NAME --all")
     doing: Any = getattr(deadletters, verb)
     count = asking.ask(redis, lambda connection: asking.dead(connection, doing, ids, queue, every=every))
-    typer.echo(f"{count} {'job' if count == 1 else 'jobs'} {done}")
+    shell.put(f"{count} {'job' if count == 1 else 'jobs'} {done}\n")
 
 
 def _told(known: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
+from jobpools.cli.shell import coloured, put
 from jobpools.core.units import format_duration
 
+CELL_LIMIT = 160
+"""Characters of a cell: an error's message may be a page long; --output json has all of it."""
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
@@ -26,7 +29,7 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: Outp
         if not rows:
             sys.stderr.write(f"{nothing}\n")
             return
-        sys.stdout.write(table([[_cell(key, row.get(key)) for key in columns] for row in rows], columns))
+        put(table([[_cell(key, row.get(key)) for key in columns] for row in rows], columns))
     else:
         document(list(rows), output)
 
@@ -34,11 +37,11 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: Outp
 def document(value: Any, output: Output) -> None:
     """Print one value as JSON or YAML."""
     if output is Output.JSON:
-        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+        put(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
         return
     import yaml
 
-    sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+    put(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
 
 
 def table(cells: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
@@ -49,7 +52,7 @@ def table(cells: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
         "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (head, *cells)
     ]
-    if sys.stdout.isatty():
+    if coloured():
         lines[0] = f"{_BOLD}{lines[0]}{_PLAIN}"
     return "\n".join(lines) + "\n"
 
@@ -63,7 +66,8 @@ def _cell(key: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ",".join(str(each) for each in value) or "-"
-    return str(value)
+    text = " ".join(str(value).split())
+    return text if len(text) <= CELL_LIMIT else f"{text[: CELL_LIMIT - 1]}…"
 
 
 def moment(seconds: float | None) -> str | None:

@@ -1,0 +1,47 @@
+"""`jobpools plan`: the control loop's own decision on what is seen now, with nothing done about it."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from jobpools.core.facts import ClusterFacts, EndpointFacts, Memory, PoolFacts, WorkerFacts
+from jobpools.core.plan import plan_pool
+from jobpools.core.specs import Pool
+from jobpools.store import reads
+from jobpools.store.connect import Connection
+
+LONG_AGO = float("-inf")
+
+
+async def rows(connection: Connection, pools: Sequence[Pool]) -> list[dict[str, Any]]:
+    """A row for each pool. Raises StoreError."""
+    names = {pool.meta.key: [queue.name for queue in pool.spec.queues] for pool in pools}
+    endpoint = await reads.endpoint_facts(connection, names)
+    return [_row(pool, _facts(pool, endpoint), time.time()) for pool in pools]
+
+
+def _facts(pool: Pool, endpoint: EndpointFacts) -> PoolFacts:
+    """Nobody asks a cluster: who reports to Redis is taken for the workers that there are."""
+    heartbeats = endpoint.heartbeats[pool.meta.key]
+    hosts = sorted({each.host for each in heartbeats})
+    cluster = ClusterFacts(len(hosts), current=True, workers=tuple(WorkerFacts(host, ready=True) for host in hosts))
+    queues = {name: endpoint.queues[name] for name in endpoint.queues if name in {q.name for q in pool.spec.queues}}
+    return PoolFacts(queues, heartbeats, cluster, warnings=endpoint.warnings)
+
+
+def _row(pool: Pool, facts: PoolFacts, now: float) -> dict[str, Any]:
+    current = (facts.cluster and facts.cluster.replicas) or 0
+    memory = Memory(desired=((LONG_AGO, current),))
+    plan = plan_pool(pool, facts, memory, now, None)
+    return {
+        "pool": pool.meta.key,
+        "workers": current,
+        "desired": plan.desired.value,
+        "queued": plan.status.get("queued"),
+        "running": plan.status.get("inFlight"),
+        "scheduled": plan.status.get("scheduled"),
+        "oldest": plan.status.get("oldestSeconds"),
+        "reason": plan.desired.reason,
+        "message": plan.desired.message,
+        "warnings": list(facts.warnings),
+    }

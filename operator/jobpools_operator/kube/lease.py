@@ -64,8 +64,8 @@ class Leadership:
             finally:
                 for each in (task, lost):
                     each.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await each
+                # Not `await each`: a cancellation of ours that comes now would be taken for theirs, and lost.
+                await asyncio.wait({task, lost})
 
     async def _until(self, *, elected: bool) -> None:
         while True:

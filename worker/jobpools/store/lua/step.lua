@@ -1,5 +1,5 @@
 -- step: settle a batch of finished attempts, then claim up to `claim` jobs, in one round trip.
--- USES: clock promote trim wake
+-- USES: clock promote settle trim wake
 -- KEYS: jobs history results done leases dead since wake draining cancelling totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given worker claim tail lease order completed ...
 --   given: now in ms, '' for the server's clock; tail: what follows an id in the leases of this claim (":worker:number")
@@ -9,9 +9,9 @@
 --        keep the record), history ('' for unchanged; for cancel: the record), total to count in ('' for none)
 -- RETURNS: {ids, envelopes, histories or nil, stale members, ms until the next scheduled job or -1, draining 0/1, ready left}
 -- CHANGES: whatever the settlements say; each only if exactly its member is among the leases: else it is stale, and skipped
+-- Lua passes at most some 8000 values to one command, and a lease takes two.
+local CLAIM_LIMIT = 1000
 local now = clock(given)
-local ready = {h = ready_high, n = ready_normal, l = ready_low}
-local scheduled = {h = scheduled_high, n = scheduled_normal, l = scheduled_low}
 local tail_length, stale = #tail, {}
 local function id_of(member) return string.sub(member, 1, -tail_length - 1) end
 
@@ -48,19 +48,12 @@ if number > 0 then
     redis.call('HDEL', history, unpack(forgotten))
   end
   if counted > 0 then redis.call('HINCRBY', totals, 'completed', counted) end
+  if redis.call('EXISTS', cancelling) == 1 then
+    for i = 1, number do
+      if held[i] then redis.call('SREM', cancelling, id_of(members[i])) end
+    end
+  end
   first = first + 3 * number
-end
-
-local settle = {}
-function settle.retry(id, priority, due) redis.call('ZADD', scheduled[priority], due, id) end
-settle['return'] = function(id, priority, due)
-  if due ~= '' then redis.call('ZADD', scheduled[priority], due, id) else redis.call('LPUSH', ready[priority], id) end
-end
-function settle.dead(id) redis.call('ZADD', dead, now, id) end
-function settle.cancel(id, _, ttl, record)
-  redis.call('HSET', results, id, record)
-  redis.call('ZADD', done, now + ttl, id)
-  redis.call('HINCRBY', totals, 'cancelled', 1)
 end
 
 for i = first, #ARGV, 6 do
@@ -70,16 +63,18 @@ for i = first, #ARGV, 6 do
     stale[#stale + 1] = member
   else
     if note ~= '' and disposition ~= 'cancel' then redis.call('HSET', history, id, note) end
-    settle[disposition](id, ARGV[i + 1], due, note)
+    if redis.call('SREM', cancelling, id) == 1 and disposition ~= 'dead' and disposition ~= 'cancel' then
+      -- It was asked to stop and would run again, were this not its end.
+      disposition, due, note = 'cancel', CANCELLED_TTL, string.format('{"state":"cancelled","at":%.3f}', now / 1000)
+    end
+    settle[disposition](now, id, ARGV[i + 1], due, note)
     if ARGV[i + 5] ~= '' then redis.call('HINCRBY', totals, ARGV[i + 5], 1) end
-    if disposition == 'dead' then redis.call('HINCRBY', totals, 'dead', 1) end
-    redis.call('SREM', cancelling, id)
   end
 end
 trim(now, 200)
 promote(now, 200)
 
-local wanted, ids = tonumber(claim), {}
+local wanted, ids = math.min(tonumber(claim), CLAIM_LIMIT), {}
 local stopped = redis.call('SISMEMBER', draining, worker)
 if stopped == 0 then
   for letter in string.gmatch(order, '%a') do
@@ -103,8 +98,8 @@ if #ids > 0 then
     end
   end
   if #expiries > 0 then redis.call('ZADD', leases, unpack(expiries)) end
-  if left > 0 then wake_one() end
 end
+if left > 0 then wake_one() end
 
 local next_due = -1
 if left == 0 then

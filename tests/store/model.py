@@ -1,0 +1,278 @@
+"""What a queue should be, as plain Python: the reference that the scripts are compared with, key by key.
+
+Times are ms. Each verb changes the model as the script of its name should change Redis, and returns what it should.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobpools.core.job import Disposition, OutcomeKind, Settlement
+from jobpools.store.codec import split_member
+from jobpools.store.writes import CANCELLED_TTL
+
+PRIORITIES = {"h": "high", "n": "normal", "l": "low"}
+ENDED = ("completed", "cancelled")
+
+
+@dataclass(slots=True)
+class Stepped:
+    """What a step should answer."""
+
+    ids: list[str] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
+    draining: bool = False
+    left: int = 0
+    next_due: int = -1
+
+
+class Queue:
+    """One queue."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, str] = {}
+        """Id → priority's letter."""
+        self.ready: dict[str, list[str]] = {letter: [] for letter in PRIORITIES}
+        self.scheduled: dict[str, dict[str, int]] = {letter: {} for letter in PRIORITIES}
+        self.leases: dict[str, int] = {}
+        self.dead: dict[str, int] = {}
+        self.done: dict[str, int] = {}
+        self.results: dict[str, str] = {}
+        self.histories: set[str] = set()
+        self.since: dict[str, int] = {}
+        self.draining: set[str] = set()
+        self.cancelling: set[str] = set()
+        self.totals: Counter[str] = Counter()
+        self.token = False
+
+    def where(self, job_id: str) -> str:
+        """The state that people should see; empty: not known."""
+        places = [
+            *["queued" for ids in self.ready.values() if job_id in ids],
+            *["scheduled" for due in self.scheduled.values() if job_id in due],
+            *["running" for member in self.leases if split_member(member)[0] == job_id],
+            *["dead" for _ in {job_id} & self.dead.keys()],
+            *[self.results[job_id] for _ in {job_id} & self.done.keys()],
+        ]
+        assert len(places) == (1 if job_id in self.jobs else 0), f"{job_id} is in {places}"
+        return places[0] if places else ""
+
+    @property
+    def left(self) -> int:
+        return sum(len(ids) for ids in self.ready.values())
+
+    def members(self, belongs: Callable[[str], bool]) -> list[str]:
+        """Leases of the workers that `belongs` says yes to, soonest expiry first."""
+        return [member for member in ranked(self.leases) if belongs(split_member(member)[1])]
+
+    def enqueue(self, jobs: Iterable[tuple[str, str, int | None]], now: int, *, own: bool) -> list[bool]:
+        """Of (id, letter, due)."""
+        before, sooner, accepted = self.left, False, []
+        batch: list[tuple[str, str]] = []
+        for job_id, letter, due in jobs:
+            accepted.append(job_id not in self.jobs)
+            if not accepted[-1]:
+                continue
+            self.jobs[job_id] = letter
+            self.totals["enqueued"] += 1
+            if due is None:
+                batch.append((letter, job_id))
+                if own:
+                    self.since[job_id] = now
+            else:
+                self.scheduled[letter][job_id] = due
+                sooner |= ranked(self.scheduled[letter])[0] == job_id
+        for letter, job_id in batch:
+            self.ready[letter].append(job_id)
+        self.token |= self.left > before or sooner
+        return accepted
+
+    def step(  # noqa: PLR0913  # as the script
+        self,
+        worker: str,
+        now: int,
+        *,
+        completed: Iterable[tuple[str, int]] = (),
+        settled: Iterable[tuple[str, Settlement]] = (),
+        claim: int,
+        tail: str,
+        lease: int,
+        order: str,
+    ) -> Stepped:
+        """`completed`: (member, ttl)."""
+        answer = Stepped()
+        for member, ttl in completed:
+            self._complete(answer, member, now, ttl)
+        for member, settlement in settled:
+            self._settle(answer, member, now, settlement)
+        self.trim(now)
+        self.promote(now)
+        answer.draining = worker in self.draining
+        if not answer.draining:
+            for letter in order:
+                while self.ready[letter] and len(answer.ids) < claim:
+                    answer.ids.append(self.ready[letter].pop(0))
+        for job_id in answer.ids:
+            self.since.pop(job_id, None)
+            self.leases[job_id + tail] = now + lease
+        answer.left = self.left
+        self.token |= self.left > 0
+        due = [at for each in self.scheduled.values() for at in each.values()]
+        if not answer.left and due:
+            answer.next_due = max(0, min(due) - now)
+        return answer
+
+    def _complete(self, answer: Stepped, member: str, now: int, ttl: int) -> None:
+        if self.leases.pop(member, None) is None:
+            answer.stale.append(member)
+            return
+        job_id = split_member(member)[0]
+        self.totals["completed"] += 1
+        self.cancelling.discard(job_id)
+        if ttl:
+            self._end(job_id, "completed", now + ttl)
+        else:
+            self._forget(job_id)
+
+    def _settle(self, answer: Stepped, member: str, now: int, settlement: Settlement) -> None:
+        if self.leases.pop(member, None) is None:
+            answer.stale.append(member)
+            return
+        job_id = split_member(member)[0]
+        letter, how = self.jobs[job_id], settlement.disposition
+        due = None if settlement.due is None else int(settlement.due * 1000)
+        if how is not Disposition.CANCEL and (how is not Disposition.RETURN or settlement.history.note):
+            self.histories.add(job_id)
+        if how in (Disposition.RETRY, Disposition.DEAD):
+            crashed = settlement.history.entries[-1].outcome is OutcomeKind.CRASHED
+            self.totals["crashed" if crashed else "failed"] += 1
+        if how in (Disposition.RETRY, Disposition.RETURN) and job_id in self.cancelling:
+            how = Disposition.CANCEL
+        self.cancelling.discard(job_id)
+        match how:
+            case Disposition.CANCEL:
+                self.totals["cancelled"] += 1
+                self._end(job_id, "cancelled", now + CANCELLED_TTL)
+            case Disposition.DEAD:
+                self.totals["dead"] += 1
+                self.dead[job_id] = now
+            case Disposition.RETURN if due is None:
+                self.ready[letter].insert(0, job_id)
+                self.since[job_id] = now
+            case _:
+                self.scheduled[letter][job_id] = now if due is None else due
+
+    def _end(self, job_id: str, state: str, until: int) -> None:
+        self.results[job_id] = state
+        self.done[job_id] = until
+
+    def _forget(self, job_id: str) -> None:
+        del self.jobs[job_id]
+        self.results.pop(job_id, None)
+        self.histories.discard(job_id)
+
+    def trim(self, now: int) -> None:
+        for job_id in [job_id for job_id in self.done if self.done[job_id] <= now]:
+            del self.done[job_id]
+            self._forget(job_id)
+
+    def promote(self, now: int) -> int:
+        moved = 0
+        for letter, waiting in self.scheduled.items():
+            for job_id in [job_id for job_id in ranked(waiting) if waiting[job_id] <= now]:
+                self.since[job_id] = waiting.pop(job_id)
+                self.ready[letter].append(job_id)
+                moved += 1
+        return moved
+
+    def rescue(self, tail: str, lease: int, now: int, hosts: tuple[str, ...] = ()) -> tuple[list[str], int]:
+        """(members that were taken over, how many were promoted)."""
+        if hosts:
+            taken = self.members(lambda worker: worker.rpartition(".")[0] in hosts)
+        else:
+            taken = [member for member in ranked(self.leases) if self.leases[member] <= now]
+        for member in taken:
+            del self.leases[member]
+            self.leases[split_member(member)[0] + tail] = now + lease
+        self.trim(now)
+        moved = self.promote(now)
+        self.token |= moved > 0 and self.left > 0
+        return taken, moved
+
+    def renew(self, members: Iterable[str], until: int) -> list[str]:
+        """Members that are gone."""
+        gone = []
+        for member in members:
+            if member in self.leases:
+                self.leases[member] = until
+            else:
+                gone.append(member)
+        return gone
+
+    def drain(self, worker: str) -> bool:
+        if self.members(lambda each: each == worker):
+            return False
+        self.draining.add(worker)
+        return True
+
+    def cancel(self, job_id: str, now: int) -> str | None:
+        state = self.where(job_id)
+        if state == "running":
+            self.cancelling.add(job_id)
+        elif state in ("queued", "scheduled"):
+            letter = self.jobs[job_id]
+            if state == "queued":
+                self.ready[letter].remove(job_id)
+            else:
+                del self.scheduled[letter][job_id]
+            self.since.pop(job_id, None)
+            self._end(job_id, "cancelled", now + CANCELLED_TTL)
+            self.totals["cancelled"] += 1
+            return "cancelled"
+        return state or None
+
+    def replay(self, ids: Iterable[str], now: int) -> int:
+        moved = 0
+        for job_id in ids:
+            if self.dead.pop(job_id, None) is not None:
+                self.ready[self.jobs[job_id]].append(job_id)
+                self.histories.add(job_id)
+                self.since[job_id] = now
+                moved += 1
+        self.token |= moved > 0
+        return moved
+
+    def purge(self, ids: Iterable[str]) -> int:
+        gone = [job_id for job_id in ids if self.dead.pop(job_id, None) is not None]
+        for job_id in gone:
+            self._forget(job_id)
+        self.totals["purged"] += len(gone)
+        self.totals += Counter()  # what was never counted has no field
+        return len(gone)
+
+    def keys(self) -> dict[str, Any]:
+        """Part → what Redis should hold there; parts that hold nothing should not be."""
+        lists = {f"ready:{name}": self.ready[letter] for letter, name in PRIORITIES.items()}
+        later = {f"scheduled:{name}": self.scheduled[letter] for letter, name in PRIORITIES.items()}
+        parts: dict[str, Any] = {
+            **lists,
+            **later,
+            "jobs": set(self.jobs),
+            "history": self.histories,
+            "results": self.results,
+            "done": self.done,
+            "leases": self.leases,
+            "dead": self.dead,
+            "since": self.since,
+            "wake": ["1"] if self.token else [],
+            "draining": self.draining,
+            "cancelling": self.cancelling,
+            "totals": dict(self.totals),
+        }
+        return {part: held for part, held in parts.items() if held}
+
+
+def ranked(scores: dict[str, int]) -> list[str]:
+    """As a sorted set has them: by score, then by name."""
+    return sorted(scores, key=lambda member: (scores[member], member))

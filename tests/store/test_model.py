@@ -1,0 +1,359 @@
+"""Any story of a queue, told to a real Valkey and to a model of it, which agree in every key after every step of it.
+
+Time is an argument of every script, so hours pass in no time.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
+from jobpools.core.retry import Retry, settle
+from jobpools.store import codec, connect, deadletters, keys, ledger, reads, writes
+from jobpools.store.queues import settle_crashed
+from tests.store.model import PRIORITIES, Queue
+from tests.support.servers import Server
+
+QUEUE = "emails"
+OWN_IDS = [f"order:{number}.x" for number in range(4)] + ["a:web-1.y"]
+WORKERS = ["web-1.aa", "web-1.bb", "web-10.aa"]
+RESCUER = "operator.zz"
+LEASE, MAX_CRASHES = 10_000, 2
+POLICY = Retry(max_attempts=3, initial=1, jitter=0)
+OUTCOMES = [
+    OutcomeKind.FAILED,
+    OutcomeKind.TIMED_OUT,
+    OutcomeKind.INTERRUPTED,
+    OutcomeKind.UNRUNNABLE,
+    OutcomeKind.CANCELLED,
+]
+
+own_ids, workers = st.sampled_from(OWN_IDS), st.sampled_from(WORKERS)
+letters = st.sampled_from(list(PRIORITIES))
+delays = st.sampled_from([None, None, 0, 500, 5_000, 60_000])
+places = st.lists(st.integers(0, 6), max_size=3)
+outcomes = st.sampled_from(OUTCOMES)
+
+
+class Story(RuleBasedStateMachine):
+    """One queue, three workers on two hosts, a rescuer."""
+
+    connection: connect.Connection
+    sync: connect.SyncConnection
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sync.execute("FLUSHALL")
+        self.model = Queue()
+        self.now = 1_900_000_000_000
+        self.claims = 0
+        self.issued: list[str] = []
+        """Every lease that was ever given, the latest last: those that are gone are the late workers' own."""
+        self.histories: dict[str, History] = {}
+
+    def run(self, coroutine: Any) -> Any:
+        return self.loop.run_until_complete(coroutine)
+
+    @property
+    def at(self) -> float:
+        return self.now / 1000
+
+    # Enqueueing
+
+    @rule(jobs=st.lists(st.tuples(own_ids, letters, delays), min_size=1, max_size=3))
+    def enqueue_own_ids(self, jobs: list[tuple[str, str, int | None]]) -> None:
+        self.enqueue(jobs, own=True)
+
+    @rule(jobs=st.lists(st.tuples(letters, delays), min_size=1, max_size=4))
+    def enqueue_fresh(self, jobs: list[tuple[str, int | None]]) -> None:
+        fresh = [
+            (codec.new_id(self.at, self.claims.to_bytes(5) + bytes([0, 0, 0, 0, n])), *job)
+            for n, job in enumerate(jobs)
+        ]
+        self.claims += 1
+        self.enqueue(fresh, own=False)
+
+    def enqueue(self, jobs: list[tuple[str, str, int | None]], *, own: bool) -> None:
+        timed = [(job_id, letter, None if delay is None else self.now + delay) for job_id, letter, delay in jobs]
+        sending = []
+        for job_id, letter, due in timed:
+            envelope = codec.Envelope(codec.VERSION, job_id, "send", QUEUE, msgspec.Raw(b"{}"), PRIORITIES[letter])
+            envelope.enqueued = self.at if own else None
+            sending.append((envelope, codec.encode(envelope), None if due is None else due / 1000))
+        accepted = self.run(writes.enqueue(self.connection, sending, self.now))
+        assert accepted == self.model.enqueue(timed, self.now, own=own)
+        self.histories |= {job_id: History() for (job_id, *_), new in zip(jobs, accepted, strict=True) if new}
+
+    # Time
+
+    @rule(ms=st.sampled_from([1, 700, 4_000, 11_000, 100_000, 90_000_000]))
+    def time_passes(self, ms: int) -> None:
+        self.now += ms
+
+    # Working
+
+    def tail(self, worker: str) -> str:
+        self.claims += 1
+        return codec.tail(worker, self.claims)
+
+    def held(self, worker: str, chosen: list[int]) -> list[str]:
+        """Leases of this worker, held or long gone."""
+        ever = [member for member in self.issued if codec.split_member(member)[1] == worker]
+        return list(dict.fromkeys(ever[-1 - place] for place in chosen if place < len(ever)))
+
+    @rule(
+        worker=workers,
+        done=places,
+        ttl=st.sampled_from([0, 1_000, 60_000]),
+        failing=places,
+        how=outcomes,
+        claim=st.integers(0, 4),
+        order=st.sampled_from(["hnl", "hnl", "lnh", "nhl"]),
+        answer_lost=st.booleans(),
+    )
+    def step(  # noqa: PLR0913, PLR0917  # all that a step says, drawn by name
+        self, worker: str, done: list[int], ttl: int, failing: list[int], how: OutcomeKind, claim: int, order: str,
+        answer_lost: bool,  # noqa: FBT001
+    ) -> None:  # fmt: skip
+        completed = self.held(worker, done)
+        settled = [
+            (member, self.settlement(member, how)) for member in self.held(worker, failing) if member not in completed
+        ]
+        self.send(worker, [(member, ttl) for member in completed], settled, claim, order)
+        if answer_lost:
+            # The worker cannot know: it sends the same settlements again, under the fence of a new claim.
+            reply = self.send(worker, [(member, ttl) for member in completed], settled, claim, order)
+            assert len(reply.stale) == len(completed) + len(settled), "the second is refused"
+
+    def settlement(self, member: str, how: OutcomeKind) -> Settlement:
+        past = self.histories.get(codec.split_member(member)[0], History())
+        return settle(Outcome(how, "Error", "no"), POLICY, past, self.at, 0.0, max_crashes=MAX_CRASHES).value
+
+    def send(
+        self,
+        worker: str,
+        completed: list[tuple[str, int]],
+        settled: list[tuple[str, Settlement]],
+        claim: int,
+        order: str,
+    ) -> writes.StepReply:
+        tail, letter = self.tail(worker), self.model.jobs
+        flat: list[Any] = []
+        for member, ttl in completed:
+            flat += [member, codec.completed_record(b"1", self.at, 0.1), ttl]
+        others = [
+            writes.Settled(member, Priority(PRIORITIES[letter.get(codec.split_member(member)[0], "n")]), settlement)
+            for member, settlement in settled
+        ]
+        going = [(member, settlement) for member, settlement in settled if member in self.model.leases]
+        reply: writes.StepReply = self.run(
+            writes.step(
+                self.connection, QUEUE, worker, completed=flat, settled=others, claim=claim, tail=tail, lease_ms=LEASE,
+                order=order, at=self.at, now=self.now,
+            )
+        )  # fmt: skip
+        expected = self.model.step(
+            worker, self.now, completed=completed, settled=settled, claim=claim, tail=tail, lease=LEASE, order=order
+        )
+        for member, settlement in going:
+            self.histories[codec.split_member(member)[0]] = settlement.history
+        ids = [job_id.decode() for job_id in reply.ids]
+        assert ids == expected.ids
+        assert not (reply.draining and ids), "a draining worker claims nothing"
+        assert [codec.decode(raw or b"").id for raw in reply.envelopes] == ids
+        assert sorted(member.decode() for member in reply.stale) == sorted(expected.stale)
+        assert (reply.draining, reply.left, reply.next_due) == (expected.draining, expected.left, expected.next_due)
+        for job_id, raw in zip(ids, reply.histories, strict=bool(reply.histories)):
+            assert codec.decode_history(raw) == self.histories[job_id]
+        self.issued += [job_id + tail for job_id in ids]
+        return reply
+
+    @rule(worker=workers, chosen=places)
+    def renew(self, worker: str, chosen: list[int]) -> None:
+        members = self.held(worker, chosen)
+        gone, cancelling = writes.renew(self.sync, QUEUE, members, LEASE, self.now)
+        assert gone == self.model.renew(members, self.now + LEASE)
+        assert set(cancelling) == self.model.cancelling
+
+    # Rescue
+
+    @rule(hosts=st.sampled_from([(), (), ("web-1",), ("web-10",)]), rescuer_dies=st.booleans())
+    def rescue(self, hosts: tuple[str, ...], rescuer_dies: bool) -> None:  # noqa: FBT001
+        tail = self.tail(RESCUER)
+        found = self.run(writes.rescue(self.connection, QUEUE, tail=tail, lease_ms=LEASE, hosts=hosts, now=self.now))
+        taken, promoted = self.model.rescue(tail, LEASE, self.now, hosts)
+        assert [each.former for each in found.taken] == [codec.split_member(member)[1] for member in taken]
+        assert [each.id for each in found.taken] == [codec.split_member(member)[0] for member in taken]
+        assert found.promoted == promoted
+        assert all(each.history == self.histories[each.id] for each in found.taken)
+        self.issued += [each.member for each in found.taken]
+        if not rescuer_dies:
+            settled = [settle_crashed(each, MAX_CRASHES, self.at, 0.0) for each in found.taken]
+            self.send(RESCUER, [], [(each.member, each.settlement) for each in settled], 0, "hnl")
+
+    # Locks
+
+    @rule(worker=workers)
+    def drain(self, worker: str) -> None:
+        assert self.run(writes.drain(self.connection, [QUEUE], worker)) == self.model.drain(worker)
+
+    @rule(worker=workers)
+    def pause(self, worker: str) -> None:
+        self.run(writes.pause(self.connection, [QUEUE], [worker]))
+        self.model.draining.add(worker)
+
+    @rule(worker=workers)
+    def undrain(self, worker: str) -> None:
+        self.run(writes.undrain(self.connection, [QUEUE], worker))
+        self.model.draining.discard(worker)
+
+    @rule()
+    def take_a_token(self) -> None:
+        assert (self.sync.execute("LPOP", keys.of_queue(QUEUE, "wake")) is not None) == self.model.token
+        self.model.token = False
+
+    # People
+
+    def any_id(self, place: int) -> str:
+        known = sorted({*self.model.jobs, *OWN_IDS})
+        return known[place % len(known)]
+
+    @rule(place=st.integers(0, 1000))
+    def cancel(self, place: int) -> None:
+        job_id = self.any_id(place)
+        state = self.run(writes.cancel(self.connection, QUEUE, job_id, self.at, self.now))
+        assert state == self.model.cancel(job_id, self.now)
+
+    @precondition(lambda self: self.model.dead)
+    @rule(chosen=places)
+    def replay(self, chosen: list[int]) -> None:
+        ids = list(dict.fromkeys(self.any_dead(place) for place in chosen))
+        dead = [job_id for job_id in ids if job_id in self.model.dead]
+        assert self.run(deadletters.replay(self.connection, QUEUE, ids, self.now)) == self.model.replay(ids, self.now)
+        for job_id in dead:
+            self.histories[job_id] = History(entries=self.histories[job_id].entries)
+
+    @precondition(lambda self: self.model.dead)
+    @rule(chosen=places)
+    def purge(self, chosen: list[int]) -> None:
+        ids = list(dict.fromkeys(self.any_dead(place) for place in chosen))
+        assert self.run(deadletters.purge(self.connection, QUEUE, ids)) == self.model.purge(ids)
+
+    def any_dead(self, place: int) -> str:
+        candidates = [*sorted(self.model.dead), "order:0.x"]
+        return candidates[place % len(candidates)]
+
+    # What always holds
+
+    @initialize()
+    def nothing_yet(self) -> None:
+        assert self.sync.execute("KEYS", "*") == []
+
+    @invariant()
+    def redis_is_as_the_model_says(self) -> None:
+        found = self.snapshot()
+        assert found == self.model.keys()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that the server holds, by part; a key of another name is a leak."""
+        named = {keys.of_queue(QUEUE, part): part for part in keys.PARTS}
+        pipeline = self.sync.client.pipeline(transaction=False)
+        for part in keys.PARTS:
+            pipeline.execute_command(*_READ[_KIND[part]], keys.of_queue(QUEUE, part), *_REST[_KIND[part]])
+        pipeline.execute_command("KEYS", "*")
+        *held, all_keys = pipeline.execute()
+        assert {key.decode() for key in all_keys} <= named.keys()
+        parts = zip(keys.PARTS, held, strict=True)
+        return {part: _plain(part, value) for part, value in parts if value}
+
+    @invariant()
+    def every_job_is_in_one_place(self) -> None:
+        for job_id in self.model.jobs:
+            self.model.where(job_id)
+
+    @invariant()
+    def the_books_balance(self) -> None:
+        books = self.run(ledger.read(self.connection, [QUEUE]))[QUEUE]
+        assert books.lost == 0
+        totals = self.model.totals
+        assert (books.enqueued, books.completed, books.cancelled) == (
+            totals["enqueued"],
+            totals["completed"],
+            totals["cancelled"],
+        )
+        assert (books.ready, books.running, books.dead) == (
+            self.model.left,
+            len(self.model.leases),
+            len(self.model.dead),
+        )
+
+    @rule(place=st.integers(0, 1000))
+    def people_see_the_same(self, place: int) -> None:
+        job_id = self.any_id(place)
+        view = self.run(reads.job(self.connection, QUEUE, job_id))
+        assert (view.state if view else "") == self.model.where(job_id)
+
+
+_KIND = dict.fromkeys(("history", "results", "since", "totals"), "hash")
+_KIND |= dict.fromkeys(("done", "leases", "dead", *(f"scheduled:{p}" for p in Priority)), "zset")
+_KIND |= dict.fromkeys(("wake", *(f"ready:{p}" for p in Priority)), "list")
+_KIND |= {"jobs": "names", "draining": "set", "cancelling": "set"}
+_READ = {"hash": ("HGETALL",), "names": ("HKEYS",), "zset": ("ZRANGE",), "list": ("LRANGE",), "set": ("SMEMBERS",)}
+_REST: dict[str, tuple[Any, ...]] = {
+    "hash": (), "names": (), "zset": (0, -1, "WITHSCORES"), "list": (0, -1), "set": (),
+}  # fmt: skip
+
+
+def _plain(part: str, value: Any) -> Any:
+    """As the model has it."""
+    match _KIND[part]:
+        case "zset":
+            return {member.decode(): int(score) for member, score in zip(value[::2], value[1::2], strict=True)}
+        case "list":
+            return [item.decode() for item in value]
+        case "set" | "names":
+            return {item.decode() for item in value}
+        case _ if part == "history":
+            return {job_id.decode() for job_id in value}
+        case _ if part == "results":
+            return {job_id.decode(): codec.decode_result(raw).state for job_id, raw in value.items()}
+        case _:
+            return {name.decode(): int(number) for name, number in value.items()}
+
+
+@pytest.fixture(scope="module")
+def story(valkey_server: Server) -> Iterator[type[Story]]:
+    loop = asyncio.new_event_loop()
+    sync = connect.connect_sync(valkey_server.url)
+
+    async def opened() -> connect.Connection:
+        return connect.connect(valkey_server.url)
+
+    connection = loop.run_until_complete(opened())
+    yield type("Story", (Story,), {"loop": loop, "sync": sync, "connection": connection})
+    loop.run_until_complete(connection.aclose())
+    sync.close()
+    loop.close()
+
+
+def test_any_story(story: type[Story]) -> None:
+    run_state_machine_as_test(
+        story,
+        settings=settings(
+            max_examples=40, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck),
+            derandomize=True, database=None,
+        ),
+    )  # fmt: skip

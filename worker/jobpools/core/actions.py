@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobpools.core.facts import Memory
+from jobpools.core.facts import FiredJob, Memory
 from jobpools.core.units import Decision
 
 
@@ -102,8 +102,8 @@ class Fire:
     id: str
     """A hash of (schedule, due time): the job's id, so that firing twice enqueues once."""
     due: float
-    replaces: str = ""
-    """The id of a job to cancel first (concurrencyPolicy Replace)."""
+    replaces: tuple[FiredJob, ...] = ()
+    """Jobs of former fires to cancel first (concurrencyPolicy Replace)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +112,18 @@ class CronPlan:
 
     fires: tuple[Fire, ...]
     handled: float | None
-    """The latest tick that is dealt with after this pass, to be recorded after the fires are enqueued."""
+    """The latest tick that is dealt with after this pass, to be recorded after the fires are enqueued; None: no tick
+    was due, so there is nothing to record."""
     missed: int
     """How many ticks this pass gave up."""
+    jobs: tuple[FiredJob, ...]
+    """What is to be remembered of fired jobs after this pass, as `CronFacts.jobs`."""
     next_due: float | None
+    """The next tick; None: there is none, or it is not known."""
+    look_at: float
+    """When this schedule is worth another look, seconds since the epoch."""
     decision: Decision[int]
     """How many fires, and why."""
     status: dict[str, Any] = field(default_factory=dict)
+    """The object's status in the form of the CRD, conditions included, transition times kept from before."""
     events: tuple[Event, ...] = ()

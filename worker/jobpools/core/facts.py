@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from jobpools.core.job import JobState
 from jobpools.core.units import QueueName, WorkerId
 
 
@@ -152,15 +153,31 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class FiredJob:
+    """The job of a fire."""
+
+    id: str
+    queue: str
+    state: str = ""
+    """Empty: the queue knows nothing of it any more, so it has ended."""
+
+    @property
+    def active(self) -> bool:
+        """It has not ended."""
+        return bool(self.state) and not JobState(self.state).ended
+
+
+@dataclass(frozen=True, slots=True)
 class CronFacts:
     """What is known of one schedule."""
 
-    last_due: float | None
-    """The latest tick that was handled (fired or counted as missed); None: never."""
     created: float
-    """When the schedule, with its present times, was first seen; ticks before it do not count."""
-    last_job: str = ""
-    last_state: str = ""
-    """The state of the last fire's job; empty: not known any more."""
+    """When the schedule, with its present times, was first seen; ticks up to then do not count."""
+    last_due: float | None = None
+    """The latest tick that was handled (fired or counted as missed); None: never."""
+    last_fire: float | None = None
+    """The latest tick that was fired; None: never."""
+    jobs: tuple[FiredJob, ...] = ()
+    """Of the latest fires, oldest first: the last one, and before it those that had not ended at the look before."""
     fired: int = 0
     missed: int = 0

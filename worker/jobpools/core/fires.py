@@ -1,0 +1,337 @@
+"""When a schedule fires: facts in, a plan out. Each tick is either fired once or counted as missed once.
+
+A tick is an instant at which the schedule falls due. A pass takes the ticks since the latest one that was handled,
+decides which are fired and which are given up, and says up to which tick that settles everything. What is behind that
+mark is never looked at again: a restart, another leader or a clock that steps back finds it handled.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import Any, Final
+
+from jobpools.core import cron as clock
+from jobpools.core.actions import CronPlan, Event, Fire
+from jobpools.core.conditions import condition, conditions, timestamp
+from jobpools.core.facts import CronFacts, FiredJob
+from jobpools.core.job import JobState
+from jobpools.core.specs import CatchUp, ConcurrencyPolicy, Cron, CronSpec
+from jobpools.core.units import Decision, format_duration
+from jobpools.errors import SpecError
+
+FIRES: Final = 100
+"""The most fires of one schedule in one pass, with `catchUp: All`."""
+TICKS: Final = 1000
+"""The most ticks that one pass deals with; the next one follows at once."""
+ON_TIME: Final = 30.0
+"""Seconds by which a tick may be late without being one that was missed: time enough for a standby to take over."""
+AHEAD: Final = 60.0
+"""Seconds that the latest handled tick may lie in the future before it is said that the clock must be wrong."""
+REMEMBERED: Final = 20
+"""The most fired jobs that have not ended of which a schedule keeps track."""
+FIRST_LOOK, LONGEST_LOOK = 2.0, 300.0
+"""Seconds after a fire until its job's state is looked at; each next look comes after twice the time."""
+UNKNOWN: Final = 2.0
+"""Seconds to the next look when Redis could not be read or written."""
+REST: Final = 3600.0
+"""Seconds to the next look when no tick will come."""
+
+Status = Mapping[str, Any]
+Ready = Decision[bool | None]
+
+
+def fire_id(key: str, due: float) -> str:
+    """The id of the job of one fire: the same for whoever fires it, however often. `key` is `namespace/name`."""
+    return f"fire-{hashlib.sha256(f'{key} {round(due * 1000)}'.encode()).hexdigest()[:32]}"
+
+
+def times(spec: CronSpec) -> str:
+    """When the schedule falls due, as one line: a schedule whose line changes begins anew."""
+    return f"at {spec.at.astimezone(UTC).isoformat()}" if spec.at else f"{spec.schedule} {spec.time_zone}"
+
+
+def plan_cron(
+    cron: Cron,
+    facts: CronFacts | None,
+    now: float,
+    before: Status | None,
+    asked: Sequence[float] = (),
+    problem: str = "",
+) -> CronPlan:
+    """What to do about one schedule.
+
+    `facts` None: Redis cannot be read, and `problem` says why. `before` is the status as last written. `asked` are
+    ticks beside the schedule's own, in seconds since the epoch, that somebody wants fired now.
+    """
+    try:
+        ticks = _Ticks.of(cron.spec)
+    except SpecError as error:
+        return _idle(cron, facts, now, before, Decision(False, "InvalidSchedule", str(error)))
+    if facts is None:
+        return held(cron, before, now, problem)
+    case = _Case(cron, facts, ticks, now, before)
+    return _plan(case, _sort(case, asked))
+
+
+def held(cron: Cron, before: Status | None, now: float, problem: str) -> CronPlan:
+    """The plan when Redis could not be read or written: nothing is known, so nothing counts; what was said is kept."""
+    said: Ready = Decision(None, "RedisUnknown", f"ticks wait until Redis is back: {problem}")
+    return _idle(cron, None, now, before, said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ticks:
+    """When a spec falls due."""
+
+    between: Callable[[float, float, int], list[float]]
+    after: Callable[[float], float | None]
+
+    @classmethod
+    def of(cls, spec: CronSpec) -> "_Ticks":
+        """Raises SpecError for a schedule or time zone that is none."""
+        if spec.at is not None:
+            at = spec.at.timestamp()
+            return cls(
+                lambda after, until, limit: [at][:limit] if after < at <= until else [],
+                lambda instant: at if instant < at else None,
+            )
+        schedule = clock.schedule(spec.schedule or "", spec.time_zone)
+        return cls(schedule.between, schedule.after)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What a decision rests on."""
+
+    cron: Cron
+    facts: CronFacts
+    ticks: _Ticks
+    now: float
+    before: Status | None
+
+    @property
+    def since(self) -> float:
+        """Ticks up to here are done with, or never counted."""
+        return max(self.facts.created, self.facts.last_due or 0.0)
+
+    @property
+    def active(self) -> tuple[FiredJob, ...]:
+        return tuple(job for job in self.facts.jobs if job.active)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """The ticks of one pass: those to fire, and those given up with the reason why."""
+
+    fires: tuple[float, ...] = ()
+    missed: tuple[tuple[float, str], ...] = ()
+    left: bool = False
+    """There are more, for the next pass."""
+
+    @property
+    def handled(self) -> float | None:
+        return max((*self.fires, *(tick for tick, _ in self.missed)), default=None)
+
+
+def _sort(case: _Case, asked: Sequence[float]) -> _Sorted:
+    due = case.ticks.between(case.since, case.now, TICKS + 1)
+    left, due = len(due) > TICKS, due[:TICKS]
+    if not left and not case.cron.spec.suspend:
+        due = sorted({*due, *(tick for tick in asked if (case.facts.last_due or 0.0) < tick <= case.now)})
+    late = [(tick, _late(case, tick)) for tick in due]
+    missed = [(tick, why) for tick, why in late if why]
+    fires, given_up = _allowed(case, [tick for tick, why in late if not why], left=left)
+    if len(fires) > FIRES:
+        fires, left = fires[:FIRES], True
+        missed = [(tick, why) for tick, why in missed if tick <= fires[-1]]
+    return _Sorted(tuple(fires), (*missed, *given_up), left)
+
+
+def _late(case: _Case, tick: float) -> str:
+    """Why this tick may not be fired any more; empty: it may."""
+    spec, late = case.cron.spec, case.now - tick
+    if spec.suspend:
+        return "Suspended"
+    if spec.starting_deadline_seconds is not None and late > spec.starting_deadline_seconds:
+        return "DeadlineExceeded"
+    return "NotCaughtUp" if spec.catch_up is CatchUp.NONE and late > ON_TIME else ""
+
+
+def _allowed(case: _Case, good: list[float], *, left: bool) -> tuple[list[float], list[tuple[float, str]]]:
+    """Of the ticks that may still be fired, those that shall be, and those given up."""
+    spec, older = case.cron.spec, []
+    if spec.catch_up is not CatchUp.ALL:
+        # With more to come, the latest of all is not among these.
+        fires = [] if left else good[-1:]
+        older = [(tick, "NotCaughtUp") for tick in good[: len(good) - len(fires)]]
+        good = fires
+    match spec.concurrency_policy:
+        case ConcurrencyPolicy.FORBID:
+            fires = [] if case.active else good[:1]
+            return fires, [*older, *((tick, "FormerStillRuns") for tick in good[len(fires) :])]
+        case ConcurrencyPolicy.REPLACE:
+            return good[-1:], [*older, *((tick, "Replaced") for tick in good[:-1])]
+        case _:
+            return good, older
+
+
+def _plan(case: _Case, ticks: _Sorted) -> CronPlan:
+    cron, facts, now = case.cron, case.facts, case.now
+    replaces = case.active if cron.spec.concurrency_policy is ConcurrencyPolicy.REPLACE else ()
+    fires = tuple(Fire(fire_id(cron.meta.key, tick), tick, replaces) for tick in ticks.fires)
+    fresh = tuple(FiredJob(fire.id, cron.spec.job.queue, str(JobState.QUEUED)) for fire in fires)
+    jobs = _remembered((*facts.jobs, *fresh), replaces if fires else ())
+    handled = ticks.handled
+    after = replace(
+        facts,
+        last_due=facts.last_due if handled is None else max(handled, facts.last_due or 0.0),
+        last_fire=fires[-1].due if fires else facts.last_fire,
+        jobs=jobs,
+        fired=facts.fired + len(fires),
+        missed=facts.missed + len(ticks.missed),
+    )
+    next_due = case.ticks.after(max(now, case.since, after.last_due or 0.0))
+    ready = _ready(case, after, next_due)
+    return CronPlan(
+        fires=fires,
+        handled=handled,
+        missed=len(ticks.missed),
+        jobs=jobs,
+        next_due=next_due,
+        look_at=now if ticks.left else _look_at(after, next_due, now),
+        decision=_decision(fires, ticks, ready),
+        status=_status(case, after, next_due, ready),
+        events=_events(case, fires, ticks, ready),
+    )
+
+
+def _remembered(jobs: tuple[FiredJob, ...], replaced: tuple[FiredJob, ...]) -> tuple[FiredJob, ...]:
+    """The last one, and before it those that have not ended; the ones just replaced end by themselves."""
+    kept = [job for job in jobs[:-1] if job.active and job not in replaced]
+    return (*kept, *jobs[-1:])[-REMEMBERED:]
+
+
+def _look_at(after: CronFacts, next_due: float | None, now: float) -> float:
+    """At the next tick, or before it to see what became of the jobs: soon after a fire, then ever more rarely."""
+    tick = now + REST if next_due is None else next_due
+    if after.last_fire is None or not any(job.active for job in after.jobs):
+        return tick
+    return min(tick, now + min(max(FIRST_LOOK, now - after.last_fire), LONGEST_LOOK))
+
+
+def _decision(fires: tuple[Fire, ...], ticks: _Sorted, ready: Ready) -> Decision[int]:
+    given_up = f"; {_why(ticks.missed)}" if ticks.missed else ""
+    if fires:
+        return Decision(len(fires), "Fired", f"tick {timestamp(fires[-1].due)} is due{given_up}")
+    if ticks.missed:
+        return Decision(0, ticks.missed[-1][1], given_up.removeprefix("; "))
+    return Decision(0, ready.reason, ready.message)
+
+
+def _ready(case: _Case, after: CronFacts, next_due: float | None) -> Ready:
+    spec, now = case.cron.spec, case.now
+    if spec.suspend:
+        return Decision(False, "Suspended", "suspend is true: ticks are counted as missed")
+    if after.last_due is not None and after.last_due > now + AHEAD:
+        ahead = format_duration(after.last_due - now)
+        message = (
+            f"tick {timestamp(after.last_due)} is handled and lies {ahead} ahead of this clock: none before it fires"
+        )
+        return Decision(False, "ClockBehind", message)
+    if next_due is not None:
+        what = f"at {timestamp(next_due)}" if spec.at else f"by {spec.schedule!r} in {spec.time_zone}"
+        return Decision(True, "Scheduled", f"fires {what}")
+    if after.last_due is None:
+        return Decision(False, "Past", "its time was over when the schedule was first seen")
+    return Decision(True, "Finished", "its time is over")
+
+
+def _status(case: _Case, after: CronFacts, next_due: float | None, ready: Ready) -> dict[str, Any]:
+    generation = case.cron.meta.generation
+    suspended = case.cron.spec.suspend
+    known: dict[str, Any] = {
+        "observedGeneration": generation,
+        "nextScheduleTime": None if next_due is None or suspended else timestamp(next_due),
+        "lastScheduleTime": None if after.last_fire is None else timestamp(after.last_fire),
+        "lastJob": _last_job(after, case.before),
+        "active": sum(job.active for job in after.jobs),
+        "fired": after.fired,
+        "missed": after.missed,
+    }
+    told = {name: value for name, value in known.items() if value is not None}
+    return told | {"conditions": conditions({"Ready": ready}, case.before, generation, case.now)}
+
+
+def _last_job(after: CronFacts, before: Status | None) -> dict[str, str] | None:
+    """An end that was once seen stays, also when the queue has forgotten the job."""
+    if not after.jobs:
+        return None
+    last, said = after.jobs[-1], (before or {}).get("lastJob") or {}
+    state = last.state
+    if not state and said.get("id") == last.id and said.get("state") and JobState(said["state"]).ended:
+        state = said["state"]
+    return {"id": last.id, "state": state} if state else {"id": last.id}
+
+
+def _idle(cron: Cron, facts: CronFacts | None, now: float, before: Status | None, ready: Ready) -> CronPlan:
+    """No tick is dealt with. The figures said before stay, but for a next time that will not come."""
+    kept = {name: value for name, value in (before or {}).items() if name not in ("conditions", "observedGeneration")}
+    if ready.value is False:
+        kept.pop("nextScheduleTime", None)
+    said = conditions({"Ready": ready}, before, cron.meta.generation, now)
+    return CronPlan(
+        fires=(),
+        handled=None,
+        missed=0,
+        jobs=facts.jobs if facts else (),
+        next_due=None,
+        look_at=now + (UNKNOWN if ready.value is None else REST),
+        decision=Decision(0, ready.reason, ready.message),
+        status={"observedGeneration": cron.meta.generation} | kept | {"conditions": said},
+        events=_turned(before, ready),
+    )
+
+
+def _events(case: _Case, fires: tuple[Fire, ...], ticks: _Sorted, ready: Ready) -> tuple[Event, ...]:
+    """A fire is no event: the status says it, and a schedule of every minute would say nothing else."""
+    news = list(_turned(case.before, ready))
+    if ticks.missed and not case.cron.spec.suspend:
+        news.append(Event("Missed", _why(ticks.missed), warning=True))
+    if replaced := [job.id for fire in fires for job in fire.replaces]:
+        news.append(Event("Replaced", f"cancelled {', '.join(replaced)}: the next tick is due"))
+    return tuple(news)
+
+
+def _turned(before: Status | None, ready: Ready) -> tuple[Event, ...]:
+    """What is wrong is said when it begins."""
+    quiet = ready.value is not False or ready.reason == "Suspended"
+    if quiet or condition(before, "Ready").get("reason") == ready.reason:
+        return ()
+    return (Event(ready.reason, ready.message, warning=True),)
+
+
+_WORDS: Final = {
+    "Suspended": "the schedule was suspended",
+    "DeadlineExceeded": "startingDeadlineSeconds was over",
+    "NotCaughtUp": "catchUp leaves them out",
+    "FormerStillRuns": "the former job had not ended",
+    "Replaced": "a later one replaces them",
+}
+
+
+def _why(missed: Sequence[tuple[float, str]]) -> str:
+    """`3 ticks missed up to 2027-01-01T00:00:00Z: catchUp leaves them out`."""
+    counts: dict[str, int] = {}
+    for _, why in missed:
+        counts[why] = counts.get(why, 0) + 1
+    last = timestamp(max(tick for tick, _ in missed))
+    if len(counts) == 1:
+        (why,) = counts
+        return f"{_ticks(len(missed))} missed up to {last}: {_WORDS[why]}"
+    each = ", ".join(f"{count} because {_WORDS[why]}" for why, count in counts.items())
+    return f"{_ticks(len(missed))} missed up to {last}: {each}"
+
+
+def _ticks(count: int) -> str:
+    return f"{count} {'tick' if count == 1 else 'ticks'}"

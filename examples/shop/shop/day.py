@@ -1,0 +1,142 @@
+"""One day of the shop in some seconds: plays the outside world, sends the day's work, and looks at what came of it.
+
+    jobpools up examples/shop --until-idle --with 'python -m shop.day'
+
+Ends with 1 when an effect is missing: an e-mail that did not arrive, a file that is not there.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+
+from jobpools import JobDeadError, JobHandle
+from shop import places
+from shop.jobs import app, clean_up, daily_report, import_catalogue, raw_photograph, warm_cache
+from shop.orders import SIZES, order, pictures, place
+from shop.town import CATEGORIES, ROWS, Town, opened
+
+WAVES = ((8, 45, 3.5), (12, 35, 3.5), (18, 40, 0.0))
+"""The hour, how many orders it brings, and seconds until the next wave."""
+NEW_PRODUCTS = 24
+OLD_EXPORTS = 30
+PATIENCE = 60.0
+"""Seconds that a job may take from the moment on that somebody waits for it."""
+
+
+class Day:
+    """What was sent, and what must be there in the evening."""
+
+    def __init__(self, town: Town, redis: Redis) -> None:
+        self.town = town
+        self.redis = redis
+        self.orders = 0
+        self.emails: set[str] = set()
+        """Ids of the jobs that send them."""
+        self.files: list[Path] = []
+        self.missing: list[str] = []
+        """In words."""
+
+    async def run(self) -> None:
+        """From the night before to the report."""
+        imported, tidied, poison = await import_catalogue.enqueue(), await clean_up.enqueue(), None
+        thumbnails = await app.enqueue_many(pictures(NEW_PRODUCTS))
+        print(
+            f"night: a catalogue of {ROWS} rows, {NEW_PRODUCTS} photographs in {len(SIZES)} sizes, old files to remove"
+        )
+        sold: list[JobHandle[Any]] = []
+        for hour, count, pause in WAVES:
+            sold += await self.sell(hour, count)
+            if poison is None:
+                poison = await raw_photograph.enqueue("IMG_0815.RAW")
+            await asyncio.sleep(pause)
+        for ids in await self.ended([imported]):
+            await self.ended([app.handle(chunk, "catalog") for chunk in ids])
+        await self.ended(await app.enqueue_many([warm_cache.call(category) for category in CATEGORIES]))
+        self.files += [places.MEDIA / name for name in await self.ended(thumbnails)]
+        await self.ended([tidied, *sold])
+        await self.dies(poison)
+        self.files += [Path(path) for path in await self.ended([await daily_report.enqueue()])]
+
+    async def sell(self, hour: int, count: int) -> list[JobHandle[Any]]:
+        """A wave of orders."""
+        jobs = await place([order(self.orders + n, hour) for n in range(1, count + 1)], self.redis)
+        self.orders += count
+        self.emails |= {job.id for job in jobs if job.queue == "emails"}
+        print(f"{hour:02d}:00  {count} orders")
+        return jobs
+
+    async def ended(self, jobs: Sequence[JobHandle[Any]]) -> list[Any]:
+        """Wait for the jobs; returns the results of those that completed."""
+        results = []
+        for job in jobs:
+            try:
+                results.append(await job.result(PATIENCE))
+            except JobDeadError as error:
+                self.missing.append(str(error))
+        return results
+
+    async def dies(self, job: JobHandle[Any] | None) -> None:
+        """Wait for the end of the poison."""
+        try:
+            if job is not None:
+                await job.result(PATIENCE)
+        except JobDeadError as error:
+            print(f"as it should be: {error}")
+        else:
+            self.missing.append("the poison's death")
+
+    async def look(self, old: Sequence[Path], began: float) -> None:
+        """Find out what should be there and is not, and what should be gone and is there."""
+        missing = self.missing
+        missing += [f"the e-mail of job {job}" for job in sorted(self.emails - set(self.town.emails))]
+        missing += [f"the label of order {n}" for n in range(1, self.orders + 1) if n not in self.town.labels]
+        missing += [str(path) for path in self.files if not path.exists() or path.stat().st_mtime < began - 1]
+        if (products := await self.redis.hlen("shop:products")) != ROWS:
+            missing.append(f"{ROWS - products} of {ROWS} products")
+        missing += [f"the page of {each}" for each in CATEGORIES if not await self.redis.exists(f"shop:page:{each}")]
+        missing += [f"the removal of {path}" for path in old if path.exists()]
+
+
+def litter() -> list[Path]:
+    """Exports that nobody needs any more, for the clean-up, and a recent one that it must leave."""
+    places.EXPORTS.mkdir(parents=True, exist_ok=True)
+    (places.EXPORTS / "recent.csv").write_text("order\n")
+    old = [places.EXPORTS / f"export-{n:02d}.csv" for n in range(OLD_EXPORTS)]
+    month_ago = time.time() - 30 * 86400
+    for path in old:
+        path.write_text("order\n")
+        os.utime(path, (month_ago, month_ago))
+    return old
+
+
+async def main() -> int:
+    """Returns the exit code."""
+    began, old = time.time(), litter()
+    url = os.environ["JOBPOOLS_REDIS_URL"]
+    try:
+        async with opened("127.0.0.1") as town, Redis.from_url(url, decode_responses=True) as redis, app:
+            today = Day(town, redis)
+            await today.run()
+            await today.look(old, began)
+    except OSError as error:
+        print(f"the town cannot open: {error.strerror} (SHOP_SMTP_PORT and SHOP_HTTP_PORT say other ports)")
+        return 1
+    for text in today.missing:
+        print(f"missing: {text}")
+    emails, again = len(town.emails), town.emails.total() - len(town.emails)
+    print(
+        f"the day is over: {emails} e-mails arrived ({again} of them twice), {len(town.labels)} labels bought, "
+        f"{ROWS} products imported, {len(today.files)} pictures drawn, {len(old)} old files removed; "
+        f"{len(today.missing)} things missing"
+    )
+    return 1 if today.missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -10,6 +10,11 @@ from jobpools.core.specs import Pool
 from jobpools.core.units import format_duration
 from jobpools.store.ledger import Ledger
 
+GOOD = frozenset({"Working", "Idle", "ScaledToZero"})
+CALM = frozenset({"WorkersStarting", "ScalingUp", "Paused", "Manual"})
+"""Reasons that are no news; every other one is."""
+SAID = frozenset({"WorkerDied", "WorkerNotStarting"})
+"""Events that the cluster of processes has told already, with more to it."""
 COLUMNS = ("POOL", "READY", "DESIRED", "BUSY", "QUEUED", "OLDEST", "REASON")
 
 
@@ -53,7 +58,9 @@ class Board:
     say: Callable[[str], None]
     """Gets what happened, one line each."""
     changed: Callable[[Row], None]
-    """Called when a pool's size or reason changed."""
+    """Called when a pool wants another size, has reached it, or is in trouble."""
+    namespace: str = "default"
+    """The one that needs no mention."""
     started: float = field(default_factory=time.monotonic)
     rows: dict[str, Row] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
@@ -64,9 +71,10 @@ class Board:
     async def report(self, pool: Pool, plan: Plan) -> None:
         """One pass of one pool."""
         key, known = pool.meta.key, plan.status
+        shown = key.removeprefix(f"{self.namespace}/")
         ready = condition(known, "Ready")
         row = Row(
-            pool=key,
+            pool=shown,
             ready=known.get("readyReplicas"),
             desired=plan.desired.value,
             busy=known.get("inFlight"),
@@ -77,13 +85,13 @@ class Board:
         )
         before, self.rows[key], self.plans[key] = self.rows.get(key), row, plan
         for event in plan.events:
-            if event.warning:
-                self.say(f"{key}: {event.reason}: {event.message}")
-        if before is None or _shape(before) != _shape(row):
+            if event.warning and event.reason not in SAID:
+                self.say(f"{row.pool}: {event.reason}: {event.message}")
+        if _shape(before or Row(shown, ready=0, desired=0)) != _shape(row):
             self.changed(row)
         if row.queued is not None and row.ready is not None:
             at = time.monotonic() - self.started
-            self.samples.setdefault(key, []).append(Sample(at, row.queued, row.busy or 0, row.ready))
+            self.samples.setdefault(shown, []).append(Sample(at, row.queued, row.busy or 0, row.ready))
 
     def forget(self, key: str) -> None:
         """The pool's file is gone."""
@@ -92,4 +100,5 @@ class Board:
 
 
 def _shape(row: Row) -> tuple[object, ...]:
-    return row.ready, row.desired, row.reason
+    trouble = "" if row.reason in GOOD | CALM else row.reason
+    return row.desired, row.ready == row.desired, trouble

@@ -225,7 +225,7 @@ class ProcessCluster:
         if why != group.said or slot.process.ready:
             group.said = why
             again = "" if self._closing else f"; another one starts in {format_duration(pause)}"
-            self._say(f"{group.pool.meta.key}: worker {slot.name} died: {why}{again}")
+            self._say(f"worker {slot.name} died: {why}{again}")
         if self._closing or group.command is None or len(group.staying) >= group.replicas:
             return
         heir = self._new(group)

@@ -23,7 +23,7 @@ class View(Protocol):
         ...
 
     def changed(self, row: Row) -> None:
-        """A pool's size or reason changed."""
+        """A pool wants another size, has reached it, or is in trouble."""
         ...
 
     def end(self, text: str) -> None:
@@ -66,4 +66,6 @@ def described(row: Row) -> str:
     ready, desired, busy, queued = (
         "?" if each is None else each for each in (row.ready, row.desired, row.busy, row.queued)
     )
-    return f"{row.pool}: {ready} of {desired} ready, {busy} busy, {queued} queued: {row.reason}"
+    wanted = "" if ready == desired else f", {desired} wanted"
+    workers = "1 worker" if ready == 1 else f"{ready} workers"
+    return f"{row.pool}: {workers}{wanted}; {busy} busy, {queued} queued ({row.reason})"

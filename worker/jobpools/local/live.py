@@ -9,10 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jobpools.core.units import format_duration
-from jobpools.local.board import COLUMNS, Board, Row
+from jobpools.local.board import CALM, COLUMNS, GOOD, Board, Row
 
-_GOOD = frozenset({"Working", "Idle", "ScaledToZero"})
-_CALM = frozenset({"WorkersStarting", "ScalingUp", "Paused", "Manual"})
 _BAR = 40
 
 
@@ -71,4 +69,4 @@ class LiveView:
 
 
 def _style(reason: str) -> str:
-    return "green" if reason in _GOOD else "yellow" if reason in _CALM else "red"
+    return "green" if reason in GOOD else "yellow" if reason in CALM else "red"

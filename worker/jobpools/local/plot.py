@@ -60,7 +60,9 @@ def _panel(left: Any, pool: str, samples: Sequence[Sample]) -> list[Any]:
     right = left.twinx()
     workers = [sample.workers for sample in samples]
     (line,) = right.step(at, workers, where="post", color=_WORKERS, linewidth=1.8, label="workers ready")
-    left.set_title(f"{pool}: at most {max(waiting)} jobs, {max(workers)} workers", loc="left", fontsize=10)
+    left.set_title(
+        f"{pool}: up to {_count(max(waiting), 'job')}, {_count(max(workers), 'worker')}", loc="left", fontsize=10
+    )
     left.set_ylabel("jobs")
     right.set_ylabel("workers", color=_WORKERS)
     right.tick_params(axis="y", colors=_WORKERS)
@@ -71,3 +73,7 @@ def _panel(left: Any, pool: str, samples: Sequence[Sample]) -> list[Any]:
     left.grid(axis="y", color="#dddddd", linewidth=0.6)
     left.set_axisbelow(True)
     return [queued, running, line]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

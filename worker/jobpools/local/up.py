@@ -63,7 +63,7 @@ class Up:
         self._stamp = self._look_at_files()
         self._url = options.redis or ""
         self._server = None if options.redis else EmbeddedValkey(view.say, options.data)
-        self._board = Board(view.say, view.changed)
+        self._board = Board(view.say, view.changed, options.namespace)
         self._books = Books()
         self._waiting: int | None = None
         self._away = False
@@ -132,8 +132,8 @@ class Up:
 
     def _greet(self) -> None:
         what = "a Valkey of its own at" if self._server is not None else "Redis at"
-        pools, crons = len(self._files.pools), len(self._files.crons)
-        self._view.say(f"{pools} pools, {crons} schedules; {what} {safe_url(self._url)}")
+        names = ", ".join(pool.meta.name for pool in self._files.pools) or "none"
+        self._view.say(f"pools: {names}; {len(self._files.crons)} schedules; {what} {safe_url(self._url)}")
         for note in self._files.notes:
             self._view.say(note)
 

@@ -58,7 +58,10 @@ class Handler(Generic[P, R]):
         self.executor = executor
         self.takes_context = takes_context(function)
         self.signature = Signature(function, name)
-        self._plain = Options(queue=self.queue, priority=options.priority, tags=options.tags)
+        # max_crashes goes with the job: whoever takes it over after a crash may not have this code.
+        self._plain = Options(
+            queue=self.queue, priority=options.priority, tags=options.tags, max_crashes=options.max_crashes
+        )
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", name)
         self.__wrapped__ = function
@@ -93,6 +96,8 @@ class Handler(Generic[P, R]):
             "priority": Priority(self.defaults.priority),
             "tags": self.defaults.tags,
         }
+        if self.defaults.max_crashes is not None:
+            own["max_crashes"] = self.defaults.max_crashes
         return Options.make(**(own | options))
 
     def build(self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call[R]:

@@ -5,11 +5,12 @@ One round trip does both, and it is sent before the batch in hand runs, so that 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 
 from jobpools.errors import StoreError
-from jobpools.runtime.lane import Lane
-from jobpools.runtime.outage import Outage, Pauses
+from jobpools.runtime.lane import LONGEST_NAP, Lane
+from jobpools.runtime.listener import Listener
+from jobpools.runtime.outage import Outage, Pauses, away
 from jobpools.runtime.processor import Processor
 
 
@@ -23,6 +24,8 @@ class Dispatcher:
         self._event = asyncio.Event()
         self._pauses = Pauses()
         self._finish = False
+        self.listeners: Sequence[Listener] = ()
+        """Told when it rests."""
         self.progress = time.monotonic()
         """When it last came round: the watchdog of /livez."""
         self.draining = False
@@ -43,35 +46,42 @@ class Dispatcher:
             self.progress = time.monotonic()
             self._event.clear()
             shares = self._shares(self._processor.room())
-            busy = [lane for lane in self._lanes if lane.outbox or shares.get(lane)]
+            busy = [lane for lane in self._lanes if (lane.outbox or shares.get(lane)) and not lane.ailing]
             if busy:
                 await self._round(busy, shares)
-            elif self._finish and not self._processor.held:
+            elif self._finish and not self._processor.held and not any(lane.outbox for lane in self._lanes):
                 return
             else:
                 await self._rest()
 
     async def _round(self, busy: list[Lane], shares: dict[Lane, int]) -> None:
-        try:
-            if len(busy) == 1:
-                await busy[0].step(shares.get(busy[0], 0))
-            else:
-                await _all([lane.step(shares.get(lane, 0)) for lane in busy])
-        except StoreError as error:
+        if len(busy) == 1:
+            errors = [await _step(busy[0], shares.get(busy[0], 0))]
+        else:
+            errors = await asyncio.gather(*[_step(lane, shares.get(lane, 0)) for lane in busy])
+        gone = None
+        for lane, error in zip(busy, errors, strict=True):
+            if error is not None and away(error):
+                gone = error
+            elif error is not None:
+                lane.fail(error)
+        if gone is not None:
             # Whether the step was carried out is unknown. Its settlements stay in the outbox: once more does no harm,
             # the fence sees to that. Jobs that it claimed and that never arrived come back when their leases expire.
-            self._outage.noticed(error)
+            self._outage.noticed(gone, "steps")
             await asyncio.sleep(self._pauses.next())
             return
-        self._outage.over()
+        self._outage.over("steps")
         self._pauses.reset()
         self.draining = any(lane.draining for lane in self._lanes)
 
     async def _rest(self) -> None:
         """Nothing to do now: until something ends, a queue is woken, or a scheduled job falls due."""
-        for lane in self._lanes:
-            lane.rest(wanted=self._processor.room() > 0)
-        nap = min(lane.nap() for lane in self._lanes)
+        wanted = self._processor.room() > 0
+        for listener in self.listeners:
+            listener.rest(wanted=wanted)
+        # With no slot free, no queue is worth a look before something ends.
+        nap = min((lane.nap() for lane in self._lanes if wanted or lane.outbox), default=LONGEST_NAP)
         try:
             async with asyncio.timeout(nap):
                 await self._event.wait()
@@ -81,7 +91,7 @@ class Dispatcher:
 
     def _shares(self, room: int) -> dict[Lane, int]:
         """How many jobs each hungry queue may give, by weight; what does not divide goes round in turn."""
-        hungry = [lane for lane in self._lanes if lane.hungry]
+        hungry = [lane for lane in self._lanes if lane.hungry and not lane.ailing]
         if room <= 0 or not hungry:
             return {}
         if len(hungry) == 1:
@@ -97,8 +107,10 @@ class Dispatcher:
         return shares
 
 
-async def _all(steps: Sequence[Awaitable[None]]) -> None:
-    """All of them to their end, then the first error: a step that was sent is always heard out."""
-    for outcome in await asyncio.gather(*steps, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome
+async def _step(lane: Lane, claim: int) -> StoreError | None:
+    """One queue's step to its end; what Redis said against it is an answer, so that the other queues' are heard too."""
+    try:
+        await lane.step(claim)
+    except StoreError as error:
+        return error
+    return None

@@ -1,23 +1,20 @@
 """Takes over the jobs of workers that vanished. Rescue is a claim: the lease becomes ours, then the job is settled."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Sequence
 
 from jobpools.core.job import Outcome, OutcomeKind
-from jobpools.errors import StoreDataError, StoreError
+from jobpools.errors import StoreError
 from jobpools.runtime.lane import Lane
 from jobpools.runtime.metrics import Metrics
-from jobpools.runtime.outage import Outage
+from jobpools.runtime.outage import Outage, away
 from jobpools.runtime.processor import Processor
 from jobpools.settings import WorkerSettings
 from jobpools.store import connect, writes
 
 INTERVAL = 0.3
 """The interval between two looks, as a share of the lease: 3 s of 10 s, and a little more by chance."""
-
-log = logging.getLogger("jobpools.worker")
 
 
 class Janitor:
@@ -40,17 +37,20 @@ class Janitor:
         while True:
             # By chance up to a third longer, so that many workers do not look at the same moment.
             await asyncio.sleep(self._interval * (1 + random.random() / 3))  # noqa: S311  # spreads, keeps no secret
-            try:
-                for lane in self._lanes:
+            for lane in self._lanes:
+                # What waits to be settled goes first: a lease that ran out during an outage is not taken over from
+                # a job that is done. The steps tell of an outage, and of its end.
+                if self._outage.known:
+                    break
+                try:
                     await self._look(lane)
-            except StoreDataError:
-                log.exception("the janitor cannot read what it rescued")
-            except StoreError as error:
-                self._outage.noticed(error)
+                except StoreError as error:
+                    if away(error):
+                        break
+                    lane.tell(error)
 
     async def _look(self, lane: Lane) -> None:
         found = await writes.rescue(self._connection, lane.queue, tail=lane.next_tail(), lease_ms=lane.lease_ms)
-        self._outage.over()
         for taken in found.taken:
             if taken.former == self._worker and (run := lane.running(taken.id)) is not None:
                 # Our own, renewed too late (the whole process stood still): it goes on, under the new fence.

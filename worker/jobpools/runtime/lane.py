@@ -1,10 +1,9 @@
 """One queue as this worker serves it: leases it holds there, settlements on their way, and when to ask again."""
 
-import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import repeat
 from typing import Any
 
@@ -16,14 +15,12 @@ from jobpools.core.units import QueueName, WorkerId
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.runtime.attempt import Entry, Run
 from jobpools.runtime.metrics import Metrics
-from jobpools.runtime.outage import Outage, Pauses
+from jobpools.runtime.outage import Pauses
 from jobpools.runtime.processor import Processor
-from jobpools.store import wakeups, writes
+from jobpools.store import writes
 from jobpools.store.codec import VERSION, Envelope, completed_record, decode, decode_history, split_member, tail
 from jobpools.store.connect import Connection
 
-WAIT = 5.0
-"""Seconds that one blocking wait for a wake-up lasts: also how long a lost wake-up can go unnoticed."""
 SETTLE_LIMIT = 500
 """Settlements in one step."""
 DUE_SPACING = 0.005
@@ -77,7 +74,10 @@ class Lane:
         self._settled: list[writes.Settled] = []
         self._number = 0
         self._due: float | None = None
-        self._may_wait = asyncio.Event()
+        self.deaf = False
+        """Its wake-ups cannot be waited for: it is looked at now and then."""
+        self._pauses = Pauses()
+        self._resume: float | None = None
         self._uncertain = False
         self._told: set[str] = set()
 
@@ -125,6 +125,9 @@ class Lane:
         for each in settled:
             held.pop(each.member, None)
         self._metrics.steps += 1
+        if self._resume is not None:
+            self._resume = None
+            self._pauses.reset()
         self._learn(reply)
         if reply.ids:
             self._take(reply, tail)
@@ -204,15 +207,10 @@ class Lane:
 
     # Waiting
 
-    def rest(self, *, wanted: bool) -> None:
-        """Nothing to send: wait for a wake-up, if a job is wanted."""
-        if wanted and not self.draining:
-            self._may_wait.set()
-        else:
-            self._may_wait.clear()
-
     def nap(self) -> float:
         """Seconds until this queue is worth a look even if nobody wakes it."""
+        if self._resume is not None:
+            return max(self._resume - time.monotonic(), 0.0)
         if self.draining:
             return DRAINING_PAUSE
         if self._due is not None:
@@ -224,26 +222,23 @@ class Lane:
         if self.draining or (self._due is not None and self._due <= time.monotonic()):
             self.hungry = True
 
-    async def listen(self, waiting: Connection, wake: Callable[[], None], outage: Outage) -> None:
-        """Take wake-ups while there is nothing to do; `waiting` is a connection that may block for WAIT seconds."""
-        pauses = Pauses()
-        while True:
-            await self._may_wait.wait()
-            try:
-                woken = await wakeups.wait(waiting, self.queue, WAIT)
-                if woken and not self._processor.room():
-                    # Filled meanwhile from elsewhere: the token is for a worker that has room.
-                    await wakeups.pass_on(waiting, self.queue)
-            except StoreError as error:
-                outage.noticed(error)
-                await asyncio.sleep(pauses.next())
-            else:
-                outage.over()
-                pauses.reset()
-            # Also when nobody woke it: a wake-up may have been lost with the worker that took it.
-            self.hungry = True
-            self._may_wait.clear()
-            wake()
+    # Trouble of its own
+
+    def fail(self, error: StoreError) -> None:
+        """Redis refuses this queue's step: leave it alone for a while; the others go on."""
+        self._resume = time.monotonic() + self._pauses.next()
+        self.tell(error)
+
+    def tell(self, error: StoreError) -> None:
+        """Say once what is wrong with this queue."""
+        if str(error) not in self._told:
+            self._told.add(str(error))
+            log.error("queue %s: %s; it is tried again, and nothing else waits for it", self.queue, error)
+
+    @property
+    def ailing(self) -> bool:
+        """Its last step was refused, and it is not time for the next try."""
+        return self._resume is not None and self._resume > time.monotonic()
 
 
 def _stranger(defaults: JobDefaults, metrics: Metrics) -> Entry:

@@ -13,7 +13,7 @@ from jobpools.core.job import OutcomeKind
 from jobpools.errors import StoreError
 from jobpools.runtime.lane import Lane
 from jobpools.runtime.metrics import Metrics
-from jobpools.runtime.outage import Outage
+from jobpools.runtime.outage import Outage, away
 from jobpools.runtime.processor import Processor
 from jobpools.settings import WorkerSettings
 from jobpools.store import connect, writes
@@ -58,21 +58,34 @@ class LeaseThread:
             due = time.monotonic() + self._interval
             try:
                 for lane in self._lanes:
-                    # list() of a dict of str runs no Python code: the event loop cannot change it meanwhile.
-                    members = list(lane.held)
-                    for start in range(0, len(members), BATCH):
-                        self._renew(lane, members[start : start + BATCH])
+                    self._renew_lane(lane)
             except StoreError as error:
                 self._metrics.renewals_failed += 1
-                self._outage.noticed(error)
+                self._outage.noticed(error, "leases")
                 # Sooner than usual: every lost second counts against the lease.
                 due = time.monotonic() + self._interval / 5
+            except Exception:
+                # Without this thread every lease of the worker would run out.
+                log.exception("renewing leases failed; it is tried again")
+            else:
+                self._outage.over("leases")
 
-    def _renew(self, lane: Lane, members: list[str]) -> None:
-        gone, cancelling = writes.renew(self._connection, lane.queue, members, lane.lease_ms)
-        self._outage.over()
-        if (gone or cancelling) and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell, lane, gone, frozenset(cancelling))
+    def _renew_lane(self, lane: Lane) -> None:
+        # list() of a dict of str runs no Python code: the event loop cannot change it meanwhile.
+        members = list(lane.held)
+        for start in range(0, len(members), BATCH):
+            try:
+                gone, cancelling = writes.renew(
+                    self._connection, lane.queue, members[start : start + BATCH], lane.lease_ms
+                )
+            except StoreError as error:
+                if away(error):
+                    raise
+                self._metrics.renewals_failed += 1
+                lane.tell(error)
+                return
+            if (gone or cancelling) and self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._tell, lane, gone, frozenset(cancelling))
 
     def _tell(self, lane: Lane, gone: Sequence[str], cancelling: frozenset[str]) -> None:
         """On the event loop: what was lost is stopped, unless its settlement arrived in the meantime."""

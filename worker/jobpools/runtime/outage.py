@@ -5,7 +5,7 @@ import threading
 import time
 
 from jobpools.core.units import format_duration
-from jobpools.errors import StoreError
+from jobpools.errors import StoreAuthError, StoreError, StoreUnavailableError
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between tries: doubled each time, so that a server that comes back is not overrun."""
@@ -13,35 +13,46 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 log = logging.getLogger("jobpools.worker")
 
 
+def away(error: StoreError) -> bool:
+    """Whether the error concerns Redis as a whole; else it is one queue's own, as a key of another type is."""
+    return isinstance(error, (StoreUnavailableError, StoreAuthError))
+
+
 class Outage:
-    """Shared by all of a worker's conversations with Redis; also used by the lease thread, hence the lock."""
+    """Shared by a worker's conversations with Redis; away while one of them fails, back when none does.
+
+    Each conversation goes on trying, so each says itself when it is over. The lease thread is one: hence the lock.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._since: float | None = None
+        self._failing: set[str] = set()
+        self._since = 0.0
 
     @property
     def known(self) -> bool:
         """Redis is known to be away now."""
-        return self._since is not None
+        return bool(self._failing)
 
-    def noticed(self, error: StoreError) -> None:
+    def noticed(self, error: StoreError, conversation: str) -> None:
         """A command failed."""
         with self._lock:
-            first = self._since is None
+            first = not self._failing
+            self._failing.add(conversation)
             if first:
                 self._since = time.monotonic()
         if first:
             log.warning("Redis is away: %s; jobs in hand go on and are settled when it is back", error)
 
-    def over(self) -> None:
+    def over(self, conversation: str) -> None:
         """A command worked."""
-        if self._since is None:
+        if not self._failing:
             return
         with self._lock:
-            since, self._since = self._since, None
-        if since is not None:
-            log.warning("Redis is back after %s", format_duration(time.monotonic() - since))
+            last = self._failing == {conversation}
+            self._failing.discard(conversation)
+        if last:
+            log.warning("Redis is back after %s", format_duration(time.monotonic() - self._since))
 
 
 class Pauses:

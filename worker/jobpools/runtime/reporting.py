@@ -52,8 +52,9 @@ class Reporting:
                         warned = True
                         for warning in await reads.server_warnings(self._worker.connection):
                             log.warning("%s", warning)
-                except StoreError as error:
-                    self._worker.outage.noticed(error)
+                except StoreError:
+                    # The steps tell of an outage; this one only tries again, a second later.
+                    told += 1 - HEARTBEAT_INTERVAL
             await asyncio.sleep(CHECK_INTERVAL)
 
     async def stop(self) -> None:

@@ -21,8 +21,9 @@ from jobpools.runtime.attempt import Entry
 from jobpools.runtime.dispatcher import Dispatcher
 from jobpools.runtime.executor import Threads, bind
 from jobpools.runtime.janitor import Janitor
-from jobpools.runtime.lane import WAIT, Lane
+from jobpools.runtime.lane import Lane
 from jobpools.runtime.lease import LeaseThread
+from jobpools.runtime.listener import WAIT, listeners
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.outage import Outage
 from jobpools.runtime.processor import Processor
@@ -70,6 +71,9 @@ class Worker:
         ]  # fmt: skip
         self.dispatcher = Dispatcher(self.lanes, self.processor, self.outage)
         self.processor.wake = self.dispatcher.wake
+        self.dispatcher.listeners = listeners(
+            self._waiting, self.lanes, self.processor, self.outage, self.dispatcher.wake
+        )
         self.leases = LeaseThread(settings, self.lanes, self.processor, self.outage, self.metrics)
         self.janitor = Janitor(settings, self.lanes, self.processor, self.outage, self.metrics, self.connection)
         self.reporting = Reporting(self)
@@ -114,8 +118,8 @@ class Worker:
             "heartbeat": self.reporting.run(),
             "threads": self._watch_threads(),
         }
-        for lane in self.lanes:
-            parts[f"wake-ups of {lane.queue}"] = lane.listen(self._waiting, self.dispatcher.wake, self.outage)
+        for listener in self.dispatcher.listeners:
+            parts[listener.name] = listener.run()
         return parts
 
     async def _until_stopped(self, parts: Sequence[asyncio.Task[None]]) -> None:

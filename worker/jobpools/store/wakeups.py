@@ -1,7 +1,7 @@
 """`Work arrived`: how idle workers and the control loop learn of it without polling."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from redis.exceptions import RedisError
 
@@ -9,12 +9,14 @@ from jobpools.store import keys
 from jobpools.store.connect import Connection, translate
 
 
-async def wait(connection: Connection, queue: str, timeout: float) -> bool:  # noqa: ASYNC109  # the server's own
-    """Wait at most `timeout` seconds for a token of the queue; True: this worker took one.
+async def wait(connection: Connection, queues: Sequence[str], timeout: float) -> str | None:  # noqa: ASYNC109  # the server's own
+    """Wait at most `timeout` seconds for a token of one of the queues; the queue whose token this worker took, or None.
 
-    The connection must be one that may block: `connect(url, timeout=None)`.
+    The connection must be one that may block so long. In a Redis Cluster ask for one queue only.
     """
-    return await connection.execute("BLPOP", keys.of_queue(queue, "wake"), f"{timeout:.3f}") is not None
+    names = {keys.of_queue(queue, "wake"): queue for queue in queues}
+    reply = await connection.execute("BLPOP", *names, f"{timeout:.3f}")
+    return None if reply is None else names[reply[0].decode()]
 
 
 async def pass_on(connection: Connection, queue: str) -> None:

@@ -1,0 +1,97 @@
+"""How an idle worker learns that a queue has work: one blocking wait on the wake-ups of all its queues."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from jobpools.errors import StoreError
+from jobpools.runtime.lane import Lane
+from jobpools.runtime.outage import Outage, Pauses, away
+from jobpools.runtime.processor import Processor
+from jobpools.store import wakeups
+from jobpools.store.connect import Connection
+
+WAIT = 5.0
+"""Seconds that one blocking wait for a wake-up lasts: also how long a lost wake-up can go unnoticed."""
+
+
+class Listener:
+    """Takes wake-ups while the dispatcher rests and slots are free."""
+
+    def __init__(
+        self, connection: Connection, lanes: Sequence[Lane], processor: Processor, outage: Outage,
+        wake: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """`connection` is one that may block for WAIT seconds, `wake` tells the dispatcher."""
+        self._connection = connection
+        self._lanes = list(lanes)
+        self._processor = processor
+        self._outage = outage
+        self._wake = wake
+        self._wanted = asyncio.Event()
+        self.name = f"wake-ups of {', '.join(lane.queue for lane in lanes)}"
+
+    def rest(self, *, wanted: bool) -> None:
+        """The dispatcher has nothing to send: wait for a wake-up, if a job is wanted."""
+        if wanted:
+            self._wanted.set()
+        else:
+            self._wanted.clear()
+
+    async def run(self) -> None:
+        """Wait again and again."""
+        pauses = Pauses()
+        while True:
+            await self._wanted.wait()
+            try:
+                woken = await self._wait()
+            except StoreError as error:
+                if away(error):
+                    self._outage.noticed(error, self.name)
+                else:
+                    await self._find_broken()
+                await asyncio.sleep(pauses.next())
+                woken = self._lanes
+            else:
+                self._outage.over(self.name)
+                pauses.reset()
+            for lane in woken:
+                lane.hungry = True
+            self._wanted.clear()
+            self._wake()
+
+    async def _wait(self) -> Sequence[Lane]:
+        """The queues to look at: the one that was woken; all when none was, for a wake-up may have been lost."""
+        asked = [lane for lane in self._lanes if not (lane.draining or lane.deaf)]
+        if not asked:
+            await asyncio.sleep(WAIT)
+            return self._lanes
+        queue = await wakeups.wait(self._connection, [lane.queue for lane in asked], WAIT)
+        if queue is None:
+            return self._lanes
+        if not self._processor.room():
+            # Filled meanwhile from elsewhere: the token is for a worker that has room.
+            await wakeups.pass_on(self._connection, queue)
+        woken = next(lane for lane in asked if lane.queue == queue)
+        # Whoever was served stands behind next time: the first queue asked is the first one heard.
+        self._lanes.remove(woken)
+        self._lanes.append(woken)
+        return [woken]
+
+    async def _find_broken(self) -> None:
+        """One queue's key holds something else, and spoils the wait for all: ask each by itself, leave that one out."""
+        for lane in self._lanes:
+            try:
+                if await wakeups.wait(self._connection, [lane.queue], 0.001) is not None:
+                    await wakeups.pass_on(self._connection, lane.queue)
+            except StoreError as error:
+                if not away(error):
+                    lane.deaf = True
+                    lane.tell(error)
+
+
+def listeners(
+    connection: Connection, lanes: Sequence[Lane], processor: Processor, outage: Outage, wake: Callable[[], None]
+) -> list[Listener]:
+    """One for all queues; in a Redis Cluster, where a command reaches one slot only, one for each."""
+    groups = [[lane] for lane in lanes] if connection.cluster else [lanes]
+    return [Listener(connection, group, processor, outage, wake) for group in groups]

@@ -68,9 +68,13 @@ def test_jobs_start_workers_within_a_second(operator: Operator, kubectl: Kubectl
     assert replicas(kubectl, "other") == 0
     eventually("the status follows", 10, lambda: status(kubectl).get("replicas") == 4)
     assert status(kubectl)["queued"] == 35
-    events = kubectl.list("events")
-    (scaled,) = [e for e in events if e["involvedObject"]["kind"] == "WorkerPool" and e["reason"] == "ScaledUp"]
-    assert "from 0 to 4" in scaled["message"]
+
+    def told() -> list[str]:
+        events = [each for each in kubectl.list("events") if each["involvedObject"]["kind"] == "WorkerPool"]
+        return [each["message"] for each in events if each["reason"] == "ScaledUp"]
+
+    (message,) = eventually("an event says it, once", 5, told)
+    assert "from 0 to 4" in message
     assert operator.metric("operator_scalings_total") == 1
 
 

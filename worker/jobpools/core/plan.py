@@ -104,7 +104,7 @@ def plan_pool(pool: Pool, facts: PoolFacts, memory: Memory, now: float, before: 
 
 def failed(plan: Plan, action: str, error: str, before: Mapping[str, Any] | None, now: float) -> Plan:
     """The plan as it is to be reported when one of its actions failed: Degraded, and worth another look soon."""
-    said = Decision[bool | None](True, "ActionFailed", f"{action}: {error}")
+    said: Decision[bool | None] = Decision(True, "ActionFailed", f"{action}: {error}")
     kept = [each for each in plan.status.get("conditions", []) if each["type"] != "Degraded"]
     generation = int(plan.status.get("observedGeneration", 0))
     told = {**plan.status, "conditions": [*kept, *conditions({"Degraded": said}, before, generation, now)]}

@@ -73,6 +73,7 @@ ENDED = (FiredJob("fire-1", "default", "completed"),)
         ("one single time", {"at": timestamp(T0 + 60)}, {}, 61, [1], 0, "Fired"),
         ("has not come", {"at": timestamp(T0 + 60)}, {}, 59, [], 0, "Scheduled"),
         ("was fired", {"at": timestamp(T0 + 60)}, {"last_due": T0 + 60}, 61, [], 0, "Finished"),
+        ("to the millisecond", {"at": "2026-11-25T12:01:00.123456Z"}, {"last_due": T0 + 60.123}, 61, [], 0, "Finished"),
         ("was over when it was written", {"at": timestamp(T0 - 999)}, {"last_due": None}, 61, [], 0, "Past"),
         ("a field that is none", {"schedule": "99 * * * *"}, {}, 600, [], 0, "InvalidSchedule"),
         ("a zone that is none", {"timeZone": "Europe/Atlantis"}, {}, 600, [], 0, "InvalidSchedule"),

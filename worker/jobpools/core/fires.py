@@ -6,6 +6,7 @@ mark is never looked at again: a restart, another leader or a clock that steps b
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
@@ -91,13 +92,18 @@ class _Ticks:
     def of(cls, spec: CronSpec) -> "_Ticks":
         """Raises SpecError for a schedule or time zone that is none."""
         if spec.at is not None:
-            at = spec.at.timestamp()
+            at = _whole(spec.at.timestamp())
             return cls(
                 lambda after, until, limit: [at][:limit] if after < at <= until else [],
                 lambda instant: at if instant < at else None,
             )
         schedule = clock.schedule(spec.schedule or "", spec.time_zone)
         return cls(schedule.between, schedule.after)
+
+
+def _whole(tick: float) -> float:
+    """To the millisecond, as it is remembered."""
+    return math.floor(tick * 1000) / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,7 @@ def _sort(case: _Case, asked: Sequence[float]) -> _Sorted:
     due = case.ticks.between(case.since, case.now, TICKS + 1)
     left, due = len(due) > TICKS, due[:TICKS]
     if not left and not case.cron.spec.suspend:
-        due = sorted({*due, *(tick for tick in asked if (case.facts.last_due or 0.0) < tick <= case.now)})
+        due = sorted({*due, *(tick for tick in map(_whole, asked) if (case.facts.last_due or 0.0) < tick <= case.now)})
     late = [(tick, _late(case, tick)) for tick in due]
     missed = [(tick, why) for tick, why in late if why]
     fires, given_up = _allowed(case, [tick for tick, why in late if not why], left=left)

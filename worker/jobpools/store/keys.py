@@ -46,5 +46,5 @@ def workers(pool: str) -> str:
 
 
 def schedules(part: str) -> str:
-    """`table` (hash: schedule → JSON), `state` (hash: schedule → JSON) or `lock`."""
+    """`table` (hash: schedule → its spec as JSON) or `state` (hash: schedule → what was fired, as JSON)."""
     return f"jobpools:{SCHEDULES}:{part}"

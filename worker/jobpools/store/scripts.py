@@ -21,8 +21,9 @@ NAMES = (
     "purge",
     "facts",
     "heartbeat",
+    "states",
+    "adopt",
     "fire",
-    "lock",
 )
 
 

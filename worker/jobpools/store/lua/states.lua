@@ -1,0 +1,25 @@
+-- states: where jobs are.
+-- KEYS: jobs results dead leases scheduled_high scheduled_normal scheduled_low
+-- ARGV: ...
+--   ...: job ids
+-- RETURNS: for each its state, or '' where nothing is known of it
+-- CHANGES: nothing
+local running = {}
+for _, member in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+  running[string.match(member, '^(.*):[^:]*:[^:]*$')] = true
+end
+
+local function state_of(id)
+  if redis.call('HEXISTS', jobs, id) == 0 then return '' end
+  local ended = redis.call('HGET', results, id)
+  if ended then return string.match(ended, '"state":"(%a+)"') end
+  if redis.call('ZSCORE', dead, id) then return 'dead' end
+  for _, key in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do
+    if redis.call('ZSCORE', key, id) then return 'scheduled' end
+  end
+  return running[id] and 'running' or 'queued'
+end
+
+local found = {}
+for i, id in ipairs(ARGV) do found[i] = state_of(id) end
+return found

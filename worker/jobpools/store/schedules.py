@@ -1,0 +1,219 @@
+"""Schedules in Redis: what was fired of each. The control loop's port `Schedules` for one Redis endpoint.
+
+What is remembered of all schedules stands under one hash tag, and a fire's job under its queue's: no script can change
+both. So the job is enqueued first, under an id that is the fire's own, and then the tick is recorded as handled. Who
+ends in between leaves a tick that the next one enqueues again, and enqueue refuses an id that it knows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from pydantic_core import to_json
+
+from jobpools.core.actions import CronPlan, Fire
+from jobpools.core.facts import CronFacts, FiredJob
+from jobpools.core.fires import times
+from jobpools.core.specs import Cron, CronSpec
+from jobpools.errors import StoreDataError, StoreError
+from jobpools.store import codec, keys, scripts, writes
+from jobpools.store.connect import Connection
+
+Raw = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleView:
+    """A schedule as people see it."""
+
+    key: str
+    """`namespace/name`."""
+    spec: CronSpec
+    facts: CronFacts
+
+
+class StoreSchedules:
+    """Reads and writes what was fired, for many schedules in two or three round trips."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._adopted: dict[str, bytes] = {}
+        """By key: the spec that the server was last told."""
+
+    async def observe(self, crons: Sequence[Cron], now: float) -> dict[str, CronFacts]:
+        """What is known of each, by key; one that is new, or whose times are, begins now. Raises StoreError."""
+        specs = {cron.meta.key: _spec(cron) for cron in crons}
+        await self._adopt([cron for cron in crons if self._adopted.get(cron.meta.key) != specs[cron.meta.key]], now)
+        states = await self._states(crons)
+        # A server that lost its data knows nothing of them any more; and another loop may have changed their times.
+        if lost := [cron for cron in crons if states[cron.meta.key].get("times") != times(cron.spec)]:
+            await self._adopt(lost, now)
+            states |= await self._states(lost)
+        return await _facts(self._connection, states)
+
+    async def enqueue(self, due: Sequence[tuple[Cron, CronPlan]], now: float) -> dict[str, str]:
+        """Cancel what is to be replaced and enqueue the fires; by key, why some could not be. Never raises StoreError.
+
+        A fire whose id is known already was enqueued by somebody who ended before he recorded it: nothing is written.
+        """
+        queues: dict[str, list[Cron]] = {}
+        sending: dict[str, list[writes.Sending]] = {}
+        failed: dict[str, str] = {}
+        for cron, plan in due:
+            try:
+                await self._cancel(plan.fires, now)
+            except StoreError as error:
+                failed[cron.meta.key] = str(error)
+                continue
+            queues.setdefault(cron.spec.job.queue, []).append(cron)
+            sending.setdefault(cron.spec.job.queue, []).extend(_sending(cron, fire, now) for fire in plan.fires)
+        for queue, crons in queues.items():
+            try:
+                # Crash window: enqueued, and the tick not recorded. The next pass enqueues it again under the same id,
+                # which is refused as long as the queue knows the job: until its result's time is over.
+                await writes.enqueue(self._connection, sending[queue])
+            except StoreError as error:
+                failed |= {cron.meta.key: str(error) for cron in crons}
+        return failed
+
+    async def _cancel(self, fires: Sequence[Fire], now: float) -> None:
+        for fire in fires:
+            for job in fire.replaces:
+                # Crash window: cancelled, and the new one not enqueued. The tick is still due: the next pass fires it.
+                await writes.cancel(self._connection, job.queue, job.id, now)
+
+    async def record(self, done: Sequence[tuple[Cron, CronFacts, CronPlan]]) -> list[bool]:
+        """Remember what was done with each one's ticks; False where another pass was recorded since the facts were read.
+
+        Raises StoreError; then it is not known which of them are recorded, and the next pass finds out.
+        """
+        if not done:
+            return []
+        script = scripts.get("fire")
+        await self._connection.load("fire")
+        commands = [
+            ("EVALSHA", script.sha, 1, keys.schedules("state"), *_record(cron, facts, plan))
+            for cron, facts, plan in done
+        ]
+        return [bool(reply) for reply in await self._connection.gather(commands)]
+
+    async def forget(self, names: Sequence[str]) -> None:
+        """The schedules of these keys are gone: so is what is known of them. Raises StoreError."""
+        for name in names:
+            self._adopted.pop(name, None)
+        if names:
+            await self._connection.gather([("HDEL", keys.schedules(part), *names) for part in ("table", "state")])
+
+    async def _adopt(self, crons: Sequence[Cron], now: float) -> None:
+        if not crons:
+            return
+        script = scripts.get("adopt")
+        await self._connection.load("adopt")
+        places = (keys.schedules("table"), keys.schedules("state"))
+        specs = [_spec(cron) for cron in crons]
+        await self._connection.gather(
+            [
+                ("EVALSHA", script.sha, 2, *places, cron.meta.key, spec, times(cron.spec), int(now * 1000))
+                for cron, spec in zip(crons, specs, strict=True)
+            ]
+        )
+        self._adopted |= {cron.meta.key: spec for cron, spec in zip(crons, specs, strict=True)}
+
+    async def _states(self, crons: Sequence[Cron]) -> dict[str, Raw]:
+        return await _read(self._connection, [cron.meta.key for cron in crons])
+
+
+async def listed(connection: Connection) -> list[ScheduleView]:
+    """All schedules that this Redis knows, by key. Raises StoreError."""
+    reply = await connection.execute("HGETALL", keys.schedules("table"))
+    pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+    specs = {name.decode(): raw for name, raw in pairs}
+    facts = await _facts(connection, await _read(connection, sorted(specs)))
+    return [ScheduleView(name, CronSpec.model_validate_json(specs[name]), each) for name, each in facts.items()]
+
+
+async def _read(connection: Connection, names: Sequence[str]) -> dict[str, Raw]:
+    """By key; what is not known is empty."""
+    if not names:
+        return {}
+    found = await connection.execute("HMGET", keys.schedules("state"), *names)
+    return {name: codec.decode_json(raw) if raw else {} for name, raw in zip(names, found, strict=True)}
+
+
+async def _facts(connection: Connection, states: Mapping[str, Raw]) -> dict[str, CronFacts]:
+    jobs = {name: _jobs(raw) for name, raw in states.items()}
+    known = await _job_states(connection, [job for each in jobs.values() for job in each])
+    return {
+        name: CronFacts(
+            created=raw["created"] / 1000,
+            last_due=_seconds(raw.get("due")),
+            last_fire=_seconds(raw.get("last")),
+            jobs=tuple(FiredJob(job.id, job.queue, known[job.queue, job.id]) for job in jobs[name]),
+            fired=int(raw["fired"]),
+            missed=int(raw["missed"]),
+        )
+        for name, raw in states.items()
+        if raw
+    }
+
+
+async def _job_states(connection: Connection, jobs: Sequence[FiredJob]) -> dict[tuple[str, str], str]:
+    """By (queue, id); all of a queue in one call."""
+    queues: dict[str, list[str]] = {}
+    for job in jobs:
+        queues.setdefault(job.queue, []).append(job.id)
+    if not queues:
+        return {}
+    script = scripts.get("states")
+    await connection.load("states")
+    replies = await connection.gather(
+        [
+            ("EVALSHA", script.sha, len(script.keys), *keys.for_script(queue, script.keys), *ids)
+            for queue, ids in queues.items()
+        ]
+    )
+    return {
+        (queue, job_id): state.decode()
+        for (queue, ids), states in zip(queues.items(), replies, strict=True)
+        for job_id, state in zip(ids, states, strict=True)
+    }
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _jobs(raw: Raw) -> tuple[FiredJob, ...]:
+    words = str(raw.get("jobs", "")).split()
+    return tuple(FiredJob(job_id, queue) for job_id, queue in zip(words[::2], words[1::2], strict=True))
+
+
+def _record(cron: Cron, facts: CronFacts, plan: CronPlan) -> tuple[Any, ...]:
+    if plan.handled is None:
+        raise StoreDataError(f"{cron.meta.key}: no tick was handled, so there is nothing to record")
+    since = "" if facts.last_due is None else round(facts.last_due * 1000)
+    last = round(plan.fires[-1].due * 1000) if plan.fires else ""
+    jobs = " ".join(f"{job.id} {job.queue}" for job in plan.jobs)
+    due = round(plan.handled * 1000)
+    return (cron.meta.key, times(cron.spec), since, due, last, len(plan.fires), plan.missed, jobs)
+
+
+def _spec(cron: Cron) -> bytes:
+    return cron.spec.model_dump_json(by_alias=True, exclude_defaults=True, exclude={"redis"}).encode()
+
+
+def _sending(cron: Cron, fire: Fire, now: float) -> writes.Sending:
+    """The job of a fire, as a job that is enqueued by its name."""
+    job = cron.spec.job
+    envelope = codec.Envelope(
+        v=codec.VERSION,
+        id=fire.id,
+        name=job.name,
+        queue=job.queue,
+        args=msgspec.Raw(to_json(job.kwargs)),
+        priority=str(job.priority),
+        tags=job.tags,
+        enqueued=now,
+    )
+    return envelope, codec.encode(envelope), None

@@ -91,6 +91,8 @@ async def _watch(settings: OperatorSettings, control: Control, stopping: asyncio
         namespaces=settings.namespaces,
         stop_flag=stop,
         memo=kopf.Memo(control=control),
+        # Else kopf asks for the user's name, and a pod's user is only a number. Its type is a private alias of str.
+        identity=settings.identity,  # type: ignore[arg-type]
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         # Kopf has just taken them, and would end everything at once: the Lease is to be given back before.

@@ -66,6 +66,10 @@ def helm(*arguments: str) -> str:
     return run.stdout
 
 
+def operator_log(kubectl: Kubectl, lines: int = -1) -> str:
+    return kubectl.run("logs", "--selector=app.kubernetes.io/component=operator", f"--tail={lines}", check=False)
+
+
 @pytest.fixture(scope="session")
 def system(images: dict[str, str]) -> Iterator[Kubectl]:
     """The operator's namespace, with the chart installed as its README says, images aside."""
@@ -74,11 +78,12 @@ def system(images: dict[str, str]) -> Iterator[Kubectl]:
     helm("upgrade", "--install", "jobpools", str(ROOT / "helm" / "jobpools"), *values)
     try:
         kubectl.run("rollout", "status", "statefulset/jobpools-valkey", "--timeout=90s")
-        kubectl.run("rollout", "status", "deployment/jobpools-operator", "--timeout=90s")
+        rollout = kubectl.run("rollout", "status", "deployment/jobpools-operator", "--timeout=90s", check=False)
+        if "successfully rolled out" not in rollout:
+            pytest.exit(f"the operator does not come up: {rollout}\n{operator_log(kubectl, lines=40)}", returncode=1)
         yield kubectl
     finally:
-        log = kubectl.run("logs", "--selector=app.kubernetes.io/component=operator", "--tail=-1", check=False)
-        Path(os.environ.get("JOBPOOLS_OPERATOR_LOG", os.devnull)).write_text(log)
+        Path(os.environ.get("JOBPOOLS_OPERATOR_LOG", os.devnull)).write_text(operator_log(kubectl))
         if not os.environ.get("JOBPOOLS_KEEP"):
             helm("uninstall", "jobpools", "--wait", "--ignore-not-found")
             remove_namespace(kubectl, wait=False)

@@ -181,8 +181,8 @@ class JobHandle(Generic[R]):
             # The results alone do not tell of a dead job; all that does is asked for more rarely.
             if looks % LOOKS_PER_VIEW == 0 or (left is not None and left <= 0):
                 view = await self._view()
-                if view.result is not None:
-                    continue
+                if view.state in (JobState.COMPLETED, JobState.CANCELLED):
+                    continue  # it ended between the two looks
                 if view.state is JobState.DEAD:
                     raise JobDeadError(_obituary(view))
                 if left is not None and left <= 0:
@@ -239,6 +239,10 @@ class Client:
 
     def call(self, name: str, args: bytes, options: Options, decode: Callable[[bytes], Any] | None = None) -> Call[Any]:
         """Make a job of its arguments' JSON. Raises PayloadTooLargeError and ConfigurationError."""
+        if options.retry is not None and options.retry.function is not None:
+            raise ConfigurationError(
+                f"{name}: a retry function is code and cannot travel: give it to @app.job(retry=…)"
+            )
         now = time.time()
         if options.id is None:
             job_id, enqueued = new_id(now, random.getrandbits(80).to_bytes(10, "big")), None  # ids keep no secret

@@ -40,7 +40,8 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
     """Run a worker in this process until nothing is queued, running, or scheduled for the next `horizon` seconds.
 
     `redis` is a URL (default: the app's), `queues` those of the app's handlers unless named, `job` the pool's defaults.
-    Returns the worker, whose `metrics` say what it did. Raises TimeoutError after `patience` seconds.
+    Returns the worker, whose `metrics` say what it did. Raises TimeoutError after `patience` seconds, and RuntimeError
+    when the worker broke.
     """
     url = redis or app.client.url
     names = sorted(queues or {handler.queue for handler in app.handlers.values()})
@@ -62,9 +63,11 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
     finally:
         idle.cancel()
         worker.stop()
-        await running
+        code = await running
         with contextlib.suppress(asyncio.CancelledError):
             await idle
+    if code:
+        raise RuntimeError("the worker broke: its log says why")
     return worker
 
 

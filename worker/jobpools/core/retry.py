@@ -70,8 +70,9 @@ def settle(  # noqa: PLR0913  all that the one failure path depends on is an arg
         case OutcomeKind.CANCELLED:
             return Decision(Settlement(Disposition.CANCEL, history=history), "Cancelled", "the job was cancelled")
         case OutcomeKind.INTERRUPTED:
-            back = Settlement(Disposition.RETURN, history=replace(history, note=""))
-            return Decision(back, "HandedBack", "the worker is shutting down; no attempt is charged")
+            due = now + outcome.delay if outcome.delay else None
+            back = Settlement(Disposition.RETURN, due=due, history=replace(history, note=""))
+            return Decision(back, "HandedBack", f"{outcome.message or 'the worker goes'}; no attempt is charged")
         case OutcomeKind.UNRUNNABLE:
             return _unrunnable(outcome, history, now, jitter)
         case OutcomeKind.CRASHED:

@@ -1,5 +1,6 @@
 """/livez, /readyz and /metrics, from a thread of their own: they answer while a handler blocks the event loop."""
 
+import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -9,6 +10,9 @@ Answer = tuple[int, str, str]
 _REASONS = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}
 _PATIENCE = 5.0
 """Seconds that a caller gets to send its request: one at a time is served, probes are short."""
+
+
+log = logging.getLogger("jobpools.worker")
 
 
 class Endpoints:
@@ -43,6 +47,9 @@ class Endpoints:
                     self._answer(connection)
                 except OSError:
                     continue
+                except Exception:
+                    # A probe that nobody answers any more would end the worker.
+                    log.exception("an answer failed")
 
     def _answer(self, connection: socket.socket) -> None:
         connection.settimeout(_PATIENCE)

@@ -1,6 +1,7 @@
 """Threads for plain functions. A thread cannot be stopped from outside, so one that outlives its job is left behind."""
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections import deque
@@ -99,9 +100,8 @@ class Threads:
             result = ticket.call()
         except BaseException as raised:  # noqa: BLE001  # the task that waits for it decides
             error = raised
-        loop = ticket.future.get_loop()
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_hand_over, ticket.future, result, error)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            ticket.future.get_loop().call_soon_threadsafe(_hand_over, ticket.future, result, error)
 
 
 def _hand_over(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:

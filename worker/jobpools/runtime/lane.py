@@ -18,7 +18,7 @@ from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.outage import Pauses
 from jobpools.runtime.processor import Processor
 from jobpools.store import writes
-from jobpools.store.codec import VERSION, Envelope, completed_record, decode, decode_history, split_member, tail
+from jobpools.store.codec import VERSION, Envelope, completed_record, decode, read_history, split_member, tail
 from jobpools.store.connect import Connection
 
 SETTLE_LIMIT = 500
@@ -153,7 +153,7 @@ class Lane:
         for raw_id, raw, history in zip(reply.ids, reply.envelopes, histories, strict=False):
             if raw is None:
                 continue  # purged meanwhile; it was not leased
-            run, why = self.hold(raw_id.decode() + tail, raw, decode_history(history) if history else None)
+            run, why = self.hold(raw_id.decode() + tail, raw, read_history(history) if history else None)
             if why:
                 self._refuse(run, why)
             else:

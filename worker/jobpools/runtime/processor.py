@@ -1,6 +1,7 @@
 """The slots of one worker: starts what was claimed, watches deadlines, decides what becomes of each attempt."""
 
 import asyncio
+import contextvars
 import logging
 import random
 import time
@@ -30,7 +31,9 @@ CANCEL_PATIENCE = 5.0
 """Seconds that a cancelled coroutine gets to clean up before its job is settled without it."""
 MEAN_WEIGHT = 0.05
 """The weight of one attempt in the mean duration: the latest 20 or so count."""
-FINAL = Retry(strategy="none")
+ALONE_PAUSE = 1.0
+"""Seconds, half of it by chance, for which a job that must run alone is left to others when it finds another such."""
+FINAL = Retry(strategy="none", max_attempts=1)
 
 log = logging.getLogger("jobpools.worker")
 clock = time.monotonic
@@ -60,6 +63,10 @@ class Processor:
         self._metrics = metrics
         self._max_result = max_result
         self._left_behind: set[asyncio.Task[None]] = set()
+        self._suspect: Run | None = None
+        """The one job in hand that may crash only once more."""
+        self._sent_away: list[Run] = []
+        self._context = contextvars.copy_context()
         self._chatty = log.isEnabledFor(logging.DEBUG)
 
     # What may be claimed
@@ -83,12 +90,19 @@ class Processor:
 
     def take(self, runs: Sequence[Run]) -> None:
         """Start these, as far as there are slots; the rest waits."""
+        if self.stopping:
+            self.hand_back(runs)
+            return
         now = clock()
         for run in runs:
             run.claimed = now
-        self.waiting.extend(runs)
-        self.idle_since = None
-        self._fill()
+            if run.history is not None and run.history.crashes and not self._may_join(run):
+                self._send_away(run)
+            else:
+                self.waiting.append(run)
+        if self.waiting:
+            self.idle_since = None
+            self._fill()
 
     def _fill(self) -> None:
         running, waiting, loop = self.running, self.waiting, asyncio.get_running_loop()
@@ -96,7 +110,33 @@ class Processor:
             run = waiting.popleft()
             running.add(run)
             # Task itself: loop.create_task adds a Python call that only looks for a task factory.
-            run.task = asyncio.Task(self._attempt(run), loop=loop)
+            # A context of its own, for this code may run in that of the attempt that has just ended.
+            coroutine = self._attempt(run) if run is not self._suspect else self._alone(run)
+            run.task = asyncio.Task(coroutine, loop=loop, context=self._context.copy())
+
+    # A job that takes its worker down is charged with a crash, and so is whatever runs beside it. So that it takes none
+    # of them along to the dead-letter queue, a worker has only one job at a time that may crash only once more.
+
+    def _may_join(self, run: Run) -> bool:
+        limit = run.entry.max_crashes if run.envelope.max_crashes is None else run.envelope.max_crashes
+        if (run.history or History()).crashes + 1 < limit:
+            return True
+        if self._suspect is None or self._suspect.settled:
+            self._suspect = run
+        return run is self._suspect
+
+    def _send_away(self, run: Run) -> None:
+        run.settled = True
+        pause = ALONE_PAUSE * (1 - random.random() / 2)  # noqa: S311  # spreads, keeps no secret
+        self._sent_away.append(run)
+        self.conclude(run, Outcome(OutcomeKind.INTERRUPTED, message="it runs apart from others like it", delay=pause))
+
+    async def _alone(self, run: Run) -> None:
+        """An attempt that begins when this worker has let go of those that it sent away."""
+        while any(other.member in other.lane.held for other in self._sent_away):  # noqa: ASYNC110  # rare, and a step long
+            await asyncio.sleep(0.005)
+        self._sent_away.clear()
+        await self._attempt(run)
 
     async def _attempt(self, run: Run) -> None:
         entry = run.entry
@@ -208,25 +248,29 @@ class Processor:
         run.deadline = clock() + CANCEL_PATIENCE
         if run.task is not None:
             run.task.cancel()
-            if not run.started:
-                # Cancelled before its first step, a task never reaches the code that would settle its attempt.
-                self._end(run, Outcome(OutcomeKind.INTERRUPTED, message="told to stop before it began"))
+        elif run in self.waiting:
+            self.waiting.remove(run)
+        if not run.started:
+            # Cancelled before its first step, a task never reaches the code that would settle its attempt.
+            self._end(run, self._verdict(run) or Outcome(verdict))
 
     def lost(self, run: Run) -> None:
         """Its lease has gone to another worker: stop it, and settle nothing."""
         self._metrics.stale += 1
+        run.settled = True
+        run.verdict = run.verdict or OutcomeKind.INTERRUPTED
         if run in self.waiting:
             self.waiting.remove(run)
             return
         log.warning("%s %s: its lease is lost; it is stopped here and runs elsewhere", run.entry.name, run.envelope.id)
-        self.stop(run, OutcomeKind.INTERRUPTED)
-        run.settled = True
+        if run.task is not None:
+            run.task.cancel()
         self._leave_behind(run)
         self._free(run)
 
     def hand_back(self, runs: Sequence[Run]) -> None:
-        """Return jobs that were claimed and not started, uncharged."""
-        for run in runs:
+        """Return jobs that were claimed and not started, uncharged; each goes to the head, so the last goes first."""
+        for run in reversed(runs):
             run.settled = True
             self._metrics.handed_back += 1
             self.conclude(run, Outcome(OutcomeKind.INTERRUPTED, message="claimed and not started"))
@@ -244,6 +288,11 @@ class Processor:
         if run.verdict is OutcomeKind.TIMED_OUT:
             return outcomes.timed_out(run.timeout)
         return Outcome(run.verdict, message="told to stop")
+
+    @property
+    def stuck(self) -> int:
+        """Coroutines that were cancelled, have not ended, and are not waited for any more."""
+        return len(self._left_behind)
 
     def _leave_behind(self, run: Run) -> None:
         """Keep a task that nobody waits for from the garbage collector until it ends."""

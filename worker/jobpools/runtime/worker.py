@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import importlib
 import logging
+import os
 import secrets
 import signal
 import sys
@@ -15,7 +16,14 @@ from typing import Any
 from jobpools.core.job import OutcomeKind
 from jobpools.core.specs import PriorityMode, QueueRef
 from jobpools.core.units import QueueName, WorkerId, format_duration
-from jobpools.errors import AppImportError, ConfigurationError, JobpoolsError
+from jobpools.errors import (
+    AppImportError,
+    ConfigurationError,
+    JobpoolsError,
+    StoreAuthError,
+    StoreError,
+    StoreUnavailableError,
+)
 from jobpools.runtime import logs
 from jobpools.runtime.attempt import Entry
 from jobpools.runtime.dispatcher import Dispatcher
@@ -89,8 +97,16 @@ class Worker:
         self._stop.set()
 
     async def run(self) -> int:
-        """Work until `stop`; returns the exit code: 0 after a drain, 1 when a part of the worker broke."""
-        await self.services.start(self.app.services)
+        """Work until `stop`; returns the exit code: 0 after a drain, 1 when a part of the worker broke.
+
+        Raises StoreAuthError when Redis does not let it in, and whatever a service raises that cannot be opened.
+        """
+        try:
+            await self._greet()
+            await self.services.start(self.app.services)
+        except BaseException:
+            await self._close()
+            raise
         self.leases.start()
         self.reporting.start()
         loop = asyncio.get_running_loop()
@@ -106,10 +122,24 @@ class Worker:
             self.leases.stop()
             await self.reporting.stop()
             await self.services.stop()
-            await self._waiting.aclose()
-            await self.connection.aclose()
+            await self._close()
         log.info("worker %s: gone, %d completed, %d failed", self.id, self.metrics.completed, self.metrics.failed)
         return self._exit_code
+
+    async def _greet(self) -> None:
+        """The first step: who may not speak to Redis is told at once; one that is away is tried again and again."""
+        try:
+            await self.lanes[0].step(0)
+        except StoreAuthError:
+            raise
+        except StoreUnavailableError as error:
+            self.outage.noticed(error, "steps")
+        except StoreError as error:
+            self.lanes[0].fail(error)
+
+    async def _close(self) -> None:
+        await self._waiting.aclose()
+        await self.connection.aclose()
 
     def _parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         parts: dict[str, Coroutine[Any, Any, None]] = {
@@ -244,7 +274,14 @@ def run_worker(settings: WorkerSettings, app: App | None = None) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
-        return await worker.run()
+        code = await worker.run()
+        if worker.processor.stuck:
+            log.error("worker %s: %d coroutines ignore their cancellation; it ends without them", worker.id,
+                      worker.processor.stuck)  # fmt: skip
+            # The event loop would wait for them for ever.
+            logging.shutdown()
+            os._exit(code)
+        return code
 
     return asyncio.run(work())
 

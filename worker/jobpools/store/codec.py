@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import msgspec
 
-from jobpools.core.job import Attempt, History, OutcomeKind
+from jobpools.core.job import Attempt, History, OutcomeKind, Priority
 from jobpools.core.retry import Retry
 from jobpools.errors import StoreDataError
 
@@ -56,6 +56,9 @@ class Envelope(msgspec.Struct, omit_defaults=True):
     """Seconds since the epoch, where the id is no UUIDv7 and cannot say."""
 
 
+_PRIORITIES = tuple(map(str, Priority))
+
+
 class _Version(msgspec.Struct):
     v: int = VERSION
 
@@ -79,6 +82,8 @@ def decode(raw: bytes) -> Envelope:
         raise StoreDataError(f"not an envelope: {error}") from error
     if envelope.v > VERSION:
         _refuse_newer(raw, None)
+    if envelope.priority not in _PRIORITIES:
+        raise StoreDataError(f"not an envelope: priority {envelope.priority!r} is none of {', '.join(_PRIORITIES)}")
     return envelope
 
 
@@ -178,6 +183,14 @@ def decode_history(raw: bytes | None) -> History:
         raise StoreDataError(f"not a history: {error}") from error
     entries = tuple(Attempt(**{name: getattr(entry, name) for name in _FIELDS}) for entry in found.entries)
     return History(found.attempts, found.crashes, entries, found.note)
+
+
+def read_history(raw: bytes | None) -> History:
+    """The same for those who must go on: what cannot be read is an empty history that says so."""
+    try:
+        return decode_history(raw)
+    except StoreDataError as error:
+        return History(note=str(error))
 
 
 class ResultRecord(msgspec.Struct):

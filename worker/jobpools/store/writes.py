@@ -206,7 +206,7 @@ async def rescue(  # noqa: PLR0913  # as the script
             member=job_id.decode() + tail,
             former=codec.split_member(member.decode())[1],
             envelope=envelope,
-            history=codec.decode_history(history),
+            history=codec.read_history(history),
         )
         for job_id, envelope, history, member in zip(ids, envelopes, histories, former, strict=True)
     ]

@@ -1,8 +1,8 @@
 """What there is to see of a run: rows of figures, things that happened, samples for a plot. Draws nothing."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from jobpools.core.conditions import condition
 from jobpools.core.plan import Plan
@@ -11,7 +11,7 @@ from jobpools.core.units import format_duration
 from jobpools.store.ledger import Ledger
 
 GOOD = frozenset({"Working", "Idle", "ScaledToZero"})
-CALM = frozenset({"WorkersStarting", "ScalingUp", "Paused", "Manual"})
+CALM = frozenset({"WorkersStarting", "ScalingUp", "Paused", "Manual", "Stopping"})
 """Reasons that are no news; every other one is."""
 SAID = frozenset({"WorkerDied", "WorkerNotStarting"})
 """Events that the cluster of processes has told already, with more to it."""
@@ -92,6 +92,18 @@ class Board:
         if row.queued is not None and row.ready is not None:
             at = time.monotonic() - self.started
             self.samples.setdefault(shown, []).append(Sample(at, row.queued, row.busy or 0, row.ready))
+
+    def leaving(self, pool: Pool, running: int, ledgers: Mapping[str, Ledger]) -> None:
+        """The run ends: what is still there of a pool, when nobody plans any more."""
+        row = self.rows.get(pool.meta.key)
+        if row is None or not (row.ready or row.desired):
+            return
+        queues = [ledgers[queue.name] for queue in pool.spec.queues if queue.name in ledgers]
+        busy, queued = sum(each.running for each in queues), sum(each.ready for each in queues)
+        after = replace(row, ready=running, desired=0, busy=busy, queued=queued, oldest=None, reason="Stopping")
+        self.rows[pool.meta.key] = after
+        if _shape(row) != _shape(after):
+            self.changed(after)
 
     def forget(self, key: str) -> None:
         """The pool's file is gone."""

@@ -47,6 +47,8 @@ class _Reading:
     folders: dict[str, Path] = field(default_factory=dict)
     seen: dict[tuple[str, str], str] = field(default_factory=dict)
     """(kind, key) → where it was found first."""
+    left: dict[str, list[str]] = field(default_factory=dict)
+    """Kinds that mean something to a cluster only, by file."""
 
 
 def paths(given: Sequence[Path]) -> list[Path]:
@@ -76,14 +78,15 @@ def load(given: Sequence[Path], namespace: str = "default") -> Files:
             _take(document, reading)
     if not reading.pools and not reading.crons:
         raise SpecError(f"{', '.join(str(path) for path in given)}: no WorkerPool and no CronJobSpec in there")
-    return Files(tuple(reading.pools), tuple(reading.crons), tuple(reading.notes), reading.folders)
+    left = [f"{file}: {', '.join(kinds)} left out: for a cluster only" for file, kinds in reading.left.items()]
+    return Files(tuple(reading.pools), tuple(reading.crons), (*left, *reading.notes), reading.folders)
 
 
 def _take(document: Document, reading: _Reading) -> None:
     kind = _kind(document)
     place = f"{document.file}:{document.line(())}"
     if kind not in _SPECS:
-        reading.notes.append(f"{place}: {kind} left out: it means something to a cluster only")
+        reading.left.setdefault(document.file, []).append(kind)
         return
     for key in document.value:
         if key not in _TOP:

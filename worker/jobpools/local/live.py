@@ -8,7 +8,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from jobpools.core.units import format_duration
 from jobpools.local.board import CALM, COLUMNS, GOOD, Board, Row
 
 _BAR = 40
@@ -61,8 +60,8 @@ class LiveView:
     def _bar(board: Board) -> RenderableType:
         books = board.books
         ended = books.completed + books.dead + books.cancelled + books.purged
-        took = format_duration(time.monotonic() - board.started)
-        figures = f" {ended} of {books.enqueued} jobs ended, {books.retried} retried, {books.dead} dead, {took}"
+        took = time.monotonic() - board.started
+        figures = f"  {ended} of {books.enqueued} jobs ended, {books.retried} retried, {books.dead} dead; {took:.1f} s"
         line = Table.grid()
         line.add_row(ProgressBar(total=max(1, books.enqueued), completed=ended, width=_BAR), figures)
         return line

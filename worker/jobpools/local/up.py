@@ -20,6 +20,7 @@ from jobpools.local.board import Board
 from jobpools.local.books import Books
 from jobpools.local.cluster import ProcessCluster
 from jobpools.local.lines import View
+from jobpools.local.ticks import Ticks
 from jobpools.local.valkey import EmbeddedValkey
 from jobpools.settings import REDIS_URL
 from jobpools.store import ledger, wakeups
@@ -30,6 +31,8 @@ TICK = 0.25
 """Seconds between two looks at the files, and, while there is work, at everything."""
 LISTEN_PAUSE = 1.0
 _FAILED = 1
+INTERRUPTED = 130
+"""The exit code of a run that was to end when all is done, and was stopped before: what shells give to Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class Options:
     plot: Path | None = None
     beside: str | None = None
     """A command line to run beside the pools."""
+    fire: bool = False
+    """Fire every schedule once at the start, beside its ticks."""
 
 
 class Up:
@@ -60,11 +65,14 @@ class Up:
             plot.check(options.plot)
         self._words = () if options.beside is None else beside.split(options.beside)
         self._beside: beside.Beside | None = None
+        self._ticks: Ticks | None = None
         self._stamp = self._look_at_files()
         self._url = options.redis or ""
         self._server = None if options.redis else EmbeddedValkey(view.say, options.data)
         self._board = Board(view.say, view.changed, options.namespace)
         self._books = Books()
+        self._ledgers: dict[str, ledger.Ledger] = {}
+        """Of each queue, as last read."""
         self._waiting: int | None = None
         self._away = False
         self._memories: dict[str, Memory] = {}
@@ -100,24 +108,31 @@ class Up:
         except StoreError as error:
             self._redis_is(error)
         self._view.begin(self._board)
-        listening = asyncio.create_task(self._listen())
+        self._ticks = Ticks(connection, self._view.say, self._options.namespace)
+        self._ticks.follow(self._files.crons, fire=self._options.fire)
+        watching = [asyncio.create_task(self._listen())]
         done = False
         try:
             self._greet()
+            await self._ticks.timetable.look()  # what is fired at the start is waiting work before anything is judged
+            watching.append(asyncio.create_task(self._ticks.timetable.run()))
             self._begin_beside()
             done = await self._work(connection)
-            await self._drain()
-            await self._account(connection)
+            await self._drain(connection)
         finally:
-            listening.cancel()
+            for task in watching:
+                task.cancel()
             if self._beside is not None:
                 await self._beside.end()
-            await asyncio.gather(listening, return_exceptions=True)
+            await asyncio.gather(*watching, return_exceptions=True)
+            if self._waiting and self._server is not None and self._options.data is None:
+                self._view.say(f"{self._waiting} jobs go with this Valkey; --data FOLDER keeps them for the next run")
             last = self._last_line(done=done)
             self._plot(last)
             self._view.end(last)
-        failed = self._cluster.hopeless or (self._beside is not None and self._beside.failed)
-        return _FAILED if failed else 0
+        if self._cluster.hopeless or (self._beside is not None and self._beside.failed):
+            return _FAILED
+        return 0 if done or not self._options.until_idle else INTERRUPTED
 
     def _begin_beside(self) -> None:
         if self._words:
@@ -169,6 +184,7 @@ class Up:
             return
         self._redis_is(None)
         self._board.books = self._books.take(now)
+        self._ledgers = now
         self._waiting = sum(each.waiting for each in now.values())
 
     def _redis_is(self, error: StoreError | None) -> None:
@@ -184,7 +200,9 @@ class Up:
 
     def _idle(self) -> bool:
         """All work is done, nobody sends more, and no pool has more workers than it keeps without any."""
-        quiet = self._waiting == 0 and not (self._beside is not None and self._beside.running)
+        sending = self._beside is not None and self._beside.running
+        asked = self._ticks is not None and self._ticks.timetable.asked
+        quiet = self._waiting == 0 and not sending and not asked
         return quiet and all(self._at_rest(pool) for pool in self._files.pools)
 
     def _at_rest(self, pool: Pool) -> bool:
@@ -254,6 +272,8 @@ class Up:
                 await self._cluster.remove(pool)
                 self._board.forget(pool.meta.key)
                 self._memories.pop(pool.meta.key, None)
+        if self._ticks is not None:
+            self._ticks.follow(after.crons)
         self._wake.set()
 
     def _told_to_stop(self) -> None:
@@ -270,9 +290,14 @@ class Up:
         else:
             self._cluster.kill()
 
-    async def _drain(self) -> None:
+    async def _drain(self, connection: Connection) -> None:
         self._cluster.stop()
-        await self._cluster.ended()
+        ended = asyncio.create_task(self._cluster.ended())
+        while not ended.done():
+            await asyncio.wait([ended], timeout=TICK)
+            await self._account(connection)
+            for pool in self._files.pools:
+                self._board.leaving(pool, self._cluster.running_of(pool), self._ledgers)
 
     def _last_line(self, *, done: bool) -> str:
         books = self._board.books

@@ -30,7 +30,7 @@ def short(words: tuple[str, ...]) -> str:
     """What its lines begin with: the program's name; of Python, that of the script or module."""
     program, *rest = words
     name = Path(program).name
-    if name.startswith("python"):
+    if name.startswith("python") and rest[:1] != ["-c"]:
         name = next((word for word in rest if not word.startswith("-")), name)
     return Path(name).name
 

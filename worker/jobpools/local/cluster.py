@@ -32,6 +32,7 @@ class _Slot:
     deaths: int = 0
     """How many times in a row it died young."""
     problem: str = ""
+    """Why the one before it died, until it is ready."""
     task: asyncio.Task[None] | None = None
 
     @property
@@ -189,7 +190,7 @@ class ProcessCluster:
 
     async def _live(self, group: _Group, slot: _Slot, pause: float) -> None:
         """One process from its start to its end."""
-        code = 0
+        code, unstarted = 0, ""
         try:
             if pause:
                 await asyncio.sleep(pause)
@@ -199,12 +200,12 @@ class ProcessCluster:
             if slot.process.pid is not None:
                 raise
         except OSError as error:
-            slot.problem, code = f"cannot be started: {error}", 1
+            unstarted, code = f"cannot be started: {error}", 1
         finally:
             group.slots.remove(slot)
             group.gone.add(slot.name)
         if not slot.process.stopping:
-            self._died(group, slot, code)
+            self._died(group, slot, unstarted or slot.process.last_words(code))
         self._forget(group)
         self._touched(group.pool.meta.key)
 
@@ -214,12 +215,11 @@ class ProcessCluster:
         self._hopeless.discard(group.pool.meta.key)
         self._touched(group.pool.meta.key)
 
-    def _died(self, group: _Group, slot: _Slot, code: int) -> None:
+    def _died(self, group: _Group, slot: _Slot, why: str) -> None:
         """It was not told to: put another one in its place, after a pause when it did not live long."""
         young = not slot.process.ready or time.time() - slot.started < GROWN_UP
         deaths = slot.deaths + 1 if young else 1
         pause = min(FIRST_PAUSE * 2 ** (deaths - 1), LONGEST_PAUSE)
-        why = slot.problem or slot.process.last_words(code)
         if not slot.process.ready and deaths >= HOPELESS:
             self._hopeless.add(group.pool.meta.key)
         if why != group.said or slot.process.ready:

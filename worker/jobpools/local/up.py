@@ -126,7 +126,9 @@ class Up:
                 await self._beside.end()
             await asyncio.gather(*watching, return_exceptions=True)
             if self._waiting and self._server is not None and self._options.data is None:
-                self._view.say(f"{self._waiting} jobs go with this Valkey; --data FOLDER keeps them for the next run")
+                self._view.say(
+                    f"what still waits ({self._waiting}) goes with this Valkey; --data FOLDER keeps it for the next run"
+                )
             last = self._last_line(done=done)
             self._plot(last)
             self._view.end(last)
@@ -163,8 +165,11 @@ class Up:
                 wait = next_look(await self._pass(queues))
                 await self._account(connection)
                 due = time.monotonic() + (wait if wait > 1 and not self._options.until_idle else TICK)
-                if self._options.until_idle and (self._idle() or self._cluster.hopeless):
-                    return not self._cluster.hopeless
+                if self._options.until_idle and self._cluster.hopeless:
+                    self._view.say(f"giving up: no worker of {', '.join(self._cluster.hopeless)} starts")
+                    return False
+                if self._options.until_idle and self._idle():
+                    return True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TICK)
         return False

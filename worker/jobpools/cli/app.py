@@ -66,12 +66,13 @@ def up(  # noqa: PLR0913  # a command's own flags
     plot: Annotated[Path | None, typer.Option(help="Draw queues and workers over time into this PNG.")] = None,
     data: Annotated[Path | None, typer.Option(help="Keep the embedded Valkey's data in this folder.")] = None,
     beside: Annotated[str | None, typer.Option("--with", metavar="COMMAND", help=_BESIDE)] = None,
+    fire: Annotated[bool, typer.Option("--fire", help="Also fire every schedule once at the start.")] = False,
 ) -> None:
     """Run the pools and schedules of YAML files on this machine. Ctrl-C drains; a second one hands back at once."""
     from jobpools.local import up as local
     from jobpools.local.lines import Lines, View
 
-    options = local.Options(tuple(paths), namespace, redis, data, until_idle, plot, beside)
+    options = local.Options(tuple(paths), namespace, redis, data, until_idle, plot, beside, fire)
     view: View
     if sys.stdout.isatty():
         from jobpools.local.live import LiveView

@@ -6,9 +6,9 @@ A Cluster raises ObservationError for what cannot be read, and Queues raise Stor
 from collections.abc import Sequence
 from typing import Protocol
 
-from jobpools.core.facts import ClusterFacts, EndpointFacts
-from jobpools.core.plan import Plan
-from jobpools.core.specs import Pool
+from jobpools.core.facts import ClusterFacts, CronFacts, EndpointFacts
+from jobpools.core.plan import CronPlan, Plan
+from jobpools.core.specs import Cron, Pool
 
 
 class Cluster(Protocol):
@@ -67,5 +67,33 @@ class Reporter(Protocol):
     """Who tells people."""
 
     async def report(self, pool: Pool, plan: Plan) -> None:
+        """Status and events of one pass, once."""
+        ...
+
+
+class Schedules(Protocol):
+    """What one Redis endpoint remembers of schedules, and where their jobs go."""
+
+    async def observe(self, crons: Sequence[Cron], now: float) -> dict[str, CronFacts]:
+        """What is known of each, by key; one that is new begins at `now`. Raises StoreError."""
+        ...
+
+    async def enqueue(self, due: Sequence[tuple[Cron, CronPlan]], now: float) -> dict[str, str]:
+        """Enqueue the fires of these plans; by key, why some could not be. Enqueueing one again changes nothing."""
+        ...
+
+    async def record(self, done: Sequence[tuple[Cron, CronFacts, CronPlan]]) -> list[bool]:
+        """Remember the ticks that were handled; False where they no longer follow the facts. Raises StoreError."""
+        ...
+
+    async def forget(self, names: Sequence[str]) -> None:
+        """The schedules of these keys are gone. Raises StoreError."""
+        ...
+
+
+class CronReporter(Protocol):
+    """Who tells people of schedules."""
+
+    async def report_cron(self, cron: Cron, plan: CronPlan) -> None:
         """Status and events of one pass, once."""
         ...

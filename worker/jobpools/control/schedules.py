@@ -1,0 +1,200 @@
+"""The shell of schedules: observe, plan, enqueue, record, report, for those of one Redis endpoint that are due.
+
+All that matters is in Redis, so any number of these may run, one after the other or by mistake at once: each pass
+starts from what is recorded, and a fire's id is the same whoever enqueues it.
+"""
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jobpools.control.ports import CronReporter, Schedules
+from jobpools.core.actions import CronPlan
+from jobpools.core.facts import CronFacts
+from jobpools.core.fires import UNKNOWN, held, plan_cron
+from jobpools.core.specs import Cron
+from jobpools.errors import ObservationError, StoreError
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 500
+"""The most schedules of one pass: what is due at the same moment and beyond it follows at once."""
+LONGEST_REST: Final = 10.0
+"""Seconds after which the clock is looked at again, should somebody have set it."""
+AGAIN: Final = 0.5
+"""Seconds to the next look when another pass was recorded in between."""
+
+Status = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One schedule in one pass. `facts` None: not known."""
+
+    cron: Cron
+    facts: CronFacts | None
+    plan: CronPlan
+
+
+class Timetable:
+    """Schedules, and when each is worth a look. Costs nothing between two ticks, however many there are."""
+
+    def __init__(self, schedules: Schedules, reporter: CronReporter, clock: Callable[[], float] = time.time) -> None:
+        """`clock`: seconds since the epoch."""
+        self._schedules, self._reporter, self._clock = schedules, reporter, clock
+        self.crons: dict[str, Cron] = {}
+        self.fired = 0
+        """Fires since the start, of this process."""
+        self._statuses: dict[str, Status | None] = {}
+        self._asked: dict[str, float] = {}
+        self._gone: set[str] = set()
+        self._look_at: dict[str, float] = {}
+        self._heap: list[tuple[float, int, str]] = []
+        """(when, order of entry, key); an entry that `_look_at` does not know any more is passed over."""
+        self._entries = itertools.count()
+        self._woken = asyncio.Event()
+
+    def put(self, cron: Cron, before: Status | None = None, *, fire: bool = False) -> None:
+        """Look after this schedule, and look at it now. `fire`: fire it once now, beside its ticks.
+
+        `before` is its status as last written, where this timetable did not write it.
+        """
+        key = cron.meta.key
+        self.crons[key] = cron
+        self._statuses.setdefault(key, before)
+        if fire:
+            self._asked[key] = self._clock()
+        self._enter(key, self._clock())
+        self._woken.set()
+
+    def drop(self, key: str) -> None:
+        """The schedule is gone, and so is what Redis knows of it."""
+        if self.crons.pop(key, None) is not None:
+            for known in (self._look_at, self._statuses, self._asked):
+                known.pop(key, None)
+            self._gone.add(key)
+            self._woken.set()
+
+    @property
+    def asked(self) -> bool:
+        """A fire that was asked for is still to come."""
+        return bool(self._asked)
+
+    async def run(self) -> None:
+        """Fire what is due, when it is due, until cancelled."""
+        while True:
+            self._woken.clear()
+            wait = await self.look() - self._clock()
+            if wait > 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(wait, LONGEST_REST)):
+                        await self._woken.wait()
+
+    async def look(self) -> float:
+        """One pass over what is due now; when the next one is worth a look, seconds since the epoch."""
+        now = self._clock()
+        if self._gone and not await self._forget():
+            return now + UNKNOWN
+        batch = self._due(now)
+        if batch:
+            await self._pass(batch, now)
+        self._skip()
+        return self._heap[0][0] if self._heap else now + LONGEST_REST
+
+    def _enter(self, key: str, at: float) -> None:
+        self._look_at[key] = at
+        heapq.heappush(self._heap, (at, next(self._entries), key))
+
+    def _skip(self) -> None:
+        while self._heap and self._look_at.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+
+    def _due(self, now: float) -> list[Cron]:
+        found: dict[str, Cron] = {}
+        while len(found) < BATCH:
+            self._skip()
+            if not self._heap or self._heap[0][0] > now:
+                break
+            key = heapq.heappop(self._heap)[2]
+            found[key] = self.crons[key]
+        return list(found.values())
+
+    async def _forget(self) -> bool:
+        names = sorted(self._gone)
+        try:
+            await self._schedules.forget(names)
+        except StoreError as error:
+            log.warning("schedules %s cannot be forgotten now: %s", ", ".join(names), error)
+            return False
+        self._gone.difference_update(names)
+        return True
+
+    async def _pass(self, batch: Sequence[Cron], now: float) -> None:
+        # 1 facts
+        facts, problem = await self._observe(batch, now)
+        # 2 decision
+        looks = [look for cron in batch if (look := self._plan(cron, facts.get(cron.meta.key), now, problem))]
+        # 3 effect: the jobs first, then what was done with the ticks
+        failed = await self._schedules.enqueue([(look.cron, look.plan) for look in looks if look.plan.fires], now)
+        recorded, trouble = await self._record([look for look in looks if look.cron.meta.key not in failed])
+        # 4 status and events, once
+        for look in looks:
+            key = look.cron.meta.key
+            why = failed.get(key) or (trouble if recorded.get(key) is None else "")
+            if why:
+                look = _Look(look.cron, None, held(look.cron, self._statuses.get(key), now, why))  # noqa: PLW2901
+            elif not recorded.get(key):
+                self._again(look.cron, now + AGAIN)
+                continue
+            await self._report(look, now)
+
+    async def _observe(self, batch: Sequence[Cron], now: float) -> tuple[dict[str, CronFacts], str]:
+        try:
+            return await self._schedules.observe(batch, now), "its state cannot be read"
+        except (ObservationError, StoreError) as error:
+            return {}, (str(error) or type(error).__name__).splitlines()[0]
+
+    def _plan(self, cron: Cron, facts: CronFacts | None, now: float, problem: str) -> _Look | None:
+        key = cron.meta.key
+        try:
+            asked = [self._asked[key]] if key in self._asked else []
+            return _Look(cron, facts, plan_cron(cron, facts, now, self._statuses.get(key), asked, problem))
+        except Exception:
+            # A schedule that cannot even be thought through must not hold up the others; it is tried again.
+            log.exception("%s: the pass failed", key)
+            self._again(cron, now + UNKNOWN)
+            return None
+
+    async def _record(self, looks: Sequence[_Look]) -> tuple[dict[str, bool], str]:
+        """By key, whether what was done with its ticks is recorded, and why some are not there."""
+        found = {look.cron.meta.key: True for look in looks if look.plan.handled is None}
+        done = [(look.cron, look.facts, look.plan) for look in looks if look.facts and look.plan.handled is not None]
+        try:
+            answers = await self._schedules.record(done)
+        except StoreError as error:
+            return found, (str(error) or type(error).__name__).splitlines()[0]
+        return found | {cron.meta.key: answer for (cron, _, _), answer in zip(done, answers, strict=True)}, ""
+
+    async def _report(self, look: _Look, now: float) -> None:
+        cron, plan = look.cron, look.plan
+        key = cron.meta.key
+        if self.crons.get(key) is not cron:
+            return  # another spec came meanwhile, and its own pass will follow
+        if plan.fires:
+            self.fired += len(plan.fires)
+            log.info("%s: %s, %.0f ms late", key, plan.decision.message, (now - plan.fires[-1].due) * 1000)
+        if look.facts is not None and plan.look_at > now:
+            self._asked.pop(key, None)
+        self._statuses[key] = plan.status
+        self._again(cron, plan.look_at)
+        await self._reporter.report_cron(cron, plan)
+
+    def _again(self, cron: Cron, at: float) -> None:
+        if self.crons.get(cron.meta.key) is cron:
+            self._enter(cron.meta.key, at)

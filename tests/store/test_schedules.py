@@ -1,0 +1,241 @@
+"""Schedules in a real Valkey: what is remembered, what is enqueued, and what two leaders at once can do to it."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from jobpools.client import Client, Options
+from jobpools.core.actions import CronPlan
+from jobpools.core.facts import CronFacts
+from jobpools.core.fires import plan_cron
+from jobpools.core.job import JobState
+from jobpools.core.specs import Cron
+from jobpools.errors import StoreError, StoreUnavailableError
+from jobpools.store import codec, keys, reads, scripts, writes
+from jobpools.store.connect import Connection, connect
+from jobpools.store.schedules import StoreSchedules, listed
+from tests.support.servers import Server, running, valkey_binary
+
+T0 = 1_800_000_000.0
+MINUTE = 60.0
+
+
+def cron(name: str = "tick", **spec: Any) -> Cron:
+    base: dict[str, Any] = {"job": {"name": "work", "queue": "ticks"}}
+    base |= {} if "at" in spec else {"schedule": "* * * * *"}
+    return Cron.model_validate({"meta": {"name": name}, "spec": base | spec})
+
+
+@pytest.fixture
+async def connection(valkey_url: str) -> AsyncIterator[Connection]:
+    made = connect(valkey_url)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def store(connection: Connection) -> StoreSchedules:
+    return StoreSchedules(connection)
+
+
+async def fire(store: StoreSchedules, made: Cron, now: float, state: CronFacts | None = None) -> tuple[CronPlan, bool]:
+    """One whole pass."""
+    seen = state or (await store.observe([made], now))[made.meta.key]
+    plan = plan_cron(made, seen, now, None)
+    assert await store.enqueue([(made, plan)], now) == {}
+    return plan, plan.handled is None or (await store.record([(made, seen, plan)])) == [True]
+
+
+async def test_a_new_schedule_begins_when_it_is_first_seen(store: StoreSchedules) -> None:
+    assert await store.observe([cron()], T0) == {"default/tick": CronFacts(created=T0)}
+    assert await store.observe([cron()], T0 + 100) == {"default/tick": CronFacts(created=T0)}
+
+
+async def test_what_was_fired_is_remembered(store: StoreSchedules, connection: Connection) -> None:
+    await store.observe([cron()], T0)
+    plan, recorded = await fire(store, cron(), T0 + 181)
+    assert recorded
+    fresh = StoreSchedules(connection)  # another process
+    known = (await fresh.observe([cron()], T0 + 200))["default/tick"]
+    assert known == CronFacts(created=T0, last_due=T0 + 180, last_fire=T0 + 180, jobs=plan.jobs, fired=1, missed=2)
+    assert [job.state for job in known.jobs] == ["queued"]
+
+
+async def test_a_fires_job_is_as_one_that_is_enqueued_by_name(valkey_url: str, store: StoreSchedules) -> None:
+    job = {"name": "mail.send", "queue": "mails", "priority": "high", "kwargs": {"to": "ä", "n": [1, None]},
+           "tags": ["a", "b"]}  # fmt: skip
+    await store.observe([cron(job=job)], T0)
+    plan, _ = await fire(store, cron(job=job), T0 + 60)
+    client = Client(valkey_url)
+    options = Options.make(queue="mails", priority="high", tags=["a", "b"], id=plan.fires[0].id)
+    expected = client.call_json("mail.send", {"to": "ä", "n": [1, None]}, options).envelope
+    await client.aclose()
+    with Redis.from_url(valkey_url) as redis:
+        raw = redis.hget(keys.of_queue("mails", "jobs"), plan.fires[0].id)
+        assert redis.lrange(keys.of_queue("mails", "ready:high"), 0, -1) == [plan.fires[0].id.encode()]
+    assert isinstance(raw, bytes)
+    found = codec.decode(raw)
+    assert found.enqueued == T0 + 60
+    found.enqueued = expected.enqueued
+    assert found == expected
+
+
+async def test_firing_again_enqueues_nothing(store: StoreSchedules, connection: Connection) -> None:
+    seen = (await store.observe([cron()], T0))["default/tick"]
+    plan = plan_cron(cron(), seen, T0 + 60, None)
+    await store.enqueue([(cron(), plan)], T0 + 60)  # and then its process was killed
+    again, recorded = await fire(store, cron(), T0 + 65)
+    assert [each.id for each in again.fires] == [each.id for each in plan.fires]
+    assert recorded
+    assert len(await reads.jobs(connection, "ticks", JobState.QUEUED)) == 1
+    assert (await store.observe([cron()], T0 + 70))["default/tick"].fired == 1
+
+
+async def test_who_comes_second_records_nothing(store: StoreSchedules) -> None:
+    seen = (await store.observe([cron()], T0))["default/tick"]
+    assert (await fire(store, cron(), T0 + 125, seen))[1]
+    known = await store.observe([cron()], T0 + 125)
+    assert not (await fire(store, cron(), T0 + 65, seen))[1], "a leader that does not know yet that it is none"
+    assert await store.observe([cron()], T0 + 125) == known
+
+
+async def test_other_times_begin_anew_and_nothing_fires_twice(store: StoreSchedules) -> None:
+    await store.observe([cron()], T0)
+    await fire(store, cron(), T0 + 60)
+    hourly = cron(schedule="0 * * * *")
+    known = (await store.observe([hourly], T0 + 90))["default/tick"]
+    assert (known.created, known.last_due, known.fired) == (T0 + 90, T0 + 60, 1)
+    back = (await store.observe([cron()], T0 + 200))["default/tick"]
+    assert plan_cron(cron(), back, T0 + 239, None).fires == (), "ticks of the time between do not count"
+    other = cron(job={"name": "other"})
+    assert (await store.observe([other], T0 + 230))["default/tick"].created == T0 + 200, "another job, the same times"
+
+
+async def test_other_times_seen_by_somebody_else_void_a_pass(store: StoreSchedules, connection: Connection) -> None:
+    seen = (await store.observe([cron()], T0))["default/tick"]
+    await StoreSchedules(connection).observe([cron(schedule="0 * * * *")], T0 + 1)
+    assert not (await fire(store, cron(), T0 + 60, seen))[1]
+
+
+async def test_one_single_time_to_the_millisecond(store: StoreSchedules) -> None:
+    once = cron(at="2027-01-15T08:00:00.123456Z")
+    await store.observe([once], T0)
+    plan, recorded = await fire(store, once, T0 + 1)
+    assert [each.due for each in plan.fires] == [T0 + 0.123]
+    assert recorded
+    assert (await fire(store, once, T0 + 2))[0].fires == ()
+
+
+async def test_replace_cancels_the_former(store: StoreSchedules, connection: Connection) -> None:
+    made = cron(concurrencyPolicy="Replace")
+    await store.observe([made], T0)
+    first, _ = await fire(store, made, T0 + 60)
+    second, _ = await fire(store, made, T0 + 120)
+    former = await reads.job(connection, "ticks", first.fires[0].id)
+    assert former is not None
+    assert former.state is JobState.CANCELLED
+    (known,) = (await store.observe([made], T0 + 121)).values()
+    assert [(job.id, job.state) for job in known.jobs] == [(second.fires[0].id, "queued")]
+
+
+async def test_states_of_jobs(connection: Connection) -> None:
+    script = scripts.get("states")
+    client = Client(connection.url)
+    names = ("queued", "scheduled", "running", "completed", "cancelled", "dead")
+    for name in names:
+        delay = "1h" if name == "scheduled" else "0s"
+        await client.enqueue(client.call_json("work", {}, Options.make(queue="q", id=name, delay=delay)))
+    await client.aclose()
+    await writes.cancel(connection, "q", "cancelled", T0)
+    tail = codec.tail("host.a", 1)
+    with Redis.from_url(connection.url) as redis:
+        redis.zadd(keys.of_queue("q", "dead"), {"dead": 1})
+        redis.zadd(keys.of_queue("q", "leases"), {f"running{tail}": 1})
+        redis.hset(keys.of_queue("q", "results"), "completed", codec.completed_record(b"1", T0, 1))
+    found = await connection.call_keys(script, keys.for_script("q", script.keys), [*names, "never"])
+    assert [state.decode() for state in found] == [*names, ""]
+
+
+async def test_forgotten_schedules_leave_nothing(
+    store: StoreSchedules, connection: Connection, valkey_url: str
+) -> None:
+    both = [cron("a"), cron("b")]
+    await store.observe(both, T0)
+    await store.forget(["default/a", "default/unknown"])
+    assert [view.key for view in await listed(connection)] == ["default/b"]
+    await store.forget(["default/b"])
+    with Redis.from_url(valkey_url) as redis:
+        assert redis.keys("*schedules*") == []
+    assert (await store.observe(both, T0 + 50))["default/a"].created == T0 + 50
+
+
+async def test_listed_with_what_was_fired(store: StoreSchedules, connection: Connection) -> None:
+    made = [cron("b", timeZone="Europe/Berlin", redis={"url": "redis://:secret@r"}), cron("a")]
+    await store.observe(made, T0)
+    await fire(store, made[1], T0 + 60)
+    views = await listed(connection)
+    assert [(view.key, view.spec.time_zone, view.facts.fired) for view in views] == [
+        ("default/a", "UTC", 1),
+        ("default/b", "Europe/Berlin", 0),
+    ]
+    assert b"secret" not in json.dumps(await connection.execute("HVALS", keys.schedules("table")), default=str).encode()
+
+
+async def test_thousands_in_a_few_round_trips(store: StoreSchedules, valkey_url: str) -> None:
+    many = [cron(f"c{number}") for number in range(2000)]
+    await store.observe(many, T0)
+    with Redis.from_url(valkey_url) as redis:
+        before = redis.info("commandstats")
+        seen = await store.observe(many, T0 + 60)
+        plans = [(each, seen[each.meta.key], plan_cron(each, seen[each.meta.key], T0 + 60, None)) for each in many]
+        assert await store.enqueue([(each, plan) for each, _, plan in plans], T0 + 60) == {}
+        assert await store.record(plans) == [True] * 2000
+        after = redis.info("commandstats")
+        calls = {name: _calls(after, name) - _calls(before, name) for name in ("hmget", "evalsha", "script|load")}
+        assert calls["hmget"] == 1, "one read for all"
+        assert calls["evalsha"] <= 2000 + 4 + 1, "one record each, four batches of jobs"
+        assert redis.llen(keys.of_queue("ticks", "ready:normal")) == 2000
+    known = await store.observe(many, T0 + 61)
+    assert {each.fired for each in known.values()} == {1}
+
+
+def _calls(stats: Any, name: str) -> int:
+    return int(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"])
+
+
+async def test_one_queue_that_refuses_holds_up_no_other(store: StoreSchedules, valkey_url: str) -> None:
+    with Redis.from_url(valkey_url) as redis:
+        redis.set(keys.of_queue("broken", "jobs"), "a string")
+    good, bad = cron("good"), cron("bad", job={"name": "work", "queue": "broken"})
+    seen = await store.observe([good, bad], T0)
+    due = [(each, plan_cron(each, seen[each.meta.key], T0 + 60, None)) for each in (bad, good)]
+    failed = await store.enqueue(due, T0 + 60)
+    assert list(failed) == ["default/bad"]
+    assert "another type" in failed["default/bad"]
+
+
+async def test_a_server_that_lost_its_data_begins_anew_and_one_that_is_away_is_unknown() -> None:
+    with running(valkey_binary()) as server:
+        connection = connect(server.url)
+        try:
+            await _lost_and_away(server, StoreSchedules(connection))
+        finally:
+            await connection.aclose()
+
+
+async def _lost_and_away(server: Server, store: StoreSchedules) -> None:
+    await store.observe([cron()], T0)
+    await fire(store, cron(), T0 + 60)
+    server.kill()
+    with pytest.raises(StoreUnavailableError):
+        await store.observe([cron()], T0 + 70)
+    plan = plan_cron(cron(), CronFacts(created=T0), T0 + 120, None)
+    assert "cannot be reached" in (await store.enqueue([(cron(), plan)], T0 + 120))["default/tick"]
+    with pytest.raises(StoreError):
+        await store.record([(cron(), CronFacts(created=T0), plan)])
+    server.start()
+    assert await store.observe([cron()], T0 + 130) == {"default/tick": CronFacts(created=T0 + 130)}
+    assert (await fire(store, cron(), T0 + 180))[1]

@@ -1,0 +1,93 @@
+"""A Valkey that keeps its data, the books of what was sent to it, and what the jobs wrote down."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jobpools import App, Client, JobHandle, JobState
+from jobpools.store import keys, ledger
+from jobpools.store.codec import split_member
+from jobpools.store.connect import Connection, connect
+from tests.chaos import jobs
+from tests.support.servers import Server, running, valkey_binary
+
+QUEUE = "chaos"
+APP = "tests.chaos.jobs:app"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    id: str
+    what: str
+    process: int
+    at: float
+
+
+class Scene:
+    """What a scenario looks at."""
+
+    def __init__(self, folder: Path, server: Server) -> None:
+        self.folder = folder
+        self.server = server
+        self.notes_file = folder / "notes"
+        self.connection: Connection = connect(server.url)
+        self.app: App = jobs.app
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"NOTES": str(self.notes_file)}
+
+    def notes(self, what: str) -> list[Note]:
+        lines = self.notes_file.read_text().splitlines() if self.notes_file.exists() else []
+        found = [line.split() for line in lines]
+        return [Note(i, w, int(process), float(at)) for i, w, process, at in found if w == what]
+
+    async def books(self) -> ledger.Ledger:
+        return (await ledger.read(self.connection, [QUEUE]))[QUEUE]
+
+    async def ended(self, patience: float) -> ledger.Ledger:
+        """The books when nothing waits any more."""
+        async with asyncio.timeout(patience):
+            while (books := await self.books()).waiting:  # noqa: ASYNC110  # other processes' doing
+                await asyncio.sleep(0.02)
+        return books
+
+    async def held_by(self, worker: str) -> set[str]:
+        """The ids of jobs whose lease this worker has."""
+        members = await self.connection.execute("ZRANGE", keys.of_queue(QUEUE, "leases"), 0, -1)
+        found = [split_member(member.decode()) for member in members]
+        return {job_id for job_id, holder in found if holder.startswith(f"{worker}.")}
+
+    async def balanced(self, sent: Sequence[JobHandle[None]], **ends: int) -> None:
+        """Every job that was sent ended, in exactly one way, so often in each."""
+        books = await self.books()
+        assert (books.enqueued, books.lost, books.waiting) == (len(sent), 0, 0)
+        states = [await job.state() for job in sent]
+        counts = {str(state): states.count(state) for state in JobState if states.count(state)}
+        assert counts == ends
+        assert (books.completed, books.dead, books.cancelled) == tuple(
+            ends.get(end, 0) for end in ("completed", "dead", "cancelled")
+        )
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    data = tmp_path / "data"
+    data.mkdir()
+    with running(valkey_binary(), data) as server:
+        yield server
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, server: Server) -> AsyncIterator[Scene]:
+    scene = Scene(tmp_path, server)
+    client = Client(server.url)
+    before = scene.app.use(client)
+    yield scene
+    await client.aclose()
+    if before is not None:
+        scene.app.use(before)
+    await scene.connection.aclose()

@@ -1,0 +1,72 @@
+"""The server dies or stands still: nothing is lost, workers come back by themselves, and say so once."""
+
+import asyncio
+
+import pytest
+
+from jobpools.store import keys
+from tests.chaos import jobs
+from tests.chaos.conftest import APP, QUEUE, Scene
+from tests.support.workers import crew, until
+
+pytestmark = pytest.mark.chaos
+
+
+async def test_kill_the_server_under_load_and_start_it_on_its_data(scene: Scene) -> None:
+    names = ("a", "b", "c")
+    with crew(scene.folder, scene.server.url, APP, *names, **scene.environment, LEASE="2s") as workers:
+        sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(2000)])
+        until(lambda: len(scene.notes("begun")) > 200, "the load runs")
+        scene.server.kill()
+        until(lambda: all(worker.said("Redis is away") for worker in workers), "all have noticed")
+        assert [worker.get("/readyz")[0] for worker in workers] == [503] * 3
+        assert [worker.get("/livez")[0] for worker in workers] == [200] * 3
+        scene.server.start()
+        books = await scene.ended(30)
+        until(lambda: all(worker.said("Redis is back") for worker in workers), "all are back")
+        assert [(worker.said("Redis is away"), worker.said("Redis is back")) for worker in workers] == [(1, 1)] * 3
+        assert [worker.get("/readyz")[0] for worker in workers] == [200] * 3
+        again = len(scene.notes("begun")) - len(sent)
+        told = f"{again} of {len(sent)} jobs ran twice, {books.failed} were charged with a crash"
+        print(f"\nkill -9 of the server: {told}")  # noqa: T201  # a figure for people
+        assert books.completed == len(sent)
+    await scene.balanced(sent, completed=len(sent))
+
+
+async def test_a_server_that_stands_still_for_longer_than_an_answer_may_take(scene: Scene) -> None:
+    with crew(scene.folder, scene.server.url, APP, "a", "b", **scene.environment, LEASE="2s") as workers:
+        sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(1000)])
+        until(lambda: len(scene.notes("begun")) > 100, "the load runs")
+        scene.server.stand_still()
+        try:
+            until(lambda: all(worker.said("Redis is away") for worker in workers), "all have noticed")
+        finally:
+            scene.server.go_on()
+        books = await scene.ended(30)
+        until(lambda: all(worker.said("Redis is back") for worker in workers), "all are back")
+        assert [(worker.said("Redis is away"), worker.said("Redis is back")) for worker in workers] == [(1, 1)] * 2
+        assert books.completed == len(sent)
+    await scene.balanced(sent, completed=len(sent))
+
+
+async def test_enqueue_at_the_moment_of_a_crash_is_accepted_or_refused_and_never_half(scene: Scene) -> None:
+    """Whoever sends learns of an error, sends again under the same ids, and each job is there once."""
+    calls = [jobs.work.options(id=f"order-{n}").call(0) for n in range(5000)]
+    sending = asyncio.create_task(jobs.app.enqueue_many(calls))
+    while not await _enqueued(scene):  # noqa: ASYNC110  # another process's doing
+        await asyncio.sleep(0)
+    scene.server.kill()
+    outcome = (await asyncio.gather(sending, return_exceptions=True))[0]
+    scene.server.start()
+    told = f"{await _enqueued(scene)} had arrived, the caller got {type(outcome).__name__}"
+    print(f"\nkilled while 5000 jobs were sent: {told}")  # noqa: T201  # a figure for people
+    again = await jobs.app.enqueue_many(calls)
+    assert await _enqueued(scene) == len(calls)
+    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, CONCURRENCY="100"):
+        await scene.ended(15)
+    assert len(scene.notes("begun")) == len(calls)
+    await scene.balanced(again, completed=len(calls))
+
+
+async def _enqueued(scene: Scene) -> int:
+    return int(await scene.connection.execute("HGET", keys.of_queue(QUEUE, "totals"), "enqueued") or 0)

@@ -1,0 +1,132 @@
+"""Workers that die, are told to go, stand still or are blocked: nothing is lost, and nothing charged for nothing."""
+
+import asyncio
+import signal
+import time
+
+import pytest
+
+from jobpools import JobState
+from jobpools.store import reads
+from tests.chaos import jobs
+from tests.chaos.conftest import APP, QUEUE, Scene
+from tests.support.workers import crew, until
+
+pytestmark = pytest.mark.chaos
+
+
+async def test_kill_one_of_three_under_load_with_every_default(scene: Scene) -> None:
+    with crew(scene.folder, scene.server.url, APP, "a", "b", "c", **scene.environment) as (a, _, _):
+        sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(1000)])
+        until(lambda: len(scene.notes("begun")) > 100, "the load runs")
+        held = await scene.held_by("a")
+        a.kill()
+        killed = time.time()
+        held &= await scene.held_by("a")
+        assert held, "it was killed while it held jobs"
+        books = await scene.ended(20)
+        begun = {note.id: note.at for note in scene.notes("begun")}  # the latest start of each
+        recovery = max(begun[job_id] for job_id in held) - killed
+        told = f"{len(held)} jobs in hand, the last of them ran again after {recovery:.1f} s"
+        print(f"\nkill -9 of a worker: {told}")  # noqa: T201  # a figure for people
+        assert 0 < recovery < 15
+        assert books.completed == len(sent)
+        assert books.failed == len(held), "each was charged with one crash, and nothing else failed"
+        view = await reads.job(scene.connection, QUEUE, next(iter(held)))
+        assert view is not None
+        assert (view.history.attempts, view.history.crashes) == (0, 1)
+    await scene.balanced(sent, completed=len(sent))
+
+
+async def test_poison_ends_in_the_dead_letter_queue_and_takes_no_other_job_along(scene: Scene) -> None:
+    names = ("a", "b", "c", "d")
+    with crew(scene.folder, scene.server.url, APP, *names, **scene.environment, LEASE="0.5s") as workers:
+        beside = [await jobs.work.enqueue(1.0) for _ in range(8)]
+        poison = await jobs.poison.enqueue()
+        await scene.ended(25)
+        alive = [worker for worker in workers if worker.process.poll() is None]
+        assert len(alive) == len(workers) - 3, "max_crashes is 3"
+    view = await reads.job(scene.connection, QUEUE, poison.id)
+    assert view is not None
+    assert (view.state, view.history.crashes, view.history.attempts) == (JobState.DEAD, 3, 0)
+    assert view.history.note.startswith("Crashed: ")
+    assert len([note for note in scene.notes("begun") if note.id == poison.id]) == 3
+    await scene.balanced([poison, *beside], dead=1, completed=len(beside))
+
+
+async def test_one_worker_that_poison_kills_again_and_again_loses_no_bystander(scene: Scene) -> None:
+    """One pod, restarted as Kubernetes does it: each time the same jobs are claimed together."""
+    beside = [await jobs.work.enqueue(0.3) for _ in range(4)]
+    poison = await jobs.poison.enqueue()
+    starts = 0
+    while (await scene.books()).waiting:
+        starts += 1
+        assert starts < 8
+        with crew(scene.folder, scene.server.url, APP, f"a{starts}", **scene.environment, LEASE="0.3s") as (a,):
+            async with asyncio.timeout(10):
+                while a.process.poll() is None and (await scene.books()).waiting:  # noqa: ASYNC110  # another process's doing
+                    await asyncio.sleep(0.01)
+    await scene.balanced([poison, *beside], dead=1, completed=len(beside))
+
+
+async def test_sigterm_under_load_hands_back_what_has_not_begun_and_finishes_what_has(scene: Scene) -> None:
+    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, CONCURRENCY="2") as (a,):
+        quick = await jobs.app.enqueue_many([jobs.work.call(0) for _ in range(300)])
+        slow = await jobs.app.enqueue_many([jobs.work.call(0.5) for _ in range(30)])
+        until(lambda: len(scene.notes("begun")) > len(quick), "slow ones run, and others were claimed like quick ones")
+        a.send(signal.SIGTERM)
+        assert a.wait() == 0
+        assert " handed back, 2 running get 30s" in a.log()
+        assert "stopping; 0 handed back" not in a.log(), "some had been claimed and not begun"
+        assert await scene.held_by("a") == set()
+    books = await scene.books()
+    assert books.failed == 0, "nothing was charged"
+    assert (books.completed + books.ready, books.running, books.lost) == (len(quick) + len(slow), 0, 0)
+    with crew(scene.folder, scene.server.url, APP, "b", **scene.environment, CONCURRENCY="30"):
+        await scene.ended(10)
+    assert len(scene.notes("begun")) == len(quick) + len(slow), "each ran once, on one of the two"
+    await scene.balanced([*quick, *slow], completed=len(quick) + len(slow))
+
+
+async def test_sigterm_with_a_grace_too_short_hands_back_uncharged(scene: Scene) -> None:
+    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, GRACE="0.2s") as (a,):
+        sent = [await jobs.work.enqueue(60), await jobs.grind.enqueue(60)]
+        until(lambda: len(scene.notes("begun")) == 2, "both run")
+        a.send(signal.SIGTERM)
+        assert a.wait(5) == 0
+    books = await scene.books()
+    assert (books.ready, books.running, books.failed) == (2, 0, 0)
+    for job in sent:
+        view = await reads.job(scene.connection, QUEUE, job.id)
+        assert view is not None
+        assert (view.state, view.history.attempts, view.history.crashes) == (JobState.QUEUED, 0, 0)
+        await job.cancel()
+    await scene.balanced(sent, cancelled=2)
+
+
+async def test_a_worker_that_stood_still_for_longer_than_its_lease_settles_nothing(scene: Scene) -> None:
+    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="0.6s") as (a,):
+        sent = [await jobs.work.enqueue(0.5), await jobs.grind.enqueue(0.5)]
+        until(lambda: len(scene.notes("begun")) == 2, "both run")
+        a.send(signal.SIGSTOP)
+        with crew(scene.folder, scene.server.url, APP, "b", **scene.environment, LEASE="0.6s") as (b,):
+            books = await scene.ended(10)
+            assert (books.completed, books.failed) == (2, 2), "each crashed once and was completed by the other"
+            a.send(signal.SIGCONT)
+            until(lambda: a.metric("jobpools_stale_total") >= 2, "both late ones were refused")
+            assert b.metric("jobpools_stale_total") == 0
+    assert (await scene.books()).completed == 2
+    await scene.balanced(sent, completed=2)
+
+
+async def test_a_blocked_event_loop_is_not_a_dead_worker(scene: Scene) -> None:
+    """Leases are renewed by a thread: five times as long as the lease, nobody takes the job over."""
+    with crew(scene.folder, scene.server.url, APP, "a", "b", **scene.environment, LEASE="0.6s") as (a, b):
+        job = await jobs.block.enqueue(3.0)
+        until(lambda: len(scene.notes("begun")) == 1, "it runs")
+        assert (a.get("/livez")[0], b.get("/livez")[0]) == (200, 200), "answered by a thread, too"
+        books = await scene.ended(10)
+        assert (books.completed, books.failed) == (1, 0)
+        assert a.metric("jobpools_rescued_total") + b.metric("jobpools_rescued_total") == 0
+    assert len(scene.notes("begun")) == 1
+    await scene.balanced([job], completed=1)

@@ -1,0 +1,92 @@
+"""Real `jobpools worker` processes for tests: started with an environment, signalled, read by their log."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.servers import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = (sys.executable, "-m", "jobpools.cli", "worker")
+PATIENCE = 20.0
+
+
+def until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    """Wait for it, or fail and say for what."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"in {patience:g} s not: {what}"
+        time.sleep(0.01)
+
+
+class WorkerProcess:
+    """One worker; its log goes to a file."""
+
+    def __init__(self, folder: Path, name: str, url: str, app: str, **environment: str) -> None:
+        """`environment` without the prefix: `LEASE="1s"` is JOBPOOLS_LEASE."""
+        self.name = name
+        self.port = free_port()
+        self._log = folder / f"{name}.log"
+        given = {"REDIS_URL": url, "APP": app, "WORKER": name, "PROBE_PORT": str(self.port)} | environment
+        variables = {key: value for key, value in os.environ.items() if not key.startswith("JOBPOOLS_")}
+        variables |= {f"JOBPOOLS_{key}": value for key, value in given.items()}
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(COMMAND, cwd=ROOT, env=variables, stdout=log, stderr=log)
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def said(self, text: str) -> int:
+        """How often."""
+        return self.log().count(text)
+
+    def ready(self) -> "WorkerProcess":
+        until(lambda: self.said(" slots, queues ") > 0 or self.process.poll() is not None, f"{self.name} is ready")
+        assert self.process.poll() is None, self.log()
+        return self
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def wait(self, patience: float = PATIENCE) -> int:
+        """Its exit code."""
+        return self.process.wait(patience)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of one of its endpoints."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over its labels."""
+        lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith(f"{name}{{")]
+        assert lines, name
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+@contextmanager
+def crew(folder: Path, url: str, app: str, *names: str, **environment: str) -> Iterator[list[WorkerProcess]]:
+    """Workers of these names, all ready; whatever is left of them at the end is killed."""
+    workers = [WorkerProcess(folder, name, url, app, **environment) for name in names]
+    try:
+        for worker in workers:
+            worker.ready()
+        yield workers
+    finally:
+        for worker in workers:
+            worker.kill()

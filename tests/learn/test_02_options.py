@@ -66,7 +66,7 @@ async def test_an_option_that_does_not_exist_is_refused(app: App) -> None:
     @app.job
     async def noop() -> None: ...
 
-    with pytest.raises(ConfigurationError, match="dely: no such option; there are at, delay, id"):
+    with pytest.raises(ConfigurationError, match="dely: no such option; did you mean delay"):
         noop.options(dely="10s")  # type: ignore[call-arg]  # wrong on purpose
 
 

@@ -14,6 +14,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from jobpools.core.job import JobState, Priority
 from jobpools.core.retry import Retry
+from jobpools.core.spelling import meant
 from jobpools.core.units import format_duration, parse_duration
 from jobpools.errors import (
     ArgumentsError,
@@ -84,9 +85,10 @@ class Options:
     def make(cls, **given: Unpack[OptionValues]) -> "Options":
         """Raises ConfigurationError for a name or a value that is none."""
         values: dict[str, Any] = dict(given)
-        if unknown := values.keys() - OptionValues.__optional_keys__:
-            known = ", ".join(sorted(OptionValues.__optional_keys__))
-            raise ConfigurationError(f"{', '.join(sorted(unknown))}: no such option; there are {known}")
+        if unknown := sorted(values.keys() - OptionValues.__optional_keys__):
+            raise ConfigurationError(
+                f"options: {unknown[0]}: no such option{meant(unknown[0], OptionValues.__optional_keys__)}"
+            )
         try:
             for name in ("delay", "timeout", "result_ttl"):
                 if values.get(name) is not None:
@@ -263,7 +265,7 @@ class Client:
     def call_json(self, name: str, args: Mapping[str, Any], options: Options) -> Call[Any]:
         """Make a job whose handler is not known here. Raises ArgumentsError when the arguments are not JSON."""
         try:
-            return self.call(name, to_json(dict(args)), options)
+            return self.call(name, to_json(dict(args), inf_nan_mode="strings"), options)
         except PydanticSerializationError as error:
             raise ArgumentsError(f"{name}: the arguments are not JSON: {error}") from error
 

@@ -1,9 +1,8 @@
 """YAML files → the same Pools and Crons that the operator gets from the API server, judged by the same models."""
 
-import difflib
 import json
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from jobpools.core import cron as clock
 from jobpools.core.specs import API_VERSION, GROUP, Cron, CronSpec, Meta, Pool, PoolSpec
+from jobpools.core.spelling import meant
 from jobpools.errors import SpecError
 from jobpools.local.documents import Document, Place, read
 
@@ -90,7 +90,7 @@ def _take(document: Document, reading: _Reading) -> None:
         return
     for key in document.value:
         if key not in _TOP:
-            raise document.error((key,), f"unknown key{_meant(str(key), _TOP)}")
+            raise document.error((key,), f"unknown key{meant(str(key), _TOP)}")
     meta = _meta(document, reading.namespace)
     if first := reading.seen.get((kind, meta.key)):
         raise document.error(("metadata", "name"), f"two {kind}s are called {meta.key}; the other one is at {first}")
@@ -130,7 +130,7 @@ def _kind(document: Document) -> str:
         )
     ours = version.partition("/")[0] == GROUP or kind in _SPECS
     if ours and kind not in _SPECS:
-        raise document.error(("kind",), f"{kind!r} is unknown{_meant(kind, _SPECS)}")
+        raise document.error(("kind",), f"{kind!r} is unknown{meant(kind, _SPECS)}")
     if ours and version != API_VERSION:
         raise document.error(("apiVersion",), f"{version!r} is unknown: write {API_VERSION}")
     return kind
@@ -169,7 +169,7 @@ def _plain(value: Any) -> str:
 def _said(problem: dict[str, Any], model: type[BaseModel]) -> str:
     kind, given, message = problem["type"], problem["input"], str(problem["msg"])
     if kind == "extra_forbidden":
-        return f"unknown key{_meant(str(problem['loc'][-1]), _keys(model, problem['loc'][:-1]))}"
+        return f"unknown key{meant(str(problem['loc'][-1]), _keys(model, problem['loc'][:-1]))}"
     if kind == "missing":
         return "is missing"
     if kind == "value_error":
@@ -180,15 +180,6 @@ def _said(problem: dict[str, Any], model: type[BaseModel]) -> str:
     shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
     _, should, rest = message.partition("Input should ")
     return f"{shown} should {rest}" if should else f"{shown}: {message}"
-
-
-def _meant(word: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    by_lower = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {by_lower[close[0]]}?"
-    return f"; known: {', '.join(names)}" if names else ""
 
 
 def _keys(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, Self
 
 from jobpools.client import Call, Client, HandlerValues, JobHandle, Options, OptionValues
 from jobpools.core.job import Priority
+from jobpools.core.spelling import meant
 from jobpools.core.units import JobId
 from jobpools.errors import ConfigurationError, UnknownJobError
 from jobpools.runtime.context import Context
@@ -258,6 +259,7 @@ class App:
         if handler is not None:
             return handler.build(handler.with_options(options), (), dict(args))
         if "queue" not in options:
-            known = ", ".join(sorted(self.handlers)) or "none"
-            raise UnknownJobError(f"app {self.name} has no job {name!r} (it has: {known}); another app's needs queue=")
+            raise UnknownJobError(
+                f"app {self.name} has no job {name!r}{meant(name, self.handlers)} (another app's job needs its queue)"
+            )
         return self.client.call_json(name, args, Options.make(**options))

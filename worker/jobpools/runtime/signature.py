@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any, NotRequired, cast
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializer, to_json
 from typing_extensions import TypedDict
 
+from jobpools.core.spelling import meant
 from jobpools.errors import ArgumentsError, ConfigurationError, StoreDataError
 from jobpools.runtime.context import Context
 
@@ -28,7 +29,18 @@ def takes_context(function: Callable[..., Any]) -> bool:
 class Signature:
     """Converts between a call's arguments and the JSON object that Redis keeps; and the result likewise."""
 
-    __slots__ = ("_adapter", "_function", "_hints", "_label", "_names", "_parameters", "_result", "_validate")
+    __slots__ = (
+        "_adapter",
+        "_function",
+        "_hints",
+        "_label",
+        "_names",
+        "_parameters",
+        "_result",
+        "_result_json",
+        "_to_json",
+        "_validate",
+    )
 
     def __init__(self, function: Callable[..., Any], label: str) -> None:
         """Raises ConfigurationError when the arguments cannot be a JSON object."""
@@ -44,7 +56,9 @@ class Signature:
         self._names = tuple(p.name for p in self._parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
         self._hints: dict[str, Any] | None = None
         self._adapter: TypeAdapter[Any] | None = None
+        self._to_json: SchemaSerializer | None = None
         self._result: TypeAdapter[Any] | None = None
+        self._result_json: SchemaSerializer | None = None
         self._validate: Callable[[bytes], Any] | None = None
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
@@ -53,7 +67,7 @@ class Signature:
         if args:
             kwargs = self._named(args, kwargs)
         try:
-            return adapter.serializer.to_json(
+            return self._to_json.to_json(  # type: ignore[union-attr]  # _build has made it
                 adapter.validator.validate_python(kwargs), by_alias=True, round_trip=True, warnings="error"
             )
         except ValidationError as error:
@@ -81,8 +95,8 @@ class Signature:
         adapter = self._result or self._build_result()
         try:
             if adapter is None:
-                return to_json(value)
-            return adapter.serializer.to_json(value, by_alias=True, round_trip=True, warnings=False)
+                return to_json(value, inf_nan_mode="strings")
+            return self._result_json.to_json(value, by_alias=True, round_trip=True, warnings=False)  # type: ignore[union-attr]  # _build_result has made it
         except PydanticSerializationError as error:
             raise TypeError(f"the result of {self._label} is not JSON: {_line(str(error))}") from error
 
@@ -106,11 +120,19 @@ class Signature:
 
     def _explain(self, error: ValidationError) -> str:
         problems = [
-            f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {_line(problem['msg'])}"
+            f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {self._problem(problem)}"
             for problem in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         more = f"; and {len(problems) - _PROBLEMS_TOLD} more" if len(problems) > _PROBLEMS_TOLD else ""
         return f"{self._label}: {'; '.join(problems[:_PROBLEMS_TOLD])}{more}"
+
+    def _problem(self, problem: Any) -> str:
+        place = problem["loc"]
+        if problem["type"] == "missing":
+            return "is missing"
+        if problem["type"] == "extra_forbidden" and len(place) == 1:
+            return f"no such argument{meant(str(place[0]), [each.name for each in self._parameters])}"
+        return _line(problem["msg"])
 
     def _resolved(self) -> dict[str, Any]:
         # Not when the handler is decorated: a forward reference may name what stands below it.
@@ -133,12 +155,12 @@ class Signature:
             fields[parameter.name] = hint if parameter.default is parameter.empty else NotRequired[hint]
         make = cast("Any", TypedDict)  # the call form with computed fields is beyond mypy
         shape = make(self._label, fields)
-        # inf and nan have no JSON of their own; as strings they come back as what they were.
-        shape.__pydantic_config__ = ConfigDict(extra="allow" if rest else "forbid", ser_json_inf_nan="strings")
+        shape.__pydantic_config__ = ConfigDict(extra="allow" if rest else "forbid")
         try:
             self._adapter = TypeAdapter(shape)
         except (PydanticSchemaGenerationError, PydanticUserError) as error:
             raise ConfigurationError(f"job {self._label}: its arguments cannot be JSON: {_line(str(error))}") from error
+        self._to_json = _serializer(self._adapter)
         return self._adapter
 
     def _build_result(self) -> TypeAdapter[Any] | None:
@@ -149,7 +171,13 @@ class Signature:
             self._result = TypeAdapter(hint)
         except (PydanticSchemaGenerationError, PydanticUserError) as error:
             raise ConfigurationError(f"job {self._label}: its result cannot be JSON: {_line(str(error))}") from error
+        self._result_json = _serializer(self._result)
         return self._result
+
+
+def _serializer(adapter: TypeAdapter[Any]) -> SchemaSerializer:
+    """inf and nan have no JSON of their own; as strings they come back as what they were."""
+    return SchemaSerializer(adapter.core_schema, CoreConfig(ser_json_inf_nan="strings"))
 
 
 def _line(text: str) -> str:

@@ -1,0 +1,196 @@
+"""Arguments and results: JSON between two validations, by the handler's own annotations."""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import pytest
+from pydantic import BaseModel, Field
+
+from jobpools import ArgumentsError, ConfigurationError, Context, StoreDataError
+from jobpools.runtime.signature import Signature
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Order(BaseModel):
+    number: int = Field(alias="orderNumber")
+    at: datetime | None = None
+
+
+def signature(function: Callable[..., Any]) -> Signature:
+    return Signature(function, "shop.job")
+
+
+def there_and_back(function: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    made = signature(function)
+    return made.decode(made.encode(args, kwargs))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        3, 2.5, "ü", True, None, [1, 2], {"a": [None]}, (1, "x"), {1, 2}, Colour.RED, b"bytes", Decimal("1.10"),
+        date(2027, 1, 2), datetime(2027, 1, 2, 3, 4, 5, 6, tzinfo=UTC), timedelta(seconds=1.5), Path("/tmp/x"),  # noqa: S108
+        UUID(int=7), Order(orderNumber=7),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_value_arrives_as_the_type_that_the_annotation_says(value: Any) -> None:
+    async def handler(x: Any) -> None: ...
+
+    kind = {tuple: tuple[int, str], set: set[int], type(None): None}.get(type(value), type(value))
+    handler.__annotations__["x"] = kind
+    arrived = there_and_back(handler, value)["x"]
+    assert (arrived, type(arrived)) == (value, type(value))
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_infinity_arrives(value: float) -> None:
+    async def handler(x: float) -> None: ...
+
+    assert there_and_back(handler, value) == {"x": value}
+
+
+def test_not_a_number_arrives() -> None:
+    async def handler(x: float) -> None: ...
+
+    assert math.isnan(there_and_back(handler, math.nan)["x"])
+
+
+def test_json_is_what_is_kept_with_aliases_and_without_defaults() -> None:
+    async def handler(ctx: Context, order: Order, copies: int = 1) -> None: ...
+
+    made = signature(handler)
+    assert made.encode((Order(orderNumber=7),), {}) == b'{"order":{"orderNumber":7,"at":null}}'
+    assert made.decode(b'{"order":{"orderNumber":7}}') == {"order": Order(orderNumber=7)}, "the handler's own default"
+
+
+def test_what_can_be_converted_is_converted_and_kept_so() -> None:
+    async def handler(day: date, n: int) -> None: ...
+
+    assert signature(handler).encode((), {"day": "2027-01-02", "n": "7"}) == b'{"day":"2027-01-02","n":7}'
+
+
+def test_constraints_hold_on_both_sides() -> None:
+    async def handler(n: Annotated[int, Field(gt=0)]) -> None: ...
+
+    made = signature(handler)
+    with pytest.raises(ArgumentsError, match=r"^shop\.job: n: Input should be greater than 0$"):
+        made.encode((0,), {})
+    with pytest.raises(ArgumentsError, match=r"^shop\.job: n: Input should be greater than 0$"):
+        made.decode(b'{"n":0}')
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        ((), {}, r"shop\.job: a: is missing"),
+        ((1, 2, 3), {}, r"shop\.job: takes 2 positional arguments, 3 given"),
+        ((1,), {"a": 2}, r"shop\.job: a: given twice"),
+        ((1,), {"c": 2}, r"shop\.job: c: no such argument; known: a, b"),
+        (("x", "y"), {}, r"shop\.job: a: Input should be a valid integer, .*; b: Input should be a valid integer, .*"),
+    ],
+)
+def test_wrong_calls_are_one_line(args: tuple[Any, ...], kwargs: dict[str, Any], message: str) -> None:
+    async def handler(a: int, b: int = 0) -> None: ...
+
+    with pytest.raises(ArgumentsError, match=f"^{message}$"):
+        signature(handler).encode(args, kwargs)
+
+
+def test_of_many_wrong_arguments_three_are_named() -> None:
+    async def handler(a: int, b: int, c: int, d: int, e: int) -> None: ...
+
+    with pytest.raises(ArgumentsError, match=r"; and 2 more$"):
+        signature(handler).encode((), {})
+
+
+@pytest.mark.parametrize("raw", [b"[]", b"7", b"{", b'{"a":1}{', b"\xff"])
+def test_what_is_no_object_of_arguments_is_an_arguments_error(raw: bytes) -> None:
+    async def handler(a: int) -> None: ...
+
+    with pytest.raises(ArgumentsError, match=r"^shop\.job: arguments: "):
+        signature(handler).decode(raw)
+
+
+def test_names_are_needed_for_json() -> None:
+    async def rest(*args: int) -> None: ...
+    async def positional(a: int, /) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"^job shop\.job: parameter args has no name in JSON"):
+        signature(rest)
+    with pytest.raises(ConfigurationError, match="parameter a has no name in JSON"):
+        signature(positional)
+
+
+def test_keyword_only_and_any_further_keywords() -> None:
+    async def handler(*, a: int, **more: Any) -> None: ...
+
+    assert there_and_back(handler, a=1, b="x") == {"a": 1, "b": "x"}
+    with pytest.raises(ArgumentsError, match="takes 0 positional arguments, 1 given"):
+        signature(handler).encode((1,), {})
+
+
+async def _early(later: "Later") -> "Later":
+    return later
+
+
+async def _number() -> float: ...  # type: ignore[empty-body]
+
+
+class Later(BaseModel):
+    n: int
+
+
+def test_an_annotation_may_name_what_stands_below() -> None:
+    assert there_and_back(_early, Later(n=1)) == {"later": Later(n=1)}
+    assert signature(_early).decode_result(b'{"n":2}') == Later(n=2)
+
+
+def test_an_annotation_that_names_nothing_and_one_that_is_no_json_are_configuration_errors() -> None:
+    async def unknown(a: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F821  # on purpose
+
+    class Plain: ...
+
+    async def plain(a: Plain) -> None: ...
+
+    with pytest.raises(ConfigurationError, match="its annotations do not resolve: name 'Nowhere' is not defined"):
+        signature(unknown).decoder()
+    with pytest.raises(ConfigurationError, match="its arguments cannot be JSON"):
+        signature(plain).decoder()
+
+
+def test_results_follow_the_return_annotation_and_without_one_are_plain_json() -> None:
+    async def typed() -> Order: ...  # type: ignore[empty-body]
+    async def untyped(): ...  # type: ignore[no-untyped-def]  # noqa: ANN202  # the subject
+
+    made = signature(typed)
+    assert signature(_number).decode_result(signature(_number).encode_result(math.inf)) == math.inf
+    assert signature(untyped).decode_result(signature(untyped).encode_result(math.inf)) == "Infinity"
+    assert made.encode_result(Order(orderNumber=7)) == b'{"orderNumber":7,"at":null}'
+    assert made.decode_result(b'{"orderNumber":7}') == Order(orderNumber=7)
+    with pytest.raises(StoreDataError, match="does not match the return type of the handler"):
+        made.decode_result(b'{"orderNumber":"seven"}')
+    assert signature(untyped).encode_result({"a": date(2027, 1, 2)}) == b'{"a":"2027-01-02"}'
+    assert signature(untyped).decode_result(b'{"a":"2027-01-02"}') == {"a": "2027-01-02"}
+    with pytest.raises(TypeError, match=r"the result of shop\.job is not JSON"):
+        signature(untyped).encode_result(object())
+
+
+def test_the_context_is_the_first_parameter_by_annotation_or_by_name() -> None:
+    async def annotated(context: Context, a: int) -> None: ...
+    async def named(ctx, a: int) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001  # the subject
+    async def as_text(c: "Context", a: int) -> None: ...
+    async def another(ctx: int) -> None: ...
+
+    for function in (annotated, named, as_text):
+        assert signature(function).encode((1,), {}) == b'{"a":1}'
+    assert signature(another).encode((1,), {}) == b'{"ctx":1}'

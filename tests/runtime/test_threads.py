@@ -1,0 +1,120 @@
+"""Threads for plain functions: bounded, with the task's context, and left behind when their job is given up."""
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from jobpools.runtime.executor import Threads
+
+who: contextvars.ContextVar[str] = contextvars.ContextVar("who")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # a thread's doing
+            await asyncio.sleep(0.001)
+
+
+async def test_a_call_returns_raises_and_sees_the_tasks_context() -> None:
+    threads = Threads(1)
+    who.set("ada")
+    assert await threads.run(lambda a, b: (a, b, who.get()), (1,), {"b": 2}) == (1, 2, "ada")
+    with pytest.raises(ZeroDivisionError):
+        await threads.run(lambda: 1 / 0, (), {})
+
+
+async def test_what_a_call_sets_in_its_context_stays_there() -> None:
+    threads = Threads(1)
+    who.set("ada")
+    await threads.run(lambda: who.set("grace"), (), {})
+    assert who.get() == "ada"
+
+
+async def test_stop_iteration_is_an_error_like_any_other() -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await Threads(1).run(lambda: next(iter(())), (), {})
+
+
+async def test_system_exit_of_a_handler_reaches_its_task_and_spares_the_thread() -> None:
+    threads = Threads(1)
+
+    def leave() -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        await threads.run(leave, (), {})
+    assert await threads.run(threading.get_ident, (), {}) != threading.get_ident()
+
+
+async def test_threads_are_started_when_needed_used_again_and_never_more_than_their_number() -> None:
+    threads = Threads(3)
+    assert len({await threads.run(threading.get_ident, (), {}) for _ in range(20)}) <= 3
+    running = most = 0
+    lock = threading.Lock()
+
+    def work() -> int:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.01)
+        with lock:
+            running -= 1
+        return threading.get_ident()
+
+    used = await asyncio.gather(*[threads.run(work, (), {}) for _ in range(20)])
+    assert (most, len(set(used))) == (3, 3)
+
+
+async def test_a_call_that_nobody_waits_for_is_left_behind_and_another_thread_takes_its_place() -> None:
+    threads, go_on, begun = Threads(1), threading.Event(), threading.Event()
+
+    def stuck() -> None:
+        begun.set()
+        go_on.wait(5)
+
+    task = asyncio.create_task(threads.run(stuck, (), {}))
+    await until(begun.is_set)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert threads.left_behind == 1
+    assert await threads.run(lambda: "served", (), {}) == "served"
+    go_on.set()
+    await until(lambda: threads.left_behind == 0)
+    assert await asyncio.gather(*[threads.run(lambda: 1, (), {}) for _ in range(5)]) == [1] * 5
+
+
+async def test_a_call_that_no_thread_has_begun_is_dropped_when_it_is_cancelled() -> None:
+    threads, go_on, ran = Threads(1), threading.Event(), []
+    first = asyncio.create_task(threads.run(go_on.wait, (5,), {}))
+    second = asyncio.create_task(threads.run(lambda: ran.append(1), (), {}))
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await first
+    assert await threads.run(lambda: "next", (), {}) == "next"
+    assert (ran, threads.left_behind) == ([], 0)
+
+
+def test_a_thread_that_outlives_its_event_loop_ends_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    go_on, ended = threading.Event(), threading.Event()
+
+    def stuck() -> None:
+        go_on.wait(5)
+        ended.set()
+
+    async def abandon() -> None:
+        task = asyncio.create_task(Threads(1).run(stuck, (), {}))
+        await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(abandon())
+    go_on.set()
+    assert ended.wait(5)
+    assert caplog.records == []

@@ -62,8 +62,9 @@ class Beside:
         return not self._task.done()
 
     def stop(self) -> None:
-        """SIGTERM: the command decides what it still does."""
-        self._process.stop()
+        """SIGTERM, to its children as well: the command decides what it still does."""
+        self._process.stopping = True
+        self._process.signal(signal.SIGTERM, group=True)
 
     async def end(self) -> None:
         """Tell it to go, wait for it, and kill it when it does not."""
@@ -72,7 +73,7 @@ class Beside:
             await asyncio.wait([self._task], timeout=PATIENCE)
         if self.running:
             self._say(f"{self.name} does not end; it is killed")
-            self._process.signal(signal.SIGKILL)
+            self._process.signal(signal.SIGKILL, group=True)
             await asyncio.wait([self._task])
 
     async def _live(self) -> None:

@@ -29,6 +29,8 @@ class Process:
         self.stopping = False
         self._told = told
         self._last: deque[str] = deque(maxlen=20)
+        self._rest = b""
+        """The beginning of a line that is not ended yet."""
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -38,42 +40,48 @@ class Process:
 
     async def run(self, became_ready: Callable[[], None]) -> int:
         """Start it and wait for its end; returns the exit code, negative for a signal. Raises OSError."""
-        reading, writing = os.pipe()
-        try:
-            environ = self.command.environ(os.environ, self.name) | {READY_FD: str(writing)}
-            self._process = await asyncio.create_subprocess_exec(
-                *self.command.argv, env=environ, pass_fds=(writing,), stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-                # Of its own group: Ctrl-C on the terminal is for us alone, and we drain.
-                start_new_session=True, preexec_fn=tied(signal.SIGTERM),
-            )  # fmt: skip
-        except OSError:
-            os.close(reading)
-            raise
-        finally:
-            os.close(writing)
-        if self.stopping:  # told while it was being started
-            self.signal(signal.SIGTERM)
         loop = asyncio.get_running_loop()
-        os.set_blocking(reading, False)
-        loop.add_reader(reading, self._on_ready, reading, became_ready)
+        (ready, ready_end), (output, output_end) = os.pipe(), os.pipe()
         try:
-            await self._relay()
-            return await self._process.wait()
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self.command.argv, env=self.command.environ(os.environ, self.name) | {READY_FD: str(ready_end)},
+                    pass_fds=(ready_end,), stdin=asyncio.subprocess.DEVNULL, stdout=output_end, stderr=output_end,
+                    # Of its own group: Ctrl-C on the terminal is for us alone, and we drain.
+                    start_new_session=True, preexec_fn=tied(signal.SIGTERM),
+                )  # fmt: skip
+            finally:
+                os.close(ready_end)
+                os.close(output_end)
+            if self.stopping:  # told while it was being started
+                self.signal(signal.SIGTERM)
+            os.set_blocking(output, False)
+            loop.add_reader(ready, self._on_ready, ready, became_ready)
+            loop.add_reader(output, self._read, output)
+            code = await self._process.wait()
+            # Its last words may still be in the pipe. The pipe's end is no sign: children of its own may hold it open.
+            while self._read(output) == _CHUNK:
+                pass
+            self._line(self._rest)
+            return code
         finally:
-            loop.remove_reader(reading)
-            os.close(reading)
+            for each in (ready, output):
+                loop.remove_reader(each)
+                os.close(each)
 
     def stop(self) -> None:
         """The first call drains it, the second makes it hand its jobs back at once."""
         self.stopping = True
         self.signal(signal.SIGTERM)
 
-    def signal(self, number: int) -> None:
-        """Send it a signal, if it is there."""
+    def signal(self, number: int, *, group: bool = False) -> None:
+        """Send it a signal, if it is there; `group`: to the children that it started as well."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
+                if group:
+                    os.killpg(self._process.pid, number)
+                else:
+                    self._process.send_signal(number)
 
     def last_words(self, code: int) -> str:
         """Why it ended, in one line: its own last one, or how it went."""
@@ -87,20 +95,20 @@ class Process:
             self.ready = True
             became_ready()
 
-    async def _relay(self) -> None:
-        """Pass its output on, line by line, until it closes it."""
-        assert self._process is not None  # noqa: S101  # run() started it
-        stream = self._process.stdout
-        assert stream is not None  # noqa: S101  # a pipe was asked for
-        rest = b""
-        while chunk := await stream.read(_CHUNK):
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > _LONGEST_LINE:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                self._line(line)
-        if rest:
-            self._line(rest)
+    def _read(self, output: int) -> int:
+        """Pass on, line by line, what it wrote; returns how many bytes that was."""
+        try:
+            chunk = os.read(output, _CHUNK)
+        except BlockingIOError:
+            return 0
+        if not chunk:
+            asyncio.get_running_loop().remove_reader(output)
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            lines, self._rest = [*lines, self._rest], b""
+        for line in lines:
+            self._line(line)
+        return len(chunk)
 
     def _line(self, raw: bytes) -> None:
         line = raw.decode("utf-8", "replace").rstrip()

@@ -1,0 +1,129 @@
+"""YAML files → pools and schedules, or one line that says what is wrong and where."""
+
+from pathlib import Path
+
+import pytest
+
+from jobpools.errors import SpecError
+from jobpools.local import files
+
+POOL = """\
+apiVersion: jobpools.dev/v1
+kind: WorkerPool
+metadata: {name: emails}
+spec:
+  app: shop.jobs:app
+  queues: [emails, {name: reports, weight: 2}]
+  scaling:
+    min: 0
+    max: 4
+"""
+CRON = """\
+apiVersion: jobpools.dev/v1
+kind: CronJobSpec
+metadata: {name: nightly}
+spec:
+  schedule: "0 6 * * *"
+  timeZone: Europe/Berlin
+  job: {name: report}
+"""
+
+
+def load(folder: Path, text: str, name: str = "shop.yaml") -> files.Files:
+    (folder / name).write_text(text)
+    return files.load([folder])
+
+
+def test_a_pool_and_a_schedule(tmp_path: Path) -> None:
+    found = load(tmp_path, f"{POOL}---\n{CRON}")
+    (pool,), (cron,) = found.pools, found.crons
+    assert (pool.meta.key, pool.spec.scaling.max) == ("default/emails", 4)
+    assert [(queue.name, queue.weight) for queue in pool.spec.queues] == [("emails", 1), ("reports", 2)]
+    assert (cron.meta.key, cron.spec.time_zone) == ("default/nightly", "Europe/Berlin")
+    assert found.folders == {"default/emails": tmp_path}
+    assert found.notes == ()
+
+
+def test_what_means_something_to_a_cluster_only_is_left_out_in_one_line_a_file(tmp_path: Path) -> None:
+    other = "apiVersion: v1\nkind: {}\nmetadata: {{name: town}}\n"
+    found = load(tmp_path, "---\n".join([POOL, other.format("Service"), other.format("ConfigMap")]))
+    assert found.notes == (f"{tmp_path}/shop.yaml: Service, ConfigMap left out: for a cluster only",)
+
+
+def test_a_redis_of_its_own_does_not_count_here(tmp_path: Path) -> None:
+    found = load(tmp_path, POOL + "  redis: {url: redis://far.example/0}\n")
+    assert found.notes == (f"{tmp_path}/shop.yaml:10: spec.redis does not count here: --redis says which one",)
+
+
+def test_a_name_may_be_used_once_in_each_namespace_and_kind(tmp_path: Path) -> None:
+    found = load(tmp_path, f"{POOL}---\n{POOL.replace('emails}', 'emails, namespace: other}')}")
+    assert [pool.meta.key for pool in found.pools] == ["default/emails", "other/emails"]
+
+
+def test_files_are_taken_in_order_and_each_once(tmp_path: Path) -> None:
+    (tmp_path / "b.yml").write_text(POOL)
+    (tmp_path / "a.yaml").write_text(CRON)
+    (tmp_path / "notes.txt").write_text("{")
+    assert [path.name for path in files.paths([tmp_path, tmp_path / "b.yml"])] == ["a.yaml", "b.yml"]
+
+
+WRONG = {
+    "unknown key": (POOL.replace("max: 4", "maxx: 4"), "9: spec.scaling.maxx: unknown key; did you mean max?"),
+    "unknown key at the top": (POOL.replace("spec:", "specs:"), "4: specs: unknown key; did you mean spec?"),
+    "unknown key far from any": (
+        POOL.replace("weight: 2", "zzz: 2"),
+        "6: spec.queues[1].zzz: unknown key; known: name, weight",
+    ),
+    "unknown key of the template is the cluster's": (POOL + "  template: {x: 1}\n  tmplate: {}\n", "11: spec.tmplate"),
+    "unknown kind of ours": (POOL.replace("WorkerPool", "WorkerPol"), "2: kind: 'WorkerPol' is unknown; did you mean"),
+    "unknown version": (POOL.replace("dev/v1", "dev/v9"), "1: apiVersion: 'jobpools.dev/v9' is unknown: write"),
+    "no kind": (POOL.replace("kind: WorkerPool\n", ""), "1: kind is missing: write apiVersion: jobpools.dev/v1"),
+    "no name": (POOL.replace("{name: emails}", "{}"), "3: metadata.name: is missing"),
+    "wrong name": (POOL.replace("name: emails", "name: E_mails"), "3: metadata.name: 'E_mails' is not allowed here"),
+    "no spec": (POOL.partition("spec:")[0], "1: spec: a mapping is expected here"),
+    "missing key": (POOL.replace("  app: shop.jobs:app\n", ""), "4: spec.app: is missing"),
+    "wrong type": (POOL.replace("max: 4", 'max: "4"'), '9: spec.scaling.max: "4" should be a valid integer'),
+    "wrong number": (POOL.replace("max: 4", "max: 0"), "9: spec.scaling.max: 0 should be greater than or equal to 1"),
+    "wrong duration": (POOL + "    idle: soon\n", "10: spec.scaling.idle: "),
+    "wrong app": (POOL.replace("shop.jobs:app", "shop.jobs"), "5: spec.app: 'shop.jobs' is not allowed here"),
+    "min > max": (POOL.replace("min: 0", "min: 5"), "7: spec.scaling: min (5) is greater than max (4)"),
+    "a queue twice": (POOL.replace("reports", "emails"), "4: spec: queues: emails is there twice"),
+    "a key twice": (POOL + "    max: 5\n", "10: spec.scaling.max: there twice; the first is in line 9"),
+    "a pool twice": (f"{POOL}---\n{POOL}", "13: metadata.name: two WorkerPools are called default/emails; the other"),
+    "not YAML": (POOL + "  x: [", "10: not YAML: "),
+    "no object": ("- a\n- b\n", "1: this is no Kubernetes object"),
+    "cron of four fields": (CRON.replace("0 6 * * *", "6 * * *"), "5: spec.schedule: "),
+    "cron of six fields": (CRON.replace("0 6 * * *", "0 0 6 * * *"), "5: spec.schedule: "),
+    "cron out of range": (CRON.replace("0 6 * * *", "61 6 * * *"), "5: spec.schedule: "),
+    "unknown time zone": (CRON.replace("Berlin", "Berlinn"), "6: spec.timeZone: "),
+    "schedule and at": (CRON + "  at: 2027-01-01T00:00:00Z\n", "4: spec: give exactly one of schedule and at"),
+    "at without a time zone": (
+        CRON.replace('schedule: "0 6 * * *"', "at: 2027-01-01T00:00:00").replace("  timeZone: Europe/Berlin\n", ""),
+        "5: spec.at: ",
+    ),
+    "cron of a scaling schedule": (
+        POOL + '    schedules: [{cron: "* *", duration: 1h, min: 1}]\n',
+        "10: spec.scaling.schedules[0].cron: ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "error"), WRONG.values(), ids=WRONG)
+def test_wrong_files(tmp_path: Path, text: str, error: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, text)
+    said = str(caught.value)
+    assert said.startswith(f"{tmp_path}/shop.yaml:{error}"), said
+    assert "\n" not in said
+
+
+def test_nothing_to_run(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"the folder holds no YAML file \(\*.yaml, \*.yml\)$"):
+        files.load([tmp_path])
+    with pytest.raises(SpecError, match=r"nowhere: no such file or folder$"):
+        files.load([tmp_path / "nowhere"])
+    with pytest.raises(SpecError, match=r"no WorkerPool and no CronJobSpec in there$"):
+        load(tmp_path, "apiVersion: v1\nkind: Service\n")
+    (tmp_path / "shop.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SpecError, match=r"shop.yaml: cannot be read: "):
+        files.load([tmp_path])

@@ -1,0 +1,40 @@
+"""The demo, whole: what `make demo` runs, and what it must have come to."""
+
+import re
+from pathlib import Path
+
+from tests.local.runs import Run
+from tests.support.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_shops_day(tmp_path: Path) -> None:
+    env = {
+        "SHOP_FOLDER": str(tmp_path / "shop"),
+        "SHOP_SMTP_PORT": str(free_port()),
+        "SHOP_HTTP_PORT": str(free_port()),
+    }
+    plot = tmp_path / "demo.png"
+    recipe = re.search(r"jobpools up (.+) --plot demo.png --with '(.+)'", (ROOT / "Makefile").read_text())
+    assert recipe, "make demo has changed: this test runs what it runs"
+    arguments = [*recipe[1].split(), "--plot", str(plot), "--with", recipe[2]]
+    with Run(ROOT, arguments, env) as run:
+        assert run.end(100) == 0, run.text
+    last = re.fullmatch(
+        r"done: (\d+) completed, (\d+) retried, 1 dead, 0 lost; peak (\d+) workers; (\d+\.\d) s", run.lines[-1]
+    )
+    assert last, run.text
+    completed, retried, peak = (int(each) for each in last.groups()[:3])
+    # 423 of the day, the clock's aside; 6 refused labels and one crash of the poison, which is the other one's death.
+    assert completed >= 423
+    assert retried >= 7
+    assert 5 <= peak <= 8
+    assert run._find(r"180 e-mails arrived .* 120 labels bought, 6000 products imported, .* 0 things missing$")
+    assert run._find(r"raw_photograph\) is dead after 0 attempts and 2 crashes")
+    assert len(run.lines) < 90, "too many lines to read"
+    assert not run._find("Traceback")
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert len(list((tmp_path / "shop" / "media").glob("L*.webp"))) == 72
+    assert len(list((tmp_path / "shop" / "reports").glob("*.png"))) >= 1
+    assert [path.name for path in (tmp_path / "shop" / "exports").iterdir()] == ["recent.csv"]

@@ -110,7 +110,7 @@ class Metrics:
 
     def _line(self, name: str, value: float, **labels: str) -> str:
         pairs = ",".join(f'{key}="{_escaped(text)}"' for key, text in ({"pool": self.pool} | labels).items())
-        return f"{name}{{{pairs}}} {value:.10g}"
+        return f"{name}{{{pairs}}} {value!r}"
 
 
 def _escaped(text: str) -> str:

@@ -1,0 +1,48 @@
+"""A worker in this process, on a real Valkey, and a way to wait for what it does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from jobpools import App
+from jobpools.core.specs import QueueRef
+from jobpools.runtime.worker import Worker
+from jobpools.settings import WorkerSettings
+from jobpools.store.connect import Connection, connect
+
+
+@pytest.fixture
+async def app(valkey_url: str) -> AsyncIterator[App]:
+    async with App("shop", redis=valkey_url) as app:
+        yield app
+
+
+@pytest.fixture
+async def store(valkey_url: str) -> AsyncIterator[Connection]:
+    connection = connect(valkey_url)
+    yield connection
+    await connection.aclose()
+
+
+async def until(condition: Callable[[], bool], patience: float = 10) -> None:
+    async with asyncio.timeout(patience):
+        while not condition():  # noqa: ASYNC110  # whatever the condition is about has no event
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def working(app: App, *queues: str, **settings: Any) -> AsyncIterator[Worker]:
+    """A worker that runs the app's jobs until the block ends, and then drains."""
+    values = {"redis_url": app.client.url, "worker": "host", "grace": 5.0} | settings
+    if queues:
+        values["queues"] = tuple(QueueRef(name=queue) for queue in queues)
+    worker = Worker(app, WorkerSettings(**values))
+    running = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        assert await running == 0

@@ -1,0 +1,55 @@
+"""What is kept of an exception."""
+
+import pytest
+
+from jobpools.core.job import OutcomeKind
+from jobpools.runtime import outcomes
+
+
+class PaymentError(ConnectionError): ...
+
+
+def caught(raising: type[BaseException] | BaseException) -> BaseException:
+    try:
+        raise raising  # noqa: TRY301  # the subject
+    except BaseException as error:  # noqa: BLE001  # the subject
+        return error
+
+
+def test_the_class_its_kin_and_one_line() -> None:
+    outcome = outcomes.failed(caught(PaymentError("card\n  declined")))
+    assert outcome.kind is OutcomeKind.FAILED
+    assert outcome.error == f"{__name__}.PaymentError"
+    assert outcome.message == "card declined"
+    assert {"PaymentError", "ConnectionError", "builtins.OSError", "Exception"} <= set(outcome.error_types)
+    assert "BaseException" not in outcome.error_types
+    assert isinstance(outcome.exception, PaymentError)
+
+
+def test_a_long_message_and_a_long_traceback_are_cut() -> None:
+    outcome = outcomes.failed(caught(ValueError("x" * 100_000)))
+    assert len(outcome.message) == outcomes.MESSAGE_LIMIT
+    assert len(outcome.traceback) == outcomes.TRACEBACK_LIMIT
+    assert outcome.traceback.endswith("x\n"), "the end is kept, where the error is"
+
+
+def test_the_cause_is_part_of_the_traceback() -> None:
+    def pay() -> None:
+        try:
+            raise OSError("no route")  # noqa: TRY301  # the subject
+        except OSError as error:
+            raise PaymentError("declined") from error
+
+    with pytest.raises(PaymentError) as raised:
+        pay()
+    text = outcomes.failed(raised.value).traceback
+    assert "OSError: no route" in text
+    assert "The above exception was the direct cause" in text
+
+
+def test_a_timeout_is_a_timeout_error() -> None:
+    outcome = outcomes.timed_out(90)
+    assert (outcome.kind, outcome.error, outcome.message) == (
+        OutcomeKind.TIMED_OUT, "builtins.TimeoutError", "ran longer than 90s",
+    )  # fmt: skip
+    assert {"TimeoutError", "OSError"} <= set(outcome.error_types)

@@ -1,0 +1,141 @@
+"""One turn of each measurement: a process of its own, on a server that is empty but for what the turn is about."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jobpools import Call
+from jobpools.client import Client
+from tests.bench import floor
+from tests.bench.jobs import app, arguments, timed, told
+from tests.support.servers import Server
+
+PATIENCE = 60.0
+PACE = 0.01
+"""Seconds between two jobs for an idle worker: long enough for it to be idle again."""
+IDLE = 5.0
+"""Seconds that an idle worker's commands are counted."""
+SENT = ("evalsha", "eval", "blpop")
+"""What worker and floor send while they work; the data commands are called inside of these scripts."""
+
+
+def started(subject: str, what: str, server: Server, number: int) -> subprocess.Popen[str]:
+    """`python -m tests.bench.floor drain URL 10`: it prints lines of JSON."""
+    command = [sys.executable, "-m", f"tests.bench.{subject}", what, server.url, str(number)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def answer(process: subprocess.Popen[str]) -> Any:
+    """Its last line, once it has ended."""
+    try:
+        text, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    if process.returncode:
+        raise SystemExit(f"bench: {process.args} ended with exit code {process.returncode}")
+    return json.loads(text)
+
+
+def emptied(server: Server) -> None:
+    app.use(Client(server.url))
+    with server.client() as client:
+        client.flushall()
+
+
+async def send(calls: Sequence[Call[None]]) -> None:
+    async with app:
+        await app.enqueue_many(calls)
+
+
+def drain(server: Server, slots: int, calls: Sequence[Call[None]], subject: str) -> dict[str, float]:
+    """Jobs a second from the first one's start to the last one's, and what each cost the two processes and the wire."""
+    emptied(server)
+    asyncio.run(send(calls))
+    with server.client() as client:
+        client.config_resetstat()
+        before = client.info()
+        found = answer(started(subject, "drain", server, slots))
+        after = client.info("all")
+    jobs = len(calls)
+    called = {name.removeprefix("cmdstat_"): each["calls"] for name, each in after.items() if "cmdstat_" in name}
+    cpu = sum(after[f"used_cpu_{kind}"] - before[f"used_cpu_{kind}"] for kind in ("user", "sys"))
+    return {
+        "rate": jobs / found["seconds"],
+        "cpu": found["cpu"] / jobs * 1e6,
+        "server cpu": cpu / jobs * 1e6,
+        "sent": sum(called.get(name, 0) for name in SENT) / jobs,
+        "called": sum(called.values()) / jobs,
+        "bytes": (after["total_net_input_bytes"] + after["total_net_output_bytes"]) / jobs,
+    }
+
+
+def pick_up(server: Server, jobs: int, subject: str) -> list[float]:
+    """ms from before the sender's call to the job's start, for an idle worker; the least first."""
+    emptied(server)
+    process = started(subject, "pick_up", server, jobs)
+    assert process.stdout is not None
+    process.stdout.readline()
+    called = asyncio.run(_one_by_one(server.url, jobs, subject))
+    began = answer(process)
+    return sorted((then - now) * 1000 for now, then in zip(called, began, strict=True))
+
+
+async def _one_by_one(url: str, jobs: int, subject: str) -> list[float]:
+    called = []
+    connection = await floor.connect(url)
+    async with app:
+        for n in range(jobs):
+            await asyncio.sleep(PACE)
+            called.append(time.monotonic())
+            if subject == "floor":
+                job = msgspec.json.encode(floor.Envelope(f"job-{n}", "timed", arguments(n)))
+                await floor.call(connection, "RPUSH", floor.READY, job)
+            else:
+                await timed.enqueue(**arguments(n))
+    await connection.disconnect()
+    return called
+
+
+def sending(server: Server, what: str, jobs: int, subject: str) -> float:
+    """Jobs a second that one process sends."""
+    emptied(server)
+    seconds: float = answer(started(subject, what, server, jobs))
+    return jobs / seconds
+
+
+def pending(server: Server, calls: Sequence[Call[None]]) -> float:
+    """Bytes of the server's memory for each job that waits."""
+    emptied(server)
+    with server.client() as client:
+        before = client.info("memory")["used_memory"]
+        asyncio.run(send(calls))
+        used: int = client.info("memory")["used_memory"]
+    return (used - before) / len(calls)
+
+
+def idle(server: Server) -> dict[str, float]:
+    """`jobpools worker` as a pod runs it: seconds from its start to its first job's; then what it costs to have it."""
+    emptied(server)
+    asyncio.run(send([told.call(**arguments(0))]))
+    command = [Path(sys.executable).with_name("jobpools"), "worker", "tests.bench.jobs:app", "--redis", server.url]
+    now = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        try:
+            began = float(process.stdout.readline())
+            time.sleep(1)  # it has settled the job and has nothing to do any more
+            with server.client() as client:
+                client.config_resetstat()
+                time.sleep(IDLE)
+                sent = sum(client.info("commandstats").get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in SENT)
+            pages = int(Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1])
+        finally:
+            process.terminate()
+    return {"start": began - now, "commands": sent / IDLE, "MB": pages * 4096 / 1e6}

@@ -1,0 +1,60 @@
+"""The worker and the client as people use them, measured in the same places as the floor."""
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator
+
+from jobpools.client import Client
+from jobpools.runtime.worker import Worker
+from jobpools.settings import WorkerSettings
+from tests.bench.jobs import app, arguments, between_marks, drained, noop, starts, tell
+
+
+@contextlib.asynccontextmanager
+async def running(url: str, slots: int) -> AsyncIterator[Worker]:
+    worker = Worker(app, WorkerSettings(redis_url=url, concurrency=slots))
+    task = asyncio.create_task(worker.run())
+    yield worker
+    worker.stop()
+    await task
+
+
+async def drain(url: str, slots: int) -> None:
+    async with running(url, slots) as worker:
+        await drained.wait()
+        figures = between_marks() | {"steps": worker.metrics.steps}
+    tell(figures)
+
+
+async def pick_up(url: str, jobs: int) -> None:
+    """An idle worker of ten slots; the sender waits for each job to begin."""
+    async with running(url, 10):
+        tell("ready")
+        while len(starts) < jobs:  # noqa: ASYNC110  # an event would be work in what is measured
+            await asyncio.sleep(0.1)
+    tell(starts)
+
+
+async def send(_: str, jobs: int) -> None:
+    """One at a time, awaited."""
+    async with app:
+        began = time.monotonic()
+        for n in range(jobs):
+            await noop.enqueue(**arguments(n))
+        tell(time.monotonic() - began)
+
+
+async def send_many(_: str, jobs: int) -> None:
+    """All at once; the arguments of each are validated."""
+    async with app:
+        began = time.monotonic()
+        await app.enqueue_many([noop.call(**arguments(n)) for n in range(jobs)])
+        tell(time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    measure = {function.__name__: function for function in (drain, pick_up, send, send_many)}
+    app.use(Client(sys.argv[2]))
+    asyncio.run(measure[sys.argv[1]](sys.argv[2], int(sys.argv[3])))

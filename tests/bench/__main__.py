@@ -50,8 +50,9 @@ def main() -> None:
         json.dump({"machine": machine, "rows": [row.as_json() for row in rows]}, sys.stdout, indent=2)
         print()
     else:
+        print(table(rows))
         print(
-            f"{table(rows)}\n\nmedian (least..most) of {arguments.rounds} rounds; of the floor: above 1 is better than it\n{machine}"
+            f"\nmedian (least..most) of {arguments.rounds} rounds; of the floor: above 1 is better than it; {machine}"
         )
 
 
@@ -105,15 +106,13 @@ def drain(server: Server, jobs: int, rounds: int) -> list[Row]:
 
 def pick_up(server: Server, _: int, rounds: int) -> list[Row]:
     floor, product = turns("pick-up", rounds, partial(measure.pick_up, server, PICK_UPS))
-    return [
-        Row(
-            f"pick-up by an idle worker, p{p}",
-            "ms",
-            *([each[PICK_UPS * p // 100] for each in s] for s in (product, floor)),
-            budget=b,
-        )
-        for p, b in ((50, 0.6), (99, 1.0))
-    ]
+
+    def row(percent: int, budget: float) -> Row:
+        place = PICK_UPS * percent // 100
+        own, least = [each[place] for each in product], [each[place] for each in floor]
+        return Row(f"pick-up by an idle worker, p{percent}", "ms", own, least, budget=budget)
+
+    return [row(50, 0.6), row(99, 1.0)]
 
 
 def enqueue(server: Server, jobs: int, rounds: int) -> list[Row]:

@@ -48,7 +48,8 @@ async def call(connection: Connection, *command: Any) -> Any:
 async def drain(url: str, slots: int) -> None:
     connection, create, decode = await connect(url), asyncio.create_task, msgspec.json.Decoder(Envelope).decode
     functions = {name: handler.function for name, handler in app.handlers.items()}
-    sha, ids = await call(connection, "SCRIPT", "LOAD", STEP), []
+    sha = await call(connection, "SCRIPT", "LOAD", STEP)
+    ids: list[bytes] = []
     while not drained.is_set():
         ids, envelopes = await call(connection, "EVALSHA", sha, 2, JOBS, READY, slots, *ids)
         jobs = [decode(raw) for raw in envelopes]

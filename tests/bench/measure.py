@@ -39,7 +39,7 @@ def answer(process: subprocess.Popen[str]) -> Any:
     finally:
         process.kill()
     if process.returncode:
-        raise SystemExit(f"bench: {process.args} ended with exit code {process.returncode}")
+        raise SystemExit(f"bench: {process.args!r} ended with exit code {process.returncode}")
     return json.loads(text)
 
 
@@ -116,15 +116,15 @@ def pending(server: Server, calls: Sequence[Call[None]]) -> float:
     with server.client() as client:
         before = client.info("memory")["used_memory"]
         asyncio.run(send(calls))
-        used: int = client.info("memory")["used_memory"]
-    return (used - before) / len(calls)
+        used = client.info("memory")["used_memory"]
+    return float(used - before) / len(calls)
 
 
 def idle(server: Server) -> dict[str, float]:
     """`jobpools worker` as a pod runs it: seconds from its start to its first job's; then what it costs to have it."""
     emptied(server)
     asyncio.run(send([told.call(**arguments(0))]))
-    command = [Path(sys.executable).with_name("jobpools"), "worker", "tests.bench.jobs:app", "--redis", server.url]
+    command = [str(Path(sys.executable).with_name("jobpools")), "worker", "tests.bench.jobs:app", "--redis", server.url]
     now = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None

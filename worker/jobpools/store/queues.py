@@ -15,6 +15,8 @@ from jobpools.store.connect import Connection
 
 LEASE_MS = 10_000
 """The lease that a rescuer takes for as long as it settles."""
+PARTED = 120.0
+"""Seconds for which a worker that was called gone stays locked out."""
 
 
 class StoreQueues:
@@ -25,6 +27,8 @@ class StoreQueues:
         self._connection = connection
         self._worker = f"{name}.{secrets.token_hex(4)}"
         self._claims = 0
+        self._parted: dict[str, tuple[float, list[str]]] = {}
+        """By worker id: when it was called gone, and the queues in which it is locked out."""
 
     async def observe(self, pools: Sequence[Pool]) -> EndpointFacts:
         """Raises StoreError."""
@@ -47,15 +51,28 @@ class StoreQueues:
             await writes.undrain(self._connection, queues, worker)
 
     async def release(self, pool: Pool, names: Sequence[str]) -> int:
-        """Settle as crashed what gone workers (by host name) still hold."""
+        """Settle as crashed what gone workers (by host name) still hold.
+
+        One that was called gone may live for a moment, with free slots now: it is locked out first, else it claims
+        again what it loses, and then dies with it. Crash window: if we end before `_forget_parted`, its id stays among
+        the draining ones, where it does no harm, until that set runs out.
+        """
+        queues = [queue.name for queue in pool.spec.queues]
+        listed = await reads.workers(self._connection, pool.meta.key, queues)
+        gone = [each.worker for each in listed if each.host in names]
+        await writes.pause(self._connection, queues, gone)
         moved = 0
-        for queue in pool.spec.queues:
-            moved += await self._rescue(pool, queue.name, names)
-        for heartbeat in await reads.workers(self._connection, pool.meta.key):
-            if heartbeat.host in names:
-                queues = [queue.name for queue in pool.spec.queues]
-                await writes.forget_worker(self._connection, pool.meta.key, heartbeat.worker, queues)
+        for queue in queues:
+            moved += await self._rescue(pool, queue, names)
+        await writes.unlist(self._connection, pool.meta.key, gone)
+        await self._forget_parted()
+        self._parted |= {worker: (time.monotonic(), queues) for worker in gone}
         return moved
+
+    async def _forget_parted(self) -> None:
+        over = time.monotonic() - PARTED
+        for worker in [worker for worker, (at, _) in self._parted.items() if at <= over]:
+            await writes.undrain(self._connection, self._parted.pop(worker)[1], worker)
 
     async def maintain(self, pool: Pool) -> int:
         """Promote due jobs, settle as crashed what expired leases held, forget what is over."""

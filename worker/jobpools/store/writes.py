@@ -15,6 +15,8 @@ BATCH = 500
 """Jobs per enqueue call: about the most that one script should do at once while others wait."""
 CANCELLED_TTL = 86_400_000
 """ms that a cancelled job stays visible."""
+DRAINING_TTL = 3_600_000
+"""ms that a queue's locks last after the latest one was taken, as in drain.lua."""
 LETTERS = {Priority.HIGH: "h", Priority.NORMAL: "n", Priority.LOW: "l"}
 _LETTER_OF = {str(priority): letter for priority, letter in LETTERS.items()}
 STRICT = "hnl"
@@ -196,7 +198,10 @@ async def rescue(  # noqa: PLR0913  # as the script
     hosts: Sequence[str] = (),
     now: int | str = SERVER_CLOCK,
 ) -> Rescue:
-    """Take over the leases that have expired, or those of `hosts`; promote what is due; forget what is over."""
+    """Take over the leases that have expired, or those of `hosts`; promote what is due; forget what is over.
+
+    A `codec.tail` among the hosts stands for the leases of that one claim.
+    """
     ids, envelopes, histories, former, promoted = await connection.call(
         "rescue", queue, [now, tail, lease_ms, limit, *hosts]
     )
@@ -226,7 +231,9 @@ async def pause(connection: Connection, queues: Sequence[str], workers: Sequence
     """Take the lock whatever these workers hold: what runs goes on, and nothing more is claimed."""
     if workers:
         for queue in queues:
-            await connection.execute("SADD", keys.of_queue(queue, "draining"), *workers)
+            key = keys.of_queue(queue, "draining")
+            await connection.execute("SADD", key, *workers)
+            await connection.execute("PEXPIRE", key, DRAINING_TTL)
 
 
 async def undrain(connection: Connection, queues: Sequence[str], worker: str) -> None:
@@ -257,5 +264,11 @@ async def heartbeat(connection: Connection, report: Heartbeat, now: int | str = 
 
 async def forget_worker(connection: Connection, pool: str, worker: str, queues: Sequence[str]) -> None:
     """A worker that went for good is no longer listed."""
-    await connection.execute("HDEL", keys.workers(pool), worker)
+    await unlist(connection, pool, [worker])
     await undrain(connection, queues, worker)
+
+
+async def unlist(connection: Connection, pool: str, workers: Sequence[str]) -> None:
+    """These workers are no longer listed; their locks stay."""
+    if workers:
+        await connection.execute("HDEL", keys.workers(pool), *workers)

@@ -1,0 +1,60 @@
+"""What the cluster calls gone may still live for a moment: its jobs are released, and it gets none of them again."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jobpools.client import Client, Options
+from jobpools.core.facts import Heartbeat
+from jobpools.core.specs import Pool
+from jobpools.core.units import WorkerId
+from jobpools.store import codec, queues, reads, writes
+from jobpools.store.connect import Connection, connect
+
+POOL = Pool.model_validate({"meta": {"name": "shop"}, "spec": {"app": "shop:app", "queues": ["emails", "reports"]}})
+
+
+@pytest.fixture
+async def connection(valkey_url: str) -> AsyncIterator[Connection]:
+    made = connect(valkey_url)
+    yield made
+    await made.aclose()
+
+
+async def enqueue(url: str) -> str:
+    client = Client(url)
+    try:
+        return (await client.enqueue_many([client.call_json("work", {}, Options.make(queue="emails"))]))[0].id
+    finally:
+        await client.aclose()
+
+
+async def claim(connection: Connection, worker: str, n: int) -> list[bytes]:
+    reply = await writes.step(connection, "emails", worker, claim=5, tail=codec.tail(worker, n), lease_ms=10_000)
+    return list(reply.ids)
+
+
+async def beat(connection: Connection, worker: str) -> None:
+    now = time.time()
+    await writes.heartbeat(
+        connection, Heartbeat(WorkerId(worker), POOL.meta.key, 5, 1, now, now, idle_since=None, draining=False)
+    )
+
+
+async def test_a_gone_worker_that_still_lives_claims_nothing_more(
+    connection: Connection, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = (await enqueue(valkey_url)).encode()
+    await beat(connection, "a.1")
+    assert await claim(connection, "a.1", 1) == [job]
+    assert [each.worker for each in await reads.workers(connection, POOL.meta.key, ["emails"])] == ["a.1"]
+    operator = queues.StoreQueues(connection, "operator")
+    assert await operator.release(POOL, ["a"]) == 1
+    assert await reads.workers(connection, POOL.meta.key, ["emails"]) == ()
+    assert await claim(connection, "a.1", 2) == [], "it has been given up"
+    assert await claim(connection, "b.1", 1) == [job]
+
+    monkeypatch.setattr(queues, "PARTED", 0.0)
+    await operator.release(POOL, ["c"])
+    assert await connection.execute("EXISTS", "jobpools:{emails}:draining", "jobpools:{reports}:draining") == 0

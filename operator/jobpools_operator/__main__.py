@@ -18,7 +18,7 @@ from jobpools_operator.kube.client import OURS, Api
 from jobpools_operator.kube.cluster import KubeCluster
 from jobpools_operator.kube.lease import Leadership
 from jobpools_operator.kube.report import KubeReporter
-from jobpools_operator.kube.secrets import Secrets
+from jobpools_operator.kube.secret import Secrets
 from jobpools_operator.metrics import routes
 from jobpools_operator.settings import OperatorSettings
 from jobpools_operator.wake import Control, Tools

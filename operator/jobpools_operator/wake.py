@@ -24,7 +24,7 @@ from jobpools.store.connect import Connection, connect, safe_url
 from jobpools.store.queues import StoreQueues
 from jobpools_operator.kube.cluster import KubeCluster
 from jobpools_operator.kube.report import KubeReporter
-from jobpools_operator.kube.secrets import Secrets
+from jobpools_operator.kube.secret import Secrets
 
 GAP = 0.1
 """Seconds between two passes of a pool, however often it is woken."""

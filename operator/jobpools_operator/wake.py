@@ -1,7 +1,8 @@
 """What wakes the planner: Redis, the cluster's watches, a changed spec, and the clock. One planner a Redis endpoint.
 
 An operator that does not lead keeps everything that it is handed and acts on nothing. When it is elected, `lead` looks
-at every pool once; from then on only at those that something happened to, or whose plan asked for another look.
+at every pool and schedule once; from then on only at those that something happened to, or whose plan asked for another
+look.
 """
 
 import asyncio
@@ -13,15 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobpools.control.reconcile import reconcile
+from jobpools.control.schedules import Timetable
 from jobpools.core.conditions import conditions
 from jobpools.core.facts import Memory
-from jobpools.core.plan import Plan
-from jobpools.core.specs import Meta, Pool, RedisRef
+from jobpools.core.plan import CronPlan, Plan
+from jobpools.core.specs import Cron, Meta, Pool, RedisRef
 from jobpools.core.units import Decision
 from jobpools.errors import ConfigurationError, ObservationError, StoreError
 from jobpools.store import wakeups
 from jobpools.store.connect import Connection, connect, safe_url
 from jobpools.store.queues import StoreQueues
+from jobpools.store.schedules import StoreSchedules
 from jobpools_operator.kube.cluster import KubeCluster
 from jobpools_operator.kube.report import KubeReporter
 from jobpools_operator.kube.secret import Secrets
@@ -35,9 +38,17 @@ AGAIN = 5.0
 ROTATION = 300.0
 """Seconds after which a Secret that holds a URL is read again."""
 FOREVER = 3600.0
+POOLS, CRONS = "workerpools", "cronjobspecs"
+"""The plurals of our two kinds."""
 
 log = logging.getLogger("jobpools.operator")
 Status = dict[str, Any]
+Served = Pool | Cron
+
+
+def plural_of(served: Served) -> str:
+    """Of its kind."""
+    return POOLS if isinstance(served, Pool) else CRONS
 
 
 def refusal(meta: Meta, reason: str, message: str, *, ready: bool | None = False) -> Status:
@@ -63,12 +74,23 @@ class Tools:
     statuses: dict[str, Status] = field(default_factory=dict)
     """By pool key: what was said last, so that transition times are kept and nothing is said twice."""
 
+    cron_statuses: dict[str, Status] = field(default_factory=dict)
+    """By schedule key, likewise."""
     passes: int = 0
+    fires: int = 0
 
     async def report(self, pool: Pool, plan: Plan) -> None:
         """The port Reporter: remember what is said, and say it."""
         self.statuses[pool.meta.key] = plan.status
         await self.reporter.report(pool, plan)
+
+    async def report_cron(self, cron: Cron, plan: CronPlan) -> None:
+        """The port CronReporter."""
+        self.fires += len(plan.fires)
+        self.cron_statuses[cron.meta.key] = plan.status
+        self.reporter.put(CRONS, cron.meta, plan.status)
+        for event in plan.events:
+            self.reporter.event("CronJobSpec", cron.meta, event)
 
     async def url(self, namespace: str, redis: RedisRef | None) -> str:
         """Where the jobs of a pool or schedule are. Raises ObservationError when its Secret cannot be read."""
@@ -78,29 +100,43 @@ class Tools:
 
 
 class Endpoint:
-    """One Redis: its pools, its subscription, its planner."""
+    """One Redis: its pools, its schedules, its subscription, its planner."""
 
     def __init__(self, url: str, tools: Tools) -> None:
         self.url = url
         self.pools: dict[str, Pool] = {}
         self.connection: Connection = connect(url)
         self._tools = tools
+        self.timetable = Timetable(StoreSchedules(self.connection), tools)
         self._queues = StoreQueues(self.connection, "operator")
         self._due: dict[str, float] = {}
         self._passed: dict[str, float] = {}
         self._by_queue: dict[str, set[str]] = {}
         self._woken = asyncio.Event()
 
-    def put(self, pool: Pool) -> None:
-        """Look after this pool, and look at it now."""
-        self.drop(pool.meta.key)
-        self.pools[pool.meta.key] = pool
-        for queue in pool.spec.queues:
-            self._by_queue.setdefault(queue.name, set()).add(pool.meta.key)
-        self.touch(pool.meta.key)
+    def put(self, served: Served) -> None:
+        """Look after this pool or schedule, and look at it now."""
+        key = served.meta.key
+        if isinstance(served, Cron):
+            self.timetable.put(served, self._tools.cron_statuses.get(key))
+            return
+        self.drop(served)
+        self.pools[key] = served
+        for queue in served.spec.queues:
+            self._by_queue.setdefault(queue.name, set()).add(key)
+        self.touch(key)
 
-    def drop(self, key: str) -> None:
-        """Look after it no more."""
+    def holds(self, served: Served) -> bool:
+        """It looks after exactly this."""
+        known: Mapping[str, Served] = self.pools if isinstance(served, Pool) else self.timetable.crons
+        return known.get(served.meta.key) == served
+
+    def drop(self, served: Served, *, forget: bool = True) -> None:
+        """Look after it no more. `forget`: of a schedule, Redis shall know nothing any more either."""
+        key = served.meta.key
+        if isinstance(served, Cron):
+            self.timetable.drop(key, forget=forget)
+            return
         if pool := self.pools.pop(key, None):
             for queue in pool.spec.queues:
                 self._by_queue[queue.name].discard(key)
@@ -125,6 +161,7 @@ class Endpoint:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen())
                 group.create_task(self._plan())
+                group.create_task(self.timetable.run())
         finally:
             await self.connection.aclose()
 
@@ -183,11 +220,15 @@ class Control:
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
         self.pools: dict[str, Pool] = {}
+        self.crons: dict[str, Cron] = {}
         self.invalid: dict[str, tuple[str, Meta, Status]] = {}
         """Objects that cannot be served, by plural and key: what their status has to say."""
         self.endpoints: dict[str, Endpoint] = {}
+        self._served: dict[str, dict[str, Any]] = {POOLS: self.pools, CRONS: self.crons}
+        self._statuses: dict[str, dict[str, Status]] = {POOLS: tools.statuses, CRONS: tools.cron_statuses}
         self._place_of: dict[str, Endpoint] = {}
-        self._to_place: asyncio.Queue[str] = asyncio.Queue()
+        """By plural and key: where an object's jobs are."""
+        self._to_place: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self._leading = False
         tools.cluster.touched = self.touched
 
@@ -196,57 +237,54 @@ class Control:
         """This operator acts."""
         return self._leading
 
-    def pool_seen(self, pool: Pool, status: Status) -> None:
-        """A pool as the API server has it."""
-        key = pool.meta.key
-        self._found("workerpools", pool.meta, status)
-        known = self.pools.get(key)
-        if known == pool:
+    def seen(self, served: Served, status: Status) -> None:
+        """A pool or schedule as the API server has it."""
+        plural, meta = plural_of(served), served.meta
+        self._found(plural, meta, status)
+        known = self._served[plural].get(meta.key)
+        if known == served:
             return  # only its status changed, and that is our own writing
-        if known is not None and known.meta.uid != pool.meta.uid:
-            self.pool_gone(known.meta)  # deleted and made again, and we saw only the end of it
-            self._found("workerpools", pool.meta, status)
-        self.pools[key] = pool
-        self.invalid.pop(f"workerpools/{key}", None)
-        self._to_place.put_nowait(key)
+        if known is not None and known.meta.uid != meta.uid:
+            self.gone(plural, known.meta)  # deleted and made again, and we saw only the end of it
+            self._found(plural, meta, status)
+        self._served[plural][meta.key] = served
+        self.invalid.pop(f"{plural}/{meta.key}", None)
+        self._to_place.put_nowait((plural, meta.key))
 
-    def pool_gone(self, meta: Meta) -> None:
-        """The pool was deleted. Its Deployment goes with it by its owner reference; its jobs stay in their queues."""
-        self._forget("workerpools", meta)
-        self.pools.pop(meta.key, None)
-        self.tools.memories.pop(meta.key, None)
-        self.tools.statuses.pop(meta.key, None)
-        self.tools.cluster.forget(meta.key)
-        if place := self._place_of.pop(meta.key, None):
-            place.drop(meta.key)
+    def gone(self, plural: str, meta: Meta) -> None:
+        """It was deleted. A pool's Deployment goes with it by its owner reference; its jobs stay in their queues."""
+        self.invalid.pop(f"{plural}/{meta.key}", None)
+        self.tools.reporter.forget(plural, meta)
+        self._statuses[plural].pop(meta.key, None)
+        served = self._served[plural].pop(meta.key, None)
+        if plural == POOLS:
+            self.tools.memories.pop(meta.key, None)
+            self.tools.cluster.forget(meta.key)
+        if place := self._place_of.pop(f"{plural}/{meta.key}", None):
+            place.drop(served)
 
     def refuse(self, plural: str, meta: Meta, status: Status, why: Status) -> None:
         """The object's spec cannot work: its status shall be `why`. What runs for it is left as it is."""
         self._found(plural, meta, status)
-        if plural == "workerpools" and (place := self._place_of.pop(meta.key, None)):
-            place.drop(meta.key)
-            self.pools.pop(meta.key, None)
+        served = self._served[plural].pop(meta.key, None)
+        if place := self._place_of.pop(f"{plural}/{meta.key}", None):
+            place.drop(served, forget=False)
         self.invalid[f"{plural}/{meta.key}"] = (plural, meta, why)
         if self.leading:
             self.tools.reporter.put(plural, meta, why)
 
     def touched(self, key: str) -> None:
         """The pool's Deployment or pods changed."""
-        if place := self._place_of.get(key):
+        if place := self._place_of.get(f"{POOLS}/{key}"):
             place.touch(key)
 
     def _found(self, plural: str, meta: Meta, status: Status) -> None:
         if not self.leading or not self.tools.reporter.knows(plural, meta):
             self.tools.reporter.known(plural, meta, status)
-            if plural == "workerpools":
-                self.tools.statuses[meta.key] = status
-
-    def _forget(self, plural: str, meta: Meta) -> None:
-        self.invalid.pop(f"{plural}/{meta.key}", None)
-        self.tools.reporter.forget(plural, meta)
+            self._statuses[plural][meta.key] = status
 
     async def lead(self) -> None:
-        """Plan for every pool until cancelled."""
+        """Plan for every pool, and fire every schedule, until cancelled."""
         tools = self.tools
         await tools.cluster.ready()
         tools.memories.clear()
@@ -256,8 +294,9 @@ class Control:
             async with asyncio.TaskGroup() as group:
                 self._leading = True
                 group.create_task(tools.reporter.run())
-                for key in self.pools:
-                    self._to_place.put_nowait(key)
+                for plural, known in self._served.items():
+                    for key in known:
+                        self._to_place.put_nowait((plural, key))
                 group.create_task(self._place_all(group))
         finally:
             self._leading = False
@@ -266,37 +305,36 @@ class Control:
 
     async def _place_all(self, group: asyncio.TaskGroup) -> None:
         while True:
-            key = await self._to_place.get()
-            if pool := self.pools.get(key):
-                await self._place(pool, group)
+            plural, key = await self._to_place.get()
+            if served := self._served[plural].get(key):
+                await self._place(served, group)
 
-    async def _place(self, pool: Pool, group: asyncio.TaskGroup) -> None:
-        key = pool.meta.key
+    async def _place(self, served: Served, group: asyncio.TaskGroup) -> None:
+        meta, redis, plural = served.meta, served.spec.redis, plural_of(served)
+        place = f"{plural}/{meta.key}"
         try:
-            url = await self.tools.url(pool.meta.namespace, pool.spec.redis)
+            url = await self.tools.url(meta.namespace, redis)
             endpoint = self._endpoint(url, group)
         except (ConfigurationError, ObservationError) as error:
-            log.warning("%s: %s", key, error)
-            if key not in self._place_of:  # else the URL that was read last is held
-                self.tools.reporter.put(
-                    "workerpools", pool.meta, refusal(pool.meta, "RedisUnknown", str(error), ready=None)
-                )
-            self._later(AGAIN, key)
+            log.warning("%s: %s", meta.key, error)
+            if place not in self._place_of:  # else the URL that was read last is held
+                self.tools.reporter.put(plural, meta, refusal(meta, "RedisUnknown", str(error), ready=None))
+            self._later(AGAIN, plural, meta.key)
             return
-        former = self._place_of.get(key)
-        if former is endpoint and endpoint.pools.get(key) == pool:
-            self._later(ROTATION, key)
+        former = self._place_of.get(place)
+        if redis is not None and redis.secret_key_ref is not None:
+            self._later(ROTATION, plural, meta.key)
+        if former is endpoint and endpoint.holds(served):
             return
-        if former is not None:
-            former.drop(key)
-        self.tools.cluster.urls[key] = url
-        self._place_of[key] = endpoint
-        endpoint.put(pool)
-        if pool.spec.redis is not None and pool.spec.redis.secret_key_ref is not None:
-            self._later(ROTATION, key)
+        if former is not None and former is not endpoint:
+            former.drop(served)
+        if plural == POOLS:
+            self.tools.cluster.urls[meta.key] = url
+        self._place_of[place] = endpoint
+        endpoint.put(served)
 
-    def _later(self, seconds: float, key: str) -> None:
-        asyncio.get_running_loop().call_later(seconds, self._to_place.put_nowait, key)
+    def _later(self, seconds: float, plural: str, key: str) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._to_place.put_nowait, (plural, key))
 
     def _endpoint(self, url: str, group: asyncio.TaskGroup) -> Endpoint:
         found = self.endpoints.get(url)

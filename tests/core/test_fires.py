@@ -12,7 +12,7 @@ from jobpools.core.conditions import condition, timestamp
 from jobpools.core.facts import CronFacts, FiredJob
 from jobpools.core.fires import FIRES, ON_TIME, TICKS, fire_id, plan_cron, times
 from jobpools.core.job import JobState
-from jobpools.core.specs import Cron
+from jobpools.core.specs import Cron, Meta
 from jobpools.store.codec import check_id
 
 T0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC).timestamp()
@@ -207,15 +207,12 @@ def test_ids_are_ids() -> None:
 
 
 def test_other_times_are_another_line() -> None:
-    lines = {
-        times(cron().spec),
-        times(cron(timeZone="Europe/Berlin").spec),
-        times(cron(schedule="@hourly").spec),
-        times(cron(at="2027-01-01T00:00:00Z").spec),
-    }
-    assert len(lines) == 4
-    assert times(cron(at="2027-01-01T01:00:00+01:00").spec) in lines, "the same instant"
-    assert times(cron(job={"name": "other"}).spec) in lines, "another job is no other time"
+    remade = cron().model_copy(update={"meta": Meta(name="tick", uid="2")})
+    others = [remade, cron(timeZone="Europe/Berlin"), cron(schedule="@hourly"), cron(at="2027-01-01T00:00:00Z")]
+    lines = {times(each) for each in (cron(), *others)}
+    assert len(lines) == 5
+    assert times(cron(at="2027-01-01T01:00:00+01:00")) in lines, "the same instant"
+    assert times(cron(job={"name": "other"})) in lines, "another job is no other time"
 
 
 SCHEDULES = ["* * * * *", "*/7 * * * *", "0 * * * *", "30 2 * * *", "15,45 */2 * * 1-5"]

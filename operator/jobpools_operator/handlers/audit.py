@@ -5,14 +5,14 @@ kopf lists anew after a break as well, but says nothing of what was deleted mean
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from jobpools.core.specs import Meta
-from jobpools_operator.handlers import pools
+from jobpools.core.specs import Cron, Pool
+from jobpools_operator.handlers import crons, pools
 from jobpools_operator.handlers.parse import meta_of
 from jobpools_operator.kube.client import ApiError
-from jobpools_operator.wake import Control
+from jobpools_operator.wake import CRONS, POOLS, Control
 
 EVERY = 300.0
 
@@ -26,9 +26,8 @@ async def audit(control: Control, listed: List) -> None:
     while True:
         await asyncio.sleep(EVERY)
         try:
-            await _compare(
-                listed, pools.PLURAL, dict(control.pools), control.pool_gone, lambda b: pools.seen(control, b)
-            )
+            await _compare(listed, POOLS, control.pools, control, pools.seen)
+            await _compare(listed, CRONS, control.crons, control, crons.seen)
         except ApiError as error:
             log.warning("audit: %s", error)
 
@@ -36,16 +35,17 @@ async def audit(control: Control, listed: List) -> None:
 async def _compare(
     listed: List,
     plural: str,
-    known: dict[str, Any],
-    gone: Callable[[Meta], None],
-    seen: Callable[[dict[str, Any]], None],
+    served: Mapping[str, Pool | Cron],
+    control: Control,
+    seen: Callable[[Control, dict[str, Any]], None],
 ) -> None:
+    known = dict(served)
     bodies = {meta_of(body).key: body for body in await listed(plural)}
     for key, item in known.items():
         if key not in bodies:
             log.warning("%s %s is gone, and the watch did not say so", plural, key)
-            gone(item.meta)
+            control.gone(plural, item.meta)
     for key, body in bodies.items():
-        item = known.get(key)
-        if item is None or meta_of(body).generation > item.meta.generation:
-            seen(body)
+        found = known.get(key)
+        if found is None or meta_of(body).generation > found.meta.generation:
+            seen(control, body)

@@ -9,16 +9,14 @@ from jobpools.core.specs import GROUP, VERSION, Pool
 from jobpools.errors import SpecError
 from jobpools_operator.handlers import REGISTRY
 from jobpools_operator.handlers.parse import meta_of, parse_pool
-from jobpools_operator.wake import Control, refusal
-
-PLURAL = "workerpools"
+from jobpools_operator.wake import POOLS, Control, refusal
 
 
-@kopf.on.event(GROUP, VERSION, PLURAL, registry=REGISTRY)
+@kopf.on.event(GROUP, VERSION, POOLS, registry=REGISTRY)
 async def on_pool(type: str | None, body: Mapping[str, Any], memo: Any, **_: Any) -> None:  # noqa: A002  # kopf's word
     """One event of the watch."""
     if type == "DELETED":
-        memo.control.pool_gone(meta_of(body))
+        memo.control.gone(POOLS, meta_of(body))
     else:
         seen(memo.control, body)
 
@@ -29,6 +27,6 @@ def seen(control: Control, body: Mapping[str, Any]) -> None:
     try:
         pool: Pool = parse_pool(body)
     except SpecError as error:
-        control.refuse(PLURAL, meta, status, refusal(meta, "InvalidSpec", str(error)))
+        control.refuse(POOLS, meta, status, refusal(meta, "InvalidSpec", str(error)))
     else:
-        control.pool_seen(pool, status)
+        control.seen(pool, status)

@@ -73,13 +73,14 @@ class Timetable:
         self._enter(key, self._clock())
         self._woken.set()
 
-    def drop(self, key: str) -> None:
-        """The schedule is gone, and so is what Redis knows of it."""
+    def drop(self, key: str, *, forget: bool = True) -> None:
+        """Look after this schedule no more. `forget`: it is gone, and so shall be what Redis knows of it."""
         if self.crons.pop(key, None) is not None:
             for known in (self._look_at, self._statuses, self._asked):
                 known.pop(key, None)
-            self._gone.add(key)
-            self._woken.set()
+            if forget:
+                self._gone.add(key)
+                self._woken.set()
 
     @property
     def asked(self) -> bool:

@@ -47,9 +47,11 @@ def fire_id(key: str, due: float) -> str:
     return f"fire-{hashlib.sha256(f'{key} {round(due * 1000)}'.encode()).hexdigest()[:32]}"
 
 
-def times(spec: CronSpec) -> str:
-    """When the schedule falls due, as one line: a schedule whose line changes begins anew."""
-    return f"at {spec.at.astimezone(UTC).isoformat()}" if spec.at else f"{spec.schedule} {spec.time_zone}"
+def times(cron: Cron) -> str:
+    """When the schedule falls due, as one line: a schedule whose line changes, or that was made anew, begins anew."""
+    spec = cron.spec
+    line = f"at {spec.at.astimezone(UTC).isoformat()}" if spec.at else f"{spec.schedule} {spec.time_zone}"
+    return f"{line} {cron.meta.uid}".rstrip()
 
 
 def plan_cron(

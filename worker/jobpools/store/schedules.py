@@ -47,7 +47,7 @@ class StoreSchedules:
         await self._adopt([cron for cron in crons if self._adopted.get(cron.meta.key) != specs[cron.meta.key]], now)
         states = await self._states(crons)
         # A server that lost its data knows nothing of them any more; and another loop may have changed their times.
-        if lost := [cron for cron in crons if states[cron.meta.key].get("times") != times(cron.spec)]:
+        if lost := [cron for cron in crons if states[cron.meta.key].get("times") != times(cron)]:
             await self._adopt(lost, now)
             states |= await self._states(lost)
         return await _facts(self._connection, states)
@@ -84,7 +84,7 @@ class StoreSchedules:
                 await writes.cancel(self._connection, job.queue, job.id, now)
 
     async def record(self, done: Sequence[tuple[Cron, CronFacts, CronPlan]]) -> list[bool]:
-        """Remember what was done with each one's ticks; False where another pass was recorded since the facts were read.
+        """Remember what was done with each one's ticks; False where the facts were no longer true: nothing is changed.
 
         Raises StoreError; then it is not known which of them are recorded, and the next pass finds out.
         """
@@ -114,7 +114,7 @@ class StoreSchedules:
         specs = [_spec(cron) for cron in crons]
         await self._connection.gather(
             [
-                ("EVALSHA", script.sha, 2, *places, cron.meta.key, spec, times(cron.spec), int(now * 1000))
+                ("EVALSHA", script.sha, 2, *places, cron.meta.key, spec, times(cron), int(now * 1000))
                 for cron, spec in zip(crons, specs, strict=True)
             ]
         )
@@ -196,7 +196,7 @@ def _record(cron: Cron, facts: CronFacts, plan: CronPlan) -> tuple[Any, ...]:
     last = round(plan.fires[-1].due * 1000) if plan.fires else ""
     jobs = " ".join(f"{job.id} {job.queue}" for job in plan.jobs)
     due = round(plan.handled * 1000)
-    return (cron.meta.key, times(cron.spec), since, due, last, len(plan.fires), plan.missed, jobs)
+    return (cron.meta.key, times(cron), since, due, last, len(plan.fires), plan.missed, jobs)
 
 
 def _spec(cron: Cron) -> bytes:

@@ -1,0 +1,32 @@
+"""CronJobSpecs as they come, change and go."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import kopf
+
+from jobpools.core.specs import GROUP, VERSION, Cron
+from jobpools.errors import SpecError
+from jobpools_operator.handlers import REGISTRY
+from jobpools_operator.handlers.parse import meta_of, parse_cron
+from jobpools_operator.wake import CRONS, Control, refusal
+
+
+@kopf.on.event(GROUP, VERSION, CRONS, registry=REGISTRY)
+async def on_cron(type: str | None, body: Mapping[str, Any], memo: Any, **_: Any) -> None:  # noqa: A002  # kopf's word
+    """One event of the watch."""
+    if type == "DELETED":
+        memo.control.gone(CRONS, meta_of(body))
+    else:
+        seen(memo.control, body)
+
+
+def seen(control: Control, body: Mapping[str, Any]) -> None:
+    """A CronJobSpec as the API server has it."""
+    meta, status = meta_of(body), dict(body.get("status", {}))
+    try:
+        cron: Cron = parse_cron(body)
+    except SpecError as error:
+        control.refuse(CRONS, meta, status, refusal(meta, "InvalidSpec", str(error)))
+    else:
+        control.seen(cron, status)

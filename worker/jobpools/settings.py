@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from jobpools.core.schema import Duration
+from jobpools.core.schema import SHOWN, Duration, told
 from jobpools.core.specs import JobDefaults, Pool, QueueEntry, QueuePolicy, QueueRef
 from jobpools.errors import ConfigurationError
 
@@ -47,7 +47,7 @@ class WorkerSettings(BaseModel):
 
     redis_url: str = DEFAULT_REDIS_URL
     """Which Redis or Valkey."""
-    pool: str = "default/worker"
+    pool: str = Field(default="default/worker", pattern=r"^[-a-z0-9.]+/[-a-z0-9.]+$")
     """The pool's key, `namespace/name`: under it the worker reports."""
     worker: str = Field(default_factory=socket.gethostname, pattern=r"^[^\s:]+$")
     """The pod's or process's name; a random part is added at each start, so that names may come back."""
@@ -88,9 +88,10 @@ class WorkerSettings(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            variable = _VARIABLES.get(str(first["loc"][0]) if first["loc"] else "", "")
-            raise ConfigurationError(f"{variable or 'worker settings'}: {place}: {first['msg']}") from error
+            field, *inside = map(str, first["loc"])
+            given = f"--{field.replace('_', '-')}" if over.get(field) is not None else _VARIABLES.get(field, field)
+            place = ".".join((given, *inside))
+            raise ConfigurationError(f"{place}: {told(first)}") from error
 
 
 def worker_env(pool: Pool, redis_url: str) -> dict[str, str]:
@@ -121,19 +122,26 @@ def max_payload(environ: Mapping[str, str], given: int | None = None) -> int:
     if not text:
         return DEFAULT_MAX_PAYLOAD
     if not text.isdigit():
-        raise ConfigurationError(f"{MAX_PAYLOAD}: {text!r} is not a number of bytes")
+        raise ConfigurationError(f"{MAX_PAYLOAD}: {text!r} is not a number of bytes, as in {DEFAULT_MAX_PAYLOAD}")
     return int(text)
 
 
 def parse_queues(text: str) -> tuple[QueueRef, ...]:
     """The flag's short form: `emails,reports=2`. Raises ConfigurationError."""
-    found = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, weight = part.partition("=")
+    found: list[QueueRef] = []
+    for part in text.split(","):
+        name, equals, weight = (word.strip() for word in part.partition("="))
         try:
-            found.append(QueueRef.model_validate({"name": name, "weight": weight or 1}))
+            if not name or (equals and not weight.isdigit()):
+                raise ConfigurationError(
+                    f"--queues {text!r}: write names, each with a weight or none: emails,reports=2"
+                )
+            found.append(QueueRef.model_validate({"name": name, "weight": int(weight or 1)}))
         except ValidationError as error:
-            raise ConfigurationError(f"queues: {part!r}: {error.errors(include_url=False)[0]['msg']}") from error
+            raise ConfigurationError(f"--queues: {name}: {told(error.errors(include_url=False)[0])}") from error
+    names = [queue.name for queue in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigurationError(f"--queues: {twice} is there twice")
     return tuple(found)
 
 
@@ -141,7 +149,7 @@ def _from_json(variable: str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise ConfigurationError(f"{variable}: {text!r} is not JSON: {error}") from error
+        raise ConfigurationError(f"{variable}: {text[:SHOWN]!r} is not JSON: {error}") from error
 
 
 def _number_or_text(field: str, text: str) -> Any:

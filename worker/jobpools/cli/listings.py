@@ -80,7 +80,8 @@ def stats(
 def plan(paths: Paths, namespace: Namespace = "default", redis: Redis = None, output: Form = Output.TABLE) -> None:
     """What the control loop would ask for now, and why.
 
-    Nothing is changed. Workers are those that report to Redis; the windows of scaling.behavior count as over, for one look knows no past.
+    Nothing is changed. Workers are those that report to Redis; the windows of scaling.behavior count as over, for
+    one look knows no past.
     """
     from jobpools.cli import asking, planning
     from jobpools.local import files

@@ -49,8 +49,8 @@ def send(
 
     `target` is `module:app`, and the first word the job's name; or the job's name alone, which needs `queue`.
     """
+    from jobpools.runtime.loading import import_app
     from jobpools.runtime.registry import App
-    from jobpools.runtime.worker import import_app
 
     if redis:
         os.environ["JOBPOOLS_REDIS_URL"] = redis

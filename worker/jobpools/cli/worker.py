@@ -6,17 +6,20 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from jobpools.errors import JobpoolsError
+from jobpools.errors import ConfigurationError, JobpoolsError
 
 
 def run(flags: Mapping[str, Any]) -> int:
     """Run until SIGTERM; returns the exit code. `flags` (not None) go before the environment."""
     from jobpools.runtime import logs
-    from jobpools.runtime.worker import import_app, run_worker
+    from jobpools.runtime.loading import import_app
+    from jobpools.runtime.worker import run_worker
     from jobpools.settings import READY_FD, WorkerSettings
 
     try:
         settings = WorkerSettings.from_env(os.environ, **flags)
+        if not settings.app:
+            raise ConfigurationError("which app? Write jobpools worker module:name, or set JOBPOOLS_APP")
         logs.configure(settings.log)
         app = import_app(settings.app)
         if descriptor := os.environ.get(READY_FD, ""):
@@ -26,5 +29,5 @@ def run(flags: Mapping[str, Any]) -> int:
             os.close(int(descriptor))
         return run_worker(settings, app)
     except JobpoolsError as error:
-        sys.stderr.write(f"jobpools: {error}\n")
+        sys.stderr.write(f"jobpools: {' '.join(str(error).split())}\n")
         return 1

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from jobpools.core import cron as clock
+from jobpools.core.schema import told
 from jobpools.core.specs import API_VERSION, GROUP, Cron, CronSpec, Meta, Pool, PoolSpec
 from jobpools.core.spelling import meant
 from jobpools.errors import SpecError
@@ -20,8 +21,6 @@ SUFFIXES = (".yaml", ".yml")
 _SPECS: dict[str, type[BaseModel]] = {"WorkerPool": PoolSpec, "CronJobSpec": CronSpec}
 _TOP = ("apiVersion", "kind", "metadata", "spec", "status")
 _SPECIFIC_FIRST = ("extra_forbidden",)
-SHOWN = 60
-"""Characters of a wrong value that an error repeats."""
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -157,7 +156,7 @@ def _checked(document: Document, at: Place, model: type[T], value: Any = None) -
         problems.sort(key=lambda each: each["type"] not in _SPECIFIC_FIRST)
         first = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise document.error((*at, *first["loc"]), _said(dict(first), model) + more) from error
+        raise document.error((*at, *first["loc"]), _said(first, model) + more) from error
 
 
 def _plain(value: Any) -> str:
@@ -166,20 +165,10 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _said(problem: dict[str, Any], model: type[BaseModel]) -> str:
-    kind, given, message = problem["type"], problem["input"], str(problem["msg"])
-    if kind == "extra_forbidden":
-        return f"unknown key{meant(str(problem['loc'][-1]), _keys(model, problem['loc'][:-1]))}"
-    if kind == "missing":
-        return "is missing"
-    if kind == "value_error":
-        return message.removeprefix("Value error, ")
-    if kind == "string_pattern_mismatch":
-        return f"{given!r} is not allowed here: it must match {problem['ctx']['pattern']}"
-    shown = json.dumps(given, default=str)
-    shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
-    _, should, rest = message.partition("Input should ")
-    return f"{shown} should {rest}" if should else f"{shown}: {message}"
+def _said(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
+    loc = problem["loc"]
+    known = meant(str(loc[-1]), _keys(model, loc[:-1])) if problem["type"] == "extra_forbidden" else ""
+    return f"{told(problem)}{known}"
 
 
 def _keys(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:

@@ -2,22 +2,18 @@
 
 import asyncio
 import contextlib
-import importlib
 import logging
 import os
 import secrets
 import signal
-import sys
 import time
 from collections.abc import Coroutine, Sequence
-from pathlib import Path
 from typing import Any
 
 from jobpools.core.job import OutcomeKind
 from jobpools.core.specs import PriorityMode, QueueRef
 from jobpools.core.units import QueueName, WorkerId, format_duration
 from jobpools.errors import (
-    AppImportError,
     ConfigurationError,
     JobpoolsError,
     StoreAuthError,
@@ -32,6 +28,7 @@ from jobpools.runtime.janitor import Janitor
 from jobpools.runtime.lane import Lane
 from jobpools.runtime.lease import LeaseThread
 from jobpools.runtime.listener import WAIT, listeners
+from jobpools.runtime.loading import import_app
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.outage import Outage
 from jobpools.runtime.processor import Processor
@@ -99,16 +96,18 @@ class Worker:
     async def run(self) -> int:
         """Work until `stop`; returns the exit code: 0 after a drain, 1 when a part of the worker broke.
 
-        Raises StoreAuthError when Redis does not let it in, and whatever a service raises that cannot be opened.
+        Raises StoreAuthError when Redis does not let it in, ConfigurationError when the probe port is taken, and
+        whatever a service raises that cannot be opened.
         """
         try:
             await self._greet()
             await self.services.start(self.app.services)
+            self.reporting.start()
         except BaseException:
+            await self.services.stop()
             await self._close()
             raise
         self.leases.start()
-        self.reporting.start()
         loop = asyncio.get_running_loop()
         dispatching = loop.create_task(self.dispatcher.run(), name="dispatcher")
         parts = [dispatching, *(loop.create_task(part, name=name) for name, part in self._parts().items())]
@@ -127,15 +126,18 @@ class Worker:
         return self._exit_code
 
     async def _greet(self) -> None:
-        """The first step: who may not speak to Redis is told at once; one that is away is tried again and again."""
-        try:
-            await self.lanes[0].step(0)
-        except StoreAuthError:
-            raise
-        except StoreUnavailableError as error:
-            self.outage.noticed(error, "steps")
-        except StoreError as error:
-            self.lanes[0].fail(error)
+        """The first words: who may not speak to Redis is told at once; one that is away is tried again and again."""
+        for lane in self.lanes:
+            try:
+                await lane.check()
+                await lane.step(0)
+            except StoreAuthError:
+                raise
+            except StoreUnavailableError as error:
+                self.outage.noticed(error, "steps")
+                return
+            except StoreError as error:
+                lane.fail(error)
 
     async def _close(self) -> None:
         await self._waiting.aclose()
@@ -238,26 +240,6 @@ async def _end(parts: Sequence[asyncio.Task[None]]) -> None:
         for part in pending:
             part.cancel()
         _, pending = await asyncio.wait(pending, timeout=0.5)
-
-
-def import_app(reference: str) -> App:
-    """The App that `module:name` names. Raises AppImportError with what went wrong."""
-    module_name, _, attribute = reference.partition(":")
-    if not module_name or not attribute:
-        raise AppImportError(f"{reference!r} names no app: write module:name, as in shop.jobs:app")
-    # As `python -m` does it: what stands beside the user is importable.
-    here = str(Path.cwd())
-    if "" not in sys.path and here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    except AttributeError as error:
-        raise AppImportError(f"{reference}: module {module_name} has no {attribute}") from error
-    except Exception as error:  # the user's module may raise anything
-        raise AppImportError(f"{reference}: {type(error).__name__}: {error}") from error
-    if not isinstance(found, App):
-        raise AppImportError(f"{reference} is {type(found).__name__}, not an App")
-    return found
 
 
 def run_worker(settings: WorkerSettings, app: App | None = None) -> int:

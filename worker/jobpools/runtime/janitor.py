@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 
 from jobpools.core.job import Outcome, OutcomeKind
@@ -50,7 +51,17 @@ class Janitor:
                     lane.tell(error)
 
     async def _look(self, lane: Lane) -> None:
-        found = await writes.rescue(self._connection, lane.queue, tail=lane.next_tail(), lease_ms=lane.lease_ms)
+        now = time.monotonic()
+        lane.unanswered = [(tail, until) for tail, until in lane.unanswered if until > now]
+        if lane.unanswered:
+            # Their jobs were never begun: back with them now, before their leases run out and count as a crash.
+            await self._take_over(lane, [tail for tail, _ in lane.unanswered])
+        await self._take_over(lane, ())
+
+    async def _take_over(self, lane: Lane, tails: Sequence[str]) -> None:
+        found = await writes.rescue(
+            self._connection, lane.queue, tail=lane.next_tail(), lease_ms=lane.lease_ms, hosts=tails
+        )
         for taken in found.taken:
             if taken.former == self._worker and (run := lane.running(taken.id)) is not None:
                 # Our own, renewed too late (the whole process stood still): it goes on, under the new fence.

@@ -17,7 +17,7 @@ from jobpools.runtime.attempt import Entry, Run
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.outage import Pauses
 from jobpools.runtime.processor import Processor
-from jobpools.store import writes
+from jobpools.store import reads, writes
 from jobpools.store.codec import VERSION, Envelope, completed_record, decode, read_history, split_member, tail
 from jobpools.store.connect import Connection
 
@@ -74,8 +74,8 @@ class Lane:
         self._settled: list[writes.Settled] = []
         self._number = 0
         self._due: float | None = None
-        self.deaf = False
-        """Its wake-ups cannot be waited for: it is looked at now and then."""
+        self.unanswered: list[tuple[str, float]] = []
+        """Claims without an answer, and until when their jobs may stand as leased to us, who have not got them."""
         self._pauses = Pauses()
         self._resume: float | None = None
         self._uncertain = False
@@ -98,6 +98,8 @@ class Lane:
 
     async def step(self, claim: int) -> None:
         """Send what is in the outbox, and start what comes back. Raises StoreError: then the outbox is as it was."""
+        if self._resume is not None:
+            await self.check()
         completed, settled = self._completed[: 3 * SETTLE_LIMIT], self._settled[:SETTLE_LIMIT]
         tail = self.next_tail()
         try:
@@ -115,6 +117,8 @@ class Lane:
             )
         except StoreError:
             self._uncertain = True
+            if claim:
+                self.unanswered.append((tail, time.monotonic() + 2 * self.lease_ms / 1000))
             raise
         # No await from here on: what Redis knows now, `held` knows too before anybody else looks.
         del self._completed[: len(completed)]
@@ -125,9 +129,6 @@ class Lane:
         for each in settled:
             held.pop(each.member, None)
         self._metrics.steps += 1
-        if self._resume is not None:
-            self._resume = None
-            self._pauses.reset()
         self._learn(reply)
         if reply.ids:
             self._take(reply, tail)
@@ -224,6 +225,12 @@ class Lane:
 
     # Trouble of its own
 
+    async def check(self) -> None:
+        """Whether its keys are what they should be. Raises StoreError."""
+        await reads.check_types(self._connection, self.queue)
+        self._resume = None
+        self._pauses.reset()
+
     def fail(self, error: StoreError) -> None:
         """Redis refuses this queue's step: leave it alone for a while; the others go on."""
         self._resume = time.monotonic() + self._pauses.next()
@@ -236,8 +243,13 @@ class Lane:
             log.error("queue %s: %s; it is tried again, and nothing else waits for it", self.queue, error)
 
     @property
+    def troubled(self) -> bool:
+        """Its last step was refused, or its keys are not what they should be."""
+        return self._resume is not None
+
+    @property
     def ailing(self) -> bool:
-        """Its last step was refused, and it is not time for the next try."""
+        """It is troubled, and it is not time for the next try."""
         return self._resume is not None and self._resume > time.monotonic()
 
 

@@ -7,7 +7,7 @@ from jobpools.errors import StoreError
 from jobpools.runtime.lane import Lane
 from jobpools.runtime.outage import Outage, Pauses, away
 from jobpools.runtime.processor import Processor
-from jobpools.store import wakeups
+from jobpools.store import reads, wakeups
 from jobpools.store.connect import Connection
 
 WAIT = 5.0
@@ -61,7 +61,7 @@ class Listener:
 
     async def _wait(self) -> Sequence[Lane]:
         """The queues to look at: the one that was woken; all when none was, for a wake-up may have been lost."""
-        asked = [lane for lane in self._lanes if not (lane.draining or lane.deaf)]
+        asked = [lane for lane in self._lanes if not (lane.draining or lane.troubled)]
         if not asked:
             await asyncio.sleep(WAIT)
             return self._lanes
@@ -78,15 +78,13 @@ class Listener:
         return [woken]
 
     async def _find_broken(self) -> None:
-        """One queue's key holds something else, and spoils the wait for all: ask each by itself, leave that one out."""
+        """One queue's key holds something else, and spoils the wait for all: it is left out until its steps work."""
         for lane in self._lanes:
             try:
-                if await wakeups.wait(self._connection, [lane.queue], 0.001) is not None:
-                    await wakeups.pass_on(self._connection, lane.queue)
+                await reads.check_types(self._connection, lane.queue)
             except StoreError as error:
                 if not away(error):
-                    lane.deaf = True
-                    lane.tell(error)
+                    lane.fail(error)
 
 
 def listeners(

@@ -176,7 +176,7 @@ class Signature:
 
 
 def _serializer(adapter: TypeAdapter[Any]) -> SchemaSerializer:
-    """inf and nan have no JSON of their own; as strings they come back as what they were."""
+    """Infinity and nan have no JSON of their own; as strings they come back as what they were."""
     return SchemaSerializer(adapter.core_schema, CoreConfig(ser_json_inf_nan="strings"))
 
 

@@ -26,7 +26,17 @@ PARTS = (
 )
 """What a queue consists of; docs/protocol.md says what each one holds."""
 
+SORTED_SETS = frozenset({"done", "leases", "dead", "scheduled:high", "scheduled:normal", "scheduled:low"})
+LISTS = frozenset({"wake", "ready:high", "ready:normal", "ready:low"})
+SETS = frozenset({"draining", "cancelling"})
+"""Of which type the parts are; the rest are hashes."""
+
 SCHEDULES = "{schedules}"
+
+
+def kind(part: str) -> str:
+    """What TYPE says of a part."""
+    return "zset" if part in SORTED_SETS else "list" if part in LISTS else "set" if part in SETS else "hash"
 
 
 def of_queue(queue: str, part: str) -> str:

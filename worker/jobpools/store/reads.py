@@ -133,6 +133,21 @@ async def server_warnings(connection: Connection) -> tuple[str, ...]:
     return _warnings(await connection.execute("INFO", "memory"))
 
 
+async def check_types(connection: Connection, queue: str) -> None:
+    """Raises StoreDataError when a key of the queue holds something else.
+
+    A script that comes across such a key ends in the middle of its work, so it had better not begin.
+    """
+    names = [keys.of_queue(queue, part) for part in keys.PARTS]
+    found = await connection.gather([("TYPE", name) for name in names])
+    for name, part, reply in zip(names, keys.PARTS, found, strict=True):
+        kind = reply.decode() if isinstance(reply, bytes) else str(reply)
+        if kind not in ("none", keys.kind(part)):
+            raise StoreDataError(
+                f"key {name} is a {kind}, not a {keys.kind(part)}: something else uses its name; rename or delete it"
+            )
+
+
 async def workers(connection: Connection, pool: str, queues: Sequence[str] = ()) -> tuple[Heartbeat, ...]:
     """The workers that reported lately."""
     return (await endpoint_facts(connection, {pool: list(queues)})).heartbeats[pool]

@@ -3,14 +3,22 @@
 -- KEYS: jobs history results done leases since wake ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given tail lease limit ...
 --   given: now in ms, '' for the server's clock; tail: what follows an id in the caller's leases; limit: how many at most
---   ...: hosts that are gone for certain; none: the leases that have expired
+--   ...: hosts that are gone for certain, or tails (they begin with ':') of claims whose answers were lost; none: the leases
+--        that have expired
 -- RETURNS: {ids, envelopes, histories, members that were taken over, promoted}
 -- CHANGES: each lease taken over becomes the caller's, under a new fence: the caller decides what becomes of the job and
 --   settles it with step. If the caller dies between the two, its lease expires and the next rescue takes it.
 local now = clock(given)
-local function host_gone(member)
+local function wanted(member)
+  -- An id may hold colons and dots of its own: only the last two fields are the lease's.
+  local host = string.match(member, ':([^:]*)%.[^:.]*:[^:]*$')
   for i = 5, #ARGV do
-    if string.find(member, ':' .. ARGV[i] .. '.', 1, true) then return true end
+    local which = ARGV[i]
+    if string.sub(which, 1, 1) == ':' then
+      if string.sub(member, -#which) == which then return true end
+    elseif host == which then
+      return true
+    end
   end
   return false
 end
@@ -20,7 +28,7 @@ if #ARGV < 5 then
   candidates = redis.call('ZRANGE', leases, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 else
   for _, member in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
-    if #candidates < tonumber(limit) and host_gone(member) then candidates[#candidates + 1] = member end
+    if #candidates < tonumber(limit) and wanted(member) then candidates[#candidates + 1] = member end
   end
 end
 

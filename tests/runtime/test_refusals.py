@@ -1,0 +1,253 @@
+"""What a worker cannot run, must not run, or could not get: never dropped, never charged for nothing, always said."""
+
+import logging
+import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from jobpools import App, Client, ConfigurationError, JobDeadError, JobState, PayloadTooLargeError, Retry
+from jobpools.client import Options
+from jobpools.errors import StoreUnavailableError
+from jobpools.store import keys, ledger, reads, writes
+from jobpools.store.codec import Envelope, fresh_id
+from jobpools.store.connect import Connection
+from jobpools.testing import run_until_idle
+from tests.runtime.conftest import until, working
+
+QUEUE = "default"
+
+
+async def raw(store: Connection, payload: bytes, job_id: str) -> None:
+    """A job of whatever bytes, as a client of another language and version might send it."""
+    await writes.enqueue(store, [(Envelope(1, job_id, "?", QUEUE, msgspec.Raw(b"{}")), payload, None)])
+
+
+async def view(store: Connection, job_id: str, queue: str = QUEUE) -> reads.JobView:
+    found = await reads.job(store, queue, job_id)
+    assert found is not None
+    return found
+
+
+async def make_due(store: Connection) -> None:
+    """As if the time had passed for which a job was left to others."""
+    place = keys.of_queue(QUEUE, "scheduled:normal")
+    for job_id in await store.execute("ZRANGE", place, 0, -1):
+        await store.execute("ZADD", place, 1, job_id)
+
+
+async def test_a_job_that_no_worker_knows_waits_visibly_uncharged_for_one_that_does(
+    app: App, store: Connection
+) -> None:
+    job = await app.enqueue("mail.send", {"to": "ada"}, queue=QUEUE)
+
+    @app.job
+    async def other() -> None: ...
+
+    await run_until_idle(app)
+    found = await view(store, job.id)
+    assert found.state is JobState.SCHEDULED
+    assert found.due_at is not None
+    assert 0 < found.due_at - time.time() < 40
+    assert found.history.note == "no job 'mail.send' in the app of the workers of queue default"
+    assert (found.history.attempts, found.history.crashes, found.history.entries) == (0, 0, ())
+    assert found.args == b'{"to":"ada"}'
+
+    @app.job(name="mail.send")
+    async def send(to: str) -> str:
+        return f"sent to {to}"
+
+    await make_due(store)
+    await run_until_idle(app)
+    assert await job.result() == "sent to ada"
+
+
+@pytest.mark.parametrize(
+    ("payload", "note"),
+    [
+        (b'{"v":2,"id":"%b","shape":"new"}', "the envelope has version 2, this jobpools reads up to 1: upgrade"),
+        (b"\x80\x04 a pickle", "not an envelope: "),
+        (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"priority":"urgent"}', "'urgent' is none of"),
+        (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"retry":{"maxAttempts":0}}', "not an envelope: "),
+    ],
+    ids=["newer", "pickle", "priority", "retry"],
+)  # fmt: skip
+async def test_an_envelope_that_it_cannot_read_is_left_as_it_is(
+    app: App, store: Connection, payload: bytes, note: str
+) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    job_id = fresh_id()
+    payload = payload.replace(b"%b", job_id.encode())
+    await raw(store, payload, job_id)
+    good = await noop.enqueue()
+    await run_until_idle(app)
+    assert await good.state() is JobState.COMPLETED, "the worker goes on"
+    found = await view(store, job_id)
+    assert (found.state, found.history.attempts) == (JobState.SCHEDULED, 0)
+    assert note in found.history.note
+    assert await store.execute("HGET", keys.of_queue(QUEUE, "jobs"), job_id) == payload
+
+
+async def test_a_history_that_nobody_can_read_stops_nothing(app: App, store: Connection) -> None:
+    @app.job
+    async def noop() -> int:
+        return 1
+
+    job = await noop.enqueue()
+    await store.execute("HSET", keys.of_queue(QUEUE, "history"), job.id, b"nonsense")
+    await run_until_idle(app)
+    assert await job.result() == 1
+
+
+@pytest.mark.parametrize("args", [{"name": 7}, {}, {"name": "ada", "nme": 1}])
+async def test_arguments_that_do_not_fit_the_handler_end_the_job_at_once(app: App, args: dict[str, Any]) -> None:
+    @app.job
+    async def greet(name: str) -> None: ...
+
+    sender = Client(app.client.url)  # of another version of the code
+    job = await sender.enqueue(sender.call_json("greet", args, Options(queue=QUEUE)))
+    await run_until_idle(app)
+    with pytest.raises(JobDeadError, match=r"dead after 1 attempt: jobpools\.errors\.ArgumentsError: greet: n"):
+        await job.result()
+    await sender.aclose()
+
+
+async def test_a_result_that_is_too_large_or_no_json_ends_the_job_without_another_run(app: App) -> None:
+    runs: list[str] = []
+
+    @app.job
+    async def large() -> str:
+        runs.append("large")
+        return "x" * 3000
+
+    @app.job
+    async def strange() -> Any:
+        runs.append("strange")
+        return object()
+
+    @app.job(result_ttl=0)
+    async def unread() -> str:
+        runs.append("unread")
+        return "x" * 3000
+
+    jobs = [await large.enqueue(), await strange.enqueue(), await unread.enqueue()]
+    async with working(app, max_payload=2000) as worker:
+        await until(lambda: worker.metrics.completed + worker.metrics.failed == 3)
+        await until(lambda: not worker.lanes[0].held)
+    with pytest.raises(JobDeadError, match="the result takes 3002 bytes, more than 2000: return a reference to it"):
+        await jobs[0].result()
+    with pytest.raises(JobDeadError, match="the result of strange is not JSON"):
+        await jobs[1].result()
+    assert sorted(runs) == ["large", "strange", "unread"]
+
+
+async def test_a_payload_over_the_limit_is_refused_and_nothing_is_written(valkey_url: str, store: Connection) -> None:
+    async with App("shop", redis=valkey_url, max_payload=2000) as app:
+
+        @app.job
+        async def load(text: str) -> None: ...
+
+        with pytest.raises(PayloadTooLargeError, match=r"^load: the encoded job takes \d+ bytes, more than 2000"):
+            await load.enqueue("x" * 2000)
+        with pytest.raises(PayloadTooLargeError):
+            await app.enqueue_many([load.call("fits"), load.call("x" * 2000)])
+        assert await store.execute("DBSIZE") == 0
+        await load.enqueue("x" * 1700)
+
+
+async def test_a_retry_function_is_code_and_cannot_travel_with_a_job(app: App, store: Connection) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"^noop: a retry function is code and cannot travel"):
+        await noop.options(retry=Retry(function=lambda _attempt, _error: 1.0)).enqueue()
+    assert await store.execute("DBSIZE") == 0
+
+
+@pytest.mark.parametrize("part", ["ready:normal", "leases", "wake", "history", "cancelling"])
+async def test_a_key_of_another_type_is_said_once_and_the_other_queues_go_on(
+    app: App, store: Connection, caplog: pytest.LogCaptureFixture, part: str
+) -> None:
+    @app.job(queue="good")
+    async def noop() -> None: ...
+
+    caplog.set_level(logging.INFO)
+    name = keys.of_queue("broken", part)
+    await store.execute("SET", name, "mine")
+    waiting = await noop.options(queue="broken").enqueue() if part in ("leases", "history", "cancelling") else None
+    async with working(app, "broken", "good", lease=1) as worker:
+        for _ in range(3):
+            await (await noop.enqueue()).result(timeout=2)
+        await until(lambda: worker.lanes[0].ailing)
+        await until(lambda: not worker.lanes[0].ailing)  # it has tried again
+        await (await noop.enqueue()).result(timeout=2)
+        assert not worker.outage.known
+        said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+        assert len(said) == 1
+        assert said[0].startswith(f"queue broken: key {name} is a string, not a {keys.kind(part)}: something else uses")
+        await store.execute("DEL", name)
+        job = waiting or await noop.options(queue="broken").enqueue()
+        await job.result(timeout=8)
+    assert (await ledger.read(store, ["broken"]))["broken"].lost == 0
+
+
+async def test_a_claim_whose_answer_was_lost_is_handed_back_uncharged(app: App, store: Connection) -> None:
+    """The script ran, the connection broke: its jobs are leased to a worker that does not know of them."""
+
+    @app.job
+    async def noop() -> None: ...
+
+    async with working(app, lease=4, concurrency=10) as worker:
+        await until(lambda: worker.metrics.steps > 0)
+        real = worker.connection.call
+        lost: list[bytes] = []
+
+        async def call(name: str, queue: str, arguments: Any) -> Any:
+            reply = await real(name, queue, arguments)
+            if name == "step" and reply[0] and not lost:
+                lost.extend(reply[0])
+                raise StoreUnavailableError("the answer was lost")
+            return reply
+
+        worker.connection.call = call  # type: ignore[method-assign]
+        jobs = await app.enqueue_many([noop.call() for _ in range(10)])
+        for job in jobs:
+            await job.result(timeout=3)
+        assert lost
+        assert worker.metrics.rescued == 0
+    books = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (books.completed, books.failed, books.lost) == (10, 0, 0)
+
+
+async def test_a_worker_that_may_not_claim_claims_nothing_until_it_may_again(app: App, store: Connection) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    async with working(app) as worker:
+        await until(lambda: worker.metrics.steps > 0)
+        await writes.pause(store, [QUEUE], [worker.id])
+        job = await noop.enqueue()
+        await until(lambda: worker.dispatcher.draining)
+        steps = worker.metrics.steps
+        await until(lambda: worker.metrics.steps > steps)  # it has asked again
+        assert (await job.state(), worker.metrics.claimed) == (JobState.QUEUED, 0)
+        await writes.undrain(store, [QUEUE], worker.id)
+        await job.result(timeout=5)
+
+
+async def test_one_worker_serves_more_queues_than_it_may_have_connections(app: App) -> None:
+    names = [f"queue-{n}" for n in range(100)]
+
+    @app.job
+    async def where(name: str) -> str:
+        return name
+
+    async with working(app, *names) as worker:
+        await until(lambda: worker.metrics.steps >= len(names))
+        for name in (names[0], names[99], names[50]):
+            job = await where.options(queue=name).enqueue(name)
+            assert await job.result(timeout=2) == name, "woken, not found by chance"
+        assert not worker.outage.known

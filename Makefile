@@ -18,12 +18,12 @@ help: ## this list
 	@touch $@
 
 demo: .venv/stamp ## the main job on this machine: an online shop's background jobs, from zero workers and back
-	@cd examples/shop && PATH="$(abspath $(BIN)):$$PATH" $(abspath $(BIN))/jobpools up . --until-idle --plot $(abspath demo.png)
+	@PATH="$(abspath $(BIN)):$$PATH" jobpools up examples/shop --until-idle --fire --plot demo.png --with 'python -m shop.day'
 
 test: .venv/stamp debian ## every test, on a real Valkey, Redis and Kubernetes
 	@tests/cluster/prepare $(BIN)/python -m pytest -q
 
-unit: .venv/stamp ## the tests that need neither server nor cluster, in seconds
+unit: .venv/stamp ## the tests that need no cluster, in seconds
 	@$(BIN)/python -m pytest -q $(UNIT)
 
 lint: .venv/stamp ## format, lint, types, import law

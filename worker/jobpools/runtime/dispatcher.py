@@ -97,8 +97,9 @@ class Dispatcher:
         if len(hungry) == 1:
             return {hungry[0]: room}
         total = sum(lane.weight for lane in hungry)
-        shares = {lane: room * lane.weight // total for lane in hungry}
-        for _ in range(room - sum(shares.values())):
+        cycles, rest = divmod(room, total)
+        shares = {lane: cycles * lane.weight for lane in hungry}
+        for _ in range(rest):
             for lane in hungry:
                 lane.credit += lane.weight
             first = max(hungry, key=lambda lane: lane.credit)

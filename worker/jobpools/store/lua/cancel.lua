@@ -10,6 +10,8 @@ if redis.call('HEXISTS', jobs, id) == 0 then return '' end
 local ended = redis.call('HGET', results, id)
 if ended then return string.match(ended, '"state":"(%a+)"') end
 if redis.call('ZSCORE', dead, id) then return 'dead' end
+for _, key in ipairs({since, totals}) do redis.call('HLEN', key) end -- one of another type is found before anything is taken
+redis.call('ZCARD', done)
 local found = 0
 for _, key in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do found = found + redis.call('ZREM', key, id) end
 for _, key in ipairs({ready_high, ready_normal, ready_low}) do

@@ -12,6 +12,17 @@ local scheduled = {h = scheduled_high, n = scheduled_normal, l = scheduled_low}
 local before = ready_left()
 local accepted, batches, count, sooner = {}, {h = {}, n = {}, l = {}}, 0, false
 
+-- Whatever can be wrong is found before anything is written.
+if (#ARGV - 3) % 5 ~= 0 then return redis.error_reply('ERR five arguments a job') end
+for i = 4, #ARGV, 5 do
+  local due = ARGV[i + 2]
+  if not ready[ARGV[i + 1]] then return redis.error_reply('ERR no such priority: ' .. ARGV[i + 1]) end
+  if due ~= '' and not tonumber(due) then return redis.error_reply('ERR no such time: ' .. due) end
+  if due ~= '' then redis.call('ZCARD', scheduled[ARGV[i + 1]]) end
+end
+for _, key in ipairs({since, totals}) do redis.call('HLEN', key) end
+redis.call('LLEN', wake)
+
 for i = 4, #ARGV, 5 do
   local id, priority, due = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local new = redis.call('HSETNX', jobs, id, ARGV[i + 4])

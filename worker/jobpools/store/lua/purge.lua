@@ -6,9 +6,10 @@
 -- CHANGES: jobs, history, dead, totals
 local gone = 0
 for i = 1, #ARGV do
-  if redis.call('ZREM', dead, ARGV[i]) == 1 then
-    redis.call('HDEL', jobs, ARGV[i])
+  if redis.call('ZSCORE', dead, ARGV[i]) then
     redis.call('HDEL', history, ARGV[i])
+    redis.call('HDEL', jobs, ARGV[i])
+    redis.call('ZREM', dead, ARGV[i])
     gone = gone + 1
   end
 end

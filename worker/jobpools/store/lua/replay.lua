@@ -11,10 +11,11 @@ local ready = {h = ready_high, n = ready_normal, l = ready_low}
 local before, moved = ready_left(), 0
 for i = 4, #ARGV, 3 do
   local id = ARGV[i]
-  if redis.call('ZREM', dead, id) == 1 then
+  if redis.call('ZSCORE', dead, id) then
     redis.call('HSET', history, id, ARGV[i + 2])
     redis.call('HSET', since, id, now)
     redis.call('RPUSH', ready[ARGV[i + 1]], id)
+    redis.call('ZREM', dead, id)
     moved = moved + 1
   end
 end

@@ -21,6 +21,9 @@ from shop.town import CATEGORIES
 
 CUSTOMERS = ("ada", "barbara", "edsger", "frances", "grace", "leslie", "margaret", "tony")
 SIZES = (64, 160, 320)
+"""Pixels of a thumbnail's longer side."""
+LARGE = 200.0
+"""Euros from which on an order is tagged as a large one."""
 
 
 def order(number: int, hour: int) -> Order:
@@ -52,10 +55,6 @@ async def place(orders: Iterable[Order], redis: Redis) -> list[JobHandle[object]
     return await app.enqueue_many(calls)
 
 
-LARGE = 200.0
-"""Euros from which on an order is a large one."""
-
-
 def pictures(products: int) -> list[Call[str]]:
     """The thumbnails that so many new products need, in SIZES."""
     return [thumbnail.call(NAMES[n % len(NAMES)], f"L{n:04d}", size) for n in range(1, products + 1) for size in SIZES]
@@ -69,8 +68,8 @@ def mixture(count: int) -> list[Call[object]]:
         match n % 10:
             case 0 | 2 | 4 | 6 | 8:
                 calls.append(order_confirmation.call(bought))
-            case 9:
-                calls.append(thumbnail.call(NAMES[n % len(NAMES)], bought.items[0].sku, SIZES[0]))
+            case 1:
+                calls.append(thumbnail.call(NAMES[n // 10 % len(NAMES)], bought.items[0].sku, SIZES[0]))
             case _:
                 calls.append(shipping_label.call(bought))
     return calls

@@ -86,7 +86,8 @@ class Board:
         before, self.rows[key], self.plans[key] = self.rows.get(key), row, plan
         for event in plan.events:
             if event.warning and event.reason not in SAID:
-                self.say(f"{row.pool}: {event.reason}: {event.message}")
+                told = event.message.removeprefix(f"{event.reason}: ")
+                self.say(f"{row.pool}: {event.reason}: {told}")
         if _shape(before or Row(shown, ready=0, desired=0)) != _shape(row):
             self.changed(row)
         if row.queued is not None and row.ready is not None:

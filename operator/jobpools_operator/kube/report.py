@@ -17,7 +17,9 @@ SOON, LATER = 2.0, 15.0
 """Seconds between two writes of a pool whose counts of workers changed; and of one whose depth or rates changed."""
 RATE, BURST = 20.0, 30.0
 """Writes a second for all objects together, and how many at once."""
-SOON_FIELDS = ("replicas", "readyReplicas", "busy", "selector", "observedGeneration", "active", "fired", "lastJob")
+SOON_FIELDS = (
+    "replicas", "readyReplicas", "busy", "selector", "observedGeneration", "active", "fired", "missed", "lastJob",
+)  # fmt: skip
 QUIET = 1e9
 MOST_EVENTS = 1000
 """How many may wait; the oldest go unwritten."""
@@ -149,7 +151,8 @@ class KubeReporter:
                 try:
                     await self._api.create(path_of(CORE, body["metadata"]["namespace"], "events"), body)
                 except ApiError as error:
-                    log.warning("event: %s", error)
+                    if not (error.missing or error.leaving):  # the namespace is gone, or going
+                        log.warning("event: %s", error)
             await asyncio.sleep(EVENTS_EVERY)
 
     def _next(self) -> tuple[str | None, float | None]:

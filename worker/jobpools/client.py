@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from jobpools.core.job import JobState, Priority
 from jobpools.core.retry import Retry
+from jobpools.core.specs import QUEUE_LIMIT, QUEUE_PATTERN
 from jobpools.core.spelling import meant
 from jobpools.core.units import format_duration, parse_duration
 from jobpools.errors import (
@@ -33,6 +35,7 @@ R = TypeVar("R")
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 """Seconds between two looks for a result: growing, so that a long job is not asked for a thousand times."""
 LOOKS_PER_VIEW = 4
+_QUEUE = re.compile(QUEUE_PATTERN)
 
 
 Span = str | float | timedelta
@@ -83,22 +86,19 @@ class Options:
 
     @classmethod
     def make(cls, **given: Unpack[OptionValues]) -> "Options":
-        """Raises ConfigurationError for a name or a value that is none."""
-        values: dict[str, Any] = dict(given)
-        if unknown := sorted(values.keys() - OptionValues.__optional_keys__):
-            raise ConfigurationError(
-                f"options: {unknown[0]}: no such option{meant(unknown[0], OptionValues.__optional_keys__)}"
-            )
-        try:
-            for name in ("delay", "timeout", "result_ttl"):
-                if values.get(name) is not None:
-                    values[name] = parse_duration(values[name])
-            if "at" in values:
-                values["at"] = _moment(values["at"])
-            values["priority"] = str(Priority(values.get("priority", Priority.NORMAL)))
-        except (ValueError, TypeError) as error:
-            raise ConfigurationError(f"options: {error}") from error
-        values["tags"] = tuple(values.get("tags", ()))
+        """Raises ConfigurationError for a name or a value that is none; None counts as not said."""
+        values: dict[str, Any] = {}
+        for name, value in given.items():
+            check = _CHECKS.get(name)
+            if check is None:
+                raise ConfigurationError(f"{name}: no such option{meant(name, _CHECKS)}")
+            try:
+                if value is not None:
+                    values[name] = check(value)
+            except (ValueError, TypeError) as error:
+                raise ConfigurationError(f"{name}: {error}") from error
+        if values.keys() >= {"at", "delay"}:
+            raise ConfigurationError("give at or delay, not both")
         return cls(**values)
 
     def due(self, now: float) -> float | None:
@@ -108,10 +108,62 @@ class Options:
         return now + self.delay if self.delay else None
 
 
+def check_queue(name: str) -> str:
+    """The name itself. Raises ValueError when a queue cannot be called so: a brace would split its keys."""
+    if not isinstance(name, str) or len(name) > QUEUE_LIMIT or not _QUEUE.match(name):
+        raise ValueError(f"{name!r} cannot be a queue: 1 to {QUEUE_LIMIT} letters, digits, and -_. between them")
+    return name
+
+
+def _priority(given: str) -> str:
+    if given not in tuple(Priority):
+        raise ValueError(f"{given!r} is none: write high, normal or low")
+    return str(Priority(given))
+
+
 def _moment(at: datetime) -> float:
     if at.tzinfo is None:
-        raise ValueError(f"at={at.isoformat()} has no time zone: give it one, as in datetime.now(UTC)")
+        raise ValueError(f"{at.isoformat()} has no time zone: give it one, as in datetime.now(UTC)")
     return at.timestamp()
+
+
+def _tags(given: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(given, str) or not all(isinstance(each, str) for each in given):
+        raise ValueError(f"{given!r} is no list of strings")
+    return tuple(given)
+
+
+def _retry(given: Retry) -> Retry:
+    if not isinstance(given, Retry):
+        raise TypeError(f"{given!r} is no Retry: write Retry(max_attempts=5)")
+    return given
+
+
+def _at_least_one(given: int) -> int:
+    if not isinstance(given, int) or given < 1:
+        raise ValueError(f"{given!r} is no number from 1 on")
+    return given
+
+
+def _timeout(given: Span) -> float:
+    if not (seconds := parse_duration(given)):
+        raise ValueError("0 leaves a job no time at all")
+    return seconds
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "queue": check_queue,
+    "priority": _priority,
+    "tags": _tags,
+    "timeout": _timeout,
+    "retry": _retry,
+    "result_ttl": parse_duration,
+    "max_crashes": _at_least_one,
+    "delay": parse_duration,
+    "at": _moment,
+    "id": check_id,
+}
+"""What each option must be, and its checked form."""
 
 
 class Call(Generic[R]):
@@ -249,7 +301,7 @@ class Client:
         if options.id is None:
             job_id, enqueued = new_id(now, random.getrandbits(80).to_bytes(10, "big")), None  # ids keep no secret
         else:
-            job_id, enqueued = self._own_id(options.id), now
+            job_id, enqueued = options.id, now
         envelope = Envelope(
             VERSION, job_id, name, options.queue or "default", msgspec.Raw(args), options.priority, options.timeout,
             options.retry, options.result_ttl, options.max_crashes, options.tags, enqueued,
@@ -264,6 +316,8 @@ class Client:
 
     def call_json(self, name: str, args: Mapping[str, Any], options: Options) -> Call[Any]:
         """Make a job whose handler is not known here. Raises ArgumentsError when the arguments are not JSON."""
+        if not name.strip():
+            raise ArgumentsError("a job needs a name")
         try:
             return self.call(name, to_json(dict(args), inf_nan_mode="strings"), options)
         except PydanticSerializationError as error:
@@ -297,10 +351,3 @@ class Client:
         found = self._connections.pop(asyncio.get_running_loop(), None)
         if found is not None:
             await found.aclose()
-
-    @staticmethod
-    def _own_id(given: str) -> str:
-        try:
-            return check_id(given)
-        except ValueError as error:
-            raise ConfigurationError(f"options: id: {error}") from error

@@ -137,7 +137,7 @@ def enqueue(  # noqa: PLR0913  # a command's own flags
     tag: Annotated[list[str] | None, typer.Option(help="May be given several times.")] = None,
     wait: Annotated[float | None, typer.Option(help="Wait so many seconds for the result and print it.")] = None,
     redis: Annotated[
-        str | None, typer.Option("--redis", envvar="JOBPOOLS_REDIS_URL", help="URL of Redis or Valkey.")
+        str | None, typer.Option("--redis", help="URL of Redis or Valkey; default: the app's [JOBPOOLS_REDIS_URL].")
     ] = None,
 ) -> None:
     """Enqueue one job and print its id."""

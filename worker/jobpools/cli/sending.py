@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -52,8 +51,6 @@ def send(
     from jobpools.runtime.loading import import_app
     from jobpools.runtime.registry import App
 
-    if redis:
-        os.environ["JOBPOOLS_REDIS_URL"] = redis
     if ":" in target:
         if not words:
             raise ArgumentsError(f"which job of {target}? Write its name after it")
@@ -65,7 +62,7 @@ def send(
     if redis:
         from jobpools.client import Client
 
-        app.use(Client(redis))
+        app.use(Client(redis, app.client.max_payload))
 
     async def whole() -> tuple[Any, Any]:
         async with app:

@@ -25,9 +25,19 @@ def run(flags: Mapping[str, Any]) -> int:
         if descriptor := os.environ.get(READY_FD, ""):
             # Whoever gave it tells people of our comings and goings.
             logging.getLogger("jobpools.worker").setLevel(logging.WARNING)
-            os.write(int(descriptor), b"1")
-            os.close(int(descriptor))
+            _tell(descriptor)
         return run_worker(settings, app)
     except JobpoolsError as error:
         sys.stderr.write(f"jobpools: {' '.join(str(error).split())}\n")
         return 1
+
+
+def _tell(descriptor: str) -> None:
+    """Write a byte to whoever waits for it."""
+    from jobpools.settings import READY_FD
+
+    try:
+        os.write(int(descriptor), b"1")
+        os.close(int(descriptor))
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(f"{READY_FD}: {descriptor!r} is no open file descriptor") from error

@@ -20,8 +20,9 @@ NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 NAME_LIMIT = 47
 """Pods derive their names from the pool's; a Deployment's pod suffix takes 16 of the 63 characters."""
 QUEUE_PATTERN = r"^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$"
+QUEUE_LIMIT = 63
 
-Queue = Annotated[str, Field(pattern=QUEUE_PATTERN, max_length=63)]
+Queue = Annotated[str, Field(pattern=QUEUE_PATTERN, max_length=QUEUE_LIMIT)]
 
 
 class QueueRef(Model):

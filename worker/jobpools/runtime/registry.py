@@ -129,18 +129,20 @@ class App:
 
     `redis` is a URL (default JOBPOOLS_REDIS_URL, else the local default port), `queue` the queue of handlers that
     name none, `max_payload` the largest encoded job in bytes (default JOBPOOLS_MAX_PAYLOAD, else 1 MiB).
+    Raises ConfigurationError for a queue that cannot be called so.
     """
 
     def __init__(
         self, name: str, *, redis: str | None = None, queue: str = "default", max_payload: int | None = None
     ) -> None:
         self.name = name
-        self.queue = queue
+        self.queue = Options.make(queue=queue).queue or queue
         self.handlers: dict[str, Handler[..., Any]] = {}
         """By job name."""
         self.services: list[Service[Any]] = []
         self.middlewares: list[Middleware] = []
-        self._redis = redis
+        self.redis = redis
+        """The URL given here; None: the environment says."""
         self._max_payload = max_payload
         self._client: Client | None = None
 
@@ -148,7 +150,7 @@ class App:
     def client(self) -> Client:
         """What sends jobs; it connects when it first has to."""
         if self._client is None:
-            self._client = Client(redis_url(os.environ, self._redis), max_payload(os.environ, self._max_payload))
+            self._client = Client(redis_url(os.environ, self.redis), max_payload(os.environ, self._max_payload))
         return self._client
 
     def use(self, client: Client) -> Client | None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from jobpools.client import Client
 from jobpools.core.job import OutcomeKind
 from jobpools.core.specs import PriorityMode, QueueRef
 from jobpools.core.units import QueueName, WorkerId, format_duration
@@ -242,6 +243,14 @@ async def _end(parts: Sequence[asyncio.Task[None]]) -> None:
         _, pending = await asyncio.wait(pending, timeout=0.5)
 
 
+def _one_redis(app: App, settings: WorkerSettings) -> WorkerSettings:
+    """A worker, and what its handlers enqueue, speak to one Redis: the one it is told of, else the app's own."""
+    if app.redis and "redis_url" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"redis_url": app.redis})
+    app.use(Client(settings.redis_url, app.client.max_payload))
+    return settings
+
+
 def run_worker(settings: WorkerSettings, app: App | None = None) -> int:
     """Run one worker in this process until SIGTERM or SIGINT; returns the exit code.
 
@@ -250,6 +259,7 @@ def run_worker(settings: WorkerSettings, app: App | None = None) -> int:
     """
     logs.configure(settings.log)
     found = app or import_app(settings.app)  # before there is an event loop: the module may run one of its own
+    settings = _one_redis(found, settings)
 
     async def work() -> int:
         worker = Worker(found, settings)

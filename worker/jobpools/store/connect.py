@@ -117,7 +117,7 @@ def _open(url: str, module: Any, retry: Any, timeout: float | None) -> Any:
             else:
                 client = module.Redis.from_url(_plain(url), max_connections=POOL_SIZE, **options)
         except ValueError as error:
-            raise ConfigurationError(f"{safe_url(url)}: {error}") from error
+            raise ConfigurationError(f"{safe_url(url)}: not a Redis URL: {error}") from error
     if module is redis.asyncio:
         client.connection_pool.connection_class = packed(client.connection_pool.connection_class)
     return client

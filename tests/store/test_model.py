@@ -160,9 +160,11 @@ class Story(RuleBasedStateMachine):
         order: str,
     ) -> writes.StepReply:
         tail, letter = self.tail(worker), self.model.jobs
-        flat: list[Any] = []
+        groups: dict[int, writes.Completed] = {}
         for member, ttl in completed:
-            flat += [member, codec.completed_record(b"1", self.at, 0.1), ttl]
+            group = groups.setdefault(ttl, writes.Completed())
+            group.members.append(member)
+            group.records.append(codec.completed_record(b"1", self.at, 0.1))
         others = [
             writes.Settled(member, Priority(PRIORITIES[letter.get(codec.split_member(member)[0], "n")]), settlement)
             for member, settlement in settled
@@ -170,8 +172,8 @@ class Story(RuleBasedStateMachine):
         going = [(member, settlement) for member, settlement in settled if member in self.model.leases]
         reply: writes.StepReply = self.run(
             writes.step(
-                self.connection, QUEUE, worker, completed=flat, settled=others, claim=claim, tail=tail, lease_ms=LEASE,
-                order=order, at=self.at, now=self.now,
+                self.connection, QUEUE, worker, completed=groups, settled=others, claim=claim, tail=tail,
+                lease_ms=LEASE, order=order, at=self.at, now=self.now,
             )
         )  # fmt: skip
         expected = self.model.step(

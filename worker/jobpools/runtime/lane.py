@@ -3,9 +3,8 @@
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import repeat
-from typing import Any
 
 import msgspec
 
@@ -21,8 +20,8 @@ from jobpools.store import reads, writes
 from jobpools.store.codec import VERSION, Envelope, completed_record, decode, read_history, split_member, tail
 from jobpools.store.connect import Connection
 
-SETTLE_LIMIT = 500
-"""Settlements in one step."""
+SETTLE_LIMIT = 1000
+"""Settlements of a kind in one step."""
 DUE_SPACING = 0.005
 """Seconds that a step for a scheduled job waits for others that fall due with it."""
 LONGEST_NAP = 10.0
@@ -69,8 +68,8 @@ class Lane:
         self._metrics = metrics
         self.lease_ms = int(lease * 1000)
         self._stranger = _stranger(defaults, metrics)
-        self._completed: list[Any] = []
-        """Flat, as the step wants it: member, record, ms to keep it."""
+        self._completed: dict[int, writes.Completed] = {}
+        """By the ms to keep the results: often the same for all, and then told once a step."""
         self._settled: list[writes.Settled] = []
         self._number = 0
         self._due: float | None = None
@@ -90,7 +89,12 @@ class Lane:
 
     def complete(self, member: str, result: bytes, seconds: float, ttl: float) -> None:
         """The attempt returned."""
-        self._completed += (member, completed_record(result, time.time(), seconds), int(ttl * 1000))
+        keep = int(ttl * 1000)
+        group = self._completed.get(keep)
+        if group is None:
+            group = self._completed[keep] = writes.Completed()
+        group.members.append(member)
+        group.records.append(completed_record(result, time.time(), seconds))
 
     def settle(self, member: str, priority: Priority, settlement: Settlement) -> None:
         """The attempt ended otherwise."""
@@ -100,7 +104,8 @@ class Lane:
         """Send what is in the outbox, and start what comes back. Raises StoreError: then the outbox is as it was."""
         if self._resume is not None:
             await self.check()
-        completed, settled = self._completed[: 3 * SETTLE_LIMIT], self._settled[:SETTLE_LIMIT]
+        completed = {keep: group.first(SETTLE_LIMIT) for keep, group in self._completed.items()}
+        settled = self._settled[:SETTLE_LIMIT]
         tail = self.next_tail()
         try:
             reply = await writes.step(
@@ -121,17 +126,23 @@ class Lane:
                 self.unanswered.append((tail, time.monotonic() + 2 * self.lease_ms / 1000))
             raise
         # No await from here on: what Redis knows now, `held` knows too before anybody else looks.
-        del self._completed[: len(completed)]
-        del self._settled[: len(settled)]
-        held = self.held
-        for member in completed[::3]:
-            held.pop(member, None)
-        for each in settled:
-            held.pop(each.member, None)
+        self._let_go(completed, settled)
         self._metrics.steps += 1
         self._learn(reply)
         if reply.ids:
             self._take(reply, tail)
+
+    def _let_go(self, completed: Mapping[int, writes.Completed], settled: Sequence[writes.Settled]) -> None:
+        """These settlements have reached Redis."""
+        held = self.held
+        for keep, group in completed.items():
+            for member in group.members:
+                held.pop(member, None)
+            if not self._completed[keep].without(len(group.members)):
+                del self._completed[keep]
+        del self._settled[: len(settled)]
+        for each in settled:
+            held.pop(each.member, None)
 
     def next_tail(self) -> str:
         """The fence of the next claim."""

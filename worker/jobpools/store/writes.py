@@ -1,7 +1,8 @@
 """The verbs that change a queue. Each is one script, so each happens whole or not at all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,6 +22,25 @@ LETTERS = {Priority.HIGH: "h", Priority.NORMAL: "n", Priority.LOW: "l"}
 _LETTER_OF = {str(priority): letter for priority, letter in LETTERS.items()}
 STRICT = "hnl"
 SERVER_CLOCK = ""
+
+
+@dataclass(slots=True)
+class Completed:
+    """Attempts that completed, whose results are kept equally long."""
+
+    members: list[str] = field(default_factory=list)
+    """Their leases."""
+    records: list[bytes] = field(default_factory=list)
+    """As long as `members`; `codec.completed_record` makes them."""
+
+    def first(self, number: int) -> "Completed":
+        """A copy of the first ones."""
+        return Completed(self.members[:number], self.records[:number])
+
+    def without(self, number: int) -> int:
+        """Forget the first ones; returns how many are left."""
+        del self.members[:number], self.records[:number]
+        return len(self.members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +178,7 @@ async def step(  # noqa: PLR0913  # the hot path's one call: an object around th
     queue: str,
     worker: str,
     *,
-    completed: Sequence[Any] = (),
+    completed: Mapping[int, Completed] = MappingProxyType({}),
     settled: Sequence[Settled] = (),
     claim: int = 0,
     tail: str,
@@ -169,11 +189,13 @@ async def step(  # noqa: PLR0913  # the hot path's one call: an object around th
 ) -> StepReply:
     """Settle and claim in one round trip.
 
-    `completed` is flat: member, record, ms to keep it, and so on. `tail` is `codec.tail(worker, n)` with an n that this
+    `completed` is by the ms to keep the results. `tail` is `codec.tail(worker, n)` with an n that this
     worker never used before; the lease of a claimed id is `id + tail`. `at` is the caller's time for records, seconds.
     Sent twice because the answer was lost, the second one's settlements are stale and change nothing.
     """
-    arguments: list[Any] = [now, worker, claim, tail, lease_ms, order, len(completed) // 3, *completed]
+    arguments: list[Any] = [now, worker, claim, tail, lease_ms, order, len(completed)]
+    for ttl, group in completed.items():
+        arguments += (ttl, len(group.members), *group.members, *group.records)
     for each in settled:
         arguments.extend(_settled_arguments(each, at))
     ids, envelopes, histories, stale, next_due, draining, left = await connection.call("step", queue, arguments)

@@ -4,7 +4,7 @@
 -- ARGV: given worker claim tail lease order completed ...
 --   given: now in ms, '' for the server's clock; tail: what follows an id in the leases of this claim (":worker:number")
 --   lease: ms until the new leases expire; order: the priorities in the order they are asked, as in "hnl"
---   ...: first, `completed` times: member, result record, ms to keep it (0: forget the job)
+--   ...: first, `completed` times: ms to keep the results (0: forget the jobs), number of jobs, their members, their records
 --   ...: then for each other settlement: member, priority (h, n, l), disposition, due in ms ('' for now; for cancel: ms to
 --        keep the record), history ('' for unchanged; for cancel: the record), total to count in ('' for none)
 -- RETURNS: {ids, envelopes, histories or nil, stale members, ms until the next scheduled job or -1, draining 0/1, ready left}
@@ -15,45 +15,39 @@ local now = clock(given)
 local tail_length, stale = #tail, {}
 local function id_of(member) return string.sub(member, 1, -tail_length - 1) end
 
-local first, number = 8, tonumber(completed)
-if number > 0 then
-  local members = {}
-  for i = 1, number do members[i] = ARGV[first + 3 * (i - 1)] end
-  local held = redis.call('ZMSCORE', leases, unpack(members))
-  local kept, expiries, forgotten, counted = {}, {}, {}, 0
-  for i = 1, number do
-    local at = first + 3 * (i - 1)
-    if not held[i] then
-      stale[#stale + 1] = members[i]
+local first = 8
+for _ = 1, tonumber(completed) do
+  local ttl, number = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
+  local members, records = first + 2, first + 2 + number
+  first = records + number
+  local held = redis.call('ZMSCORE', leases, unpack(ARGV, members, records - 1))
+  -- As a string, once: the server would print the number anew for each job.
+  local expiry = string.format('%d', now + ttl)
+  local ids, results_by_id, ids_by_expiry, n = {}, {}, {}, 0
+  for i = 0, number - 1 do
+    local member = ARGV[members + i]
+    if held[i + 1] then
+      local id, at = id_of(member), 2 * n + 1
+      n = n + 1
+      ids[n] = id
+      results_by_id[at], results_by_id[at + 1] = id, ARGV[records + i]
+      ids_by_expiry[at], ids_by_expiry[at + 1] = expiry, id
     else
-      local id, ttl = id_of(members[i]), tonumber(ARGV[at + 2])
-      counted = counted + 1
-      if ttl > 0 then
-        kept[#kept + 1] = id
-        kept[#kept + 1] = ARGV[at + 1]
-        expiries[#expiries + 1] = now + ttl
-        expiries[#expiries + 1] = id
-      else
-        forgotten[#forgotten + 1] = id
-      end
+      stale[#stale + 1] = member
     end
   end
-  redis.call('ZREM', leases, unpack(members))
-  if #kept > 0 then
-    redis.call('HSET', results, unpack(kept))
-    redis.call('ZADD', done, unpack(expiries))
-  end
-  if #forgotten > 0 then
-    redis.call('HDEL', jobs, unpack(forgotten))
-    redis.call('HDEL', history, unpack(forgotten))
-  end
-  if counted > 0 then redis.call('HINCRBY', totals, 'completed', counted) end
-  if redis.call('EXISTS', cancelling) == 1 then
-    for i = 1, number do
-      if held[i] then redis.call('SREM', cancelling, id_of(members[i])) end
+  if n > 0 then
+    redis.call('ZREM', leases, unpack(ARGV, members, records - 1))
+    if ttl > 0 then
+      redis.call('HSET', results, unpack(results_by_id))
+      redis.call('ZADD', done, unpack(ids_by_expiry))
+    else
+      redis.call('HDEL', jobs, unpack(ids))
+      redis.call('HDEL', history, unpack(ids))
     end
+    if redis.call('EXISTS', cancelling) == 1 then redis.call('SREM', cancelling, unpack(ids)) end
+    redis.call('HINCRBY', totals, 'completed', n)
   end
-  first = first + 3 * number
 end
 
 for i = first, #ARGV, 6 do
@@ -72,7 +66,8 @@ for i = first, #ARGV, 6 do
   end
 end
 trim(now, 200)
-promote(now, 200)
+local later = redis.call('EXISTS', scheduled_high, scheduled_normal, scheduled_low) > 0
+if later then promote(now, 200) end
 
 local wanted, ids = math.min(tonumber(claim), CLAIM_LIMIT), {}
 local stopped = redis.call('SISMEMBER', draining, worker)
@@ -89,20 +84,20 @@ if #ids > 0 then
   envelopes = redis.call('HMGET', jobs, unpack(ids))
   if redis.call('EXISTS', history) == 1 then histories = redis.call('HMGET', history, unpack(ids)) end
   if redis.call('EXISTS', since) == 1 then redis.call('HDEL', since, unpack(ids)) end
-  local expiry = now + tonumber(lease)
+  local expiry, n = string.format('%d', now + tonumber(lease)), 0
   for i = 1, #ids do
     -- An id without an envelope is no job any more: it is handed out as nil and never leased.
     if envelopes[i] then
-      expiries[#expiries + 1] = expiry
-      expiries[#expiries + 1] = ids[i] .. tail
+      expiries[n + 1], expiries[n + 2] = expiry, ids[i] .. tail
+      n = n + 2
     end
   end
-  if #expiries > 0 then redis.call('ZADD', leases, unpack(expiries)) end
+  if n > 0 then redis.call('ZADD', leases, unpack(expiries)) end
 end
 if left > 0 then wake_one() end
 
 local next_due = -1
-if left == 0 then
+if left == 0 and later then
   for _, key in pairs(scheduled) do
     local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
     if head[2] then

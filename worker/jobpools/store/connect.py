@@ -1,6 +1,8 @@
 """From a URL to a connection, with the errors of the client translated into ours."""
 
 import contextlib
+import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
@@ -45,11 +47,11 @@ def safe_url(url: str) -> str:
 
 def translate(error: Exception, url: str) -> StoreError:
     """One of ours for one of the client's, in one line, without the password."""
-    where, text = safe_url(url), str(error).partition("\n")[0]
+    where, text = safe_url(url), str(error).partition("\n")[0].rstrip(".")
     if isinstance(error, _AUTH) or any(code in text for code in _AUTH_CODES):
         return StoreAuthError(f"{where}: {text}: check user and password in the URL, and the user's ACL")
     if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)) or text.startswith(_RETRY_CODES):
-        return StoreUnavailableError(f"{where}: cannot be reached: {text or type(error).__name__}")
+        return StoreUnavailableError(f"{where}: cannot be reached: {_reason(error, text)}")
     if "WRONGTYPE" in text:
         return StoreDataError(
             f"{where}: a key of the queue holds another type: is something else using its name? {text}"
@@ -57,6 +59,14 @@ def translate(error: Exception, url: str) -> StoreError:
     if "OOM" in text:
         return StoreUnavailableError(f"{where}: out of memory: raise maxmemory; {text}")
     return StoreError(f"{where}: {text or type(error).__name__}")
+
+
+def _reason(error: Exception, text: str) -> str:
+    """`Connection refused` of `Error 111 connecting to host:1. Connect call failed ('host', 1).`"""
+    if found := re.match(r"Error (-?\d+) connecting to \S+ (.*)", text):
+        number, rest = int(found[1]), found[2].rstrip(".")
+        return os.strerror(number) if number > 0 else rest
+    return text.rstrip(".") or type(error).__name__
 
 
 @contextlib.contextmanager

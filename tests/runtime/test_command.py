@@ -1,0 +1,126 @@
+"""`jobpools worker` as a process: how it starts, refuses to start, and ends."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from jobpools import App, JobState
+from tests.runtime import jobs
+from tests.support.servers import Server, running, valkey_binary
+from tests.support.workers import COMMAND, ROOT, WorkerProcess, crew, until
+
+APP = "tests.runtime.jobs:app"
+
+
+def refused(*arguments: str) -> str:
+    """What it says when it does not start: one line, exit code 1."""
+    ended = subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    return ended.stderr.removesuffix("\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nosuch:app"], "jobpools: nosuch:app: there is no module nosuch"),
+        (["nosuch"], "jobpools: 'nosuch' names no app: write module:name"),
+        (["tests.runtime.jobs:nosuch"], "jobpools: tests.runtime.jobs:nosuch: module tests.runtime.jobs has no"),
+        (["tests.runtime.jobs:EMPTY"], "jobpools: tests.runtime.jobs:EMPTY is a str, not an App"),
+        (["tests.runtime.jobs:jobless"], "jobpools: app jobless has no jobs: decorate a function with @app.job"),
+        ([APP, "--redis", "http://127.0.0.1"], "jobpools: http://127.0.0.1: not a Redis URL: write redis://host:6379/0"),
+        ([APP, "--redis", "redis://127.0.0.1:port/0"], "jobpools: redis://127.0.0.1:port/0: "),
+        ([APP, "--concurrency", "0"], "jobpools: "),
+        ([APP, "--queues", "no queue"], "jobpools: "),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)  # fmt: skip
+def test_what_cannot_work_is_one_line_and_exit_code_1(arguments: list[str], line: str) -> None:
+    assert refused(*arguments).startswith(line)
+
+
+def test_a_wrong_password_is_one_line_without_the_password() -> None:
+    with running(valkey_binary(), password="right") as server:  # noqa: S106  # of a server that lives for this test
+        said = refused(APP, "--redis", server.url.replace("right", "wrong-secret"))
+        assert "invalid username-password pair or user is disabled: check user and password" in said
+        assert "check user and password in the URL" in said
+        assert "secret" not in said
+        assert "check user and password" in refused(APP, "--redis", f"redis://127.0.0.1:{server.port}/0")
+
+
+def test_a_redis_that_is_away_is_said_once_and_waited_for(tmp_path: Path) -> None:
+    server = Server(valkey_binary())
+    worker = WorkerProcess(tmp_path, "early", server.url, APP)
+    try:
+        until(lambda: worker.said("Redis is away") == 1, "it says so")
+        until(lambda: worker.get("/readyz")[0] == 503, "it is not ready")
+        server.start()
+        until(lambda: worker.said("Redis is back") == 1, "it finds Redis")
+        until(lambda: worker.get("/readyz")[0] == 200, "it is ready")
+        assert worker.said("Redis is away") == 1
+        worker.send(signal.SIGTERM)
+        assert worker.wait() == 0
+    finally:
+        worker.kill()
+        server.kill()
+
+
+async def test_sigterm_lets_what_runs_finish(valkey_url: str, tmp_path: Path) -> None:
+    async with App("sender", redis=valkey_url) as sender:
+        with crew(tmp_path, valkey_url, APP, "a") as (a,):
+            job = await sender.enqueue("nap", {"seconds": 0.5}, queue="default")
+            until(lambda: "busy{" in a.get("/metrics")[1] and a.metric("jobpools_busy") == 1, "it runs")
+            a.send(signal.SIGTERM)
+            until(lambda: a.said("stopping; 0 handed back, 1 running get 30s") == 1, "it says what it does")
+            assert a.get("/readyz") == (503, "stopping\n")
+            assert a.wait() == 0
+            assert a.said("nothing runs any more") == 1
+            assert a.said("gone, 1 completed, 0 failed") == 1
+        assert await job.result() == "slept"
+
+
+async def test_a_second_sigterm_hands_back_at_once(valkey_url: str, tmp_path: Path) -> None:
+    async with App("sender", redis=valkey_url) as sender:
+        with crew(tmp_path, valkey_url, APP, "a") as (a,):
+            job = await sender.enqueue("nap", {"seconds": 60}, queue="default")
+            until(lambda: a.metric("jobpools_busy") == 1, "it runs")
+            a.send(signal.SIGTERM)
+            until(lambda: a.said("stopping;") == 1, "it says what it does")
+            a.send(signal.SIGTERM)
+            assert a.wait(5) == 0
+        assert await job.state() is JobState.QUEUED
+
+
+async def test_a_coroutine_that_ignores_its_cancellation_does_not_keep_the_worker(
+    valkey_url: str, tmp_path: Path
+) -> None:
+    async with App("sender", redis=valkey_url) as sender:
+        with crew(tmp_path, valkey_url, APP, "a", GRACE="0.1s") as (a,):
+            job = await sender.enqueue("deaf", queue="default")
+            until(lambda: a.metric("jobpools_busy") == 1, "it runs")
+            a.send(signal.SIGTERM)
+            assert a.wait(15) == 0
+            assert a.said("1 coroutines ignore their cancellation; it ends without them") == 1
+        assert await job.state() is JobState.QUEUED
+
+
+async def test_threads_that_outlive_their_jobs_end_the_worker_for_a_fresh_one(valkey_url: str, tmp_path: Path) -> None:
+    async with App("sender", redis=valkey_url) as sender:
+        with crew(tmp_path, valkey_url, APP, "a", CONCURRENCY="1", GRACE="0.1s") as (a,):
+            for _ in range(2):
+                await sender.enqueue("stuck", queue="default", timeout=0.1)
+            assert a.wait(15) == 1, "as one who broke: whoever started it starts another"
+            assert a.said("2 threads still run though their jobs timed out") == 1
+
+
+async def test_a_service_that_does_not_open_ends_the_worker_and_says_why(valkey_url: str, tmp_path: Path) -> None:
+    worker = WorkerProcess(tmp_path, "a", valkey_url, "tests.runtime.jobs:unopened")
+    assert worker.wait() == 1
+    assert "ConnectionRefusedError: no database today" in worker.log()
+
+
+def test_the_jobs_of_these_tests_are_the_apps() -> None:
+    assert set(jobs.app.handlers) == {"nap", "deaf", "stuck"}

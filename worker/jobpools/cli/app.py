@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobpools.cli import listings, shell
+from jobpools.cli import crons, listings, shell
 
 app = typer.Typer(
     name="jobpools",
@@ -135,7 +135,7 @@ def enqueue(  # noqa: PLR0913  # a command's own flags
     at: Annotated[str | None, typer.Option(help="Not before this time, as in 2027-01-01T09:00:00Z.")] = None,
     id: Annotated[str | None, typer.Option(help="The job's own id; a second one of it is not accepted.")] = None,  # noqa: A002  # the job's own word
     tag: Annotated[list[str] | None, typer.Option(help="May be given several times.")] = None,
-    wait: Annotated[float | None, typer.Option(help="Wait so many seconds for the result and print it.")] = None,
+    wait: Annotated[float | None, typer.Option(min=0, help="Wait so many seconds for the result and print it.")] = None,
     redis: Annotated[
         str | None, typer.Option("--redis", help="URL of Redis or Valkey; default: the app's [JOBPOOLS_REDIS_URL].")
     ] = None,
@@ -157,5 +157,6 @@ app.command(epilog=shell.examples("queues", "queues --output json"))(listings.qu
 app.command(epilog=shell.examples("workers", "workers --output yaml"))(listings.workers)
 app.add_typer(listings.jobs, name="jobs")
 app.add_typer(listings.dead, name="dead")
+app.add_typer(crons.cron, name="cron")
 app.command(epilog=shell.examples("stats", "stats --over 10s --output json"))(listings.stats)
 app.command(epilog=shell.examples("plan deploy/", "plan a.yaml b.yaml --output json"))(listings.plan)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from jobpools.cli.output import moment
 from jobpools.core.job import JobState
+from jobpools.core.spelling import meant
 from jobpools.core.units import parse_duration
 from jobpools.errors import ConfigurationError, JobNotFoundError
 from jobpools.settings import redis_url
@@ -134,7 +135,7 @@ async def workers(connection: Connection) -> list[dict[str, Any]]:
 
 async def jobs(connection: Connection, queue: str | None, state: JobState | None, limit: int) -> list[dict[str, Any]]:
     """A row for each job; of all queues and states where none is given."""
-    names = [queue] if queue else await reads.queues(connection)
+    names = await _named(connection, queue)
     states = [state] if state else list(JobState)
     rows: list[dict[str, Any]] = []
     for name in names:
@@ -148,7 +149,7 @@ async def jobs(connection: Connection, queue: str | None, state: JobState | None
 
 async def find(connection: Connection, job_id: str, queue: str | None) -> reads.JobView:
     """The job of this id, looked for in all queues where none is given. Raises JobNotFoundError."""
-    for name in [queue] if queue else await reads.queues(connection):
+    for name in await _named(connection, queue):
         view = await reads.job(connection, name, job_id)
         if view is not None:
             return view
@@ -178,6 +179,7 @@ async def dead(
         if queue is None:
             raise ConfigurationError("--all needs --queue: which queue's dead jobs?")
         done = 0
+        await _named(connection, queue)
         while views := await deadletters.listed(connection, queue):
             done += (moved := await verb(connection, queue, [view.id for view in views]))
             if not moved:
@@ -187,6 +189,16 @@ async def dead(
     if alive := [view for view in views if view.state is not JobState.DEAD]:
         raise ConfigurationError(f"job {alive[0].id} is {alive[0].state}, not dead: nothing was done")
     return sum([await verb(connection, view.queue, [view.id]) for view in views])
+
+
+async def _named(connection: Connection, queue: str | None) -> list[str]:
+    """The queue of this name, or all queues. Raises JobNotFoundError for one that never took a job."""
+    known = await reads.queues(connection)
+    if queue is None:
+        return known
+    if queue not in known:
+        raise JobNotFoundError(f"queue {queue} has never had a job{meant(queue, known)}")
+    return [queue]
 
 
 def row(view: reads.JobView) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 import redis.asyncio
@@ -37,12 +38,13 @@ _RETRY_CODES = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTE
 
 
 def safe_url(url: str) -> str:
-    """The URL without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+    """The URL without its password, however odd the URL is."""
+    scheme, found, rest = url.partition("://")
+    before, at, host = rest.rpartition("@")
+    user, colon, _ = before.partition(":")
+    hidden = f"{user}:***" if colon else before
+    shown = re.sub(r"(?i)([?&][^=&]*password=)[^&]*", r"\1***", host)
+    return f"{scheme}{found}{hidden}{at}{shown}"
 
 
 def translate(error: Exception, url: str) -> StoreError:
@@ -62,7 +64,7 @@ def translate(error: Exception, url: str) -> StoreError:
 
 
 def _reason(error: Exception, text: str) -> str:
-    """`Connection refused` of `Error 111 connecting to host:1. Connect call failed ('host', 1).`"""
+    """`Connection refused` of `Error 111 connecting to host:1. Connect call failed ('host', 1)`, for people."""
     if found := re.match(r"Error (-?\d+) connecting to \S+ (.*)", text):
         number, rest = int(found[1]), found[2].rstrip(".")
         return os.strerror(number) if number > 0 else rest
@@ -117,11 +119,13 @@ def _plain(url: str) -> str:
 def _open(url: str, module: Any, retry: Any, timeout: float | None) -> Any:
     kind, parts = _split(url)
     options = _options(timeout) | {"retry": retry(NoBackoff(), 0)}
+    if parts.scheme == "unix":
+        options.pop("socket_keepalive")
     with translated(url):
         try:
             if kind == "cluster":
-                options.pop("retry")
-                return module.RedisCluster.from_url(_plain(url), **options)
+                client = module.RedisCluster.from_url(_plain(url), **options)
+                return _packed_nodes(client) if module is redis.asyncio else client
             if kind == "sentinel":
                 client = _sentinel(module, parts, options)
             else:
@@ -133,12 +137,20 @@ def _open(url: str, module: Any, retry: Any, timeout: float | None) -> Any:
     return client
 
 
+def _packed_nodes(client: Any) -> Any:
+    """Each node's connections are packed; the first node's are made already, and only asked who the others are."""
+    made = client.connection_kwargs
+    made["connection_class"] = packed(made.get("connection_class", redis.asyncio.Connection))
+    return client
+
+
 def _sentinel(module: Any, parts: Any, options: dict[str, Any]) -> Any:
     """`redis+sentinel://user:password@host:26379,host2:26379/0?master=mymaster`."""
     hosts = [host.rpartition(":") for host in parts.netloc.rpartition("@")[2].split(",")]
     nodes = [(name or port, int(port) if name else 26379) for name, _, port in hosts]
     master = parse_qs(parts.query).get("master", ["mymaster"])[0]
-    options |= {"username": parts.username, "password": parts.password, "db": int(parts.path.strip("/") or 0)}
+    user, password = (None if part is None else unquote(part) for part in (parts.username, parts.password))
+    options |= {"username": user, "password": password, "db": int(parts.path.strip("/") or 0)}
     if parts.scheme.startswith("rediss"):
         options["ssl"] = True
     sentinel = module.sentinel.Sentinel(nodes, sentinel_kwargs={"socket_timeout": CONNECT_TIMEOUT}, **options)
@@ -177,22 +189,53 @@ class Connection:
         except (RedisError, OSError) as error:
             raise translate(error, self.url) from error
 
-    async def gather(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Several commands in one round trip (in a cluster, one for each)."""
-        if self.cluster:
-            return [await self.execute(*command) for command in commands]
+    async def gather(self, commands: Sequence[tuple[Any, ...]], scripts_read: Sequence[str] = ()) -> list[Any]:
+        """Several commands in one round trip (in a cluster, one for each node).
+
+        `scripts_read`: which scripts they call that only read. A server that does not know them is taught them, and
+        asked all of it again.
+        """
         try:
-            pipeline = self.client.pipeline(transaction=False)
-            for command in commands:
-                pipeline.execute_command(*command)
-            return list(await pipeline.execute())
+            try:
+                return await self._pipeline(commands)
+            except NoScriptError:
+                if not scripts_read:
+                    raise
+                await self.load(*scripts_read)
+                return await self._pipeline(commands)
         except (RedisError, OSError) as error:
             raise translate(error, self.url) from error
 
+    async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        pipeline = self.client.pipeline() if self.cluster else self.client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return list(await pipeline.execute())
+
     async def load(self, *names: str) -> None:
-        """Make scripts known to the server, for pipelines, which cannot fall back."""
+        """Make scripts known to the server (in a cluster, to each), for pipelines, which cannot fall back."""
         for name in names:
-            await self.execute("SCRIPT", "LOAD", scripts.get(name).source)
+            await self.execute("SCRIPT LOAD", scripts.get(name).source)
+
+    async def scan(self, pattern: str) -> list[str]:
+        """All keys of a pattern, sorted; in a cluster, of every node."""
+        try:
+            return sorted({key.decode() async for key in self.client.scan_iter(match=pattern, count=1000)})
+        except (RedisError, OSError) as error:
+            raise translate(error, self.url) from error
+
+    @contextlib.asynccontextmanager
+    async def subscriber(self) -> AsyncIterator[Any]:
+        """A subscription of the client's. In a cluster any node will do: a message reaches all of them."""
+        alone = redis.asyncio.Redis.from_url(_plain(self.url), **_options(None)) if self.cluster else None
+        channel = (alone or self.client).pubsub()
+        try:
+            yield channel
+        finally:
+            with contextlib.suppress(RedisError, OSError):
+                await channel.aclose()
+                if alone is not None:
+                    await alone.aclose()
 
     async def aclose(self) -> None:
         """Close every socket."""
@@ -206,7 +249,18 @@ class SyncConnection:
     def __init__(self, url: str, *, timeout: float | None = ANSWER_TIMEOUT) -> None:
         """Opens nothing yet. Raises ConfigurationError for a URL that is none."""
         self.url = url
-        self.client: Any = _open(url, redis, Retry, timeout)
+        self._timeout = timeout
+        self._opening = threading.Lock()
+        # A cluster's client asks at once who belongs to it: it is made when it is first needed.
+        self._client: Any = None if _split(url)[0] == "cluster" else _open(url, redis, Retry, timeout)
+
+    @property
+    def client(self) -> Any:
+        """The client, which threads may share."""
+        with self._opening:
+            if self._client is None:
+                self._client = _open(self.url, redis, Retry, self._timeout)
+            return self._client
 
     def execute(self, *command: Any) -> Any:
         """One command."""
@@ -227,7 +281,8 @@ class SyncConnection:
     def close(self) -> None:
         """Close every socket."""
         with contextlib.suppress(RedisError, OSError):
-            self.client.close()
+            if self._client is not None:
+                self._client.close()
 
 
 def connect(url: str, *, timeout: float | None = ANSWER_TIMEOUT) -> Connection:

@@ -51,20 +51,26 @@ CRON_RULES: dict[str, list[dict[str, str]]] = {
     "redis": REDIS_RULES,
 }
 
+
+def _field(kind: str, text: str, **more: Any) -> Schema:
+    return {"type": kind, "description": text} | more
+
+
+def _instant(text: str) -> Schema:
+    return _field("string", text, format="date-time")
+
+
+OBSERVED = _field("integer", "The spec that this status is about.", format="int64")
 CONDITION: Schema = {
     "type": "object",
     "required": ["type", "status", "reason", "message", "lastTransitionTime"],
     "properties": {
-        "type": {"type": "string", "description": "What is judged."},
-        "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "The verdict."},
-        "reason": {"type": "string", "description": "One stable word."},
-        "message": {"type": "string", "description": "One sentence with the figures."},
-        "lastTransitionTime": {"type": "string", "format": "date-time", "description": "When status last changed."},
-        "observedGeneration": {
-            "type": "integer",
-            "format": "int64",
-            "description": "The spec that the verdict is about.",
-        },
+        "type": _field("string", "What is judged."),
+        "status": _field("string", "The verdict.", enum=["True", "False", "Unknown"]),
+        "reason": _field("string", "One stable word."),
+        "message": _field("string", "One sentence with the figures."),
+        "lastTransitionTime": _instant("When status last changed."),
+        "observedGeneration": _field("integer", "The spec that the verdict is about.", format="int64"),
     },
 }
 CONDITIONS: Schema = {
@@ -74,10 +80,19 @@ CONDITIONS: Schema = {
     "x-kubernetes-list-type": "map",
     "x-kubernetes-list-map-keys": ["type"],
 }
-
-
-def _field(kind: str, text: str) -> Schema:
-    return {"type": kind, "description": text}
+WORKER: Schema = {
+    "type": "object",
+    "required": ["name", "ready"],
+    "properties": {
+        "name": _field("string", "The pod's name."),
+        "ready": _field("boolean", "It takes jobs."),
+        "busy": _field("integer", "Slots that run a job, by its own word."),
+        "slots": _field("integer", "How many jobs it can run at once."),
+        "draining": _field("boolean", "It claims no more jobs."),
+        "idleSince": _instant("Since when it has had nothing to run."),
+        "problem": _field("string", "Why it cannot run."),
+    },
+}
 
 
 POOL_STATUS: Schema = {
@@ -99,15 +114,11 @@ POOL_STATUS: Schema = {
         "completedPerMinute": _field("number", "Over the last minutes."),
         "failureRate": _field("number", "Failed attempts among all, over the last minutes."),
         "selector": _field("string", "The pods' label selector, for /scale."),
-        "observedGeneration": {
-            "type": "integer",
-            "format": "int64",
-            "description": "The spec that this status is about.",
-        },
+        "observedGeneration": OBSERVED,
         "workers": {
             "type": "array",
             "description": "At most ten examples; `jobpools workers` lists all.",
-            "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+            "items": WORKER,
         },
         "conditions": CONDITIONS,
     },
@@ -116,8 +127,8 @@ CRON_STATUS: Schema = {
     "type": "object",
     "description": "What is. A figure that is not known is not there.",
     "properties": {
-        "nextScheduleTime": {"type": "string", "format": "date-time", "description": "When it fires next."},
-        "lastScheduleTime": {"type": "string", "format": "date-time", "description": "The latest tick that was fired."},
+        "nextScheduleTime": _instant("When it fires next."),
+        "lastScheduleTime": _instant("The latest tick that was fired."),
         "lastJob": {
             "type": "object",
             "description": "The job of the latest fire.",
@@ -126,11 +137,7 @@ CRON_STATUS: Schema = {
         "active": _field("integer", "Fired jobs that have not ended."),
         "fired": _field("integer", "Fires in all."),
         "missed": _field("integer", "Ticks that were given up."),
-        "observedGeneration": {
-            "type": "integer",
-            "format": "int64",
-            "description": "The spec that this status is about.",
-        },
+        "observedGeneration": OBSERVED,
         "conditions": CONDITIONS,
     },
 }

@@ -21,6 +21,8 @@ RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("e
 IMAGES = ("WORKER", "OPERATOR", "VALKEY", "SUITE", "NEXT", "SHOP")
 
 MakePool = Callable[..., "Pool"]
+SOON = {"idle": "3s", "behavior": {"scaleDown": {"stabilization": "3s"}}}
+"""A part of `scaling` for pools whose end is waited for."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -151,7 +153,7 @@ def make_pool(kubectl: Kubectl, queue: Queue, images: dict[str, str]) -> MakePoo
     """`make_pool(scaling={…}, concurrency=…)`: a pool of the suite's app that serves the test's queue."""
 
     def make(name: str = "pool", **spec: Any) -> Pool:
-        kubectl.apply(pool_object(name, queue.name, images["SUITE"], **spec))
+        kubectl.apply(pool_object(name, queue.name, **{"image": images["SUITE"]} | spec))
         pool = Pool(kubectl, name)
         eventually("the operator has seen the pool", 20, lambda: pool.status().get("selector"))
         return pool
@@ -159,9 +161,9 @@ def make_pool(kubectl: Kubectl, queue: Queue, images: dict[str, str]) -> MakePoo
     return make
 
 
-def pool_object(name: str, queue: str, image: str, **spec: Any) -> Object:
+def pool_object(name: str, queue: str, **spec: Any) -> Object:
     small = {"containers": [{"name": "worker", "resources": {"requests": {"cpu": "10m", "memory": "48Mi"}}}]}
-    base: Object = {"image": image, "app": "jobs:app", "queues": [queue], "template": {"spec": small}}
+    base: Object = {"app": "jobs:app", "queues": [queue], "template": {"spec": small}}
     return {"apiVersion": "jobpools.dev/v1", "kind": "WorkerPool", "metadata": {"name": name}, "spec": base | spec}
 
 
@@ -200,7 +202,7 @@ def ticking(request: pytest.FixtureRequest) -> Iterator[Ticking | None]:
         "metadata": {"name": "every-minute"},
         "spec": {"schedule": "*/1 * * * *", "job": {"name": "work", "queue": queue.name, "kwargs": {"seconds": 0.1}}},
     }
-    kubectl.apply(pool_object("ticks", queue.name, images["SUITE"], scaling={"max": 1, "idle": "5s"}), cron)
+    kubectl.apply(pool_object("ticks", queue.name, image=images["SUITE"], scaling={"max": 1, **SOON}), cron)
     yield Ticking(kubectl, queue, time.time())
     remove_namespace(kubectl, wait=False)
     assert system

@@ -39,7 +39,7 @@ def test_names_and_columns(make_pool: MakePool, kubectl: Kubectl) -> None:
 )
 def test_wrong_specs_are_refused_at_once(kubectl: Kubectl, spec: dict[str, object], words: str) -> None:
     with pytest.raises(AssertionError) as refusal:
-        kubectl.apply(pool_object("wrong", "q", "image", **spec))
+        kubectl.apply(pool_object("wrong", "q", image="image", **spec))
     assert words in str(refusal.value)
     assert kubectl.get("workerpool", "wrong") is None
 
@@ -56,7 +56,7 @@ def test_an_image_that_is_not_there_is_told(make_pool: MakePool, queue: Queue) -
 
 def test_a_name_that_is_too_long_is_refused(kubectl: Kubectl) -> None:
     with pytest.raises(AssertionError, match="47"):
-        kubectl.apply(pool_object("n" * 48, "q", "image"))
+        kubectl.apply(pool_object("n" * 48, "q", image="image"))
 
 
 def test_worker_pods_have_no_rights(make_pool: MakePool) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cluster.conftest import MakePool
+from tests.cluster.conftest import SOON, MakePool
 from tests.cluster.kubectl import Kubectl, Object, eventually, ready
 from tests.cluster.queues import Queue
 
@@ -30,7 +30,7 @@ def test_the_standby_takes_over_from_a_killed_leader(
 ) -> None:
     """What happens meanwhile waits, and is done; `test_schedules` counts the ticks of the same time."""
     eventually("two operators are ready", 60, lambda: len(operators(system)) == 2)
-    pool = make_pool(concurrency=10, scaling={"max": 1, "idle": "5s"})
+    pool = make_pool(concurrency=10, scaling={"max": 1, **SOON})
     old = eventually("somebody leads", 30, lambda: leader(system))
     assert old in {pod["metadata"]["name"] for pod in operators(system)}
     system.run("delete", "pod", old, "--force", "--grace-period=0")

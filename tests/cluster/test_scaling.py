@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import MakePool, Pool
+from tests.cluster.conftest import SOON, MakePool, Pool
 from tests.cluster.kubectl import Kubectl, condition, eventually, ready
 from tests.cluster.queues import Queue
 
@@ -44,7 +44,7 @@ class Film:
 def test_a_thousand_jobs_from_nothing_and_back(
     make_pool: MakePool, queue: Queue, kubectl: Kubectl, say: Callable[[str], None]
 ) -> None:
-    pool = make_pool(concurrency=10, scaling={"max": 4, "idle": "5s", "jobsPerWorker": 50})
+    pool = make_pool(concurrency=10, scaling={"max": 4, "jobsPerWorker": 50, **SOON})
     eventually("Ready", 20, lambda: condition(pool.object(), "Ready").get("status") == "True")
     assert pool.pods() == []
     say(kubectl.run("get", "jobpools"))
@@ -85,8 +85,7 @@ def test_a_thousand_jobs_from_nothing_and_back(
 
 def test_no_busy_worker_dies_when_a_pool_shrinks(make_pool: MakePool, queue: Queue) -> None:
     """One worker keeps a long job while the others have nothing to do: it is not the one that goes."""
-    soon = {"scaleDown": {"stabilization": "5s"}}
-    pool = make_pool(concurrency=1, scaling={"max": 4, "idle": "5s", "jobsPerWorker": 1, "behavior": soon})
+    pool = make_pool(concurrency=1, scaling={"max": 4, "jobsPerWorker": 1, **SOON})
     ids = queue.enqueue([25.0, 6.0, 6.0, 6.0])
     eventually("four jobs run", 60, lambda: len(queue.leased()) == 4)
     eventually("the short ones are done", 60, lambda: len(queue.completed()) == 3)

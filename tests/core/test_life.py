@@ -296,7 +296,9 @@ def test_any_life(shape: dict[str, Any], story: list[tuple[str, float, float]], 
     life.run(120)
     assert life.live == life.world.replicas[KEY] == shape["min"], "the pool comes to rest at its minimum"
     assert life.world.killed_busy == [], "no busy worker was ended"
-    assert life.memories[KEY].misdeletions == 0
+    assert life.memories[KEY].misdeletions <= life.world.crashes, (
+        "one that crashes in between leaves a chosen one alive"
+    )
     assert not life.world.draining["emails"] & {worker.id for worker in life.world.workers}
     ends = life.sizes[known:]
     turns = sum((b > a) != (c > b) for a, b, c in zip(ends, ends[1:], ends[2:], strict=False))

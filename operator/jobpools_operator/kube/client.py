@@ -7,7 +7,7 @@ certificates and token rotation are the official client's.
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -41,15 +41,21 @@ APPLY = "application/apply-patch+yaml"
 class ApiError(ObservationError):
     """The API server refused, or did not answer."""
 
-    def __init__(self, message: str, status: int = 0) -> None:
-        """`status`: the HTTP status; 0: there was no answer."""
+    def __init__(self, message: str, status: int = 0, causes: Sequence[str] = ()) -> None:
+        """`status`: the HTTP status; 0: there was no answer. `causes`: the server's own words for it."""
         super().__init__(message)
         self.status = status
+        self._causes = causes
 
     @property
     def missing(self) -> bool:
         """There is no such object."""
         return self.status == 404  # noqa: PLR2004  # HTTP's own number
+
+    @property
+    def leaving(self) -> bool:
+        """The namespace is being deleted: nothing more comes into it."""
+        return "NamespaceTerminating" in self._causes
 
     @property
     def conflict(self) -> bool:
@@ -157,7 +163,7 @@ class Api:
         response = await self._send("GET", path, query, None, None, timeout)
         raw = response.response
         try:
-            async for line in raw.content:
+            async for line in _lines(raw.content):
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
@@ -203,14 +209,32 @@ class Api:
             text = (await response.read()).decode(errors="replace")
         except (aiohttp.ClientError, ApiException, TimeoutError, OSError) as error:
             raise ApiError(f"{method} {path}: {type(error).__name__}: {error}") from error
-        raise ApiError(f"{method} {path}: {_message(text) or response.reason}", response.status)
+        message, causes = _said(text)
+        raise ApiError(f"{method} {path}: {message or response.reason}", response.status, causes)
 
 
-def _message(text: str) -> str:
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Whole lines of any length: the reader's own end with an error at 128 KiB, and an object may have 1.5 MiB.
+
+    What comes after the last end of a line was cut off, and is dropped.
+    """
+    parts: list[bytes] = []
+    async for chunk in content.iter_any():
+        first, *more = chunk.split(b"\n")
+        parts.append(first)
+        for part in more:
+            yield b"".join(parts)
+            parts = [part]
+
+
+def _said(text: str) -> tuple[str, tuple[str, ...]]:
+    """The server's message and the reasons of its causes."""
     try:
-        return str(json.loads(text).get("message", ""))
-    except ValueError:
-        return text.partition("\n")[0]
+        status = json.loads(text)
+        causes = (status.get("details") or {}).get("causes") or ()
+        return str(status.get("message", "")), tuple(str(each.get("reason", "")) for each in causes)
+    except (ValueError, AttributeError):
+        return text.partition("\n")[0], ()
 
 
 def path_of(api: str, namespace: str, plural: str, name: str = "", part: str = "") -> str:

@@ -7,12 +7,15 @@ from datetime import datetime
 
 from jobpools.core.facts import ClusterFacts, WorkerFacts
 from jobpools.core.specs import Pool
+from jobpools.errors import ObservationError
 from jobpools_operator.kube import manifests
 from jobpools_operator.kube.client import CORE, DEPLOYMENTS, Api, ApiError, Object, path_of
 from jobpools_operator.kube.mirror import Mirror
 
 DEPLOYER, SCALER = "jobpools-deploy", "jobpools-scaler"
 """Field managers: what runs, and how many of it, have two owners."""
+GONE_FOR = 60.0
+"""Seconds for which it is remembered that a worker has gone, for whoever looks at its pool then."""
 FINISHED = ("Succeeded", "Failed")
 PROBLEMS = (
     "CrashLoopBackOff",
@@ -31,7 +34,7 @@ class KubeCluster:
 
     def __init__(self, api: Api, clock: Callable[[], float], namespaces: Sequence[str] = ()) -> None:
         """`clock`: monotonic seconds. `namespaces`: which to watch; none: all."""
-        self._api = api
+        self._api, self._clock = api, clock
         selector = f"{manifests.MANAGED_LABEL}={manifests.MANAGER},{manifests.POOL_LABEL}"
         self.urls: dict[str, str] = {}
         """By pool key: which Redis the pool's workers are to connect to. The planner sets it."""
@@ -39,7 +42,10 @@ class KubeCluster:
         """Called with the key of a pool whose Deployment or pods changed."""
         self._pods: dict[str, dict[str, Object]] = defaultdict(dict)
         self._deployments: dict[str, Object] = {}
-        self._gone: dict[str, set[str]] = defaultdict(set)
+        self._applied: dict[str, str] = {}
+        """By pool key: what the Deployment looked like after the last apply; another look means another hand."""
+        self._gone: list[tuple[float, str, str]] = []
+        """(when, pool key, name) of pods that went, oldest first."""
         self.scalings = 0
         """Times that a number of workers was asked for, and accepted."""
         self._mirrors: list[Mirror] = []
@@ -67,7 +73,8 @@ class KubeCluster:
     def forget(self, pool: str) -> None:
         """The pool (its key) is gone."""
         self.urls.pop(pool, None)
-        self._gone.pop(pool, None)
+        self._applied.pop(pool, None)
+        self._gone = [each for each in self._gone if each[1] != pool]
 
     def _deployed(self, found: Object) -> None:
         if found["metadata"]["name"] == found["metadata"]["labels"][manifests.POOL_LABEL]:
@@ -88,8 +95,11 @@ class KubeCluster:
 
     def _pod_gone(self, pod: Object) -> None:
         key, name = _pool_key(pod), pod["metadata"]["name"]
-        if self._pods[key].pop(name, None):
-            self._gone[key].add(name)
+        if self._pods.get(key, {}).pop(name, None):
+            self._gone = [each for each in self._gone if each[0] > self._clock() - GONE_FOR]
+            self._gone.append((self._clock(), key, name))
+            if not self._pods[key]:
+                del self._pods[key]
             self.touched(key)
 
     async def observe(self, pool: Pool) -> ClusterFacts:
@@ -97,15 +107,17 @@ class KubeCluster:
         for mirror in self._mirrors:
             mirror.check()
         key = pool.meta.key
+        wanted = self._wanted(pool)
         workers = tuple(map(_worker, self._pods.get(key, {}).values()))
         # Crash window: told once. If the pass ends before the leases are released, they expire by themselves.
-        gone = tuple(sorted(self._gone.pop(key, ())))
+        gone = tuple(sorted(name for _, pool_key, name in self._gone if pool_key == key))
+        self._gone = [each for each in self._gone if each[1] != key]
         found = self._deployments.get(key)
         if found is None:
             return ClusterFacts(None, current=False, workers=workers, gone=gone)
         return ClusterFacts(
             replicas=found["spec"].get("replicas", 1),
-            current=_hash(found) == _hash(self._wanted(pool)),
+            current=_hash(found) == _hash(wanted) and self._applied.get(key, "") in ("", _look(found)),
             workers=workers,
             gone=gone,
             problem=_failure(found),
@@ -114,23 +126,31 @@ class KubeCluster:
 
     def _wanted(self, pool: Pool) -> Object:
         # Rendered at each look, the hash included: 0.1 ms; a cache would have to know everything that it depends on.
+        if pool.meta.key not in self.urls:
+            raise ObservationError(f"{pool.meta.key} was deleted meanwhile")
         return manifests.deployment(pool, self.urls[pool.meta.key])
 
     async def ensure(self, pool: Pool) -> None:
         """Apply the Deployment; a new one begins with no pods."""
         body = self._wanted(pool)
-        path = self._path(pool)
-        if pool.meta.key not in self._deployments:
-            await self._refuse_a_stranger(path, pool)
-            born = body | {"spec": body["spec"] | {"replicas": 0}}
-            await self._api.apply(path, born, DEPLOYER)
-            # Crash window: until the scaler owns `replicas` too, an apply without it would let it fall back to 1. If we
-            # end here and the spec changes before the first scaling, one worker starts and is scaled away again.
-            count = {key: body[key] for key in ("apiVersion", "kind")}
-            count |= {"metadata": {"name": pool.meta.name}, "spec": {"replicas": 0}}
-            await self._api.apply(path, count, SCALER)
+        path, key = self._path(pool), pool.meta.key
+        try:
+            if key not in self._deployments:
+                await self._refuse_a_stranger(path, pool)
+                body = body | {"spec": body["spec"] | {"replicas": 0}}
+            found = await self._api.apply(path, body, DEPLOYER)
+            if SCALER not in {each["manager"] for each in found["metadata"]["managedFields"]}:
+                # Crash window: until the scaler owns `replicas` too, an apply without it would let it fall back to 1.
+                # If we end here and the spec changes before the next look, one worker starts and is scaled away again.
+                count = {name: body[name] for name in ("apiVersion", "kind")}
+                count |= {"metadata": {"name": pool.meta.name}, "spec": {"replicas": 0}}
+                found = await self._api.apply(path, count, SCALER)
+        except ApiError as error:
+            if not error.leaving:  # else the pool will go with its namespace
+                raise
         else:
-            await self._api.apply(path, body, DEPLOYER)
+            self._applied[key] = _look(found)
+            self._deployments[key] = found
 
     async def _refuse_a_stranger(self, path: str, pool: Pool) -> None:
         try:
@@ -175,6 +195,11 @@ def _pool_key(item: Object) -> str:
 def _hash(found: Object) -> str:
     hashed: str = found["metadata"].get("annotations", {}).get(manifests.HASH_ANNOTATION, "")
     return hashed
+
+
+def _look(found: Object) -> str:
+    """A hash of what the Deployment says, the number of workers aside: that is no matter of the spec."""
+    return manifests.identity({name: value for name, value in found["spec"].items() if name != "replicas"})
 
 
 def _rolling(found: Object) -> bool:

@@ -24,35 +24,25 @@ HAND_BACK = 5
 """Seconds between a worker's own grace and the pod's: enough to hand back what has not finished."""
 
 
-def labels(pool: Pool) -> dict[str, str]:
-    """What a pool's pods are found by."""
-    return {POOL_LABEL: pool.meta.name, MANAGED_LABEL: MANAGER}
-
-
-def selector(pool: Pool) -> str:
-    """The same as a selector, for status.selector and /scale."""
-    return ",".join(f"{name}={value}" for name, value in sorted(labels(pool).items()))
-
-
 def deployment(pool: Pool, redis_url: str) -> Object:
     """The Deployment, without `replicas`: their number has another owner.
 
     `redis_url` goes into the pod as it is, unless the pool names a Secret of its own namespace.
     """
     pod = _merge(_pod(pool, redis_url), copy.deepcopy(pool.spec.template))
-    pod["metadata"]["labels"] |= labels(pool)  # the selector's labels are not the template's to change
+    pod["metadata"]["labels"] |= pool.labels  # the selector's labels are not the template's to change
     body: Object = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
             "name": pool.meta.name,
             "namespace": pool.meta.namespace,
-            "labels": labels(pool),
+            "labels": pool.labels,
             "annotations": {},
             "ownerReferences": [_owner(pool)],
         },
         "spec": {
-            "selector": {"matchLabels": labels(pool)},
+            "selector": {"matchLabels": pool.labels},
             "revisionHistoryLimit": 3,
             # New workers come before old ones go, and an old one that is busy has its grace to finish.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
@@ -82,7 +72,7 @@ def _owner(pool: Pool) -> Object:
 def _pod(pool: Pool, redis_url: str) -> Object:
     probe = {"port": PROBE_PORT}
     return {
-        "metadata": {"labels": labels(pool)},
+        "metadata": {"labels": pool.labels},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,

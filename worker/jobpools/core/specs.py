@@ -66,18 +66,25 @@ class ScalingRules(Model):
     """How fast one direction goes; the names and meanings are those of the HorizontalPodAutoscaler, version 2."""
 
     stabilization: Duration = 0.0
-    """How long a lower (or higher) need must last before it counts."""
+    """How long a higher need must last before it counts."""
     policies: tuple[ScalingPolicy, ...] = ()
     """The most generous one holds; none: no limit."""
+
+
+class ShrinkingRules(ScalingRules):
+    """How fast it shrinks."""
+
+    stabilization: Duration = 60.0
+    """How long a lower need must last before it counts."""
 
 
 class Behavior(Model):
     """How fast a pool grows and shrinks."""
 
     scale_up: ScalingRules = ScalingRules()
-    """Default: at once and straight to the target."""
-    scale_down: ScalingRules = ScalingRules(stabilization=60.0)
-    """Default: to the highest need of the last 60 s."""
+    """How fast it grows; without policies straight to the target."""
+    scale_down: ShrinkingRules = ShrinkingRules()
+    """How fast it shrinks; without policies to the highest need of the time `stabilization`."""
 
 
 class ScalingSchedule(Model):
@@ -314,6 +321,11 @@ class Pool(Model):
 
     meta: Meta
     spec: PoolSpec
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What its Deployment and pods are found by."""
+        return {f"{GROUP}/pool": self.meta.name, "app.kubernetes.io/managed-by": "jobpools"}
 
 
 class Cron(Model):

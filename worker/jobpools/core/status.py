@@ -10,7 +10,7 @@ from jobpools.core.conditions import condition, conditions, timestamp
 from jobpools.core.facts import ClusterFacts, Memory, PoolFacts
 from jobpools.core.replicas import LIMITS, wrong_schedule
 from jobpools.core.roster import Member, fresh, is_busy
-from jobpools.core.specs import GROUP, Pool, ScalingMode
+from jobpools.core.specs import Pool, ScalingMode
 from jobpools.core.units import Decision
 
 Judged = Decision[bool | None]
@@ -41,7 +41,7 @@ def status(verdict: Verdict) -> dict[str, Any]:
     """In the form of the CRD; None never stands in it."""
     figures = {
         "observedGeneration": verdict.pool.meta.generation,
-        "selector": f"{GROUP}/pool={verdict.pool.meta.name}",
+        "selector": ",".join(f"{name}={value}" for name, value in sorted(verdict.pool.labels.items())),
         **_cluster_figures(verdict),
         **_queue_figures(verdict),
         "conditions": conditions(_judge(verdict), verdict.before, verdict.pool.meta.generation, verdict.now),

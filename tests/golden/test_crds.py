@@ -1,0 +1,50 @@
+"""What `kubectl explain` has to say: every field of both kinds is described, status included, and shows its default."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from jobpools.core.specs import Pool
+from jobpools_operator.crdgen import crds
+from jobpools_operator.kube import manifests
+
+KUBERNETES_OWN = ("apiVersion", "kind", "metadata")
+
+
+def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, field in schema.get("properties", {}).items():
+        if not path and name in KUBERNETES_OWN:
+            continue
+        yield f"{path}.{name}", field
+        yield from fields(field, f"{path}.{name}")
+        yield from fields(field.get("items", {}), f"{path}.{name}")
+
+
+@pytest.mark.parametrize("name", list(crds()))
+def test_every_field_is_described_and_shows_its_default(name: str) -> None:
+    (version,) = crds()[name]["spec"]["versions"]
+    found = dict(fields(version["schema"]["openAPIV3Schema"]))
+    assert len(found) > 20
+    assert [path for path, field in found.items() if len(field.get("description", "")) < 10] == []
+    plain = {path: field for path, field in found.items() if isinstance(field.get("default"), (str, int, float))}
+    assert plain
+    said = {True: "true", False: "false"}
+    shown = {
+        path: f"Default: {said[d] if isinstance(d := field['default'], bool) else d}." for path, field in plain.items()
+    }
+    assert [path for path, field in plain.items() if not field["description"].endswith(shown[path])] == []
+
+
+def test_a_direction_of_scaling_keeps_its_defaults_when_only_a_part_of_it_is_given() -> None:
+    spec = {"app": "a:b", "queues": ["q"], "scaling": {"behavior": {"scaleDown": {"policies": []}}}}
+    pool = Pool.model_validate({"meta": {"name": "p"}, "spec": spec})
+    assert pool.spec.scaling.behavior.scale_down.stabilization == 60.0
+    schema = crds()["workerpools.yaml"]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    behavior = schema["properties"]["spec"]["properties"]["scaling"]["properties"]["behavior"]["properties"]
+    assert behavior["scaleDown"]["properties"]["stabilization"]["default"] == "60s"
+
+
+def test_a_pools_labels_are_those_that_the_operator_watches() -> None:
+    pool = Pool.model_validate({"meta": {"name": "p"}, "spec": {"app": "a:b", "queues": ["q"]}})
+    assert pool.labels == {manifests.POOL_LABEL: "p", manifests.MANAGED_LABEL: manifests.MANAGER}

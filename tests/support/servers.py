@@ -5,8 +5,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from redis import Redis
@@ -40,15 +41,15 @@ class Server:
         self.url = f"redis://{secret}127.0.0.1:{self.port}/0"
         keep = ["--appendonly", "yes", "--dir", str(folder)] if folder else ["--appendonly", "no"]
         auth = ["--requirepass", password] if password else []
-        self._command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *keep, *auth, *flags]
+        self.command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *keep, *auth, *flags]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + PATIENCE
         while not self._answers():
-            assert self._process.poll() is None, f"{self._command} ended"
-            assert time.monotonic() < until, f"{self._command} does not answer"
+            assert self._process.poll() is None, f"{self.command} ended"
+            assert time.monotonic() < until, f"{self.command} does not answer"
             time.sleep(0.005)
 
     def kill(self) -> None:
@@ -88,3 +89,62 @@ def running(binary: str, folder: Path | None = None, flags: Sequence[str] = (), 
         yield server
     finally:
         server.kill()
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until, f"it took too long: {what}"
+        time.sleep(0.02)
+
+
+@contextmanager
+def running_cluster(folder: Path, masters: int = 3) -> Iterator[list[Server]]:
+    """A Redis Cluster of masters alone, each with its share of the slots."""
+    servers = []
+    for number in range(masters):
+        home = folder / str(number)
+        home.mkdir()
+        bus = str(free_port())
+        flags = ["--cluster-enabled", "yes", "--cluster-node-timeout", "3000", "--dir", str(home), "--cluster-port", bus]
+        servers.append((Server(valkey_binary(), flags=flags), bus))
+    try:
+        for number, (server, _) in enumerate(servers):
+            server.start()
+            with server.client() as client:
+                first, last = 16384 * number // masters, 16384 * (number + 1) // masters - 1
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+                client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for server, bus in servers[1:]:
+            with servers[0][0].client() as client:
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", server.port, bus)
+        for server, _ in servers:
+            wait_for(partial(_whole, server, masters), "the cluster to come together")
+        yield [server for server, _ in servers]
+    finally:
+        for server, _ in servers:
+            server.kill()
+
+
+def _whole(server: Server, masters: int) -> bool:
+    with server.client() as client:
+        info = client.execute_command("CLUSTER", "INFO")
+        text = info if isinstance(info, dict) else dict(line.split(":", 1) for line in info.decode().split())
+        return text["cluster_state"] == "ok" and int(text["cluster_known_nodes"]) == masters
+
+
+@contextmanager
+def running_sentinel(folder: Path, master: Server) -> Iterator[Server]:
+    """A sentinel that watches `master` under the name `mymaster`."""
+    sentinel = Server(valkey_binary())
+    written = folder / "sentinel.conf"
+    written.write_text(
+        f"port {sentinel.port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor mymaster 127.0.0.1 {master.port} 1\n"
+        "sentinel down-after-milliseconds mymaster 2000\n"
+    )
+    sentinel.command = [valkey_binary(), str(written), "--sentinel"]
+    sentinel.start()
+    try:
+        yield sentinel
+    finally:
+        sentinel.kill()

@@ -52,9 +52,9 @@ class Ledger:
 async def read(connection: Connection, queues: Sequence[str]) -> dict[str, Ledger]:
     """The books of each queue, each read in one atomic step. Raises StoreError."""
     script = scripts.get("facts")
-    await connection.load("facts")
     replies = await connection.gather(
-        [("EVALSHA", script.sha, len(script.keys), *keys.for_script(queue, script.keys), "") for queue in queues]
+        [("EVALSHA", script.sha, len(script.keys), *keys.for_script(queue, script.keys), "") for queue in queues],
+        ["facts"],
     )
     return {queue: _ledger(reply) for queue, reply in zip(queues, replies, strict=True)}
 

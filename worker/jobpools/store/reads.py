@@ -49,13 +49,12 @@ async def endpoint_facts(
     """
     queues = sorted({queue for names in pools.values() for queue in names})
     script = scripts.get("facts")
-    await connection.load("facts")
     commands: list[tuple[Any, ...]] = [
         ("EVALSHA", script.sha, len(script.keys), *keys.for_script(queue, script.keys), now) for queue in queues
     ]
     commands += [("HGETALL", keys.workers(pool)) for pool in pools]
     commands.append(("INFO", "memory"))
-    replies = await connection.gather(commands)
+    replies = await connection.gather(commands, ["facts"])
     if not queues:
         return EndpointFacts({}, dict.fromkeys(pools, ()), _warnings(replies[-1]))
     draining = {worker.decode() for reply in replies[: len(queues)] for worker in reply[10]}
@@ -156,23 +155,13 @@ async def workers(connection: Connection, pool: str, queues: Sequence[str] = ())
 async def pools(connection: Connection) -> list[str]:
     """The keys of all pools that have or had workers in the last day."""
     head, tail = "jobpools:{pool:", "}:workers"
-    return sorted([key[len(head) : -len(tail)] for key in await _scan(connection, f"{head}*{tail}")])
+    return sorted([key[len(head) : -len(tail)] for key in await connection.scan(f"{head}*{tail}")])
 
 
 async def queues(connection: Connection) -> list[str]:
     """The names of all queues that ever took a job."""
     head, tail = "jobpools:{", "}:totals"
-    return sorted([key[len(head) : -len(tail)] for key in await _scan(connection, f"{head}*{tail}")])
-
-
-async def _scan(connection: Connection, pattern: str) -> list[str]:
-    found = set()
-    cursor: Any = 0
-    while True:
-        cursor, page = await connection.execute("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
-        found |= {key.decode() for key in page}
-        if int(cursor) == 0:
-            return sorted(found)
+    return sorted([key[len(head) : -len(tail)] for key in await connection.scan(f"{head}*{tail}")])
 
 
 async def result(connection: Connection, queue: str, job_id: str) -> codec.ResultRecord | None:

@@ -1,6 +1,5 @@
 """`Work arrived`: how idle workers and the control loop learn of it without polling."""
 
-import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 from redis.exceptions import RedisError
@@ -31,13 +30,9 @@ async def listen(connection: Connection) -> AsyncIterator[str]:
     StoreError when the connection breaks.
     """
     try:
-        channel = connection.client.pubsub()
-        try:
+        async with connection.subscriber() as channel:
             await channel.subscribe(keys.WAKE_CHANNEL)
             async for message in channel.listen():
                 yield message["data"].decode() if message["type"] == "message" else ""
-        finally:
-            with contextlib.suppress(RedisError, OSError):
-                await channel.aclose()
     except (RedisError, OSError) as error:
         raise translate(error, connection.url) from error

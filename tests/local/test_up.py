@@ -131,7 +131,9 @@ def test_an_app_that_does_not_import_ends_the_run(up: Up, folder: Path) -> None:
     (folder / "broken.py").write_text("raise RuntimeError('no database here')\n")
     run = up("--until-idle", "--with", f"{SENDS} quick 1 1")
     assert run.end() == 1
-    said = [line for line in run.lines if "died: broken:app: importing it failed: RuntimeError: no database here (" in line]
+    said = [
+        line for line in run.lines if "died: broken:app: importing it failed: RuntimeError: no database here (" in line
+    ]
     assert len(said) == 1
     assert run._find("giving up: no worker of default/quick starts")
     assert not run._find("Traceback")

@@ -1,0 +1,286 @@
+"""The shell of schedules on a real Valkey, with a clock that the test sets."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from jobpools.control.schedules import AGAIN, BATCH, Timetable
+from jobpools.core.actions import CronPlan
+from jobpools.core.conditions import condition
+from jobpools.core.facts import CronFacts
+from jobpools.core.fires import UNKNOWN, plan_cron
+from jobpools.core.specs import Cron
+from jobpools.store import keys
+from jobpools.store.connect import Connection, connect
+from jobpools.store.schedules import StoreSchedules
+from tests.support.servers import running, valkey_binary
+
+T0 = 1_800_000_000.0
+
+
+def cron(name: str = "tick", **spec: Any) -> Cron:
+    base: dict[str, Any] = {"job": {"name": "work", "queue": "ticks"}}
+    base |= {} if "at" in spec else {"schedule": "* * * * *"}
+    return Cron.model_validate({"meta": {"name": name}, "spec": base | spec})
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = T0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Told:
+    """The port CronReporter."""
+
+    def __init__(self) -> None:
+        self.plans: list[tuple[str, CronPlan]] = []
+        self.news = asyncio.Event()
+
+    async def report_cron(self, cron: Cron, plan: CronPlan) -> None:
+        self.plans.append((cron.meta.name, plan))
+        self.news.set()
+
+    def fired(self) -> list[tuple[str, float]]:
+        return [(name, fire.due - T0) for name, plan in self.plans for fire in plan.fires]
+
+    def reason(self) -> str:
+        return str(condition(self.plans[-1][1].status, "Ready")["reason"])
+
+
+@pytest.fixture
+async def connection(valkey_url: str) -> AsyncIterator[Connection]:
+    made = connect(valkey_url)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def timetable(connection: Connection, told: Told, clock: Clock) -> Timetable:
+    return Timetable(StoreSchedules(connection), told, clock)
+
+
+def queued(url: str) -> int:
+    with Redis.from_url(url) as redis:
+        return int(redis.llen(keys.of_queue("ticks", "ready:normal")))  # type: ignore[arg-type]  # a synchronous client
+
+
+async def live(timetable: Timetable, clock: Clock, until: float) -> None:
+    """Look whenever a look is due."""
+    while (at := await timetable.look()) <= until:
+        clock.now = max(clock.now, at)
+    clock.now = until
+
+
+async def test_it_looks_when_something_is_due_and_at_no_other_time(
+    timetable: Timetable, told: Told, clock: Clock, valkey_url: str
+) -> None:
+    timetable.put(cron())
+    timetable.put(cron("quarter", schedule="*/15 * * * *"))
+    assert await timetable.look() == T0 + 60
+    seen = len(told.plans)
+    clock.now = T0 + 59
+    assert await timetable.look() == T0 + 60
+    assert len(told.plans) == seen, "nothing was due, nothing was read"
+    await live(timetable, clock, T0 + 901)
+    expected = [("tick", 60.0 * number) for number in range(1, 16)] + [("quarter", 900.0)]
+    assert sorted(told.fired()) == sorted(expected)
+    assert queued(valkey_url) == timetable.fired == 16
+
+
+async def test_the_next_process_goes_on(
+    timetable: Timetable, connection: Connection, told: Told, clock: Clock, valkey_url: str
+) -> None:
+    timetable.put(cron(catchUp="All"))
+    await live(timetable, clock, T0 + 70)
+    clock.now = T0 + 245
+    other = Timetable(StoreSchedules(connection), told, clock)
+    other.put(cron(catchUp="All"))
+    await other.look()
+    await timetable.look()  # the former one does not know that it is none any more
+    await other.look()
+    assert told.fired() == [("tick", 60.0), ("tick", 120.0), ("tick", 180.0), ("tick", 240.0)]
+    assert queued(valkey_url) == 4
+
+
+async def test_two_at_once_fire_each_tick_once(connection: Connection, clock: Clock, valkey_url: str) -> None:
+    pair, said = [], []
+    for _ in range(2):
+        told = Told()
+        pair.append(Timetable(StoreSchedules(connection), told, clock))
+        said.append(told)
+        for number in range(40):
+            pair[-1].put(cron(f"c{number}"))
+    await pair[0].look()
+    await pair[1].look()
+    for minute in range(1, 6):
+        clock.now = T0 + 60 * minute
+        await asyncio.gather(*(each.look() for each in pair))
+        clock.now += AGAIN
+        await asyncio.gather(*(each.look() for each in pair))
+    assert queued(valkey_url) == 200
+    assert len(said[0].fired()) + len(said[1].fired()) == 200
+    (known,) = {each.fired for each in (await StoreSchedules(connection).observe(_all(40), clock.now)).values()}
+    assert known == 5
+
+
+def _all(count: int) -> list[Cron]:
+    return [cron(f"c{number}") for number in range(count)]
+
+
+async def test_what_is_asked_for_fires_once_at_once(
+    timetable: Timetable, told: Told, clock: Clock, valkey_url: str
+) -> None:
+    timetable.put(cron(), fire=True)
+    assert timetable.asked
+    assert await timetable.look() <= T0 + 60
+    assert not timetable.asked
+    assert told.fired() == [("tick", 0.0)]
+    await live(timetable, clock, T0 + 61)
+    assert told.fired() == [("tick", 0.0), ("tick", 60.0)]
+    assert queued(valkey_url) == 2
+
+
+async def test_a_changed_schedule_is_looked_at_now_and_a_dropped_one_is_forgotten(
+    timetable: Timetable, told: Told, clock: Clock, connection: Connection
+) -> None:
+    timetable.put(cron())
+    await timetable.look()
+    clock.now = T0 + 30
+    timetable.put(cron(schedule="0 0 1 1 *"))
+    await timetable.look()
+    await live(timetable, clock, T0 + 90)
+    assert told.fired() == []
+    timetable.drop("default/tick", forget=False)
+    await timetable.look()
+    assert await connection.execute("HEXISTS", keys.schedules("state"), "default/tick") == 1
+    timetable.put(cron())
+    timetable.drop("default/tick")
+    await timetable.look()
+    assert await connection.execute("EXISTS", keys.schedules("state"), keys.schedules("table")) == 0
+
+
+async def test_a_schedule_that_changes_during_its_pass_gets_another(
+    connection: Connection, told: Told, clock: Clock
+) -> None:
+    class Slow(StoreSchedules):
+        async def observe(self, crons: Any, now: float) -> dict[str, CronFacts]:
+            found = await super().observe(crons, now)
+            if not told.plans and timetable.crons["default/tick"].spec.schedule == "* * * * *":
+                timetable.put(cron(schedule="30 * * * *"))
+            return found
+
+    timetable = Timetable(Slow(connection), told, clock)
+    timetable.put(cron())
+    assert await timetable.look() <= T0, "the new one waits for its pass"
+    assert told.plans == []
+    await timetable.look()
+    assert told.plans[-1][1].status["conditions"][0]["message"] == "fires by '30 * * * *' in UTC"
+
+
+async def test_one_that_cannot_be_thought_through_holds_up_no_other(
+    timetable: Timetable,
+    told: Told,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def plan(made: Cron, *rest: Any) -> CronPlan:
+        if made.meta.name == "broken":
+            raise ZeroDivisionError
+        return plan_cron(made, *rest)
+
+    monkeypatch.setattr("jobpools.control.schedules.plan_cron", plan)
+    timetable.put(cron("broken"))
+    timetable.put(cron())
+    await live(timetable, clock, T0 + 61)
+    assert told.fired() == [("tick", 60.0)]
+    assert "default/broken: the pass failed" in caplog.text
+
+
+async def test_ticks_wait_while_redis_is_away(told: Told, clock: Clock) -> None:
+    with running(valkey_binary()) as server:
+        connection = connect(server.url)
+        try:
+            timetable = Timetable(StoreSchedules(connection), told, clock)
+            timetable.put(cron())
+            await timetable.look()
+            server.kill()
+            clock.now = T0 + 60
+            assert await timetable.look() == T0 + 60 + UNKNOWN
+            assert told.reason() == "RedisUnknown"
+            timetable.drop("default/tick")
+            assert await timetable.look() == T0 + 60 + UNKNOWN, "it is forgotten later"
+            timetable.put(cron("new"), fire=True)
+            await timetable.look()
+            assert timetable.asked
+            server.start()
+            clock.now += UNKNOWN
+            await timetable.look()
+            assert [name for name, _ in told.fired()] == ["new"]
+            assert not timetable.asked
+        finally:
+            await connection.aclose()
+
+
+async def test_it_sleeps_until_the_very_moment(connection: Connection, told: Told, valkey_url: str) -> None:
+    """The real clock. How late a fire is, is measured; 50 ms is what a busy machine may add."""
+    timetable = Timetable(StoreSchedules(connection), told)
+    now = time.time()
+    for number in range(5):
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now + 0.2 + number / 10))
+        millis = int((now + 0.2 + number / 10) % 1 * 1000)
+        timetable.put(cron(f"c{number}", at=f"{at}.{millis:03}Z"))
+    running_ = asyncio.create_task(timetable.run())
+    async with asyncio.timeout(10):
+        while len(told.fired()) < 5:
+            told.news.clear()
+            await told.news.wait()
+    running_.cancel()
+    await asyncio.gather(running_, return_exceptions=True)
+    with Redis.from_url(valkey_url) as redis:
+        since = {key.decode(): float(value) for key, value in redis.hgetall(keys.of_queue("ticks", "since")).items()}  # type: ignore[union-attr]  # a synchronous client
+    late = [since[fire.id] / 1000 - fire.due for _, plan in told.plans for fire in plan.fires]
+    assert min(late) >= -0.002
+    assert sorted(late)[2] < 0.05, late
+
+
+async def test_thousands_cost_nothing_between_their_ticks(
+    timetable: Timetable, told: Told, clock: Clock, valkey_url: str
+) -> None:
+    """Counted, not timed: reads of the server, and plans made."""
+    for number in range(3_000):
+        timetable.put(cron(f"c{number}", schedule=f"{number % 60} 0 1 1 *"))
+    while await timetable.look() <= T0:
+        pass
+    assert len(told.plans) == 3_000
+    with Redis.from_url(valkey_url) as redis:
+        before = redis.info("stats")["total_commands_processed"]  # type: ignore[index]  # a synchronous client
+        for second in range(100):
+            clock.now = T0 + second
+            await timetable.look()
+        assert redis.info("stats")["total_commands_processed"] - before <= 3  # type: ignore[index]  # likewise
+    assert len(told.plans) == 3_000
+    timetable.put(cron("one", at="2027-01-15T08:01:45Z"))
+    await timetable.look()
+    clock.now = T0 + 105
+    await timetable.look()
+    assert told.fired() == [("one", 105.0)]
+    assert len(told.plans) == 3_002, "of all of them, the one that was due"
+    assert BATCH < 3_000

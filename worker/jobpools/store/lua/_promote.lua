@@ -10,8 +10,12 @@ local function promote(now, limit)
         pairs_of_since[i], pairs_of_since[i + 1] = due[i], due[i + 1]
       end
       redis.call('ZREM', scheduled, unpack(ids))
-      redis.call('RPUSH', ({ready_high, ready_normal, ready_low})[place], unpack(ids))
-      redis.call('HSET', since, unpack(pairs_of_since))
+      safely(function()
+        redis.call('HSET', since, unpack(pairs_of_since))
+        redis.call('RPUSH', ({ready_high, ready_normal, ready_low})[place], unpack(ids))
+      end, function()
+        for i = 1, #due, 2 do redis.call('ZADD', scheduled, due[i + 1], due[i]) end
+      end)
       moved = moved + #ids
     end
   end

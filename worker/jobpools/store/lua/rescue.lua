@@ -1,5 +1,5 @@
 -- rescue: take over leases whose holders are gone, promote what is due, forget what is over.
--- USES: clock promote trim wake
+-- USES: clock safely promote trim wake
 -- KEYS: jobs history results done leases since wake ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given tail lease limit ...
 --   given: now in ms, '' for the server's clock; tail: what follows an id in the caller's leases; limit: how many at most

@@ -1,5 +1,5 @@
 -- step: settle a batch of finished attempts, then claim up to `claim` jobs, in one round trip.
--- USES: clock promote settle trim wake
+-- USES: clock safely promote settle trim wake
 -- KEYS: jobs history results done leases dead since wake draining cancelling totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given worker claim tail lease order completed ...
 --   given: now in ms, '' for the server's clock; tail: what follows an id in the leases of this claim (":worker:number")
@@ -12,7 +12,8 @@
 -- Lua passes at most some 8000 values to one command, and a lease takes two.
 local CLAIM_LIMIT = 1000
 local now = clock(given)
-local tail_length, stale = #tail, {}
+-- As a string, once: the server would print the number anew for each job.
+local tail_length, stale, lease_expiry = #tail, {}, string.format('%d', now + tonumber(lease))
 local function id_of(member) return string.sub(member, 1, -tail_length - 1) end
 
 local first = 8
@@ -21,7 +22,6 @@ for _ = 1, tonumber(completed) do
   local members, records = first + 2, first + 2 + number
   first = records + number
   local held = redis.call('ZMSCORE', leases, unpack(ARGV, members, records - 1))
-  -- As a string, once: the server would print the number anew for each job.
   local expiry = string.format('%d', now + ttl)
   local ids, results_by_id, ids_by_expiry, n = {}, {}, {}, 0
   for i = 0, number - 1 do
@@ -38,15 +38,21 @@ for _ = 1, tonumber(completed) do
   end
   if n > 0 then
     redis.call('ZREM', leases, unpack(ARGV, members, records - 1))
-    if ttl > 0 then
-      redis.call('HSET', results, unpack(results_by_id))
-      redis.call('ZADD', done, unpack(ids_by_expiry))
-    else
-      redis.call('HDEL', jobs, unpack(ids))
-      redis.call('HDEL', history, unpack(ids))
-    end
-    if redis.call('EXISTS', cancelling) == 1 then redis.call('SREM', cancelling, unpack(ids)) end
-    redis.call('HINCRBY', totals, 'completed', n)
+    safely(function()
+      if redis.call('EXISTS', cancelling) == 1 then redis.call('SREM', cancelling, unpack(ids)) end
+      redis.call('HINCRBY', totals, 'completed', n)
+      if ttl > 0 then
+        redis.call('HSET', results, unpack(results_by_id))
+        redis.call('ZADD', done, unpack(ids_by_expiry))
+      else
+        redis.call('HDEL', history, unpack(ids))
+        redis.call('HDEL', jobs, unpack(ids))
+      end
+    end, function()
+      for i = 0, number - 1 do
+        if held[i + 1] then redis.call('ZADD', leases, lease_expiry, ARGV[members + i]) end
+      end
+    end)
   end
 end
 
@@ -56,44 +62,49 @@ for i = first, #ARGV, 6 do
   if redis.call('ZREM', leases, member) == 0 then
     stale[#stale + 1] = member
   else
-    if note ~= '' and disposition ~= 'cancel' then redis.call('HSET', history, id, note) end
-    if redis.call('SREM', cancelling, id) == 1 and disposition ~= 'dead' and disposition ~= 'cancel' then
-      -- It was asked to stop and would run again, were this not its end.
-      disposition, due, note = 'cancel', CANCELLED_TTL, string.format('{"state":"cancelled","at":%.3f}', now / 1000)
-    end
-    settle[disposition](now, id, ARGV[i + 1], due, note)
-    if ARGV[i + 5] ~= '' then redis.call('HINCRBY', totals, ARGV[i + 5], 1) end
+    safely(function()
+      if ARGV[i + 5] ~= '' then redis.call('HINCRBY', totals, ARGV[i + 5], 1) end
+      if note ~= '' and disposition ~= 'cancel' then redis.call('HSET', history, id, note) end
+      if redis.call('SREM', cancelling, id) == 1 and disposition ~= 'dead' and disposition ~= 'cancel' then
+        -- It was asked to stop and would run again, were this not its end.
+        disposition, due, note = 'cancel', CANCELLED_TTL, string.format('{"state":"cancelled","at":%.3f}', now / 1000)
+      end
+      settle[disposition](now, id, ARGV[i + 1], due, note)
+    end, function() redis.call('ZADD', leases, lease_expiry, member) end)
   end
 end
 trim(now, 200)
 local later = redis.call('EXISTS', scheduled_high, scheduled_normal, scheduled_low) > 0
 if later then promote(now, 200) end
 
-local wanted, ids = math.min(tonumber(claim), CLAIM_LIMIT), {}
+local wanted, ids, lists = math.min(tonumber(claim), CLAIM_LIMIT), {}, {}
 local stopped = redis.call('SISMEMBER', draining, worker)
+local left = ready_left()
 if stopped == 0 then
   for letter in string.gmatch(order, '%a') do
-    if #ids >= wanted then break end
+    if #ids >= wanted or #ids >= left then break end
     local popped = redis.call('LPOP', ready[letter], wanted - #ids)
-    if popped then for _, id in ipairs(popped) do ids[#ids + 1] = id end end
+    if popped then for _, id in ipairs(popped) do ids[#ids + 1], lists[#ids + 1] = id, ready[letter] end end
   end
+  left = left - #ids
 end
-local left = ready_left()
 local envelopes, histories, expiries = {}, nil, {}
-if #ids > 0 then
+if #ids > 0 then safely(function()
   envelopes = redis.call('HMGET', jobs, unpack(ids))
   if redis.call('EXISTS', history) == 1 then histories = redis.call('HMGET', history, unpack(ids)) end
   if redis.call('EXISTS', since) == 1 then redis.call('HDEL', since, unpack(ids)) end
-  local expiry, n = string.format('%d', now + tonumber(lease)), 0
+  local n = 0
   for i = 1, #ids do
     -- An id without an envelope is no job any more: it is handed out as nil and never leased.
     if envelopes[i] then
-      expiries[n + 1], expiries[n + 2] = expiry, ids[i] .. tail
+      expiries[n + 1], expiries[n + 2] = lease_expiry, ids[i] .. tail
       n = n + 2
     end
   end
   if n > 0 then redis.call('ZADD', leases, unpack(expiries)) end
-end
+end, function()
+  for i = #ids, 1, -1 do redis.call('LPUSH', lists[i], ids[i]) end
+end) end
 if left > 0 then wake_one() end
 
 local next_due = -1

@@ -1,0 +1,72 @@
+"""What a worker costs: printed, and asserted with limits that hold on a loaded machine too."""
+
+import os
+import statistics
+import time
+from pathlib import Path
+
+from jobpools import App
+from jobpools.store.connect import Connection
+from tests.support.workers import WorkerProcess, crew, until
+
+APP = "tests.runtime.jobs:app"
+
+
+LONGEST_START = 1.0
+LARGEST = 45.0
+"""MiB."""
+
+
+def resident(process: int) -> float:
+    """MiB."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / (1 << 20)
+
+
+def tell(text: str) -> None:
+    print(f"\n{text}")  # noqa: T201  # a figure for people
+
+
+async def test_from_start_to_the_first_job(valkey_url: str, tmp_path: Path) -> None:
+    """Python, the app and its imports included; the goal on an idle machine is 0.25 s."""
+    took = []
+    async with App("sender", redis=valkey_url) as sender:
+        for n in range(8):
+            job = await sender.enqueue("nap", {"seconds": 0}, queue="default")
+            begun = time.monotonic()
+            worker = WorkerProcess(tmp_path, f"w{n}", valkey_url, APP, PROBE_PORT="0")
+            try:
+                await job.result(timeout=10)
+                took.append(time.monotonic() - begun)
+            finally:
+                worker.kill()
+            if n >= 2 and min(took) < LONGEST_START:
+                break
+    tell(f"worker start to first job: median {statistics.median(took):.2f} s, best {min(took):.2f} s")
+    assert min(took) < LONGEST_START
+
+
+async def test_an_idle_worker_is_small_and_nearly_silent(valkey_url: str, tmp_path: Path, store: Connection) -> None:
+    async with App("sender", redis=valkey_url) as sender:
+        with crew(tmp_path, valkey_url, APP, "a") as (a,):
+            job = await sender.enqueue("nap", {"seconds": 0}, queue="default")
+            await job.result(timeout=10)
+            until(lambda: a.metric("jobpools_busy") == 0, "it is idle")
+            size = resident(a.process.pid)
+            before, begun = await commands(store), time.monotonic()
+            until(lambda: time.monotonic() - begun > 10, "some time to count in")
+            sent = await commands(store) - before
+            a_second = sent / (time.monotonic() - begun)
+    tell(f"an idle worker: {size:.1f} MiB resident, {a_second:.2f} commands a second ({sent} in 10 s)")
+    assert size < LARGEST
+    assert a_second < 1
+
+
+async def commands(store: Connection) -> int:
+    """Commands that clients have sent, without this one's own; those inside scripts are the scripts' doing."""
+    stats = await store.execute("INFO", "commandstats")
+    count = 0
+    for name, values in stats.items():
+        if name.removeprefix("cmdstat_") in ("evalsha", "eval", "blpop", "ping", "info"):
+            count += values["calls"]
+    return count

@@ -1,17 +1,22 @@
-"""Real photographs to work on, from the packages that are installed anyway."""
+"""Real photographs to work on, from packages that are installed anyway. Imported when needed: they are large."""
 
-import numpy as np
-import pywt.data
-from matplotlib.cbook import get_sample_data
-from PIL import Image
+from typing import TYPE_CHECKING
 
-_ARRAYS = {"camera": pywt.data.camera, "ascent": pywt.data.ascent, "aerial": pywt.data.aero}
-NAMES = ("hopper", *_ARRAYS)
+if TYPE_CHECKING:
+    from PIL import Image
+
+NAMES = ("hopper", "camera", "ascent", "aero")
 
 
-def photograph(name: str) -> Image.Image:
+def photograph(name: str) -> "Image.Image":
     """One of NAMES, in full size."""
+    from PIL import Image
+
     if name == "hopper":
+        from matplotlib.cbook import get_sample_data
+
         with get_sample_data("grace_hopper.jpg") as file:
             return Image.open(file).convert("RGB")
-    return Image.fromarray(_ARRAYS[name]().astype(np.uint8)).convert("RGB")
+    import pywt.data
+
+    return Image.fromarray(getattr(pywt.data, name)().astype("uint8")).convert("RGB")

@@ -187,7 +187,11 @@ class Connection:
             except NoScriptError:
                 return await self.client.execute_command("EVAL", script.source, len(names), *names, *arguments)
         except (RedisError, OSError) as error:
-            raise translate(error, self.url) from error
+            found = translate(error, self.url)
+            if isinstance(found, StoreDataError):
+                kinds = [await self.execute("TYPE", name) for name in names]
+                found = StoreDataError(keys.misfit(names, kinds) or str(found))
+            raise found from error
 
     async def gather(self, commands: Sequence[tuple[Any, ...]], scripts_read: Sequence[str] = ()) -> list[Any]:
         """Several commands in one round trip (in a cluster, one for each node).
@@ -272,11 +276,17 @@ class SyncConnection:
         script = scripts.get(name)
         names = keys.for_script(queue, script.keys)
         script.check(len(names), len(arguments))
-        with translated(self.url):
+        try:
             try:
                 return self.client.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
             except NoScriptError:
                 return self.client.execute_command("EVAL", script.source, len(names), *names, *arguments)
+        except (RedisError, OSError) as error:
+            found = translate(error, self.url)
+            if isinstance(found, StoreDataError):
+                kinds = [self.execute("TYPE", name) for name in names]
+                found = StoreDataError(keys.misfit(names, kinds) or str(found))
+            raise found from error
 
     def close(self) -> None:
         """Close every socket."""

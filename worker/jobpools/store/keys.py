@@ -1,5 +1,6 @@
 """Every key's name. All keys of a queue carry its hash tag, so one script touches one slot of a Redis Cluster."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 WAKE_CHANNEL = "jobpools:wake"
@@ -37,6 +38,15 @@ SCHEDULES = "{schedules}"
 def kind(part: str) -> str:
     """What TYPE says of a part."""
     return "zset" if part in SORTED_SETS else "list" if part in LISTS else "set" if part in SETS else "hash"
+
+
+def misfit(names: Sequence[str], kinds: Sequence[bytes | str]) -> str:
+    """Which of a queue's keys is of another type, in one sentence; empty: none. `kinds` is what TYPE says of each."""
+    for name, reply in zip(names, kinds, strict=True):
+        found, wanted = reply.decode() if isinstance(reply, bytes) else reply, kind(name.rpartition("}:")[2])
+        if found not in ("none", wanted):
+            return f"key {name} is a {found}, not a {wanted}: something else uses its name; rename or delete it"
+    return ""
 
 
 def of_queue(queue: str, part: str) -> str:

@@ -138,13 +138,8 @@ async def check_types(connection: Connection, queue: str) -> None:
     A script that comes across such a key ends in the middle of its work, so it had better not begin.
     """
     names = [keys.of_queue(queue, part) for part in keys.PARTS]
-    found = await connection.gather([("TYPE", name) for name in names])
-    for name, part, reply in zip(names, keys.PARTS, found, strict=True):
-        kind = reply.decode() if isinstance(reply, bytes) else str(reply)
-        if kind not in ("none", keys.kind(part)):
-            raise StoreDataError(
-                f"key {name} is a {kind}, not a {keys.kind(part)}: something else uses its name; rename or delete it"
-            )
+    if wrong := keys.misfit(names, await connection.gather([("TYPE", name) for name in names])):
+        raise StoreDataError(wrong)
 
 
 async def workers(connection: Connection, pool: str, queues: Sequence[str] = ()) -> tuple[Heartbeat, ...]:

@@ -82,7 +82,7 @@ WRONG = {
     "wrong name": (POOL.replace("name: emails", "name: E_mails"), "3: metadata.name: "),
     "no spec": (POOL.partition("spec:")[0], "1: spec: a mapping is expected here"),
     "missing key": (POOL.replace("  app: shop.jobs:app\n", ""), "4: spec.app: is missing"),
-    "wrong type": (POOL.replace("max: 4", 'max: "4"'), '9: spec.scaling.max: "4" should be a valid integer'),
+    "wrong type": (POOL.replace("max: 4", 'max: "4"'), '9: spec.scaling.max: "4" should be a whole number'),
     "wrong number": (POOL.replace("max: 4", "max: 0"), "9: spec.scaling.max: 0 should be greater than or equal to 1"),
     "wrong duration": (POOL + "    idle: soon\n", "10: spec.scaling.idle: "),
     "wrong app": (POOL.replace("shop.jobs:app", "shop.jobs"), "5: spec.app: "),

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from jobpools.core.schema import SHOWN, Duration, told
+from jobpools.core.schema import Duration
 from jobpools.core.specs import JobDefaults, Pool, QueueEntry, QueuePolicy, QueueRef
+from jobpools.core.wording import SHOWN, told
 from jobpools.errors import ConfigurationError
 
 REDIS_URL = "JOBPOOLS_REDIS_URL"

@@ -17,6 +17,7 @@ GROUP = "jobpools.dev"
 VERSION = "v1"
 API_VERSION = f"{GROUP}/{VERSION}"
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+APP_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 NAME_LIMIT = 47
 """Pods derive their names from the pool's; a Deployment's pod suffix takes 16 of the 63 characters."""
 QUEUE_PATTERN = r"^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$"
@@ -209,7 +210,7 @@ class PoolSpec(Model):
 
     image: str | None = None
     """The container image with your code; a laptop needs none."""
-    app: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    app: str = Field(pattern=APP_PATTERN)
     """What a worker imports, as in `shop.jobs:app`."""
     queues: tuple[QueueEntry, ...] = Field(min_length=1)
     """The queues it serves, each with an optional weight."""

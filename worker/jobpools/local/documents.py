@@ -71,6 +71,8 @@ def parse(text: str, shown: str) -> list[Document]:
         mark = error.problem_mark or error.context_mark
         where = "" if mark is None else f":{mark.line + 1}"
         raise SpecError(f"{shown}{where}: not YAML: {error.problem or error.context}") from error
+    except RecursionError as error:
+        raise SpecError(f"{shown}: an anchor (&) holds an alias (*) of itself") from error
     except yaml.YAMLError as error:
         raise SpecError(f"{shown}: not YAML: {str(error).splitlines()[0]}") from error
     finally:

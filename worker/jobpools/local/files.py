@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from jobpools.core import cron as clock
-from jobpools.core.schema import told
 from jobpools.core.specs import API_VERSION, GROUP, Cron, CronSpec, Meta, Pool, PoolSpec
 from jobpools.core.spelling import meant
+from jobpools.core.wording import told
 from jobpools.errors import SpecError
 from jobpools.local.documents import Document, Place, read
 
@@ -183,7 +183,9 @@ def _keys(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
                 (each.annotation for name, each in fields.model_fields.items() if part in (name, each.alias)), None
             )
     found = _model_in(kind)
-    return [] if found is None else [each.alias or name for name, each in found.model_fields.items()]
+    return (
+        [] if found is None else [each.alias or name for name, each in found.model_fields.items() if not each.exclude]
+    )
 
 
 def _model_in(kind: Any) -> type[BaseModel] | None:

@@ -1,6 +1,8 @@
 """The parts of `jobpools up` that decide or say something without starting anything."""
 
 import io
+import logging
+import re
 import time
 
 import pytest
@@ -13,7 +15,7 @@ from jobpools.errors import ConfigurationError
 from jobpools.local import beside, commands
 from jobpools.local.board import Board, Row
 from jobpools.local.books import Books
-from jobpools.local.lines import Lines, described
+from jobpools.local.lines import Lines, Log, described
 from jobpools.settings import WorkerSettings
 from jobpools.store.ledger import Ledger
 
@@ -145,3 +147,16 @@ async def test_only_news_is_said() -> None:
 
 def _plan(desired: int, known: dict[str, object]) -> Plan:
     return Plan((), Decision(desired, "Demand", ""), known, (), Memory(), 1.0)
+
+
+def test_a_bug_in_the_loop_is_one_line_that_says_where() -> None:
+    stream = io.StringIO()
+    logger = logging.Logger("jobpools.control")  # noqa: LOG001  # one that nobody else shares
+    logger.addHandler(Log(Lines(stream)))
+    logger.warning("the board tells this one")
+    try:
+        {}["emails"]
+    except KeyError:
+        logger.exception("default/emails: the pass failed")
+    (line,) = stream.getvalue().splitlines()
+    assert re.search(r"  default/emails: the pass failed: KeyError: 'emails' \(.*test_parts.py:\d+\)$", line)

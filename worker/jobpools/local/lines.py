@@ -1,7 +1,9 @@
 """What `jobpools up` shows where there is no terminal: a line for each change."""
 
+import logging
 import sys
 import time
+import traceback
 from typing import Protocol, TextIO
 
 from jobpools.local.board import Board, Row
@@ -59,6 +61,24 @@ class Lines:
     def _print(self, text: str) -> None:
         self._stream.write(f"{text}\n")
         self._stream.flush()
+
+
+class Log(logging.Handler):
+    """What the loop's own log says at ERROR goes to the view: bugs, mostly. What is below that, the board tells."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__(logging.ERROR)
+        self._view = view
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """The message; of an exception its end and where it was raised."""
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            frames = traceback.extract_tb(error.__traceback__)
+            where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+            text = f"{text}: {type(error).__name__}: {error}{where}"
+        self._view.say(text)
 
 
 def described(row: Row) -> str:

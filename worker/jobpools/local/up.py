@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -19,7 +20,7 @@ from jobpools.local import beside, commands, files, plot
 from jobpools.local.board import Board
 from jobpools.local.books import Books
 from jobpools.local.cluster import ProcessCluster
-from jobpools.local.lines import View
+from jobpools.local.lines import Log, View
 from jobpools.local.ticks import Ticks
 from jobpools.local.valkey import EmbeddedValkey
 from jobpools.settings import REDIS_URL
@@ -338,6 +339,7 @@ def _differences(before: files.Files, after: files.Files) -> Iterator[str]:
 
 def run(options: Options, view: View) -> int:
     """The whole run. Raises JobpoolsError when it cannot begin."""
+    logging.getLogger("jobpools").addHandler(Log(view))
 
     async def whole() -> int:
         return await Up(options, view).run()

@@ -62,6 +62,26 @@ async def test_tags_travel_with_the_job(app: App) -> None:
     assert await job.result() == ["vip", "eu"]
 
 
+async def test_another_queue_for_one_job(app: App) -> None:
+    @app.job(queue="emails")
+    async def where(ctx: Context) -> str:
+        return ctx.queue
+
+    usual, urgent = await where.enqueue(), await where.options(queue="urgent").enqueue()
+    await run_until_idle(app, queues=["emails", "urgent"])
+    assert (await usual.result(), await urgent.result()) == ("emails", "urgent")
+
+
+async def test_a_timeout_for_one_job(app: App) -> None:
+    @app.job(timeout="2m")
+    async def limit(ctx: Context) -> float:
+        return ctx.timeout
+
+    usual, short = await limit.enqueue(), await limit.options(timeout="30s").enqueue()
+    await run_until_idle(app)
+    assert (await usual.result(), await short.result()) == (120, 30)
+
+
 async def test_an_option_that_does_not_exist_is_refused(app: App) -> None:
     @app.job
     async def noop() -> None: ...

@@ -1,6 +1,8 @@
 """What happens when a handler fails: retries, the dead-letter queue, timeouts, cancellation."""
 
 import asyncio
+import threading
+import time
 
 import pytest
 
@@ -22,6 +24,31 @@ async def test_a_failed_job_runs_again(app: App) -> None:
     assert await job.result() == 3
 
 
+async def test_without_retries_the_first_failure_is_final(app: App) -> None:
+    @app.job(retry=Retry(strategy="none"))
+    async def broken() -> None:
+        raise ValueError("no such address")
+
+    job = await broken.enqueue()
+    await run_until_idle(app)
+    assert await job.state() is JobState.DEAD
+
+
+async def test_delays_can_grow(app: App) -> None:
+    began: list[float] = []
+
+    @app.job(retry=Retry(initial=0.05, factor=4, jitter=0, max_attempts=3))  # exponential: 0.05 s, then 0.2 s
+    async def broken() -> None:
+        began.append(time.monotonic())
+        raise OSError("not yet")
+
+    await broken.enqueue()
+    await run_until_idle(app)
+    first, second = began[1] - began[0], began[2] - began[1]
+    assert first >= 0.05
+    assert second >= 0.2
+
+
 async def test_when_the_attempts_are_used_up_the_job_is_dead_and_says_why(app: App) -> None:
     @app.job(retry=SOON)
     async def broken() -> None:
@@ -31,6 +58,32 @@ async def test_when_the_attempts_are_used_up_the_job_is_dead_and_says_why(app: A
     await run_until_idle(app)
     with pytest.raises(JobDeadError, match=r"dead after 3 attempts: builtins\.ZeroDivisionError: no orders today"):
         await job.result()
+
+
+async def test_the_history_tells_what_went_wrong_and_when(app: App) -> None:
+    notes: list[str] = []
+
+    @app.job(retry=SOON)
+    async def flaky(ctx: Context) -> None:
+        notes.extend(f"{entry.attempt}: {entry.error}: {entry.message}" for entry in ctx.history.entries[-1:])
+        raise OSError(f"timeout {ctx.attempt}")
+
+    await flaky.enqueue()
+    await run_until_idle(app)
+    assert notes == ["1: builtins.OSError: timeout 1", "2: builtins.OSError: timeout 2"]
+
+
+async def test_a_job_can_have_its_own_retries(app: App) -> None:
+    attempts: list[int] = []
+
+    @app.job(retry=SOON)
+    async def broken(ctx: Context) -> None:
+        attempts.append(ctx.attempt)
+        raise OSError
+
+    await broken.options(retry=Retry(strategy="none")).enqueue()
+    await run_until_idle(app)
+    assert attempts == [1]
 
 
 async def test_only_some_errors_are_worth_another_attempt(app: App) -> None:
@@ -80,6 +133,21 @@ async def test_an_attempt_that_takes_too_long_is_cancelled(app: App) -> None:
     assert cleaned
 
 
+async def test_a_plain_function_looks_whether_its_time_is_over(app: App) -> None:
+    noticed = threading.Event()
+
+    @app.job(timeout=0.1, retry=Retry(strategy="none"))
+    def slow(ctx: Context) -> None:
+        while not ctx.cancelled:  # nobody can stop a thread from outside
+            time.sleep(0.005)
+        noticed.set()
+
+    job = await slow.enqueue()
+    await run_until_idle(app)
+    assert await job.state() is JobState.DEAD
+    assert noticed.wait(5)
+
+
 async def test_a_queued_job_can_be_cancelled(app: App) -> None:
     ran = False
 
@@ -95,6 +163,27 @@ async def test_a_queued_job_can_be_cancelled(app: App) -> None:
     assert await job.state() is JobState.CANCELLED
     with pytest.raises(JobCancelledError):
         await job.result()
+
+
+async def test_a_running_job_can_be_cancelled_and_cleans_up(app: App) -> None:
+    began, cleaned = asyncio.Event(), asyncio.Event()
+
+    @app.job
+    async def slow() -> None:
+        began.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cleaned.set()
+
+    job = await slow.enqueue()
+    working = asyncio.create_task(run_until_idle(app))
+    await began.wait()
+    assert await job.cancel() is JobState.RUNNING  # its worker learns of it within a few seconds
+    with pytest.raises(JobCancelledError):
+        await job.result(timeout=10)
+    assert cleaned.is_set()
+    await working
 
 
 async def test_waiting_for_a_result_has_an_end(app: App) -> None:

@@ -40,6 +40,7 @@ RIGHT = """
     assert_type(threaded.enqueue_sync(7), JobHandle[list[int]])
     assert_type(await threaded.options(delay="10m", tags=["vip"]).enqueue(n=7), JobHandle[list[int]])
     await app.enqueue_many([plain.call("ada"), plain.call("grace", copies=3)])
+    await app.enqueue_many([plain.call("ada"), dressed.call("grace"), threaded.call(1)])
 """
 WRONG = """
     await plain.enqueue()  # E: Missing positional argument "to"

@@ -32,6 +32,8 @@ from jobpools.store import connect, reads, writes
 from jobpools.store.codec import VERSION, Envelope, ResultRecord, check_id, encode, new_id
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+"""What a job returns: a list of jobs with different results is one of jobs that return an object."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 """Seconds between two looks for a result: growing, so that a long job is not asked for a thousand times."""
 LOOKS_PER_VIEW = 4
@@ -166,7 +168,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 """What each option must be, and its checked form."""
 
 
-class Call(Generic[R]):
+class Call(Generic[R_co]):
     """A job that is checked and encoded, and not sent yet."""
 
     __slots__ = ("decode", "due", "envelope", "payload")
@@ -183,7 +185,7 @@ class Call(Generic[R]):
         """Makes the handler's result type of its JSON; None: plain JSON values."""
 
 
-class JobHandle(Generic[R]):
+class JobHandle(Generic[R_co]):
     """A job that was sent: where it is, what came out of it."""
 
     __slots__ = ("_client", "_decode", "id", "new", "queue")
@@ -219,7 +221,7 @@ class JobHandle(Generic[R]):
             raise JobNotFoundError(f"no job {self.id} in queue {self.queue}")
         return state
 
-    async def result(self, timeout: float | None = None) -> R:  # noqa: ASYNC109  # the caller's wish, told in the error
+    async def result(self, timeout: float | None = None) -> R_co:  # noqa: ASYNC109  # the caller's wish, told in the error
         """Wait until the job has ended and return what its handler returned.
 
         `timeout` is seconds; None waits for ever. Raises JobDeadError, JobCancelledError, JobNotFoundError,
@@ -252,11 +254,11 @@ class JobHandle(Generic[R]):
             raise JobNotFoundError(f"no job {self.id} in queue {self.queue}: it never was, or its result's TTL is over")
         return view
 
-    def _value(self, record: ResultRecord) -> R:
+    def _value(self, record: ResultRecord) -> R_co:
         if record.state == JobState.CANCELLED:
             raise JobCancelledError(f"job {self.id} was cancelled")
         raw = bytes(record.result)
-        return cast("R", self._decode(raw) if self._decode else msgspec.json.decode(raw))
+        return cast("R_co", self._decode(raw) if self._decode else msgspec.json.decode(raw))
 
     def __repr__(self) -> str:
         return f"<JobHandle {self.id} queue={self.queue}>"

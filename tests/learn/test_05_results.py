@@ -1,0 +1,68 @@
+"""Results: how long they are kept, and how another process gets at them."""
+
+import asyncio
+
+import pytest
+
+from jobpools import App, JobNotFoundError, JobState
+from jobpools.testing import run_until_idle
+
+
+async def test_a_result_is_typed_like_the_handler_and_kept_for_a_day(app: App) -> None:
+    @app.job
+    async def answer() -> int:
+        return 42
+
+    job = await answer.enqueue()
+    await run_until_idle(app)
+    result: int = await job.result()
+    assert result == 42
+    assert await job.result() == 42  # as often as you like
+
+
+async def test_a_result_that_nobody_needs_is_not_kept(app: App) -> None:
+    @app.job(result_ttl=0)
+    async def noop() -> None: ...
+
+    job = await noop.enqueue()
+    await run_until_idle(app)
+    with pytest.raises(JobNotFoundError, match="it never was, or its result's TTL is over"):
+        await job.result()
+
+
+async def test_a_result_is_forgotten_when_its_time_is_over(app: App) -> None:
+    @app.job(result_ttl="50ms")
+    async def noop() -> None: ...
+
+    job = await noop.enqueue()
+    await run_until_idle(app)
+    await job.result()
+    await asyncio.sleep(0.06)  # its time to live
+    await noop.enqueue()
+    await run_until_idle(app)  # whoever works in the queue clears it away
+    with pytest.raises(JobNotFoundError):
+        await job.state()
+
+
+async def test_another_process_follows_a_job_by_its_id(app: App) -> None:
+    @app.job(queue="reports")
+    async def report() -> dict[str, int]:
+        return {"orders": 7}
+
+    sent = await report.enqueue()
+    await run_until_idle(app)
+
+    job = app.handle(sent.id, queue="reports")
+    assert await job.state() is JobState.COMPLETED
+    assert await job.result() == {"orders": 7}
+
+
+async def test_the_result_is_awaited_while_the_job_runs(app: App) -> None:
+    @app.job
+    async def slow() -> str:
+        await asyncio.sleep(0.05)
+        return "done"
+
+    job = await slow.enqueue()
+    result, _ = await asyncio.gather(job.result(timeout=10), run_until_idle(app))
+    assert result == "done"

@@ -1,0 +1,75 @@
+"""Other ways to send: from sync code, many at once, by name, to another team's queue."""
+
+import asyncio
+
+import pytest
+
+from jobpools import App, JobState, PayloadTooLargeError, UnknownJobError
+from jobpools.testing import run_until_idle
+
+
+async def test_sync_code_sends_jobs_too(app: App) -> None:
+    @app.job
+    async def greet(name: str) -> str:
+        return f"Hello {name}"
+
+    def view() -> str:  # a Django view, say
+        return greet.enqueue_sync("Ada").id
+
+    job_id = await asyncio.to_thread(view)
+    await run_until_idle(app)
+    assert await app.handle(job_id).result() == "Hello Ada"
+
+
+async def test_many_jobs_may_differ_in_everything(app: App) -> None:
+    @app.job
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    @app.job(queue="mail")
+    async def send(to: str) -> str:
+        return to
+
+    calls = [add.call(1, 2), send.options(priority="high").call("ada"), add.options(delay="50ms").call(3, 4)]
+    jobs = await app.enqueue_many(calls)
+    await run_until_idle(app)
+    assert [await job.result() for job in jobs] == [3, "ada", 7]
+
+
+async def test_a_job_of_another_team_is_sent_by_its_name_and_queue(app: App) -> None:
+    job = await app.enqueue("billing.invoice", {"order": 7}, queue="billing", priority="high")
+    assert await job.state() is JobState.QUEUED
+
+    billing = App("billing", redis=app.client.url, queue="billing")
+
+    @billing.job(name="billing.invoice")
+    async def invoice(order: int) -> str:
+        return f"invoice for {order}"
+
+    await run_until_idle(billing)
+    assert await job.result() == "invoice for 7"
+    await billing.aclose()
+
+
+async def test_a_name_that_the_app_does_not_know_needs_a_queue(app: App) -> None:
+    with pytest.raises(UnknownJobError, match=r"app shop has no job 'greet' \(another app's job needs its queue"):
+        await app.enqueue("greet")
+
+
+async def test_a_job_that_no_worker_knows_stays_in_its_queue(app: App) -> None:
+    @app.job
+    async def known() -> None: ...
+
+    job = await app.enqueue("unknown", queue="default")
+    await run_until_idle(app)
+    assert await job.state() is JobState.SCHEDULED  # it is looked at again and again, and never dropped
+
+
+async def test_a_large_payload_is_refused(valkey_url: str) -> None:
+    async with App("shop", redis=valkey_url, max_payload=10_000) as app:
+
+        @app.job
+        async def store(text: str) -> None: ...
+
+        with pytest.raises(PayloadTooLargeError, match="send a reference to the data instead"):
+            await store.enqueue("x" * 10_000)

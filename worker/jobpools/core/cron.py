@@ -54,6 +54,8 @@ class Schedule:
         self.expression = expression
         self.zone = zone(time_zone)
         self._fixed = "*" not in fields[0] and "*" not in fields[1]
+        self._known = functools.lru_cache(maxsize=8)(self._first_after)
+        """A pass asks for the same instants of many schedules, and for some of them twice."""
         try:
             self._clock = croniter(" ".join(fields), datetime(2024, 1, 1), ret_type=datetime)  # noqa: DTZ001  wall clock
             self._clock.get_next()
@@ -64,6 +66,9 @@ class Schedule:
 
     def after(self, instant: float) -> float | None:
         """The first tick later than `instant`; None: there is none within the calendar's reach."""
+        return self._known(instant)
+
+    def _first_after(self, instant: float) -> float | None:
         now = datetime.fromtimestamp(instant, self.zone)
         tomorrow = now.astimezone(UTC) + _DAY
         set_back = (now.utcoffset() or timedelta()) - (tomorrow.astimezone(self.zone).utcoffset() or timedelta())

@@ -13,6 +13,10 @@ from jobpools.runtime.listener import Listener
 from jobpools.runtime.outage import Outage, Pauses, away
 from jobpools.runtime.processor import Processor
 
+GATHERING = 0.0005
+"""Seconds that settlements and room for claims gather before the next step while there is work in hand: a round trip
+costs worker and server some 0.1 ms each, so that at 10 slots a no-op job costs both together 1.5 µs of 15 less."""
+
 
 class Dispatcher:
     """Serves several queues with one set of slots."""
@@ -45,6 +49,8 @@ class Dispatcher:
         while True:
             self.progress = time.monotonic()
             self._event.clear()
+            if self._processor.stocked:
+                await asyncio.sleep(GATHERING)
             shares = self._shares(self._processor.room())
             busy = [lane for lane in self._lanes if (lane.outbox or shares.get(lane)) and not lane.ailing]
             if busy:

@@ -23,8 +23,8 @@ WATCH_INTERVAL = 0.1
 """Seconds between two looks at the deadlines: how late a timeout may be. One look costs less than a timer each."""
 STARTS_WITHIN = 0.05
 """Seconds within which a prefetched job must be expected to start."""
-PREFETCH_LIMIT = 200
-"""The most jobs that are claimed beyond the free slots: more gains nothing per round trip."""
+PREFETCH_LIMIT = 400
+"""The most jobs that are claimed beyond the free slots: some milliseconds of the quickest work."""
 HOARDED_AFTER = 0.25
 """Seconds after which a claimed job that found no slot is handed back, for another worker to take."""
 CANCEL_PATIENCE = 5.0
@@ -80,11 +80,18 @@ class Processor:
         """How many jobs may be claimed now: the free slots, and what will start within STARTS_WITHIN."""
         if self.stopping:
             return 0
-        prefetch = 0
-        if self.mean is not None:
-            quick = max(0, self.slots - self.slow)
-            prefetch = min(PREFETCH_LIMIT, int(quick * STARTS_WITHIN / max(self.mean, 1e-6)))
-        return max(0, self.slots + prefetch - self.held)
+        return max(0, self.slots + self._prefetch() - self.held)
+
+    @property
+    def stocked(self) -> bool:
+        """No hurry to claim: more than half of what may wait for a slot is waiting."""
+        return 2 * len(self.waiting) > self._prefetch()
+
+    def _prefetch(self) -> int:
+        if self.mean is None:
+            return 0
+        quick = max(0, self.slots - self.slow)
+        return min(PREFETCH_LIMIT, int(quick * STARTS_WITHIN / max(self.mean, 1e-6)))
 
     # Starting
 

@@ -214,7 +214,7 @@ async def test_one_queue_that_refuses_holds_up_no_other(store: StoreSchedules, v
     due = [(each, plan_cron(each, seen[each.meta.key], T0 + 60, None)) for each in (bad, good)]
     failed = await store.enqueue(due, T0 + 60)
     assert list(failed) == ["default/bad"]
-    assert "another type" in failed["default/bad"]
+    assert "jobpools:{broken}:jobs is a string" in failed["default/bad"]
 
 
 async def test_a_server_that_lost_its_data_begins_anew_and_one_that_is_away_is_unknown() -> None:

@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from tests.local.runs import Run, eventually
+from tests.support.servers import running, valkey_binary
 
 Up = Callable[..., Run]
 SENDS = "python pair.py"
@@ -180,3 +181,28 @@ def test_what_cannot_work_is_said_before_anything_starts(up: Up, arguments: list
     assert run.end(10) != 0
     (line,) = run.lines
     assert line.startswith(error)
+
+
+def test_redis_goes_and_comes_and_is_told_of_once(up: Up, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    with running(valkey_binary(), data) as server:
+        run = up("--until-idle", "--redis", server.url, "--with", f"{SENDS} slow 2 2")
+        run.running(2)
+        server.kill()
+        run.wait("Redis is away: ")
+        server.start()
+        run.wait("Redis is back")
+        assert run.end(60) == 0
+    assert re.match(r"done: 2 completed, \d+ retried, 0 dead, 0 lost; ", run.lines[-1]), run.text
+    assert len([line for line in run.lines if "Redis is away: " in line]) == 1
+
+
+def test_a_wrong_password_is_one_line(up: Up) -> None:
+    with running(valkey_binary(), password="right") as server:  # noqa: S106  # of a server on loopback
+        run = up("--redis", server.url.replace("right", "wrong"))
+        assert run.end(10) == 1
+    (line,) = run.lines
+    assert line.startswith("jobpools: ")
+    assert "password" in line
+    assert "wrong" not in line

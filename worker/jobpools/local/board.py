@@ -61,6 +61,8 @@ class Board:
     """Called when a pool wants another size, has reached it, or is in trouble."""
     namespace: str = "default"
     """The one that needs no mention."""
+    sampling: bool = False
+    """Whether samples are wanted: they pile up for as long as the run lasts."""
     started: float = field(default_factory=time.monotonic)
     rows: dict[str, Row] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
@@ -90,9 +92,7 @@ class Board:
                 self.say(f"{row.pool}: {event.reason}: {told}")
         if _shape(before or Row(shown, ready=0, desired=0)) != _shape(row):
             self.changed(row)
-        if row.queued is not None and row.ready is not None:
-            at = time.monotonic() - self.started
-            self.samples.setdefault(shown, []).append(Sample(at, row.queued, row.busy or 0, row.ready))
+        self._sample(row)
 
     def leaving(self, pool: Pool, running: int, ledgers: Mapping[str, Ledger]) -> None:
         """The run ends: what is still there of a pool, when nobody plans any more."""
@@ -105,6 +105,15 @@ class Board:
         self.rows[pool.meta.key] = after
         if _shape(row) != _shape(after):
             self.changed(after)
+        self._sample(after)
+
+    def _sample(self, row: Row) -> None:
+        if not self.sampling or row.queued is None or row.ready is None:
+            return
+        known = self.samples.setdefault(row.pool, [])
+        sample = Sample(time.monotonic() - self.started, row.queued, row.busy or 0, row.ready)
+        if not known or replace(known[-1], at=sample.at) != sample:
+            known.append(sample)
 
     def forget(self, key: str) -> None:
         """The pool's file is gone."""

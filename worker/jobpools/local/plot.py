@@ -1,6 +1,7 @@
 """Queue depth and workers over time as a PNG, one panel a pool."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,11 @@ def check(path: Path) -> None:
         raise ConfigurationError(f"--plot {path}: there is no folder {path.absolute().parent}")
 
 
-def draw(samples: Mapping[str, Sequence[Sample]], path: Path, title: str) -> None:
-    """Write the PNG. Raises ConfigurationError when it cannot be written."""
+def draw(samples: Mapping[str, Sequence[Sample]], path: Path, title: str, seconds: float) -> None:
+    """Write the PNG of a run that lasted so long; a sample holds until the next one.
+
+    Raises ConfigurationError when it cannot be written.
+    """
     import matplotlib.pyplot as plt
 
     pools = sorted(name for name, found in samples.items() if found)
@@ -34,9 +38,9 @@ def draw(samples: Mapping[str, Sequence[Sample]], path: Path, title: str) -> Non
     )
     handles: list[Any] = []
     for pool, (left,) in zip(pools, axes, strict=False):
-        handles = _panel(left, pool, samples[pool])
+        handles = _panel(left, pool, [*samples[pool], replace(samples[pool][-1], at=seconds)])
     axes[-1][0].set_xlabel("seconds since the start")
-    axes[-1][0].set_xlim(left=0, right=max((found[-1].at for found in samples.values() if found), default=1.0))
+    axes[-1][0].set_xlim(left=0, right=seconds)
     figure.suptitle(title, fontsize=11)
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)

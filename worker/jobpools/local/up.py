@@ -15,7 +15,7 @@ from jobpools.control.reconcile import next_look, reconcile
 from jobpools.core.facts import Memory
 from jobpools.core.replicas import open_schedules
 from jobpools.core.specs import Pool, ScalingMode
-from jobpools.errors import SpecError, StoreAuthError, StoreError
+from jobpools.errors import ConfigurationError, SpecError, StoreAuthError, StoreError
 from jobpools.local import beside, commands, files, plot
 from jobpools.local.board import Board
 from jobpools.local.books import Books
@@ -70,7 +70,7 @@ class Up:
         self._stamp = self._look_at_files()
         self._url = options.redis or ""
         self._server = None if options.redis else EmbeddedValkey(view.say, options.data)
-        self._board = Board(view.say, view.changed, options.namespace)
+        self._board = Board(view.say, view.changed, options.namespace, sampling=options.plot is not None)
         self._books = Books()
         self._ledgers: dict[str, ledger.Ledger] = {}
         """Of each queue, as last read."""
@@ -163,13 +163,14 @@ class Up:
             await self._reload()
             if self._wake.is_set() or time.monotonic() >= due:
                 self._wake.clear()
+                more = self._more()
                 wait = next_look(await self._pass(queues))
                 await self._account(connection)
                 due = time.monotonic() + (wait if wait > 1 and not self._options.until_idle else TICK)
                 if self._options.until_idle and self._cluster.hopeless:
                     self._view.say(f"giving up: no worker of {', '.join(self._cluster.hopeless)} starts")
                     return False
-                if self._options.until_idle and self._idle():
+                if self._options.until_idle and not more and self._idle():
                     return True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TICK)
@@ -204,12 +205,14 @@ class Up:
         served = {queue.name for pool in self._files.pools for queue in pool.spec.queues}
         return served | {cron.spec.job.queue for cron in self._files.crons}
 
-    def _idle(self) -> bool:
-        """All work is done, nobody sends more, and no pool has more workers than it keeps without any."""
+    def _more(self) -> bool:
+        """Somebody may send more. Asked before the queues are read: who ends in between may just have sent."""
         sending = self._beside is not None and self._beside.running
-        asked = self._ticks is not None and self._ticks.timetable.asked
-        quiet = self._waiting == 0 and not sending and not asked
-        return quiet and all(self._at_rest(pool) for pool in self._files.pools)
+        return sending or (self._ticks is not None and bool(self._ticks.timetable.asked))
+
+    def _idle(self) -> bool:
+        """All work is done, and no pool has more workers than it keeps without any."""
+        return self._waiting == 0 and all(self._at_rest(pool) for pool in self._files.pools)
 
     def _at_rest(self, pool: Pool) -> bool:
         scaling, row = pool.spec.scaling, self._board.rows.get(pool.meta.key)
@@ -314,8 +317,11 @@ class Up:
 
     def _plot(self, title: str) -> None:
         if self._options.plot is not None:
-            plot.draw(self._board.samples, self._options.plot, title)
-            self._view.say(f"plot: {self._options.plot}")
+            try:
+                plot.draw(self._board.samples, self._options.plot, title, time.monotonic() - self._board.started)
+                self._view.say(f"plot: {self._options.plot}")
+            except ConfigurationError as error:
+                self._view.say(str(error))
 
 
 def _differences(before: files.Files, after: files.Files) -> Iterator[str]:

@@ -157,6 +157,12 @@ def _sentinel(module: Any, parts: Any, options: dict[str, Any]) -> Any:
     return sentinel.master_for(master)
 
 
+def _sentinels(client: Any) -> list[Any]:
+    """The clients that ask sentinels for this one, which does not close them."""
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    return [] if manager is None else list(manager.sentinels)
+
+
 class Connection:
     """Talks to one Redis endpoint from asyncio. Every error is a StoreError."""
 
@@ -244,7 +250,8 @@ class Connection:
     async def aclose(self) -> None:
         """Close every socket."""
         with contextlib.suppress(RedisError, OSError):
-            await self.client.aclose()
+            for client in (self.client, *_sentinels(self.client)):
+                await client.aclose()
 
 
 class SyncConnection:
@@ -292,7 +299,8 @@ class SyncConnection:
         """Close every socket."""
         with contextlib.suppress(RedisError, OSError):
             if self._client is not None:
-                self._client.close()
+                for client in (self._client, *_sentinels(self._client)):
+                    client.close()
 
 
 def connect(url: str, *, timeout: float | None = ANSWER_TIMEOUT) -> Connection:

@@ -1,0 +1,96 @@
+"""The servers that every suite here runs on. Each starts when it is first asked for, and is empty for each test."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import (
+    Server,
+    redis_binary,
+    running,
+    running_cluster,
+    running_sentinel,
+    valkey_binary,
+)
+
+PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
+KINDS = ["valkey", "redis", "acl", "cluster", "sentinel"]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What jobpools is told, and the servers behind it."""
+
+    url: str
+    servers: list[Server]
+
+    def empty(self) -> None:
+        for server in self.servers:
+            with server.client() as client:
+                client.flushall()
+
+
+class Endpoints:
+    """All of them, each started once."""
+
+    def __init__(self, folder: Callable[[str], Path], stack: ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._made: dict[str, Endpoint] = {}
+
+    def get(self, kind: str) -> Endpoint:
+        if kind not in self._made:
+            self._made[kind] = getattr(self, f"_{kind}")()
+        return self._made[kind]
+
+    def _valkey(self) -> Endpoint:
+        server = self._stack.enter_context(running(valkey_binary()))
+        return Endpoint(server.url, [server])
+
+    def _redis(self) -> Endpoint:
+        binary = redis_binary()
+        if binary is None:
+            assert not os.environ.get("CI"), "redis-server is missing, and with CI=true nothing may be left out"
+            pytest.skip("no redis-server: apt-get install redis-server")
+        server = self._stack.enter_context(running(binary))
+        return Endpoint(server.url, [server])
+
+    def _acl(self) -> Endpoint:
+        """A user who may do what docs/protocol.md says, and nothing else."""
+        server = self._stack.enter_context(running(valkey_binary()))
+        with server.client() as client:
+            client.execute_command(*acl_line().split())
+        return Endpoint(server.url.replace("redis://", "redis://jobpools:secret@"), [server])
+
+    def _cluster(self) -> Endpoint:
+        servers = self._stack.enter_context(running_cluster(self._folder("cluster")))
+        return Endpoint(f"redis+cluster://127.0.0.1:{servers[0].port}", servers)
+
+    def _sentinel(self) -> Endpoint:
+        master = self._stack.enter_context(running(valkey_binary()))
+        sentinel = self._stack.enter_context(running_sentinel(self._folder("sentinel"), master))
+        return Endpoint(f"redis+sentinel://127.0.0.1:{sentinel.port}/0?master=mymaster", [master])
+
+
+def acl_line() -> str:
+    """The command that docs/protocol.md tells to send."""
+    lines = [line for line in PROTOCOL.read_text().splitlines() if line.startswith("ACL SETUSER jobpools")]
+    assert len(lines) == 1, "docs/protocol.md says once which user is needed"
+    return lines[0]
+
+
+@pytest.fixture(scope="session")
+def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+    with ExitStack() as stack:
+        yield Endpoints(tmp_path_factory.mktemp, stack)
+
+
+@pytest.fixture(params=KINDS)
+def endpoint(request: pytest.FixtureRequest, endpoints: Endpoints) -> Endpoint:
+    found = endpoints.get(request.param)
+    found.empty()
+    return found

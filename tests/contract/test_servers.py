@@ -1,0 +1,210 @@
+"""The same jobs on every kind of server: Valkey, Redis, an ACL user with few rights, a Redis Cluster, behind Sentinel."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobpools import App, Context, JobCancelledError, JobDeadError, Retry
+from jobpools.core.job import JobState
+from jobpools.core.specs import Pool
+from jobpools.store import connect, deadletters, ledger, reads, wakeups, writes
+from jobpools.store.codec import tail
+from jobpools.store.connect import Connection
+from jobpools.store.queues import StoreQueues
+from jobpools.testing import run_until_idle
+from tests.contract.conftest import Endpoint
+
+QUEUES = ["emails", "reports", "default"]
+
+
+@pytest.fixture
+async def app(endpoint: Endpoint) -> AsyncIterator[App]:
+    async with App("shop", redis=endpoint.url) as app:
+        yield app
+
+
+def connection(app: App) -> Connection:
+    return app.client.connection()
+
+
+async def books_balance(app: App) -> None:
+    books = (await ledger.read(connection(app), QUEUES)).values()
+    assert [each.lost for each in books] == [0, 0, 0]
+
+
+async def test_jobs_of_several_queues_complete(app: App) -> None:
+    @app.job(queue="emails")
+    async def square(n: int) -> int:
+        return n * n
+
+    @app.job(queue="reports")
+    def half(n: int) -> float:
+        return n / 2
+
+    calls = [square.call(n) for n in range(600)]
+    squares = await app.enqueue_many(calls)
+    halves = [await half.enqueue(n) for n in range(5)]
+    assert await reads.queues(connection(app)) == ["emails", "reports"]
+    await run_until_idle(app, concurrency=50)
+    assert [await job.result() for job in squares[:20]] == [n * n for n in range(20)]
+    assert [await job.result() for job in halves] == [0, 0.5, 1, 1.5, 2]
+    books = await ledger.read(connection(app), QUEUES)
+    assert (books["emails"].completed, books["reports"].completed) == (600, 5)
+    await books_balance(app)
+
+
+async def test_sync_code_enqueues_and_an_id_is_taken_once(app: App) -> None:
+    @app.job(queue="emails")
+    async def send(to: str) -> str:
+        return to
+
+    first = await asyncio.to_thread(lambda: send.options(id="order-1").enqueue_sync("ada"))
+    second = await send.options(id="order-1").enqueue("grace")
+    assert (first.new, second.new) == (True, False)
+    await run_until_idle(app)
+    assert await second.result() == "ada"
+
+
+async def test_priorities_are_strict(app: App) -> None:
+    ran: list[str] = []
+
+    @app.job(queue="emails")
+    async def note(what: str) -> None:
+        ran.append(what)
+
+    for priority in ("low", "normal", "high"):
+        await note.options(priority=priority).enqueue(priority)
+    await run_until_idle(app, concurrency=1)
+    assert ran == ["high", "normal", "low"]
+
+
+async def test_a_failed_job_is_retried_and_then_dead_and_then_replayed(app: App) -> None:
+    broken = True
+
+    @app.job(queue="emails", retry=Retry(max_attempts=2, initial=0.05, jitter=0))
+    async def flaky(ctx: Context) -> int:
+        if broken:
+            raise OSError("no")
+        return ctx.attempt
+
+    job = await flaky.enqueue()
+    await run_until_idle(app)
+    with pytest.raises(JobDeadError, match="2 attempts: "):
+        await job.result()
+    (dead,) = await deadletters.listed(connection(app), "emails")
+    assert [entry.message for entry in dead.history.entries] == ["no", "no"]
+    broken = False
+    assert await deadletters.replay(connection(app), "emails", [job.id]) == 1
+    await run_until_idle(app)
+    assert await job.result() == 1
+    await books_balance(app)
+
+
+async def test_dead_jobs_are_purged(app: App) -> None:
+    @app.job(queue="emails", retry=Retry(strategy="none"))
+    async def poison() -> None:
+        raise OSError("no")
+
+    job = await poison.enqueue()
+    await run_until_idle(app)
+    assert await deadletters.purge(connection(app), "emails", [job.id]) == 1
+    assert await reads.job(connection(app), "emails", job.id) is None
+    await books_balance(app)
+
+
+async def test_delayed_jobs_wait(app: App) -> None:
+    @app.job(queue="emails")
+    async def send() -> float:
+        return time.time()
+
+    enqueued = time.time()
+    soon = await send.options(delay=0.2).enqueue()
+    later = await send.options(at=datetime.now(UTC) + timedelta(hours=1)).enqueue()
+    assert await soon.state() is JobState.SCHEDULED
+    await run_until_idle(app)
+    assert await soon.result() >= enqueued + 0.2
+    assert [view.id for view in await reads.jobs(connection(app), "emails", JobState.SCHEDULED)] == [later.id]
+
+
+async def test_waiting_jobs_are_cancelled(app: App) -> None:
+    @app.job(queue="emails")
+    async def send() -> None:
+        raise AssertionError("it was cancelled")
+
+    jobs = [await send.enqueue(), await send.options(delay="1h").enqueue()]
+    assert [await job.cancel() for job in jobs] == [JobState.CANCELLED, JobState.CANCELLED]
+    await run_until_idle(app)
+    for job in jobs:
+        with pytest.raises(JobCancelledError):
+            await job.result()
+    await books_balance(app)
+
+
+async def test_leases_are_renewed_and_rescued(app: App, endpoint: Endpoint) -> None:
+    @app.job(queue="emails")
+    async def send() -> int:
+        return 1
+
+    job, store = await send.enqueue(), connection(app)
+    claimed = await writes.step(store, "emails", "lost.1", claim=1, tail=tail("lost.1", 1), lease_ms=60_000)
+    (member,) = [job_id.decode() + tail("lost.1", 1) for job_id in claimed.ids]
+    sync = connect.connect_sync(endpoint.url)
+    assert await asyncio.to_thread(writes.renew, sync, "emails", [member, "gone:lost.1:0000000009"], 60_000) == (
+        ["gone:lost.1:0000000009"],
+        [],
+    )
+    sync.close()
+    assert await job.state() is JobState.RUNNING
+    pool = Pool.model_validate({"meta": {"name": "shop"}, "spec": {"app": "shop:app", "queues": ["emails", "reports"]}})
+    operator = StoreQueues(store, "operator")
+    assert await operator.drain(pool, ["lost.1", "idle.1"]) == ("idle.1",)
+    assert await operator.release(pool, ["lost"]) == 1
+    assert (await operator.observe([pool])).queues["emails"].crashed_total == 1
+    await run_until_idle(app)
+    assert await job.result() == 1
+    await books_balance(app)
+
+
+async def test_an_idle_worker_and_the_control_loop_are_woken(app: App, endpoint: Endpoint) -> None:
+    @app.job(queue="emails")
+    async def send() -> None: ...
+
+    listening = connect.connect(endpoint.url)
+    heard: asyncio.Queue[str] = asyncio.Queue()
+
+    async def listen() -> None:
+        async for queue in wakeups.listen(listening):
+            heard.put_nowait(queue)
+
+    ear = asyncio.create_task(listen())
+    waiting = connect.connect(endpoint.url, timeout=None)
+    try:
+        assert await asyncio.wait_for(heard.get(), 5) == "", "the subscription stands"
+        idle = asyncio.create_task(wakeups.wait(waiting, ["emails"], 5))
+        await send.enqueue()
+        assert await asyncio.wait_for(idle, 5) == "emails"
+        assert await asyncio.wait_for(heard.get(), 5) == "emails"
+    finally:
+        ear.cancel()
+        await asyncio.gather(ear, return_exceptions=True)
+        await listening.aclose()
+        await waiting.aclose()
+
+
+async def test_scripts_that_the_server_forgot_are_sent_again(app: App, endpoint: Endpoint) -> None:
+    @app.job(queue="emails")
+    async def send() -> int:
+        return 1
+
+    await (await send.enqueue()).state()
+    await ledger.read(connection(app), QUEUES)
+    for server in endpoint.servers:
+        with server.client() as client:
+            client.script_flush()
+    job = await send.enqueue()
+    assert (await ledger.read(connection(app), QUEUES))["emails"].ready == 2
+    await run_until_idle(app)
+    assert await job.result() == 1

@@ -13,9 +13,8 @@ from jobpools.runtime.listener import Listener
 from jobpools.runtime.outage import Outage, Pauses, away
 from jobpools.runtime.processor import Processor
 
-GATHERING = 0.0005
-"""Seconds that settlements and room for claims gather before the next step while there is work in hand: a round trip
-costs worker and server some 0.1 ms each, so that at 10 slots a no-op job costs both together 1.5 µs of 15 less."""
+GATHERING, GATHERING_LOOK = 0.005, 0.0005
+"""Seconds that settlements and room for claims may gather before the next step, and between two looks at the stock."""
 
 
 class Dispatcher:
@@ -49,8 +48,7 @@ class Dispatcher:
         while True:
             self.progress = time.monotonic()
             self._event.clear()
-            if self._processor.stocked:
-                await asyncio.sleep(GATHERING)
+            await self._gather()
             shares = self._shares(self._processor.room())
             busy = [lane for lane in self._lanes if (lane.outbox or shares.get(lane)) and not lane.ailing]
             if busy:
@@ -59,6 +57,15 @@ class Dispatcher:
                 return
             else:
                 await self._rest()
+
+    async def _gather(self) -> None:
+        """While there is work in hand, let a batch come together: a round trip costs worker and server 0.1 ms each.
+
+        At 10 slots that is 0.005 instead of 0.018 round trips a no-op job, and 1.5 µs of 15 that both spend on it.
+        """
+        until = time.monotonic() + GATHERING
+        while self._processor.stocked and time.monotonic() < until and not self._finish:  # noqa: ASYNC110  # no event a job
+            await asyncio.sleep(GATHERING_LOOK)
 
     async def _round(self, busy: list[Lane], shares: dict[Lane, int]) -> None:
         if len(busy) == 1:

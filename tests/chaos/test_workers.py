@@ -10,7 +10,7 @@ from jobpools import JobState
 from jobpools.store import reads
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scene
-from tests.support.workers import crew, until
+from tests.support.workers import WorkerProcess, crew, until
 
 pytestmark = pytest.mark.chaos
 
@@ -62,10 +62,13 @@ async def test_one_worker_that_poison_kills_again_and_again_loses_no_bystander(s
     while (await scene.books()).waiting:
         starts += 1
         assert starts < 8
-        with crew(scene.folder, scene.server.url, APP, f"a{starts}", **scene.environment, LEASE="0.3s") as (a,):
+        a = WorkerProcess(scene.folder, f"a{starts}", scene.server.url, APP, **scene.environment, LEASE="0.3s")
+        try:
             async with asyncio.timeout(10):
                 while a.process.poll() is None and (await scene.books()).waiting:  # noqa: ASYNC110  # another process's doing
                     await asyncio.sleep(0.01)
+        finally:
+            a.kill()
     await scene.balanced([poison, *beside], dead=1, completed=len(beside))
 
 

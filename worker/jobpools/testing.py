@@ -53,6 +53,7 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
         concurrency=concurrency,
         job=job or JobDefaults(),
         grace=1.0,
+        lease=2.0,  # a cancel reaches its job when the lease is renewed: within half a second
     )
     worker = Worker(app, settings)
     running = asyncio.create_task(worker.run())

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
 
-from jobpools import JobDeadError, JobHandle
+from jobpools import JobDeadError, JobHandle, StoreUnavailableError
 from shop import places
 from shop.jobs import app, clean_up, daily_report, import_catalogue, raw_photograph, warm_cache
-from shop.orders import SIZES, order, pictures, place
+from shop.orders import SIZES, order, pictures, place, send
 from shop.town import CATEGORIES, ROWS, Town, opened
 
 WAVES = ((8, 45, 3.5), (12, 35, 3.5), (18, 40, 0.0))
@@ -44,8 +46,9 @@ class Day:
 
     async def run(self) -> None:
         """From the night before to the report."""
-        imported, tidied, poison = await import_catalogue.enqueue(), await clean_up.enqueue(), None
-        thumbnails = await app.enqueue_many(pictures(NEW_PRODUCTS))
+        poison = None
+        imported, tidied = await send([import_catalogue.call(), clean_up.call()])
+        thumbnails = await send(pictures(NEW_PRODUCTS))
         print(
             f"night: a catalogue of {ROWS} rows, {NEW_PRODUCTS} photographs in {len(SIZES)} sizes, old files to remove"
         )
@@ -53,15 +56,15 @@ class Day:
         for hour, count, pause in WAVES:
             sold += await self.sell(hour, count)
             if poison is None:
-                poison = await raw_photograph.enqueue("IMG_0815.RAW")
+                (poison,) = await send([raw_photograph.call("IMG_0815.RAW")])
             await asyncio.sleep(pause)
         for ids in await self.ended([imported]):
             await self.ended([app.handle(chunk, "catalog") for chunk in ids])
-        await self.ended(await app.enqueue_many([warm_cache.call(category) for category in CATEGORIES]))
+        await self.ended(await send([warm_cache.call(category) for category in CATEGORIES]))
         self.files += [places.MEDIA / name for name in await self.ended(thumbnails)]
         await self.ended([tidied, *sold])
         await self.dies(poison)
-        self.files += [Path(path) for path in await self.ended([await daily_report.enqueue()])]
+        self.files += [Path(path) for path in await self.ended(await send([daily_report.call()]))]
 
     async def sell(self, hour: int, count: int) -> list[JobHandle[Any]]:
         """A wave of orders."""
@@ -76,7 +79,7 @@ class Day:
         results = []
         for job in jobs:
             try:
-                results.append(await job.result(PATIENCE))
+                results.append(await outcome(job))
             except JobDeadError as error:
                 self.missing.append(str(error))
         return results
@@ -85,7 +88,7 @@ class Day:
         """Wait for the end of the poison."""
         try:
             if job is not None:
-                await job.result(PATIENCE)
+                await outcome(job)
         except JobDeadError as error:
             print(f"as it should be: {error}")
         else:
@@ -103,6 +106,15 @@ class Day:
         missing += [f"the removal of {path}" for path in old if path.exists()]
 
 
+async def outcome(job: JobHandle[Any]) -> Any:
+    """Its result, as soon as there is one and Redis is there to tell it."""
+    while True:
+        try:
+            return await job.result(PATIENCE)
+        except StoreUnavailableError:
+            await asyncio.sleep(0.2)
+
+
 def litter() -> list[Path]:
     """Exports that nobody needs any more, for the clean-up, and a recent one that it must leave."""
     places.EXPORTS.mkdir(parents=True, exist_ok=True)
@@ -118,9 +130,9 @@ def litter() -> list[Path]:
 async def main() -> int:
     """Returns the exit code."""
     began, old = time.time(), litter()
-    url = os.environ["JOBPOOLS_REDIS_URL"]
+    url, again = os.environ["JOBPOOLS_REDIS_URL"], Retry(ConstantBackoff(0.2), retries=100)
     try:
-        async with opened("127.0.0.1") as town, Redis.from_url(url, decode_responses=True) as redis, app:
+        async with opened("127.0.0.1") as town, Redis.from_url(url, decode_responses=True, retry=again) as redis, app:
             today = Day(town, redis)
             await today.run()
             await today.look(old, began)

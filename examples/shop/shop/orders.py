@@ -8,12 +8,13 @@ Run alone it enqueues as many jobs as asked for, a mixture as on any day, and pr
 import asyncio
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from redis.asyncio import Redis
 
-from jobpools import Call, JobHandle
+from jobpools import Call, JobHandle, StoreUnavailableError
 from shop.jobs import app, order_confirmation, review_request, shipping_label, thumbnail
 from shop.models import Item, Order
 from shop.photos import NAMES
@@ -37,7 +38,16 @@ def order(number: int, hour: int) -> Order:
     return Order(number=number, email=f"{customer}@customers.example", hour=hour, items=items)
 
 
-async def place(orders: Iterable[Order], redis: Redis) -> list[JobHandle[object]]:
+async def send(calls: Sequence[Call[Any]]) -> list[JobHandle[Any]]:
+    """Enqueue, and try again while Redis is away. A call keeps its id: what had arrived is not accepted twice."""
+    while True:
+        try:
+            return await app.enqueue_many(calls)
+        except StoreUnavailableError:
+            await asyncio.sleep(0.2)
+
+
+async def place(orders: Iterable[Order], redis: Redis) -> list[JobHandle[Any]]:
     """Book the sales and enqueue what they set off: an e-mail, a label, and for each second order a question later."""
     placed = list(orders)
     day = datetime.now(UTC).date().isoformat()
@@ -45,14 +55,14 @@ async def place(orders: Iterable[Order], redis: Redis) -> list[JobHandle[object]
         for each in placed:
             pipe.hincrbyfloat(f"shop:sales:{day}", str(each.hour), each.total)
         await pipe.execute()
-    calls: list[Call[object]] = []
+    calls: list[Call[Any]] = []
     for each in placed:
         tags = [f"order:{each.number}", "large"] if each.total > LARGE else [f"order:{each.number}"]
         calls.append(order_confirmation.options(tags=tags).call(each))
         calls.append(shipping_label.options(tags=tags).call(each))
         if each.number % 2:
             calls.append(review_request.options(delay="3s", tags=tags).call(each))  # days, in a real shop
-    return await app.enqueue_many(calls)
+    return await send(calls)
 
 
 def pictures(products: int) -> list[Call[str]]:
@@ -60,9 +70,9 @@ def pictures(products: int) -> list[Call[str]]:
     return [thumbnail.call(NAMES[n % len(NAMES)], f"L{n:04d}", size) for n in range(1, products + 1) for size in SIZES]
 
 
-def mixture(count: int) -> list[Call[object]]:
+def mixture(count: int) -> list[Call[Any]]:
     """Jobs as a day brings them: of ten, five e-mails, four labels, one thumbnail."""
-    calls: list[Call[object]] = []
+    calls: list[Call[Any]] = []
     for n in range(count):
         bought = order(n + 1, hour=12)
         match n % 10:
@@ -79,7 +89,7 @@ async def main(count: int) -> None:
     """Enqueue and print."""
     async with app:
         calls = mixture(count)
-        for call, job in zip(calls, await app.enqueue_many(calls), strict=True):
+        for call, job in zip(calls, await send(calls), strict=True):
             print(json.dumps({"id": job.id, "queue": job.queue, "job": call.envelope.name}))
 
 

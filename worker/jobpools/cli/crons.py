@@ -34,7 +34,7 @@ def _row(view: Any, now: float) -> dict[str, Any]:
     spec, facts = view.spec, view.facts
     plan = plan_cron(Cron.model_construct(meta=Meta.model_construct(name=name, namespace=namespace), spec=spec), facts,
                      now, None)  # fmt: skip
-    overdue = any(fire.due < now - ON_TIME for fire in plan.fires)
+    overdue = not spec.suspend and (plan.missed > 0 or any(fire.due < now - ON_TIME for fire in plan.fires))
     last = facts.jobs[-1] if facts.jobs else None
     return {
         "schedule": view.key,

@@ -1,0 +1,93 @@
+"""`jobpools cron`: the schedules of a real Valkey in a table, JSON and YAML."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import yaml
+
+from jobpools.control.schedules import Timetable
+from jobpools.core.actions import CronPlan
+from jobpools.core.specs import Cron
+from jobpools.store.connect import connect
+from jobpools.store.schedules import StoreSchedules
+
+
+def jobpools(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "jobpools.cli", *arguments, "--redis", url]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def cron(name: str, **spec: Any) -> Cron:
+    base: dict[str, Any] = {"job": {"name": "report", "queue": "reports"}}
+    return Cron.model_validate({"meta": {"name": name, "namespace": "shop"}, "spec": base | spec})
+
+
+class Silent:
+    async def report_cron(self, cron: Cron, plan: CronPlan) -> None:
+        pass
+
+
+def fire(url: str, *crons: Cron, at: float) -> None:
+    """What an operator does at this time."""
+
+    async def whole() -> None:
+        connection = connect(url)
+        timetable = Timetable(StoreSchedules(connection), Silent(), lambda: at)
+        for each in crons:
+            timetable.put(each)
+        await timetable.look()
+        await connection.aclose()
+
+    asyncio.run(whole())
+
+
+def test_nothing_yet(valkey_url: str) -> None:
+    run = jobpools(valkey_url, "cron")
+    assert (run.returncode, run.stdout) == (0, "")
+    assert run.stderr == "no schedule has been seen yet\n"
+    assert json.loads(jobpools(valkey_url, "cron", "--output", "json").stdout) == []
+
+
+def test_what_was_fired_and_what_comes_next(valkey_url: str) -> None:
+    now = time.time()
+    hourly = cron("hourly", schedule="0 * * * *", timeZone="Europe/Berlin")
+    asleep = cron("asleep", schedule="0 0 1 1 *", suspend=True)
+    fire(valkey_url, hourly, asleep, at=now - 7300)
+    fire(valkey_url, hourly, asleep, at=now - now % 3600)
+    run = jobpools(valkey_url, "cron", "list")
+    assert run.returncode == 0, run.stderr
+    head, *lines = (line.split("   ") for line in run.stdout.splitlines())
+    assert [word.strip() for word in head if word.strip()] == [
+        "SCHEDULE", "TIMES", "ZONE", "NEXT", "LAST", "STATE", "FIRED", "MISSED", "REASON",
+    ]  # fmt: skip
+    rows = [[word.strip() for word in line if word.strip()] for line in lines]
+    assert rows[0] == ["shop/asleep", "0 0 1 1 *", "UTC", "-", "-", "-", "0", "0", "Suspended"]
+    tick, after = (time.strftime("%Y-%m-%dT%H:00:00Z", time.gmtime(now + more)) for more in (0, 3600))
+    assert rows[1][:8] == ["shop/hourly", "0 * * * *", "Europe/Berlin", after, tick, "queued", "1", rows[1][7]]
+    assert int(rows[1][7]) in (1, 2), "ticks before the latest one"
+
+
+def test_all_of_it_as_json_and_yaml(valkey_url: str) -> None:
+    fire(valkey_url, cron("once", at="2027-01-15T08:00:00Z"), at=1_800_000_000 - 10)
+    fire(valkey_url, cron("once", at="2027-01-15T08:00:00Z"), at=1_800_000_000 + 10)
+    (row,) = json.loads(jobpools(valkey_url, "cron", "-o", "json").stdout)
+    assert yaml.safe_load(jobpools(valkey_url, "cron", "-o", "yaml").stdout) == [row]
+    assert row | {"id": ""} == {
+        "schedule": "shop/once", "times": "2027-01-15T08:00:00Z", "zone": "UTC", "next": None,
+        "last": "2027-01-15T08:00:00Z", "state": "queued", "fired": 1, "missed": 0, "reason": row["reason"],
+        "job": "report", "queue": "reports", "id": "", "active": 1,
+    }  # fmt: skip
+
+
+def test_a_tick_that_nobody_fires_is_overdue(valkey_url: str) -> None:
+    fire(valkey_url, cron("minutely", schedule="* * * * *"), at=time.time() - 600)
+    (row,) = json.loads(jobpools(valkey_url, "cron", "-o", "json").stdout)
+    assert (row["reason"], row["fired"], row["missed"]) == ("Overdue", 0, 0)
+    fire(valkey_url, cron("once", at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 100))),
+         at=time.time() - 200)  # fmt: skip
+    rows = json.loads(jobpools(valkey_url, "cron", "-o", "json").stdout)
+    assert {row["schedule"]: row["reason"] for row in rows}["shop/once"] == "Overdue"

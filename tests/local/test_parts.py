@@ -122,7 +122,7 @@ async def test_only_news_is_said() -> None:
     board = Board(lines.say, lines.changed, sampling=True)
     made = pool()
 
-    async def look(ready: int, desired: int, reason: str, queued: int = 0) -> None:
+    async def look(ready: int, desired: int | None, reason: str, queued: int = 0) -> None:
         ready_condition = {"type": "Ready", "status": "True", "reason": reason, "message": ""}
         known = {"readyReplicas": ready, "queued": queued, "inFlight": 0, "conditions": [ready_condition]}
         await board.report(made, _plan(desired, known))
@@ -131,6 +131,7 @@ async def test_only_news_is_said() -> None:
     await look(0, 2, "WorkersStarting", 9)
     await look(1, 2, "ScalingUp", 9)
     await look(2, 2, "Working", 5)
+    await look(2, None, "QueuesUnknown")
     await look(2, 2, "Idle")
     await look(2, 2, "WorkerDied")
     said = [line.partition("  ")[2] for line in stream.getvalue().splitlines()]
@@ -145,7 +146,7 @@ async def test_only_news_is_said() -> None:
     assert board.started <= time.monotonic()
 
 
-def _plan(desired: int, known: dict[str, object]) -> Plan:
+def _plan(desired: int | None, known: dict[str, object]) -> Plan:
     return Plan((), Decision(desired, "Demand", ""), known, (), Memory(), 1.0)
 
 

@@ -67,6 +67,7 @@ class Board:
     rows: dict[str, Row] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     samples: dict[str, list[Sample]] = field(default_factory=dict)
+    _told: dict[str, tuple[object, ...]] = field(default_factory=dict)
     books: Ledger = field(default_factory=Ledger)
     """Of all queues, since the run began."""
 
@@ -85,13 +86,12 @@ class Board:
             reason=ready.get("reason", ""),
             message=ready.get("message", ""),
         )
-        before, self.rows[key], self.plans[key] = self.rows.get(key), row, plan
+        self.rows[key], self.plans[key] = row, plan
         for event in plan.events:
             if event.warning and event.reason not in SAID:
                 told = event.message.removeprefix(f"{event.reason}: ")
                 self.say(f"{row.pool}: {event.reason}: {told}")
-        if _shape(before or Row(shown, ready=0, desired=0)) != _shape(row):
-            self.changed(row)
+        self._tell(key, row)
         self._sample(row)
 
     def leaving(self, pool: Pool, running: int, ledgers: Mapping[str, Ledger]) -> None:
@@ -103,9 +103,17 @@ class Board:
         busy, queued = sum(each.running for each in queues), sum(each.ready for each in queues)
         after = replace(row, ready=running, desired=0, busy=busy, queued=queued, oldest=None, reason="Stopping")
         self.rows[pool.meta.key] = after
-        if _shape(row) != _shape(after):
-            self.changed(after)
+        self._tell(pool.meta.key, after)
         self._sample(after)
+
+    def _tell(self, key: str, row: Row) -> None:
+        """What is unknown is no news: who finds out that Redis is away says so, once for all pools."""
+        if row.desired is None:
+            return
+        known = self._told.get(key) or _shape(Row(row.pool, ready=0, desired=0))
+        self._told[key] = _shape(row)
+        if self._told[key] != known:
+            self.changed(row)
 
     def _sample(self, row: Row) -> None:
         if not self.sampling or row.queued is None or row.ready is None:
@@ -119,6 +127,7 @@ class Board:
         """The pool's file is gone."""
         self.rows.pop(key, None)
         self.plans.pop(key, None)
+        self._told.pop(key, None)
 
 
 def _shape(row: Row) -> tuple[object, ...]:

@@ -68,7 +68,7 @@ def coloured() -> bool:
 def run(app: typer.Typer) -> None:
     """Run the command line and exit: 0, 1 for an error, 2 for a wrong command line, 130 after Ctrl-C."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="jobpools", standalone_mode=False)
     except JobpoolsError as error:
         raise SystemExit(_said(str(error), FAILED)) from None
     except _UsageError as error:

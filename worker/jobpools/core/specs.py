@@ -307,7 +307,7 @@ class Meta(Model):
     """Whose spec it is."""
 
     name: str = Field(pattern=NAME_PATTERN, max_length=NAME_LIMIT)
-    namespace: str = "default"
+    namespace: str = Field(default="default", pattern=NAME_PATTERN, max_length=63)
     uid: str = ""
     generation: int = 0
 

@@ -64,10 +64,13 @@ class EmbeddedValkey:
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        """Raises ConfigurationError when it does not come up, with the last line of its log."""
+        """Raises ConfigurationError when it does not come up: its log or its folder says why."""
         if self._directory is None:
             self._directory = Path(tempfile.mkdtemp(prefix="jobpools-"))
-        self._directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"--data {self._directory}: {error.strerror}") from error
         for attempt in range(3):
             self._port = free_port()
             try:

@@ -1,0 +1,119 @@
+"""The command line as people use it: in a folder of their own, on a real Valkey."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from jobpools.cli import main
+
+APP = '''
+from jobpools import App, Context, Retry
+
+app = App("store")
+number = 7
+
+@app.job(queue="emails", retry=Retry(strategy="none"))
+async def send(ctx: Context, to: str, copies: int = 1) -> str:
+    """What a test sends."""
+    if to == "nobody":
+        raise ValueError("no such address\\nand nobody reads the second line")
+    return f"{copies} to {to}"
+'''
+POOL = """
+apiVersion: jobpools.dev/v1
+kind: WorkerPool
+metadata: {name: mail}
+spec:
+  app: store:app
+  queues: [emails]
+  scaling: {max: 3, jobsPerWorker: 1}
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Shell = Callable[..., Ran]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The present folder, with an app and a pool in it."""
+    (tmp_path / "store.py").write_text(APP)
+    (tmp_path / "pool.yaml").write_text(POOL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in [name for name in os.environ if name.startswith("JOBPOOLS_")]:
+        monkeypatch.delenv(name)
+    yield tmp_path
+    forget(tmp_path)
+
+
+def forget(folder: Path) -> None:
+    """Let modules of this folder be imported anew, as a new process does."""
+    for name, module in list(sys.modules.items()):
+        if str(folder) in str(getattr(module, "__file__", "")):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def jobpools(
+    folder: Path, valkey_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Shell:
+    """Run a command in this process: what a process of its own does, without the time that it takes to start."""
+    monkeypatch.setenv("JOBPOOLS_REDIS_URL", valkey_url)
+
+    def run(*words: str, env: Mapping[str, str] | None = None) -> Ran:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["jobpools", *words])
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as end:
+                main()
+        forget(folder)
+        captured = capsys.readouterr()
+        return Ran(int(end.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def process(folder: Path, valkey_url: str) -> Shell:
+    """Run it as a process, and wait for its end."""
+
+    def run(*words: str, env: Mapping[str, str] | None = None) -> Ran:
+        ended = subprocess.run(
+            command(*words), cwd=folder, env=os.environ | {"JOBPOOLS_REDIS_URL": valkey_url} | dict(env or {}),
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        return Ran(ended.returncode, ended.stdout, ended.stderr)
+
+    return run
+
+
+def command(*words: str) -> list[str]:
+    """The installed script."""
+    return [str(Path(sys.executable).with_name("jobpools")), *words]
+
+
+@pytest.fixture
+def client(valkey_url: str) -> Iterator[Redis]:
+    with Redis.from_url(valkey_url) as found:
+        yield found
+
+
+def dump(client: Redis) -> dict[bytes, bytes]:
+    """All that is in Redis."""
+    return {key: client.dump(key) for key in sorted(client.keys())}

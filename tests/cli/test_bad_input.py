@@ -1,0 +1,248 @@
+"""Whatever is wrong, on whichever entrance: one line that says what, where and how to mend it; and nothing is changed."""
+# ruff: noqa: E501  # one case a line: a table is read from top to bottom
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests.cli.conftest import APP, POOL, Shell, dump
+
+CRON = """
+apiVersion: jobpools.dev/v1
+kind: CronJobSpec
+metadata: {name: nightly}
+spec:
+  job: {name: send, queue: emails}
+"""
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A command, and the one line that it must say."""
+
+    words: str
+    says: str
+    """A regular expression for the whole line after `jobpools: `."""
+    code: int = 1
+    env: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str | bytes] = field(default_factory=dict)
+
+
+def check(bad: Bad, jobpools: Shell, folder: Path, client: Redis) -> None:
+    for name, text in bad.files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    jobpools("enqueue", "store:app", "send", "to=ada", "--id", "known")
+    before = dump(client)
+    assert before
+    ran = jobpools(*shlex.split(bad.words), env=bad.env)
+    assert ran.err.count("\n") == 1, ran
+    assert re.fullmatch(f"jobpools: {bad.says}\n", ran.err), ran.err
+    assert ran.code == bad.code
+    assert ran.out == ""
+    assert dump(client) == before
+
+
+COMMAND_LINE = {
+    "mistyped command": Bad("quues", r"no such command 'quues'; did you mean queues\? \(jobpools --help\)", 2),
+    "mistyped command of a group": Bad("jobs lst", r"no such command 'lst'; did you mean list\? \(jobpools jobs --help\)", 2),
+    "mistyped option": Bad("up . --plto x", r"no such option: --plto; did you mean --plot\? \(jobpools up --help\)", 2),
+    "no argument": Bad("up", r"missing argument 'FILES\.\.\.' \(jobpools up --help\)", 2),
+    "a word too many": Bad("queues emails", r"unexpected: emails \(jobpools queues --help\)", 2),
+    "no value": Bad("queues --redis", r"option '--redis' requires an argument \(jobpools --help\)", 2),
+    "unknown form": Bad("queues -o xml", r"invalid value for '--output' / '-o': 'xml' is not one of .*yaml.*", 2),
+    "unknown state": Bad("jobs --state ded", r"invalid value for '--state' / '-s': 'ded' is not one of .*'dead'.*", 2),
+    "limit 0": Bad("jobs --limit 0", r"invalid value for '--limit': .*greater than or equal to 1 .*", 2),
+    "no number": Bad("worker --concurrency many", r"invalid value for '--concurrency': .*not a valid integer.*", 2),
+    "group options before a subcommand": Bad("jobs --queue emails show known", r"unexpected: show known .*", 2),
+}  # fmt: skip
+
+WORKER = {
+    "no app": Bad("worker", r"which app\? Write jobpools worker module:name, or set JOBPOOLS_APP"),
+    "no app, with a flag": Bad("worker --concurrency 2", r"which app\? .*"),
+    "no attribute named": Bad("worker store", r"'store' names no app: write module:name, as in shop\.jobs:app"),
+    "no such module": Bad("worker stoer:app", r"stoer:app: there is no module stoer, neither in /\S+ nor installed"),
+    "no such module in a package": Bad("worker json.jobs:app", r"json\.jobs:app: there is no module json\.jobs, .*"),
+    "it imports what is not there": Bad(
+        "worker lost:app", r"lost:app: importing it failed: ModuleNotFoundError: No module named 'nothere' \(/\S+lost\.py:2\)",
+        files={"lost.py": "import os\nimport nothere\n"},
+    ),
+    "it raises": Bad(
+        "worker boom:app", r"boom:app: importing it failed: RuntimeError: first second \(/\S+boom\.py:1\)",
+        files={"boom.py": "raise RuntimeError('first\\nsecond')\n"},
+    ),
+    "it is no Python": Bad(
+        "worker odd:app", r"odd:app: importing it failed: SyntaxError: .*odd\.py, line 1\)", files={"odd.py": "def x(:\n"}
+    ),
+    "no such attribute": Bad("worker store:ap", r"store:ap: module store has no 'ap'; did you mean app\?"),
+    "no App at all": Bad("worker bare:app", r"bare:app: module bare has no 'app', and no App at all", files={"bare.py": ""}),
+    "not an App": Bad("worker store:number", r"store:number is an int, not an App: write app = App\(\"name\"\) there"),
+    "an app without jobs": Bad(
+        "worker idle:app", r"app idle has no jobs: .*@app\.job", files={"idle.py": APP.partition("@app")[0].replace("store", "idle")}
+    ),
+    "no slots": Bad("worker store:app --concurrency 0", r"--concurrency: 0 should be greater than or equal to 1"),
+    "too many slots": Bad("worker store:app --concurrency 1001", r"--concurrency: 1001 should be less than or equal to 1000"),
+    "a queue without a name": Bad("worker store:app --queues a,,b=2", r"--queues 'a,,b=2': write names, .*emails,reports=2"),
+    "a weight that is none": Bad("worker store:app --queues a,b=x", r"--queues 'a,b=x': write names, .*emails,reports=2"),
+    "a weight of 0": Bad("worker store:app --queues b=0", r"--queues: b: 0 should be greater than or equal to 1"),
+    "a queue of braces": Bad("worker store:app --queues {b}", r"--queues: \{b\}: .*not allowed here: write letters, .*"),
+    "a queue twice": Bad("worker store:app --queues a,a", r"--queues: a is there twice"),
+    "a pool without a namespace": Bad("worker store:app --pool mail", r"--pool: \"mail\" is not allowed here: .*"),
+    "a grace without a unit": Bad("worker store:app --grace 5x", r"--grace: '5x' is not a duration: write .* as in 90s or 1h30m"),
+    "a log that is none": Bad("worker store:app --log yaml", r"--log: \"yaml\" should be 'text' or 'json'"),
+    "a port that is none": Bad("worker store:app --probe-port 99999", r"--probe-port: 99999 should be less than .*65535"),
+    "slots in words": Bad("worker store:app", r"JOBPOOLS_CONCURRENCY: \"many\" should be a whole number", env={"JOBPOOLS_CONCURRENCY": "many"}),
+    "queues that are no JSON": Bad("worker store:app", r"JOBPOOLS_QUEUES: 'emails' is not JSON: .*", env={"JOBPOOLS_QUEUES": "emails"}),
+    "unknown key in JSON": Bad("worker store:app", r"JOBPOOLS_JOB\.timeoutt: unknown key", env={"JOBPOOLS_JOB": '{"timeoutt": "5s"}'}),
+    "a lease of nothing": Bad("worker store:app", r"JOBPOOLS_LEASE: 0\.0 should be greater than 0", env={"JOBPOOLS_LEASE": "0"}),
+    "a limit in words": Bad("worker store:app", r"JOBPOOLS_MAX_PAYLOAD: \"1M\" should be a whole number", env={"JOBPOOLS_MAX_PAYLOAD": "1M"}),
+    "no file descriptor": Bad("worker store:app", r"JOBPOOLS_READY_FD: 'x' is no open file descriptor", env={"JOBPOOLS_READY_FD": "x"}),
+}  # fmt: skip
+
+ENQUEUE = {
+    "no job named": Bad("enqueue store:app", r"which job of store:app\? Write its name after it"),
+    "unknown job": Bad("enqueue store:app sned to=a", r"app store has no job 'sned'; did you mean send\? .*needs its queue.*"),
+    "a name without a queue": Bad("enqueue send to=a", r"send: give --queue, or the app before it, as in shop\.jobs:app send"),
+    "no name": Bad("enqueue store:app send ada", r"'ada' is no argument: write name=value, as in to=ada@example\.com"),
+    "an argument twice": Bad("enqueue store:app send to=a to=b", r"to is there twice"),
+    "missing argument": Bad("enqueue store:app send", r"send: to: is missing"),
+    "mistyped argument": Bad("enqueue store:app send to=a copeis=2", r"send: copeis: no such argument; did you mean copies\?"),
+    "wrong type": Bad("enqueue store:app send to=a copies=two", r"send: copies: Input should be a valid integer, .*"),
+    "too large": Bad(
+        f"enqueue store:app send to={'x' * 2000}", r"send: the encoded job takes 2\d\d\d bytes, more than 1500: send a reference .*",
+        env={"JOBPOOLS_MAX_PAYLOAD": "1500"},
+    ),
+    "a limit in words": Bad(
+        "enqueue store:app send to=a", r"JOBPOOLS_MAX_PAYLOAD: '1M' is not a number of bytes, as in 1048576",
+        env={"JOBPOOLS_MAX_PAYLOAD": "1M"},
+    ),
+    "a delay without a unit": Bad("enqueue store:app send to=a --delay 5", r"delay: '5' is not a duration: .*as in 90s or 1h30m"),
+    "a moment that is none": Bad("enqueue store:app send to=a --at tomorrow", r"--at 'tomorrow': write a time with its zone, .*"),
+    "a moment without a zone": Bad("enqueue store:app send to=a --at 2027-01-01T00:00:00", r"at: 2027-01-01T00:00:00 has no time zone: .*"),
+    "at and delay": Bad("enqueue store:app send to=a --at 2027-01-01T00:00:00Z --delay 5s", r"give at or delay, not both"),
+    "unknown priority": Bad("enqueue store:app send to=a --priority urgent", r"priority: 'urgent' is none: write high, normal or low"),
+    "a queue that would split its keys": Bad("enqueue send to=a --queue {x}", r"queue: '\{x\}' cannot be a queue: .*"),
+    "an id with a line break": Bad("enqueue store:app send to=a --id \u00e4", r"id: 'ä' cannot be an id: 1 to 200 printable .*"),
+    "waiting backwards": Bad("enqueue store:app send to=a --wait -1", r"invalid value for '--wait': .*", 2),
+    "no such app": Bad("enqueue stoer:app send to=a", r"stoer:app: there is no module stoer, .*"),
+}  # fmt: skip
+
+LISTINGS = {
+    "no such job": Bad("jobs show nope", r"no job nope in any queue: it never was, or its result's time is over"),
+    "no such job in this queue": Bad("jobs show nope -q emails", r"no job nope in queue emails: .*"),
+    "no such queue": Bad("jobs -q emals", r"queue emals has never had a job; did you mean emails\?"),
+    "nothing to cancel": Bad("jobs cancel nope", r"no job nope in any queue: .*"),
+    "not dead": Bad("dead replay known", r"job known is queued, not dead: nothing was done"),
+    "nothing to replay": Bad("dead replay nope", r"no job nope in any queue: .*"),
+    "which dead jobs": Bad("dead purge", r"which dead jobs\? Write jobpools dead purge ID…, or --queue NAME --all"),
+    "ids and all": Bad("dead purge known --all", r"which dead jobs\? .*"),
+    "all of which queue": Bad("dead purge --all", r"--all needs --queue: which queue's dead jobs\?"),
+    "all of no queue": Bad("dead purge --all -q emals", r"queue emals has never had a job; did you mean emails\?"),
+    "a span that is none": Bad("stats --over 1", r"--over: '1' is not a duration: .*"),
+    "no URL": Bad("queues --redis foo", r"foo: not a Redis URL: write redis://host:6379/0, .*"),
+    "another URL": Bad("queues --redis http://h/", r"http://h/: not a Redis URL: .*"),
+    "no port": Bad("queues --redis redis://h:x/0", r"redis://h:x/0: not a Redis URL: .*"),
+    "nobody there": Bad("queues --redis redis://127.0.0.1:1/0", r"redis://127\.0\.0\.1:1/0: cannot be reached: Connection refused"),
+    "no socket there": Bad("workers --redis unix:///no.sock", r"unix:///no\.sock: cannot be reached: No such file or directory"),
+    "a password in the URL is not shown": Bad("jobs --redis redis://:secret@127.0.0.1:1/0", r"redis://:\*\*\*@127\.0\.0\.1:1/0: .*refused"),
+    "an environment that is none": Bad("queues", r"nowhere: not a Redis URL: .*", env={"JOBPOOLS_REDIS_URL": "nowhere"}),
+    "enqueue to nobody": Bad("enqueue store:app send to=a --redis redis://127.0.0.1:1/0", r"redis://127\.0\.0\.1:1/0: cannot be reached: .*"),
+}  # fmt: skip
+
+
+def yaml(text: str, says: str) -> Bad:
+    return Bad("plan bad.yaml", says, files={"bad.yaml": text})
+
+
+def pool(line: str, says: str, *, at: int = 8) -> Bad:
+    return yaml(f"{POOL}  {line}\n", rf"bad\.yaml:{at}: spec\.{says}")
+
+
+def cron(line: str, says: str) -> Bad:
+    return yaml(f"{CRON}  {line}\n", rf"bad\.yaml:{says}")
+
+
+FILES = {
+    "unknown key": pool("concurency: 3", r"concurency: unknown key; did you mean concurrency\?", at=9),
+    "unknown key deep inside": pool("job: {retry: {maxAttemps: 3}}", r"job\.retry\.maxAttemps: unknown key; did you mean maxAttempts\?", at=9),
+    "unknown key at the top": yaml(f"{POOL}spce: 1\n", r"bad\.yaml:9: spce: unknown key; did you mean spec\?"),
+    "wrong type": pool("concurrency: five", r"concurrency: \"five\" should be a whole number", at=9),
+    "a number in quotes": pool('concurrency: "5"', r"concurrency: \"5\" should be a whole number", at=9),
+    "a duration without a unit": pool("job: {timeout: 60}", r"job\.timeout: 60 is not a duration: .*as in 90s or 1h30m", at=9),
+    "a list is wanted": yaml(POOL.replace("[emails]", "emails"), r"bad\.yaml:7: spec\.queues: \"emails\" should be a list"),
+    "no queues": yaml(POOL.replace("[emails]", "[]"), r"bad\.yaml:7: spec\.queues: \[\] should have at least 1 item, not 0"),
+    "a queue twice": yaml(POOL.replace("[emails]", "[a, a]"), r"bad\.yaml:5: spec: queues: a is there twice"),
+    "a wrong queue": yaml(POOL.replace("[emails]", "['a b']"), r"bad\.yaml:7: spec\.queues\[0\]\.name: \"a b\" is not allowed here: write letters.*"),
+    "an app that is none": yaml(POOL.replace("store:app", "store.app"), r"bad\.yaml:6: spec\.app: \"store\.app\" .*: write module:name, as in shop\.jobs:app"),
+    "min over max": yaml(POOL.replace("max: 3", "min: 4, max: 3"), r"bad\.yaml:8: spec\.scaling: min \(4\) is greater than max \(3\)"),
+    "replicas without Manual": yaml(f"{POOL}  replicas: 2\n", r"bad\.yaml:5: spec: replicas counts only with scaling\.mode: Manual"),
+    "unknown mode": yaml(POOL.replace("max: 3", "mode: auto"), r"bad\.yaml:8: spec\.scaling\.mode: \"auto\" should be 'Auto' or 'Manual'"),
+    "a schedule of 4 fields in a pool": yaml(
+        POOL.replace("max: 3", "schedules: [{cron: '* * * *', duration: 1h, min: 1}]"),
+        r"bad\.yaml:8: spec\.scaling\.schedules\[0\]\.cron: '\* \* \* \*' has 4 fields, not 5 .*",
+    ),
+    "a cron of 4 fields": cron("schedule: '* * * *'", r"7: spec\.schedule: '\* \* \* \*' has 4 fields, not 5 \(minute hour day month weekday\)"),
+    "a cron of 6 fields": cron("schedule: '0 * * * * *'", r"7: spec\.schedule: '0 \* \* \* \* \*' has 6 fields, not 5 .*"),
+    "a cron out of range": cron("schedule: '61 * * * *'", r"7: spec\.schedule: '61 \* \* \* \*' is not a cron expression: .*"),
+    "a cron that never comes": cron("schedule: '0 0 30 2 *'", r"7: spec\.schedule: '0 0 30 2 \*' never comes: .*"),
+    "unknown zone": cron("schedule: '@daily'\n  timeZone: Europe/Berlim", r"8: spec\.timeZone: 'Europe/Berlim' is unknown; did you mean Europe/Berlin\?"),
+    "no time at all": yaml(CRON, r"bad\.yaml:5: spec: give exactly one of schedule and at"),
+    "two kinds of time": cron("schedule: '@daily'\n  at: 2027-01-01T00:00:00Z", r"5: spec: give exactly one of schedule and at"),
+    "a moment without a zone": cron("at: 2027-01-01T00:00:00", r"7: spec\.at: .* should have an offset, as in 2027-01-01T00:00:00Z"),
+    "two of one name": yaml(f"{POOL}---{POOL}", r"bad\.yaml:12: metadata\.name: two WorkerPools are called default/mail; the other one is at bad\.yaml:2"),
+    "two of one name in two files": Bad(
+        "plan pool.yaml bad.yaml", r"bad\.yaml:4: metadata\.name: two WorkerPools are called default/mail; the other one is at pool\.yaml:2",
+        files={"bad.yaml": POOL},
+    ),
+    "a key twice": pool("paused: true\n  paused: false", r"paused: there twice; the first is in line 9", at=10),
+    "a wrong name": yaml(POOL.replace("name: mail", "name: Mail_Out"), r"bad\.yaml:4: metadata\.name: \"Mail_Out\" is not allowed here: write lower-case .*"),
+    "a long name": yaml(POOL.replace("name: mail", f"name: {'m' * 48}"), r"bad\.yaml:4: metadata\.name: .* should have at most 47 characters"),
+    "no name": yaml(POOL.replace("{name: mail}", "{}"), r"bad\.yaml:4: metadata\.name: is missing"),
+    "no spec": yaml(POOL.partition("spec")[0], r"bad\.yaml:2: spec: a mapping is expected here"),
+    "not YAML": yaml("a: [1\n", r"bad\.yaml:2: not YAML: expected ',' or '\]', .*"),
+    "a tab": yaml("\ta: 1\n", r"bad\.yaml:1: not YAML: found character '\\t' .*"),
+    "an object of Python": yaml("a: !!python/object:os.system {}\n", r"bad\.yaml:1: not YAML: .*"),
+    "an anchor in itself": yaml("&a [*a]\n", r"bad\.yaml: an anchor \(&\) holds an alias \(\*\) of itself"),
+    "an empty file": yaml("", r"bad\.yaml: no WorkerPool and no CronJobSpec in there"),
+    "a comment alone": yaml("# later\n", r"bad\.yaml: no WorkerPool and no CronJobSpec in there"),
+    "a list": yaml("[1, 2]\n", r"bad\.yaml:1: this is no Kubernetes object: .*"),
+    "another kind": yaml("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n", r"bad\.yaml: no WorkerPool and no CronJobSpec in there"),
+    "a mistyped kind": yaml(POOL.replace("WorkerPool", "WorkPool"), r"bad\.yaml:3: kind: 'WorkPool' is unknown; did you mean WorkerPool\?"),
+    "another version": yaml(POOL.replace("dev/v1", "dev/v2"), r"bad\.yaml:2: apiVersion: 'jobpools\.dev/v2' is unknown: write jobpools\.dev/v1"),
+    "no version": yaml("kind: WorkerPool\n", r"bad\.yaml:1: apiVersion is missing: .*"),
+    "not text": Bad("plan bad.yaml", r"bad\.yaml: cannot be read: 'utf-8' codec .*", files={"bad.yaml": b"\xff\xfe\x00"}),
+    "no such file": Bad("plan none.yaml", r"none\.yaml: no such file or folder"),
+    "a folder without YAML": Bad("plan empty", r"empty: the folder holds no YAML file \(\*\.yaml, \*\.yml\)", files={"empty/readme.txt": ""}),
+    "a file of another kind": Bad("plan store.py", r"store\.py:\d+: not YAML: .*"),
+    "a namespace that is none": Bad("plan pool.yaml --namespace A_B", r"pool\.yaml:4: metadata\.namespace: \"A_B\" is not allowed here: .*"),
+    "a device": Bad("plan /proc/self/mem", r"/proc/self/mem: cannot be read: .*"),
+}  # fmt: skip
+
+UP = {
+    "a wrong file": Bad("up bad.yaml", r"bad\.yaml:9: spec\.pauset: unknown key; did you mean paused\?", files={"bad.yaml": f"{POOL}  pauset: true\n"}),
+    "a plot nowhere": Bad("up pool.yaml --plot /nowhere/run.png", r"--plot /nowhere/run\.png: there is no folder /nowhere"),
+    "a plot below a file": Bad("up pool.yaml --plot store.py/run.png", r"--plot store\.py/run\.png: there is no folder .*"),
+    "data below a file": Bad("up pool.yaml --data store.py/data", r"--data store\.py/data: Not a directory", env={"JOBPOOLS_REDIS_URL": ""}),
+    "no URL": Bad("up pool.yaml --redis nowhere", r"nowhere: not a Redis URL: .*"),
+    "no command": Bad("up pool.yaml --with ''", r"--with: there is no command"),
+}  # fmt: skip
+
+TABLES = {
+    "command line": COMMAND_LINE,
+    "worker": WORKER,
+    "enqueue": ENQUEUE,
+    "listings": LISTINGS,
+    "files": FILES,
+    "up": UP,
+}
+
+
+@pytest.mark.parametrize(
+    "bad", [pytest.param(bad, id=f"{name}: {what}") for name, table in TABLES.items() for what, bad in table.items()]
+)
+def test_one_line_and_nothing_changed(bad: Bad, jobpools: Shell, folder: Path, client: Redis) -> None:
+    check(bad, jobpools, folder, client)

@@ -56,14 +56,17 @@ class LiveView:
             table.add_row(*cells, Text(reason, style=_style(reason)))
         return Group("", table, "", self._bar(board))
 
-    @staticmethod
-    def _bar(board: Board) -> RenderableType:
+    def _bar(self, board: Board) -> RenderableType:
         books = board.books
         ended = books.completed + books.dead + books.cancelled + books.purged
         took = time.monotonic() - board.started
         figures = f"  {ended} of {books.enqueued} jobs ended, {books.retried} retried, {books.dead} dead; {took:.1f} s"
+        width = max(1, min(_BAR, self._console.width - len(figures)))
         line = Table.grid()
-        line.add_row(ProgressBar(total=max(1, books.enqueued), completed=ended, width=_BAR), figures)
+        line.add_row(
+            ProgressBar(max(1, books.enqueued), ended, width=width, complete_style="cyan", finished_style="green"),
+            Text(figures, no_wrap=True),
+        )
         return line
 
 

@@ -181,8 +181,9 @@ async def test_a_key_of_another_type_is_said_once_and_the_other_queues_go_on(
     async with working(app, "broken", "good", lease=1) as worker:
         for _ in range(3):
             await (await noop.enqueue()).result(timeout=2)
-        await until(lambda: worker.lanes[0].ailing)
-        await until(lambda: not worker.lanes[0].ailing)  # it has tried again
+        await until(lambda: worker.lanes[0].troubled)
+        first = worker.lanes[0]._resume
+        await until(lambda: worker.lanes[0]._resume != first)  # it has tried again
         await (await noop.enqueue()).result(timeout=2)
         assert not worker.outage.known
         said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from jobpools.errors import StoreError
 from jobpools.runtime.lane import Lane
-from jobpools.runtime.outage import Outage, Pauses, away
+from jobpools.runtime.outage import FIRST_PAUSE, Outage, Pauses, away
 from jobpools.runtime.processor import Processor
 from jobpools.store import reads, wakeups
 from jobpools.store.connect import Connection
@@ -39,21 +39,16 @@ class Listener:
 
     async def run(self) -> None:
         """Wait again and again."""
-        pauses = Pauses()
         while True:
             await self._wanted.wait()
             try:
                 woken = await self._wait()
             except StoreError as error:
+                woken = self._lanes
                 if away(error):
-                    self._outage.noticed(error, self.name)
+                    await self._sit_out(error)
                 else:
                     await self._find_broken()
-                await asyncio.sleep(pauses.next())
-                woken = self._lanes
-            else:
-                self._outage.over(self.name)
-                pauses.reset()
             for lane in woken:
                 lane.hungry = True
             self._wanted.clear()
@@ -77,8 +72,23 @@ class Listener:
         self._lanes.append(woken)
         return [woken]
 
+    async def _sit_out(self, error: StoreError) -> None:
+        """Until Redis answers again, whether or not a job is wanted meanwhile: who says away must say back."""
+        pauses = Pauses()
+        while True:
+            self._outage.noticed(error, self.name)
+            await asyncio.sleep(pauses.next())
+            try:
+                await self._connection.execute("PING")
+            except StoreError as again:
+                error = again
+            else:
+                break
+        self._outage.over(self.name)
+
     async def _find_broken(self) -> None:
         """One queue's key holds something else, and spoils the wait for all: it is left out until its steps work."""
+        await asyncio.sleep(FIRST_PAUSE)
         for lane in self._lanes:
             try:
                 await reads.check_types(self._connection, lane.queue)

@@ -121,7 +121,11 @@ class Worker:
             await _end(parts)
             self.leases.stop()
             await self.reporting.stop()
-            await self.services.stop()
+            try:
+                await self.services.stop()
+            except Exception:
+                log.exception("worker %s: a service did not close", self.id)
+                self._exit_code = 1
             await self._close()
         log.info("worker %s: gone, %d completed, %d failed", self.id, self.metrics.completed, self.metrics.failed)
         return self._exit_code

@@ -1,0 +1,102 @@
+"""Redis goes and comes back while a worker works, rests or is full: it always finds back by itself."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobpools import App
+from jobpools.store import ledger
+from jobpools.store.connect import connect
+from tests.runtime.conftest import until, working
+from tests.support.servers import Server, running, valkey_binary
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with running(valkey_binary(), tmp_path) as server:
+        yield server
+
+
+def said(caplog: pytest.LogCaptureFixture, text: str) -> int:
+    return sum(text in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("slots", [1, 2], ids=["full", "with a slot free"])
+async def test_while_a_job_runs(server: Server, caplog: pytest.LogCaptureFixture, slots: int) -> None:
+    caplog.set_level(logging.INFO)
+    go_on, began = asyncio.Event(), asyncio.Event()
+    async with App("shop", redis=server.url) as app:
+
+        @app.job
+        async def long() -> str:
+            began.set()
+            await go_on.wait()
+            return "done"
+
+        @app.job
+        async def short() -> str:
+            return "short"
+
+        job = await long.enqueue()
+        async with working(app, concurrency=slots, lease=1) as worker:
+            await began.wait()
+            await until(lambda: worker.metrics.steps > 1)
+            server.kill()
+            await until(lambda: worker.outage.known)
+            await asyncio.to_thread(server.start)
+            await until(lambda: not worker.outage.known)
+            assert (said(caplog, "Redis is away"), said(caplog, "Redis is back")) == (1, 1)
+            if slots > 1:
+                assert await (await short.enqueue()).result(timeout=5) == "short"
+            go_on.set()
+            assert await job.result(timeout=5) == "done"
+            assert worker.metrics.stale == 0
+        connection = connect(server.url)
+        books = (await ledger.read(connection, ["default"]))["default"]
+        assert (books.lost, books.waiting, books.failed) == (0, 0, 0)
+        await connection.aclose()
+
+
+async def test_while_it_rests(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with App("shop", redis=server.url) as app:
+
+        @app.job
+        async def short() -> str:
+            return "short"
+
+        async with working(app) as worker:
+            await until(lambda: worker.metrics.steps > 0)
+            for times in (1, 2):
+                server.kill()
+                await until(lambda: worker.outage.known)
+                await asyncio.to_thread(server.start)
+                await until(lambda: not worker.outage.known)
+                assert (said(caplog, "Redis is away"), said(caplog, "Redis is back")) == (times, times)
+                assert await (await short.enqueue()).result(timeout=5) == "short"
+
+
+async def test_a_service_that_does_not_close_is_told_and_the_worker_ends(
+    valkey_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    from jobpools.runtime.worker import Worker
+    from jobpools.settings import WorkerSettings
+
+    app = App("shop", redis=valkey_url)
+
+    @app.job
+    async def noop() -> None: ...
+
+    @app.service
+    def stubborn():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        yield 1
+        raise OSError("cannot close")
+
+    worker = Worker(app, WorkerSettings(redis_url=valkey_url))
+    running_ = asyncio.create_task(worker.run())
+    worker.stop()
+    assert await running_ == 1
+    assert "a service did not close" in caplog.text

@@ -1,6 +1,7 @@
 """The servers that every suite here runs on. Each starts when it is first asked for, and is empty for each test."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -67,8 +68,14 @@ class Endpoints:
         return Endpoint(server.url.replace("redis://", "redis://jobpools:secret@"), [server])
 
     def _cluster(self) -> Endpoint:
+        """With that user, and what docs/protocol.md adds for it."""
         servers = self._stack.enter_context(running_cluster(self._folder("cluster")))
-        return Endpoint(f"redis+cluster://127.0.0.1:{servers[0].port}", servers)
+        more = re.search(r"In a Redis Cluster add `([^`]*)`", PROTOCOL.read_text())
+        assert more
+        for server in servers:
+            with server.client() as client:
+                client.execute_command(*acl_line().split(), *more.group(1).split())
+        return Endpoint(f"redis+cluster://jobpools:secret@127.0.0.1:{servers[0].port}", servers)
 
     def _sentinel(self) -> Endpoint:
         master = self._stack.enter_context(running(valkey_binary()))

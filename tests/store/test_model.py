@@ -364,6 +364,14 @@ def story(valkey_server: Server) -> Iterator[type[Story]]:
 
 def test_any_story(story: type[Story]) -> None:
     # A story that fails is not shortened: that takes minutes, and Phase.shrink does it when somebody wants to know.
-    told = settings(max_examples=70, stateful_step_count=50, deadline=None, derandomize=True, database=None,
-                    phases=[Phase.generate], report_multiple_bugs=False, suppress_health_check=list(HealthCheck))  # fmt: skip
+    told = settings(
+        max_examples=70,
+        stateful_step_count=50,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )
     run_state_machine_as_test(story, settings=told)

@@ -32,6 +32,11 @@ def redis_binary() -> str | None:
     return shutil.which("redis-server")
 
 
+def redis_cli() -> str | None:
+    """Debian's redis-cli; None where it is not installed."""
+    return shutil.which("redis-cli")
+
+
 class Server:
     """A Valkey or Redis on a port that stays the same over restarts; with a folder it keeps its data there."""
 
@@ -106,7 +111,16 @@ def running_cluster(folder: Path, masters: int = 3) -> Iterator[list[Server]]:
         home = folder / str(number)
         home.mkdir()
         bus = str(free_port())
-        flags = ["--cluster-enabled", "yes", "--cluster-node-timeout", "3000", "--dir", str(home), "--cluster-port", bus]
+        flags = [
+            "--cluster-enabled",
+            "yes",
+            "--cluster-node-timeout",
+            "3000",
+            "--dir",
+            str(home),
+            "--cluster-port",
+            bus,
+        ]
         servers.append((Server(valkey_binary(), flags=flags), bus))
     try:
         for number, (server, _) in enumerate(servers):

@@ -33,7 +33,7 @@ ANSWER_TIMEOUT = 5.0
 """Seconds that a command that does not block may take before the connection counts as broken."""
 POOL_SIZE = 64
 _AUTH = (AuthenticationError, AuthorizationError, NoPermissionError)
-_AUTH_CODES = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password")
+_AUTH_CODES = ("NOAUTH", "WRONGPASS", "NOPERM", "ACL failure", "invalid username-password")
 _RETRY_CODES = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN")
 
 

@@ -1,0 +1,73 @@
+local jobs, since, wake, totals, ready_high, ready_normal, ready_low, scheduled_high, scheduled_normal, scheduled_low = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local given, channel, queue = ARGV[1], ARGV[2], ARGV[3]
+-- now in ms: the argument, or the server's own clock where it is empty. One clock for all leases.
+local function clock(given)
+  if given ~= '' then return tonumber(given) end
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- Leaves one token for one idle worker. Who takes it and leaves work behind passes it on, so there is never a herd.
+local function wake_one()
+  if redis.call('LLEN', wake) == 0 then
+    redis.call('RPUSH', wake, 1)
+    redis.call('PEXPIRE', wake, 60000)
+  end
+end
+
+local function ready_left()
+  return redis.call('LLEN', ready_high) + redis.call('LLEN', ready_normal) + redis.call('LLEN', ready_low)
+end
+
+-- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known already is left alone.
+-- USES: clock wake
+-- KEYS: jobs since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- ARGV: given channel queue ...
+--   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
+--   ...: for each job id, priority (h, n, l), due in ms ('' for at once), 1 when the id tells no time, envelope
+-- RETURNS: for each job 1 (accepted) or 0 (the id was known, nothing written)
+-- CHANGES: jobs, ready or scheduled, since, wake, totals; publishes the queue's name when it was empty before
+local now = clock(given)
+local ready = {h = ready_high, n = ready_normal, l = ready_low}
+local scheduled = {h = scheduled_high, n = scheduled_normal, l = scheduled_low}
+local before = ready_left()
+local accepted, batches, count, sooner = {}, {h = {}, n = {}, l = {}}, 0, false
+
+-- Whatever can be wrong is found before anything is written.
+if (#ARGV - 3) % 5 ~= 0 then return redis.error_reply('ERR five arguments a job') end
+for i = 4, #ARGV, 5 do
+  local due = ARGV[i + 2]
+  if not ready[ARGV[i + 1]] then return redis.error_reply('ERR no such priority: ' .. ARGV[i + 1]) end
+  if due ~= '' and not tonumber(due) then return redis.error_reply('ERR no such time: ' .. due) end
+  if due ~= '' then redis.call('ZCARD', scheduled[ARGV[i + 1]]) end
+end
+for _, key in ipairs({since, totals}) do redis.call('HLEN', key) end
+redis.call('LLEN', wake)
+
+for i = 4, #ARGV, 5 do
+  local id, priority, due = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local new = redis.call('HSETNX', jobs, id, ARGV[i + 4])
+  accepted[#accepted + 1] = new
+  if new == 1 then
+    count = count + 1
+    if due ~= '' then
+      redis.call('ZADD', scheduled[priority], due, id)
+      sooner = sooner or redis.call('ZRANGE', scheduled[priority], 0, 0)[1] == id
+    else
+      local batch = batches[priority]
+      batch[#batch + 1] = id
+      if ARGV[i + 3] == '1' then redis.call('HSET', since, id, now) end
+    end
+  end
+end
+
+for priority, batch in pairs(batches) do
+  for from = 1, #batch, 1000 do
+    redis.call('RPUSH', ready[priority], unpack(batch, from, math.min(from + 999, #batch)))
+  end
+end
+if count > 0 then redis.call('HINCRBY', totals, 'enqueued', count) end
+local after = ready_left()
+if after > before or sooner then wake_one() end
+if before == 0 and after > 0 then redis.call('PUBLISH', channel, queue) end
+return accepted

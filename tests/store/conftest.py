@@ -1,0 +1,52 @@
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import msgspec
+import pytest
+from redis import Redis
+
+from jobpools.store import codec, connect, writes
+from jobpools.store.connect import Connection, SyncConnection
+
+QUEUE = "emails"
+
+
+@pytest.fixture
+async def store(valkey_url: str) -> AsyncIterator[Connection]:
+    made = connect.connect(valkey_url)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def sync_store(valkey_url: str) -> Iterator[SyncConnection]:
+    made = connect.connect_sync(valkey_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def raw(valkey_url: str) -> Iterator[Redis]:
+    """The server as it is, past jobpools."""
+    with Redis.from_url(valkey_url) as made:
+        yield made
+
+
+Send = Callable[..., writes.Sending]
+
+
+@pytest.fixture
+def job() -> Send:
+    """A job to send, of an id of its own."""
+
+    def made(
+        job_id: str,
+        priority: str = "normal",
+        due: float | None = None,
+        queue: str = QUEUE,
+        enqueued: float | None = 1.0,
+    ) -> writes.Sending:
+        envelope = codec.Envelope(codec.VERSION, job_id, "send", queue, msgspec.Raw(b"{}"), priority)
+        envelope.enqueued = enqueued
+        return envelope, codec.encode(envelope), due
+
+    return made

@@ -1,0 +1,141 @@
+"""The scripts are called as their headers say, touch one slot, and are known to a server that has forgotten them."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.crc import key_slot
+
+from jobpools.store import keys, ledger, reads, scripts, writes
+from jobpools.store.connect import Connection, SyncConnection
+from tests.store.conftest import QUEUE, Send
+
+ROOT = Path(__file__).parents[2]
+STORE = ROOT / "worker" / "jobpools" / "store"
+FILES = sorted((STORE / "lua").glob("*.lua"))
+SHARED = [path for path in FILES if path.stem.startswith("_")]
+FIELDS = ("KEYS", "ARGV", "RETURNS", "CHANGES")
+OTHER_KEYS = {"workers", "specs", "state"}
+"""Not a queue's: a pool's heartbeats and the schedules'."""
+
+
+def test_names_are_the_files() -> None:
+    assert sorted(scripts.NAMES) == [path.stem for path in FILES if path not in SHARED]
+
+
+@pytest.mark.parametrize("name", scripts.NAMES)
+def test_a_header_is_a_contract(name: str) -> None:
+    text = (STORE / "lua" / f"{name}.lua").read_text()
+    header = text[: re.search(r"^[^-]", text, re.MULTILINE).start()]  # type: ignore[union-attr]
+    assert header.startswith(f"-- {name}: ")
+    for field in FIELDS:
+        assert re.search(rf"^-- {field}: \S", header, re.MULTILINE), f"{name}.lua does not say {field}"
+    script = scripts.get(name)
+    for argument in script.arguments:
+        assert re.search(rf"\b{argument}\b", text[len(header) :]), f"{name}.lua does not use {argument}"
+    for key in script.keys:
+        part = key.replace("_", ":")
+        assert part in keys.PARTS or key in OTHER_KEYS, f"keys.py knows no {key}"
+        assert re.search(rf"\b{key}\b", script.source.split("\n", 2)[2]), f"{name}.lua does not use {key}"
+    assert script.rest or "..." not in text.splitlines()[3]
+
+
+@pytest.mark.parametrize("name", scripts.NAMES)
+def test_a_script_uses_what_it_says(name: str) -> None:
+    script = scripts.get(name)
+    code = re.sub(r"--.*", "", script.source)
+    for shared in SHARED:
+        defined = re.findall(r"^local (?:function )?(\w+)", shared.read_text(), re.MULTILINE)
+        for function in defined:
+            if re.search(rf"\b{function}\s*[(\[]", code):
+                assert re.search(rf"local (function )?{function}\b", code), f"{name}.lua USES no {shared.stem[1:]}"
+
+
+@pytest.mark.parametrize("name", scripts.NAMES)
+def test_a_call_that_does_not_fit_is_refused(name: str) -> None:
+    script = scripts.get(name)
+    fitting = len(script.arguments)
+    script.check(len(script.keys), fitting)
+    wrong = [(len(script.keys) + 1, fitting), (len(script.keys) - 1, fitting)]
+    wrong += [] if script.rest else [(len(script.keys), fitting + 1)]
+    wrong += [(len(script.keys), fitting - 1)] if fitting else []
+    for key_count, argument_count in wrong:
+        with pytest.raises(TypeError, match=f"^{name}.lua takes {len(script.keys)} keys and"):
+            script.check(key_count, argument_count)
+    if script.rest:
+        script.check(len(script.keys), fitting + 100)
+
+
+async def test_a_wrong_call_never_leaves(store: Connection, sync_store: SyncConnection) -> None:
+    with pytest.raises(TypeError, match=re.escape("drain.lua takes 2 keys and 1 arguments, not 2 and 2")):
+        await store.call("drain", QUEUE, ["worker", "more"])
+    with pytest.raises(TypeError, match=re.escape("renew.lua takes 2 keys and 2+ arguments, not 2 and 1")):
+        sync_store.call("renew", QUEUE, [""])
+    with pytest.raises(TypeError):
+        await store.call_keys(scripts.get("drain"), [], ["worker"])
+
+
+@pytest.mark.parametrize("name", scripts.NAMES)
+def test_one_slot(name: str) -> None:
+    script = scripts.get(name)
+    if not set(script.keys) & OTHER_KEYS:
+        slots = {key_slot(key.encode()) for key in keys.for_script(QUEUE, script.keys)}
+        assert slots == {key_slot(QUEUE.encode())}
+
+
+def test_all_keys_of_a_queue_and_those_of_the_schedules_are_in_one_slot_each() -> None:
+    assert len({key_slot(keys.of_queue("a", part).encode()) for part in keys.PARTS}) == 1
+    assert len({key_slot(keys.schedules(part).encode()) for part in ("table", "state")}) == 1
+    assert key_slot(keys.of_queue("a", "jobs").encode()) != key_slot(keys.of_queue("b", "jobs").encode())
+
+
+def test_no_key_is_named_elsewhere() -> None:
+    """The beginning of every key stands in keys.py alone, and in the two patterns by which reads.py finds queues."""
+    for path in sorted((ROOT / "worker").rglob("*.py")) + sorted((ROOT / "operator").rglob("*.py")):
+        spelt = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+        named = [value for value in spelt if isinstance(value, str) and value.startswith("jobpools:{")]
+        assert not named or path.name in ("keys.py", "reads.py"), f"{path.relative_to(ROOT)}: {named}"
+    for path in FILES:
+        assert "jobpools:" not in path.read_text(), f"{path.name} names a key"
+
+
+async def commands(store: Connection, raw: Redis, send: Send) -> list[Any]:
+    """One of each kind of call; the scripts are forgotten between them."""
+    seen: list[Any] = []
+    raw.script_flush()
+    seen.append(await writes.enqueue(store, [send("a"), send("b")]))
+    raw.script_flush()
+    seen.append((await reads.endpoint_facts(store, {"default/shop": [QUEUE]})).queues)
+    raw.script_flush()
+    seen.append((await ledger.read(store, [QUEUE]))[QUEUE].ready)
+    raw.script_flush()
+    reply = await writes.step(store, QUEUE, "w.1", claim=2, tail=":w.1:0000000001", lease_ms=1000)
+    seen.append(reply.ids)
+    return seen
+
+
+async def test_a_server_that_forgot_the_scripts_is_taught_them_again(store: Connection, raw: Redis, job: Send) -> None:
+    accepted, facts, ready, ids = await commands(store, raw, job)
+    assert accepted == [True, True]
+    assert [each.queued for each in facts.values()] == [2]
+    assert ready == 2
+    assert ids == [b"a", b"b"]
+
+
+def test_so_for_threads(sync_store: SyncConnection, raw: Redis, job: Send) -> None:
+    for name in ("a", "b"):
+        raw.script_flush()
+        assert writes.enqueue_sync(sync_store, [job(name)]) == [True]
+
+
+async def test_reading_takes_one_round_trip(store: Connection, raw: Redis) -> None:
+    pools = {"default/shop": [f"queue{number}" for number in range(50)]}
+    await reads.endpoint_facts(store, pools)
+    before = raw.info("commandstats")
+    await reads.endpoint_facts(store, pools)
+    after = raw.info("commandstats")
+    assert after["cmdstat_evalsha"]["calls"] - before["cmdstat_evalsha"]["calls"] == 50
+    assert after.get("cmdstat_script|load") == before.get("cmdstat_script|load")

@@ -70,6 +70,13 @@ class Board:
     _told: dict[str, tuple[object, ...]] = field(default_factory=dict)
     books: Ledger = field(default_factory=Ledger)
     """Of all queues, since the run began."""
+    waiting: int = 0
+    """Jobs whose end is still to come, those that were there before the run included; as last known."""
+
+    @property
+    def ended(self) -> int:
+        """Jobs that came to their end since the run began."""
+        return self.books.completed + self.books.dead + self.books.cancelled + self.books.purged
 
     async def report(self, pool: Pool, plan: Plan) -> None:
         """One pass of one pool."""

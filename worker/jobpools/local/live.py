@@ -57,14 +57,13 @@ class LiveView:
         return Group("", table, "", self._bar(board))
 
     def _bar(self, board: Board) -> RenderableType:
-        books = board.books
-        ended = books.completed + books.dead + books.cancelled + books.purged
+        books, ended, total = board.books, board.ended, board.ended + board.waiting
         took = time.monotonic() - board.started
-        figures = f"  {ended} of {books.enqueued} jobs ended, {books.retried} retried, {books.dead} dead; {took:.1f} s"
+        figures = f"  {ended} of {total} jobs ended, {books.retried} retried, {books.dead} dead; {took:.1f} s"
         width = max(1, min(_BAR, self._console.width - len(figures)))
         line = Table.grid()
         line.add_row(
-            ProgressBar(max(1, books.enqueued), ended, width=width, complete_style="cyan", finished_style="green"),
+            ProgressBar(max(1, total), ended, width=width, complete_style="cyan", finished_style="green"),
             Text(figures, no_wrap=True),
         )
         return line

@@ -192,7 +192,7 @@ class Up:
         self._redis_is(None)
         self._board.books = self._books.take(now)
         self._ledgers = now
-        self._waiting = sum(each.waiting for each in now.values())
+        self._waiting = self._board.waiting = sum(each.waiting for each in now.values())
 
     def _redis_is(self, error: StoreError | None) -> None:
         if error is not None and not self._away:

@@ -1,0 +1,189 @@
+"""Steps at their edges: what is asked of a running job, who is woken, and keys that hold something else."""
+
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from jobpools.core.job import Disposition, History, JobState, Outcome, OutcomeKind, Priority, Settlement
+from jobpools.core.retry import Retry, settle
+from jobpools.errors import StoreDataError, StoreError
+from jobpools.store import codec, keys, ledger, reads, writes
+from jobpools.store.connect import Connection
+from tests.store.conftest import QUEUE, Send
+
+NOW = 1_900_000_000_000
+LEASE = 10_000
+
+
+def key(part: str) -> str:
+    return keys.of_queue(QUEUE, part)
+
+
+async def claim(store: Connection, number: int, worker: str = "web-1.aa", claim: int = 10, now: int = NOW) -> list[str]:
+    """The members that the worker holds then."""
+    tail = codec.tail(worker, number)
+    reply = await writes.step(store, QUEUE, worker, claim=claim, tail=tail, lease_ms=LEASE, now=now)
+    return [job_id.decode() + tail for job_id in reply.ids]
+
+
+async def end(
+    store: Connection, member: str, settlement: Settlement | None = None, ttl: int = 1000, now: int = NOW
+) -> writes.StepReply:
+    """Settle one: as completed, unless it is said otherwise."""
+    worker = codec.split_member(member)[1]
+    completed = {} if settlement else {ttl: writes.Completed([member], [codec.completed_record(b"1", 1.0, 0.1)])}
+    settled = [writes.Settled(member, Priority.NORMAL, settlement)] if settlement else []
+    return await writes.step(
+        store,
+        QUEUE,
+        worker,
+        completed=completed,
+        settled=settled,
+        tail=codec.tail(worker, 999),
+        lease_ms=LEASE,
+        now=now,
+    )
+
+
+def failed(history: History | None = None, attempts: int = 3) -> Settlement:
+    policy = Retry(max_attempts=attempts, initial=1, jitter=0)
+    outcome = Outcome(OutcomeKind.FAILED, "Error", "no")
+    return settle(outcome, policy, history or History(), NOW / 1000, 0.0, max_crashes=3).value
+
+
+RETURNED = Settlement(Disposition.RETURN)
+
+
+@pytest.mark.parametrize("settlement", [failed(), RETURNED], ids=["retried", "handed back"])
+async def test_a_job_that_was_asked_to_stop_does_not_run_again(
+    store: Connection, job: Send, settlement: Settlement
+) -> None:
+    await writes.enqueue(store, [job("a")], NOW)
+    (member,) = await claim(store, 1)
+    assert await writes.cancel(store, QUEUE, "a", 1.0, NOW) is JobState.RUNNING
+    await end(store, member, settlement)
+    view = await reads.job(store, QUEUE, "a")
+    assert view is not None
+    assert view.state is JobState.CANCELLED
+    assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
+
+
+async def test_a_job_that_ends_before_it_is_stopped_leaves_no_wish_behind(
+    store: Connection, raw: Redis, job: Send
+) -> None:
+    await writes.enqueue(store, [job("a"), job("b")], NOW)
+    first, second = await claim(store, 1)
+    for job_id in ("a", "b"):
+        assert await writes.cancel(store, QUEUE, job_id, 1.0, NOW) is JobState.RUNNING
+    await end(store, first, ttl=0)
+    await end(store, second, failed(attempts=1))
+    assert raw.exists(key("cancelling")) == 0
+    await writes.enqueue(store, [job("a")], NOW)
+    assert await claim(store, 2) != [], "a new job of the same id is not cancelled with it"
+
+
+async def test_a_late_settlement_does_not_unask(store: Connection, raw: Redis, job: Send) -> None:
+    """The worker that lost the job settles it; the one that has it shall still stop."""
+    await writes.enqueue(store, [job("a")], NOW)
+    (late,) = await claim(store, 1)
+    await writes.rescue(store, QUEUE, tail=codec.tail("web-2.bb", 1), lease_ms=LEASE, now=NOW + LEASE)
+    await writes.cancel(store, QUEUE, "a", 1.0, NOW)
+    assert (await end(store, late)).stale == [late.encode()]
+    assert raw.smembers(key("cancelling")) == {b"a"}
+
+
+async def test_work_left_behind_wakes_another(store: Connection, raw: Redis, job: Send) -> None:
+    await writes.enqueue(store, [job("a")], NOW)
+    (member,) = await claim(store, 1)
+    raw.delete(key("wake"))
+    await end(store, member, RETURNED)
+    assert raw.llen(key("wake")) == 1, "a worker that ends hands its job back, and an idle one shall hear of it"
+    raw.delete(key("wake"))
+    await writes.pause(store, [QUEUE], ["web-1.aa"])
+    assert await claim(store, 2) == []
+    assert raw.llen(key("wake")) == 1, "a worker that may not claim took the token, and passes it on"
+
+
+async def test_a_job_that_is_handed_back_waits_since_then(store: Connection, job: Send) -> None:
+    await writes.enqueue(store, [job(codec.new_id(NOW / 1000 - 3600, bytes(10)), enqueued=None)], NOW)
+    (member,) = await claim(store, 1)
+    await end(store, member, RETURNED)
+    facts = (await reads.endpoint_facts(store, {"p": [QUEUE]}, NOW + 5000)).queues
+    assert [each.oldest_seconds for each in facts.values()] == [5.0]
+
+
+async def test_one_claim_takes_no_more_than_lua_can_pass_on(store: Connection, job: Send) -> None:
+    await writes.enqueue(store, [job(f"job{number}") for number in range(5000)], NOW)
+    assert len(await claim(store, 1, claim=5000)) == 1000
+    assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
+
+
+async def test_an_id_may_look_like_a_lease(store: Connection, job: Send) -> None:
+    await writes.enqueue(store, [job("a:web-2.bb:0000000001")], NOW)
+    (member,) = await claim(store, 1)
+    assert codec.split_member(member) == ("a:web-2.bb:0000000001", "web-1.aa")
+    assert (await writes.rescue(store, QUEUE, tail=":x.y:0000000001", lease_ms=1, hosts=["web-2"], now=NOW)).taken == []
+    assert await writes.drain(store, [QUEUE], "web-2.bb")
+    assert not await writes.drain(store, [QUEUE], "web-1.aa")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["a", "n", "", "0", "{}", "b", "x", "", "0", "{}"], "no such priority: x"),
+        (["a", "n", "soon", "0", "{}"], "no such time: soon"),
+        (["a", "n", ""], "five arguments a job"),
+    ],
+)
+async def test_a_wrong_enqueue_writes_nothing(store: Connection, raw: Redis, arguments: list[Any], why: str) -> None:
+    with pytest.raises(StoreError, match=why):
+        await store.call("enqueue", QUEUE, ["", keys.WAKE_CHANNEL, QUEUE, *arguments])
+    assert raw.keys() == []
+
+
+@pytest.mark.parametrize("part", keys.PARTS)
+async def test_a_key_of_another_type_loses_nothing(store: Connection, raw: Redis, job: Send, part: str) -> None:
+    """Every verb that meets it fails and names it, and afterwards each job is still where it can be found."""
+    await writes.enqueue(store, [job("a"), job("b"), job("c"), job("d"), job("later", due=NOW / 1000 + 1)], NOW)
+    first, second, third = await claim(store, 1, claim=3)
+    await end(store, third, failed(attempts=1))
+    held = raw.dump(key(part))
+    raw.delete(key(part))
+    raw.set(key(part), "something else")
+    refused = []
+    for verb in (
+        writes.enqueue(store, [job("e", "low"), job("f", due=NOW / 1000 + 9)], NOW),
+        end(store, first),
+        end(store, second, failed()),
+        claim(store, 2, now=NOW + 2000),
+        writes.cancel(store, QUEUE, "d", 1.0, NOW),
+        store.call("purge", QUEUE, ["c"]),
+        store.call("replay", QUEUE, [NOW, keys.WAKE_CHANNEL, QUEUE, "c", "n", "{}"]),
+        writes.rescue(store, QUEUE, tail=":x.y:0000000001", lease_ms=LEASE, now=NOW + 2000),
+    ):
+        try:
+            await verb
+        except StoreDataError as error:
+            refused.append(str(error))
+    kind = keys.kind(part)
+    assert set(refused) <= {
+        f"key {key(part)} is a string, not a {kind}: something else uses its name; rename or delete it"
+    }
+    raw.delete(key(part))
+    if held is not None:
+        raw.restore(key(part), 0, held)  # type: ignore[arg-type]  # the stubs know no bytes here
+    assert await found(raw) >= set(await store.execute("HKEYS", key("jobs")))
+    assert (await ledger.read(store, [QUEUE]))[QUEUE].lost <= 0 or part == "totals"
+
+
+async def found(raw: Redis) -> set[bytes]:
+    """Ids that are somewhere."""
+    ids: set[bytes] = set()
+    for priority in Priority:
+        ids |= set(raw.lrange(key(f"ready:{priority}"), 0, -1))
+        ids |= set(raw.zrange(key(f"scheduled:{priority}"), 0, -1))
+    for part in ("dead", "done"):
+        ids |= set(raw.zrange(key(part), 0, -1))
+    ids |= {codec.split_member(member.decode())[0].encode() for member in raw.zrange(key("leases"), 0, -1)}
+    return ids

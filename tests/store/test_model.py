@@ -320,7 +320,7 @@ class Story(RuleBasedStateMachine):
         assert (view.state if view else "") == self.model.where(job_id)
 
 
-_KIND = dict.fromkeys(("history", "results", "since", "totals"), "hash")
+_KIND = dict.fromkeys(("history", "results", "since", "totals", "fires"), "hash")
 _KIND |= dict.fromkeys(("done", "leases", "dead", *(f"scheduled:{p}" for p in Priority)), "zset")
 _KIND |= dict.fromkeys(("wake", *(f"ready:{p}" for p in Priority)), "list")
 _KIND |= {"jobs": "names", "draining": "set", "cancelling": "set"}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from jobpools import App
 from jobpools.client import Client, Options
 from jobpools.core.actions import CronPlan
 from jobpools.core.facts import CronFacts
@@ -17,6 +18,7 @@ from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.store import codec, keys, reads, scripts, writes
 from jobpools.store.connect import Connection, connect
 from jobpools.store.schedules import StoreSchedules, listed
+from jobpools.testing import run_until_idle
 from tests.support.servers import Server, running, valkey_binary
 
 T0 = 1_800_000_000.0
@@ -45,7 +47,7 @@ async def fire(store: StoreSchedules, made: Cron, now: float, state: CronFacts |
     """One whole pass."""
     seen = state or (await store.observe([made], now))[made.meta.key]
     plan = plan_cron(made, seen, now, None)
-    assert await store.enqueue([(made, plan)], now) == {}
+    assert await store.enqueue([(made, seen, plan)], now) == {}
     return plan, plan.handled is None or (await store.record([(made, seen, plan)])) == [True]
 
 
@@ -83,10 +85,77 @@ async def test_a_fires_job_is_as_one_that_is_enqueued_by_name(valkey_url: str, s
     assert found == expected
 
 
+async def test_a_fire_leaves_the_queue_as_enqueue_does(valkey_url: str, store: StoreSchedules) -> None:
+    """Key by key, but for the note of the tick; and who waits for work or listens for it is told."""
+    with Redis.from_url(valkey_url) as redis, redis.pubsub() as channel:
+        channel.subscribe(keys.WAKE_CHANNEL)
+        channel.get_message(timeout=1)
+        await store.observe([cron()], T0)
+        plan, _ = await fire(store, cron(), T0 + 60)
+        fired = _contents(redis)
+        assert fired.pop("fires") == {b"default/tick": f"{T0:.0f}000 {T0 + 60:.0f}000".encode()}
+        message = channel.get_message(timeout=5)
+        assert message is not None
+        assert message["data"] == b"ticks"
+        redis.flushall()
+        client = Client(valkey_url)
+        await client.enqueue(client.call_json("work", {}, Options.make(queue="ticks", id=plan.fires[0].id)))
+        await client.aclose()
+        assert fired == _contents(redis)
+
+
+def _contents(redis: Redis) -> dict[str, Any]:
+    """By part; of the hashes whose values are times or envelopes the names only."""
+    read: dict[str, Any] = {"hash": redis.hgetall, "list": lambda name: redis.lrange(name, 0, -1)}
+    found = {}
+    for part in keys.PARTS:
+        name = keys.of_queue("ticks", part)
+        if redis.exists(name):
+            value = read[keys.kind(part)](name)
+            found[part] = set(value) if part in ("jobs", "since") else value
+    return found
+
+
+async def test_a_job_that_left_no_trace_is_not_fired_again(
+    store: StoreSchedules, connection: Connection, valkey_url: str
+) -> None:
+    """Its result is not kept, it has completed, and who fired it was killed before he recorded the tick."""
+    seen = (await store.observe([cron()], T0))["default/tick"]
+    plan = plan_cron(cron(), seen, T0 + 60, None)
+    await store.enqueue([(cron(), seen, plan)], T0 + 60)
+    app = App("suite", redis=valkey_url)
+
+    @app.job(name="work", queue="ticks", result_ttl=0)
+    async def work() -> None: ...
+
+    await run_until_idle(app)
+    await app.client.aclose()
+    assert await reads.job(connection, "ticks", plan.fires[0].id) is None
+    again, recorded = await fire(store, cron(), T0 + 61)
+    assert [each.id for each in again.fires] == [each.id for each in plan.fires]
+    assert recorded
+    assert await reads.jobs(connection, "ticks", JobState.QUEUED) == []
+    assert (await fire(store, cron(), T0 + 120))[1]
+    assert len(await reads.jobs(connection, "ticks", JobState.QUEUED)) == 1
+
+
+async def test_a_schedule_that_was_made_anew_has_fired_nothing(store: StoreSchedules, connection: Connection) -> None:
+    ahead = T0 + 1e6  # a clock that was wrong
+    await store.observe([cron()], ahead)
+    await fire(store, cron(), ahead + 60)
+    made_anew = Cron.model_validate({"meta": {"name": "tick", "uid": "2"}, "spec": cron().spec})
+    await connection.execute(
+        "HDEL", keys.schedules("state"), "default/tick"
+    )  # and the queue still knows the former one
+    await store.observe([made_anew], T0)
+    await fire(store, made_anew, T0 + 60)
+    assert len(await reads.jobs(connection, "ticks", JobState.QUEUED)) == 2
+
+
 async def test_firing_again_enqueues_nothing(store: StoreSchedules, connection: Connection) -> None:
     seen = (await store.observe([cron()], T0))["default/tick"]
     plan = plan_cron(cron(), seen, T0 + 60, None)
-    await store.enqueue([(cron(), plan)], T0 + 60)  # and then its process was killed
+    await store.enqueue([(cron(), seen, plan)], T0 + 60)  # and then its process was killed
     again, recorded = await fire(store, cron(), T0 + 65)
     assert [each.id for each in again.fires] == [each.id for each in plan.fires]
     assert recorded
@@ -164,11 +233,12 @@ async def test_forgotten_schedules_leave_nothing(
 ) -> None:
     both = [cron("a"), cron("b")]
     await store.observe(both, T0)
+    await fire(store, cron("a"), T0 + 60)
     await store.forget(["default/a", "default/unknown"])
     assert [view.key for view in await listed(connection)] == ["default/b"]
     await store.forget(["default/b"])
     with Redis.from_url(valkey_url) as redis:
-        assert redis.keys("*schedules*") == []
+        assert redis.keys("*schedules*") == redis.keys("*fires*") == []
     assert (await store.observe(both, T0 + 50))["default/a"].created == T0 + 50
 
 
@@ -191,7 +261,7 @@ async def test_thousands_in_a_few_round_trips(store: StoreSchedules, valkey_url:
         before = redis.info("commandstats")
         seen = await store.observe(many, T0 + 60)
         plans = [(each, seen[each.meta.key], plan_cron(each, seen[each.meta.key], T0 + 60, None)) for each in many]
-        assert await store.enqueue([(each, plan) for each, _, plan in plans], T0 + 60) == {}
+        assert await store.enqueue(plans, T0 + 60) == {}
         assert await store.record(plans) == [True] * 2000
         after = redis.info("commandstats")
         calls = {name: _calls(after, name) - _calls(before, name) for name in ("hmget", "evalsha", "script|load")}
@@ -211,7 +281,7 @@ async def test_one_queue_that_refuses_holds_up_no_other(store: StoreSchedules, v
         redis.set(keys.of_queue("broken", "jobs"), "a string")
     good, bad = cron("good"), cron("bad", job={"name": "work", "queue": "broken"})
     seen = await store.observe([good, bad], T0)
-    due = [(each, plan_cron(each, seen[each.meta.key], T0 + 60, None)) for each in (bad, good)]
+    due = [(each, (known := seen[each.meta.key]), plan_cron(each, known, T0 + 60, None)) for each in (bad, good)]
     failed = await store.enqueue(due, T0 + 60)
     assert list(failed) == ["default/bad"]
     assert "jobpools:{broken}:jobs is a string" in failed["default/bad"]
@@ -233,7 +303,9 @@ async def _lost_and_away(server: Server, store: StoreSchedules) -> None:
     with pytest.raises(StoreUnavailableError):
         await store.observe([cron()], T0 + 70)
     plan = plan_cron(cron(), CronFacts(created=T0), T0 + 120, None)
-    assert "cannot be reached" in (await store.enqueue([(cron(), plan)], T0 + 120))["default/tick"]
+    assert (
+        "cannot be reached" in (await store.enqueue([(cron(), CronFacts(created=T0), plan)], T0 + 120))["default/tick"]
+    )
     with pytest.raises(StoreError):
         await store.record([(cron(), CronFacts(created=T0), plan)])
     server.start()

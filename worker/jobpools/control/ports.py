@@ -78,7 +78,7 @@ class Schedules(Protocol):
         """What is known of each, by key; one that is new begins at `now`. Raises StoreError."""
         ...
 
-    async def enqueue(self, due: Sequence[tuple[Cron, CronPlan]], now: float) -> dict[str, str]:
+    async def enqueue(self, due: Sequence[tuple[Cron, CronFacts, CronPlan]], now: float) -> dict[str, str]:
         """Enqueue the fires of these plans; by key, why some could not be. Enqueueing one again changes nothing."""
         ...
 

@@ -83,6 +83,11 @@ class Timetable:
                 self._woken.set()
 
     @property
+    def idle(self) -> bool:
+        """There is no schedule, and none to be forgotten."""
+        return not self.crons and not self._gone
+
+    @property
     def asked(self) -> bool:
         """A fire that was asked for is still to come."""
         return bool(self._asked)
@@ -142,7 +147,7 @@ class Timetable:
         # 2 decision
         looks = [look for cron in batch if (look := self._plan(cron, facts.get(cron.meta.key), now, problem))]
         # 3 effect: the jobs first, then what was done with the ticks
-        failed = await self._schedules.enqueue([(look.cron, look.plan) for look in looks if look.plan.fires], now)
+        failed = await self._schedules.enqueue(_parts([look for look in looks if look.plan.fires]), now)
         recorded, trouble = await self._record([look for look in looks if look.cron.meta.key not in failed])
         # 4 status and events, once
         for look in looks:
@@ -175,7 +180,7 @@ class Timetable:
     async def _record(self, looks: Sequence[_Look]) -> tuple[dict[str, bool], str]:
         """By key, whether what was done with its ticks is recorded, and why some are not there."""
         found = {look.cron.meta.key: True for look in looks if look.plan.handled is None}
-        done = [(look.cron, look.facts, look.plan) for look in looks if look.facts and look.plan.handled is not None]
+        done = _parts([look for look in looks if look.plan.handled is not None])
         try:
             answers = await self._schedules.record(done)
         except StoreError as error:
@@ -199,3 +204,7 @@ class Timetable:
     def _again(self, cron: Cron, at: float) -> None:
         if self.crons.get(cron.meta.key) is cron:
             self._enter(cron.meta.key, at)
+
+
+def _parts(looks: Sequence[_Look]) -> list[tuple[Cron, CronFacts, CronPlan]]:
+    return [(look.cron, look.facts, look.plan) for look in looks if look.facts is not None]

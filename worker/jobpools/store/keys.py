@@ -18,6 +18,7 @@ PARTS = (
     "draining",
     "cancelling",
     "totals",
+    "fires",
     "ready:high",
     "ready:normal",
     "ready:low",

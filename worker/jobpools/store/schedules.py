@@ -1,8 +1,8 @@
 """Schedules in Redis: what was fired of each. The control loop's port `Schedules` for one Redis endpoint.
 
 What is remembered of all schedules stands under one hash tag, and a fire's job under its queue's: no script can change
-both. So the job is enqueued first, under an id that is the fire's own, and then the tick is recorded as handled. Who
-ends in between leaves a tick that the next one enqueues again, and enqueue refuses an id that it knows.
+both. So the job is enqueued first, and then the tick is recorded as handled. Who ends in between leaves a tick that the
+next one fires again, and the queue, which knows the latest tick of each schedule that was fired into it, refuses it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,30 +52,35 @@ class StoreSchedules:
             states |= await self._states(lost)
         return await _facts(self._connection, states)
 
-    async def enqueue(self, due: Sequence[tuple[Cron, CronPlan]], now: float) -> dict[str, str]:
+    async def enqueue(self, due: Sequence[tuple[Cron, CronFacts, CronPlan]], now: float) -> dict[str, str]:
         """Cancel what is to be replaced and enqueue the fires; by key, why some could not be. Never raises StoreError.
 
-        A fire whose id is known already was enqueued by somebody who ended before he recorded it: nothing is written.
+        A tick that was fired already was so by somebody who ended before he recorded it: nothing is written.
         """
-        queues: dict[str, list[Cron]] = {}
-        sending: dict[str, list[writes.Sending]] = {}
+        queues: dict[str, list[str]] = {}
+        ticks: dict[str, list[tuple[Any, ...]]] = {}
         failed: dict[str, str] = {}
-        for cron, plan in due:
+        for cron, facts, plan in due:
             try:
                 await self._cancel(plan.fires, now)
             except StoreError as error:
                 failed[cron.meta.key] = str(error)
                 continue
-            queues.setdefault(cron.spec.job.queue, []).append(cron)
-            sending.setdefault(cron.spec.job.queue, []).extend(_sending(cron, fire, now) for fire in plan.fires)
-        for queue, crons in queues.items():
+            queues.setdefault(cron.spec.job.queue, []).append(cron.meta.key)
+            ticks.setdefault(cron.spec.job.queue, []).extend(_tick(cron, facts, fire, now) for fire in plan.fires)
+        for queue, names in queues.items():
             try:
-                # Crash window: enqueued, and the tick not recorded. The next pass enqueues it again under the same id,
-                # which is refused as long as the queue knows the job: until its result's time is over.
-                await writes.enqueue(self._connection, sending[queue])
+                await self._fire(queue, ticks[queue])
             except StoreError as error:
-                failed |= {cron.meta.key: str(error) for cron in crons}
+                failed |= dict.fromkeys(names, str(error))
         return failed
+
+    async def _fire(self, queue: str, ticks: Sequence[tuple[Any, ...]]) -> None:
+        for start in range(0, len(ticks), writes.BATCH):
+            batch = ticks[start : start + writes.BATCH]
+            arguments = [part for tick in batch for part in tick]
+            # Crash window: enqueued, and the tick not recorded. The next pass fires it again, and is refused.
+            await self._connection.call("fire", queue, [writes.SERVER_CLOCK, keys.WAKE_CHANNEL, queue, *arguments])
 
     async def _cancel(self, fires: Sequence[Fire], now: float) -> None:
         for fire in fires:
@@ -90,8 +95,8 @@ class StoreSchedules:
         """
         if not done:
             return []
-        script = scripts.get("fire")
-        await self._connection.load("fire")
+        script = scripts.get("record")
+        await self._connection.load("record")
         commands = [
             ("EVALSHA", script.sha, 1, keys.schedules("state"), *_record(cron, facts, plan))
             for cron, facts, plan in done
@@ -102,8 +107,13 @@ class StoreSchedules:
         """The schedules of these keys are gone: so is what is known of them. Raises StoreError."""
         for name in names:
             self._adopted.pop(name, None)
-        if names:
-            await self._connection.gather([("HDEL", keys.schedules(part), *names) for part in ("table", "state")])
+        if not names:
+            return
+        specs = await self._connection.execute("HMGET", keys.schedules("table"), *names)
+        queues = [CronSpec.model_validate_json(spec).job.queue if spec else "" for spec in specs]
+        known = [(keys.of_queue(queue, "fires"), name) for queue, name in zip(queues, names, strict=True) if queue]
+        places = [(keys.schedules(part), *names) for part in ("table", "state")]
+        await self._connection.gather([("HDEL", *place) for place in (*known, *places)])
 
     async def _adopt(self, crons: Sequence[Cron], now: float) -> None:
         if not crons:
@@ -203,8 +213,8 @@ def _spec(cron: Cron) -> bytes:
     return cron.spec.model_dump_json(by_alias=True, exclude_defaults=True, exclude={"redis"}).encode()
 
 
-def _sending(cron: Cron, fire: Fire, now: float) -> writes.Sending:
-    """The job of a fire, as a job that is enqueued by its name."""
+def _tick(cron: Cron, facts: CronFacts, fire: Fire, now: float) -> tuple[Any, ...]:
+    """What the script takes: the job of a fire is as one that is enqueued by its name."""
     job = cron.spec.job
     envelope = codec.Envelope(
         v=codec.VERSION,
@@ -216,4 +226,5 @@ def _sending(cron: Cron, fire: Fire, now: float) -> writes.Sending:
         tags=job.tags,
         enqueued=now,
     )
-    return envelope, codec.encode(envelope), None
+    born, due = round(facts.created * 1000), round(fire.due * 1000)
+    return cron.meta.key, born, due, fire.id, writes.LETTERS[job.priority], codec.encode(envelope)

@@ -24,6 +24,7 @@ NAMES = (
     "states",
     "adopt",
     "fire",
+    "record",
 )
 
 

@@ -1,18 +1,41 @@
--- fire: what one pass did with a schedule's ticks, if nobody else has dealt with them meanwhile.
--- KEYS: state
--- ARGV: schedule times since due last fires missed jobs
---   schedule: its key; times: when it falls due, as one line; since: the latest tick handled before, in ms, '' for none
---   due: the latest one handled now, in ms; last: the latest one fired now, '' for none; fires, missed: how many
---   jobs: what to remember of fired jobs, as `id queue` pairs with blanks between
--- RETURNS: 1, or 0 when the schedule is gone, has other times, or another pass was recorded: then nothing was changed
--- CHANGES: state, whose latest handled tick only ever grows
-local known = redis.call('HGET', state, schedule)
-if not known then return 0 end
-local found = cjson.decode(known)
-if found.times ~= times or (found.due or '') ~= (tonumber(since) or '') then return 0 end
-if found.due and tonumber(due) < found.due then return 0 end
-found.due, found.jobs = tonumber(due), jobs
-found.last = tonumber(last) or found.last
-found.fired, found.missed = found.fired + tonumber(fires), found.missed + tonumber(missed)
-redis.call('HSET', state, schedule, cjson.encode(found))
-return 1
+-- fire: enqueue the jobs of schedules' ticks, each once: not where that tick, or a later one, was fired into this queue.
+-- USES: clock wake
+-- KEYS: jobs since wake totals fires ready_high ready_normal ready_low
+-- ARGV: given channel queue ...
+--   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
+--   ...: for each tick, a schedule's in order: schedule, born, due in ms, job id, priority (h, n, l), envelope
+--        born: since when its ticks count, in ms; a schedule that was made anew has fired nothing
+-- RETURNS: for each tick 1 (its job is enqueued) or 0 (it was before, nothing written)
+-- CHANGES: fires, jobs, ready, since, wake, totals; publishes the queue's name when it was empty before
+local now = clock(given)
+local ready = {h = ready_high, n = ready_normal, l = ready_low}
+local before, accepted, count = ready_left(), {}, 0
+
+-- Whatever can be wrong is found before anything is written.
+for _, key in ipairs({jobs, since, totals, fires}) do redis.call('HLEN', key) end
+redis.call('LLEN', wake)
+
+-- The id alone would not do: a job whose result is not kept is forgotten as soon as it has completed.
+local function is_new(schedule, born, due)
+  local begun, latest = string.match(redis.call('HGET', fires, schedule) or '', '^(%d+) (%d+)$')
+  return begun ~= born or tonumber(due) > tonumber(latest)
+end
+
+for i = 4, #ARGV, 6 do
+  local schedule, born, due, id = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local new = is_new(schedule, born, due) and redis.call('HSETNX', jobs, id, ARGV[i + 5]) or 0
+  accepted[#accepted + 1] = new
+  if new == 1 then
+    redis.call('HSET', fires, schedule, born .. ' ' .. due)
+    redis.call('HSET', since, id, now)
+    redis.call('RPUSH', ready[ARGV[i + 4]], id)
+    count = count + 1
+  end
+end
+
+if count > 0 then
+  redis.call('HINCRBY', totals, 'enqueued', count)
+  wake_one()
+  if before == 0 then redis.call('PUBLISH', channel, queue) end
+end
+return accepted

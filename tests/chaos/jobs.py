@@ -38,6 +38,17 @@ async def block(ctx: Context, seconds: float) -> None:
     _note(ctx, "done")
 
 
+@app.job(retry=Retry(strategy="fixed", initial=0.1, max_attempts=3), max_crashes=1000)
+async def mixed(ctx: Context, seconds: float, failures: int) -> int:
+    """Fails so often, then succeeds: more than twice is dead."""
+    _note(ctx, "begun")
+    await asyncio.sleep(seconds)
+    if ctx.history.attempts < failures:
+        raise OSError("not yet")
+    _note(ctx, "done")
+    return failures
+
+
 @app.job(retry=Retry(strategy="none"))
 async def poison(ctx: Context) -> None:
     _note(ctx, "begun")

@@ -1,0 +1,126 @@
+"""Everything at once, for a while: whatever is killed whenever, each job ends, and in one way only."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from jobpools import JobHandle, JobNotFoundError, JobState
+from jobpools.errors import StoreError
+from jobpools.store import reads
+from tests.chaos import jobs
+from tests.chaos.conftest import APP, QUEUE, Scene
+from tests.support.workers import WorkerProcess
+
+pytestmark = pytest.mark.chaos
+SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
+SEED = int(os.environ.get("SOAK_SEED", "7"))
+
+
+class Storm:
+    """Three workers and a server, and what happens to them."""
+
+    def __init__(self, scene: Scene, draw: random.Random) -> None:
+        self.scene, self.draw = scene, draw
+        self.started = 0
+        self.workers = [self._start() for _ in range(3)]
+        self.sent: list[JobHandle[int]] = []
+        self.asked_to_cancel: set[str] = set()
+
+    def _start(self) -> WorkerProcess:
+        self.started += 1
+        settings = {"LEASE": "1s", "CONCURRENCY": "8", "GRACE": "0.3s"}
+        return WorkerProcess(
+            self.scene.folder, f"w{self.started}", self.scene.server.url, APP, **self.scene.environment, **settings
+        )
+
+    async def send(self) -> None:
+        calls = []
+        for _ in range(self.draw.randint(1, 60)):
+            quick = self.draw.random() < 0.8
+            seconds, failures = 0 if quick else self.draw.random() / 2, self.draw.choice([0] * 7 + [1, 2, 3])
+            delay = self.draw.choice([0, 0, 0, self.draw.random()])
+            priority = self.draw.choice(["high", "normal", "low"])
+            made = jobs.mixed.options(delay=delay, priority=priority, id=f"job-{len(self.sent)}-{self.draw.random()}")
+            calls.append(made.call(seconds, failures))
+        while True:
+            with contextlib.suppress(StoreError):
+                self.sent += await jobs.app.enqueue_many(calls)
+                return
+            await asyncio.sleep(0.05)  # under the same ids: whatever had arrived is not there twice
+
+    async def cancel(self) -> None:
+        if self.sent:
+            job = self.draw.choice(self.sent[-200:])
+            self.asked_to_cancel.add(job.id)
+            with contextlib.suppress(StoreError, JobNotFoundError):
+                await job.cancel()
+
+    async def kill_worker(self) -> None:
+        place = self.draw.randrange(len(self.workers))
+        self.workers[place].kill()
+        self.workers[place] = self._start()
+
+    async def end_worker(self) -> None:
+        place = self.draw.randrange(len(self.workers))
+        self.workers[place].send(signal.SIGTERM)
+        await asyncio.to_thread(self.workers[place].wait, 20)
+        self.workers[place] = self._start()
+
+    async def stop_worker(self) -> None:
+        worker = self.draw.choice(self.workers)
+        worker.send(signal.SIGSTOP)
+        await asyncio.sleep(self.draw.random() * 2)
+        worker.send(signal.SIGCONT)
+
+    async def kill_server(self) -> None:
+        self.scene.server.kill()
+        await asyncio.sleep(self.draw.random() / 2)
+        await asyncio.to_thread(self.scene.server.start)
+
+    async def stop_server(self) -> None:
+        self.scene.server.stand_still()
+        await asyncio.sleep(self.draw.random() * 1.5)
+        self.scene.server.go_on()
+
+    async def blow(self, seconds: float) -> None:
+        deeds: list[tuple[Callable[[], Awaitable[None]], int]] = [
+            (self.send, 40), (self.cancel, 15), (self.kill_worker, 3), (self.end_worker, 3), (self.stop_worker, 3),
+            (self.kill_server, 2), (self.stop_server, 2),
+        ]  # fmt: skip
+        until = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < until:
+            deed = self.draw.choices([deed for deed, _ in deeds], [weight for _, weight in deeds])[0]
+            await deed()
+            await asyncio.sleep(self.draw.random() / 20)
+
+
+async def test_a_storm(scene: Scene) -> None:
+    storm = Storm(scene, random.Random(SEED))  # noqa: S311  # the same storm again
+    try:
+        await storm.blow(SECONDS)
+        books = await scene.ended(30)
+    finally:
+        for worker in storm.workers:
+            worker.kill()
+    ends = [await reads.job(scene.connection, QUEUE, job.id) for job in storm.sent]
+    states = [end.state for end in ends if end is not None]
+    told = f"{len(storm.sent)} jobs, {storm.started} workers: {books}"
+    print(f"\n{told}")  # noqa: T201  # a figure for people
+    assert len(states) == len(storm.sent) == books.enqueued
+    assert books.lost == 0
+    assert all(state.ended for state in states)
+    assert (books.completed, books.dead, books.cancelled) == tuple(
+        states.count(state) for state in (JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED)
+    )
+    cancelled = {end.id for end in ends if end is not None and end.state is JobState.CANCELLED}
+    assert cancelled <= storm.asked_to_cancel
+    for end in ends:
+        assert end is not None
+        if end.state is JobState.DEAD:
+            assert end.history.attempts == 3
+            assert end.history.note.startswith("RetriesUsedUp"), end.history.note

@@ -10,9 +10,9 @@ import pytest
 from redis import Redis
 
 from jobpools import App
-from jobpools.client import DEFAULT_MAX_PAYLOAD
 from jobpools.core.job import JobState
 from jobpools.errors import StoreAuthError
+from jobpools.settings import DEFAULT_MAX_PAYLOAD
 from jobpools.store import codec, keys, scripts, writes
 from jobpools.testing import run_until_idle
 from tests.contract.conftest import PROTOCOL, Endpoints, acl_line

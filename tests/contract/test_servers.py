@@ -10,6 +10,7 @@ import pytest
 from jobpools import App, Context, JobCancelledError, JobDeadError, Retry
 from jobpools.core.job import JobState
 from jobpools.core.specs import Pool
+from jobpools.core.units import QueueName
 from jobpools.store import connect, deadletters, ledger, reads, wakeups, writes
 from jobpools.store.codec import tail
 from jobpools.store.connect import Connection
@@ -162,7 +163,7 @@ async def test_leases_are_renewed_and_rescued(app: App, endpoint: Endpoint) -> N
     operator = StoreQueues(store, "operator")
     assert await operator.drain(pool, ["lost.1", "idle.1"]) == ("idle.1",)
     assert await operator.release(pool, ["lost"]) == 1
-    assert (await operator.observe([pool])).queues["emails"].crashed_total == 1
+    assert (await operator.observe([pool])).queues[QueueName("emails")].crashed_total == 1
     await run_until_idle(app)
     assert await job.result() == 1
     await books_balance(app)

@@ -320,10 +320,7 @@ class Story(RuleBasedStateMachine):
         assert (view.state if view else "") == self.model.where(job_id)
 
 
-_KIND = dict.fromkeys(("history", "results", "since", "totals", "fires"), "hash")
-_KIND |= dict.fromkeys(("done", "leases", "dead", *(f"scheduled:{p}" for p in Priority)), "zset")
-_KIND |= dict.fromkeys(("wake", *(f"ready:{p}" for p in Priority)), "list")
-_KIND |= {"jobs": "names", "draining": "set", "cancelling": "set"}
+_KIND = {part: keys.kind(part) for part in keys.PARTS} | {"jobs": "names"}
 _READ = {"hash": ("HGETALL",), "names": ("HKEYS",), "zset": ("ZRANGE",), "list": ("LRANGE",), "set": ("SMEMBERS",)}
 _REST: dict[str, tuple[Any, ...]] = {
     "hash": (), "names": (), "zset": (0, -1, "WITHSCORES"), "list": (0, -1), "set": (),

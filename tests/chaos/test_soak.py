@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from jobpools import JobHandle, JobNotFoundError, JobState
+from jobpools import JobHandle, JobNotFoundError, JobState, Priority
 from jobpools.errors import StoreError
 from jobpools.store import reads
 from tests.chaos import jobs
@@ -44,7 +44,7 @@ class Storm:
             quick = self.draw.random() < 0.8
             seconds, failures = 0 if quick else self.draw.random() / 2, self.draw.choice([0] * 7 + [1, 2, 3])
             delay = self.draw.choice([0, 0, 0, self.draw.random()])
-            priority = self.draw.choice(["high", "normal", "low"])
+            priority = self.draw.choice(list(Priority))
             made = jobs.mixed.options(delay=delay, priority=priority, id=f"job-{len(self.sent)}-{self.draw.random()}")
             calls.append(made.call(seconds, failures))
         while True:

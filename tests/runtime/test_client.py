@@ -1,0 +1,165 @@
+"""Sending and following from every kind of code."""
+
+import asyncio
+import gc
+import threading
+import warnings
+from datetime import UTC, datetime
+
+import pytest
+
+from jobpools import (
+    App,
+    ConfigurationError,
+    JobCancelledError,
+    JobDeadError,
+    JobNotFoundError,
+    ResultTimeoutError,
+    Retry,
+    StoreError,
+    StoreUnavailableError,
+)
+from jobpools.testing import run_until_idle
+from tests.support.servers import free_port
+
+
+async def test_a_look_at_the_result_without_waiting(app: App) -> None:
+    @app.job(retry=Retry(strategy="none"))
+    async def divide(by: int) -> float:
+        return 1 / by
+
+    good, bad, gone = await divide.enqueue(2), await divide.enqueue(0), await divide.options(delay=60).enqueue(1)
+    for job in (good, bad, gone):
+        with pytest.raises(ResultTimeoutError, match=r"had not ended after 0s: it is (queued|scheduled)$"):
+            await job.result(timeout=0)
+    await gone.cancel()
+    await run_until_idle(app)
+    assert await good.result(timeout=0) == 0.5
+    with pytest.raises(JobDeadError, match=r"dead after 1 attempt: builtins\.ZeroDivisionError: division by zero$"):
+        await bad.result(timeout=0)
+    with pytest.raises(JobCancelledError, match="was cancelled"):
+        await gone.result(timeout=0)
+    with pytest.raises(JobNotFoundError):
+        await app.handle("no-such-job").result(timeout=0)
+
+
+async def test_cancel_says_what_it_found(app: App) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    job = await noop.enqueue()
+    await run_until_idle(app)
+    assert await job.cancel() == "completed", "one that has ended stays as it is"
+    await job.result()
+    with pytest.raises(JobNotFoundError):
+        await app.handle("no-such-job").cancel()
+
+
+def test_one_app_in_several_event_loops_and_in_sync_code(valkey_url: str) -> None:
+    app = App("shop", redis=valkey_url)
+
+    @app.job
+    async def double(n: int) -> int:
+        return 2 * n
+
+    async def send(n: int) -> str:
+        async with app:
+            return (await double.enqueue(n)).id
+
+    async def work(ids: list[str]) -> list[int]:
+        async with app:
+            await run_until_idle(app)
+            return [await app.handle(job_id).result() for job_id in ids]
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        ids = [asyncio.run(send(1)), double.enqueue_sync(2).id, asyncio.run(send(3))]
+        assert asyncio.run(work(ids)) == [2, 4, 6]
+        gc.collect()
+    assert [str(warning.message) for warning in warned] == []
+
+
+def test_threads_share_an_app(valkey_url: str) -> None:
+    app = App("shop", redis=valkey_url)
+
+    @app.job
+    async def noop(n: int) -> None: ...
+
+    ids: list[str] = []
+
+    def send(start: int) -> None:
+        ids.extend([noop.enqueue_sync(start + n).id for n in range(25)])
+
+    threads = [threading.Thread(target=send, args=(100 * n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(ids)) == 200
+
+    async def work() -> int:
+        async with app:
+            return (await run_until_idle(app)).metrics.completed
+
+    assert asyncio.run(work()) == 200
+
+
+async def test_redis_that_is_away_is_one_clear_error() -> None:
+    async with App("shop", redis=f"redis://:secret@127.0.0.1:{free_port()}/0") as app:
+
+        @app.job
+        async def noop() -> None: ...
+
+        with pytest.raises(
+            StoreUnavailableError, match=r"^redis://:\*\*\*@127\.0\.0\.1:\d+/0: cannot be reached: "
+        ) as told:
+            await noop.enqueue()
+        assert "\n" not in str(told.value)
+        with pytest.raises(StoreError):
+            noop.enqueue_sync()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"delay": "soon"}, "delay: 'soon' is not a duration"),
+        ({"timeout": -1}, "timeout: -1 is not a duration"),
+        ({"priority": "urgent"}, "priority: 'urgent' is none: write high, normal or low"),
+        ({"at": datetime(2030, 1, 1)}, "has no time zone"),  # noqa: DTZ001  # the subject
+        ({"id": "two words"}, "id: 'two words' cannot be an id"),
+        ({"id": ""}, "id: '' cannot be an id"),
+        ({"nobody": 1}, "nobody: no such option; known: at, delay"),
+    ],
+)
+async def test_options_that_cannot_be_are_refused(app: App, options: dict[str, object], message: str) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=message):
+        await noop.options(**options).enqueue()  # type: ignore[arg-type]  # the subject
+
+
+async def test_a_moment_that_has_passed_is_now(app: App) -> None:
+    @app.job
+    async def noop() -> int:
+        return 1
+
+    job = await noop.options(at=datetime(2020, 1, 1, tzinfo=UTC)).enqueue()
+    await run_until_idle(app)
+    assert await job.result() == 1
+
+
+def test_two_jobs_of_one_name_and_a_job_of_a_job_are_refused() -> None:
+    app = App("shop")
+
+    @app.job
+    async def send() -> None: ...
+
+    with pytest.raises(ConfigurationError, match="two jobs are called 'send'"):
+        app.job(name="send")(lambda: None)
+    with pytest.raises(ConfigurationError, match="send is a job already"):
+        app.job(send)
+    with pytest.raises(ConfigurationError, match="a coroutine function needs the event loop"):
+
+        @app.job(executor="thread")
+        async def wrong() -> None: ...

@@ -5,6 +5,7 @@ import time
 from typing import Any, cast
 
 import msgspec
+from pydantic import ValidationError
 
 from jobpools.core.job import Attempt, History, OutcomeKind, Priority
 from jobpools.core.retry import Retry
@@ -28,11 +29,15 @@ def _encode_custom(value: Any) -> Any:
 
 def _decode_custom(kind: type, value: Any) -> Any:
     if kind is Retry:
-        return Retry.model_validate(value)
+        try:
+            return Retry.model_validate(value)
+        except ValidationError as error:
+            wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            raise ValueError("; ".join(wrong)) from error
     raise NotImplementedError(f"{kind} has no place in an envelope")
 
 
-class Envelope(msgspec.Struct, omit_defaults=True):
+class Envelope(msgspec.Struct, omit_defaults=True, gc=False):
     """A job as it was enqueued. It never changes; what happens to the job is written elsewhere.
 
     `v`, `id`, `name`, `queue` and `args` are always there; the rest only where the handler or the pool says otherwise.

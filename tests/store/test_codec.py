@@ -1,0 +1,199 @@
+"""What goes to Redis comes back the same; what a newer version wrote is left alone."""
+
+import json
+import time
+import uuid
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from jobpools.core.job import Attempt, History, JobState, OutcomeKind
+from jobpools.core.retry import Retry
+from jobpools.errors import StoreDataError
+from jobpools.store import codec
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+seconds = st.floats(0, 4e9)
+ids = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=codec.ID_LIMIT)
+retries = st.builds(Retry, max_attempts=st.integers(1, 99), initial=st.floats(0, 9), strategy=st.sampled_from(["none", "fixed", "exponential"]))  # noqa: E501  # fmt: skip
+envelopes = st.builds(
+    codec.Envelope,
+    v=st.just(codec.VERSION),
+    id=ids,
+    name=texts,
+    queue=texts,
+    args=st.dictionaries(texts, st.one_of(texts, st.integers(), st.booleans(), st.none())).map(
+        lambda args: msgspec.Raw(json.dumps(args).encode())
+    ),
+    priority=st.sampled_from(["high", "normal", "low"]),
+    timeout=st.none() | seconds,
+    retry=st.none() | retries,
+    ttl=st.none() | seconds,
+    max_crashes=st.none() | st.integers(1, 9),
+    tags=st.lists(texts, max_size=3).map(tuple),
+    enqueued=st.none() | seconds,
+)
+attempts = st.builds(
+    Attempt,
+    attempt=st.integers(1, 99),
+    outcome=st.sampled_from(OutcomeKind),
+    at=seconds,
+    error=texts,
+    message=texts,
+    traceback=texts,
+    delay=st.none() | seconds,
+    worker=texts,
+)
+histories = st.builds(
+    History,
+    attempts=st.integers(0, 99),
+    crashes=st.integers(0, 9),
+    entries=st.lists(attempts, max_size=3).map(tuple),
+    note=texts,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(envelopes)
+def test_an_envelope_comes_back(envelope: codec.Envelope) -> None:
+    found = codec.decode(codec.encode(envelope))
+    assert json.loads(bytes(found.args)) == json.loads(bytes(envelope.args))
+    found.args = envelope.args
+    assert found == envelope
+
+
+@settings(max_examples=50, deadline=None)
+@given(histories)
+def test_a_history_comes_back(history: History) -> None:
+    assert codec.decode_history(codec.encode_history(history)) == history
+
+
+def test_no_history_is_an_empty_one() -> None:
+    assert codec.decode_history(None) == codec.decode_history(b"") == History()
+    with pytest.raises(StoreDataError, match="not a history"):
+        codec.decode_history(b"[]")
+    assert codec.read_history(b"[]").note.startswith("not a history")
+
+
+def test_a_small_envelope_says_only_what_is_not_usual() -> None:
+    envelope = codec.Envelope(1, "a", "send", "emails", msgspec.Raw(b'{"to":"ada"}'))
+    assert codec.encode(envelope) == b'{"v":1,"id":"a","name":"send","queue":"emails","args":{"to":"ada"}}'
+
+
+def test_what_a_later_version_one_might_add_is_ignored() -> None:
+    found = codec.decode(b'{"v":1,"id":"a","name":"send","queue":"emails","args":{},"colour":"red"}')
+    assert found.name == "send"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"v":2,"id":"a","name":"send","queue":"emails","args":{}}',
+        b'{"v":2}',
+        b'{"v":7,"id":["b"],"args":5}',
+        b'{"v":2,"id":"a","name":"send","queue":"emails","args":{},"priority":"urgent"}',
+    ],
+)
+def test_a_newer_version_is_said_to_be_one(raw: bytes) -> None:
+    with pytest.raises(codec.NewerVersionError, match="this jobpools reads up to 1: upgrade the workers"):
+        codec.decode(raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"not JSON",
+        b"[]",
+        b"{}",
+        b'{"v":1}',
+        b'{"v":"1","id":"a","name":"send","queue":"emails","args":{}}',
+        b'{"v":1,"id":"a","name":"send","queue":"emails","args":{},"priority":"urgent"}',
+        b'{"v":1,"id":"a","name":"send","queue":"emails","args":{},"timeout":"soon"}',
+        b'{"v":1,"id":"a","name":"send","queue":"emails","args":{},"retry":{"max_attempts":0}}',
+        b'\xff{"v":1}',
+    ],
+)
+def test_what_is_no_envelope_is_said_to_be_none(raw: bytes) -> None:
+    with pytest.raises(StoreDataError, match="not an envelope") as raised:
+        codec.decode(raw)
+    assert not isinstance(raised.value, codec.NewerVersionError)
+    assert "\n" not in str(raised.value), "one line"
+
+
+def test_an_argument_of_no_json_has_no_place() -> None:
+    with pytest.raises(NotImplementedError):
+        codec.encode(codec.Envelope(1, "a", "send", "emails", msgspec.Raw(b"{}"), tags=(object(),)))  # type: ignore[arg-type]  # on purpose
+
+
+# Ids
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**47), st.binary(min_size=10, max_size=10))
+def test_an_id_is_a_uuid_of_version_7_and_tells_its_time(ms: int, random: bytes) -> None:
+    made = codec.new_id(ms / 1000, random)
+    found = uuid.UUID(made)
+    assert str(found) == made
+    assert (found.version, found.variant) == (7, uuid.RFC_4122)
+    told = codec.id_time(made)
+    assert told is not None
+    assert abs(told * 1000 - ms) <= 1
+
+
+def test_ids_of_later_jobs_sort_behind() -> None:
+    made = [codec.new_id(at / 1000, bytes([255 - at % 256] * 10)) for at in range(1_790_000_000_000, 1_790_000_000_500)]
+    assert made == sorted(made)
+    assert abs((codec.id_time(codec.fresh_id()) or 0) - time.time()) < 5
+
+
+@pytest.mark.parametrize(
+    "own", ["a", "order-1042", "", "x" * 36, str(uuid.uuid4()), "zzzzzzzz-c3d4-7000-8000-000000000000"]
+)
+def test_other_ids_tell_no_time(own: str) -> None:
+    assert codec.id_time(own) is None
+
+
+@pytest.mark.parametrize("own", ["", "two words", "tab\t", "ümlaut", "x" * (codec.ID_LIMIT + 1), "line\n"])
+def test_what_cannot_be_an_id(own: str) -> None:
+    with pytest.raises(ValueError, match="cannot be an id: 1 to 200 printable ASCII"):
+        codec.check_id(own)
+
+
+@settings(max_examples=100, deadline=None)
+@given(ids, st.integers(0, 10**10 - 1))
+def test_a_lease_says_whose_it_is(job_id: str, number: int) -> None:
+    assert codec.check_id(job_id) == job_id
+    tail = codec.tail("web-1.aa", number)
+    assert codec.split_member(job_id + tail) == (job_id, "web-1.aa")
+    assert len(tail) == len(codec.tail("web-1.aa", 0)), "step.lua cuts it off by its length"
+
+
+def test_when_it_was_enqueued() -> None:
+    def at(job_id: str, **more: Any) -> float:
+        return codec.enqueued_at(codec.Envelope(1, job_id, "n", "q", msgspec.Raw(b"{}"), **more))
+
+    assert at(codec.new_id(1000.5, bytes(10))) == 1000.5
+    assert at("own", enqueued=7.0) == 7.0
+    assert at("own") == 0
+
+
+# Results
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.one_of(texts, st.integers(-(2**53), 2**53), st.none(), st.lists(texts, max_size=3)))
+def test_a_result_comes_back(value: Any) -> None:
+    record = codec.completed_record(msgspec.json.encode(value), 12.5, 0.25)
+    found = codec.decode_result(record)
+    assert (found.state, found.at, found.ms) == (JobState.COMPLETED, 12.5, 250)
+    assert msgspec.json.decode(bytes(found.result)) == value
+
+
+def test_what_is_no_result_is_said_to_be_none() -> None:
+    with pytest.raises(StoreDataError, match="not a result"):
+        codec.decode_result(b"[]")
+    with pytest.raises(StoreDataError, match="not a JSON object"):
+        codec.decode_json(b"[]")

@@ -36,7 +36,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 AGAIN = 5.0
 """Seconds until a pool whose Secret could not be read is looked at again."""
 ROTATION = 300.0
-"""Seconds after which a Secret that holds a URL is read again."""
+"""Seconds after which a Secret that holds a URL is read again: a new password is in use after that, at the latest."""
 FOREVER = 3600.0
 POOLS, CRONS = "workerpools", "cronjobspecs"
 """The plurals of our two kinds."""
@@ -76,6 +76,8 @@ class Tools:
 
     cron_statuses: dict[str, Status] = field(default_factory=dict)
     """By schedule key, likewise."""
+    dropped: Callable[[Pool], None] = lambda _: None
+    """Called with a pool that was taken away while a pass over it ran."""
     passes: int = 0
     fires: int = 0
 
@@ -104,6 +106,8 @@ class Endpoint:
 
     def __init__(self, url: str, tools: Tools) -> None:
         self.url = url
+        self.task: asyncio.Task[None] | None = None
+        """What runs `run`."""
         self.pools: dict[str, Pool] = {}
         self.connection: Connection = connect(url)
         self._tools = tools
@@ -120,7 +124,7 @@ class Endpoint:
         if isinstance(served, Cron):
             self.timetable.put(served, self._tools.cron_statuses.get(key))
             return
-        self.drop(served)
+        self._unlist(key)
         self.pools[key] = served
         for queue in served.spec.queues:
             self._by_queue.setdefault(queue.name, set()).add(key)
@@ -137,10 +141,21 @@ class Endpoint:
         if isinstance(served, Cron):
             self.timetable.drop(key, forget=forget)
             return
+        self._unlist(key)
+        self._passed.pop(key, None)
+
+    def _unlist(self, key: str) -> None:
+        self._due.pop(key, None)
         if pool := self.pools.pop(key, None):
             for queue in pool.spec.queues:
                 self._by_queue[queue.name].discard(key)
-        self._due.pop(key, None)
+                if not self._by_queue[queue.name]:
+                    del self._by_queue[queue.name]
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is left to look after."""
+        return not self.pools and self.timetable.idle
 
     def touch(self, key: str) -> None:
         """Something happened to this pool."""
@@ -209,6 +224,9 @@ class Endpoint:
             batch, tools.cluster, self._queues, tools, tools.memories, tools.statuses, time.time()
         )
         now = tools.clock()
+        for pool in batch:
+            if pool.meta.key not in self.pools:
+                tools.dropped(pool)  # the pass went on without it, and left its traces
         for key, wait in waits.items():
             if key in self.pools:
                 self._due[key] = min(self._due.get(key, now + FOREVER), now + wait)
@@ -230,7 +248,10 @@ class Control:
         """By plural and key: where an object's jobs are."""
         self._to_place: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self._leading = False
+        self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        """By plural and key: when its place is looked for again."""
         tools.cluster.touched = self.touched
+        tools.dropped = self._dropped
 
     @property
     def leading(self) -> bool:
@@ -254,14 +275,25 @@ class Control:
     def gone(self, plural: str, meta: Meta) -> None:
         """It was deleted. A pool's Deployment goes with it by its owner reference; its jobs stay in their queues."""
         self.invalid.pop(f"{plural}/{meta.key}", None)
+        served = self._served[plural].pop(meta.key, None)
+        self._forget(plural, meta)
+        if timer := self._timers.pop((plural, meta.key), None):
+            timer.cancel()
+        if place := self._place_of.pop(f"{plural}/{meta.key}", None):
+            place.drop(served)
+            self._retire()
+
+    def _forget(self, plural: str, meta: Meta) -> None:
         self.tools.reporter.forget(plural, meta)
         self._statuses[plural].pop(meta.key, None)
-        served = self._served[plural].pop(meta.key, None)
         if plural == POOLS:
             self.tools.memories.pop(meta.key, None)
             self.tools.cluster.forget(meta.key)
-        if place := self._place_of.pop(f"{plural}/{meta.key}", None):
-            place.drop(served)
+
+    def _dropped(self, pool: Pool) -> None:
+        moved = pool.meta.key in self.pools
+        if not moved and f"{POOLS}/{pool.meta.key}" not in self.invalid:
+            self._forget(POOLS, pool.meta)
 
     def refuse(self, plural: str, meta: Meta, status: Status, why: Status) -> None:
         """The object's spec cannot work: its status shall be `why`. What runs for it is left as it is."""
@@ -332,14 +364,25 @@ class Control:
             self.tools.cluster.urls[meta.key] = url
         self._place_of[place] = endpoint
         endpoint.put(served)
+        self._retire()
+
+    def _retire(self) -> None:
+        """A Redis that nobody needs any more (a changed password makes another URL) is left alone."""
+        for url, endpoint in list(self.endpoints.items()):
+            if endpoint.idle and endpoint.task is not None:
+                endpoint.task.cancel()
+                del self.endpoints[url]
 
     def _later(self, seconds: float, plural: str, key: str) -> None:
-        asyncio.get_running_loop().call_later(seconds, self._to_place.put_nowait, (plural, key))
+        if timer := self._timers.pop((plural, key), None):
+            timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timers[plural, key] = loop.call_later(seconds, self._to_place.put_nowait, (plural, key))
 
     def _endpoint(self, url: str, group: asyncio.TaskGroup) -> Endpoint:
         found = self.endpoints.get(url)
         if found is None:
             found = self.endpoints[url] = Endpoint(url, self.tools)
             log.info("redis: %s", safe_url(url))
-            group.create_task(found.run())
+            found.task = group.create_task(found.run())
         return found

@@ -1,7 +1,9 @@
 """An API server for the tests marked `api`: the one of KUBECONFIG."""
 
+import json
 import os
 import secrets
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -55,13 +57,35 @@ def valkey() -> Iterator[Valkey]:
     made.stop()
 
 
+RIGHTS = ("serviceaccount", "clusterrole", "clusterrolebinding", "role", "rolebinding")
+
+
 @pytest.fixture
-def make_operator(kubectl: Kubectl, valkey: Valkey, tmp_path: Path) -> Iterator[Callable[[str], Operator]]:
+def rights(kubectl: Kubectl, tmp_path: Path) -> Iterator[Path]:
+    """The KUBECONFIG of a service account that may do what the chart lets the operator do, and nothing else."""
+    parts = [f"--show-only=templates/operator-{part}.yaml" for part in RIGHTS]
+    chart = ("helm", "template", kubectl.namespace, str(ROOT / "helm" / "jobpools"), "-n", kubectl.namespace, *parts)
+    objects = subprocess.run(chart, capture_output=True, text=True, check=True).stdout
+    kubectl.run("apply", "-f", "-", stdin=objects)
+    token = kubectl.run("create", "token", f"{kubectl.namespace}-operator").strip()
+    config = json.loads(kubectl.run("config", "view", "--raw", "--minify", "--flatten", "--output=json"))
+    config["users"][0]["user"] = {"token": token}
+    path = tmp_path / "operator.conf"
+    path.write_text(json.dumps(config))
+    yield path
+    names = (f"{kind}/{kubectl.namespace}-operator" for kind in RIGHTS if kind.startswith("cluster"))
+    kubectl.run("delete", "--wait=false", *names)
+
+
+@pytest.fixture
+def make_operator(
+    kubectl: Kubectl, valkey: Valkey, tmp_path: Path, rights: Path
+) -> Iterator[Callable[[str], Operator]]:
     """`make_operator("a")`: a running operator of that identity, for the test's namespace alone."""
     made: list[Operator] = []
 
     def make(identity: str) -> Operator:
-        operator = Operator(valkey.url, kubectl.namespace, identity, tmp_path)
+        operator = Operator(valkey.url, kubectl.namespace, identity, tmp_path, rights)
         operator.start()
         made.append(operator)
         return operator
@@ -72,6 +96,7 @@ def make_operator(kubectl: Kubectl, valkey: Valkey, tmp_path: Path) -> Iterator[
         text = operator.log.read_text()
         sys.stdout.write(f"--- {operator.identity}\n{text}")  # pytest shows it where a test failed
         assert "Traceback" not in text, text
+        assert "is forbidden: User" not in text, text
 
 
 @pytest.fixture

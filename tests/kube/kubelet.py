@@ -30,6 +30,7 @@ class Kubelet:
                 {
                     "phase": "Running",
                     "startTime": "2026-01-01T00:00:00Z",
+                    "containerStatuses": [],
                     "conditions": [
                         {"type": "Ready", "status": "True"},
                         {"type": "PodScheduled", "status": "True"},

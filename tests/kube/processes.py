@@ -31,6 +31,13 @@ class Valkey:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 
+    @classmethod
+    def at(cls, url: str) -> "Valkey":
+        """One that runs already, by its URL."""
+        found = cls()
+        found.url = url
+        return found
+
     def start(self) -> None:
         flags = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen([get_binary_path(), *flags], stdout=subprocess.DEVNULL)
@@ -54,12 +61,15 @@ class Valkey:
 class Operator:
     """`python -m jobpools_operator` with its log in a file."""
 
-    def __init__(self, redis_url: str, namespace: str, identity: str, folder: Path) -> None:
+    def __init__(self, redis_url: str, namespace: str, identity: str, folder: Path, kubeconfig: Path) -> None:
+        """`kubeconfig`: who it is to the API server."""
         self.identity = identity
         self.port = free_port()
         self.log = folder / f"{identity}.log"
         self._env = os.environ | {
+            "KUBECONFIG": str(kubeconfig),
             "JOBPOOLS_REDIS_URL": redis_url,
+            "JOBPOOLS_LEASE_NAME": f"{namespace}-operator",
             "JOBPOOLS_NAMESPACES": namespace,
             "JOBPOOLS_LEASE_NAMESPACE": namespace,
             "JOBPOOLS_IDENTITY": identity,

@@ -11,6 +11,8 @@ import jsonschema
 import pytest
 import yaml
 
+from jobpools_operator.kube.manifests import REDIS_SECRET
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "jobpools"
 TOOLS = Path(os.environ.get("CLUSTER_CACHE") or Path.home() / ".cache" / "jobpools-cluster") / "bin"
@@ -198,7 +200,8 @@ def test_least_rights() -> None:
         assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
         if "secrets" in rule["resources"]:
             assert rule["resources"] == ["secrets"]
-            assert not {"list", "watch", "create", "update", "patch", "delete", "deletecollection"} & set(rule["verbs"])
+            assert set(rule["verbs"]) <= ({"create", "patch"} if "resourceNames" in rule else {"get"})
+            assert rule.get("resourceNames", [REDIS_SECRET]) == [REDIS_SECRET]
 
 
 def test_only_the_operator_gets_a_token() -> None:

@@ -80,14 +80,15 @@ def test_jobs_start_workers_within_a_second(operator: Operator, kubectl: Kubectl
 
 def test_an_idle_pool_costs_no_write(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool())
-    eventually("the status says it", 10, lambda: reason(kubectl) == "ScaledToZero")
+    eventually("it is at rest", 10, lambda: reason(kubectl, "Progressing") == "Settled")
     before = kubectl.get("workerpool", "emails")
     assert before is not None
     passes = operator.metric("operator_passes_total")
-    kubectl.run("annotate", "deployment", "emails", "touched=yes")  # a reason to look, none to write
+    kubectl.run("label", "deployment", "emails", "touched=yes")  # a reason to look, none to write
     eventually("it has looked again", 10, lambda: operator.metric("operator_passes_total") > passes)
     after = kubectl.get("workerpool", "emails")
     assert after is not None
+    assert after["status"] == before["status"]
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
 

@@ -47,5 +47,6 @@ async def _compare(
             control.gone(plural, item.meta)
     for key, body in bodies.items():
         found = known.get(key)
-        if found is None or meta_of(body).generation > found.meta.generation:
+        meta = meta_of(body)
+        if found is None or meta.uid != found.meta.uid or meta.generation > found.meta.generation:
             seen(control, body)

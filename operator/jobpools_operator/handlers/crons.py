@@ -24,6 +24,9 @@ async def on_cron(type: str | None, body: Mapping[str, Any], memo: Any, **_: Any
 def seen(control: Control, body: Mapping[str, Any]) -> None:
     """A CronJobSpec as the API server has it."""
     meta, status = meta_of(body), dict(body.get("status", {}))
+    if "deletionTimestamp" in body["metadata"]:  # deleted, and kept until its dependents are gone as well
+        control.gone(CRONS, meta)
+        return
     try:
         cron: Cron = parse_cron(body)
     except SpecError as error:

@@ -24,6 +24,9 @@ async def on_pool(type: str | None, body: Mapping[str, Any], memo: Any, **_: Any
 def seen(control: Control, body: Mapping[str, Any]) -> None:
     """A WorkerPool as the API server has it."""
     meta, status = meta_of(body), dict(body.get("status", {}))
+    if "deletionTimestamp" in body["metadata"]:  # deleted, and kept until its dependents are gone as well
+        control.gone(POOLS, meta)
+        return
     try:
         pool: Pool = parse_pool(body)
     except SpecError as error:

@@ -117,12 +117,16 @@ class KubeCluster:
             return ClusterFacts(None, current=False, workers=workers, gone=gone)
         return ClusterFacts(
             replicas=found["spec"].get("replicas", 1),
-            current=_hash(found) == _hash(wanted) and self._applied.get(key, "") in ("", _look(found)),
+            current=_hash(found) == _hash(wanted) and not self._meddled(key, found) and not _secretless(workers),
             workers=workers,
             gone=gone,
             problem=_failure(found),
             rolling=_rolling(found),
         )
+
+    def _meddled(self, key: str, found: Object) -> bool:
+        """Another hand changed the Deployment since the last apply. What it did before our start is not seen."""
+        return self._applied.get(key, _look(found)) != _look(found)
 
     def _wanted(self, pool: Pool) -> Object:
         # Rendered at each look, the hash included: 0.1 ms; a cache would have to know everything that it depends on.
@@ -135,6 +139,8 @@ class KubeCluster:
         body = self._wanted(pool)
         path, key = self._path(pool), pool.meta.key
         try:
+            if pool.spec.redis is None:
+                await self._share_url(pool)
             if key not in self._deployments:
                 await self._refuse_a_stranger(path, pool)
                 body = body | {"spec": body["spec"] | {"replicas": 0}}
@@ -151,6 +157,20 @@ class KubeCluster:
         else:
             self._applied[key] = _look(found)
             self._deployments[key] = found
+
+    async def _share_url(self, pool: Pool) -> None:
+        path = path_of(CORE, pool.meta.namespace, "secrets", manifests.REDIS_SECRET)
+        try:
+            found = await self._api.get(path)
+        except ApiError as error:
+            if not error.missing:
+                raise
+        else:
+            if found["metadata"].get("labels", {}).get(manifests.MANAGED_LABEL) != manifests.MANAGER:
+                raise ApiError(f"Secret {pool.meta.namespace}/{manifests.REDIS_SECRET} exists and is not jobpools'")
+        # Each pool under a name of its own: an apply takes away what the same manager applied before, owners included.
+        body = manifests.redis_secret(pool, self.urls[pool.meta.key])
+        await self._api.apply(path, body, f"{DEPLOYER}-{pool.meta.name}")
 
     async def _refuse_a_stranger(self, path: str, pool: Pool) -> None:
         try:
@@ -195,6 +215,11 @@ def _pool_key(item: Object) -> str:
 def _hash(found: Object) -> str:
     hashed: str = found["metadata"].get("annotations", {}).get(manifests.HASH_ANNOTATION, "")
     return hashed
+
+
+def _secretless(workers: Sequence[WorkerFacts]) -> bool:
+    """Somebody deleted the Secret with the URL."""
+    return any(manifests.REDIS_SECRET in worker.problem for worker in workers)
 
 
 def _look(found: Object) -> str:

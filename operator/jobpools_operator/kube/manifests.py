@@ -1,5 +1,6 @@
 """PURE: a pool as a Deployment. Golden-tested; who applies it is cluster.py."""
 
+import base64
 import copy
 import hashlib
 import json
@@ -15,6 +16,10 @@ POOL_LABEL = "jobpools.dev/pool"
 MANAGED_LABEL = "app.kubernetes.io/managed-by"
 MANAGER = "jobpools"
 HASH_ANNOTATION = "jobpools.dev/spec-hash"
+REDIS_SECRET = "redis.jobpools.dev"  # noqa: S105  # a name
+"""The Secret, one in each namespace with pools, that holds the URL of the chart's Redis under the key REDIS_KEY."""
+REDIS_KEY = "url"
+REDIS_ANNOTATION = "jobpools.dev/redis"
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 MARKED_COST = -1000
 PROBE_PORT = 8080
@@ -27,7 +32,7 @@ HAND_BACK = 5
 def deployment(pool: Pool, redis_url: str) -> Object:
     """The Deployment, without `replicas`: their number has another owner.
 
-    `redis_url` goes into the pod as it is, unless the pool names a Secret of its own namespace.
+    A `redis_url` that the pool's spec does not show stays out of it: the pod reads it from a Secret.
     """
     pod = _merge(_pod(pool, redis_url), copy.deepcopy(pool.spec.template))
     pod["metadata"]["labels"] |= pool.labels  # the selector's labels are not the template's to change
@@ -53,26 +58,49 @@ def deployment(pool: Pool, redis_url: str) -> Object:
     return body
 
 
+def redis_secret(pool: Pool, redis_url: str) -> Object:
+    """The Secret that the pods of a namespace's pools read the default URL from, as this pool applies it.
+
+    It belongs to all of them: it goes with the last one.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": REDIS_SECRET,
+            "namespace": pool.meta.namespace,
+            "labels": {MANAGED_LABEL: MANAGER},
+            "ownerReferences": [_owner(pool, controller=False)],
+        },
+        "data": {REDIS_KEY: base64.b64encode(redis_url.encode()).decode()},
+    }
+
+
 def identity(body: Object) -> str:
     """A hash of everything that the pool decides: equal hashes need no write."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _owner(pool: Pool) -> Object:
+def _owner(pool: Pool, *, controller: bool = True) -> Object:
     return {
         "apiVersion": API_VERSION,
         "kind": "WorkerPool",
         "name": pool.meta.name,
         "uid": pool.meta.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
+        "controller": controller,
+        "blockOwnerDeletion": controller,
     }
 
 
 def _pod(pool: Pool, redis_url: str) -> Object:
     probe = {"port": PROBE_PORT}
+    metadata: Object = {"labels": pool.labels}
+    if _secret(pool):
+        # Pods do not see that a Secret changed: another URL makes new ones. So few digits that nobody can guess from
+        # them, and two URLs in 65,536 look the same.
+        metadata["annotations"] = {REDIS_ANNOTATION: hashlib.sha256(redis_url.encode()).hexdigest()[:4]}
     return {
-        "metadata": {"labels": pool.labels},
+        "metadata": metadata,
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -111,14 +139,23 @@ def _grace(pool: Pool) -> int:
     return math.ceil(pool.spec.job.timeout + GRACE_MARGIN)
 
 
+def _secret(pool: Pool) -> dict[str, str]:
+    """Where the pod reads the URL; empty: the pool's spec says it in the open."""
+    redis = pool.spec.redis
+    if redis is None:
+        return {"name": REDIS_SECRET, "key": REDIS_KEY}
+    ref = redis.secret_key_ref
+    return {} if ref is None else {"name": ref.name, "key": ref.key}
+
+
 def _environment(pool: Pool, redis_url: str) -> list[Object]:
     variables: list[Object] = []
-    secret = pool.spec.redis.secret_key_ref if pool.spec.redis else None
+    secret = _secret(pool)
     # The kubelet kills when the grace is over: what still runs is handed back before.
     plain = worker_env(pool, redis_url) | {"JOBPOOLS_GRACE": str(_grace(pool) - HAND_BACK)}
     for name, value in plain.items():
-        if name == REDIS_URL and secret is not None:
-            source = {"secretKeyRef": {"name": secret.name, "key": secret.key}}
+        if name == REDIS_URL and secret:
+            source = {"secretKeyRef": secret}
             variables.append({"name": name, "valueFrom": source})
         else:
             variables.append({"name": name, "value": value})

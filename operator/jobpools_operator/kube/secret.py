@@ -8,8 +8,8 @@ from jobpools.core.specs import SecretKeyRef
 from jobpools.errors import ObservationError
 from jobpools_operator.kube.client import CORE, Api, path_of
 
-KEPT = 300.0
-"""Seconds for which a value is not read again: a rotated password is in use after that, at the latest."""
+KEPT = 240.0
+"""Seconds for which a value is not read again."""
 
 
 class Secrets:

@@ -1,0 +1,128 @@
+"""What other hands do to a pool's things, and what the operator makes of it."""
+
+import base64
+
+import pytest
+
+from jobpools_operator.kube.client import DEPLOYMENTS, Api, path_of
+from jobpools_operator.kube.manifests import REDIS_SECRET
+from tests.cluster.kubectl import Kubectl, Object, eventually
+from tests.kube.kubelet import Kubelet
+from tests.kube.processes import Operator, Valkey
+from tests.kube.test_operator import enqueue, pool, reason, replicas, status
+
+pytestmark = pytest.mark.api
+
+
+def container(kubectl: Kubectl) -> Object:
+    found = kubectl.get("deployment", "emails")
+    assert found is not None
+    worker: Object = found["spec"]["template"]["spec"]["containers"][0]
+    return worker
+
+
+def settled(kubectl: Kubectl) -> None:
+    eventually("it is at rest", 10, lambda: reason(kubectl, "Progressing") == "Settled")
+
+
+def test_a_deployment_that_was_edited_is_mended(operator: Operator, kubectl: Kubectl) -> None:
+    kubectl.apply(pool(scaling={"idle": "0s", "behavior": {"scaleDown": {"stabilization": "0s"}}}))
+    settled(kubectl)
+    kubectl.run("set", "image", "deployment/emails", "worker=theirs:1")
+    eventually("the image is ours again", 10, lambda: container(kubectl)["image"] == "shop:1")
+    kubectl.run("scale", "deployment/emails", "--replicas=7")
+    eventually("so is the number", 20, lambda: replicas(kubectl) == 0)
+    kubectl.run("set", "env", "deployment/emails", "THEIRS=1")  # a field that nobody else has is theirs to keep
+    settled(kubectl)
+    assert "THEIRS" in {each["name"] for each in container(kubectl)["env"]}
+    assert operator.metric("operator_leading") == 1
+
+
+def test_a_deployment_that_was_deleted_is_made_again(operator: Operator, kubectl: Kubectl) -> None:
+    kubectl.apply(pool())
+    settled(kubectl)
+    before = kubectl.get("deployment", "emails")
+    kubectl.run("delete", "deployment", "emails")
+    eventually("another one", 10, lambda: (now := kubectl.get("deployment", "emails")) and now != before)
+    assert replicas(kubectl) == 0
+    assert operator.metric("operator_leading") == 1
+
+
+def test_a_pool_that_waits_for_its_dependents_is_gone(operator: Operator, kubectl: Kubectl) -> None:
+    kubectl.apply(pool())
+    settled(kubectl)
+    kubectl.run("delete", "workerpool", "emails", "--cascade=foreground", "--timeout=20s")
+    assert kubectl.get("deployment", "emails") is None, "it was not made again"
+    assert operator.metric("operator_pools") == 0
+
+
+def test_the_url_is_in_a_secret_that_goes_with_the_last_pool(
+    operator: Operator, kubectl: Kubectl, valkey: Valkey
+) -> None:
+    kubectl.apply(pool(), pool("reports"))
+    settled(kubectl)
+    source = {"secretKeyRef": {"name": REDIS_SECRET, "key": "url"}}
+    (variable,) = [each for each in container(kubectl)["env"] if each["name"] == "JOBPOOLS_REDIS_URL"]
+    assert variable == {"name": "JOBPOOLS_REDIS_URL", "valueFrom": source}
+
+    def secret() -> Object | None:
+        return kubectl.get("secret", REDIS_SECRET)
+
+    def owners() -> set[str]:
+        return {each["name"] for each in (secret() or {"metadata": {}})["metadata"].get("ownerReferences", [])}
+
+    eventually("both own it", 10, lambda: owners() == {"emails", "reports"})
+    assert base64.b64decode((secret() or {})["data"]["url"]).decode() == valkey.url
+    kubectl.run("delete", "workerpool", "emails")
+    eventually("the other one keeps it", 20, lambda: owners() == {"reports"})
+    kubectl.run("delete", "workerpool", "reports")
+    eventually("and takes it along", 20, lambda: secret() is None)
+    assert operator.metric("operator_leading") == 1
+
+
+def test_a_secret_that_was_deleted_is_written_again(operator: Operator, kubectl: Kubectl) -> None:
+    kubectl.apply(pool(scaling={"min": 1}))
+    kubelet = Kubelet(kubectl, "emails")
+    kubelet.wait(1)
+    kubectl.run("delete", "secret", REDIS_SECRET)
+    kubelet.waiting("CreateContainerConfigError", f'secret "{REDIS_SECRET}" not found')
+    eventually("it is there", 10, lambda: kubectl.get("secret", REDIS_SECRET))
+    kubelet.ready()
+    settled(kubectl)
+    assert operator.metric("operator_leading") == 1
+
+
+def test_a_strangers_secret_is_left_alone(operator: Operator, kubectl: Kubectl) -> None:
+    kubectl.run("create", "secret", "generic", REDIS_SECRET, "--from-literal=url=theirs")
+    kubectl.apply(pool())
+    eventually("it is told", 10, lambda: "is not jobpools'" in str(status(kubectl).get("conditions")))
+    assert base64.b64decode((kubectl.get("secret", REDIS_SECRET) or {})["data"]["url"]) == b"theirs"
+    assert operator.metric("operator_leading") == 1
+
+
+def test_a_pool_that_moves_to_another_redis_leaves_the_old_one(
+    operator: Operator, kubectl: Kubectl, valkey: Valkey
+) -> None:
+    kubectl.apply(pool())
+    settled(kubectl)
+    url = valkey.url.replace("/0", "/1")
+    kubectl.run("create", "secret", "generic", "mine", f"--from-literal=dsn={url}")
+    ref = {"secretKeyRef": {"name": "mine", "key": "dsn"}}
+    kubectl.patch("workerpool", "emails", {"spec": {"redis": ref}})
+    eventually("its pods read it there", 10, lambda: {"name": "JOBPOOLS_REDIS_URL", "valueFrom": ref} in
+               container(kubectl)["env"])  # fmt: skip
+    enqueue(Valkey.at(url), "emails", 1)
+    eventually("and it is looked after there", 10, lambda: replicas(kubectl) == 1)
+    assert operator.metric("operator_endpoints") == 1
+
+
+async def test_a_watch_takes_lines_of_any_length(api: Api, kubectl: Kubectl) -> None:
+    path = path_of(DEPLOYMENTS, kubectl.namespace, "deployments")
+    _, version = await api.list(path)
+    kubectl.run("create", "deployment", "big", "--image=x", "--replicas=0")
+    fat = {"metadata": {"annotations": {"fat": "x" * 250_000}}}
+    await api.merge(f"{path}/big", fat, "test")
+    async for kind, item in api.watch(path, version):
+        if "fat" in item["metadata"].get("annotations", {}):
+            assert (kind, item["metadata"]["name"]) == ("MODIFIED", "big")
+            break

@@ -1,0 +1,79 @@
+"""The chart's rights are enough (each operator of these tests has them and no others), and none of them is too much."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.kubectl import Kubectl, eventually
+from tests.kube.kubelet import Kubelet
+from tests.kube.processes import Operator, Valkey
+from tests.kube.test_chart import render
+from tests.kube.test_crons import cron
+from tests.kube.test_operator import enqueue, pool, reason, replicas
+
+pytestmark = pytest.mark.api
+
+Right = tuple[str, str]
+"""(`group/resource` or `group/resource/subresource`, verb)."""
+
+
+def granted() -> set[Right]:
+    """What the chart's roles of the operator let it do."""
+    rules = [rule for o in render() if o["metadata"]["name"] == "jobpools-operator" for rule in o.get("rules", ())]
+    return {
+        (f"{group}/{resource}", verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def used(audit: Path, namespace: str) -> set[Right]:
+    """What the operator of this namespace did, as the API server wrote it down."""
+    user = f"system:serviceaccount:{namespace}:{namespace}-operator"
+    found: set[Right] = set()
+    for line in audit.read_text().splitlines():
+        event: dict[str, Any] = json.loads(line)
+        if event["user"]["username"] == user and (what := event.get("objectRef")):
+            name = "/".join(filter(None, (what["resource"], what.get("subresource"))))
+            place = f"{what.get('apiGroup', '')}/{name}"
+            found.add((place, event["verb"]))
+            if event["verb"] == "patch" and event.get("responseStatus", {}).get("code") == HTTPStatus.CREATED:
+                found.add((place, "create"))  # an apply that found nothing there
+    return found
+
+
+def test_every_right_is_used(
+    operator: Operator, kubectl: Kubectl, valkey: Valkey, make_operator: Callable[[str], Operator]
+) -> None:
+    audit = Path(os.environ["KUBECONFIG"]).parent / "log" / "audit.log"
+    if not audit.exists():
+        pytest.skip("only the API server of tests/cluster/cluster keeps an audit log")
+    kubectl.run("create", "secret", "generic", "mine", f"--from-literal=url={valkey.url}")
+    elsewhere = pool("elsewhere", redis={"secretKeyRef": {"name": "mine", "key": "url"}})
+    soon = {"idle": "0s", "jobsPerWorker": 1, "behavior": {"scaleDown": {"stabilization": "0s"}}}
+    kubectl.apply(pool(scaling=soon), elsewhere, cron())
+    enqueue(valkey, "emails", 2)
+    eventually("two workers", 10, lambda: replicas(kubectl) == 2)
+    kubelet = Kubelet(kubectl, "emails")
+    kubelet.wait(2)
+    valkey.stop()
+    valkey.start()  # without its jobs
+    eventually("the pods that go first are marked, and go", 20, lambda: replicas(kubectl) == 0)
+    eventually("the other one is served", 10, lambda: reason(kubectl, name="elsewhere") == "ScaledToZero")
+    assert make_operator("b").metric("operator_leading") < 1
+    asked_for = granted()
+    eventually("nothing is left over", 10, lambda: asked_for <= (done := used(audit, kubectl.namespace)) or
+               say(asked_for - done), every=1)  # fmt: skip
+    assert operator.metric("operator_leading") == 1
+
+
+def say(unused: set[Right]) -> None:
+    sys.stdout.write(f"not used: {sorted(unused)}\n")

@@ -122,6 +122,19 @@ async def test_a_worker_that_stood_still_for_longer_than_its_lease_settles_nothi
     await scene.balanced(sent, completed=2)
 
 
+async def test_a_worker_alone_that_stood_still_goes_on_where_it_was(scene: Scene) -> None:
+    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="0.5s") as (a,):
+        sent = [await jobs.work.enqueue(0.5), await jobs.grind.enqueue(0.5)]
+        until(lambda: len(scene.notes("begun")) == 2, "both run")
+        a.send(signal.SIGSTOP)
+        await asyncio.sleep(1.5)  # three leases: what is waited for is that time passes
+        a.send(signal.SIGCONT)
+        books = await scene.ended(10)
+        assert (books.completed, books.failed) == (2, 0), "nobody else wanted them"
+    assert len(scene.notes("begun")) == 2
+    await scene.balanced(sent, completed=2)
+
+
 async def test_a_blocked_event_loop_is_not_a_dead_worker(scene: Scene) -> None:
     """Leases are renewed by a thread: five times as long as the lease, nobody takes the job over."""
     with crew(scene.folder, scene.server.url, APP, "a", "b", **scene.environment, LEASE="0.6s") as (a, b):

@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jobpools import App
+from jobpools import App, StoreUnavailableError
 from jobpools.store import ledger
 from jobpools.store.connect import connect
 from tests.runtime.conftest import until, working
@@ -77,6 +78,39 @@ async def test_while_it_rests(server: Server, caplog: pytest.LogCaptureFixture) 
                 await until(lambda: not worker.outage.known)
                 assert (said(caplog, "Redis is away"), said(caplog, "Redis is back")) == (times, times)
                 assert await (await short.enqueue()).result(timeout=5) == "short"
+
+
+async def test_a_settlement_whose_answer_was_lost_is_sent_again_and_changes_nothing(
+    valkey_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ran = []
+    async with App("shop", redis=valkey_url) as app:
+
+        @app.job
+        async def short() -> str:
+            ran.append(1)
+            return "short"
+
+        async with working(app, lease=1) as worker:
+            real, lost = worker.connection.call, []
+
+            async def call(name: str, queue: str, arguments: Any) -> Any:
+                reply = await real(name, queue, arguments)
+                if name == "step" and arguments[6] and not lost:  # it settled something that completed
+                    lost.append(arguments)
+                    raise StoreUnavailableError("the answer was lost")
+                return reply
+
+            worker.connection.call = call  # type: ignore[method-assign]
+            job = await short.enqueue()
+            await until(lambda: bool(lost) and not worker.outage.known and not worker.lanes[0].outbox)
+            assert await job.result(timeout=5) == "short"
+            assert (worker.metrics.stale, worker.lanes[0].held) == (0, {}), "refused, and rightly so"
+            assert said(caplog, "refused") == 0
+        connection = connect(valkey_url)
+        books = (await ledger.read(connection, ["default"]))["default"]
+        assert (len(ran), books.completed, books.lost) == (1, 1, 0)
+        await connection.aclose()
 
 
 async def test_a_service_that_does_not_close_is_told_and_the_worker_ends(

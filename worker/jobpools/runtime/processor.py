@@ -135,7 +135,7 @@ class Processor:
     def _send_away(self, run: Run) -> None:
         run.settled = True
         pause = ALONE_PAUSE * (1 - random.random() / 2)  # noqa: S311  # spreads, keeps no secret
-        self._sent_away.append(run)
+        self._sent_away = [other for other in self._sent_away if other.member in other.lane.held] + [run]
         self.conclude(run, Outcome(OutcomeKind.INTERRUPTED, message="it runs apart from others like it", delay=pause))
 
     async def _alone(self, run: Run) -> None:

@@ -44,7 +44,7 @@ def pools(redis: Redis = None, output: Form = Output.TABLE) -> None:
     """Pools: how many workers and slots there are, how many are busy."""
     from jobpools.cli import asking
 
-    show(asking.ask(redis, asking.pools), POOL_COLUMNS, output, "no pool has had a worker in the last day")
+    show(asking.ask(redis, asking.pools), POOL_COLUMNS, output, "no pool has a worker")
 
 
 def queues(redis: Redis = None, output: Form = Output.TABLE) -> None:

@@ -48,22 +48,21 @@ async def endpoint_facts(
     Raises StoreError when the server cannot be read: unknown is not zero.
     """
     queues = sorted({queue for names in pools.values() for queue in names})
+    asked = queues or ["default"]  # heartbeats are judged by the server's clock, which a queue's facts tell
     script = scripts.get("facts")
     commands: list[tuple[Any, ...]] = [
-        ("EVALSHA", script.sha, len(script.keys), *keys.for_script(queue, script.keys), now) for queue in queues
+        ("EVALSHA", script.sha, len(script.keys), *keys.for_script(queue, script.keys), now) for queue in asked
     ]
     commands += [("HGETALL", keys.workers(pool)) for pool in pools]
     commands.append(("INFO", "memory"))
     replies = await connection.gather(commands, ["facts"])
-    if not queues:
-        return EndpointFacts({}, dict.fromkeys(pools, ()), _warnings(replies[-1]))
-    draining = {worker.decode() for reply in replies[: len(queues)] for worker in reply[10]}
+    draining = {worker.decode() for reply in replies[: len(asked)] for worker in reply[10]}
     server_now = replies[0][0] / 1000
     return EndpointFacts(
         queues={QueueName(queue): _queue_facts(reply) for queue, reply in zip(queues, replies, strict=False)},
         heartbeats={
             pool: _heartbeats(pool, reply, draining, server_now)
-            for pool, reply in zip(pools, replies[len(queues) :], strict=False)
+            for pool, reply in zip(pools, replies[len(asked) :], strict=False)
         },
         warnings=_warnings(replies[-1]),
     )

@@ -1,0 +1,209 @@
+"""What each command prints when all is well, as a table, as JSON and as YAML."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from redis import Redis
+
+from jobpools.runtime.loading import import_app
+from jobpools.testing import run_until_idle
+from tests.cli.conftest import Ran, Shell, dump, forget
+
+COMMANDS = (
+    "up", "worker", "enqueue", "pools", "queues", "workers", "stats", "plan",
+    "jobs", "jobs list", "jobs show", "jobs cancel",
+    "dead", "dead list", "dead replay", "dead purge", "cron", "cron list",
+)  # fmt: skip
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\n")
+
+
+def work(folder: Path) -> None:
+    """What a worker does until nothing is left."""
+
+    async def whole() -> None:
+        async with import_app("store:app") as app:
+            await run_until_idle(app)
+
+    asyncio.run(whole())
+    forget(folder)
+
+
+def rows(ran: Ran) -> list[dict[str, Any]]:
+    assert (ran.code, ran.err) == (0, "")
+    found = json.loads(ran.out)
+    assert isinstance(found, list)
+    return found
+
+
+def table(ran: Ran) -> list[list[str]]:
+    """Cells, the header's first."""
+    assert (ran.code, ran.err) == (0, "")
+    return [re.split(r" {3,}", line.rstrip()) for line in ran.out.splitlines()]
+
+
+def send(jobpools: Shell, *words: str) -> str:
+    ran = jobpools("enqueue", "store:app", "send", *words)
+    assert (ran.code, ran.err) == (0, "")
+    return ran.out.strip()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_examples(jobpools: Shell, name: str) -> None:
+    ran = jobpools(*name.split(), "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert f"Usage: jobpools {name} " in ran.out
+    examples = ran.out.partition("Examples:\n")[2].strip().splitlines()
+    assert examples
+    assert all(line.strip().startswith(f"jobpools {name.split(maxsplit=1)[0]}") for line in examples)
+
+
+def test_help_names_every_command(jobpools: Shell) -> None:
+    ran = jobpools()
+    assert ran == jobpools("--help")
+    for name in COMMANDS:
+        assert re.search(rf"^  {name.split()[0]} ", ran.out, re.MULTILINE)
+
+
+def test_the_version(jobpools: Shell) -> None:
+    assert re.fullmatch(r"jobpools \d+\.\d+\.\d+\S*\n", jobpools("--version").out)
+
+
+def test_an_empty_redis_is_said_and_is_no_error(jobpools: Shell) -> None:
+    for name, said in {
+        "queues": "no queue has had a job yet", "pools": "no pool has a worker", "jobs": "no such job",
+        "workers": "no worker has reported lately", "dead": "no job is dead", "stats": "no queue has had a job yet",
+        "cron": "no schedule has been seen yet",
+    }.items():  # fmt: skip
+        assert jobpools(name) == Ran(0, "", f"{said}\n")
+        assert jobpools(name, "-o", "json") == Ran(0, "[]\n", "")
+        assert jobpools(name, "-o", "yaml") == Ran(0, "[]\n", "")
+
+
+def test_enqueue_prints_the_id_and_says_when_it_is_there_already(jobpools: Shell, client: Redis) -> None:
+    assert UUID.fullmatch(jobpools("enqueue", "store:app", "send", "to=ada").out)
+    assert jobpools("enqueue", "store:app", "send", "to=ada", "--id", "mail-7") == Ran(0, "mail-7\n", "")
+    before = dump(client)
+    again = jobpools("enqueue", "store:app", "send", "to=ada", "--id", "mail-7")
+    assert again == Ran(0, "mail-7\n", "job mail-7 is there already in queue emails: nothing was written\n")
+    assert dump(client) == before
+
+
+def test_arguments_are_json_where_they_can_be(jobpools: Shell) -> None:
+    given = ["text=ada", "quoted='7'", 'string="7"', "number=7", "none=null", 'list=["a"]', "empty=", "a=b=c"]
+    job_id = jobpools("enqueue", "any", *given, "--queue", "other").out.strip()
+    shown = json.loads(jobpools("jobs", "show", job_id, "-o", "json").out)
+    assert shown["args"] == {
+        "text": "ada", "quoted": "'7'", "string": "7", "number": 7, "none": None, "list": ["a"], "empty": "",
+        "a": "b=c",
+    }  # fmt: skip
+
+
+def test_options_reach_the_job(jobpools: Shell) -> None:
+    job_id = send(jobpools, "to=ada", "--priority", "high", "--delay", "1h", "--tag", "vip", "--tag", "new")
+    (row,) = rows(jobpools("jobs", "--state", "scheduled", "-o", "json"))
+    assert (row["id"], row["priority"], row["tags"]) == (job_id, "high", ["vip", "new"])
+    assert 3590 < row["due"] <= 3600
+
+
+def test_queues_and_stats_keep_the_books(jobpools: Shell, folder: Path) -> None:
+    for to in ("ada", "grace", "nobody"):
+        send(jobpools, f"to={to}")
+    work(folder)
+    send(jobpools, "to=edsger")
+    header, row = table(jobpools("queues"))
+    assert header == ["QUEUE", "QUEUED", "SCHEDULED", "RUNNING", "DEAD", "OLDEST", "COMPLETED", "FAILED"]
+    assert row[:5] + row[6:] == ["emails", "1", "0", "0", "1", "2", "1"]
+    (books,) = rows(jobpools("stats", "--over", "10ms", "-o", "json"))
+    counts = {name: books[name] for name in ("enqueued", "completed", "failed", "dead", "cancelled", "lost")}
+    assert counts == {"enqueued": 4, "completed": 2, "failed": 1, "dead": 1, "cancelled": 0, "lost": 0}
+    assert books["failures"] == 0.333
+    assert books["enqueued/s"] == books["completed/s"] == 0
+
+
+def test_jobs_show_one_cancel_one(jobpools: Shell, folder: Path) -> None:
+    kept, gone = send(jobpools, "to=ada", "copies=2"), send(jobpools, "to=grace")
+    assert [row["id"] for row in rows(jobpools("jobs", "-o", "json"))] == [kept, gone]
+    assert jobpools("jobs", "cancel", gone).out == f"job {gone} of queue emails: it is cancelled\n"
+    work(folder)
+    shown = yaml.safe_load(jobpools("jobs", "show", kept).out)
+    assert (shown["state"], shown["args"], shown["result"]) == ("completed", {"to": "ada", "copies": 2}, "2 to ada")
+    assert {row["id"]: row["state"] for row in rows(jobpools("jobs", "-o", "json"))} == {
+        kept: "completed",
+        gone: "cancelled",
+    }
+    assert len(rows(jobpools("jobs", "--limit", "1", "-o", "json"))) == 1
+    assert [row["id"] for row in rows(jobpools("jobs", "list", "-q", "emails", "-s", "cancelled", "-o", "json"))] == [
+        gone
+    ]
+
+
+def test_dead_jobs_say_why_and_can_be_replayed_or_purged(jobpools: Shell, folder: Path) -> None:
+    first, second = send(jobpools, "to=nobody"), send(jobpools, "to=nobody")
+    work(folder)
+    header, *cells = table(jobpools("dead"))
+    assert header == ["ID", "QUEUE", "NAME", "ATTEMPTS", "AGE", "NOTE"]
+    assert {row[0] for row in cells} == {first, second}
+    assert all("no such address and nobody reads the second line" in row[-1] for row in cells), "one line a job"
+    assert jobpools("dead", "replay", first).out == "1 job put back\n"
+    assert [row["id"] for row in rows(jobpools("jobs", "-s", "queued", "-o", "json"))] == [first]
+    work(folder)
+    shown = yaml.safe_load(jobpools("jobs", "show", first).out)
+    assert [entry["outcome"] for entry in shown["attempts"]][-1] == "failed"
+    assert jobpools("dead", "replay", "--queue", "emails", "--all").out == "2 jobs put back\n"
+    work(folder)
+    assert jobpools("dead", "purge", first).out == "1 job purged\n"
+    assert jobpools("dead", "purge", "-q", "emails", "--all").out == "1 job purged\n"
+    assert jobpools("dead").err == "no job is dead\n"
+
+
+def test_workers_and_pools_are_those_that_report(jobpools: Shell, client: Redis) -> None:
+    assert pools_and_workers(jobpools) == ([], [])
+    now = client.time()[0]
+    for worker, busy, idle in (("mail-1.aa", 2, None), ("mail-2.bb", 0, now - 60)):
+        report = {"slots": 5, "busy": busy, "started": now - 90, "idle_since": idle, "version": "1.2", "rss_bytes": 5e7}
+        client.hset("jobpools:{pool:default/mail}:workers", worker, f"{now * 1000} {json.dumps(report)}")
+    found, there = pools_and_workers(jobpools)
+    assert [(row["pool"], row["workers"], row["slots"], row["busy"], row["versions"]) for row in found] == [
+        ("default/mail", 2, 10, 2, ["1.2"])
+    ]
+    assert [(row["worker"], row["busy"], row["memory"], row["draining"]) for row in there] == [
+        ("mail-1", 2, "50MB", False), ("mail-2", 0, "50MB", False),
+    ]  # fmt: skip
+    assert table(jobpools("workers"))[1][:4] == ["mail-1", "default/mail", "5", "2"]
+    assert table(jobpools("pools"))[1][:4] == ["default/mail", "2", "10", "2"]
+
+
+def pools_and_workers(jobpools: Shell) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    return rows(jobpools("pools", "-o", "json")), rows(jobpools("workers", "-o", "json"))
+
+
+def test_plan_says_what_the_loop_would_ask_for_and_changes_nothing(
+    jobpools: Shell, client: Redis, folder: Path
+) -> None:
+    (row,) = rows(jobpools("plan", "pool.yaml", "-o", "json"))
+    assert (row["pool"], row["workers"], row["desired"], row["reason"]) == ("default/mail", 0, 0, "Idle")
+    for _ in range(2):
+        send(jobpools, "to=ada")
+    before = dump(client)
+    (row,) = rows(jobpools("plan", ".", "-o", "json"))
+    assert (row["desired"], row["queued"], row["reason"]) == (2, 2, "Demand")
+    assert row["message"] == "2 jobs queued, due or running, at 1 a worker, ask for 2"
+    for _ in range(2):
+        send(jobpools, "to=ada")
+    assert table(jobpools("plan", "pool.yaml"))[1][:4] == ["default/mail", "0", "3", "4"]
+    (folder / "pool.yaml").write_text((folder / "pool.yaml").read_text().replace("max: 3", "mode: Manual"))
+    assert rows(jobpools("plan", "pool.yaml", "-o", "json"))[0]["reason"] == "Manual"
+    assert dump(client).keys() == before.keys()
+
+
+def test_plan_shrinks_an_idle_pool_as_if_the_windows_were_over(jobpools: Shell, client: Redis) -> None:
+    now = client.time()[0]
+    report = {"slots": 5, "busy": 0, "started": now - 900, "idle_since": now - 600, "completed": 1}
+    client.hset("jobpools:{pool:default/mail}:workers", "mail-1.aa", f"{now * 1000} {json.dumps(report)}")
+    (row,) = rows(jobpools("plan", "pool.yaml", "-o", "json"))
+    assert (row["workers"], row["desired"], row["reason"]) == (1, 0, "Idle")

@@ -1,0 +1,201 @@
+"""The command as a process: results that are waited for, Ctrl-C, closed pipes, terminals, what starts quickly."""
+
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests.cli.conftest import Ran, Shell, command
+from tests.support.servers import running, valkey_binary
+
+PATIENCE = 20.0
+
+
+@contextmanager
+def started(folder: Path, url: str, *words: str) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        command(*words), cwd=folder, env=os.environ | {"JOBPOOLS_REDIS_URL": url},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def interrupted(process: "subprocess.Popen[str]") -> Ran:
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    return Ran(process.returncode, out, err)
+
+
+def until(condition: object) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_worker_runs_what_is_enqueued_and_the_result_is_printed(
+    process: Shell, folder: Path, valkey_url: str
+) -> None:
+    with started(folder, valkey_url, "worker", "store:app", "--pool", "default/mail") as worker:
+        assert process("enqueue", "store:app", "send", "to=ada", "--wait", "20") == Ran(0, '"1 to ada"\n', "")
+        dead = process("enqueue", "store:app", "send", "to=nobody", "--wait", "20")
+        assert dead.code == 1
+        assert re.fullmatch(
+            r"jobpools: job \S+ \(send\) is dead after 1 attempt: \S*ValueError: no such address .*\n", dead.err
+        )
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(PATIENCE) == 0
+
+
+def test_a_result_that_does_not_come_in_time(process: Shell) -> None:
+    late = process("enqueue", "store:app", "send", "to=ada", "--wait", "0.1")
+    assert (late.code, late.out) == (1, "")
+    assert re.fullmatch(r"jobpools: job \S+ had not ended after 100ms: it is queued\n", late.err)
+
+
+@pytest.mark.parametrize(
+    "words", [("enqueue", "store:app", "send", "to=ada", "--wait", "60"), ("stats", "--over", "60s")]
+)
+def test_ctrl_c_ends_it_without_a_word(words: tuple[str, ...], folder: Path, valkey_url: str, client: Redis) -> None:
+    client.hset("jobpools:{emails}:totals", "enqueued", 0)
+    with started(folder, valkey_url, *words) as waiting:
+        until(lambda: client.info("clients")["connected_clients"] > 1 and client.info("commandstats"))
+        until(lambda: "cmdstat_evalsha" in client.info("commandstats"))
+        assert interrupted(waiting) == Ran(130, "", "")
+
+
+def test_a_reader_that_has_seen_enough(folder: Path, valkey_url: str) -> None:
+    """More than a pipe holds is written, and nobody reads it."""
+    env = os.environ | {"JOBPOOLS_REDIS_URL": valkey_url}
+    subprocess.run([sys.executable, "-c", SEND_MANY], cwd=folder, env=env, check=True)
+    for words in ("jobs -o json --limit 2000", "jobs --limit 2000", "jobs --help"):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "w") as stdout:
+            ended = subprocess.run(
+                command(*words.split()), cwd=folder, env=env, stdout=stdout, stderr=subprocess.PIPE, check=False
+            )
+        assert ended.stderr == b""
+        assert ended.returncode in (1, 141)
+
+
+SEND_MANY = """
+import asyncio, store
+async def go():
+    async with store.app:
+        await store.app.enqueue_many([store.send.call(to="x" * 200) for _ in range(1000)])
+asyncio.run(go())
+"""
+
+
+def test_colours_are_for_terminals_that_want_them(folder: Path, valkey_url: str, process: Shell) -> None:
+    assert process("enqueue", "any", "--queue", "emails").code == 0
+    clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    for env, bold in (({}, True), ({"NO_COLOR": "1"}, False)):
+        ours, theirs = pty.openpty()
+        environment = clean | {"TERM": "xterm", "JOBPOOLS_REDIS_URL": valkey_url} | env
+        with os.fdopen(theirs, "w") as terminal:
+            subprocess.run(command("queues"), cwd=folder, env=environment, stdout=terminal, check=True)
+        shown = os.read(ours, 4096).decode()
+        os.close(ours)
+        assert "QUEUE" in shown
+        assert ("\x1b[1m" in shown) is bold
+    assert "\x1b" not in process("queues").out
+
+
+def test_a_port_that_is_taken(process: Shell) -> None:
+    with running(valkey_binary()) as other:
+        ran = process("worker", "store:app", "--probe-port", str(other.port))
+    assert ran.code == 1
+    assert ran.err == f"jobpools: --probe-port {other.port}: Address already in use: give another one, or 0 for none\n"
+
+
+def test_a_wrong_password_is_one_line_without_it(process: Shell) -> None:
+    commands = ("queues", "worker store:app", "enqueue store:app send to=ada", "up pool.yaml", "plan pool.yaml")
+    with running(valkey_binary(), password="right") as guarded:  # noqa: S106  # of a server that lives for this test
+        for secret, words in [("", "queues"), *((":wrong@", each) for each in commands)]:
+            ran = process(*words.split(), "--redis", f"redis://{secret}127.0.0.1:{guarded.port}/0")
+            assert ran.code == 1
+            assert re.fullmatch(r"jobpools: redis://\S+: .*: check user and password in the URL, and .* ACL\n", ran.err)
+            assert "wrong@" not in ran.err
+
+
+def test_a_worker_waits_for_a_redis_that_is_away_and_says_so_once(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        deaf.settimeout(PATIENCE)
+        with started(folder, f"redis://127.0.0.1:{deaf.getsockname()[1]}/0", "worker", "store:app") as worker:
+            for _ in range(8):
+                deaf.accept()[0].close()
+            ended = interrupted(worker)
+    assert ended.code == 0
+    assert len([line for line in ended.err.splitlines() if "Redis is away" in line]) == 1, ended.err
+
+
+def test_an_unknown_job_and_a_newer_envelope_stay_and_say_why(
+    process: Shell, folder: Path, valkey_url: str, client: Redis
+) -> None:
+    process("enqueue", "nobodys", "--queue", "emails", "--id", "stray")
+    process("enqueue", "store:app", "send", "to=ada", "--id", "newer")
+    newer = client.hget("jobpools:{emails}:jobs", "newer").replace(b'"v":1', b'"v":99')
+    client.hset("jobpools:{emails}:jobs", "newer", newer)
+    with started(folder, valkey_url, "worker", "store:app"):
+        until(lambda: client.zcard("jobpools:{emails}:scheduled:normal") == 2)
+    listed = process("jobs").out
+    assert re.search(r"^stray .*no job 'nobodys' in the app of the workers of queue emails$", listed, re.MULTILINE)
+    assert re.search(r"^newer .*version 99, this jobpools reads up to 1: upgrade the workers$", listed, re.MULTILINE)
+    assert client.hget("jobpools:{emails}:jobs", "newer") == newer
+    assert re.search(r"^emails +0 +2 +0 +0 ", process("queues").out, re.MULTILINE)
+
+
+def test_a_key_of_another_type(process: Shell, client: Redis) -> None:
+    client.set("jobpools:{emails}:ready:normal", "mine")
+    ran = process("enqueue", "store:app", "send", "to=ada")
+    assert (ran.code, ran.out) == (1, "")
+    assert re.fullmatch(
+        r"jobpools: .*jobpools:\{emails\}:ready:normal is a string, not a list: something else uses its name.*\n",
+        ran.err,
+    )
+    assert client.keys() == [b"jobpools:{emails}:ready:normal"]
+
+
+LOADED = """
+import sys
+sys.argv = ["jobpools", *{words!r}]
+from jobpools.cli import main
+try:
+    main()
+except SystemExit:
+    print(*sorted(sys.modules), file=sys.stderr)
+"""
+
+
+def test_it_starts_quickly() -> None:
+    """What a command does not need is not imported: modules are counted, for time is also taken by others."""
+    dear = {
+        "--help": {"redis", "yaml", "rich", "asyncio", "jobpools.store.connect"},
+        "queues --redis redis://127.0.0.1:1/0": {"yaml", "rich", "matplotlib", "jobpools.runtime", "jobpools.local"},
+        "worker": {"typer", "yaml", "rich", "jobpools.local"},
+    }
+    for words, unwanted in dear.items():
+        code = LOADED.format(words=words.split())
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        loaded = set(ended.stderr.split())
+        assert "jobpools.cli" in loaded
+        assert not unwanted & loaded, words

@@ -92,7 +92,8 @@ async def test_a_settlement_whose_answer_was_lost_is_sent_again_and_changes_noth
             return "short"
 
         async with working(app, lease=1) as worker:
-            real, lost = worker.connection.call, []
+            real = worker.connection.call
+            lost: list[Any] = []
 
             async def call(name: str, queue: str, arguments: Any) -> Any:
                 reply = await real(name, queue, arguments)

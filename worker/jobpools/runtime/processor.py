@@ -232,6 +232,8 @@ class Processor:
         )
         run.lane.settle(run.member, Priority(envelope.priority), decision.value)
         level = _LEVELS.get(outcome.kind, logging.INFO)
+        if outcome.kind is OutcomeKind.INTERRUPTED and not run.started:
+            level = logging.DEBUG  # nothing happened to it, and there may be hundreds
         log.log(level, "%s %s: %s: %s", entry.name, envelope.id, decision.reason, decision.message)
         self.wake()
         return decision

@@ -45,6 +45,7 @@ def test_a_run_until_idle_does_not_wait_for_ticks_to_come(up: Up, folder: Path) 
     (folder / "crons.yaml").write_text(cron("yearly", schedule='"@yearly"'))
     run = up("--until-idle")
     assert run.end() == 0
+    assert run._find(r"next ticks: yearly \d{4}-")
     assert run.lines[-1].startswith("done: 0 completed, ")
 
 

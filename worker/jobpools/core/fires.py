@@ -151,8 +151,7 @@ def _sort(case: _Case, asked: Sequence[float]) -> _Sorted:
     missed = [(tick, why) for tick, why in late if why]
     fires, given_up = _allowed(case, [tick for tick, why in late if not why], left=left)
     if len(fires) > FIRES:
-        fires, left = fires[:FIRES], True
-        missed = [(tick, why) for tick, why in missed if tick <= fires[-1]]
+        fires, left = fires[:FIRES], True  # what is missed is older than what is fired, so nothing is passed over
     return _Sorted(tuple(fires), (*missed, *given_up), left)
 
 

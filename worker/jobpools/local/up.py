@@ -115,7 +115,7 @@ class Up:
         done = False
         try:
             self._greet()
-            await self._ticks.timetable.look()  # what is fired at the start is waiting work before anything is judged
+            await self._ticks.begin()  # what is fired at the start is waiting work before anything is judged
             watching.append(asyncio.create_task(self._ticks.timetable.run()))
             self._begin_beside()
             done = await self._work(connection)

@@ -18,6 +18,8 @@ from redis.exceptions import (
     ConnectionError as RedisConnectionError,
     NoPermissionError,
     NoScriptError,
+    OutOfMemoryError,
+    RedisClusterException,
     RedisError,
     TimeoutError as RedisTimeoutError,
 )
@@ -32,8 +34,11 @@ CONNECT_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 5.0
 """Seconds that a command that does not block may take before the connection counts as broken."""
 POOL_SIZE = 64
+FOREIGN = (RedisError, RedisClusterException, OSError)
+"""What the client raises: the cluster's own errors are no RedisError."""
 _AUTH = (AuthenticationError, AuthorizationError, NoPermissionError)
 _AUTH_CODES = ("NOAUTH", "WRONGPASS", "NOPERM", "ACL failure", "invalid username-password")
+_AWAY = (RedisConnectionError, RedisTimeoutError, RedisClusterException, OSError)
 _RETRY_CODES = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN")
 
 
@@ -49,23 +54,24 @@ def safe_url(url: str) -> str:
 
 def translate(error: Exception, url: str) -> StoreError:
     """One of ours for one of the client's, in one line, without the password."""
-    where, text = safe_url(url), str(error).partition("\n")[0].rstrip(".")
+    # Of an error in a script only the first half is for people.
+    where, text = safe_url(url), re.sub(r"\.? script: .*", "", str(error).partition("\n")[0]).rstrip(".")
     if isinstance(error, _AUTH) or any(code in text for code in _AUTH_CODES):
         return StoreAuthError(f"{where}: {text}: check user and password in the URL, and the user's ACL")
-    if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)) or text.startswith(_RETRY_CODES):
+    if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
+        return StoreUnavailableError(f"{where}: out of memory: raise maxmemory; {text}")
+    if isinstance(error, _AWAY) or text.startswith(_RETRY_CODES):
         return StoreUnavailableError(f"{where}: cannot be reached: {_reason(error, text)}")
     if "WRONGTYPE" in text:
         return StoreDataError(
             f"{where}: a key of the queue holds another type: is something else using its name? {text}"
         )
-    if "OOM" in text:
-        return StoreUnavailableError(f"{where}: out of memory: raise maxmemory; {text}")
     return StoreError(f"{where}: {text or type(error).__name__}")
 
 
 def _reason(error: Exception, text: str) -> str:
     """`Connection refused` of `Error 111 connecting to host:1. Connect call failed ('host', 1)`, for people."""
-    if found := re.match(r"Error (-?\d+) connecting to \S+ (.*)", text):
+    if found := re.search(r"Error (-?\d+) connecting to \S+ (.*)", text):
         number, rest = int(found[1]), found[2].rstrip(".")
         return os.strerror(number) if number > 0 else rest
     return text.rstrip(".") or type(error).__name__
@@ -76,7 +82,7 @@ def translated(url: str) -> Iterator[None]:
     """Raises StoreError and its kin for the client's errors, which stay as the cause."""
     try:
         yield
-    except (RedisError, OSError) as error:
+    except FOREIGN as error:
         raise translate(error, url) from error
 
 
@@ -131,7 +137,9 @@ def _open(url: str, module: Any, retry: Any, timeout: float | None) -> Any:
             else:
                 client = module.Redis.from_url(_plain(url), max_connections=POOL_SIZE, **options)
         except ValueError as error:
-            raise ConfigurationError(f"{safe_url(url)}: not a Redis URL: {error}") from error
+            # What cannot be read may be a piece of the password.
+            why = "are its port a number and its password percent-encoded?" if safe_url(url) != url else str(error)
+            raise ConfigurationError(f"{safe_url(url)}: not a Redis URL: {why}") from error
     if module is redis.asyncio:
         client.connection_pool.connection_class = packed(client.connection_pool.connection_class)
     return client
@@ -153,7 +161,8 @@ def _sentinel(module: Any, parts: Any, options: dict[str, Any]) -> Any:
     options |= {"username": user, "password": password, "db": int(parts.path.strip("/") or 0)}
     if parts.scheme.startswith("rediss"):
         options["ssl"] = True
-    sentinel = module.sentinel.Sentinel(nodes, sentinel_kwargs={"socket_timeout": CONNECT_TIMEOUT}, **options)
+    asking = {name: options[name] for name in ("socket_connect_timeout", "retry")} | {"socket_timeout": CONNECT_TIMEOUT}
+    sentinel = module.sentinel.Sentinel(nodes, sentinel_kwargs=asking, **options)
     return sentinel.master_for(master)
 
 
@@ -176,7 +185,7 @@ class Connection:
         """One command."""
         try:
             return await self.client.execute_command(*command)
-        except (RedisError, OSError) as error:
+        except FOREIGN as error:
             raise translate(error, self.url) from error
 
     async def call(self, name: str, queue: str, arguments: Sequence[Any]) -> Any:
@@ -192,7 +201,7 @@ class Connection:
                 return await self.client.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
             except NoScriptError:
                 return await self.client.execute_command("EVAL", script.source, len(names), *names, *arguments)
-        except (RedisError, OSError) as error:
+        except FOREIGN as error:
             found = translate(error, self.url)
             if isinstance(found, StoreDataError):
                 kinds = [await self.execute("TYPE", name) for name in names]
@@ -213,7 +222,7 @@ class Connection:
                     raise
                 await self.load(*scripts_read)
                 return await self._pipeline(commands)
-        except (RedisError, OSError) as error:
+        except FOREIGN as error:
             raise translate(error, self.url) from error
 
     async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -231,7 +240,7 @@ class Connection:
         """All keys of a pattern, sorted; in a cluster, of every node."""
         try:
             return sorted({key.decode() async for key in self.client.scan_iter(match=pattern, count=1000)})
-        except (RedisError, OSError) as error:
+        except FOREIGN as error:
             raise translate(error, self.url) from error
 
     @contextlib.asynccontextmanager
@@ -242,14 +251,14 @@ class Connection:
         try:
             yield channel
         finally:
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(*FOREIGN):
                 await channel.aclose()
                 if alone is not None:
                     await alone.aclose()
 
     async def aclose(self) -> None:
         """Close every socket."""
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(*FOREIGN):
             for client in (self.client, *_sentinels(self.client)):
                 await client.aclose()
 
@@ -288,7 +297,7 @@ class SyncConnection:
                 return self.client.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
             except NoScriptError:
                 return self.client.execute_command("EVAL", script.source, len(names), *names, *arguments)
-        except (RedisError, OSError) as error:
+        except FOREIGN as error:
             found = translate(error, self.url)
             if isinstance(found, StoreDataError):
                 kinds = [self.execute("TYPE", name) for name in names]
@@ -297,7 +306,7 @@ class SyncConnection:
 
     def close(self) -> None:
         """Close every socket."""
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(*FOREIGN):
             if self._client is not None:
                 for client in (self._client, *_sentinels(self._client)):
                     client.close()
@@ -313,4 +322,4 @@ def connect_sync(url: str, *, timeout: float | None = ANSWER_TIMEOUT) -> SyncCon
     return SyncConnection(url, timeout=timeout)
 
 
-__all__ = ["Connection", "SyncConnection", "connect", "connect_sync", "safe_url", "translate", "translated"]
+__all__ = ["FOREIGN", "Connection", "SyncConnection", "connect", "connect_sync", "safe_url", "translate", "translated"]

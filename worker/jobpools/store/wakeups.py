@@ -2,10 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from redis.exceptions import RedisError
-
 from jobpools.store import keys
-from jobpools.store.connect import Connection, translate
+from jobpools.store.connect import FOREIGN, Connection, translate
 
 
 async def wait(connection: Connection, queues: Sequence[str], timeout: float) -> str | None:  # noqa: ASYNC109  # the server's own
@@ -34,5 +32,5 @@ async def listen(connection: Connection) -> AsyncIterator[str]:
             await channel.subscribe(keys.WAKE_CHANNEL)
             async for message in channel.listen():
                 yield message["data"].decode() if message["type"] == "message" else ""
-    except (RedisError, OSError) as error:
+    except FOREIGN as error:
         raise translate(error, connection.url) from error

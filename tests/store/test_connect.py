@@ -1,0 +1,192 @@
+"""Which server a URL names, and what is said when it refuses: one line, with the reason, without the password."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from jobpools.errors import ConfigurationError, StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
+from jobpools.store import connect, writes
+from jobpools.store.connect import Connection, SyncConnection, safe_url
+from tests.store.conftest import QUEUE, Send
+from tests.support.servers import Server, free_port, running, valkey_binary
+
+SECRET = "tiger&scott"  # noqa: S105  # the tests' own
+ESCAPED = "tiger%26scott"
+
+
+async def said(url: str, *command: object) -> StoreError:
+    """What a command's refusal says, and the same of a blocking one."""
+    connection, sync = connect.connect(url), connect.connect_sync(url)
+    try:
+        with pytest.raises(StoreError) as raised:
+            await connection.execute(*command)
+        with pytest.raises(StoreError) as blocking:
+            await asyncio.to_thread(sync.execute, *command)
+    finally:
+        await connection.aclose()
+        sync.close()
+    assert type(raised.value) is type(blocking.value)
+    for error in (raised.value, blocking.value):
+        assert "\n" not in str(error)
+        assert error.__cause__ is not None
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://host:6379/0", "redis://host:6379/0"),
+        ("redis://:pw@host:6379/0", "redis://:***@host:6379/0"),
+        ("rediss://ada:pw@host/1?ssl_cert_reqs=none", "rediss://ada:***@host/1?ssl_cert_reqs=none"),
+        ("redis://ada@host", "redis://ada@host"),
+        ("redis+sentinel://ada:pw@one:1,two:2/0?master=main", "redis+sentinel://ada:***@one:1,two:2/0?master=main"),
+        ("redis://:p/w#x?y@host/0", "redis://:***@host/0"),
+        ("redis://:p@w@host/0", "redis://:***@host/0"),
+        ("redis://host/0?db=1&password=pw&x=y", "redis://host/0?db=1&password=***&x=y"),
+        ("unix:///run/redis.sock?db=0", "unix:///run/redis.sock?db=0"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert safe_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://host", "not a Redis URL"),
+        ("host:6379", "not a Redis URL"),
+        ("", "not a Redis URL"),
+        ("redis://host:port/0", "not a Redis URL"),
+        ("redis://host:99999999/0", "not a Redis URL"),
+        ("redis+sentinel://host:x/0", "not a Redis URL"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Connection, SyncConnection])
+def test_what_is_no_url_is_said_at_once(url: str, why: str, kind: type[Connection] | type[SyncConnection]) -> None:
+    with pytest.raises(ConfigurationError, match=why) as raised:
+        kind(url)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", [f"redis://:{SECRET}/x@host", f"http://:{SECRET}@host", f"redis://:{SECRET}@host:x/0"])
+def test_what_is_no_url_keeps_its_password(url: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        Connection(url)
+    assert SECRET not in str(raised.value)
+
+
+async def test_nobody_there() -> None:
+    url = f"redis://:{ESCAPED}@127.0.0.1:{free_port()}/0"
+    error = await said(url, "PING")
+    assert isinstance(error, StoreUnavailableError)
+    assert str(error) == f"{safe_url(url)}: cannot be reached: Connection refused"
+    assert ESCAPED not in str(error)
+
+
+@pytest.mark.parametrize("kind", ["redis+cluster", "redis+sentinel"])
+async def test_nobody_of_several_there(kind: str) -> None:
+    error = await said(f"{kind}://127.0.0.1:{free_port()}/0", "GET", "x")
+    assert isinstance(error, StoreUnavailableError)
+
+
+async def test_a_host_that_is_none() -> None:
+    error = await said("redis://no-such-host.invalid:6379/0", "PING")
+    assert isinstance(error, StoreUnavailableError)
+
+
+async def test_a_server_that_stands_still() -> None:
+    with running(valkey_binary()) as server:
+        connection = connect.connect(server.url, timeout=0.2)
+        await connection.execute("PING")
+        server.stand_still()
+        try:
+            with pytest.raises(StoreUnavailableError, match="cannot be reached: Timeout"):
+                await connection.execute("PING")
+        finally:
+            server.go_on()
+        assert await connection.execute("PING"), "it is asked again, on a new socket"
+        await connection.aclose()
+
+
+async def test_a_server_that_went_and_came_back(tmp_path: Path, job: Send) -> None:
+    with running(valkey_binary(), tmp_path) as server:
+        connection = connect.connect(server.url)
+        assert await writes.enqueue(connection, [job("a")]) == [True]
+        server.kill()
+        with pytest.raises(StoreUnavailableError):
+            await writes.enqueue(connection, [job("b")])
+        server.start()
+        assert await writes.enqueue(connection, [job("a"), job("b")]) == [False, True]
+        await connection.aclose()
+
+
+async def test_a_wrong_password() -> None:
+    with running(valkey_binary(), password=SECRET) as server:
+        for user, wrong in (("", "wrong-one"), ("ada", ESCAPED), ("", "")):
+            userinfo = f"{user}:{wrong}@" if user or wrong else ""
+            error = await said(f"redis://{userinfo}127.0.0.1:{server.port}/0", "PING")
+            assert isinstance(error, StoreAuthError)
+            assert str(error).endswith("check user and password in the URL, and the user's ACL")
+            assert "wrong-one" not in str(error)
+            assert ESCAPED not in str(error)
+        right = connect.connect(f"redis://:{ESCAPED}@127.0.0.1:{server.port}/0")
+        assert await right.execute("PING"), "a password with special characters is percent-encoded"
+        await right.aclose()
+
+
+async def test_a_command_that_the_user_may_not_use(valkey_server: Server) -> None:
+    with valkey_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "-@all", "+get", "+eval")
+    url = f"redis://reader:pw@127.0.0.1:{valkey_server.port}/0"
+    assert isinstance(await said(url, "SET", "x", "y"), StoreAuthError)
+    assert isinstance(await said(url, "EVAL", "return redis.call('SET', KEYS[1], 1)", 1, "x"), StoreAuthError)
+
+
+async def test_a_key_of_another_type(store: Connection, sync_store: SyncConnection, raw: Redis, job: Send) -> None:
+    raw.set("jobpools:{emails}:ready:normal", "something else")
+    wrong = (
+        "key jobpools:{emails}:ready:normal is a string, not a list: something else uses its name; rename or delete it"
+    )
+    with pytest.raises(StoreDataError) as raised:
+        await writes.enqueue(store, [job("a")])
+    assert str(raised.value) == wrong
+    with pytest.raises(StoreDataError) as raised:
+        writes.enqueue_sync(sync_store, [job("a")])
+    assert str(raised.value) == wrong
+    assert raw.keys() == [b"jobpools:{emails}:ready:normal"], "and nothing was written"
+
+
+async def test_out_of_memory_refuses_new_jobs_and_finishes_old_ones(job: Send) -> None:
+    with running(valkey_binary(), flags=["--maxmemory-policy", "noeviction"]) as server:
+        connection = connect.connect(server.url)
+        await writes.enqueue(connection, [job("a"), job("b")])
+        with server.client() as client:
+            client.config_set("maxmemory", 1)
+        with pytest.raises(StoreUnavailableError, match="out of memory: raise maxmemory"):
+            await writes.enqueue(connection, [job("c")])
+        tails = [f":w.1:{number:010d}" for number in range(3)]
+        reply = await writes.step(connection, QUEUE, "w.1", claim=1, tail=tails[0], lease_ms=1000)
+        assert reply.ids == [b"a"]
+        done = {1000: writes.Completed([f"a{tails[0]}"], [b'{"state":"completed","at":1}'])}
+        reply = await writes.step(connection, QUEUE, "w.1", completed=done, claim=1, tail=tails[1], lease_ms=1000)
+        assert (reply.ids, reply.stale) == ([b"b"], [])
+        await connection.aclose()
+
+
+async def test_closing_twice_and_unopened_is_fine(valkey_url: str) -> None:
+    connection = connect.connect(valkey_url)
+    await connection.aclose()
+    await connection.aclose()
+    for url in (valkey_url, "redis+cluster://127.0.0.1:1"):
+        sync = connect.connect_sync(url)
+        sync.close()
+        sync.close()
+
+
+async def test_valkey_is_a_scheme_too(valkey_url: str) -> None:
+    connection = connect.connect(valkey_url.replace("redis://", "valkey://"))
+    assert await connection.execute("PING")
+    await connection.aclose()

@@ -43,6 +43,11 @@ def answer(process: subprocess.Popen[str]) -> Any:
     return json.loads(text)
 
 
+def calls_of(info: dict[str, Any]) -> dict[str, int]:
+    """By command, out of INFO."""
+    return {name.removeprefix("cmdstat_"): each["calls"] for name, each in info.items() if "cmdstat_" in name}
+
+
 def emptied(server: Server) -> None:
     app.use(Client(server.url))
     with server.client() as client:
@@ -64,7 +69,7 @@ def drain(server: Server, slots: int, calls: Sequence[Call[None]], subject: str)
         found = answer(started(subject, "drain", server, slots))
         after = client.info("all")
     jobs = len(calls)
-    called = {name.removeprefix("cmdstat_"): each["calls"] for name, each in after.items() if "cmdstat_" in name}
+    called = calls_of(after)
     cpu = sum(after[f"used_cpu_{kind}"] - before[f"used_cpu_{kind}"] for kind in ("user", "sys"))
     return {
         "rate": jobs / found["seconds"],

@@ -1,0 +1,130 @@
+"""What the hot path sends, counted: a round trip, a command or a field more fails on any machine, however slow."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from jobpools import App
+from jobpools.runtime.registry import Handler
+from jobpools.runtime.worker import Worker
+from jobpools.settings import WorkerSettings
+from tests.bench.jobs import arguments
+from tests.bench.measure import SENT, calls_of
+
+JOBS = 4000
+PATIENCE = 60.0
+BESIDE = 20
+"""Commands beside the steps: the greeting, heartbeats, the janitor."""
+
+
+@dataclass
+class Counts:
+    """What a server did for each job."""
+
+    jobs: int
+    sent: float = 0
+    """Commands that came over the wire; a script is one."""
+    called: float = 0
+    """Data commands, those inside scripts too."""
+    received: float = 0
+    """Bytes."""
+    returned: float = 0
+
+
+@contextlib.asynccontextmanager
+async def counted(url: str, jobs: int) -> AsyncIterator[Counts]:
+    counts = Counts(jobs)
+    async with Redis.from_url(url) as client:
+        await client.config_resetstat()
+        yield counts
+        after = await client.info("all")
+    called = calls_of(after)
+    counts.sent = sum(called.get(name, 0) for name in SENT) / jobs
+    counts.called = sum(called.values()) / jobs
+    counts.received, counts.returned = after["total_net_input_bytes"] / jobs, after["total_net_output_bytes"] / jobs
+
+
+@contextlib.asynccontextmanager
+async def working(app: App, url: str, slots: int) -> AsyncIterator[Worker]:
+    worker = Worker(app, WorkerSettings(redis_url=url, concurrency=slots))
+    running = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        await running
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def app(valkey_url: str) -> AsyncIterator[App]:
+    async with App("counts", redis=valkey_url, queue="bench") as app:
+
+        @app.job
+        async def noop(n: int, to: str) -> None: ...
+
+        yield app
+
+
+@pytest.mark.parametrize("slots", [10, 100])
+async def test_a_drain_takes_a_round_trip_for_two_hundred_jobs(app: App, valkey_url: str, slots: int) -> None:
+    noop = app.handlers["noop"]
+    await app.enqueue_many([noop.call(**arguments(n)) for n in range(JOBS)])
+    async with counted(valkey_url, JOBS) as counts, working(app, valkey_url, slots) as worker:
+        await until(lambda: worker.metrics.completed == JOBS and not worker.lanes[0].held)
+        steps = worker.metrics.steps / JOBS
+    assert steps < 0.01, "of 0.005: batches became smaller"
+    assert counts.sent < steps + BESIDE / JOBS, "a command beside the steps"
+    assert counts.called < 24 * (steps + BESIDE / JOBS), "of 20: more commands in each step"
+    assert counts.received < 155, "of 145: member and record of a settlement, and no more"
+    assert counts.returned < 185, "of 178: id and envelope of a claim, and no more"
+
+
+async def test_an_idle_worker_picks_a_job_up_with_four_commands(app: App, valkey_url: str) -> None:
+    noop = app.handlers["noop"]
+    async with working(app, valkey_url, 10) as worker:
+        await one(noop, worker)
+        async with counted(valkey_url, 100) as counts:
+            for _ in range(100):
+                await one(noop, worker)
+    assert counts.sent < 4 + BESIDE / 100, "enqueue; wait, claim, settle"
+    assert counts.called < 50 + BESIDE / 100
+    assert counts.received < 2500
+    assert counts.returned < 330
+
+
+async def one(noop: Handler[..., Any], worker: Worker) -> None:
+    before = worker.metrics.completed
+    await noop.enqueue(**arguments(before))
+    await until(lambda: worker.metrics.completed > before and not worker.lanes[0].held)
+
+
+async def test_a_job_sent_alone_takes_one_command(app: App, valkey_url: str) -> None:
+    async with counted(valkey_url, 100) as counts:
+        for n in range(100):
+            await app.handlers["noop"].enqueue(**arguments(n))
+    assert counts.sent < 1.1
+    assert counts.called < 17, "of 15, the script itself among them"
+    assert counts.received < 700, "of 640"
+    assert counts.returned < 20
+
+
+async def test_many_jobs_take_a_command_for_five_hundred(app: App, valkey_url: str) -> None:
+    async with counted(valkey_url, JOBS) as counts:
+        await app.enqueue_many([app.handlers["noop"].call(**arguments(n)) for n in range(JOBS)])
+    assert counts.sent < 1.5 / 500
+    assert counts.called < 1.1, "of 1.03: a command a job finds out whether its id is known"
+    assert counts.received < 210, "of 199: id, envelope, priority and flags"
+    assert counts.returned < 10

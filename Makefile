@@ -18,7 +18,7 @@ help: ## this list
 	@touch $@
 
 demo: .venv/stamp ## the main job on this machine: an online shop's background jobs, from zero workers and back
-	@PATH="$(abspath $(BIN)):$$PATH" jobpools up examples/shop --until-idle --fire --plot demo.png --with 'python -m shop.day'
+	@unset JOBPOOLS_REDIS_URL; PATH="$(abspath $(BIN)):$$PATH" jobpools up examples/shop --until-idle --fire --plot demo.png --with 'python -m shop.day'
 
 test: .venv/stamp debian ## every test, on a real Valkey, Redis and Kubernetes
 	@tests/cluster/prepare $(BIN)/python -m pytest -q

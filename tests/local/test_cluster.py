@@ -110,7 +110,12 @@ async def test_a_killed_worker_is_replaced_and_called_gone(stages: Callable[[str
     (after,) = (await stage.ready(1, emails)).workers
     assert after.name != before.name
     assert after.problem == ""
-    assert stage.said == [f"worker {before.name} died: signal SIGKILL; another one starts in 50ms"]
+    os.kill(stage.pid(after.name), signal.SIGKILL)
+    await stage.until(lambda facts: after.name in facts.gone, emails)
+    assert stage.said == [
+        f"worker {before.name} died: signal SIGKILL; another one starts in 50ms",
+        f"worker {after.name} died: signal SIGKILL; another one starts in 100ms",
+    ]
 
 
 async def test_its_end_is_seen_though_a_child_of_its_own_lives_on(

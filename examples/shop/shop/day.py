@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -131,19 +132,22 @@ async def main() -> int:
     """Returns the exit code."""
     began, old = time.time(), litter()
     url, again = os.environ["JOBPOOLS_REDIS_URL"], Retry(ConstantBackoff(0.2), retries=100)
-    try:
-        async with opened("127.0.0.1") as town, Redis.from_url(url, decode_responses=True, retry=again) as redis, app:
-            today = Day(town, redis)
-            await today.run()
-            await today.look(old, began)
-    except OSError as error:
-        print(f"the town cannot open: {error.strerror} (SHOP_SMTP_PORT and SHOP_HTTP_PORT say other ports)")
-        return 1
+    async with AsyncExitStack() as stack:
+        try:
+            town = await stack.enter_async_context(opened("127.0.0.1"))
+        except OSError as error:
+            print(f"the town cannot open: {error.strerror} (SHOP_SMTP_PORT and SHOP_HTTP_PORT say other ports)")
+            return 1
+        redis = await stack.enter_async_context(Redis.from_url(url, decode_responses=True, retry=again))
+        await stack.enter_async_context(app)
+        today = Day(town, redis)
+        await today.run()
+        await today.look(old, began)
     for text in today.missing:
         print(f"missing: {text}")
-    emails, again = len(town.emails), town.emails.total() - len(town.emails)
+    emails, twice = len(town.emails), town.emails.total() - len(town.emails)
     print(
-        f"the day is over: {emails} e-mails arrived ({again} of them twice), {len(town.labels)} labels bought, "
+        f"the day is over: {emails} e-mails arrived ({twice} of them twice), {len(town.labels)} labels bought, "
         f"{ROWS} products imported, {len(today.files)} pictures drawn, {len(old)} old files removed; "
         f"{len(today.missing)} things missing"
     )

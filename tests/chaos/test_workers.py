@@ -96,7 +96,7 @@ async def test_sigterm_with_a_grace_too_short_hands_back_uncharged(scene: Scene)
         sent = [await jobs.work.enqueue(60), await jobs.grind.enqueue(60)]
         until(lambda: len(scene.notes("begun")) == 2, "both run")
         a.send(signal.SIGTERM)
-        assert a.wait(5) == 0
+        assert a.wait(20) == 0
     books = await scene.books()
     assert (books.ready, books.running, books.failed) == (2, 0, 0)
     for job in sent:

@@ -15,7 +15,7 @@ from tests.support.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "jobpools.cli", "worker")
-PATIENCE = 20.0
+PATIENCE = 40.0
 
 
 def until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:

@@ -92,7 +92,7 @@ async def _watch(settings: OperatorSettings, control: Control, stopping: asyncio
         stop_flag=stop,
         memo=kopf.Memo(control=control),
         # Else kopf asks for the user's name, and a pod's user is only a number. Its type is a private alias of str.
-        identity=settings.identity,  # type: ignore[arg-type]
+        identity=settings.identity,  # type: ignore[arg-type]  # its own annotation is wrong
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         # Kopf has just taken them, and would end everything at once: the Lease is to be given back before.

@@ -1,3 +1,5 @@
+"""An app on an empty Valkey, for each lesson."""
+
 from collections.abc import AsyncIterator
 
 import pytest

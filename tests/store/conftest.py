@@ -1,3 +1,5 @@
+"""Connections to an empty Valkey, and jobs to send through them."""
+
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import msgspec

@@ -81,9 +81,9 @@ class Api:
         settings.connection_pool_maxsize = 64
         try:
             try:
-                config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+                config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # not typed there
             except config.ConfigException:
-                await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+                await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # as above
         except (config.ConfigException, OSError) as error:
             raise ConfigurationError(f"no Kubernetes to talk to: {error}; set KUBECONFIG") from error
         return cls(kubernetes_client.ApiClient(configuration=settings))

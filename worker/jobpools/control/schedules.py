@@ -154,7 +154,7 @@ class Timetable:
             key = look.cron.meta.key
             why = failed.get(key) or (trouble if recorded.get(key) is None else "")
             if why:
-                look = _Look(look.cron, None, held(look.cron, self._statuses.get(key), now, why))  # noqa: PLW2901
+                look = _Look(look.cron, None, held(look.cron, self._statuses.get(key), now, why))  # noqa: PLW2901  # from here on, the look with what was found
             elif not recorded.get(key):
                 self._again(look.cron, now + AGAIN)
                 continue

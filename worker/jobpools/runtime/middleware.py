@@ -7,6 +7,7 @@ from typing import Any
 from jobpools.runtime.context import Context
 
 Next = Callable[[], Awaitable[Any]]
+"""The rest of the attempt: what a middleware awaits once."""
 Middleware = Callable[[Context, Next], Awaitable[Any]]
 """`async def around(ctx, call_next)`: awaits `call_next()` once and returns its result, or raises."""
 

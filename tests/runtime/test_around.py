@@ -1,0 +1,187 @@
+"""What stands around attempts: services, middleware, logs, heartbeats, priorities."""
+
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from jobpools import App, ConfigurationError, Context, JobDeadError, Next, Retry
+from jobpools.core.specs import QueuePolicy
+from jobpools.runtime import logs
+from jobpools.runtime.services import Service, Services
+from jobpools.store import reads
+from jobpools.store.connect import Connection
+from jobpools.testing import context, run_until_idle
+from tests.runtime.conftest import until, working
+
+# Services
+
+
+async def test_services_close_in_the_opposite_order_also_when_one_does_not_open() -> None:
+    told: list[str] = []
+
+    async def first() -> AsyncIterator[str]:
+        told.append("first opens")
+        yield "1"
+        told.append("first closes")
+
+    def second() -> Iterator[str]:
+        told.append("second opens")
+        yield "2"
+        told.append("second closes")
+
+    async def third() -> AsyncIterator[str]:
+        if told:
+            raise OSError("no")
+        yield "3"
+
+    services, declared = Services(), [Service(first), Service(second)]
+    await services.start(declared)
+    assert [services.get(service) for service in declared] == ["1", "2"]
+    await services.stop()
+    assert told == ["first opens", "second opens", "second closes", "first closes"]
+    told.clear()
+    with pytest.raises(OSError, match="no"):
+        await services.start([*declared, Service(third)])
+    assert told == ["first opens", "second opens", "second closes", "first closes"]
+
+
+def test_a_service_is_a_generator_function_and_must_be_declared() -> None:
+    def plain() -> Any:
+        return 1
+
+    def undeclared() -> Iterator[int]:
+        yield 1
+
+    with pytest.raises(ConfigurationError, match="service plain: write a function that yields the service once"):
+        Service(plain)
+    with pytest.raises(ConfigurationError, match=r"service undeclared is not open: declare it with @app\.service"):
+        context().service(Service(undeclared))
+
+
+# Middleware
+
+
+async def test_middleware_nests_sees_errors_and_may_turn_them_into_results(app: App) -> None:
+    told: list[str] = []
+
+    @app.middleware
+    async def outer(ctx: Context, call_next: Next) -> Any:
+        told.append("outer")
+        try:
+            return await call_next()
+        except KeyError:
+            return f"{ctx.name} was saved"
+
+    @app.middleware
+    async def inner(ctx: Context, call_next: Next) -> Any:
+        told.append(f"inner {ctx.attempt}")
+        return await call_next()
+
+    @app.job(retry=Retry(strategy="none"))
+    async def lookup(key: str) -> str:
+        return {"a": "found"}[key]
+
+    @app.job(retry=Retry(strategy="none"))
+    def broken() -> None:
+        raise ValueError("in a thread")
+
+    good, saved, bad = await lookup.enqueue("a"), await lookup.enqueue("b"), await broken.enqueue()
+    await run_until_idle(app)
+    assert told == ["outer", "inner 1"] * 3
+    assert (await good.result(), await saved.result()) == ("found", "lookup was saved")
+    with pytest.raises(JobDeadError, match="ValueError: in a thread"):
+        await bad.result()
+
+
+# Logs
+
+
+def record(level: int, message: str, *args: object, **extra: Any) -> logging.LogRecord:
+    return logging.LogRecord("jobpools.worker", level, "file.py", 1, message, args, extra.get("exc_info"))
+
+
+def test_a_log_line_for_machines_is_one_json_object() -> None:
+    try:
+        raise ValueError("two\nlines")  # noqa: TRY301  # the subject
+    except ValueError:
+        line = logs.JsonLines().format(record(logging.ERROR, "job %s failed", "ü", exc_info=sys.exc_info()))
+    assert "\n" not in line
+    found = json.loads(line)
+    assert (found["level"], found["logger"], found["message"]) == ("error", "jobpools.worker", "job ü failed")
+    assert found["time"].endswith("Z")
+    assert found["error"].endswith("ValueError: two\nlines")
+    assert "error" not in json.loads(logs.JsonLines().format(record(logging.INFO, "fine")))
+
+
+def test_a_root_logger_that_the_user_has_set_up_is_left_alone() -> None:
+    root = logging.getLogger()
+    before = list(root.handlers)
+    assert before, "pytest's own"
+    logs.configure("json")
+    assert root.handlers == before
+
+
+# Heartbeats
+
+
+async def test_a_worker_is_listed_while_it_is_there(app: App, store: Connection) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    async with working(app, pool="shop/mail", concurrency=7) as worker:
+
+        async def listed() -> Any:
+            return await reads.workers(store, "shop/mail", ["default"])
+
+        while not await listed():  # its own task
+            pass
+        (found,) = await listed()
+        assert (found.worker, found.slots, found.busy, found.draining) == (worker.id, 7, 0, False)
+        assert found.idle_since is not None
+        assert found.rss_bytes > 10_000_000
+        await noop.enqueue()
+        await until(lambda: worker.metrics.completed == 1)
+    assert await listed() == ()
+
+
+async def test_a_server_that_may_evict_jobs_is_told_of(
+    app: App, store: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    await store.execute("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        async with working(app):
+            await until(lambda: "maxmemory-policy is allkeys-lru" in caplog.text)
+    finally:
+        await store.execute("CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+
+# Priorities
+
+
+async def test_by_weight_low_is_served_too_and_strictly_it_waits(app: App) -> None:
+    order: list[str] = []
+
+    @app.job
+    async def note(what: str) -> None:
+        order.append(what)
+
+    async def served(policy: QueuePolicy) -> list[str]:
+        order.clear()
+        await app.enqueue_many([note.options(priority="low").call("low") for _ in range(200)])
+        await app.enqueue_many([note.options(priority="high").call("high") for _ in range(200)])
+        # One slot, and no prefetch: each claim is a draw of its own.
+        async with working(app, queue=policy, concurrency=1) as worker:
+            worker.processor._prefetch = lambda: 0  # type: ignore[method-assign]
+            await until(lambda: worker.metrics.completed == 400)
+        return order[:100]
+
+    assert (await served(QueuePolicy.model_validate({"priority": "Strict"}))).count("low") == 0
+    weights = {"priority": "Weighted", "weights": {"high": 75, "normal": 1, "low": 25}}
+    assert 5 < (await served(QueuePolicy.model_validate(weights))).count("low") < 60

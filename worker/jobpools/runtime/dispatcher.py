@@ -80,7 +80,7 @@ class Dispatcher:
                 lane.fail(error)
         if gone is not None:
             # Whether the step was carried out is unknown. Its settlements stay in the outbox: once more does no harm,
-            # the fence sees to that. Jobs that it claimed and that never arrived come back when their leases expire.
+            # the fence sees to that. Jobs that it claimed and that never arrived the janitor finds, and hands back.
             self._outage.noticed(gone, "steps")
             await asyncio.sleep(self._pauses.next())
             return

@@ -1,0 +1,60 @@
+"""The dead-letter queue: looked at, put back with all attempts ahead, or forgotten."""
+
+from redis import Redis
+
+from jobpools.core.job import History, JobState, Outcome, OutcomeKind, Priority
+from jobpools.core.retry import Retry, settle
+from jobpools.store import codec, deadletters, keys, ledger, reads, writes
+from jobpools.store.connect import Connection
+from tests.store.conftest import QUEUE, Send
+
+NOW = 1_900_000_000_000
+
+
+async def bury(store: Connection, *ids: str) -> None:
+    """They fail for good, in this order."""
+    for number, job_id in enumerate(ids):
+        tail = codec.tail("w.1", number)
+        reply = await writes.step(store, QUEUE, "w.1", claim=1, tail=tail, lease_ms=1000, now=NOW)
+        assert reply.ids == [job_id.encode()]
+        outcome = Outcome(OutcomeKind.FAILED, "builtins.OSError", "no")
+        history = History(attempts=2, crashes=1)
+        end = settle(outcome, Retry(), history, NOW / 1000, 0.0, max_crashes=3).value
+        settled = [writes.Settled(job_id + tail, Priority.NORMAL, end)]
+        await writes.step(store, QUEUE, "w.1", settled=settled, tail=tail, lease_ms=1, now=NOW + number)
+
+
+async def test_dead_jobs_come_back_with_all_attempts_ahead(store: Connection, raw: Redis, job: Send) -> None:
+    await writes.enqueue(store, [job("a", "high"), job("b"), job("c")], NOW)
+    await bury(store, "a", "b")
+    assert [view.id for view in await deadletters.listed(store, QUEUE)] == ["b", "a"]
+    raw.delete(keys.of_queue(QUEUE, "wake"))
+    assert await deadletters.replay(store, QUEUE, ["a", "c", "never", "a"], NOW) == 1
+    view = await reads.job(store, QUEUE, "a")
+    assert view is not None
+    assert view.state is JobState.QUEUED
+    assert (view.history.attempts, view.history.crashes, view.history.note) == (0, 0, "")
+    assert [entry.message for entry in view.history.entries] == ["no"], "what happened is not forgotten"
+    assert raw.lrange(keys.of_queue(QUEUE, "ready:high"), 0, -1) == [b"a"], "in its own priority"
+    assert raw.llen(keys.of_queue(QUEUE, "wake")) == 1
+    books = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (books.dead, books.died, books.waiting, books.lost) == (1, 2, 2, 0)
+
+
+async def test_dead_jobs_are_forgotten_with_all_that_was_known(store: Connection, raw: Redis, job: Send) -> None:
+    await writes.enqueue(store, [job("a"), job("b")], NOW)
+    await bury(store, "a")
+    assert await deadletters.purge(store, QUEUE, ["a", "b", "never"]) == 1
+    assert await deadletters.purge(store, QUEUE, []) == 0
+    assert raw.hkeys(keys.of_queue(QUEUE, "jobs")) == [b"b"], "one that waits is left alone"
+    assert raw.exists(keys.of_queue(QUEUE, "history"), keys.of_queue(QUEUE, "dead")) == 0
+    books = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (books.purged, books.lost) == (1, 0)
+
+
+async def test_a_dead_job_that_cannot_be_read_comes_back_too(store: Connection, raw: Redis, job: Send) -> None:
+    await writes.enqueue(store, [job("a")], NOW)
+    await bury(store, "a")
+    raw.hset(keys.of_queue(QUEUE, "jobs"), "a", '{"v":9}')
+    assert await deadletters.replay(store, QUEUE, ["a"], NOW) == 1
+    assert await deadletters.replay(store, QUEUE, [], NOW) == 0

@@ -1,0 +1,84 @@
+"""Enqueueing: whole batches or nothing, ids once, and what a waiting job costs."""
+
+import itertools
+
+import pytest
+from redis import Redis
+
+from jobpools import App
+from jobpools.errors import StoreUnavailableError
+from jobpools.store import connect, ledger, reads, writes
+from jobpools.store.connect import Connection, SyncConnection
+from tests.store.conftest import QUEUE, Send
+from tests.support.servers import running, valkey_binary
+
+SMALL = 250
+"""Bytes of the server's memory that a small pending job may take."""
+
+
+async def test_an_id_is_taken_once(store: Connection, sync_store: SyncConnection, job: Send) -> None:
+    assert await writes.enqueue(store, [job("a"), job("b"), job("a")]) == [True, True, False]
+    assert writes.enqueue_sync(sync_store, [job("b", "high"), job("c")]) == [False, True]
+    books = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (books.enqueued, books.ready) == (3, 3)
+    assert await writes.enqueue(store, [job("a", queue="other")]) == [True], "a queue's ids are its own"
+    assert await writes.enqueue(store, []) == []
+
+
+async def test_many_go_in_batches_and_in_order(store: Connection, raw: Redis, job: Send) -> None:
+    before = calls(raw)
+    accepted = await writes.enqueue(
+        store, [job(f"job{number}", queue=("a", "b")[number % 2]) for number in range(2002)]
+    )
+    assert accepted == [True] * 2002
+    assert calls(raw) - before == 6, "500 of a queue at a time"
+    seen = await reads.endpoint_facts(store, {"p": ["a", "b"]})
+    assert [each.queued for each in seen.queues.values()] == [1001, 1001]
+    assert raw.lrange("jobpools:{a}:ready:normal", 0, -1) == [f"job{number}".encode() for number in range(0, 2002, 2)]
+
+
+def calls(raw: Redis) -> int:
+    stats = raw.info("commandstats")
+    return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval"))
+
+
+async def test_a_server_that_vanishes_has_whole_batches(tmp_path_factory: pytest.TempPathFactory, job: Send) -> None:
+    """Killed in the middle of thousands: what is there is a multiple of 500, and sending all again completes it."""
+    with running(valkey_binary(), tmp_path_factory.mktemp("aof"), ["--appendfsync", "always"]) as server:
+        connection = connect.connect(server.url)
+        jobs = [job(f"job{number}") for number in range(5000)]
+        sent = itertools.count(1)
+        execute = connection.client.execute_command
+
+        async def failing(*command: object) -> object:
+            if next(sent) == 5:
+                server.kill()
+            return await execute(*command)
+
+        connection.client.execute_command = failing
+        with pytest.raises(StoreUnavailableError):
+            await writes.enqueue(connection, jobs)
+        server.start()
+        connection.client.execute_command = execute
+        there = (await ledger.read(connection, [QUEUE]))[QUEUE].ready
+        assert there % writes.BATCH == 0
+        assert 0 < there < 5000
+        accepted = await writes.enqueue(connection, jobs)
+        assert accepted == [False] * there + [True] * (5000 - there)
+        books = (await ledger.read(connection, [QUEUE]))[QUEUE]
+        assert (books.ready, books.lost) == (5000, 0)
+        await connection.aclose()
+
+
+async def test_a_small_pending_job_is_small(store: Connection, raw: Redis, valkey_url: str) -> None:
+    jobs = 10_000
+    async with App("shop", redis=valkey_url) as app:
+
+        @app.job(queue="emails")
+        async def send(order: int) -> None: ...
+
+        await app.enqueue_many([send.call(number) for number in range(jobs)])
+    bytes_a_job = sum(raw.memory_usage(key, samples=0) or 0 for key in raw.keys("*")) / jobs
+    print(f"a small pending job takes {bytes_a_job:.0f} bytes in Redis")  # noqa: T201  # a budget is told, too
+    assert bytes_a_job < SMALL
+    assert (await ledger.read(store, [QUEUE]))[QUEUE].ready == jobs

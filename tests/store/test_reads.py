@@ -1,0 +1,228 @@
+"""What is seen of queues, jobs and workers, with the time as an argument."""
+
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from jobpools.core.facts import Heartbeat, QueueFacts
+from jobpools.core.job import Disposition, History, JobState, Outcome, OutcomeKind, Priority, Settlement
+from jobpools.core.retry import Retry, settle
+from jobpools.core.units import WorkerId
+from jobpools.errors import StoreDataError
+from jobpools.store import codec, keys, reads, writes
+from jobpools.store.connect import Connection
+from tests.store.conftest import QUEUE, Send
+
+NOW = 1_900_000_000_000
+AT = NOW / 1000
+POOL = "default/shop"
+
+
+async def facts(store: Connection, now: int = NOW, queue: str = QUEUE) -> QueueFacts:
+    return next(iter((await reads.endpoint_facts(store, {POOL: [queue]}, now)).queues.values()))
+
+
+async def claim(store: Connection, worker: str, number: int, claim: int = 1, now: int = NOW) -> list[str]:
+    tail = codec.tail(worker, number)
+    reply = await writes.step(store, QUEUE, worker, claim=claim, tail=tail, lease_ms=10_000, now=now)
+    return [job_id.decode() + tail for job_id in reply.ids]
+
+
+async def settled(store: Connection, member: str, settlement: Settlement, now: int = NOW) -> None:
+    worker = codec.split_member(member)[1]
+    each = writes.Settled(member, Priority.NORMAL, settlement)
+    await writes.step(store, QUEUE, worker, settled=[each], tail=codec.tail(worker, 99), lease_ms=1, at=AT, now=now)
+
+
+def failed(attempts: int) -> Settlement:
+    outcome = Outcome(OutcomeKind.FAILED, "builtins.OSError", "no such address")
+    return settle(outcome, Retry(max_attempts=attempts, jitter=0), History(), AT, 0.0, max_crashes=3, worker="w").value
+
+
+# Facts
+
+
+async def test_an_unknown_queue_has_nothing(store: Connection) -> None:
+    assert await facts(store) == QueueFacts(0, 0, 0, 0, 0, None)
+
+
+async def test_counts_by_place(store: Connection, job: Send) -> None:
+    jobs = [job(f"now{n}", priority) for n, priority in enumerate(["high", "normal", "low", "low"])]
+    jobs += [job("due", due=AT - 1), job("later", due=AT + 60), job("much-later", "high", due=AT + 600)]
+    await writes.enqueue(store, jobs, NOW)
+    seen = await facts(store)
+    assert (seen.queued, seen.due, seen.scheduled, seen.in_flight, seen.dead) == (4, 1, 2, 0, 0)
+    assert seen.demand == 5
+    assert seen.next_due == AT - 1
+    member = (await claim(store, "w.1", 1))[0]
+    await settled(store, member, failed(attempts=1))
+    assert len(await claim(store, "w.1", 2)) == 1
+    seen = await facts(store)
+    assert (seen.queued, seen.due, seen.scheduled, seen.in_flight, seen.dead) == (3, 0, 2, 1, 1)
+    assert (seen.completed_total, seen.failed_total, seen.crashed_total, seen.dead_total) == (0, 1, 0, 1)
+    assert seen.next_due == AT + 60
+    assert (await facts(store, NOW + 61_000)).due == 1, "time alone makes it due"
+
+
+async def test_the_oldest_waits_since_it_was_ready(store: Connection, job: Send) -> None:
+    await writes.enqueue(store, [job(codec.new_id(AT - 300, bytes(10)), enqueued=None)], NOW)
+    assert (await facts(store)).oldest_seconds == 300, "its id says when"
+    await claim(store, "w.1", 1)
+    assert (await facts(store)).oldest_seconds is None, "what runs does not wait"
+    await writes.enqueue(store, [job("own", "low")], NOW)
+    assert (await facts(store, NOW + 7000)).oldest_seconds == 7, "an id of the caller's own tells no time"
+    await writes.enqueue(store, [job(codec.new_id(AT - 900, bytes(10)), due=AT + 10, enqueued=None)], NOW)
+    assert (await facts(store, NOW + 20_000)).oldest_seconds == 20, "what is only due is not ready yet"
+    await claim(store, "w.1", 2, claim=0, now=NOW + 20_000)
+    assert (await facts(store, NOW + 25_000)).oldest_seconds == 25, (
+        "and then it waits since its time, not since its enqueue"
+    )
+    await claim(store, "w.1", 3, claim=1, now=NOW + 25_000)
+    assert (await facts(store, NOW + 25_000)).oldest_seconds == 25, "of several priorities the longest counts"
+
+
+async def test_a_clock_that_went_back_makes_no_negative_age(store: Connection, job: Send) -> None:
+    await writes.enqueue(store, [job(codec.new_id(AT + 50, bytes(10)), enqueued=None)], NOW)
+    assert (await facts(store)).oldest_seconds == 0
+
+
+async def test_all_pools_in_one_read(store: Connection, job: Send) -> None:
+    await writes.enqueue(store, [job("a", queue="one"), job("b", queue="two"), job("c", queue="two")], NOW)
+    seen = await reads.endpoint_facts(store, {"x/first": ["one", "two"], "x/second": ["two", "three"]}, NOW)
+    assert {name: each.queued for name, each in seen.queues.items()} == {"one": 1, "two": 2, "three": 0}
+    assert await reads.endpoint_facts(store, {}) == await reads.endpoint_facts(store, {}, NOW)
+
+
+async def test_a_policy_that_evicts_is_a_warning(store: Connection, raw: Redis) -> None:
+    assert await reads.server_warnings(store) == ()
+    raw.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        (warning,) = await reads.server_warnings(store)
+        assert warning.startswith("maxmemory-policy is allkeys-lru: ")
+        assert warning.endswith("set it to noeviction")
+        assert (await reads.endpoint_facts(store, {POOL: [QUEUE]})).warnings == (warning,)
+        assert (await reads.endpoint_facts(store, {POOL: []})).warnings == (warning,)
+    finally:
+        raw.config_set("maxmemory-policy", "noeviction")
+
+
+# Workers
+
+
+def report(worker: str, **more: Any) -> Heartbeat:
+    values: dict[str, Any] = {
+        "slots": 5, "busy": 2, "started": AT - 60, "seen": 0.0, "idle_since": None, "draining": False, "version": "1",
+        "rss_bytes": 42, "completed": 7, "failed": 1,
+    }  # fmt: skip
+    return Heartbeat(worker=WorkerId(worker), pool=POOL, **(values | more))
+
+
+async def test_workers_report_and_are_forgotten(store: Connection, job: Send) -> None:
+    await writes.enqueue(store, [job("a")], NOW)
+    await writes.heartbeat(store, report("b.1", idle_since=AT - 5), NOW)
+    await writes.heartbeat(store, report("a.1"), NOW - 20_000)
+    await writes.heartbeat(store, report("gone.1"), NOW - 40_000)
+    await writes.pause(store, [QUEUE], ["b.1"])
+    first, second = (await reads.endpoint_facts(store, {POOL: [QUEUE]}, NOW)).heartbeats[POOL]
+    assert first == report("a.1", seen=AT - 20)
+    assert second == report("b.1", seen=AT, idle_since=AT - 5, draining=True)
+    assert (first.host, second.host) == ("a", "b")
+    assert await reads.pools(store) == [POOL]
+    await writes.forget_worker(store, POOL, "b.1", [QUEUE])
+    assert [each.worker for each in (await reads.endpoint_facts(store, {POOL: [QUEUE]}, NOW)).heartbeats[POOL]] == [
+        "a.1"
+    ]
+    assert await store.execute("EXISTS", keys.of_queue(QUEUE, "draining")) == 0
+
+
+async def test_a_report_with_more_in_it_is_read(store: Connection, raw: Redis) -> None:
+    raw.hset(keys.workers(POOL), "a.1", f'{NOW} {{"slots":5,"busy":0,"started":1,"idle_since":null,"colour":"red"}}')
+    (found,) = (await reads.endpoint_facts(store, {POOL: [QUEUE]}, NOW)).heartbeats[POOL]
+    assert (found.slots, found.seen) == (5, AT)
+
+
+# Jobs
+
+
+async def test_a_job_is_seen_wherever_it_is(store: Connection, job: Send) -> None:
+    jobs = [job("dead"), job("done"), job("retried"), job("held"), job("waits"), job("later", due=AT + 60)]
+    await writes.enqueue(store, jobs, NOW)
+    dead, done, retried, _ = await claim(store, "w.1", 1, claim=4)
+    await settled(store, dead, failed(attempts=1))
+    await settled(store, retried, failed(attempts=3))
+    completed = {60_000: writes.Completed([done], [codec.completed_record(b'{"x":1}', AT, 0.5)])}
+    await writes.step(store, QUEUE, "w.1", completed=completed, tail=codec.tail("w.1", 9), lease_ms=1, now=NOW)
+    await writes.cancel(store, QUEUE, "waits", AT, NOW)
+    seen = {
+        job_id: await reads.job(store, QUEUE, job_id)
+        for job_id in ("dead", "done", "retried", "held", "waits", "later")
+    }
+    states = {job_id: view.state for job_id, view in seen.items() if view}
+    assert states == {
+        "dead": JobState.DEAD, "done": JobState.COMPLETED, "retried": JobState.SCHEDULED, "held": JobState.RUNNING,
+        "waits": JobState.CANCELLED, "later": JobState.SCHEDULED,
+    }  # fmt: skip
+    views = {job_id: view for job_id, view in seen.items() if view}
+    assert all(view.name == "send" and view.args == b"{}" and view.enqueued_at == 1.0 for view in views.values())
+    assert (views["done"].result, views["done"].ended_at) == (b'{"x":1}', AT)
+    assert views["held"].worker == "w.1"
+    assert (views["later"].due_at, views["retried"].due_at) == (AT + 60, AT + 1)
+    assert views["retried"].history.entries[0].message == "no such address"
+    assert views["dead"].history.note.startswith("RetriesUsedUp: attempt 1 of 1 failed")
+    assert views["dead"].ended_at == AT
+    assert await reads.job(store, QUEUE, "never") is None
+    for state in JobState:
+        listed = [view.id for view in await reads.jobs(store, QUEUE, state)]
+        assert sorted(listed) == sorted(job_id for job_id, found in states.items() if found is state)
+    result = await reads.result(store, QUEUE, "done")
+    assert result is not None
+    assert bytes(result.result) == b'{"x":1}'
+    assert await reads.result(store, QUEUE, "held") is None
+
+
+async def test_lists_are_in_the_order_of_what_happens_next(store: Connection, job: Send) -> None:
+    order = [("n1", "normal"), ("l1", "low"), ("h1", "high"), ("n2", "normal")]
+    await writes.enqueue(store, [job(job_id, priority) for job_id, priority in order], NOW)
+    later = [("s3", "high", 30), ("s1", "low", 10), ("s2", "normal", 20)]
+    await writes.enqueue(store, [job(job_id, priority, AT + delay) for job_id, priority, delay in later], NOW)
+
+    async def listed(state: JobState, limit: int = 100) -> list[str]:
+        return [view.id for view in await reads.jobs(store, QUEUE, state, limit)]
+
+    assert await listed(JobState.QUEUED) == ["h1", "n1", "n2", "l1"]
+    assert await listed(JobState.QUEUED, 2) == ["h1", "n1"]
+    assert await listed(JobState.SCHEDULED) == ["s1", "s2", "s3"]
+    assert await listed(JobState.SCHEDULED, 1) == ["s1"]
+    for number in range(3):
+        (member,) = await claim(store, "w.1", number)
+        await settled(store, member, failed(attempts=1), NOW + number)
+    assert await listed(JobState.DEAD) == ["n2", "n1", "h1"], "the latest first"
+
+
+async def test_what_cannot_be_read_is_shown_and_says_why(store: Connection, raw: Redis) -> None:
+    for job_id, envelope in (("newer", b'{"v":9}'), ("broken", b"?")):
+        await store.call("enqueue", QUEUE, [NOW, keys.WAKE_CHANNEL, QUEUE, job_id, "n", "", "1", envelope])
+    newer, broken = await reads.jobs(store, QUEUE, JobState.QUEUED)
+    assert newer.problem.startswith("the envelope has version 9, this jobpools reads up to 1")
+    assert broken.problem.startswith("not an envelope")
+    assert raw.hget(keys.of_queue(QUEUE, "jobs"), "newer") == b'{"v":9}', "and it is left as it is"
+    raw.hset(keys.of_queue(QUEUE, "results"), "newer", "?")
+    with pytest.raises(StoreDataError, match="not a result"):
+        await reads.result(store, QUEUE, "newer")
+
+
+async def test_why_a_job_waits_is_shown(store: Connection, job: Send) -> None:
+    await writes.enqueue(store, [job("a")], NOW)
+    (member,) = await claim(store, "w.1", 1)
+    back = Settlement(Disposition.RETURN, due=AT + 30, history=History(note='no job "send"'))
+    await settled(store, member, back)
+    view = await reads.job(store, QUEUE, "a")
+    assert view is not None
+    assert (view.state, view.history.note, view.history.attempts) == (JobState.SCHEDULED, 'no job "send"', 0)
+
+
+async def test_queues_are_those_that_ever_took_a_job(store: Connection, job: Send) -> None:
+    assert await reads.queues(store) == []
+    await writes.enqueue(store, [job("a", queue="b-queue"), job("a", queue="a.queue")], NOW)
+    assert await reads.queues(store) == ["a.queue", "b-queue"]

@@ -1,0 +1,109 @@
+"""`Work arrived`: one token wakes one idle worker, and a queue that fills from empty is published once."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from redis import Redis
+
+from jobpools.core.job import Disposition, Priority, Settlement
+from jobpools.errors import StoreUnavailableError
+from jobpools.store import codec, connect, deadletters, keys, wakeups, writes
+from jobpools.store.connect import Connection
+from tests.store.conftest import QUEUE, Send
+from tests.support.servers import running, valkey_binary
+
+
+@pytest.fixture
+async def waiting(valkey_url: str) -> AsyncIterator[Connection]:
+    made = connect.connect(valkey_url, timeout=None)
+    yield made
+    await made.aclose()
+
+
+@contextlib.asynccontextmanager
+async def heard(url: str) -> AsyncIterator[asyncio.Queue[str]]:
+    """What is published from now on."""
+    connection = connect.connect(url)
+    found: asyncio.Queue[str] = asyncio.Queue()
+
+    async def listen() -> None:
+        async for queue in wakeups.listen(connection):
+            found.put_nowait(queue)
+
+    ear = asyncio.create_task(listen())
+    try:
+        assert await asyncio.wait_for(found.get(), 5) == "", "the subscription stands"
+        yield found
+    finally:
+        ear.cancel()
+        await asyncio.gather(ear, return_exceptions=True)
+        await connection.aclose()
+
+
+async def blocked(raw: Redis, clients: int) -> None:
+    """Until so many wait."""
+    async with asyncio.timeout(5):
+        while raw.info("clients")["blocked_clients"] != clients:  # noqa: ASYNC110  # there is no event to wait for
+            await asyncio.sleep(0.005)
+
+
+async def test_one_job_wakes_one_worker(store: Connection, waiting: Connection, raw: Redis, job: Send) -> None:
+    idle = [asyncio.create_task(wakeups.wait(waiting, [QUEUE], 0.5)) for _ in range(5)]
+    await blocked(raw, 5)
+    await writes.enqueue(store, [job("a")])
+    woken = await asyncio.gather(*idle)
+    assert sorted(woken, key=str) == [None, None, None, None, QUEUE]
+
+
+async def test_whoever_leaves_work_behind_wakes_the_next(
+    store: Connection, waiting: Connection, raw: Redis, job: Send
+) -> None:
+    idle = [asyncio.create_task(wakeups.wait(waiting, [QUEUE], 5)) for _ in range(3)]
+    await blocked(raw, 3)
+    await writes.enqueue(store, [job(f"job{number}") for number in range(3)])
+    for number, woken in enumerate(asyncio.as_completed(idle)):
+        assert await woken == QUEUE
+        await writes.step(store, QUEUE, "w.1", claim=1, tail=codec.tail("w.1", number), lease_ms=1000)
+    assert raw.llen(keys.of_queue(QUEUE, "wake")) == 0
+
+
+async def test_a_token_can_be_given_back(store: Connection, waiting: Connection) -> None:
+    await wakeups.pass_on(store, QUEUE)
+    assert await wakeups.wait(waiting, ["other", QUEUE], 1) == QUEUE
+    assert await wakeups.wait(waiting, [QUEUE], 0.01) is None
+
+
+async def test_a_job_for_later_wakes_when_it_is_the_soonest(store: Connection, raw: Redis, job: Send) -> None:
+    token = keys.of_queue(QUEUE, "wake")
+    for job_id, due, wakes in (("a", 100, 1), ("b", 200, 0), ("c", 50, 1)):
+        await writes.enqueue(store, [job(job_id, due=due)], 1)
+        assert raw.delete(token) == wakes, job_id
+
+
+async def test_a_queue_that_fills_from_empty_is_published_once(store: Connection, valkey_url: str, job: Send) -> None:
+    async with heard(valkey_url) as found:
+        await writes.enqueue(store, [job("a"), job("b")])
+        assert await asyncio.wait_for(found.get(), 5) == QUEUE
+        await writes.enqueue(store, [job("c"), job("d", due=1e10)])
+        reply = await writes.step(store, QUEUE, "w.1", claim=9, tail=":w.1:0000000001", lease_ms=1000)
+        dead = Settlement(Disposition.DEAD)
+        settled = [writes.Settled(f"{job_id.decode()}:w.1:0000000001", Priority.NORMAL, dead) for job_id in reply.ids]
+        await writes.step(store, QUEUE, "w.1", settled=settled, tail=":w.1:0000000002", lease_ms=1000)
+        await writes.enqueue(store, [job("e", queue="other")])
+        assert await asyncio.wait_for(found.get(), 5) == "other", "nothing was said meanwhile"
+        await deadletters.replay(store, QUEUE, ["a"])
+        assert await asyncio.wait_for(found.get(), 5) == QUEUE
+        assert found.empty()
+
+
+async def test_a_listener_that_loses_the_server_says_so() -> None:
+    with running(valkey_binary()) as server:
+        connection = connect.connect(server.url)
+        ear = wakeups.listen(connection)
+        assert await anext(ear) == ""
+        server.kill()
+        with pytest.raises(StoreUnavailableError):
+            await anext(ear)
+        await connection.aclose()

@@ -39,7 +39,7 @@ class Retry(Model):
     """By what each delay is longer than the one before."""
     jitter: float = Field(default=0.1, ge=0, le=1)
     """The share of the delay that is drawn at random, so that jobs that failed together do not return together."""
-    on: tuple[str, ...] = Field(default=(), alias="onErrors")
+    on: tuple[str, ...] = ()
     """Exception classes to retry, bare or qualified (`TimeoutError`, `httpx.ConnectError`); empty: every Exception."""
     function: SkipJsonSchema[RetryFunction | None] = Field(default=None, exclude=True)
     """Python only: decides each delay itself, within `max_attempts`."""

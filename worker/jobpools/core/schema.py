@@ -7,12 +7,21 @@ from pydantic.alias_generators import to_camel
 
 from jobpools.core.units import DURATION_PATTERN, parse_duration
 
+_NOT_CAMEL = {"result_ttl": "resultTTL", "on": "onErrors"}
+"""An acronym, and a word that YAML takes for `true`. Not at the fields: there a type checker would take the key for the
+argument's only name, and `Retry(on=…)` for a mistake."""
+
+
+def _key(field: str) -> str:
+    """How a field is called in YAML and JSON."""
+    return _NOT_CAMEL.get(field) or to_camel(field)
+
 
 class Model(BaseModel):
     """The base of every spec: `max_attempts` in Python, `maxAttempts` in YAML."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True
+        extra="forbid", frozen=True, alias_generator=_key, populate_by_name=True, use_attribute_docstrings=True
     )
 
 

@@ -137,7 +137,7 @@ class JobDefaults(Model):
     """What happens after a failed attempt."""
     max_crashes: int = Field(default=3, ge=1)
     """How many times a job may take its worker down before it goes to the dead-letter queue."""
-    result_ttl: Duration = Field(default=86400.0, alias="resultTTL")
+    result_ttl: Duration = 86400.0
     """How long a completed job and its result stay readable; `0s`: not at all."""
 
 

@@ -1,5 +1,6 @@
 """Real photographs to work on, from packages that are installed anyway. Imported when needed: they are large."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,10 +14,9 @@ def photograph(name: str) -> "Image.Image":
     from PIL import Image
 
     if name == "hopper":
-        from matplotlib.cbook import get_sample_data
+        from matplotlib import get_data_path
 
-        with get_sample_data("grace_hopper.jpg") as file:
-            return Image.open(file).convert("RGB")
+        return Image.open(Path(get_data_path()) / "sample_data" / "grace_hopper.jpg").convert("RGB")
     import pywt.data
 
     return Image.fromarray(getattr(pywt.data, name)().astype("uint8")).convert("RGB")

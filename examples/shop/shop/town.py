@@ -45,7 +45,7 @@ class Town:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd's name
         """Take an e-mail."""
         del server, session
-        message: Message = message_from_bytes(bytes(envelope.content or b""))
+        message: Message = message_from_bytes(envelope.original_content or b"")
         self.emails[str(message["Message-ID"]).strip("<>").partition("@")[0]] += 1
         return "250 OK"
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 PATIENCE = 30.0
 
 
-def eventually(what: str, look: Callable[[], T], seconds: float = PATIENCE) -> T:
+def eventually(what: str, look: Callable[[], T | None], seconds: float = PATIENCE) -> T:
     """What `look` returns, as soon as that is true."""
     until = time.monotonic() + seconds
     while not (found := look()):

@@ -1,6 +1,9 @@
 """The demo, whole: what `make demo` runs, and what it must have come to."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.local.runs import Run
@@ -38,3 +41,15 @@ def test_the_shops_day(tmp_path: Path) -> None:
     assert len(list((tmp_path / "shop" / "media").glob("L*.webp"))) == 72
     assert len(list((tmp_path / "shop" / "reports").glob("*.png"))) >= 1
     assert [path.name for path in (tmp_path / "shop" / "exports").iterdir()] == ["recent.csv"]
+
+
+def test_a_type_checker_without_plugins_is_content_with_the_shop() -> None:
+    """What a user's own mypy sees: the handlers' signatures, the options, the results."""
+    cache = ROOT / ".mypy_cache" / "shop"
+    flags = ["--strict", "--config-file=", "--ignore-missing-imports", "--cache-dir", str(cache)]
+    run = subprocess.run(
+        [sys.executable, "-m", "mypy", *flags, "shop"],
+        cwd=ROOT / "examples" / "shop", env=os.environ | {"MYPYPATH": str(ROOT / "worker")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr

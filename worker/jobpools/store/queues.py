@@ -15,6 +15,8 @@ from jobpools.store.connect import Connection
 
 LEASE_MS = 10_000
 """The lease that a rescuer takes for as long as it settles."""
+RESCUED_AT_ONCE = 100
+"""Jobs in one call: a script holds up all others."""
 PARTED = 120.0
 """Seconds for which a worker that was called gone stays locked out."""
 
@@ -82,9 +84,19 @@ class StoreQueues:
         return moved
 
     async def _rescue(self, pool: Pool, queue: str, hosts: Sequence[str]) -> int:
+        moved, more = 0, True
+        while more:
+            taken, promoted = await self._rescue_some(pool, queue, hosts)
+            moved, more = moved + taken + promoted, taken == RESCUED_AT_ONCE
+        return moved
+
+    async def _rescue_some(self, pool: Pool, queue: str, hosts: Sequence[str]) -> tuple[int, int]:
+        """(jobs taken over and settled, jobs promoted)."""
         self._claims += 1
         tail = codec.tail(self._worker, self._claims)
-        found = await writes.rescue(self._connection, queue, tail=tail, lease_ms=LEASE_MS, hosts=hosts)
+        found = await writes.rescue(
+            self._connection, queue, tail=tail, lease_ms=LEASE_MS, limit=RESCUED_AT_ONCE, hosts=hosts
+        )
         if found.taken:
             # Crash window: the jobs are leased to us and not settled. If we end here, the leases expire and the next
             # rescue, by whomever, finds them: later, but not lost and not charged twice.
@@ -92,7 +104,7 @@ class StoreQueues:
             await writes.step(
                 self._connection, queue, self._worker, settled=settled, tail=tail, lease_ms=LEASE_MS, at=time.time()
             )
-        return len(found.taken) + found.promoted
+        return len(found.taken), found.promoted
 
     def _settled(self, pool: Pool, taken: writes.Taken) -> writes.Settled:
         return settle_crashed(taken, pool.spec.job.max_crashes, time.time(), random.random())  # noqa: S311  # jitter

@@ -1,0 +1,159 @@
+"""What the control loop does to queues on a real Valkey, beyond what its port promises."""
+
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from jobpools.core.job import Disposition, History, JobState, OutcomeKind
+from jobpools.core.specs import Pool
+from jobpools.store import codec, deadletters, keys, ledger, reads, writes
+from jobpools.store.connect import Connection
+from jobpools.store.queues import StoreQueues, settle_crashed
+from tests.store.conftest import QUEUE, Send
+
+POOL = Pool.model_validate(
+    {"meta": {"name": "shop"}, "spec": {"app": "shop:app", "queues": [QUEUE, "reports"], "job": {"maxCrashes": 2}}}
+)
+
+
+@pytest.fixture
+def queues(store: Connection) -> StoreQueues:
+    return StoreQueues(store, "operator")
+
+
+async def claim(store: Connection, worker: str, claim: int = 1, number: int = 1, lease: int = 60_000) -> int:
+    tail = codec.tail(worker, number)
+    return len((await writes.step(store, QUEUE, worker, claim=claim, tail=tail, lease_ms=lease)).ids)
+
+
+async def states(store: Connection, *ids: str) -> list[str]:
+    views = [await reads.job(store, QUEUE, job_id) for job_id in ids]
+    return [str(view.state) if view else "" for view in views]
+
+
+async def test_a_host_that_held_many_is_released_at_once(store: Connection, queues: StoreQueues, job: Send) -> None:
+    await writes.enqueue(store, [job(f"job{number}") for number in range(450)])
+    assert await claim(store, "web-1.a", 350) == 350
+    assert await claim(store, "web-2.a", 100) == 100
+    assert await queues.release(POOL, ["web-1"]) == 350
+    books = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (books.running, books.waiting, books.lost) == (100, 450, 0)
+
+
+async def test_many_expired_leases_are_taken_over_at_once(store: Connection, queues: StoreQueues, job: Send) -> None:
+    await writes.enqueue(store, [job(f"job{number}") for number in range(250)])
+    assert await claim(store, "web-1.a", 250, lease=0) == 250
+    await queues.maintain(POOL)
+    assert (await ledger.read(store, [QUEUE]))[QUEUE].running == 0
+
+
+async def test_a_job_that_kills_its_workers_is_dead_after_so_many(
+    store: Connection, queues: StoreQueues, job: Send
+) -> None:
+    await writes.enqueue(store, [job("poison"), job("good")])
+    for number in range(1, 3):
+        assert await states(store, "poison") == ["queued"]
+        assert await claim(store, f"web-{number}.a", 1, number) == 1
+        await queues.release(POOL, [f"web-{number}"])
+        await queues.maintain(POOL)
+        if number == 1:
+            await claim(store, "web-9.a", 1)
+    (dead,) = await deadletters.listed(store, QUEUE)
+    assert (dead.id, dead.history.crashes, dead.history.attempts) == ("poison", 2, 0)
+    assert [entry.outcome for entry in dead.history.entries] == [OutcomeKind.CRASHED] * 2
+    assert [entry.worker for entry in dead.history.entries] == ["web-1.a", "web-2.a"]
+    assert dead.history.note.startswith("Crashed: the worker web-2.a vanished, 2 of at most 2 times")
+    assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
+
+
+async def test_a_job_may_have_a_cap_of_its_own(store: Connection, queues: StoreQueues, job: Send) -> None:
+    envelope, _, due = job("fragile")
+    envelope.max_crashes = 1
+    await writes.enqueue(store, [(envelope, codec.encode(envelope), due)])
+    await claim(store, "web-1.a")
+    await queues.release(POOL, ["web-1"])
+    assert await states(store, "fragile") == ["dead"]
+
+
+async def test_a_slow_worker_cannot_settle_what_was_released(store: Connection, queues: StoreQueues, job: Send) -> None:
+    await writes.enqueue(store, [job("a")])
+    await claim(store, "web-1.a")
+    await queues.release(POOL, ["web-1"])
+    late = {1000: writes.Completed(["a:web-1.a:0000000001"], [b'{"state":"completed","at":1}'])}
+    reply = await writes.step(store, QUEUE, "web-1.a", completed=late, tail=":web-1.a:0000000002", lease_ms=1000)
+    assert reply.stale == [b"a:web-1.a:0000000001"]
+    assert await states(store, "a") == ["queued"]
+
+
+async def test_a_rescuer_that_ends_halfway_costs_time_and_no_attempt(
+    store: Connection, queues: StoreQueues, raw: Redis, job: Send
+) -> None:
+    await writes.enqueue(store, [job("a")])
+    await claim(store, "web-1.a")
+    taken = await writes.rescue(store, QUEUE, tail=":operator.dead:0000000001", lease_ms=0, hosts=["web-1"])
+    assert [each.former for each in taken.taken] == ["web-1.a"]
+    assert raw.zrange(keys.of_queue(QUEUE, "leases"), 0, -1) == [b"a:operator.dead:0000000001"]
+    await queues.maintain(POOL)
+    view = await reads.job(store, QUEUE, "a")
+    assert view is not None
+    assert view.history.crashes == 1
+
+
+async def test_a_newer_envelope_is_left_alone(store: Connection, queues: StoreQueues, raw: Redis) -> None:
+    newer = b'{"v":2,"id":"new","shape":"unheard of"}'
+    await store.call("enqueue", QUEUE, ["", keys.WAKE_CHANNEL, QUEUE, "new", "n", "", "1", newer])
+    for number in range(1, 5):
+        raw.zadd(keys.of_queue(QUEUE, "leases"), {f"new:web-{number}.a:0000000001": 9e12})
+        raw.lrem(keys.of_queue(QUEUE, "ready:normal"), 0, "new")
+        raw.zrem(keys.of_queue(QUEUE, "scheduled:normal"), "new")
+        await queues.release(POOL, [f"web-{number}"])
+    view = await reads.job(store, QUEUE, "new")
+    assert view is not None
+    assert view.state is JobState.SCHEDULED
+    assert view.history.crashes == 0
+    assert "version 2" in view.history.note
+    assert raw.hget(keys.of_queue(QUEUE, "jobs"), "new") == newer
+
+
+async def test_drain_takes_all_queues_or_none(store: Connection, queues: StoreQueues, raw: Redis, job: Send) -> None:
+    await writes.enqueue(store, [job("a", queue="reports")])
+    tail = codec.tail("web-1.a", 1)
+    await writes.step(store, "reports", "web-1.a", claim=1, tail=tail, lease_ms=60_000)
+    assert await queues.drain(POOL, ["web-1.a", "web-2.a"]) == ("web-2.a",)
+    assert raw.smembers(keys.of_queue(QUEUE, "draining")) == {b"web-2.a"}
+    assert raw.smembers(keys.of_queue("reports", "draining")) == {b"web-2.a"}
+    assert 0 < raw.pttl(keys.of_queue(QUEUE, "draining")) <= writes.DRAINING_TTL
+
+
+async def test_maintenance_forgets_what_is_over(store: Connection, queues: StoreQueues, raw: Redis, job: Send) -> None:
+    await writes.enqueue(store, [job("a")])
+    await claim(store, "web-1.a")
+    done = {1: writes.Completed(["a:web-1.a:0000000001"], [b'{"state":"completed","at":1}'])}
+    await writes.step(store, QUEUE, "web-1.a", completed=done, tail=":web-1.a:0000000002", lease_ms=1, now=1000)
+    assert await queues.maintain(POOL) == 0
+    assert {key.decode() for key in raw.keys("*")} <= {keys.of_queue(QUEUE, part) for part in ("totals", "wake")}
+
+
+@pytest.mark.parametrize(
+    ("crashes", "own", "ends"),
+    [(0, None, Disposition.RETRY), (1, None, Disposition.DEAD), (1, 3, Disposition.RETRY), (0, 1, Disposition.DEAD)],
+)
+def test_crashes_are_counted_up_to_the_cap(crashes: int, own: int | None, ends: Disposition, job: Send) -> None:
+    envelope, _, _ = job("a", "high")
+    envelope.max_crashes = own
+    taken = writes.Taken("a", "a:me.1:1", "web-1.a", codec.encode(envelope), History(attempts=2, crashes=crashes))
+    settled = settle_crashed(taken, 2, 1000.0, 0.5)
+    assert settled.member == "a:me.1:1"
+    assert settled.priority == "high"
+    assert settled.settlement.disposition is ends
+    assert (settled.settlement.history.crashes, settled.settlement.history.attempts) == (crashes + 1, 2)
+
+
+def test_what_cannot_be_read_is_no_crash() -> None:
+    for raw in (b"?", b'{"v":9}', b'{"v":1,"id":"a","name":"n","queue":"q","args":{},"priority":"urgent"}'):
+        taken: Any = writes.Taken("a", "a:me.1:1", "web-1.a", raw, History())
+        settlement = settle_crashed(taken, 1, 1000.0, 0.0).settlement
+        assert (settlement.disposition, settlement.due) == (Disposition.RETURN, 1030.0)
+        assert settlement.history.crashes == 0
+        assert settlement.history.note

@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
+import gc
 import sys
 import time
 from collections.abc import AsyncIterator
 
 from jobpools.client import Client
-from jobpools.runtime.worker import Worker
+from jobpools.runtime.worker import GARBAGE, Worker
 from jobpools.settings import WorkerSettings
 from tests.bench.jobs import app, arguments, between_marks, drained, noop, starts, tell
 
 
 @contextlib.asynccontextmanager
 async def running(url: str, slots: int) -> AsyncIterator[Worker]:
+    gc.set_threshold(GARBAGE)  # as `jobpools worker` does
     worker = Worker(app, WorkerSettings(redis_url=url, concurrency=slots))
     task = asyncio.create_task(worker.run())
     yield worker

@@ -44,8 +44,8 @@ FLUSH_PATIENCE = 5.0
 """Seconds that the last settlements get to reach Redis when the worker goes; then their leases run out instead."""
 
 GARBAGE = 10_000
-"""New objects after which Python looks for cycles. Its own 700 are reached with every ninety jobs in hand, whose objects
-need no such look: it cost a tenth of a worker's CPU."""
+"""New objects after which Python looks for cycles. Its own 700 are reached with every ninety jobs in hand, whose
+objects need no such look: it cost a tenth of a worker's CPU."""
 
 log = logging.getLogger("jobpools.worker")
 

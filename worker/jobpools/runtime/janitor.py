@@ -16,6 +16,8 @@ from jobpools.store import connect, writes
 
 INTERVAL = 0.3
 """The interval between two looks, as a share of the lease: 3 s of 10 s, and a little more by chance."""
+SETTLE_LOOK, SETTLE_LOOKS = 0.01, 20
+"""Seconds between two looks whether everything is settled, and how many of them at most."""
 
 
 class Janitor:
@@ -39,8 +41,9 @@ class Janitor:
             # By chance up to a third longer, so that many workers do not look at the same moment.
             await asyncio.sleep(self._interval * (1 + random.random() / 3))  # noqa: S311  # spreads, keeps no secret
             for lane in self._lanes:
-                # What waits to be settled goes first: a lease that ran out during an outage is not taken over from
-                # a job that is done. The steps tell of an outage, and of its end.
+                # What waits to be settled goes first: a lease that ran out while this process or Redis stood still is
+                # not taken over from a job that is done. The steps tell of an outage, and of its end.
+                await self._let_settle(lane)
                 if self._outage.known:
                     break
                 try:
@@ -49,6 +52,13 @@ class Janitor:
                     if away(error):
                         break
                     lane.tell(error)
+
+    @staticmethod
+    async def _let_settle(lane: Lane) -> None:
+        for _ in range(SETTLE_LOOKS):  # a lane under load always has something to settle, and renews its leases
+            await asyncio.sleep(SETTLE_LOOK)
+            if not lane.outbox:
+                return
 
     async def _look(self, lane: Lane) -> None:
         now = time.monotonic()
@@ -59,6 +69,11 @@ class Janitor:
         await self._take_over(lane, ())
 
     async def _take_over(self, lane: Lane, tails: Sequence[str]) -> None:
+        while await self._take_some(lane, tails) == writes.RESCUED_AT_ONCE:
+            pass  # a worker with many quick jobs in hand leaves many behind
+
+    async def _take_some(self, lane: Lane, tails: Sequence[str]) -> int:
+        """How many leases were taken over."""
         found = await writes.rescue(
             self._connection, lane.queue, tail=lane.next_tail(), lease_ms=lane.lease_ms, hosts=tails
         )
@@ -75,3 +90,4 @@ class Janitor:
                 self._metrics.rescued += 1
                 outcome = Outcome(OutcomeKind.CRASHED, message=f"worker {taken.former} vanished: its lease ran out")
             self._processor.conclude(run, outcome, worker=taken.former)
+        return len(found.taken)

@@ -15,8 +15,6 @@ from jobpools.store.connect import Connection
 
 LEASE_MS = 10_000
 """The lease that a rescuer takes for as long as it settles."""
-RESCUED_AT_ONCE = 100
-"""Jobs in one call: a script holds up all others."""
 PARTED = 120.0
 """Seconds for which a worker that was called gone stays locked out."""
 
@@ -87,16 +85,14 @@ class StoreQueues:
         moved, more = 0, True
         while more:
             taken, promoted = await self._rescue_some(pool, queue, hosts)
-            moved, more = moved + taken + promoted, taken == RESCUED_AT_ONCE
+            moved, more = moved + taken + promoted, taken == writes.RESCUED_AT_ONCE
         return moved
 
     async def _rescue_some(self, pool: Pool, queue: str, hosts: Sequence[str]) -> tuple[int, int]:
         """(jobs taken over and settled, jobs promoted)."""
         self._claims += 1
         tail = codec.tail(self._worker, self._claims)
-        found = await writes.rescue(
-            self._connection, queue, tail=tail, lease_ms=LEASE_MS, limit=RESCUED_AT_ONCE, hosts=hosts
-        )
+        found = await writes.rescue(self._connection, queue, tail=tail, lease_ms=LEASE_MS, hosts=hosts)
         if found.taken:
             # Crash window: the jobs are leased to us and not settled. If we end here, the leases expire and the next
             # rescue, by whomever, finds them: later, but not lost and not charged twice.

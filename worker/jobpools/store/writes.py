@@ -14,6 +14,8 @@ from jobpools.store.connect import Connection, SyncConnection
 
 BATCH = 500
 """Jobs per enqueue call: about the most that one script should do at once while others wait."""
+RESCUED_AT_ONCE = 100
+"""Leases that one rescue takes over: as many as this were taken, there may be more."""
 CANCELLED_TTL = 86_400_000
 """ms that a cancelled job stays visible."""
 DRAINING_TTL = 3_600_000
@@ -216,7 +218,7 @@ async def rescue(  # noqa: PLR0913  # as the script
     *,
     tail: str,
     lease_ms: int,
-    limit: int = 100,
+    limit: int = RESCUED_AT_ONCE,
     hosts: Sequence[str] = (),
     now: int | str = SERVER_CLOCK,
 ) -> Rescue:

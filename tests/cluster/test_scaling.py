@@ -2,43 +2,17 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import SOON, MakePool, Pool
-from tests.cluster.kubectl import Kubectl, condition, eventually, ready
+from tests.cluster.conftest import SOON, MakePool
+from tests.cluster.film import Film
+from tests.cluster.kubectl import Kubectl, condition, eventually
 from tests.cluster.queues import Queue
 
 pytestmark = pytest.mark.cluster
 
 JOBS = 1000
-
-
-@dataclass
-class Film:
-    """The truth and the status, side by side over time."""
-
-    truth: list[tuple[float, dict[str, int]]] = field(default_factory=list)
-    told: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
-
-    def look(self, pool: Pool, queue: Queue) -> None:
-        now = time.monotonic()
-        pods = pool.pods()
-        truth = {"readyReplicas": sum(map(ready, pods)), "busy": len(queue.leased()), "queued": queue.queued()}
-        self.truth.append((now, truth))
-        self.told.append((time.monotonic(), pool.status()))
-
-    def lies(self, name: str, lag: float, slack: float = 1.0) -> list[str]:
-        """What the status said and was not so in the `lag` seconds before it; `slack`: the rounding's factor."""
-        found = []
-        for at, status in self.told:
-            then = [truth[name] for when, truth in self.truth if at - lag <= when <= at + 0.1]
-            said = status.get(name)
-            if said is None or not min(then) / slack <= said <= max(then) * slack:
-                found.append(f"{name}={said} at {at - self.told[0][0]:.1f} s, truth was {sorted(set(then))}")
-        return found
 
 
 def test_a_thousand_jobs_from_nothing_and_back(
@@ -54,11 +28,11 @@ def test_a_thousand_jobs_from_nothing_and_back(
     eventually("the first pod is there", 10, pool.pods, every=0.05)
     first_pod = time.monotonic() - began
 
-    film = Film()
+    film = Film(pool, queue)
     shown = False
     while len(queue.completed()) < JOBS:
         assert time.monotonic() - began < 120, f"{len(queue.completed())} of {JOBS} done, status {pool.status()}"
-        film.look(pool, queue)
+        film.look()
         if not shown and pool.status().get("busy"):
             shown = True
             say(kubectl.run("get", "jobpools"))

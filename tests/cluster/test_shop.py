@@ -1,0 +1,98 @@
+"""The example as a user applies it: from nothing through a thousand of its own jobs, a rollout amid them, and back."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import ROOT, Pool
+from tests.cluster.film import Film
+from tests.cluster.kubectl import Kubectl, eventually
+from tests.cluster.queues import Queue
+
+pytestmark = pytest.mark.cluster
+
+SHOP = ROOT / "examples" / "shop"
+NAMED = "jobpools-shop:dev"
+"""The image in the example's YAML."""
+JOBS = {"emails": 500, "carrier": 400, "photos": 100}
+POOLS = (*JOBS, "catalog", "office")
+RELEASE = {"metadata": {"annotations": {"shop/release": "2"}}}
+"""Another template: all pods are replaced."""
+ASK = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:18080').read().decode())"
+Say = Callable[[str], None]
+
+
+@pytest.fixture
+def shop(images: dict[str, str], tmp_path: Path) -> Path:
+    """The folder to apply: as it is; where nodes pull from a registry, a copy that says where."""
+    if images["SHOP"].endswith(f"/{NAMED}"):
+        return SHOP
+    for path in SHOP.glob("*.yaml"):
+        (tmp_path / path.name).write_text(path.read_text().replace(NAMED, images["SHOP"]))
+    return tmp_path
+
+
+@pytest.fixture
+def pools(kubectl: Kubectl, shop: Path) -> dict[str, Pool]:
+    """Applied, and its town is there."""
+    kubectl.run("apply", "-f", str(shop))
+    kubectl.run("rollout", "status", "deployment/shop-town", "--timeout=90s")
+    return {name: Pool(kubectl, name) for name in POOLS}
+
+
+def orders(kubectl: Kubectl, count: int) -> dict[str, set[str]]:
+    """Enqueue so many of the shop's jobs; their ids by queue."""
+    lines = kubectl.run("exec", "deployment/shop-town", "--", "python", "-m", "shop.orders", str(count)).splitlines()
+    ids: dict[str, set[str]] = {name: set() for name in JOBS}
+    for line in lines:
+        job = json.loads(line)
+        ids[job["queue"]].add(job["id"])
+    return ids
+
+
+def test_a_thousand_jobs_of_the_shop(pools: dict[str, Pool], kubectl: Kubectl, redis_url: str, say: Say) -> None:
+    queues = {name: Queue(redis_url, name) for name in JOBS}
+    eventually("all pools are looked after", 20, lambda: all(pool.status().get("selector") for pool in pools.values()))
+    assert [pool.name for pool in pools.values() if pool.pods()] == [], "no worker before there is work"
+    say(kubectl.run("get", "jobpools,jobcrons"))
+
+    began = time.monotonic()
+    ids = orders(kubectl, sum(JOBS.values()))
+    sent = time.monotonic() - began
+    assert {name: len(found) for name, found in ids.items()} == JOBS
+
+    films = {name: Film(pools[name], queue) for name, queue in queues.items()}
+    shown, rolled = False, False
+    while any(len(queues[name].completed()) < count for name, count in JOBS.items()):
+        assert time.monotonic() - began < 150, {name: pool.status() for name, pool in pools.items()}
+        for film in films.values():
+            film.look()
+        if not rolled and len(queues["carrier"].completed()) > 40:
+            rolled = True
+            kubectl.patch("workerpool", "carrier", {"spec": {"template": RELEASE}})
+        if not shown and all(pools[name].status().get("busy") for name in JOBS):
+            shown = True
+            say(kubectl.run("get", "jobpools"))
+            say(kubectl.run("get", "jobpools", "--output=wide"))
+    drained = time.monotonic() - began
+
+    assert shown, "at some moment the status said that all three pools are busy"
+    for name, queue in queues.items():
+        assert queue.completed() == ids[name]
+        assert queue.dead() == []
+        assert queue.leased() == []
+        assert films[name].lies("readyReplicas", lag=5) == []
+        assert films[name].lies("busy", lag=5) == []
+    town = json.loads(kubectl.run("exec", "deployment/shop-town", "--", "python", "-c", ASK))
+    assert town == {"emails": JOBS["emails"], "again": 0, "labels": JOBS["carrier"]}, (
+        "each e-mail once, by its job's id"
+    )
+
+    for pool in pools.values():
+        pool.wait_gone()
+    back = time.monotonic() - began
+    say(kubectl.run("get", "jobpools"))
+    say(f"1,000 jobs: enqueued in {sent:.1f} s, done after {drained:.1f} s, no worker left after {back:.1f} s")

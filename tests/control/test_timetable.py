@@ -214,6 +214,28 @@ async def test_one_that_cannot_be_thought_through_holds_up_no_other(
     assert "default/broken: the pass failed" in caplog.text
 
 
+async def test_a_pass_that_breaks_is_tried_again(
+    connection: Connection, told: Told, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Breaks(StoreSchedules):
+        broken = True
+
+        async def enqueue(self, due: Any, now: float) -> dict[str, str]:
+            if self.broken and due:
+                raise ZeroDivisionError
+            return await super().enqueue(due, now)
+
+    store = Breaks(connection)
+    timetable = Timetable(store, told, clock)
+    timetable.put(cron())
+    await live(timetable, clock, T0 + 61)
+    assert told.fired() == []
+    assert "a pass of 1 schedules failed" in caplog.text
+    store.broken = False
+    await live(timetable, clock, T0 + 63)
+    assert told.fired() == [("tick", 60.0)]
+
+
 async def test_ticks_wait_while_redis_is_away(told: Told, clock: Clock) -> None:
     with running(valkey_binary()) as server:
         connection = connect(server.url)

@@ -109,7 +109,13 @@ class Timetable:
             return now + UNKNOWN
         batch = self._due(now)
         if batch:
-            await self._pass(batch, now)
+            try:
+                await self._pass(batch, now)
+            except Exception:
+                # What nobody thought of must not end the schedules, nor the pools beside them; these are tried again.
+                log.exception("a pass of %d schedules failed", len(batch))
+                for cron in batch:
+                    self._again(cron, now + UNKNOWN)
         self._skip()
         return self._heap[0][0] if self._heap else now + LONGEST_REST
 

@@ -33,22 +33,18 @@ def raw(valkey_url: str) -> Iterator[Redis]:
         yield made
 
 
+def sending(
+    job_id: str, priority: str = "normal", due: float | None = None, queue: str = QUEUE, enqueued: float | None = 1.0
+) -> writes.Sending:
+    """A job to send, of an id of its own."""
+    envelope = codec.Envelope(codec.VERSION, job_id, "send", queue, msgspec.Raw(b"{}"), priority)
+    envelope.enqueued = enqueued
+    return envelope, codec.encode(envelope), due
+
+
 Send = Callable[..., writes.Sending]
 
 
 @pytest.fixture
 def job() -> Send:
-    """A job to send, of an id of its own."""
-
-    def made(
-        job_id: str,
-        priority: str = "normal",
-        due: float | None = None,
-        queue: str = QUEUE,
-        enqueued: float | None = 1.0,
-    ) -> writes.Sending:
-        envelope = codec.Envelope(codec.VERSION, job_id, "send", queue, msgspec.Raw(b"{}"), priority)
-        envelope.enqueued = enqueued
-        return envelope, codec.encode(envelope), due
-
-    return made
+    return sending

@@ -110,7 +110,7 @@ class World:
             elif worker.ready_at <= self.now and not worker.problem:
                 for queue in queues:
                     self.rescue(queue)
-                    self._claim(worker, queue)
+                    self.claim(worker, queue)
 
     def _finish(self, worker: Worker, queues: list[str]) -> None:
         for number, (job, ends) in list(worker.running.items()):
@@ -126,7 +126,7 @@ class World:
         if not worker.running and worker.idle_since is None:
             worker.idle_since = self.now
 
-    def _claim(self, worker: Worker, queue: str) -> None:
+    def claim(self, worker: Worker, queue: str) -> None:
         while len(worker.running) < worker.slots and self.ready[queue] and worker.id not in self.draining[queue]:
             job = self.ready[queue].pop(0)
             self.leases[queue][job.id, worker.id] = (job, self.now + LEASE)

@@ -1,0 +1,145 @@
+"""The port Queues: what the control loop may rely on, whoever implements it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jobpools.core.facts import EndpointFacts, QueueFacts
+from jobpools.core.units import QueueName
+from jobpools.errors import StoreError
+from tests.contract.stages import POOL, FakeStage, Stage, StoreStage
+
+A, B, OTHER = "web-1.a", "web-1.b", "web-10.a"
+
+
+@pytest.fixture(params=["store", "fake"])
+async def stage(request: pytest.FixtureRequest, valkey_url: str) -> AsyncIterator[Stage]:
+    made: Stage = StoreStage(valkey_url) if request.param == "store" else FakeStage()
+    yield made
+    await made.close()
+
+
+async def look(stage: Stage) -> EndpointFacts:
+    return await stage.queues.observe([POOL])
+
+
+async def queue(stage: Stage, name: str = "emails") -> QueueFacts:
+    return (await look(stage)).queues[QueueName(name)]
+
+
+async def test_a_queue_that_nobody_used_has_nothing(stage: Stage) -> None:
+    seen = await look(stage)
+    assert {name: (each.demand, each.oldest_seconds) for name, each in seen.queues.items()} == {
+        "emails": (0, None),
+        "reports": (0, None),
+    }
+    assert seen.heartbeats == {POOL.meta.key: ()}
+    assert (await stage.queues.observe([])).queues == {}
+
+
+async def test_jobs_are_counted_where_they_are(stage: Stage) -> None:
+    for _ in range(3):
+        await stage.enqueue("emails")
+    await stage.enqueue("emails", delay=3600)
+    await stage.enqueue("reports")
+    assert await stage.claim(A, "emails") == 1
+    seen = await queue(stage)
+    assert (seen.queued, seen.due, seen.scheduled, seen.in_flight, seen.demand) == (2, 0, 1, 1, 3)
+    assert seen.next_due is not None
+    assert seen.oldest_seconds is not None
+    assert (await queue(stage, "reports")).demand == 1
+    await stage.jobs_fall_due()
+    seen = await queue(stage)
+    assert (seen.due, seen.scheduled, seen.demand) == (1, 0, 4)
+
+
+async def test_workers_that_reported_are_seen(stage: Stage) -> None:
+    await stage.enqueue("emails")
+    await stage.claim(A, "emails")
+    await stage.report(A, busy=1)
+    await stage.report(OTHER, busy=0)
+    first, second = sorted((await look(stage)).heartbeats[POOL.meta.key], key=lambda each: each.worker)
+    assert (first.worker, first.host, first.busy, first.slots, first.idle_since, first.draining) == (
+        A, "web-1", 1, 2, None, False,
+    )  # fmt: skip
+    assert (second.worker, second.busy) == (OTHER, 0)
+    assert second.idle_since is not None
+
+
+async def test_drain_locks_only_who_holds_nothing(stage: Stage) -> None:
+    for _ in range(2):
+        await stage.enqueue("emails")
+    assert await stage.claim(A, "emails") == 1
+    for worker, busy in ((A, 1), (B, 0), (OTHER, 0)):
+        await stage.report(worker, busy)
+    assert await stage.queues.drain(POOL, [A, B]) == (B,)
+    assert await stage.claim(B, "emails") == 0, "this is the lock"
+    assert await stage.claim(B, "reports") == 0
+    draining = {each.worker: each.draining for each in (await look(stage)).heartbeats[POOL.meta.key]}
+    assert draining == {A: False, B: True, OTHER: False}
+    assert await stage.queues.drain(POOL, [B]) == (B,), "and it may be taken again"
+    await stage.queues.undrain(POOL, [B])
+    assert await stage.claim(B, "emails") == 1
+    assert await stage.queues.drain(POOL, []) == ()
+
+
+async def test_a_lease_in_any_queue_holds_the_worker(stage: Stage) -> None:
+    await stage.enqueue("reports")
+    await stage.claim(A, "reports")
+    await stage.enqueue("emails")
+    assert await stage.queues.drain(POOL, [A]) == ()
+    assert await stage.claim(A, "emails") == 1, "and half a lock is none"
+
+
+async def test_pause_locks_busy_ones_too(stage: Stage) -> None:
+    for _ in range(2):
+        await stage.enqueue("emails")
+    await stage.claim(A, "emails")
+    await stage.queues.pause(POOL, [A])
+    assert await stage.claim(A, "emails") == 0
+    assert (await queue(stage)).in_flight == 1, "what runs goes on"
+    await stage.queues.undrain(POOL, [A])
+    assert await stage.claim(A, "emails") == 1
+
+
+async def test_what_gone_workers_held_runs_again(stage: Stage) -> None:
+    for _ in range(3):
+        await stage.enqueue("emails")
+    await stage.enqueue("reports")
+    for worker, name in ((A, "emails"), (B, "reports"), (OTHER, "emails")):
+        assert await stage.claim(worker, name) == 1
+    assert await stage.queues.release(POOL, ["web-1"]) == 2, "both workers of that host, and no other's"
+    seen = await queue(stage)
+    assert (seen.in_flight, seen.queued + seen.due, seen.demand) == (1, 2, 3)
+    assert (await queue(stage, "reports")).in_flight == 0
+    assert await stage.queues.release(POOL, ["web-1"]) == 0
+    await stage.queues.maintain(POOL)
+    assert [await stage.claim(OTHER, "emails") for _ in range(3)] == [1, 1, 0]
+
+
+async def test_maintenance_promotes_and_rescues(stage: Stage) -> None:
+    await stage.enqueue("emails", delay=60)
+    await stage.enqueue("emails")
+    assert await stage.queues.maintain(POOL) == 0
+    assert await stage.claim(A, "emails") == 1
+    await stage.jobs_fall_due()
+    await stage.leases_expire()
+    assert await stage.queues.maintain(POOL) == 2
+    await stage.queues.maintain(POOL)
+    seen = await queue(stage)
+    assert (seen.queued, seen.due, seen.scheduled, seen.in_flight) == (2, 0, 0, 0)
+
+
+async def test_a_server_that_is_away_is_an_error_and_never_zero(stage: Stage) -> None:
+    await stage.enqueue("emails")
+    await stage.vanish()
+    for verb in (
+        stage.queues.observe([POOL]),
+        stage.queues.drain(POOL, [A]),
+        stage.queues.undrain(POOL, [A]),
+        stage.queues.pause(POOL, [A]),
+        stage.queues.release(POOL, ["web-1"]),
+        stage.queues.maintain(POOL),
+    ):
+        with pytest.raises(StoreError):
+            await verb

@@ -40,10 +40,10 @@ class Janitor:
         while True:
             # By chance up to a third longer, so that many workers do not look at the same moment.
             await asyncio.sleep(self._interval * (1 + random.random() / 3))  # noqa: S311  # spreads, keeps no secret
+            # What waits to be settled goes first: a lease that ran out while this process or Redis stood still is not
+            # taken over from a job that is done. The steps tell of an outage, and of its end.
+            await self._let_settle()
             for lane in self._lanes:
-                # What waits to be settled goes first: a lease that ran out while this process or Redis stood still is
-                # not taken over from a job that is done. The steps tell of an outage, and of its end.
-                await self._let_settle(lane)
                 if self._outage.known:
                     break
                 try:
@@ -53,11 +53,10 @@ class Janitor:
                         break
                     lane.tell(error)
 
-    @staticmethod
-    async def _let_settle(lane: Lane) -> None:
-        for _ in range(SETTLE_LOOKS):  # a lane under load always has something to settle, and renews its leases
+    async def _let_settle(self) -> None:
+        for _ in range(SETTLE_LOOKS):  # a queue under load always has something to settle, and its leases are renewed
             await asyncio.sleep(SETTLE_LOOK)
-            if not lane.outbox:
+            if not any(lane.outbox for lane in self._lanes):
                 return
 
     async def _look(self, lane: Lane) -> None:

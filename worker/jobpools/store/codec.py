@@ -103,13 +103,15 @@ def _refuse_newer(raw: bytes, cause: Exception | None) -> None:
         ) from cause
 
 
+_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+"""A digit with the variant's two bits in place of its first two."""
+
+
 def new_id(now: float, random: bytes) -> str:
     """A UUIDv7 (RFC 9562, section 5.7) of a time in seconds since the epoch and 10 random bytes."""
-    number = (int(now * 1000) << 80) | int.from_bytes(random, "big")
-    number = (number & ~(0xF << 76)) | (7 << 76)
-    number = (number & ~(0x3 << 62)) | (0x2 << 62)
-    digits = f"{number:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    # By digits rather than by bits: a third of the time, and every job has an id.
+    moment, draw = f"{int(now * 1000):012x}", random.hex()
+    return f"{moment[:8]}-{moment[8:]}-7{draw[1:4]}-{_VARIANT[draw[4]]}{draw[5:8]}-{draw[8:]}"
 
 
 def fresh_id() -> str:

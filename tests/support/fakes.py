@@ -182,7 +182,7 @@ class FakeCluster:
         ensured = world.ensured.get(key)
         return ClusterFacts(
             replicas=world.replicas.get(key),
-            current=ensured is not None and ensured.spec == pool.spec,
+            current=key in world.replicas and ensured is not None and ensured.spec == pool.spec,
             workers=workers,
             gone=tuple(world.gone.pop(key, ())),
         )

@@ -1,0 +1,179 @@
+"""The port Cluster: what the control loop may rely on, whether workers are processes or figures of a fake world."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+import pytest
+
+from jobpools.control.ports import Cluster
+from jobpools.core.facts import ClusterFacts
+from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools.local.cluster import ProcessCluster
+from jobpools.local.commands import Command
+from tests.support.fakes import FakeCluster, World
+
+WORKS = "import os, time; os.write(int(os.environ['JOBPOOLS_READY_FD']), b'1'); time.sleep(600)"
+PATIENCE = 20.0
+
+
+def pool(**spec: object) -> Pool:
+    return Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate({"app": "a:b", "queues": ["emails"], **spec}))
+
+
+POOL = pool()
+
+
+class Stage(Protocol):
+    cluster: Cluster
+
+    async def time_passes(self) -> None:
+        """A moment, in which workers start and end."""
+
+    async def crash(self, name: str) -> None:
+        """This worker vanishes."""
+
+    async def close(self) -> None: ...
+
+
+class ProcessStage:
+    """Real processes that do what a worker does for its cluster: say that they are ready, and end when told to."""
+
+    def __init__(self) -> None:
+        self._processes = ProcessCluster(
+            lambda of: Command((sys.executable, "-c", WORKS), (("CONCURRENCY", str(of.spec.concurrency)),)),
+            say=lambda _: None,
+            told=lambda *_: None,
+        )
+        self.cluster: Cluster = self._processes
+
+    async def time_passes(self) -> None:
+        await asyncio.sleep(0.01)
+
+    async def crash(self, name: str) -> None:
+        slots = [slot for group in self._processes._groups.values() for slot in group.slots]
+        (pid,) = [slot.process.pid for slot in slots if slot.name == name]
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+    async def close(self) -> None:
+        self._processes.stop()
+        self._processes.kill()
+        await self._processes.ended()
+
+
+class FakeStage:
+    def __init__(self) -> None:
+        self._world = World(start_delay=0.5)
+        self.cluster: Cluster = FakeCluster(self._world)
+
+    async def time_passes(self) -> None:
+        self._world.advance(0.1)
+
+    async def crash(self, name: str) -> None:
+        self._world.crash(next(worker for worker in self._world.workers if worker.name == name))
+
+    async def close(self) -> None: ...
+
+
+@pytest.fixture(params=[ProcessStage, FakeStage], ids=["processes", "fake"])
+async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    made: Stage = request.param()
+    yield made
+    await made.close()
+
+
+async def until(stage: Stage, holds: Callable[[ClusterFacts], bool], of: Pool = POOL) -> ClusterFacts:
+    """The facts that it holds of; names that were told as gone before are among its `gone`."""
+    gone: set[str] = set()
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            facts = await stage.cluster.observe(of)
+            assert not gone & set(facts.gone), "who is gone is told once"
+            gone |= set(facts.gone)
+            if holds(facts):
+                return ClusterFacts(facts.replicas, facts.current, facts.workers, tuple(sorted(gone)))
+            await stage.time_passes()
+
+
+def ready(facts: ClusterFacts) -> list[str]:
+    return [worker.name for worker in facts.workers if worker.ready and not worker.terminating]
+
+
+def only(count: int) -> Callable[[ClusterFacts], bool]:
+    return lambda facts: len(facts.workers) == len(ready(facts)) == count
+
+
+async def grown(stage: Stage, size: int) -> list[str]:
+    """The names of this many ready workers."""
+    await stage.cluster.ensure(POOL)
+    await stage.cluster.scale(POOL, size)
+    return ready(await until(stage, only(size)))
+
+
+async def test_a_pool_that_nobody_made(stage: Stage) -> None:
+    facts = await stage.cluster.observe(POOL)
+    assert (facts.replicas, facts.current, facts.workers, facts.gone) == (None, False, (), ())
+
+
+async def test_a_new_pool_has_no_workers_until_it_is_told(stage: Stage) -> None:
+    await stage.cluster.ensure(POOL)
+    facts = await stage.cluster.observe(POOL)
+    assert (facts.replicas, facts.current, facts.workers) == (0, True, ())
+
+
+async def test_as_many_as_asked_for_and_no_more(stage: Stage) -> None:
+    names = await grown(stage, 3)
+    assert len(set(names)) == 3
+    await stage.cluster.scale(POOL, 3)
+    facts = await until(stage, only(3))
+    assert (sorted(ready(facts)), facts.replicas) == (sorted(names), 3)
+    await stage.cluster.scale(POOL, 1)
+    facts = await until(stage, only(1))
+    assert set(facts.gone) | set(ready(facts)) == set(names)
+    await stage.cluster.scale(POOL, 0)
+    facts = await until(stage, only(0))
+    assert (facts.replicas, len(facts.gone)) == (0, 1)
+
+
+async def test_who_is_marked_goes_first(stage: Stage) -> None:
+    names = await grown(stage, 3)
+    await stage.cluster.mark(POOL, names[2:])
+    await stage.cluster.mark(POOL, names[:1])
+    assert [worker.name for worker in (await stage.cluster.observe(POOL)).workers if worker.marked] == names[:1]
+    await stage.cluster.scale(POOL, 2)
+    facts = await until(stage, only(2))
+    assert (facts.gone, sorted(ready(facts))) == ((names[0],), sorted(names[1:]))
+
+
+async def test_who_vanishes_is_told_and_replaced(stage: Stage) -> None:
+    names = await grown(stage, 2)
+    await stage.crash(names[0])
+    facts = await until(stage, lambda facts: len(ready(facts)) == 2 and names[0] not in ready(facts))
+    assert facts.gone == (names[0],)
+    assert names[1] in ready(facts)
+
+
+async def test_a_new_spec_is_not_current_until_it_is_ensured(stage: Stage) -> None:
+    await grown(stage, 1)
+    changed = pool(concurrency=7)
+    facts = await stage.cluster.observe(changed)
+    assert (facts.replicas, facts.current) == (1, False)
+    await stage.cluster.ensure(changed)
+    facts = await stage.cluster.observe(changed)
+    assert (facts.replicas, facts.current) == (1, True), "its size stays as it was"
+    await until(stage, only(1), changed)
+
+
+async def test_a_removed_pool_is_forgotten(stage: Stage) -> None:
+    names = await grown(stage, 2)
+    await stage.cluster.remove(POOL)
+    async with asyncio.timeout(PATIENCE):
+        while (facts := await stage.cluster.observe(POOL)).workers:  # the stage makes it pass
+            await stage.time_passes()
+    assert (facts.replicas, facts.current) == (None, False)
+    await stage.cluster.remove(POOL)
+    assert not set(await grown(stage, 1)) & set(names)

@@ -254,6 +254,14 @@ async def test_listed_with_what_was_fired(store: StoreSchedules, connection: Con
     assert b"secret" not in json.dumps(await connection.execute("HVALS", keys.schedules("table")), default=str).encode()
 
 
+async def test_what_a_newer_version_wrote_is_left_alone(store: StoreSchedules, connection: Connection) -> None:
+    await store.observe([cron("a"), cron("b")], T0)
+    newer = b'{"schedule":"* * * * *","job":{"name":"work"},"moon":"full"}'
+    await connection.execute("HSET", keys.schedules("table"), "default/a", newer)
+    assert [view.key for view in await listed(connection)] == ["default/b"]
+    await store.forget(["default/a"])
+
+
 async def test_thousands_in_a_few_round_trips(store: StoreSchedules, valkey_url: str) -> None:
     many = [cron(f"c{number}") for number in range(2000)]
     await store.observe(many, T0)

@@ -240,11 +240,9 @@ def _ready(case: _Case, after: CronFacts, next_due: float | None) -> Ready:
     spec, now = case.cron.spec, case.now
     if spec.suspend:
         return Decision(False, "Suspended", "suspend is true: ticks are counted as missed")
-    if after.last_due is not None and after.last_due > now + AHEAD:
-        ahead = format_duration(after.last_due - now)
-        message = (
-            f"tick {timestamp(after.last_due)} is handled and lies {ahead} ahead of this clock: none before it fires"
-        )
+    if case.since > now + AHEAD:
+        ahead = format_duration(case.since - now)
+        message = f"ticks up to {timestamp(case.since)} are done with, and that is {ahead} ahead of this clock"
         return Decision(False, "ClockBehind", message)
     if next_due is not None:
         what = f"at {timestamp(next_due)}" if spec.at else f"by {spec.schedule!r} in {spec.time_zone}"

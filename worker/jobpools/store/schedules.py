@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from pydantic import ValidationError
 from pydantic_core import to_json
 
 from jobpools.core.actions import CronPlan, Fire
@@ -110,8 +111,11 @@ class StoreSchedules:
         if not names:
             return
         specs = await self._connection.execute("HMGET", keys.schedules("table"), *names)
-        queues = [CronSpec.model_validate_json(spec).job.queue if spec else "" for spec in specs]
-        known = [(keys.of_queue(queue, "fires"), name) for queue, name in zip(queues, names, strict=True) if queue]
+        known = [
+            (keys.of_queue(spec.job.queue, "fires"), name)
+            for name, raw in zip(names, specs, strict=True)
+            if raw is not None and (spec := _readable(raw)) is not None
+        ]
         places = [(keys.schedules(part), *names) for part in ("table", "state")]
         await self._connection.gather([("HDEL", *place) for place in (*known, *places)])
 
@@ -135,12 +139,12 @@ class StoreSchedules:
 
 
 async def listed(connection: Connection) -> list[ScheduleView]:
-    """All schedules that this Redis knows, by key. Raises StoreError."""
+    """All schedules that this Redis knows and this version can read, by key. Raises StoreError."""
     reply = await connection.execute("HGETALL", keys.schedules("table"))
     pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
-    specs = {name.decode(): raw for name, raw in pairs}
+    specs = {name.decode(): spec for name, raw in pairs if (spec := _readable(raw)) is not None}
     facts = await _facts(connection, await _read(connection, sorted(specs)))
-    return [ScheduleView(name, CronSpec.model_validate_json(specs[name]), each) for name, each in facts.items()]
+    return [ScheduleView(name, specs[name], each) for name, each in facts.items()]
 
 
 async def _read(connection: Connection, names: Sequence[str]) -> dict[str, Raw]:
@@ -207,6 +211,14 @@ def _record(cron: Cron, facts: CronFacts, plan: CronPlan) -> tuple[Any, ...]:
     jobs = " ".join(f"{job.id} {job.queue}" for job in plan.jobs)
     due = round(plan.handled * 1000)
     return (cron.meta.key, times(cron), since, due, last, len(plan.fires), plan.missed, jobs)
+
+
+def _readable(raw: bytes) -> CronSpec | None:
+    """None: a newer version wrote it, with fields that this one does not know."""
+    try:
+        return CronSpec.model_validate_json(raw)
+    except ValidationError:
+        return None
 
 
 def _spec(cron: Cron) -> bytes:

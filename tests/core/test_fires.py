@@ -70,7 +70,7 @@ ENDED = (FiredJob("fire-1", "default", "completed"),)
         ("nor those before its times were changed", {}, {"created": T0 + 150}, 185, [3], 0, "Fired"),
         ("the clock stepped back", {}, {"last_due": T0 + 120}, 65, [], 0, "Scheduled"),
         ("the clock stepped far back", {}, {"last_due": T0 + 999}, 65, [], 0, "ClockBehind"),
-        ("it was first seen by a clock far ahead", {}, {"last_due": None, "created": T0 + 999}, 65, [], 0, "ClockBehind"),
+        ("first seen by a clock ahead", {}, {"last_due": None, "created": T0 + 999}, 65, [], 0, "ClockBehind"),
         ("one single time", {"at": timestamp(T0 + 60)}, {}, 61, [1], 0, "Fired"),
         ("has not come", {"at": timestamp(T0 + 60)}, {}, 59, [], 0, "Scheduled"),
         ("was fired", {"at": timestamp(T0 + 60)}, {"last_due": T0 + 60}, 61, [], 0, "Finished"),

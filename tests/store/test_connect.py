@@ -176,6 +176,18 @@ async def test_out_of_memory_refuses_new_jobs_and_finishes_old_ones(job: Send) -
         await connection.aclose()
 
 
+async def test_a_replica_is_not_the_right_server_now(job: Send) -> None:
+    with running(valkey_binary()) as server:
+        connection = connect.connect(server.url)
+        with server.client() as client:
+            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        with pytest.raises(
+            StoreUnavailableError, match="cannot be reached: You can't write against a read only replica"
+        ):
+            await writes.enqueue(connection, [job("a")])
+        await connection.aclose()
+
+
 async def test_closing_twice_and_unopened_is_fine(valkey_url: str) -> None:
     connection = connect.connect(valkey_url)
     await connection.aclose()

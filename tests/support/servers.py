@@ -104,7 +104,7 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def running_cluster(folder: Path, masters: int = 3) -> Iterator[list[Server]]:
+def running_cluster(folder: Path, masters: int = 3, flags: Sequence[str] = ()) -> Iterator[list[Server]]:
     """A Redis Cluster of masters alone, each with its share of the slots."""
     servers = []
     for number in range(masters):

@@ -13,15 +13,19 @@ import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
+    ClusterError,
     ConnectionError as RedisConnectionError,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
+    ReadOnlyError,
     RedisClusterException,
     RedisError,
     TimeoutError as RedisTimeoutError,
+    TryAgainError,
 )
 from redis.retry import Retry
 
@@ -38,7 +42,11 @@ FOREIGN = (RedisError, RedisClusterException, OSError)
 """What the client raises: the cluster's own errors are no RedisError."""
 _AUTH = (AuthenticationError, AuthorizationError, NoPermissionError)
 _AUTH_CODES = ("NOAUTH", "WRONGPASS", "NOPERM", "ACL failure", "invalid username-password")
-_AWAY = (RedisConnectionError, RedisTimeoutError, RedisClusterException, OSError)
+_AWAY = (
+    RedisConnectionError, RedisTimeoutError, RedisClusterException, ClusterError, AskError, TryAgainError,
+    ReadOnlyError, OSError,
+)  # fmt: skip
+"""Also of a server that is there and is not the right one now: while a cluster moves slots or a replica takes over."""
 _RETRY_CODES = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN")
 
 

@@ -1,0 +1,73 @@
+"""Servers that go and come back: every call until then is an error, none after it, and nobody has to reconnect."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from jobpools.errors import StoreUnavailableError
+from jobpools.store import connect, ledger, writes
+from tests.store.conftest import sending
+from tests.support.servers import Server, running, running_cluster, running_sentinel, valkey_binary
+
+PATIENCE = 20.0
+Make = Callable[[ExitStack, Path], tuple[str, list[Server]]]
+
+
+def alone(stack: ExitStack, folder: Path) -> tuple[str, list[Server]]:
+    server = stack.enter_context(running(valkey_binary(), folder))
+    return server.url, [server]
+
+
+def cluster(stack: ExitStack, folder: Path) -> tuple[str, list[Server]]:
+    servers = stack.enter_context(running_cluster(folder, flags=["--appendonly", "yes"]))
+    return f"redis+cluster://127.0.0.1:{servers[0].port}", servers
+
+
+def sentinel(stack: ExitStack, folder: Path) -> tuple[str, list[Server]]:
+    master = stack.enter_context(running(valkey_binary(), folder))
+    asked = stack.enter_context(running_sentinel(folder, master))
+    return f"redis+sentinel://127.0.0.1:{asked.port}/0?master=mymaster", [master]
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as made:
+        yield made
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("make", [alone, cluster, sentinel])
+async def test_an_endpoint_that_went_and_came_back(make: Make, stack: ExitStack, tmp_path: Path) -> None:
+    url, servers = make(stack, tmp_path)
+    connection, sync = connect.connect(url), connect.connect_sync(url)
+    jobs = [sending(f"job{number}", queue=f"queue{number % 5}") for number in range(10)]
+    assert await writes.enqueue(connection, jobs) == [True] * 10
+    await asyncio.to_thread(writes.enqueue_sync, sync, jobs)
+    for server in servers:
+        server.kill()
+    with pytest.raises(StoreUnavailableError):
+        await writes.enqueue(connection, jobs)
+    with pytest.raises(StoreUnavailableError):
+        await asyncio.to_thread(writes.enqueue_sync, sync, jobs)
+    for server in servers:
+        server.start()
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            accepted = await writes.enqueue(connection, jobs)
+            assert await asyncio.to_thread(writes.enqueue_sync, sync, jobs) == [False] * 10
+            break
+        except StoreUnavailableError:
+            assert time.monotonic() < until, "it is back, and cannot be reached"
+            await asyncio.sleep(0.05)
+    # The log is written each second: what was accepted last may be gone, as the server's durability has it.
+    books = (await ledger.read(connection, [f"queue{number}" for number in range(5)])).values()
+    assert sum(each.ready for each in books) == 10
+    assert all(each.lost == 0 for each in books)
+    assert len(accepted) == 10
+    await connection.aclose()
+    sync.close()

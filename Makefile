@@ -13,6 +13,7 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/stamp: pyproject.toml
+	@echo "make: installing what pyproject.toml names into .venv (a minute, once)"
 	@if command -v uv >/dev/null; then uv venv -q --allow-existing --python "$(PYTHON)" .venv && VIRTUAL_ENV=.venv uv pip install -q -e '.[operator,local,demo,dev]'; \
 	else "$(PYTHON)" -m venv .venv && $(BIN)/python -m pip install -q --upgrade pip && $(BIN)/python -m pip install -q -e '.[operator,local,demo,dev]'; fi
 	@touch $@

@@ -19,17 +19,21 @@ class Film:
     told: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
 
     def look(self) -> None:
-        now = time.monotonic()
+        began = time.monotonic()
         pods, queue = self.pool.pods(), self.queue
         truth = {"readyReplicas": sum(map(ready, pods)), "busy": len(queue.leased()), "queued": queue.queued()}
-        self.truth.append((now, truth))
-        self.told.append((time.monotonic(), self.pool.status()))
+        self.truth.append((began, truth))
+        status = self.pool.status()
+        self.told.append((time.monotonic(), status))
 
     def lies(self, name: str, lag: float, slack: float = 1.0) -> list[str]:
         """What the status said and was not so in the `lag` seconds before it; `slack`: the rounding's factor."""
         found = []
         for at, status in self.told:
-            then = [truth[name] for when, truth in self.truth if at - lag <= when <= at + 0.1]
+            after = next(
+                (when for when, _ in self.truth if when > at), at
+            )  # what changed between two looks is seen late
+            then = [truth[name] for when, truth in self.truth if at - lag <= when <= after]
             said = status.get(name)
             if said is None or not min(then) / slack <= said <= max(then) * slack:
                 found.append(f"{name}={said} at {at - self.told[0][0]:.1f} s, truth was {sorted(set(then))}")

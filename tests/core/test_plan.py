@@ -5,9 +5,10 @@ from typing import Any
 
 from jobpools.control.reconcile import reconcile
 from jobpools.core.conditions import condition
-from jobpools.core.facts import Memory
-from jobpools.core.plan import UNKNOWN
+from jobpools.core.facts import ClusterFacts, Heartbeat, Memory, PoolFacts, QueueFacts, WorkerFacts
+from jobpools.core.plan import UNKNOWN, plan_pool
 from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools.core.units import QueueName, WorkerId
 from jobpools.errors import ObservationError
 from tests.support.fakes import FakeCluster, FakeQueues, FakeReporter, World
 
@@ -45,3 +46,14 @@ def test_an_action_that_fails_is_told_once_and_tried_again_soon() -> None:
     assert again.events == ()
     _, mended = look(world, FakeCluster(world), again.status)
     assert condition(mended.status, "Degraded")["status"] == "False"
+
+
+def test_nobody_is_busy_without_a_lease() -> None:
+    queue = QueueFacts(queued=0, due=0, scheduled=0, in_flight=1, dead=0, oldest_seconds=None)
+    words = Heartbeat(WorkerId("a.1"), "default/shop", slots=5, busy=3, started=0, seen=1000, idle_since=None,
+                      draining=False)  # fmt: skip
+    cluster = ClusterFacts(replicas=1, current=True, workers=(WorkerFacts("a", ready=True),))
+    facts = PoolFacts({QueueName("emails"): queue}, (words,), cluster)
+    assert plan_pool(POOL, facts, Memory(), 1001, None).status["busy"] == 1, "the leases are younger than its word"
+    unknown = PoolFacts(None, (words,), cluster)
+    assert plan_pool(POOL, unknown, Memory(), 1001, None).status["busy"] == 3

@@ -81,10 +81,13 @@ def _queue_figures(verdict: Verdict) -> dict[str, Any]:
     if facts.queues is None:
         return figures
     queues = facts.queues.values()
+    in_flight = sum(queue.in_flight for queue in queues)
+    if "busy" in figures:
+        figures["busy"] = min(figures["busy"], in_flight)  # a worker's word is older than the leases
     oldest = max((queue.oldest_seconds for queue in queues if queue.oldest_seconds is not None), default=None)
     return figures | {
         "queued": sum(queue.queued + queue.due for queue in queues),
-        "inFlight": sum(queue.in_flight for queue in queues),
+        "inFlight": in_flight,
         "scheduled": sum(queue.scheduled for queue in queues),
         "dead": sum(queue.dead for queue in queues),
         "oldestSeconds": None if oldest is None else int(oldest),

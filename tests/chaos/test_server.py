@@ -1,6 +1,7 @@
 """The server dies or stands still: nothing is lost, workers come back by themselves, and say so once."""
 
 import asyncio
+import signal
 
 import pytest
 
@@ -66,6 +67,21 @@ async def test_enqueue_at_the_moment_of_a_crash_is_accepted_or_refused_and_never
         await scene.ended(15)
     assert len(scene.notes("begun")) == len(calls)
     await scene.balanced(again, completed=len(calls))
+
+
+async def test_a_worker_that_is_told_to_go_while_the_server_is_away_goes(scene: Scene) -> None:
+    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="1s") as (a,):
+        sent = await jobs.app.enqueue_many([jobs.work.call(0.3) for _ in range(20)])
+        until(lambda: len(scene.notes("begun")) > 5, "the load runs")
+        scene.server.kill()
+        a.send(signal.SIGTERM)
+        assert a.wait(30) == 0
+        assert "Traceback" not in a.log()
+        scene.server.start()
+    # What it did and could not say is done again by others: at least once.
+    with crew(scene.folder, scene.server.url, APP, "b", **scene.environment, LEASE="1s", CONCURRENCY="20"):
+        await scene.ended(20)
+    await scene.balanced(sent, completed=len(sent))
 
 
 async def _enqueued(scene: Scene) -> int:

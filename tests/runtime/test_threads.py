@@ -102,6 +102,19 @@ async def test_a_call_that_no_thread_has_begun_is_dropped_when_it_is_cancelled()
     assert (ran, threads.left_behind) == ([], 0)
 
 
+async def test_a_call_that_had_ended_when_it_was_cancelled_leaves_nothing_behind() -> None:
+    threads = Threads(1)
+    for _ in range(3):
+        task = asyncio.create_task(threads.run(lambda: "late", (), {}))
+        await asyncio.sleep(0)
+        time.sleep(0.02)  # noqa: ASYNC251  # the thread is done, and the loop has not heard of it
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert threads.left_behind == 0
+    assert await threads.run(lambda: "served", (), {}) == "served"
+
+
 def test_a_thread_that_outlives_its_event_loop_ends_in_silence(caplog: pytest.LogCaptureFixture) -> None:
     go_on, ended = threading.Event(), threading.Event()
 

@@ -15,12 +15,13 @@ Call = Callable[[], Any]
 class _Ticket:
     """One call on its way through a thread."""
 
-    __slots__ = ("abandoned", "call", "future", "started")
+    __slots__ = ("abandoned", "call", "ended", "future", "started")
 
     def __init__(self, call: Call, future: "asyncio.Future[Any]") -> None:
         self.call = call
         self.future = future
         self.started = False
+        self.ended = False
         self.abandoned = False
 
 
@@ -70,10 +71,10 @@ class Threads:
     def _abandon(self, ticket: _Ticket) -> None:
         with self._lock:
             ticket.abandoned = True
-            if ticket.started:
-                self._left_behind += 1
-            else:
+            if not ticket.started:
                 self._waiting.remove(ticket)
+            elif not ticket.ended:
+                self._left_behind += 1
 
     def _work(self) -> None:
         while True:
@@ -86,6 +87,7 @@ class Threads:
                 ticket.started = True
             self._call(ticket)
             with self._lock:
+                ticket.ended = True
                 if ticket.abandoned:
                     # Another thread took its place when it was left behind.
                     self._left_behind -= 1

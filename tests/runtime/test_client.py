@@ -1,9 +1,11 @@
 """Sending and following from every kind of code."""
 
 import asyncio
+import functools
 import gc
 import threading
 import warnings
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -149,7 +151,7 @@ async def test_a_moment_that_has_passed_is_now(app: App) -> None:
     assert await job.result() == 1
 
 
-def test_two_jobs_of_one_name_and_a_job_of_a_job_are_refused() -> None:
+def test_what_cannot_be_a_job_is_refused() -> None:
     app = App("shop")
 
     @app.job
@@ -159,6 +161,14 @@ def test_two_jobs_of_one_name_and_a_job_of_a_job_are_refused() -> None:
         app.job(name="send")(lambda: None)
     with pytest.raises(ConfigurationError, match="send is a job already"):
         app.job(send)
+    with pytest.raises(ConfigurationError, match="has no name of its own: give it one"):
+        app.job(functools.partial(print))
+    with pytest.raises(ConfigurationError, match="job stream: it yields; a job returns its result"):
+
+        @app.job
+        async def stream() -> AsyncIterator[int]:
+            yield 1
+
     with pytest.raises(ConfigurationError, match="a coroutine function needs the event loop"):
 
         @app.job(executor="thread")

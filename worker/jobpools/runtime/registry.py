@@ -196,9 +196,13 @@ class App:
     def _register(self, function: Any, name: str | None, executor: str | None, options: Options) -> Handler[..., Any]:
         if isinstance(function, Handler):
             raise ConfigurationError(f"{function.name} is a job already: one @app.job for each function")
-        name = name or function.__name__
+        name = name or getattr(function, "__name__", "")
+        if not name:
+            raise ConfigurationError(f"job {function!r} has no name of its own: give it one, as in @app.job(name=…)")
         if name in self.handlers:
             raise ConfigurationError(f"two jobs are called {name!r}: give one of them another name=")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise ConfigurationError(f"job {name}: it yields; a job returns its result, or sends further jobs")
         natural = "async" if inspect.iscoroutinefunction(function) else "thread"
         if executor not in (None, natural):
             kind = (

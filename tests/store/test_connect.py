@@ -1,6 +1,7 @@
 """Which server a URL names, and what is said when it refuses: one line, with the reason, without the password."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,15 @@ async def test_valkey_is_a_scheme_too(valkey_url: str) -> None:
     connection = connect.connect(valkey_url.replace("redis://", "valkey://"))
     assert await connection.execute("PING")
     await connection.aclose()
+
+
+async def test_more_at_once_than_there_are_connections(store: Connection, raw: Redis, job: Send) -> None:
+    accepted = await asyncio.gather(*[writes.enqueue(store, [job(f"job{number}")]) for number in range(300)])
+    assert accepted == [[True]] * 300
+    assert raw.info("clients")["connected_clients"] <= connect.POOL_SIZE + 5
+
+
+def test_more_threads_than_there_are_connections(sync_store: SyncConnection, job: Send) -> None:
+    with ThreadPoolExecutor(150) as threads:
+        jobs = [[job(f"job{number}")] for number in range(300)]
+        assert list(threads.map(lambda each: writes.enqueue_sync(sync_store, each), jobs)) == [[True]] * 300

@@ -1,5 +1,6 @@
 """From a URL to a connection, with the errors of the client translated into ours."""
 
+import asyncio
 import contextlib
 import os
 import re
@@ -38,6 +39,9 @@ CONNECT_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 5.0
 """Seconds that a command that does not block may take before the connection counts as broken."""
 POOL_SIZE = 64
+"""Connections of one client at most; the client would refuse one more."""
+AT_ONCE = 60
+"""Commands under way at once; more wait for their turn. The rest of the pool is for what stays subscribed."""
 FOREIGN = (RedisError, RedisClusterException, OSError)
 """What the client raises: the cluster's own errors are no RedisError."""
 _AUTH = (AuthenticationError, AuthorizationError, NoPermissionError)
@@ -188,11 +192,16 @@ class Connection:
         self.url = url
         self.client: Any = _open(url, redis.asyncio, AsyncRetry, timeout)
         self.cluster = _split(url)[0] == "cluster"
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def _send(self, *command: Any) -> Any:
+        async with self._turns:
+            return await self.client.execute_command(*command)
 
     async def execute(self, *command: Any) -> Any:
         """One command."""
         try:
-            return await self.client.execute_command(*command)
+            return await self._send(*command)
         except FOREIGN as error:
             raise translate(error, self.url) from error
 
@@ -206,9 +215,9 @@ class Connection:
         script.check(len(names), len(arguments))
         try:
             try:
-                return await self.client.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
+                return await self._send("EVALSHA", script.sha, len(names), *names, *arguments)
             except NoScriptError:
-                return await self.client.execute_command("EVAL", script.source, len(names), *names, *arguments)
+                return await self._send("EVAL", script.source, len(names), *names, *arguments)
         except FOREIGN as error:
             found = translate(error, self.url)
             if isinstance(found, StoreDataError):
@@ -237,7 +246,8 @@ class Connection:
         pipeline = self.client.pipeline() if self.cluster else self.client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
-        return list(await pipeline.execute())
+        async with self._turns:
+            return list(await pipeline.execute())
 
     async def load(self, *names: str) -> None:
         """Make scripts known to the server (in a cluster, to each), for pipelines, which cannot fall back."""
@@ -279,6 +289,7 @@ class SyncConnection:
         self.url = url
         self._timeout = timeout
         self._opening = threading.Lock()
+        self._turns = threading.Semaphore(AT_ONCE)
         # A cluster's client asks at once who belongs to it: it is made when it is first needed.
         self._client: Any = None if _split(url)[0] == "cluster" else _open(url, redis, Retry, timeout)
 
@@ -290,10 +301,14 @@ class SyncConnection:
                 self._client = _open(self.url, redis, Retry, self._timeout)
             return self._client
 
+    def _send(self, *command: Any) -> Any:
+        with self._turns:
+            return self.client.execute_command(*command)
+
     def execute(self, *command: Any) -> Any:
         """One command."""
         with translated(self.url):
-            return self.client.execute_command(*command)
+            return self._send(*command)
 
     def call(self, name: str, queue: str, arguments: Sequence[Any]) -> Any:
         """One script on one queue's keys."""
@@ -302,9 +317,9 @@ class SyncConnection:
         script.check(len(names), len(arguments))
         try:
             try:
-                return self.client.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
+                return self._send("EVALSHA", script.sha, len(names), *names, *arguments)
             except NoScriptError:
-                return self.client.execute_command("EVAL", script.source, len(names), *names, *arguments)
+                return self._send("EVAL", script.source, len(names), *names, *arguments)
         except FOREIGN as error:
             found = translate(error, self.url)
             if isinstance(found, StoreDataError):

@@ -12,6 +12,8 @@ from jobpools.core.units import format_duration
 
 CELL_LIMIT = 160
 """Characters of a cell: an error's message may be a page long; --output json has all of it."""
+YAML_WIDTH = 1000
+"""Characters of a line before it is folded: never, for what people write."""
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
@@ -31,7 +33,7 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: Outp
             return
         put(table([[_cell(key, row.get(key)) for key in columns] for row in rows], columns))
     else:
-        document(list(rows), output)
+        document([{key: _rounded(value) for key, value in row.items()} for row in rows], output)
 
 
 def document(value: Any, output: Output) -> None:
@@ -41,7 +43,20 @@ def document(value: Any, output: Output) -> None:
         return
     import yaml
 
-    put(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+    class Dumper(yaml.SafeDumper):
+        """Tracebacks as blocks, for people to read."""
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        style = "|" if "\n" in value else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Dumper.add_representer(str, text)
+    put(yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=YAML_WIDTH))
+
+
+def _rounded(value: Any) -> Any:
+    """Milliseconds are enough for an age."""
+    return round(value, 3) if isinstance(value, float) else value
 
 
 def table(cells: Sequence[Sequence[str]], columns: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from jobpools.local import cluster
 from jobpools.local.cluster import ProcessCluster
 from jobpools.local.commands import Command
 
-READY = "import os, time; os.write(int(os.environ['JOBPOOLS_READY_FD']), b'1'); print('at work', flush=True)"
+READY = "import os, time; print('at work', flush=True); os.write(int(os.environ['JOBPOOLS_READY_FD']), b'1')"
 WORKS = f"{READY}; time.sleep(600)"
 BREAKS = "import sys; sys.exit('jobpools: no such app')"
 PATIENCE = 20.0

@@ -77,11 +77,9 @@ class Process:
     def signal(self, number: int, *, group: bool = False) -> None:
         """Send it a signal, if it is there; `group`: to the children that it started as well."""
         if self._process is not None and self._process.returncode is None:
+            # Not its own send_signal: that reaps a process that has just ended, and its exit code with it.
             with contextlib.suppress(ProcessLookupError):
-                if group:
-                    os.killpg(self._process.pid, number)
-                else:
-                    self._process.send_signal(number)
+                (os.killpg if group else os.kill)(self._process.pid, number)
 
     def last_words(self, code: int) -> str:
         """Why it ended, in one line: its own last one, or how it went."""

@@ -45,7 +45,8 @@ def test_a_thousand_jobs_from_nothing_and_back(
     assert {trace.id for trace in queue.traces("end")} == set(ids)
     assert len({trace.host for trace in queue.traces()}) == 4
     assert film.lies("readyReplicas", lag=5) == []
-    assert film.lies("busy", lag=5) == []
+    # All jobs are equally long: a sample may find a worker between the end of some and the start of the next.
+    assert film.lies("busy", lag=5, slack=2) == []
     # The depth is told in steps of 1, 2, 5 and at most every 15 s.
     assert film.lies("queued", lag=18, slack=2.5) == []
 

@@ -27,11 +27,10 @@ end
 --   ...: for each job id, priority (h, n, l), due in ms ('' for at once), 1 when the id tells no time, envelope
 -- RETURNS: for each job 1 (accepted) or 0 (the id was known, nothing written)
 -- CHANGES: jobs, ready or scheduled, since, wake, totals; publishes the queue's name when it was empty before
-local now = clock(given)
 local ready = {h = ready_high, n = ready_normal, l = ready_low}
 local scheduled = {h = scheduled_high, n = scheduled_normal, l = scheduled_low}
 local before = ready_left()
-local accepted, batches, count, sooner = {}, {h = {}, n = {}, l = {}}, 0, false
+local accepted, batches, count, pushed, sooner = {}, {h = {}, n = {}, l = {}}, 0, 0, false
 
 -- Whatever can be wrong is found before anything is written.
 if (#ARGV - 3) % 5 ~= 0 then return redis.error_reply('ERR five arguments a job') end
@@ -56,7 +55,8 @@ for i = 4, #ARGV, 5 do
     else
       local batch = batches[priority]
       batch[#batch + 1] = id
-      if ARGV[i + 3] == '1' then redis.call('HSET', since, id, now) end
+      pushed = pushed + 1
+      if ARGV[i + 3] == '1' then redis.call('HSET', since, id, clock(given)) end
     end
   end
 end
@@ -67,7 +67,6 @@ for priority, batch in pairs(batches) do
   end
 end
 if count > 0 then redis.call('HINCRBY', totals, 'enqueued', count) end
-local after = ready_left()
-if after > before or sooner then wake_one() end
-if before == 0 and after > 0 then redis.call('PUBLISH', channel, queue) end
+if pushed > 0 or sooner then wake_one() end
+if before == 0 and pushed > 0 then redis.call('PUBLISH', channel, queue) end
 return accepted

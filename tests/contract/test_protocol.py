@@ -39,7 +39,7 @@ def example() -> str:
 def test_the_published_script_is_the_one_in_use() -> None:
     published = (ROOT / "docs" / "enqueue.lua").read_text()
     fresh = scripts.get("enqueue").source
-    assert published == fresh, "write docs/enqueue.lua anew from jobpools.store.scripts.get('enqueue').source"
+    assert published == fresh, "docs/enqueue.lua is stale: make generate"
 
 
 @pytest.mark.parametrize("kind", ["valkey", "redis", "acl"])

@@ -34,6 +34,22 @@ async def test_kill_the_server_under_load_and_start_it_on_its_data(scene: Scene)
     await scene.balanced(sent, completed=len(sent))
 
 
+async def test_an_outage_longer_than_a_lease_takes_no_running_job_from_its_worker(scene: Scene) -> None:
+    """All leases have run out when the server is back: the living renew theirs before anybody looks for the dead."""
+    settings = {"LEASE": "1s", "CONCURRENCY": "2"}
+    with crew(scene.folder, scene.server.url, APP, "a", "b", "c", **scene.environment, **settings):
+        sent = [await jobs.work.enqueue(5), await jobs.grind.enqueue(5)]
+        sent += [await jobs.work.enqueue(5) for _ in range(4)]
+        until(lambda: len(scene.notes("begun")) == len(sent), "all run")
+        scene.server.kill()
+        await asyncio.sleep(2)  # two leases: what is waited for is that time passes
+        scene.server.start()
+        books = await scene.ended(20)
+    assert (books.completed, books.failed) == (len(sent), 0)
+    assert len(scene.notes("begun")) == len(sent), "none ran twice"
+    await scene.balanced(sent, completed=len(sent))
+
+
 async def test_a_server_that_stands_still_for_longer_than_an_answer_may_take(scene: Scene) -> None:
     with crew(scene.folder, scene.server.url, APP, "a", "b", **scene.environment, LEASE="2s") as workers:
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(1000)])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from jobpools.core.job import Outcome, OutcomeKind
 from jobpools.errors import StoreError
 from jobpools.runtime.lane import Lane
+from jobpools.runtime.lease import LeaseThread
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.outage import Outage, away
 from jobpools.runtime.processor import Processor
@@ -16,18 +17,25 @@ from jobpools.store import connect, writes
 
 INTERVAL = 0.3
 """The interval between two looks, as a share of the lease: 3 s of 10 s, and a little more by chance."""
-SETTLE_LOOK, SETTLE_LOOKS = 0.01, 20
-"""Seconds between two looks whether everything is settled, and how many of them at most."""
 
 
 class Janitor:
     """Looks for expired leases in all queues that the worker serves."""
 
-    def __init__(
-        self, settings: WorkerSettings, lanes: Sequence[Lane], processor: Processor, outage: Outage, metrics: Metrics,
+    def __init__(  # noqa: PLR0913  # the parts of a worker that a rescue concerns
+        self,
+        settings: WorkerSettings,
+        lanes: Sequence[Lane],
+        *,
+        processor: Processor,
+        outage: Outage,
+        metrics: Metrics,
         connection: connect.Connection,
-    ) -> None:  # fmt: skip
+        leases: LeaseThread,
+    ) -> None:
+        self._lease = settings.lease
         self._interval = settings.lease * INTERVAL
+        self._leases = leases
         self._worker = processor.worker
         self._lanes = lanes
         self._processor = processor
@@ -40,11 +48,10 @@ class Janitor:
         while True:
             # By chance up to a third longer, so that many workers do not look at the same moment.
             await asyncio.sleep(self._interval * (1 + random.random() / 3))  # noqa: S311  # spreads, keeps no secret
-            # What waits to be settled goes first: a lease that ran out while this process or Redis stood still is not
-            # taken over from a job that is done. The steps tell of an outage, and of its end.
-            await self._let_settle()
+            await self._renewed()
             for lane in self._lanes:
-                if self._outage.known:
+                # After an outage leases have run out whose holders are alive: they get the time to renew them.
+                if self._outage.known or time.monotonic() < self._outage.ended + self._lease / 2:
                     break
                 try:
                     await self._look(lane)
@@ -53,11 +60,11 @@ class Janitor:
                         break
                     lane.tell(error)
 
-    async def _let_settle(self) -> None:
-        for _ in range(SETTLE_LOOKS):  # a queue under load always has something to settle, and its leases are renewed
-            await asyncio.sleep(SETTLE_LOOK)
-            if not any(lane.outbox for lane in self._lanes):
-                return
+    async def _renewed(self) -> None:
+        """After a standstill of the process our own leases may have run out: first the lease thread renews them."""
+        until = time.monotonic() + self._lease
+        while self._leases.renewed + self._lease / 2 < time.monotonic() < until:  # noqa: ASYNC110  # a thread's doing
+            await asyncio.sleep(0.01)
 
     async def _look(self, lane: Lane) -> None:
         now = time.monotonic()

@@ -38,6 +38,8 @@ class LeaseThread:
         self._outage = outage
         self._metrics = metrics
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.renewed = time.monotonic()
+        """When all leases were last renewed."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew_all, name="jobpools-leases", daemon=True)
 
@@ -68,6 +70,7 @@ class LeaseThread:
                 # Without this thread every lease of the worker would run out.
                 log.exception("renewing leases failed; it is tried again")
             else:
+                self.renewed = time.monotonic()
                 self._outage.over("leases")
 
     def _renew_lane(self, lane: Lane) -> None:

@@ -28,6 +28,8 @@ class Outage:
         self._lock = threading.Lock()
         self._failing: set[str] = set()
         self._since = 0.0
+        self.ended = float("-inf")
+        """When the latest outage was over, by the monotonic clock."""
 
     @property
     def known(self) -> bool:
@@ -51,6 +53,8 @@ class Outage:
         with self._lock:
             last = self._failing == {conversation}
             self._failing.discard(conversation)
+            if last:
+                self.ended = time.monotonic()
         if last:
             log.warning("Redis is back after %s", format_duration(time.monotonic() - self._since))
 

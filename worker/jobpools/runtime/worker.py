@@ -86,7 +86,15 @@ class Worker:
             self._waiting, self.lanes, self.processor, self.outage, self.dispatcher.wake
         )
         self.leases = LeaseThread(settings, self.lanes, self.processor, self.outage, self.metrics)
-        self.janitor = Janitor(settings, self.lanes, self.processor, self.outage, self.metrics, self.connection)
+        self.janitor = Janitor(
+            settings,
+            self.lanes,
+            processor=self.processor,
+            outage=self.outage,
+            metrics=self.metrics,
+            connection=self.connection,
+            leases=self.leases,
+        )
         self.reporting = Reporting(self)
         self.started = time.time()
         self._stop = asyncio.Event()

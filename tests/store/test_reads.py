@@ -226,3 +226,12 @@ async def test_queues_are_those_that_ever_took_a_job(store: Connection, job: Sen
     assert await reads.queues(store) == []
     await writes.enqueue(store, [job("a", queue="b-queue"), job("a", queue="a.queue")], NOW)
     assert await reads.queues(store) == ["a.queue", "b-queue"]
+
+
+async def test_workers_that_were_silent_for_a_day_are_forgotten(store: Connection, raw: Redis) -> None:
+    """Those that were killed: who ends well says so, and the operator forgets the pods that it sees go."""
+    for number, silent in enumerate([86_500_000, 86_300_000, 0]):
+        await writes.heartbeat(store, report(f"web-{number}.a"), NOW - silent)
+    for later in range(1, 101):
+        await writes.heartbeat(store, report("web-2.a"), NOW + later)
+    assert sorted(raw.hkeys(keys.workers(POOL))) == [b"web-1.a", b"web-2.a"]

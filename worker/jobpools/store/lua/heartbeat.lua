@@ -4,8 +4,15 @@
 -- ARGV: given worker report
 --   given: now in ms, '' for the server's clock; report: JSON
 -- RETURNS: now in ms
--- CHANGES: workers
+-- CHANGES: workers; one report in a hundred also forgets those that have been silent for a day
+local DAY = 86400000
 local now = clock(given)
 redis.call('HSET', workers, worker, string.format('%d ', now) .. report)
-redis.call('PEXPIRE', workers, 86400000)
+redis.call('PEXPIRE', workers, DAY)
+if now % 100 == 0 then
+  local all = redis.call('HGETALL', workers)
+  for i = 1, #all, 2 do
+    if (tonumber(string.match(all[i + 1], '^%d+')) or 0) < now - DAY then redis.call('HDEL', workers, all[i]) end
+  end
+end
 return now

@@ -246,3 +246,16 @@ TABLES = {
 )
 def test_one_line_and_nothing_changed(bad: Bad, jobpools: Shell, folder: Path, client: Redis) -> None:
     check(bad, jobpools, folder, client)
+
+
+@pytest.mark.parametrize("words", ["queues", "jobs", "stats --over 1ms", "plan pool.yaml"])
+def test_a_key_of_another_type_is_named(words: str, jobpools: Shell, client: Redis) -> None:
+    jobpools("enqueue", "store:app", "send", "to=ada")
+    client.set("jobpools:{emails}:leases", "mine")
+    before = dump(client)
+    ran = jobpools(*words.split())
+    assert ran.code == 1
+    assert ran.err == (
+        "jobpools: key jobpools:{emails}:leases is a string, not a zset: something else uses its name; rename or delete it\n"
+    )
+    assert dump(client) == before

@@ -11,7 +11,7 @@ from jobpools.cli.output import moment
 from jobpools.core.job import JobState
 from jobpools.core.spelling import meant
 from jobpools.core.units import parse_duration
-from jobpools.errors import ConfigurationError, JobNotFoundError
+from jobpools.errors import ConfigurationError, JobNotFoundError, StoreDataError
 from jobpools.settings import redis_url
 from jobpools.store import deadletters, ledger, reads, writes
 from jobpools.store.connect import Connection, connect
@@ -26,6 +26,10 @@ def ask(url: str | None, question: Callable[[Connection], Awaitable[T]]) -> T:
         connection = connect(redis_url(os.environ, url))
         try:
             return await question(connection)
+        except StoreDataError:
+            for queue in await reads.queues(connection):
+                await reads.check_types(connection, queue)  # says which key it is
+            raise
         finally:
             await connection.aclose()
 

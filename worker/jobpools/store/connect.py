@@ -75,9 +75,7 @@ def translate(error: Exception, url: str) -> StoreError:
     if isinstance(error, _AWAY) or text.startswith(_RETRY_CODES):
         return StoreUnavailableError(f"{where}: cannot be reached: {_reason(error, text)}")
     if "WRONGTYPE" in text:
-        return StoreDataError(
-            f"{where}: a key of the queue holds another type: is something else using its name? {text}"
-        )
+        return StoreDataError(f"{where}: a key of the queue holds another type: is something else using its name?")
     return StoreError(f"{where}: {text or type(error).__name__}")
 
 

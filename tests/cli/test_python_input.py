@@ -129,7 +129,7 @@ def test_what_is_right_is_taken(app: App) -> None:
 
 
 def test_a_wrong_password_is_not_repeated() -> None:
-    secret = "right"
+    secret = "right"  # noqa: S105  # of a server that lives for this test
     with running(valkey_binary(), password=secret) as server, pytest.raises(StoreAuthError) as caught:
         _to(f"redis://:wrong@127.0.0.1:{server.port}/0")
     assert "wrong@" not in str(caught.value)

@@ -9,12 +9,14 @@ from jobpools.core.facts import EndpointFacts
 from jobpools.core.job import Outcome, OutcomeKind, Priority
 from jobpools.core.retry import Retry, settle
 from jobpools.core.specs import Pool
-from jobpools.errors import StoreDataError
+from jobpools.errors import StoreDataError, StoreUnavailableError
 from jobpools.store import codec, reads, writes
 from jobpools.store.connect import Connection
 
 LEASE_MS = 10_000
 """The lease that a rescuer takes for as long as it settles."""
+RENEWED_WITHIN = 5.0
+"""Seconds after an outage in which the living renew leases that ran out meanwhile: nobody is called dead so long."""
 PARTED = 120.0
 """Seconds for which a worker that was called gone stays locked out."""
 
@@ -27,13 +29,23 @@ class StoreQueues:
         self._connection = connection
         self._worker = f"{name}.{secrets.token_hex(4)}"
         self._claims = 0
+        self._away = False
+        self._back = float("-inf")
+        """When the latest outage was over, by the monotonic clock."""
         self._parted: dict[str, tuple[float, list[str]]] = {}
         """By worker id: when it was called gone, and the queues in which it is locked out."""
 
     async def observe(self, pools: Sequence[Pool]) -> EndpointFacts:
         """Raises StoreError."""
         names = {pool.meta.key: [queue.name for queue in pool.spec.queues] for pool in pools}
-        return await reads.endpoint_facts(self._connection, names)
+        try:
+            facts = await reads.endpoint_facts(self._connection, names)
+        except StoreUnavailableError:
+            self._away = True
+            raise
+        if self._away:
+            self._away, self._back = False, time.monotonic()
+        return facts
 
     async def pause(self, pool: Pool, workers: Sequence[str]) -> None:
         """They may claim no more, whatever they hold."""
@@ -78,7 +90,10 @@ class StoreQueues:
         """Promote due jobs, settle as crashed what expired leases held, forget what is over."""
         moved = 0
         for queue in pool.spec.queues:
-            moved += await self._rescue(pool, queue.name, ())
+            if time.monotonic() < self._back + RENEWED_WITHIN:
+                moved += (await self._rescue_some(pool, queue.name, (), limit=0))[1]
+            else:
+                moved += await self._rescue(pool, queue.name, ())
         return moved
 
     async def _rescue(self, pool: Pool, queue: str, hosts: Sequence[str]) -> int:
@@ -88,11 +103,13 @@ class StoreQueues:
             moved, more = moved + taken + promoted, taken == writes.RESCUED_AT_ONCE
         return moved
 
-    async def _rescue_some(self, pool: Pool, queue: str, hosts: Sequence[str]) -> tuple[int, int]:
+    async def _rescue_some(
+        self, pool: Pool, queue: str, hosts: Sequence[str], limit: int = writes.RESCUED_AT_ONCE
+    ) -> tuple[int, int]:
         """(jobs taken over and settled, jobs promoted)."""
         self._claims += 1
         tail = codec.tail(self._worker, self._claims)
-        found = await writes.rescue(self._connection, queue, tail=tail, lease_ms=LEASE_MS, hosts=hosts)
+        found = await writes.rescue(self._connection, queue, tail=tail, lease_ms=LEASE_MS, limit=limit, hosts=hosts)
         if found.taken:
             # Crash window: the jobs are leased to us and not settled. If we end here, the leases expire and the next
             # rescue, by whomever, finds them: later, but not lost and not charged twice.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobpools.core.job import Disposition, OutcomeKind, Settlement
+from jobpools.core.job import Disposition, History, OutcomeKind, Settlement
 from jobpools.store.codec import split_member
 from jobpools.store.writes import CANCELLED_TTL
 
@@ -142,8 +142,8 @@ class Queue:
         job_id = split_member(member)[0]
         letter, how = self.jobs[job_id], settlement.disposition
         due = None if settlement.due is None else int(settlement.due * 1000)
-        if how is not Disposition.CANCEL and (how is not Disposition.RETURN or settlement.history.note):
-            self.histories.add(job_id)
+        if how is not Disposition.CANCEL:
+            (self.histories.add if settlement.history != History() else self.histories.discard)(job_id)
         if how in (Disposition.RETRY, Disposition.DEAD):
             crashed = settlement.history.entries[-1].outcome is OutcomeKind.CRASHED
             self.totals["crashed" if crashed else "failed"] += 1

@@ -113,6 +113,18 @@ async def test_a_job_that_is_handed_back_waits_since_then(store: Connection, job
     assert [each.oldest_seconds for each in facts.values()] == [5.0]
 
 
+async def test_a_note_goes_with_its_reason(store: Connection, raw: Redis, job: Send) -> None:
+    await writes.enqueue(store, [job("a")], NOW)
+    (member,) = await claim(store, 1)
+    await end(store, member, Settlement(Disposition.RETURN, history=History(note="no worker knows it")))
+    (member,) = await claim(store, 2)
+    await end(store, member, RETURNED)
+    view = await reads.job(store, QUEUE, "a")
+    assert view is not None
+    assert view.history.note == "", "a worker that knew it handed it back"
+    assert raw.exists(key("history")) == 0
+
+
 async def test_one_claim_takes_no_more_than_lua_can_pass_on(store: Connection, job: Send) -> None:
     await writes.enqueue(store, [job(f"job{number}") for number in range(5000)], NOW)
     assert len(await claim(store, 1, claim=5000)) == 1000

@@ -23,6 +23,7 @@ DRAINING_TTL = 3_600_000
 LETTERS = {Priority.HIGH: "h", Priority.NORMAL: "n", Priority.LOW: "l"}
 _LETTER_OF = {str(priority): letter for priority, letter in LETTERS.items()}
 STRICT = "hnl"
+NOTHING_YET = History()
 SERVER_CLOCK = ""
 
 
@@ -160,10 +161,8 @@ def _settled_arguments(settled: Settled, at: float) -> tuple[Any, ...]:
     due: Any = "" if settlement.due is None else int(settlement.due * 1000)
     if settlement.disposition is Disposition.CANCEL:
         due, history = CANCELLED_TTL, cancelled_record(at)
-    elif settlement.disposition is Disposition.RETURN and not settlement.history.note:
-        history = b""
     else:
-        history = codec.encode_history(settlement.history)
+        history = codec.encode_history(settlement.history) if settlement.history != NOTHING_YET else b""
     if settlement.disposition is Disposition.RETRY and due == "":
         due = int(at * 1000)
     letter = LETTERS[settled.priority]

@@ -6,7 +6,7 @@
 --   lease: ms until the new leases expire; order: the priorities in the order they are asked, as in "hnl"
 --   ...: first, `completed` times: ms to keep the results (0: forget the jobs), number of jobs, their members, their records
 --   ...: then for each other settlement: member, priority (h, n, l), disposition, due in ms ('' for now; for cancel: ms to
---        keep the record), history ('' for unchanged; for cancel: the record), total to count in ('' for none)
+--        keep the record), history ('' for none; for cancel: the record), total to count in ('' for none)
 -- RETURNS: {ids, envelopes, histories or nil, stale members, ms until the next scheduled job or -1, draining 0/1, ready left}
 -- CHANGES: whatever the settlements say; each only if exactly its member is among the leases: else it is stale, and skipped
 -- Lua passes at most some 8000 values to one command, and a lease takes two.
@@ -64,6 +64,7 @@ for i = first, #ARGV, 6 do
   else
     safely(function()
       if ARGV[i + 5] ~= '' then redis.call('HINCRBY', totals, ARGV[i + 5], 1) end
+      if note == '' then redis.call('HDEL', history, id) end
       if note ~= '' and disposition ~= 'cancel' then redis.call('HSET', history, id, note) end
       if redis.call('SREM', cancelling, id) == 1 and disposition ~= 'dead' and disposition ~= 'cancel' then
         -- It was asked to stop and would run again, were this not its end.

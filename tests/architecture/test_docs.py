@@ -136,7 +136,7 @@ def test_make_help_lists_every_target() -> None:
     text = (ROOT / "Makefile").read_text()
     phony = set(re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)[0].split())
     assert phony == set(re.findall(r"^([a-z][a-z-]*):", text, re.MULTILINE))
-    run = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    run = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert {line.split()[1] for line in run.stdout.splitlines()} == phony
 
 

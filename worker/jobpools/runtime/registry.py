@@ -59,6 +59,7 @@ class Handler(Generic[P, R]):
         self.executor = executor
         self.takes_context = takes_context(function)
         self.signature = Signature(function, name)
+        self._decode_result = self.signature.decode_result  # bound once: every handle keeps one
         # max_crashes goes with the job: whoever takes it over after a crash may not have this code.
         self._plain = Options(
             queue=self.queue, priority=options.priority, tags=options.tags, max_crashes=options.max_crashes
@@ -103,9 +104,7 @@ class Handler(Generic[P, R]):
 
     def build(self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call[R]:
         """Check the arguments and make the job."""
-        return self.app.client.call(
-            self.name, self.signature.encode(args, kwargs), options, self.signature.decode_result
-        )
+        return self.app.client.call(self.name, self.signature.encode(args, kwargs), options, self._decode_result)
 
     def __repr__(self) -> str:
         return f"<Handler {self.name} queue={self.queue}>"

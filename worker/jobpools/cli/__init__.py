@@ -5,10 +5,13 @@ import sys
 
 def main() -> None:
     """The entry point of the `jobpools` script."""
-    if sys.argv[1:] == ["worker"]:  # as pods and `jobpools up` start it: nothing to parse, so no parser is loaded
-        from jobpools.cli import worker
+    try:
+        if sys.argv[1:] == ["worker"]:  # as pods and `jobpools up` start it: nothing to parse, so no parser is loaded
+            from jobpools.cli import worker
 
-        raise SystemExit(worker.run({}))
-    from jobpools.cli import app
+            raise SystemExit(worker.run({}))
+        from jobpools.cli import app
 
-    app.run()
+        app.run()
+    except KeyboardInterrupt:  # before anybody was there to handle it
+        raise SystemExit(130) from None

@@ -25,4 +25,6 @@ def folder(tmp_path: Path) -> Path:
 def up(folder: Path) -> Iterator[Callable[..., Run]]:
     """`up("--until-idle", …)` in the folder."""
     with ExitStack() as stack:
-        yield lambda *arguments: stack.enter_context(Run(folder, [".", *arguments]))
+        # A run that is killed leaves its server's folder behind: in here.
+        env = {"TMPDIR": str(folder)}
+        yield lambda *arguments: stack.enter_context(Run(folder, [".", *arguments], env))

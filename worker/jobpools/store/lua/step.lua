@@ -9,8 +9,7 @@
 --        keep the record), history ('' for none; for cancel: the record), total to count in ('' for none)
 -- RETURNS: {ids, envelopes, histories or nil, stale members, ms until the next scheduled job or -1, draining 0/1, ready left}
 -- CHANGES: whatever the settlements say; each only if exactly its member is among the leases: else it is stale, and skipped
--- Lua passes at most some 8000 values to one command, and a lease takes two.
-local CLAIM_LIMIT = 1000
+local CLAIM_LIMIT = 1000  -- Lua passes at most some 8000 values to one command, and a lease takes two
 local now = clock(given)
 -- As a string, once: the server would print the number anew for each job.
 local tail_length, stale, lease_expiry = #tail, {}, string.format('%d', now + tonumber(lease))

@@ -78,8 +78,7 @@ local later = redis.call('EXISTS', scheduled_high, scheduled_normal, scheduled_l
 if later then promote(now, 200) end
 
 local wanted, ids, lists = math.min(tonumber(claim), CLAIM_LIMIT), {}, {}
-local stopped = redis.call('SISMEMBER', draining, worker)
-local left = ready_left()
+local stopped, left = redis.call('SISMEMBER', draining, worker), ready_left()
 if stopped == 0 then
   for letter in string.gmatch(order, '%a') do
     if #ids >= wanted or #ids >= left then break end

@@ -128,6 +128,7 @@ async def test_redis_that_is_away_is_one_clear_error() -> None:
         ({"timeout": -1}, "timeout: -1 is not a duration"),
         ({"priority": "urgent"}, "priority: 'urgent' is none: write high, normal or low"),
         ({"at": datetime(2030, 1, 1)}, "has no time zone"),  # noqa: DTZ001  # the subject
+        ({"at": "soon"}, "at: 'soon' is no moment"),
         ({"id": "two words"}, "id: 'two words' cannot be an id"),
         ({"id": ""}, "id: '' cannot be an id"),
         ({"nobody": 1}, "nobody: no such option; known: at, delay"),

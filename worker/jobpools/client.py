@@ -124,6 +124,8 @@ def _priority(given: str) -> str:
 
 
 def _moment(at: datetime) -> float:
+    if not isinstance(at, datetime):
+        raise TypeError(f"{at!r} is no moment: write datetime.now(UTC) + timedelta(hours=1)")
     if at.tzinfo is None:
         raise ValueError(f"{at.isoformat()} has no time zone: give it one, as in datetime.now(UTC)")
     return at.timestamp()

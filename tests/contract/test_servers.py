@@ -1,4 +1,4 @@
-"""The same jobs on every kind of server: Valkey, Redis, a user with few rights, a Redis Cluster, behind Sentinel."""
+"""The same jobs on every kind of server: Valkey, Redis, TLS, a user with few rights, a Redis Cluster, Sentinel."""
 
 import asyncio
 import time

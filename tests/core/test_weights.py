@@ -1,4 +1,4 @@
-"""Who is asked first: strict order, or by weight from a given draw."""
+"""Who is asked first, and who gets how much: strict order, by weight from a given draw, or in turn."""
 
 import math
 from collections import Counter
@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from hypothesis import given, strategies as st
 
-from jobpools.core.specs import PriorityMode, QueuePolicy, QueueRef, Weights
-from jobpools.core.weights import priority_order, queue_order, shares, weighted_order
+from jobpools.core.specs import PriorityMode, QueuePolicy, Weights
+from jobpools.core.weights import priority_order, take_turns, weighted_order
 
 draws = st.floats(0, 1, exclude_max=True)
 weights = st.lists(st.integers(1, 1000), max_size=8)
@@ -45,22 +45,31 @@ def test_the_second_is_drawn_by_weight_as_well() -> None:
     assert math.isclose(second["normal"] / second["low"], 5, rel_tol=0.01)
 
 
-def test_queues_by_weight() -> None:
-    queues = [QueueRef(name="emails"), QueueRef(name="reports", weight=3)]
-    assert queue_order(queues, 0.2) == ("emails", "reports")
-    assert queue_order(queues, 0.3) == ("reports", "emails")
-
-
 @given(weights, draws)
 def test_everyone_is_asked_once(given_weights: list[int], draw: float) -> None:
     order = weighted_order(enumerate(given_weights), draw)
     assert sorted(order) == list(range(len(given_weights)))
 
 
-@given(st.integers(0, 1000), weights.filter(bool), draws)
-def test_shares_add_up_and_are_fair(room: int, given_weights: list[int], draw: float) -> None:
-    got = shares(room, given_weights, draw)
-    assert sum(got) == room
+@given(st.lists(st.integers(0, 50), max_size=40), weights.filter(bool))
+def test_turns_add_up_and_are_fair_over_time(rooms: list[int], given_weights: list[int]) -> None:
+    owed: tuple[int, ...] = (0,) * len(given_weights)
+    got = [0] * len(given_weights)
+    for room in rooms:
+        turns = take_turns(room, given_weights, owed)
+        assert sum(turns.shares) == room
+        owed = turns.credits
+        got = [sum(pair) for pair in zip(got, turns.shares, strict=True)]
     for share, weight in zip(got, given_weights, strict=True):
-        exact = room * weight / sum(given_weights)
-        assert exact - 1 < share < exact + 1
+        exact = sum(rooms) * weight / sum(given_weights)
+        assert exact - len(given_weights) < share < exact + len(given_weights)
+
+
+def test_single_slots_go_round_by_weight() -> None:
+    owed: tuple[int, ...] = (0, 0)
+    order = []
+    for _ in range(8):
+        turns = take_turns(1, (3, 1), owed)
+        order.append(turns.shares.index(1))
+        owed = turns.credits
+    assert order == [0, 0, 1, 0, 0, 0, 1, 0]

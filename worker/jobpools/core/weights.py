@@ -1,10 +1,11 @@
-"""In which order queues and priorities are asked for one claim. The draw is an argument; nothing starves by weight."""
+"""In which order priorities are asked for one claim, and how free slots are shared among queues: nothing starves."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from jobpools.core.job import Priority
-from jobpools.core.specs import PriorityMode, QueuePolicy, QueueRef
+from jobpools.core.specs import PriorityMode, QueuePolicy
 
 T = TypeVar("T")
 
@@ -17,11 +18,6 @@ def priority_order(policy: QueuePolicy, draw: float) -> tuple[Priority, ...]:
         return STRICT
     weights = policy.weights
     return weighted_order(zip(STRICT, (weights.high, weights.normal, weights.low), strict=True), draw)
-
-
-def queue_order(queues: Sequence[QueueRef], draw: float) -> tuple[str, ...]:
-    """The queues in the order in which a worker with one free slot asks them; `draw` is from [0, 1)."""
-    return weighted_order([(queue.name, queue.weight) for queue in queues], draw)
 
 
 def weighted_order(items: Iterable[tuple[T, int]], draw: float) -> tuple[T, ...]:
@@ -43,17 +39,28 @@ def weighted_order(items: Iterable[tuple[T, int]], draw: float) -> tuple[T, ...]
     return tuple(order)
 
 
-def shares(room: int, weights: Sequence[int], draw: float) -> tuple[int, ...]:
-    """How many of `room` free slots each weight gets: its exact share rounded down, the rest drawn by what was cut off.
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """How free slots are shared, and the accounts with which the next sharing goes on."""
 
-    They add up to `room`. `draw` is from [0, 1).
+    shares: tuple[int, ...]
+    credits: tuple[int, ...]
+    """Each queue's account: what it is owed (or has had too much) of the slots that did not divide."""
+
+
+def take_turns(room: int, weights: Sequence[int], owed: Sequence[int]) -> Turns:
+    """Share `room` slots by weight: whole cycles divide exactly, the rest goes round in turn.
+
+    `owed` are the accounts of the sharing before, 0 at first. The shares add up to `room`, and over many sharings of a
+    single slot each queue gets its exact share (smooth weighted round robin, as nginx picks its servers).
     """
     total = sum(weights)
-    if not total:
-        return ()
-    given = [room * weight // total for weight in weights]
-    cut_off = [(place, room * weight % total) for place, weight in enumerate(weights)]
-    rest = room - sum(given)
-    for place in weighted_order([(place, part) for place, part in cut_off if part], draw)[:rest]:
-        given[place] += 1
-    return tuple(given)
+    cycles, rest = divmod(room, total)
+    shares = [cycles * weight for weight in weights]
+    accounts = list(owed)
+    for _ in range(rest):
+        accounts = [account + weight for account, weight in zip(accounts, weights, strict=True)]
+        first = max(range(len(weights)), key=accounts.__getitem__)
+        accounts[first] -= total
+        shares[first] += 1
+    return Turns(tuple(shares), tuple(accounts))

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from jobpools.core.weights import take_turns
 from jobpools.errors import StoreError
 from jobpools.runtime.lane import LONGEST_NAP, Lane
 from jobpools.runtime.listener import Listener
@@ -103,22 +104,16 @@ class Dispatcher:
                 lane.look_again()
 
     def _shares(self, room: int) -> dict[Lane, int]:
-        """How many jobs each hungry queue may give, by weight; what does not divide goes round in turn."""
+        """How many jobs each hungry queue may give."""
         hungry = [lane for lane in self._lanes if lane.hungry and not lane.ailing]
         if room <= 0 or not hungry:
             return {}
         if len(hungry) == 1:
             return {hungry[0]: room}
-        total = sum(lane.weight for lane in hungry)
-        cycles, rest = divmod(room, total)
-        shares = {lane: cycles * lane.weight for lane in hungry}
-        for _ in range(rest):
-            for lane in hungry:
-                lane.credit += lane.weight
-            first = max(hungry, key=lambda lane: lane.credit)
-            first.credit -= total
-            shares[first] += 1
-        return shares
+        turns = take_turns(room, [lane.weight for lane in hungry], [lane.credit for lane in hungry])
+        for lane, credit in zip(hungry, turns.credits, strict=True):
+            lane.credit = credit
+        return dict(zip(hungry, turns.shares, strict=True))
 
 
 async def _step(lane: Lane, claim: int) -> StoreError | None:

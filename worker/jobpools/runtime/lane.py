@@ -9,8 +9,9 @@ from itertools import repeat
 import msgspec
 
 from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
-from jobpools.core.specs import JobDefaults, Weights
+from jobpools.core.specs import JobDefaults, QueuePolicy
 from jobpools.core.units import QueueName, WorkerId
+from jobpools.core.weights import priority_order
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.runtime.attempt import Entry, Run
 from jobpools.runtime.metrics import Metrics
@@ -42,7 +43,7 @@ class Lane:
         *,
         worker: WorkerId,
         weight: int,
-        weights: Weights | None,
+        policy: QueuePolicy,
         entries: Mapping[str, Entry],
         processor: Processor,
         metrics: Metrics,
@@ -62,7 +63,7 @@ class Lane:
         self._connection = connection
         self.worker = worker
         self.services = processor.services
-        self._weights = weights
+        self._policy = policy
         self._entries = entries
         self._processor = processor
         self._metrics = metrics
@@ -208,14 +209,9 @@ class Lane:
         return Envelope(VERSION, split_member(member)[0], "?", self.queue, msgspec.Raw(b"{}"))
 
     def _order(self) -> str:
-        """The priorities in the order they are asked: strictly, or drawn by weight so that low never starves."""
-        weights = self._weights
-        if weights is None:
-            return writes.STRICT
-        letters = {"h": weights.high, "n": weights.normal, "l": weights.low}
-        # The first of a weighted shuffle is drawn in proportion to the weights; so is the next among the rest.
-        keys = {letter: random.random() ** (1 / weight) for letter, weight in letters.items()}  # noqa: S311  # a lot, no secret
-        return "".join(sorted(letters, key=keys.__getitem__, reverse=True))
+        """The letters of the priorities in the order they are asked."""
+        order = priority_order(self._policy, random.random())  # noqa: S311  # a lot, no secret
+        return "".join([writes.LETTERS[priority] for priority in order])
 
     # Waiting
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from jobpools.client import Client
 from jobpools.core.job import OutcomeKind
-from jobpools.core.specs import PriorityMode, QueueRef
+from jobpools.core.specs import QueueRef
 from jobpools.core.units import QueueName, WorkerId, format_duration
 from jobpools.errors import (
     ConfigurationError,
@@ -72,10 +72,9 @@ class Worker:
         self.processor.middlewares = tuple(app.middlewares)
         self.connection = connect.connect(settings.redis_url)
         self._waiting = connect.connect(settings.redis_url, timeout=WAIT + connect.ANSWER_TIMEOUT)
-        weights = settings.queue.weights if settings.queue.priority is PriorityMode.WEIGHTED else None
         entries = self._entries()
         self.lanes = [
-            Lane(self.connection, QueueName(queue.name), worker=self.id, weight=queue.weight, weights=weights,
+            Lane(self.connection, QueueName(queue.name), worker=self.id, weight=queue.weight, policy=settings.queue,
                  entries=entries, processor=self.processor, metrics=self.metrics, lease=settings.lease,
                  defaults=settings.job)
             for queue in self._queues()

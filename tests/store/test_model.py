@@ -19,13 +19,23 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
+from jobpools.core.job import TRANSITIONS, History, JobState, Outcome, OutcomeKind, Priority, Settlement
 from jobpools.core.retry import Retry, settle
 from jobpools.store import codec, connect, deadletters, keys, ledger, reads, writes
 from jobpools.store.queues import settle_crashed
 from tests.store.model import PRIORITIES, Queue
 from tests.support.servers import Server
 
+
+def reachable(state: JobState) -> set[JobState]:
+    """Where a job may be after some transitions: one step may settle, promote and claim."""
+    found: set[JobState] = set()
+    while new := {after for before in (state, *found) for after in TRANSITIONS[before]} - found:
+        found |= new
+    return found
+
+
+WAYS = {state: reachable(state) for state in JobState}
 QUEUE = "emails"
 OWN_IDS = [f"order:{number}.x" for number in range(4)] + ["a:web-1.y"]
 WORKERS = ["web-1.aa", "web-1.bb", "web-10.aa"]
@@ -63,6 +73,8 @@ class Story(RuleBasedStateMachine):
         self.issued: list[str] = []
         """Every lease that was ever given, the latest last: those that are gone are the late workers' own."""
         self.histories: dict[str, History] = {}
+        self.states: dict[str, JobState] = {}
+        """As the last rule left them."""
 
     def run(self, coroutine: Any) -> Any:
         return self.loop.run_until_complete(coroutine)
@@ -293,9 +305,11 @@ class Story(RuleBasedStateMachine):
         return {part: _plain(part, value) for part, value in parts if value}
 
     @invariant()
-    def every_job_is_in_one_place(self) -> None:
-        for job_id in self.model.jobs:
-            self.model.where(job_id)
+    def every_job_is_in_one_place_and_came_there_by_a_lawful_way(self) -> None:
+        now = {job_id: JobState(self.model.where(job_id)) for job_id in self.model.jobs}
+        for job_id in now.keys() & self.states.keys():
+            assert now[job_id] is self.states[job_id] or now[job_id] in WAYS[self.states[job_id]]
+        self.states = now
 
     @invariant()
     def the_books_balance(self) -> None:

@@ -90,8 +90,8 @@ def drain(server: Server, jobs: int, rounds: int) -> list[Row]:
     rates, costs = [], []
     for slots, least in LEAST_OF_THE_FLOOR.items():
         queue = calls(jobs // ONE_SLOT_SHARE if slots == 1 else jobs)
-        turn = turns(f"drain, {slots} slots", rounds, partial(measure.drain, server, slots, queue))
         where = f"at {slots} slots" if slots > 1 else "at 1 slot"
+        turn = turns(f"drain {where}", rounds, partial(measure.drain, server, slots, queue))
         rates.append(_row(f"drain {where}", "jobs/s", "rate", turn, least_of_floor=least, better="more"))
         if slots > 1:
             costs += [

@@ -4,6 +4,7 @@ import io
 import logging
 import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,8 @@ from jobpools.core.facts import Memory
 from jobpools.core.plan import Plan
 from jobpools.core.specs import Meta, Pool, PoolSpec
 from jobpools.core.units import Decision
-from jobpools.errors import ConfigurationError
-from jobpools.local import beside, commands
+from jobpools.errors import ConfigurationError, SpecError
+from jobpools.local import beside, commands, up
 from jobpools.local.board import Board, Row
 from jobpools.local.books import Books
 from jobpools.local.lines import Lines, Log, described
@@ -161,3 +162,12 @@ def test_a_bug_in_the_loop_is_one_line_that_says_where() -> None:
         logger.exception("default/emails: the pass failed")
     (line,) = stream.getvalue().splitlines()
     assert re.search(r"  default/emails: the pass failed: KeyError: 'emails' \(.*test_parts.py:\d+\)$", line)
+
+
+def test_a_run_that_ends_takes_its_log_along(tmp_path: Path) -> None:
+    """Also one that never begins: whoever called it logs to their own places afterwards."""
+    log = logging.getLogger("jobpools")
+    before = list(log.handlers)
+    with pytest.raises(SpecError, match="no such file or folder"):
+        up.run(up.Options((tmp_path / "none.yaml",)), Lines(io.StringIO()))
+    assert log.handlers == before

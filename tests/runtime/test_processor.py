@@ -196,13 +196,15 @@ async def test_an_attempt_that_does_not_stop_loses_its_slot_and_its_say() -> Non
 
     bench = Bench(deaf, timeout=1.0)
     bench.processor.take([bench.run("deaf")])
-    await asyncio.sleep(0)
-    bench.processor.look(clock() + 2)
-    await asyncio.sleep(0)
-    bench.processor.look(clock() + 2 + CANCEL_PATIENCE)
-    assert (bench.processor.held, bench.processor.stuck) == (0, 1)
-    assert bench.queue.ends() == {"deaf": Disposition.RETRY}
-    go_on.set()
+    try:
+        await asyncio.sleep(0)
+        bench.processor.look(clock() + 2)
+        await asyncio.sleep(0)
+        bench.processor.look(clock() + 2 + CANCEL_PATIENCE)
+        assert (bench.processor.held, bench.processor.stuck) == (0, 1)
+        assert bench.queue.ends() == {"deaf": Disposition.RETRY}
+    finally:
+        go_on.set()  # else nothing could end it, the end of the test included
     async with asyncio.timeout(5):
         while bench.processor.stuck:  # noqa: ASYNC110  # it is nobody's task any more
             await asyncio.sleep(0)

@@ -345,9 +345,13 @@ def _differences(before: files.Files, after: files.Files) -> Iterator[str]:
 
 def run(options: Options, view: View) -> int:
     """The whole run. Raises JobpoolsError when it cannot begin."""
-    logging.getLogger("jobpools").addHandler(Log(view))
+    log, handler = logging.getLogger("jobpools"), Log(view)
 
     async def whole() -> int:
         return await Up(options, view).run()
 
-    return asyncio.run(whole())
+    log.addHandler(handler)
+    try:
+        return asyncio.run(whole())
+    finally:
+        log.removeHandler(handler)  # the view ends with the run: who calls it again has another one

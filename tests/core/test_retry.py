@@ -132,6 +132,18 @@ def test_a_function_that_raises_counts_as_none() -> None:
     assert after(FAILED, Retry(function=function, jitter=0)).value.due == NOW + 1
 
 
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_a_function_whose_error_cannot_say_what_it_is_counts_as_none() -> None:
+    def function(attempt: int, exception: BaseException | None) -> float | None:
+        raise MuteError(attempt, exception)
+
+    assert after(FAILED, Retry(function=function, jitter=0)).value.due == NOW + 1
+
+
 @given(policies, st.integers(1, 10**9), draws)
 def test_a_delay_stays_within_its_bounds(policy: Retry, attempt: int, draw: float) -> None:
     delay = backoff(policy, attempt, draw)

@@ -26,6 +26,17 @@ def test_the_class_its_kin_and_one_line() -> None:
     assert isinstance(outcome.exception, PaymentError)
 
 
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_an_error_that_cannot_say_what_it_is_ends_its_attempt_all_the_same() -> None:
+    outcome = outcomes.failed(caught(MuteError()))
+    assert outcome.error == f"{__name__}.MuteError"
+    assert outcome.message == "it cannot say what it is: its __str__ raised RuntimeError"
+
+
 def test_a_long_message_and_a_long_traceback_are_cut() -> None:
     outcome = outcomes.failed(caught(ValueError("x" * 100_000)))
     assert len(outcome.message) == outcomes.MESSAGE_LIMIT

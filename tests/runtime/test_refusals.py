@@ -144,6 +144,27 @@ async def test_a_result_that_is_too_large_or_no_json_ends_the_job_without_anothe
     assert sorted(runs) == ["large", "strange", "unread"]
 
 
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("error", [MuteError(), FileNotFoundError("caf\udce9.csv")])
+async def test_whatever_a_handler_raises_ends_its_attempt_and_not_the_worker(app: App, error: Exception) -> None:
+    @app.job(retry=Retry(strategy="none"))
+    async def fail() -> None:
+        raise error
+
+    @app.job
+    async def noop() -> None: ...
+
+    async with working(app):
+        job = await fail.enqueue()
+        with pytest.raises(JobDeadError, match=type(error).__name__):
+            await job.result(timeout=5)
+        await (await noop.enqueue()).result(timeout=5)
+
+
 async def test_a_payload_over_the_limit_is_refused_and_nothing_is_written(valkey_url: str, store: Connection) -> None:
     async with App("shop", redis=valkey_url, max_payload=2000) as app:
 

@@ -70,6 +70,14 @@ def test_a_history_comes_back(history: History) -> None:
     assert codec.decode_history(codec.encode_history(history)) == history
 
 
+def test_a_history_holds_whatever_an_error_said() -> None:
+    # Half a character, as os.fsdecode makes them of a file name that is no UTF-8.
+    odd, entry = "no file a\udcff", Attempt(1, OutcomeKind.FAILED, 1.0, message="no file a\udcff", traceback="a\udcff")
+    found = codec.decode_history(codec.encode_history(History(1, 0, (entry,), note=odd)))
+    assert found.note == found.entries[0].message == "no file a\\udcff"
+    assert found.entries[0].traceback == "a\\udcff"
+
+
 def test_no_history_is_an_empty_one() -> None:
     assert codec.decode_history(None) == codec.decode_history(b"") == History()
     with pytest.raises(StoreDataError, match="not a history"):

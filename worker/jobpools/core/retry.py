@@ -148,9 +148,17 @@ def _asked(
         delay = parse_duration(answer)
     except Exception as error:  # noqa: BLE001  user code: whatever it raises, the job must still be settled
         delay = backoff(policy, attempt, jitter)
-        wrong = f"its retry function failed ({type(error).__name__}: {error})"
+        wrong = f"its retry function failed ({type(error).__name__}: {words(error)[:MESSAGE_LIMIT]})"
         return Decision(delay, "Retried", f"{wrong}, so the next one in {format_duration(delay)}")
     return Decision(delay, "Retried", f"the next one in {format_duration(delay)}")
+
+
+def words(error: BaseException) -> str:
+    """What an error says, in one line. Never raises, whatever the error's own code does."""
+    try:
+        return " ".join(str(error).split())
+    except Exception as mute:  # noqa: BLE001  user code: the job must still be settled
+        return f"it cannot say what it is: its __str__ raised {type(mute).__name__}"
 
 
 def _names(outcome: Outcome) -> set[str]:

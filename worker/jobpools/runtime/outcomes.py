@@ -4,6 +4,7 @@ import traceback
 from types import TracebackType
 
 from jobpools.core.job import Outcome, OutcomeKind
+from jobpools.core.retry import words
 from jobpools.core.units import format_duration
 
 MESSAGE_LIMIT = 500
@@ -46,7 +47,7 @@ def _types(kind: type[BaseException]) -> tuple[str, ...]:
 
 
 def _message(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = words(error)
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
 
 

@@ -176,8 +176,13 @@ _FIELDS = _Entry.__struct_fields__
 
 def encode_history(history: History) -> bytes:
     """A history as JSON."""
-    entries = tuple(_Entry(**{name: getattr(entry, name) for name in _FIELDS}) for entry in history.entries)
-    return msgspec.json.encode(_History(history.attempts, history.crashes, entries, history.note))
+    entries = tuple(_Entry(**{name: _whole(getattr(entry, name)) for name in _FIELDS}) for entry in history.entries)
+    return msgspec.json.encode(_History(history.attempts, history.crashes, entries, _whole(history.note)))
+
+
+def _whole(value: Any) -> Any:
+    """Text that UTF-8 can hold: half a character, as in an odd file name, is spelt out with a backslash."""
+    return value.encode(errors="backslashreplace").decode() if type(value) is str else value
 
 
 def decode_history(raw: bytes | None) -> History:

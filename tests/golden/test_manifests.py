@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from jobpools.core.specs import Pool
+from jobpools.errors import SpecError
 from jobpools_operator.handlers.parse import parse_pool
 from jobpools_operator.kube import manifests
 
@@ -73,3 +74,28 @@ def test_the_longest_job_fits_into_the_grace() -> None:
     body = manifests.deployment(pool("least", job={"timeout": "2.5s"}), URL)
     assert body["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 33
     assert {"name": "JOBPOOLS_GRACE", "value": "28"} in worker(body)["env"], "handed back before it is killed"
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ({"spec": None}, "spec.template: spec is to be a mapping"),
+        ({"spec": []}, "spec.template: spec is to be a mapping"),
+        ({"metadata": None}, "spec.template: metadata is to be a mapping"),
+        ({"metadata": {"labels": None}}, "spec.template: metadata.labels is to be a mapping"),
+        ({"metadata": {"annotations": "a=b"}}, "spec.template: metadata.annotations is to be a mapping"),
+        ({"spec": {"containers": None}}, "spec.template: spec.containers is to be a list of mappings with a name each"),
+        ({"spec": {"containers": ["worker"]}}, "spec.template: spec.containers is to be a list of mappings"),
+        ({"spec": {"containers": [{"image": "shop:1"}]}}, "spec.template: spec.containers is to be a list of mappings"),
+        ({"spec": {"containers": [{"name": "proxy", "image": "proxy:1"}]}}, "spec.image is missing"),
+    ],
+)
+def test_a_template_that_fits_no_pod_is_refused_and_ends_nobody(template: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError, match=f"^{said}"):
+        pool("least", template=template, image=None)
+
+
+def test_whatever_the_lists_of_a_template_hold_it_can_be_rendered() -> None:
+    odd: list[Any] = [{"name": ["A"], "value": "1"}]
+    made = pool("least", template={"spec": {"containers": [{"name": "worker", "env": odd}]}})
+    assert worker(manifests.deployment(made, URL))["env"] == odd, "the API server is the one to refuse it"

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from jobpools.core.schema import Model
 from jobpools.core.specs import Cron, Meta, Pool
 from jobpools.errors import SpecError
+from jobpools_operator.kube.manifests import CONTAINER
 
 M = TypeVar("M", bound=Model)
 
@@ -23,8 +24,8 @@ def meta_of(body: Mapping[str, Any]) -> Meta:
 def parse_pool(body: Mapping[str, Any]) -> Pool:
     """Raises SpecError with the path and what is wrong there, in one line."""
     pool = _parse(Pool, body)
-    containers = pool.spec.template.get("spec", {}).get("containers", [])
-    if pool.spec.image is None and not any(each.get("image") for each in containers):
+    containers = {each["name"]: each for each in pool.spec.template.get("spec", {}).get("containers", [])}
+    if pool.spec.image is None and not containers.get(CONTAINER, {}).get("image"):
         raise SpecError("spec.image is missing: only a laptop can do without one")
     return pool
 

@@ -7,7 +7,7 @@ validates its files with the same models, so that one YAML means one thing every
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from jobpools.core.job import Priority
 from jobpools.core.retry import Retry
@@ -232,6 +232,24 @@ class PoolSpec(Model):
     """Default: the one that the chart was installed with."""
     template: dict[str, Any] = Field(default_factory=dict)
     """Merged into the pod: metadata (labels, annotations) and spec (resources, env, volumes, nodeSelector…)."""
+
+    @field_validator("template")
+    @classmethod
+    def _mergeable(cls, template: dict[str, Any]) -> dict[str, Any]:
+        """The CRD lets anything pass here; what is read before the API server judges the pod must have its shape."""
+        metadata, spec = template.get("metadata", {}), template.get("spec", {})
+        mappings = {"metadata": metadata, "spec": spec}
+        if isinstance(metadata, dict):
+            mappings |= {f"metadata.{key}": metadata.get(key, {}) for key in ("labels", "annotations")}
+        if wrong := [path for path, found in mappings.items() if not isinstance(found, dict)]:
+            raise ValueError(f"{wrong[0]} is to be a mapping")
+        containers = spec.get("containers", [])
+        named = isinstance(containers, list) and all(
+            isinstance(each, dict) and isinstance(each.get("name"), str) for each in containers
+        )
+        if not named:
+            raise ValueError("spec.containers is to be a list of mappings with a name each")
+        return template
 
     @model_validator(mode="after")
     def _distinct(self) -> "PoolSpec":

@@ -68,17 +68,20 @@ class Leadership:
                 await asyncio.wait({task, lost})
 
     async def _until(self, *, elected: bool) -> None:
-        while True:
+        while self.leading is not elected:
             self._tried_at = self._clock()
             try:
-                # No answer may outlast the term: a leader that hears nothing must stop in time.
-                async with asyncio.timeout(DEADLINE / 2):
+                async with asyncio.timeout(self._within_term(DEADLINE / 2)):
                     await self._try(self._clock())
             except (ApiError, TimeoutError) as error:
-                log.warning("lease: %s", error or "no answer")
-            if self.leading is elected:
-                return
-            await asyncio.sleep(RENEW)
+                log.warning("lease: %s", str(error) or "no answer")
+            if self.leading is not elected:
+                await asyncio.sleep(self._within_term(RENEW))
+
+    def _within_term(self, seconds: float) -> float:
+        """No wait may outlast the term: a leader that hears nothing must stop in time."""
+        left = 0.0 if self._renewed_at is None else self._renewed_at + DEADLINE - self._clock()
+        return min(seconds, left) if left > 0 else seconds
 
     async def _try(self, now: float) -> None:
         """Renew, take over, or look on."""

@@ -1,11 +1,14 @@
 """When a status is worth a write: on change, by steps, within a budget. No API server is asked."""
 
+import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 
+from jobpools.core.specs import Meta
 from jobpools_operator.kube.client import Object
-from jobpools_operator.kube.report import LATER, QUIET, RATE, SOON, Bucket, urgency
+from jobpools_operator.kube.report import LATER, QUIET, RATE, SOON, Bucket, KubeReporter, urgency
 
 READY = {"type": "Ready", "status": "True", "reason": "Idle", "message": "nothing to do"}
 
@@ -52,3 +55,32 @@ def test_a_budget_of_writes_a_second() -> None:
             break
     assert granted <= 20 * RATE + 31
     assert granted >= 20 * RATE
+
+
+class Written:
+    """The statuses that were merged, and no API server."""
+
+    def __init__(self) -> None:
+        self.statuses: list[Object] = []
+
+    async def merge(self, _path: str, body: Object, _manager: str) -> None:
+        self.statuses.append(body["status"])
+
+
+async def test_what_a_new_leader_has_to_say_is_written_and_what_the_former_one_had_is_not() -> None:
+    api, now = Written(), [100.0]
+    reporter = KubeReporter(api, "a", lambda: now[0])  # type: ignore[arg-type]  # of Api, what it uses
+
+    async def term() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await reporter.run()
+
+    reporter.put("workerpools", Meta(name="wrong"), status())  # an object that cannot be served, found before the term
+    await term()
+    assert api.statuses == [status()]
+    reporter.put("workerpools", Meta(name="wrong"), status(busy=1))  # is to wait: the last one was just written
+    await term()
+    now[0] += SOON
+    await term()
+    assert api.statuses == [status()]

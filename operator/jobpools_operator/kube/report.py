@@ -125,10 +125,12 @@ class KubeReporter:
 
     async def run(self) -> None:
         """Write what is due, until cancelled."""
-        self._waiting.clear()  # from a former term
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._run_events())
-            group.create_task(self._run_statuses())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._run_events())
+                group.create_task(self._run_statuses())
+        finally:
+            self._waiting.clear()  # the next leader says how it is; what we say before our next term is kept for it
 
     async def _run_statuses(self) -> None:
         while True:

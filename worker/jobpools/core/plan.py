@@ -24,7 +24,7 @@ from jobpools.core.conditions import conditions
 from jobpools.core.facts import Memory, PoolFacts
 from jobpools.core.replicas import size
 from jobpools.core.roster import Member, fresh, roster
-from jobpools.core.shrink import Scene, Shrink, shrink
+from jobpools.core.shrink import LEFT_TO_THE_CLUSTER, Scene, Shrink, shrink
 from jobpools.core.specs import Pool
 from jobpools.core.status import Verdict, alerts_before, events, status
 from jobpools.core.units import Decision
@@ -173,7 +173,7 @@ def _requeue(look: _Look, shrinking: Shrink) -> float:
     if look.desired.value is None or look.facts.queues is None:
         return UNKNOWN
     if shrinking.step.value:
-        return STEP
+        return ACTIVE if shrinking.step.reason in LEFT_TO_THE_CLUSTER else STEP
     queues, replicas = look.facts.queues.values(), (look.facts.cluster and look.facts.cluster.replicas) or 0
     if any(queue.demand for queue in queues) or replicas != look.desired.value:
         return ACTIVE

@@ -20,6 +20,8 @@ from jobpools.core.units import Decision
 
 STARTUP = 30.0
 """Seconds within which a ready worker may not have reported yet."""
+LEFT_TO_THE_CLUSTER = frozenset({"RolloutInProgress", "WaitsForReady"})
+"""Reasons to wait that may last: a rollout to an image that does not exist stands still for days."""
 
 
 @dataclass(frozen=True, slots=True)

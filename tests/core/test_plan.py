@@ -24,6 +24,13 @@ class Refusing(FakeCluster):
         raise ObservationError(f"{pool.meta.name}: {replicas} are too many")
 
 
+class Unwilling(FakeCluster):
+    """It refuses what the spec says now, and scales."""
+
+    async def ensure(self, pool: Pool) -> None:
+        raise ObservationError(f"{pool.meta.name}: spec.template is invalid")
+
+
 def look(world: World, cluster: FakeCluster, before: dict[str, Any] | None) -> tuple[float, Any]:
     reporter, memories = FakeReporter(), dict[str, Memory]()
     waits = asyncio.run(
@@ -46,6 +53,26 @@ def test_an_action_that_fails_is_told_once_and_tried_again_soon() -> None:
     assert again.events == ()
     _, mended = look(world, FakeCluster(world), again.status)
     assert condition(mended.status, "Degraded")["status"] == "False"
+
+
+def test_a_spec_that_the_cluster_refuses_does_not_keep_what_runs_from_its_size() -> None:
+    world = World()
+    asyncio.run(
+        FakeCluster(world).ensure(POOL.model_copy(update={"spec": POOL.spec.model_copy(update={"image": "1"})}))
+    )
+    world.enqueue("emails")
+    _, plan = look(world, Unwilling(world), None)
+    assert world.replicas == {"default/shop": 1}
+    degraded = condition(plan.status, "Degraded")
+    assert degraded["message"] == "EnsurePool: shop: spec.template is invalid"
+
+
+def test_what_is_not_there_and_cannot_be_made_is_not_scaled() -> None:
+    world = World()
+    world.enqueue("emails")
+    _, plan = look(world, Unwilling(world), None)
+    assert world.replicas == {}, "a Deployment of this name may be somebody else's"
+    assert condition(plan.status, "Degraded")["reason"] == "ActionFailed"
 
 
 def test_nobody_is_busy_without_a_lease() -> None:

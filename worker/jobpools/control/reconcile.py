@@ -82,7 +82,8 @@ async def _pass(pool: Pool, shell: _Shell) -> float:
         # 2 decision
         plan = plan_pool(pool, facts, shell.memories.get(key, Memory()), shell.now, before)
         # 3 effect
-        memory, trouble = await _apply(pool, plan, shell)
+        there = seen is not None and seen.replicas is not None
+        memory, trouble = await _apply(pool, plan, shell, there=there)
         shell.memories[key] = memory
         if trouble:
             plan = failed(plan, *trouble, before, shell.now)
@@ -95,17 +96,23 @@ async def _pass(pool: Pool, shell: _Shell) -> float:
     return plan.requeue_after
 
 
-async def _apply(pool: Pool, plan: act.Plan, shell: _Shell) -> tuple[Memory, tuple[str, str] | None]:
-    """Carry out the actions in order; the memory after them, and which one failed and why."""
-    memory = plan.memory
+async def _apply(pool: Pool, plan: act.Plan, shell: _Shell, *, there: bool) -> tuple[Memory, tuple[str, str] | None]:
+    """Carry out the actions in order; the memory after them, and which one failed first and why.
+
+    A spec that the cluster refuses keeps nobody from working and scaling as before; but what is not `there` and cannot
+    be made is not ours to scale.
+    """
+    memory, trouble = plan.memory, None
     for action in plan.actions:
         try:
             memory = await _carry_out(pool, action, memory, shell)
         except Exception as error:  # noqa: BLE001  adapters fail in their own ways; the next pass starts from facts
             name, why = type(action).__name__, (str(error) or type(error).__name__).splitlines()[0]
             log.warning("%s: %s failed: %s", pool.meta.key, name, why)
-            return memory, (name, why)
-    return memory, None
+            trouble = trouble or (name, why)
+            if not (there and isinstance(action, act.EnsurePool)):
+                break
+    return memory, trouble
 
 
 async def _carry_out(pool: Pool, action: act.Action, memory: Memory, shell: _Shell) -> Memory:

@@ -82,7 +82,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one pass decided about one pool. Actions are carried out in order; the first that fails ends the pass."""
+    """What one pass decided about one pool.
+
+    Actions are carried out in order. The first that fails ends the pass, but for an EnsurePool of what is there.
+    """
 
     actions: tuple[Action, ...]
     desired: Decision[int | None]

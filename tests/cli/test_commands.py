@@ -142,6 +142,12 @@ def test_jobs_show_one_cancel_one(jobpools: Shell, folder: Path) -> None:
     ]
 
 
+def test_a_job_of_a_time_beyond_all_calendars_is_shown(jobpools: Shell) -> None:
+    job = send(jobpools, "to=ada", "--delay", "99999999999999999999d")
+    shown = yaml.safe_load(jobpools("jobs", "show", job).out)
+    assert (shown["state"], shown["due"]) == ("scheduled", "beyond the calendar")
+
+
 def test_dead_jobs_say_why_and_can_be_replayed_or_purged(jobpools: Shell, folder: Path) -> None:
     first, second = send(jobpools, "to=nobody"), send(jobpools, "to=nobody")
     work(folder)

@@ -87,4 +87,9 @@ def _cell(key: str, value: Any) -> str:
 
 def moment(seconds: float | None) -> str | None:
     """RFC 3339 in UTC, to the second; None stays None."""
-    return None if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    if seconds is None:
+        return None
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    except (OverflowError, ValueError):
+        return "beyond the calendar"

@@ -8,6 +8,9 @@ from tests.cluster.conftest import Pool
 from tests.cluster.kubectl import ready
 from tests.cluster.queues import Queue
 
+Span = tuple[int, int]
+"""The least and the most that a figure can have been since the look before."""
+
 
 @dataclass
 class Film:
@@ -15,13 +18,20 @@ class Film:
 
     pool: Pool
     queue: Queue
-    truth: list[tuple[float, dict[str, int]]] = field(default_factory=list)
+    truth: list[tuple[float, dict[str, Span]]] = field(default_factory=list)
     told: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    _ready: frozenset[str] = frozenset()
 
     def look(self) -> None:
         began = time.monotonic()
-        pods, queue = self.pool.pods(), self.queue
-        truth = {"readyReplicas": sum(map(ready, pods)), "busy": len(queue.leased()), "queued": queue.queued()}
+        before, self._ready = self._ready, frozenset(pod["metadata"]["name"] for pod in self.pool.pods() if ready(pod))
+        busy, queued = len(self.queue.leased()), self.queue.queued()
+        truth = {
+            # In a rollout one worker gets ready and another one goes between two looks: for a moment both were there.
+            "readyReplicas": (len(before & self._ready), len(before | self._ready)),
+            "busy": (busy, busy),
+            "queued": (queued, queued),
+        }
         self.truth.append((began, truth))
         status = self.pool.status()
         self.told.append((time.monotonic(), status))
@@ -35,6 +45,7 @@ class Film:
             )  # what changed between two looks is seen late
             then = [truth[name] for when, truth in self.truth if at - lag <= when <= after]
             said = status.get(name)
-            if said is None or not min(then) / slack <= said <= max(then) * slack:
+            least, most = min(low for low, _ in then), max(high for _, high in then)
+            if said is None or not least / slack <= said <= most * slack:
                 found.append(f"{name}={said} at {at - self.told[0][0]:.1f} s, truth was {sorted(set(then))}")
         return found

@@ -17,7 +17,10 @@ pytestmark = pytest.mark.api
 
 
 def pool(name: str = "emails", **spec: object) -> Object:
-    base: Object = {"image": "shop:1", "app": "shop.jobs:app", "queues": [name], "scaling": {"jobsPerWorker": 10}}
+    # Where there are nodes after all, none is to run these pods: the test plays the kubelet.
+    nowhere = {"spec": {"nodeSelector": {"jobpools.dev/node": "none"}}}
+    base: Object = {"image": "shop:1", "app": "shop.jobs:app", "queues": [name], "template": nowhere}
+    base["scaling"] = {"jobsPerWorker": 10}
     return {"apiVersion": "jobpools.dev/v1", "kind": "WorkerPool", "metadata": {"name": name}, "spec": base | spec}
 
 

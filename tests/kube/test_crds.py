@@ -103,6 +103,7 @@ BAD_POOLS: list[tuple[Object, str]] = [
     ({"scaling": {"min": 11}}, "min (11) is greater than max (10)"),
     ({"replicas": 3}, "replicas counts only with scaling.mode: Manual"),
     ({"redis": {}}, "give exactly one of url and secretKeyRef"),
+    ({"redis": {"url": ""}}, "spec.redis.url"),
     ({"redis": {"url": "redis://a", "secretKeyRef": {"name": "r", "key": "k"}}}, "give exactly one of"),
     ({"scaling": {"idle": "soon"}}, "spec.scaling.idle"),
     ({"scaling": {"idle": 60}}, "spec.scaling.idle"),

@@ -90,6 +90,8 @@ WRONG = {
     "a queue twice": (POOL.replace("reports", "emails"), "4: spec: queues: emails is there twice"),
     "a key twice": (POOL + "    max: 5\n", "10: spec.scaling.max: there twice; the first is in line 9"),
     "a pool twice": (f"{POOL}---\n{POOL}", "13: metadata.name: two WorkerPools are called default/emails; the other"),
+    "an empty URL": (POOL + '  redis: {url: ""}\n', "10: spec.redis.url: "),
+    "a template of nothing": (POOL + "  template: {spec: }\n", "10: spec.template: spec is to be a mapping"),
     "not YAML": (POOL + "  x: [", "10: not YAML: "),
     "no object": ("- a\n- b\n", "1: this is no Kubernetes object"),
     "cron of four fields": (CRON.replace("0 6 * * *", "6 * * *"), "5: spec.schedule: "),

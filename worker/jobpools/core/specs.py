@@ -184,16 +184,16 @@ class Alerts(Model):
 class SecretKeyRef(Model):
     """One key of a Secret in the object's own namespace."""
 
-    name: str
+    name: str = Field(min_length=1)
     """The Secret's name."""
-    key: str
+    key: str = Field(min_length=1)
     """The key whose value is the URL."""
 
 
 class RedisRef(Model):
     """Which Redis or Valkey; exactly one of the two."""
 
-    url: str | None = None
+    url: str | None = Field(default=None, min_length=1)
     """redis://, rediss:// (TLS), redis+sentinel:// or redis+cluster://."""
     secret_key_ref: SecretKeyRef | None = None
     """A Secret that holds the URL."""

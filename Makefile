@@ -4,6 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+APT := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 # Without node programs and packages the cluster suite says what it left out; with CI=true nothing may be left out.
 UNIT := tests/learn tests/core tests/architecture
 
@@ -15,7 +16,9 @@ help: ## this list
 .venv/stamp: pyproject.toml
 	@echo "make: installing what pyproject.toml names into .venv (a minute, once)"
 	@if command -v uv >/dev/null; then uv venv -q --allow-existing --python "$(PYTHON)" .venv && VIRTUAL_ENV=.venv uv pip install -q -e '.[operator,local,demo,dev]'; \
-	else "$(PYTHON)" -m venv .venv && $(BIN)/python -m pip install -q --upgrade pip && $(BIN)/python -m pip install -q -e '.[operator,local,demo,dev]'; fi
+	else \
+	  if ! "$(PYTHON)" -c 'import ensurepip' 2>/dev/null && [[ $$EUID == 0 ]] && command -v apt-get >/dev/null; then $(APT) python3-venv >/dev/null; fi; \
+	  "$(PYTHON)" -m venv .venv && $(BIN)/python -m pip install -q --upgrade pip && $(BIN)/python -m pip install -q -e '.[operator,local,demo,dev]'; fi
 	@touch $@
 
 demo: .venv/stamp ## the main job on this machine: an online shop's background jobs, from zero workers and back
@@ -42,9 +45,9 @@ generate: .venv/stamp ## crds/ and the chart's copy of it, from core/specs.py; d
 	@$(BIN)/python -c 'from jobpools.store import scripts; print(scripts.get("enqueue").source, end="")' > docs/enqueue.lua
 
 debian: ## Debian packages that the tests need (as root; others are told what is missing)
-	@if command -v redis-server >/dev/null; then :; \
-	elif [[ $$EUID == 0 ]] && command -v apt-get >/dev/null; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server >/dev/null; \
-	else echo "make: redis-server is missing: tests against Redis are left out (apt-get install redis-server)"; fi
+	@if command -v redis-server >/dev/null && command -v openssl >/dev/null; then :; \
+	elif [[ $$EUID == 0 ]] && command -v apt-get >/dev/null; then $(APT) redis-server openssl >/dev/null; \
+	else echo "make: redis-server or openssl is missing: tests against Redis are left out (apt-get install redis-server openssl)"; fi
 
 cluster: ## a real one-node Kubernetes on this machine, without Docker (Linux, root, Go); prints its KUBECONFIG
 	@tests/cluster/cluster up

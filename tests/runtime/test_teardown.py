@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import warnings
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,6 +11,7 @@ from jobpools import App
 from jobpools.runtime.worker import _end
 from jobpools.store.connect import connect
 from jobpools.testing import run_until_idle
+from tests.runtime.conftest import until, working
 
 
 @pytest.mark.parametrize("ticks", range(12))
@@ -55,6 +57,29 @@ async def test_a_part_that_loses_a_cancellation_is_cancelled_again() -> None:
     await asyncio.sleep(0)
     await _end([part])
     assert (part.cancelled(), lost) == (True, 1)
+
+
+async def test_a_worker_that_is_stopped_while_a_service_opens_goes_at_once(app: App) -> None:
+    said: list[str] = []
+
+    @app.service
+    async def database() -> AsyncIterator[None]:
+        said.append("opening")
+        try:
+            await asyncio.Event().wait()
+            yield
+        finally:
+            said.append("closed")
+
+    @app.job
+    async def noop() -> None: ...
+
+    async with asyncio.timeout(10):
+        async with working(app) as worker:
+            await until(lambda: said == ["opening"])
+            worker.stop()
+            worker.stop()
+    assert said == ["opening", "closed"]
 
 
 async def test_a_worker_leaves_no_socket_and_no_task_behind(valkey_url: str) -> None:

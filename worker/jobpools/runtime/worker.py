@@ -98,6 +98,8 @@ class Worker:
         self.started = time.time()
         self._stop = asyncio.Event()
         self._now = asyncio.Event()
+        self._opening: asyncio.Task[Any] | None = None
+        """Who waits for Redis and for the services before there is any work: not worth waiting for on the way out."""
         self._exit_code = 0
 
     def stop(self) -> None:
@@ -105,6 +107,9 @@ class Worker:
         if self._stop.is_set():
             self._now.set()
         self._stop.set()
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
 
     async def run(self) -> int:
         """Work until `stop`; returns the exit code: 0 after a drain, 1 when a part of the worker broke.
@@ -112,14 +117,8 @@ class Worker:
         Raises StoreAuthError when Redis does not let it in, ConfigurationError when the probe port is taken, and
         whatever a service raises that cannot be opened.
         """
-        try:
-            await self._greet()
-            await self.services.start(self.app.services)
-            self.reporting.start()
-        except BaseException:
-            await self.services.stop()
-            await self._close()
-            raise
+        if not await self._opened():
+            return 0
         self.leases.start()
         loop = asyncio.get_running_loop()
         dispatching = loop.create_task(self.dispatcher.run(), name="dispatcher")
@@ -141,6 +140,23 @@ class Worker:
             await self._close()
         log.info("worker %s: gone, %d completed, %d failed", self.id, self.metrics.completed, self.metrics.failed)
         return self._exit_code
+
+    async def _opened(self) -> bool:
+        """Ready to work; False: it was told to stop before it was."""
+        self._opening = asyncio.current_task()
+        try:
+            await self._greet()
+            await self.services.start(self.app.services)
+            self.reporting.start()
+        except BaseException as error:
+            await self.services.stop()
+            await self._close()
+            if not (isinstance(error, asyncio.CancelledError) and self._stop.is_set()):
+                raise
+            log.info("worker %s: gone before it began", self.id)
+            return False
+        self._opening = None
+        return True
 
     async def _greet(self) -> None:
         """The first words: who may not speak to Redis is told at once; one that is away is tried again and again."""

@@ -144,6 +144,10 @@ async def test_only_news_is_said() -> None:
     assert [sample.queued for sample in board.samples["emails"]] == [0, 9, 9, 5, 0]
     board.leaving(made, 1, {"emails": Ledger(enqueued=4, ready=3, running=1)})
     assert described(board.rows["default/emails"]) == "emails: 1 worker, 0 wanted; 1 busy, 3 queued (Stopping)"
+    board.leaving(made, 1, {"emails": Ledger(enqueued=40, ready=3, running=30)})
+    assert described(board.rows["default/emails"]) == "emails: 1 worker, 0 wanted; 5 busy, 28 queued (Stopping)", (
+        "five slots run, and what was claimed beyond them waits"
+    )
     assert board.started <= time.monotonic()
 
 

@@ -83,12 +83,13 @@ class Board:
         key, known = pool.meta.key, plan.status
         shown = key.removeprefix(f"{self.namespace}/")
         ready = condition(known, "Ready")
+        busy, queued = _slots(pool, known.get("readyReplicas"), known.get("inFlight"), known.get("queued"))
         row = Row(
             pool=shown,
             ready=known.get("readyReplicas"),
             desired=plan.desired.value,
-            busy=known.get("inFlight"),
-            queued=known.get("queued"),
+            busy=busy,
+            queued=queued,
             oldest=known.get("oldestSeconds"),
             reason=ready.get("reason", ""),
             message=ready.get("message", ""),
@@ -107,7 +108,8 @@ class Board:
         if row is None or not (row.ready or row.desired):
             return
         queues = [ledgers[queue.name] for queue in pool.spec.queues if queue.name in ledgers]
-        busy, queued = sum(each.running for each in queues), sum(each.ready for each in queues)
+        in_flight, ready = sum(each.running for each in queues), sum(each.ready for each in queues)
+        busy, queued = _slots(pool, running, in_flight, ready)
         after = replace(row, ready=running, desired=0, busy=busy, queued=queued, oldest=None, reason="Stopping")
         self.rows[pool.meta.key] = after
         self._tell(pool.meta.key, after)
@@ -135,6 +137,14 @@ class Board:
         self.rows.pop(key, None)
         self.plans.pop(key, None)
         self._told.pop(key, None)
+
+
+def _slots(pool: Pool, workers: int | None, in_flight: int | None, ready: int | None) -> tuple[int | None, int | None]:
+    """(slots that run a job, jobs that wait for one): what a worker claimed beyond its slots waits as well."""
+    if workers is None or in_flight is None or ready is None:
+        return None, ready
+    busy = min(in_flight, workers * pool.spec.concurrency)
+    return busy, ready + in_flight - busy
 
 
 def _shape(row: Row) -> tuple[object, ...]:

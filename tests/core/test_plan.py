@@ -6,7 +6,7 @@ from typing import Any
 from jobpools.control.reconcile import reconcile
 from jobpools.core.conditions import condition
 from jobpools.core.facts import ClusterFacts, Heartbeat, Memory, PoolFacts, QueueFacts, WorkerFacts
-from jobpools.core.plan import ACTIVE, UNKNOWN, plan_pool
+from jobpools.core.plan import ACTIVE, UNKNOWN, SetReplicas, plan_pool
 from jobpools.core.specs import Meta, Pool, PoolSpec
 from jobpools.core.units import QueueName, WorkerId
 from jobpools.errors import ObservationError
@@ -102,3 +102,24 @@ def test_a_rollout_that_stands_still_costs_no_look_every_moment() -> None:
     plan = plan_pool(pool, PoolFacts({QueueName("emails"): queue}, words, cluster), Memory(), 1001, None)
     assert plan.actions == ()
     assert plan.requeue_after == ACTIVE
+
+
+def test_who_reports_and_is_not_listed_yet_is_not_taken_for_missing() -> None:
+    """The watch of the pods is behind: shrinking by one that is `missing` would end one of the five that work."""
+    queue = QueueFacts(queued=0, due=0, scheduled=0, in_flight=4, dead=0, oldest_seconds=None)
+    rules = {"jobsPerWorker": 1, "behavior": {"scaleDown": {"stabilization": 0}}}
+    pool = POOL.model_copy(update={"spec": PoolSpec.model_validate(POOL.spec.model_dump() | {"scaling": rules})})
+
+    def facts(*reporting: str) -> PoolFacts:
+        words = tuple(
+            Heartbeat(WorkerId(f"{name}.1"), "default/shop", slots=1, busy=int(name != "e"), started=0, seen=1000,
+                      idle_since=900 if name == "e" else None, draining=False)
+            for name in reporting
+        )  # fmt: skip
+        cluster = ClusterFacts(
+            replicas=5, current=True, workers=tuple(WorkerFacts(name, ready=True) for name in "abcd")
+        )
+        return PoolFacts({QueueName("emails"): queue}, words, cluster)
+
+    assert SetReplicas(4) in plan_pool(pool, facts(*"abcd"), Memory(), 1001, None).actions
+    assert plan_pool(pool, facts(*"abcde"), Memory(), 1001, None).actions == ()

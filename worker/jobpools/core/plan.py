@@ -23,7 +23,7 @@ from jobpools.core.actions import (
 from jobpools.core.conditions import conditions
 from jobpools.core.facts import Memory, PoolFacts
 from jobpools.core.replicas import size
-from jobpools.core.roster import Member, fresh, roster
+from jobpools.core.roster import Member, fresh, roster, unlisted
 from jobpools.core.shrink import LEFT_TO_THE_CLUSTER, Scene, Shrink, shrink
 from jobpools.core.specs import Pool
 from jobpools.core.status import Verdict, alerts_before, events, status
@@ -156,6 +156,7 @@ def _shrink(look: _Look, memory: Memory) -> Shrink:
         leases=sum(queue.in_flight for queue in queues.values()),
         memory=memory,
         now=look.now,
+        unlisted=len(unlisted(cluster, fresh(look.facts.heartbeats, look.now))),
     )
     return shrink(scene)
 

@@ -51,6 +51,12 @@ def roster(cluster: ClusterFacts, heartbeats: Sequence[Heartbeat]) -> tuple[Memb
     return tuple(Member(worker, latest.get(worker.name)) for worker in cluster.workers if not worker.terminating)
 
 
+def unlisted(cluster: ClusterFacts, heartbeats: Iterable[Heartbeat]) -> frozenset[str]:
+    """Hosts that report, and that the cluster neither lists nor has just seen go."""
+    known = {worker.name for worker in cluster.workers} | set(cluster.gone)
+    return frozenset(each.host for each in heartbeats if each.host not in known)
+
+
 def busy_hosts(facts: PoolFacts, now: float) -> frozenset[str]:
     """Hosts that run something and are not on their way out; one that the cluster does not list yet counts as well."""
     if facts.heartbeats is None:

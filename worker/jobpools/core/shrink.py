@@ -47,6 +47,8 @@ class Scene:
     """Jobs in flight in all the pool's queues."""
     memory: Memory
     now: float
+    unlisted: int = 0
+    """How many report that the cluster does not list: they have just come, or just gone."""
 
     @property
     def replicas(self) -> int:
@@ -66,9 +68,10 @@ def shrink(scene: Scene) -> Shrink:
 
 
 def _step(scene: Scene) -> Shrink:
-    missing = min(max(0, scene.replicas - len(scene.members)), scene.surplus)
+    missing = min(max(0, scene.replicas - len(scene.members) - scene.unlisted), scene.surplus)
     if missing:
-        # Asked for and not there (yet): nobody has to be chosen. Should they appear meanwhile, they go first.
+        # Asked for and not there (yet): nobody has to be chosen. Should they appear meanwhile, they are not ready, and
+        # go first. Who reports already may be ready and at work, though the watch of the cluster is behind.
         return _scaled(scene, scene.replicas - missing, ())
     chosen = _choose(scene)
     if scene.cluster.rolling and len(chosen) < len(scene.members):

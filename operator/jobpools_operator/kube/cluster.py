@@ -141,11 +141,10 @@ class KubeCluster:
         try:
             if pool.spec.redis is None:
                 await self._share_url(pool)
-            if key not in self._deployments:
-                await self._refuse_a_stranger(path, pool)
+            if key not in self._deployments and not await self._is_there(path, pool):
                 body = body | {"spec": body["spec"] | {"replicas": 0}}
             found = await self._api.apply(path, body, DEPLOYER)
-            if SCALER not in {each["manager"] for each in found["metadata"]["managedFields"]}:
+            if not _scaled(found):
                 # Crash window: until the scaler owns `replicas` too, an apply without it would let it fall back to 1.
                 # If we end here and the spec changes before the next look, one worker starts and is scaled away again.
                 count = {name: body[name] for name in ("apiVersion", "kind")}
@@ -172,15 +171,17 @@ class KubeCluster:
         body = manifests.redis_secret(pool, self.urls[pool.meta.key])
         await self._api.apply(path, body, f"{DEPLOYER}-{pool.meta.name}")
 
-    async def _refuse_a_stranger(self, path: str, pool: Pool) -> None:
+    async def _is_there(self, path: str, pool: Pool) -> bool:
+        """Its Deployment is there with a number of workers, though the watch does not show it. Refuses a stranger's."""
         try:
             found = await self._api.get(path)
         except ApiError as error:
             if error.missing:
-                return
+                return False
             raise
         if pool.meta.uid not in {owner["uid"] for owner in found["metadata"].get("ownerReferences", [])}:
             raise ApiError(f"Deployment {pool.meta.key} exists and is not this pool's: rename the pool or delete it")
+        return _scaled(found)
 
     async def mark(self, pool: Pool, names: Sequence[str]) -> None:
         """Exactly these pods are cheap to delete."""
@@ -225,6 +226,11 @@ def _secretless(workers: Sequence[WorkerFacts]) -> bool:
 def _look(found: Object) -> str:
     """A hash of what the Deployment says, the number of workers aside: that is no matter of the spec."""
     return manifests.identity({name: value for name, value in found["spec"].items() if name != "replicas"})
+
+
+def _scaled(found: Object) -> bool:
+    """The scaler owns its number of workers."""
+    return SCALER in {each["manager"] for each in found["metadata"].get("managedFields", ())}
 
 
 def _rolling(found: Object) -> bool:

@@ -1,5 +1,6 @@
 """The one failure path: what happens to a job after an attempt that did not complete."""
 
+import dataclasses
 import itertools
 import math
 
@@ -49,6 +50,8 @@ def after(
         ("the last failure is final", FAILED, PLAIN, History(attempts=2), ("dead", None, "RetriesUsedUp")),
         ("no retries at all", FAILED, Retry(strategy="none"), History(), ("dead", None, "NotRetried")),
         ("one attempt in all", FAILED, Retry(max_attempts=1), History(), ("dead", None, "RetriesUsedUp")),
+        ("nothing would change", dataclasses.replace(FAILED, final="it would end the same"), PLAIN, History(),
+         ("dead", None, "NotRetried")),
         ("another exception", FAILED, Retry(on=("ValueError",)), History(), ("dead", None, "NotRetried")),
         ("a listed parent", FAILED, Retry(on=("OSError",), jitter=0), History(), ("retry", NOW + 1, "Retried")),
         ("a qualified name", FAILED, Retry(on=("builtins.ConnectionError",), jitter=0), History(), ("retry", NOW + 1,

@@ -76,6 +76,8 @@ class Outcome:
     """Names of the exception's classes up to Exception, qualified and bare: `Retry.on` is matched against them."""
     delay: float = 0.0
     """INTERRUPTED: seconds for which it is left to others; 0: it may be claimed at once."""
+    final: str = ""
+    """Why another attempt would end the same, whatever the policy says; empty: it might not."""
     exception: BaseException | None = None
     """The exception itself, for a custom retry function; None once it has crossed a process border."""
 

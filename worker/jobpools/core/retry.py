@@ -115,6 +115,8 @@ def _failed(
 
 def next_delay(outcome: Outcome, policy: Retry, attempt: int, jitter: float) -> Decision[float | None]:
     """Seconds until the attempt after the failed one of number `attempt` (from 1), or None: it was the last."""
+    if outcome.final:
+        return Decision(None, "NotRetried", outcome.final)
     if policy.strategy == "none":
         return Decision(None, "NotRetried", "its retry strategy is none")
     if policy.on and not set(policy.on) & _names(outcome):

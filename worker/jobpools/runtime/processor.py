@@ -7,9 +7,10 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
-from jobpools.core.retry import Retry, settle
+from jobpools.core.retry import settle
 from jobpools.core.units import Decision, WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
 from jobpools.runtime import outcomes
@@ -36,7 +37,6 @@ MEAN_WEIGHT = 0.05
 """The weight of one attempt in the mean duration: the latest 20 or so count."""
 ALONE_PAUSE = 1.0
 """Seconds, half of it by chance, for which a job that must run alone is left to others when it finds another such."""
-FINAL = Retry(strategy="none", max_attempts=1)
 
 log = logging.getLogger("jobpools.worker")
 clock = time.monotonic
@@ -157,8 +157,7 @@ class Processor:
         try:
             arguments = entry.decode(bytes(run.envelope.args))
         except ArgumentsError as error:
-            # Another attempt would get the same arguments.
-            self._end(run, outcomes.failed(error), FINAL)
+            self._end(run, replace(outcomes.failed(error), final="the arguments would be the same again"))
             return
         try:
             if self.middlewares:
@@ -184,8 +183,8 @@ class Processor:
             try:
                 result = self._encoded(run, value)
             except (TypeError, ValueError, PayloadTooLargeError) as error:
-                # The work is done: to run it again would not make its result any fitter.
-                self._end(run, outcomes.failed(error), FINAL)
+                why = "the work is done, and its result would be as unfit again"
+                self._end(run, replace(outcomes.failed(error), final=why))
                 return
         run.settled = True
         run.lane.complete(run.member, result, seconds, ttl)
@@ -205,7 +204,7 @@ class Processor:
             )
         return result
 
-    def _end(self, run: Run, outcome: Outcome, policy: Retry | None = None) -> None:
+    def _end(self, run: Run, outcome: Outcome) -> None:
         if run.settled:
             return  # the watchdog was quicker, or the lease was lost: the job's fate is decided elsewhere
         run.settled = True
@@ -213,12 +212,10 @@ class Processor:
         run.entry.tally.end(outcome.kind, seconds)
         if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.TIMED_OUT):
             self.mean = seconds if self.mean is None else self.mean + MEAN_WEIGHT * (seconds - self.mean)
-        self.conclude(run, outcome, policy)
+        self.conclude(run, outcome)
         self._free(run)
 
-    def conclude(
-        self, run: Run, outcome: Outcome, policy: Retry | None = None, worker: str = ""
-    ) -> Decision[Settlement]:
+    def conclude(self, run: Run, outcome: Outcome, worker: str = "") -> Decision[Settlement]:
         """The one path of every attempt that did not complete: decide, tell, and put it into the next step.
 
         `worker` is who ran it, if it was another one.
@@ -227,7 +224,7 @@ class Processor:
         crashes = entry.max_crashes if envelope.max_crashes is None else envelope.max_crashes
         decision = settle(
             outcome,
-            policy or envelope.retry or entry.retry,
+            envelope.retry or entry.retry,
             run.history or History(),
             time.time(),
             random.random(),  # noqa: S311  # spreads retries, keeps no secret

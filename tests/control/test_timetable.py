@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -234,6 +234,23 @@ async def test_a_pass_that_breaks_is_tried_again(
     store.broken = False
     await live(timetable, clock, T0 + 63)
     assert told.fired() == [("tick", 60.0)]
+
+
+async def test_a_schedule_that_cannot_even_be_read_holds_up_nobody(
+    connection: Connection, told: Told, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Choking(StoreSchedules):
+        async def observe(self, crons: Sequence[Cron], now: float) -> dict[str, CronFacts]:
+            if any(cron.meta.name == "poison" for cron in crons):
+                raise OverflowError("date value out of range")
+            return await super().observe(crons, now)
+
+    timetable = Timetable(Choking(connection), told, clock)
+    for name in ("a", "poison", "z"):
+        timetable.put(cron(name))
+    await live(timetable, clock, T0 + 60)
+    assert sorted(told.fired()) == [("a", 60.0), ("z", 60.0)]
+    assert "a pass of 3 schedules failed" in caplog.text
 
 
 async def test_ticks_wait_while_redis_is_away(told: Told, clock: Clock) -> None:

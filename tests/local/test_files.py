@@ -103,6 +103,10 @@ WRONG = {
         CRON.replace('schedule: "0 6 * * *"', "at: 2027-01-01T00:00:00").replace("  timeZone: Europe/Berlin\n", ""),
         "5: spec.at: ",
     ),
+    "at beyond the calendar": (
+        CRON.replace('schedule: "0 6 * * *"', 'at: "9999-12-31T23:59:59-14:00"'),
+        "5: spec.at: is beyond the calendar",
+    ),
     "cron of a scaling schedule": (
         POOL + '    schedules: [{cron: "* *", duration: 1h, min: 1}]\n',
         "10: spec.scaling.schedules[0].cron: ",

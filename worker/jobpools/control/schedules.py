@@ -109,15 +109,22 @@ class Timetable:
             return now + UNKNOWN
         batch = self._due(now)
         if batch:
-            try:
-                await self._pass(batch, now)
-            except Exception:
-                # What nobody thought of must not end the schedules, nor the pools beside them; these are tried again.
-                log.exception("a pass of %d schedules failed", len(batch))
-                for cron in batch:
-                    self._again(cron, now + UNKNOWN)
+            await self._try(batch, now)
         self._skip()
         return self._heap[0][0] if self._heap else now + LONGEST_REST
+
+    async def _try(self, batch: Sequence[Cron], now: float) -> None:
+        try:
+            await self._pass(batch, now)
+        except Exception:
+            # What nobody thought of must not end the schedules, nor the pools beside them; these are tried again: each
+            # by itself, for one may be to blame. What the pass has enqueued already is known to the queue.
+            log.exception("a pass of %d schedules failed", len(batch))
+            if len(batch) == 1:
+                self._again(batch[0], now + UNKNOWN)
+                return
+            for cron in batch:
+                await self._try([cron], now)
 
     def _enter(self, key: str, at: float) -> None:
         self._look_at[key] = at

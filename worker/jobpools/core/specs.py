@@ -4,6 +4,7 @@ The CRDs in `crds/` are generated from these models (descriptions are the docstr
 validates its files with the same models, so that one YAML means one thing everywhere.
 """
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -313,6 +314,17 @@ class CronSpec(Model):
     """The job that a fire enqueues."""
     redis: RedisRef | None = None
     """Default: the one that the chart was installed with."""
+
+    @field_validator("at")
+    @classmethod
+    def _within_the_calendar(cls, at: datetime | None) -> datetime | None:
+        """In UTC as well, where it may be a day before or after the years that there are."""
+        try:
+            if at is not None:
+                at.astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError("is beyond the calendar") from error
+        return at
 
     @model_validator(mode="after")
     def _one(self) -> "CronSpec":

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from jobpools.control.observe import pool_facts
 from jobpools.core.job import Disposition, History, JobState, OutcomeKind
 from jobpools.core.specs import Pool
 from jobpools.store import codec, deadletters, keys, ledger, reads, writes
@@ -30,6 +31,26 @@ async def claim(store: Connection, worker: str, claim: int = 1, number: int = 1,
 async def states(store: Connection, *ids: str) -> list[str]:
     views = [await reads.job(store, QUEUE, job_id) for job_id in ids]
     return [str(view.state) if view else "" for view in views]
+
+
+async def test_a_queue_that_cannot_be_read_makes_its_own_pools_unknown_and_no_others(
+    store: Connection, queues: StoreQueues, job: Send, valkey_url: str
+) -> None:
+    def pool(name: str, *served: str) -> Pool:
+        return Pool.model_validate({"meta": {"name": name}, "spec": {"app": "shop:app", "queues": served}})
+
+    pools = [pool("a", QUEUE), pool("b", "broken"), pool("c", "reports"), pool("d", "reports", "broken")]
+    await writes.enqueue(store, [job("one")])
+    with Redis.from_url(valkey_url) as redis:
+        redis.set(keys.of_queue("broken", "ready:normal"), "a string")
+    endpoint = await queues.observe(pools)
+    seen = [pool_facts(each, endpoint, None, ()) for each in pools]
+    assert [facts.queues is not None for facts in seen] == [True, False, True, False]
+    assert [facts.heartbeats is not None for facts in seen] == [True, False, True, False]
+    assert [bool(facts.problem) for facts in seen] == [False, True, False, True]
+    assert "holds another type" in seen[1].problem
+    assert seen[0].queues is not None
+    assert [each.queued for each in seen[0].queues.values()] == [1]
 
 
 async def test_a_host_that_held_many_is_released_at_once(store: Connection, queues: StoreQueues, job: Send) -> None:

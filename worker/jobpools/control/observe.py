@@ -31,6 +31,7 @@ def pool_facts(
     problem = "; ".join(each for each in problems if each)
     if endpoint is None:
         return PoolFacts(queues=None, heartbeats=None, cluster=cluster, problem=problem)
+    problem = "; ".join(filter(None, (problem, endpoint.problems.get(pool.meta.key))))
     names = [queue.name for queue in pool.spec.queues]
     known = {name: facts for name, facts in endpoint.queues.items() if name in names}
     return PoolFacts(

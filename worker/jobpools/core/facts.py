@@ -1,7 +1,7 @@
 """What was seen, before anything is decided. None is unknown, and unknown is never zero."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobpools.core.job import JobState
 from jobpools.core.units import QueueName, WorkerId
@@ -71,6 +71,8 @@ class EndpointFacts:
     """By pool key (`namespace/name`)."""
     warnings: tuple[str, ...] = ()
     """What is wrong with the server, as in an eviction policy that loses jobs."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """By pool key: why this pool's queues could not be read, though the others' could."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import random
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jobpools.core.facts import EndpointFacts
 from jobpools.core.job import Outcome, OutcomeKind, Priority
@@ -39,13 +39,30 @@ class StoreQueues:
         """Raises StoreError."""
         names = {pool.meta.key: [queue.name for queue in pool.spec.queues] for pool in pools}
         try:
-            facts = await reads.endpoint_facts(self._connection, names)
+            facts = await self._facts(names)
         except StoreUnavailableError:
             self._away = True
             raise
         if self._away:
             self._away, self._back = False, time.monotonic()
         return facts
+
+    async def _facts(self, names: Mapping[str, Sequence[str]]) -> EndpointFacts:
+        """A key of another type in one queue makes its pools unknown and nobody else: they are found by halves."""
+        try:
+            return await reads.endpoint_facts(self._connection, names)
+        except StoreDataError as error:
+            if len(names) < 2:  # noqa: PLR2004  # nothing to halve
+                return EndpointFacts({}, {}, problems=dict.fromkeys(names, str(error)))
+        pools = list(names)
+        halves = pools[: len(pools) // 2], pools[len(pools) // 2 :]
+        one, other = [await self._facts({pool: names[pool] for pool in half}) for half in halves]
+        return EndpointFacts(
+            queues={**one.queues, **other.queues},
+            heartbeats={**one.heartbeats, **other.heartbeats},
+            warnings=one.warnings or other.warnings,
+            problems={**one.problems, **other.problems},
+        )
 
     async def pause(self, pool: Pool, workers: Sequence[str]) -> None:
         """They may claim no more, whatever they hold."""

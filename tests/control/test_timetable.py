@@ -323,3 +323,20 @@ async def test_thousands_cost_nothing_between_their_ticks(
     assert told.fired() == [("one", 105.0)]
     assert len(told.plans) == 3_002, "of all of them, the one that was due"
     assert BATCH < 3_000
+
+
+async def test_a_queue_that_cannot_be_read_holds_up_its_own_schedules_and_no_others(
+    timetable: Timetable, told: Told, clock: Clock, valkey_url: str
+) -> None:
+    timetable.put(cron("a"))
+    timetable.put(cron("b", job={"name": "work", "queue": "broken"}))
+    timetable.put(cron("c"))
+    await live(timetable, clock, T0 + 60)
+    with Redis.from_url(valkey_url) as redis:
+        for part in ("jobs", "done"):
+            redis.delete(keys.of_queue("broken", part))
+            redis.set(keys.of_queue("broken", part), "a string")
+    told.plans.clear()
+    await live(timetable, clock, T0 + 120)
+    assert sorted(told.fired()) == [("a", 120.0), ("c", 120.0)]
+    assert {name for name, plan in told.plans if plan.decision.reason == "RedisUnknown"} == {"b"}

@@ -19,7 +19,7 @@ from jobpools.core.actions import CronPlan
 from jobpools.core.facts import CronFacts
 from jobpools.core.fires import UNKNOWN, held, plan_cron
 from jobpools.core.specs import Cron
-from jobpools.errors import ObservationError, StoreError
+from jobpools.errors import ObservationError, StoreDataError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,15 @@ class Timetable:
         try:
             return await self._schedules.observe(batch, now), "its state cannot be read"
         except (ObservationError, StoreError) as error:
-            return {}, (str(error) or type(error).__name__).splitlines()[0]
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            unreadable = isinstance(error, StoreDataError)
+        if not unreadable or len(batch) == 1:
+            return {}, why
+        # One queue's key holds another type: its schedules are found by halves, and the others go on.
+        middle = len(batch) // 2
+        one, _ = await self._observe(batch[:middle], now)
+        other, _ = await self._observe(batch[middle:], now)
+        return one | other, why
 
     def _plan(self, cron: Cron, facts: CronFacts | None, now: float, problem: str) -> _Look | None:
         key = cron.meta.key

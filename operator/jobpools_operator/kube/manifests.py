@@ -82,8 +82,8 @@ def identity(body: Object) -> str:
 
 
 def _owner(pool: Pool, *, controller: bool = True) -> Object:
-    # No blockOwnerDeletion: where OwnerReferencesPermissionEnforcement is on (OpenShift) it asks for a right on finalizers,
-    # and nobody waits for a pool's pods before the pool may go.
+    # No blockOwnerDeletion: where OwnerReferencesPermissionEnforcement is on (OpenShift) it asks for a right on
+    # finalizers, and nobody waits for a pool's pods before the pool may go.
     return {
         "apiVersion": API_VERSION,
         "kind": "WorkerPool",

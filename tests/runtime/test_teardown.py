@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from jobpools import App
-from jobpools.runtime.worker import _end
+from jobpools.runtime.worker import Worker, _end
+from jobpools.settings import WorkerSettings
 from jobpools.store.connect import connect
 from jobpools.testing import run_until_idle
 from tests.runtime.conftest import until, working
@@ -80,6 +81,21 @@ async def test_a_worker_that_is_stopped_while_a_service_opens_goes_at_once(app: 
             worker.stop()
             worker.stop()
     assert said == ["opening", "closed"]
+
+
+async def test_a_worker_one_of_whose_parts_breaks_says_so_and_goes(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    async def broken() -> None:
+        raise RuntimeError("a bug")
+
+    worker = Worker(app, WorkerSettings(redis_url=app.client.url, worker="host"))
+    monkeypatch.setattr(worker.dispatcher, "run", broken)
+    assert await worker.run() == 1
+    assert "its dispatcher broke" in caplog.text
 
 
 async def test_a_worker_leaves_no_socket_and_no_task_behind(valkey_url: str) -> None:

@@ -1,7 +1,6 @@
 """One worker: puts the parts together, starts them, and takes them down again without losing or charging a job."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
@@ -213,9 +212,7 @@ class Worker:
         for run in list(processor.running):
             processor.give_up(run)
         self.dispatcher.finish()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_PATIENCE):
-                await asyncio.shield(dispatching)
+        await asyncio.wait([dispatching], timeout=FLUSH_PATIENCE)  # whatever it raised was told when it broke
 
     async def _settled(self, seconds: float, sooner: asyncio.Event | None) -> bool:
         """Wait until nothing runs; False when the time is over, or `sooner` is set, before that."""

@@ -12,6 +12,7 @@ import pytest
 
 from jobpools import (
     App,
+    ArgumentsError,
     ConfigurationError,
     JobCancelledError,
     JobDeadError,
@@ -174,3 +175,9 @@ def test_what_cannot_be_a_job_is_refused() -> None:
 
         @app.job(executor="thread")
         async def wrong() -> None: ...
+
+
+@pytest.mark.parametrize(("name", "tags"), [("caf\udce9", []), ("send", ["caf\udce9"])])
+async def test_half_a_character_is_refused_as_any_other_wrong_argument(app: App, name: str, tags: list[str]) -> None:
+    with pytest.raises(ArgumentsError, match="no UTF-8"):
+        await app.enqueue(name, {}, queue="default", tags=tags)

@@ -296,7 +296,7 @@ class Client:
         return found
 
     def call(self, name: str, args: bytes, options: Options, decode: Callable[[bytes], Any] | None = None) -> Call[Any]:
-        """Make a job of its arguments' JSON. Raises PayloadTooLargeError and ConfigurationError."""
+        """Make a job of its arguments' JSON. Raises ArgumentsError, PayloadTooLargeError and ConfigurationError."""
         if options.retry is not None and options.retry.function is not None:
             raise ConfigurationError(
                 f"{name}: a retry function is code and cannot travel: give it to @app.job(retry=…)"
@@ -310,7 +310,10 @@ class Client:
             VERSION, job_id, name, options.queue or "default", msgspec.Raw(args), options.priority, options.timeout,
             options.retry, options.result_ttl, options.max_crashes, options.tags, enqueued,
         )  # fmt: skip
-        payload = encode(envelope)
+        try:
+            payload = encode(envelope)
+        except UnicodeEncodeError as error:
+            raise ArgumentsError(f"{name!r}: the job's name or a tag is no UTF-8: {error}") from error
         if len(payload) > self.max_payload:
             raise PayloadTooLargeError(
                 f"{name}: the encoded job takes {len(payload)} bytes, more than {self.max_payload}: send a reference "

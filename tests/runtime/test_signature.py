@@ -179,6 +179,8 @@ def test_results_follow_the_return_annotation_and_without_one_are_plain_json() -
     assert made.decode_result(b'{"orderNumber":7}') == Order(orderNumber=7)
     with pytest.raises(StoreDataError, match="does not match the return type of the handler"):
         made.decode_result(b'{"orderNumber":"seven"}')
+    with pytest.raises(StoreDataError, match=r": shop\.job: result: Input should be a valid number"):
+        signature(_number).decode_result(b'"seven"')
     assert signature(untyped).encode_result({"a": date(2027, 1, 2)}) == b'{"a":"2027-01-02"}'
     assert signature(untyped).decode_result(b'{"a":"2027-01-02"}') == {"a": "2027-01-02"}
     with pytest.raises(TypeError, match=r"the result of shop\.job is not JSON"):

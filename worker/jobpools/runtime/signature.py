@@ -111,7 +111,7 @@ class Signature:
             return adapter.validator.validate_json(raw)
         except ValidationError as error:
             raise StoreDataError(
-                f"the result does not match the return type of the handler: {self._explain(error)}"
+                f"the result does not match the return type of the handler: {self._explain(error, 'result')}"
             ) from error
 
     def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -122,9 +122,9 @@ class Signature:
             raise ArgumentsError(f"{self._label}: {', '.join(sorted(twice))}: given twice")
         return named | kwargs
 
-    def _explain(self, error: ValidationError) -> str:
+    def _explain(self, error: ValidationError, whole: str = "arguments") -> str:
         problems = [
-            f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {self._problem(problem)}"
+            f"{'.'.join(map(str, problem['loc'])) or whole}: {self._problem(problem)}"
             for problem in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         more = f"; and {len(problems) - _PROBLEMS_TOLD} more" if len(problems) > _PROBLEMS_TOLD else ""

@@ -235,3 +235,22 @@ async def test_workers_that_were_silent_for_a_day_are_forgotten(store: Connectio
     for later in range(1, 101):
         await writes.heartbeat(store, report("web-2.a"), NOW + later)
     assert sorted(raw.hkeys(keys.workers(POOL))) == [b"web-1.a", b"web-2.a"]
+
+
+async def test_a_job_that_ends_between_two_looks_is_not_said_to_wait(
+    store: Connection, job: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await writes.enqueue(store, [job("a")], NOW)
+    (member,) = await claim(store, "w", 1)
+    look = store.gather
+
+    async def and_then_it_ends(commands: Any) -> Any:
+        monkeypatch.setattr(store, "gather", look)
+        seen = await look(commands)
+        await settled(store, member, failed(attempts=1))
+        return seen
+
+    monkeypatch.setattr(store, "gather", and_then_it_ends)
+    view = await reads.job(store, QUEUE, "a")
+    assert view is not None
+    assert view.state is JobState.DEAD

@@ -166,6 +166,15 @@ async def result(connection: Connection, queue: str, job_id: str) -> codec.Resul
 
 async def job(connection: Connection, queue: str, job_id: str) -> JobView | None:
     """One job, wherever it is; None: no such job, or its result's TTL is over."""
+    while (view := await _look(connection, queue, job_id)) is not None and view.state is JobState.QUEUED:
+        # Nothing told of it. Whether it waits, or moved on from look to look, is asked in one atomic step.
+        (state,) = await connection.call("states", queue, [job_id])
+        if state.decode() == JobState.QUEUED:
+            break
+    return view
+
+
+async def _look(connection: Connection, queue: str, job_id: str) -> JobView | None:
     at = _at(queue)
     envelope, history, record, dead, *due = await connection.gather(
         [

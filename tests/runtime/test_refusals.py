@@ -237,7 +237,7 @@ async def test_a_claim_whose_answer_was_lost_is_handed_back_uncharged(app: App, 
         worker.connection.call = call  # type: ignore[method-assign]
         jobs = await app.enqueue_many([noop.call() for _ in range(10)])
         for job in jobs:
-            await job.result(timeout=3)
+            await job.result(timeout=10)
         assert lost
         assert worker.metrics.rescued == 0
     books = (await ledger.read(store, [QUEUE]))[QUEUE]

@@ -53,6 +53,16 @@ async def test_a_queue_that_cannot_be_read_makes_its_own_pools_unknown_and_no_ot
     assert [each.queued for each in seen[0].queues.values()] == [1]
 
 
+async def test_a_report_that_is_none_makes_its_pool_unknown_and_no_others(queues: StoreQueues, valkey_url: str) -> None:
+    other = Pool.model_validate({"meta": {"name": "other"}, "spec": {"app": "shop:app", "queues": [QUEUE]}})
+    with Redis.from_url(valkey_url) as redis:
+        redis.hset(keys.workers(POOL.meta.key), "somebody", "was here")
+    endpoint = await queues.observe([POOL, other])
+    assert POOL.meta.key not in endpoint.heartbeats
+    assert "no worker's report" in endpoint.problems[POOL.meta.key]
+    assert endpoint.heartbeats[other.meta.key] == ()
+
+
 async def test_a_host_that_held_many_is_released_at_once(store: Connection, queues: StoreQueues, job: Send) -> None:
     await writes.enqueue(store, [job(f"job{number}") for number in range(450)])
     assert await claim(store, "web-1.a", 350) == 350

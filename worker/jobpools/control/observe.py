@@ -1,11 +1,14 @@
 """Facts of a batch of pools: one read of the queues for all, one look at the cluster for each."""
 
+import logging
 from collections.abc import Sequence
 
 from jobpools.control.ports import Cluster, Queues
 from jobpools.core.facts import ClusterFacts, EndpointFacts, PoolFacts
 from jobpools.core.specs import Pool
 from jobpools.errors import ObservationError, StoreError
+
+log = logging.getLogger(__name__)
 
 
 async def observe_queues(pools: Sequence[Pool], queues: Queues) -> tuple[EndpointFacts | None, str]:
@@ -14,6 +17,10 @@ async def observe_queues(pools: Sequence[Pool], queues: Queues) -> tuple[Endpoin
         return await queues.observe(pools), ""
     except (ObservationError, StoreError) as error:
         return None, _one_line(error)
+    except Exception as error:
+        # A bug, or a value that nobody thought of: as unknown as any other, and no reason to give up all pools.
+        log.exception("the queues could not be read")
+        return None, f"{type(error).__name__}: {_one_line(error)}"
 
 
 async def observe_cluster(pool: Pool, cluster: Cluster) -> tuple[ClusterFacts | None, str]:

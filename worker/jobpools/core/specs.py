@@ -116,7 +116,8 @@ class Scaling(Model):
     target_wait: Duration = 30.0
     """When the oldest job has waited longer than this, one more worker than the depth asks for is started."""
     idle: Duration = 60.0
-    """How long nothing may be queued or running before the pool goes to its minimum."""
+    """How long nothing may be queued or running before the pool goes to its minimum; `behavior.scaleDown.stabilization`
+    must be over as well."""
     behavior: Behavior = Behavior()
     """How fast it grows and shrinks."""
     schedules: tuple[ScalingSchedule, ...] = ()

@@ -151,7 +151,7 @@ class Up:
     def _greet(self) -> None:
         what = "a Valkey of its own at" if self._server is not None else "Redis at"
         names = ", ".join(pool.meta.name for pool in self._files.pools) or "none"
-        self._view.say(f"pools: {names}; {len(self._files.crons)} schedules; {what} {safe_url(self._url)}")
+        self._view.say(f"pools: {names}; {_counted(len(self._files.crons), 'schedule')}; {what} {safe_url(self._url)}")
         for note in self._files.notes:
             self._view.say(note)
 
@@ -322,6 +322,10 @@ class Up:
                 self._view.say(f"plot: {self._options.plot}")
             except ConfigurationError as error:
                 self._view.say(str(error))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _differences(before: files.Files, after: files.Files) -> Iterator[str]:

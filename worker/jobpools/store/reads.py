@@ -101,7 +101,9 @@ def _heartbeats(pool: str, reply: Any, draining: set[str], now: float) -> tuple[
     found = []
     for worker, value in _pairs(reply):
         stamp, _, report = value.partition(b" ")
-        seen = float(stamp) / 1000
+        if not stamp.isdigit():
+            raise StoreDataError(f"{keys.workers(pool)}: what stands under {worker!r} is no worker's report")
+        seen = int(stamp) / 1000
         if now - seen > FORGOTTEN_AFTER:
             continue
         values = codec.decode_json(report)

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobpools import App, StoreUnavailableError
+from jobpools.runtime.worker import Worker
+from jobpools.settings import WorkerSettings
 from jobpools.store import ledger
 from jobpools.store.connect import connect
 from tests.runtime.conftest import until, working
@@ -117,9 +119,6 @@ async def test_a_settlement_whose_answer_was_lost_is_sent_again_and_changes_noth
 async def test_a_service_that_does_not_close_is_told_and_the_worker_ends(
     valkey_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from jobpools.runtime.worker import Worker
-    from jobpools.settings import WorkerSettings
-
     app = App("shop", redis=valkey_url)
 
     @app.job
@@ -134,4 +133,27 @@ async def test_a_service_that_does_not_close_is_told_and_the_worker_ends(
     running_ = asyncio.create_task(worker.run())
     worker.stop()
     assert await running_ == 1
+    assert "a service did not close" in caplog.text
+
+
+async def test_a_service_that_hangs_when_it_closes_does_not_keep_the_worker(
+    valkey_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobpools.runtime.worker.CLOSE_PATIENCE", 0.05)
+    app = App("shop", redis=valkey_url)
+
+    @app.job
+    async def noop() -> None: ...
+
+    @app.service
+    async def stubborn() -> AsyncIterator[int]:
+        yield 1
+        await asyncio.Event().wait()
+
+    worker = Worker(app, WorkerSettings(redis_url=valkey_url))
+    ended = asyncio.create_task(worker.run())
+    await (await noop.enqueue()).result(timeout=5)
+    await app.aclose()
+    worker.stop()
+    assert await asyncio.wait_for(ended, 5) == 1
     assert "a service did not close" in caplog.text

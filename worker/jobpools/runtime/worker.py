@@ -39,6 +39,8 @@ from jobpools.runtime.services import Services
 from jobpools.settings import WorkerSettings
 from jobpools.store import connect
 
+CLOSE_PATIENCE = 10.0
+"""Seconds that the app's services get to close; everything is settled by then."""
 FLUSH_PATIENCE = 5.0
 """Seconds that the last settlements get to reach Redis when the worker goes; then their leases run out instead."""
 
@@ -132,7 +134,8 @@ class Worker:
             self.leases.stop()
             await self.reporting.stop()
             try:
-                await self.services.stop()
+                async with asyncio.timeout(CLOSE_PATIENCE):
+                    await self.services.stop()
             except Exception:
                 log.exception("worker %s: a service did not close", self.id)
                 self._exit_code = 1

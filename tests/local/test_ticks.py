@@ -52,7 +52,7 @@ def test_a_run_until_idle_does_not_wait_for_ticks_to_come(up: Up, folder: Path) 
 def test_a_tick_fires_and_its_job_runs_and_an_edit_is_followed(up: Up, folder: Path, valkey_url: str) -> None:
     (folder / "crons.yaml").write_text(cron("far", schedule='"@yearly"'))
     run = up("--redis", valkey_url)
-    run.wait("1 schedules")
+    run.wait("; 1 schedule; ")
     (folder / "crons.yaml").write_text(cron("once", at=in_seconds(2)) + "---\n" + cron("far", schedule='"@yearly"'))
     run.wait("schedule once: quick goes to queue quick")
     assert counts(valkey_url, "once") == (1, 0)

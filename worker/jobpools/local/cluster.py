@@ -187,6 +187,8 @@ class ProcessCluster:
     def _launch(self, group: _Group, slot: _Slot, pause: float = 0.0) -> None:
         group.slots.append(slot)
         slot.task = asyncio.create_task(self._live(group, slot, pause), name=slot.name)
+        # Cancelled before its first step, a task never reaches the code that would clear its place.
+        slot.task.add_done_callback(lambda _: group.slots.remove(slot) if slot in group.slots else None)
 
     async def _live(self, group: _Group, slot: _Slot, pause: float) -> None:
         """One process from its start to its end."""

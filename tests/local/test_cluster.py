@@ -189,3 +189,15 @@ async def test_a_removed_pool_is_forgotten_when_its_last_worker_has_gone(stages:
     await stage.cluster.ended()
     assert stage.cluster.running_of(emails) == 0
     assert (await stage.cluster.observe(emails)).replicas is None
+
+
+@pytest.mark.timeout(20)
+async def test_who_is_told_to_go_before_its_first_step_is_gone(stages: Callable[[str], Stage]) -> None:
+    """Its task is cancelled and never runs: nothing but the end of the task tells that its place is free."""
+    stage, made = stages(WORKS), pool()
+    await stage.cluster.ensure(made)
+    await stage.cluster.scale(made, 1)  # no step of its task yet
+    stage.cluster.stop()
+    await asyncio.sleep(0)
+    await stage.cluster.ended()
+    assert stage.cluster.running == 0

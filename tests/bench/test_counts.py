@@ -16,9 +16,9 @@ from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
 from tests.bench.jobs import arguments
 from tests.bench.measure import SENT, calls_of
+from tests.support.waiting import PATIENCE
 
 JOBS = 4000
-PATIENCE = 60.0
 BESIDE = 20
 """Commands beside the steps: the greeting, heartbeats, the janitor."""
 

@@ -16,12 +16,12 @@ from jobpools.store import keys
 from jobpools.store.connect import connect
 from jobpools.store.schedules import StoreSchedules
 from tests.chaos.firing import crons
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.chaos
 
 ROOT = Path(__file__).parents[2]
 TICKS, KILL_EVERY = 200, 8
-PATIENCE = 60.0
 
 
 def wait(what: str, look: Callable[[], bool]) -> None:

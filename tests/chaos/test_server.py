@@ -8,7 +8,8 @@ import pytest
 from jobpools.store import keys
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scene
-from tests.support.workers import crew, until
+from tests.support.waiting import eventually
+from tests.support.workers import crew
 
 pytestmark = pytest.mark.chaos
 
@@ -17,14 +18,14 @@ async def test_kill_the_server_under_load_and_start_it_on_its_data(scene: Scene)
     names = ("a", "b", "c")
     with crew(scene.folder, scene.server.url, APP, *names, **scene.environment, LEASE="2s") as workers:
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(2000)])
-        until(lambda: len(scene.notes("begun")) > 200, "the load runs")
+        eventually("the load runs", lambda: len(scene.notes("begun")) > 200)
         scene.server.kill()
-        until(lambda: all(worker.said("Redis is away") for worker in workers), "all have noticed")
+        eventually("all have noticed", lambda: all(worker.said("Redis is away") for worker in workers))
         assert [worker.get("/readyz")[0] for worker in workers] == [503] * 3
         assert [worker.get("/livez")[0] for worker in workers] == [200] * 3
         scene.server.start()
         books = await scene.ended(30)
-        until(lambda: all(worker.said("Redis is back") for worker in workers), "all are back")
+        eventually("all are back", lambda: all(worker.said("Redis is back") for worker in workers))
         assert [(worker.said("Redis is away"), worker.said("Redis is back")) for worker in workers] == [(1, 1)] * 3
         assert [worker.get("/readyz")[0] for worker in workers] == [200] * 3
         again = len(scene.notes("begun")) - len(sent)
@@ -40,7 +41,7 @@ async def test_an_outage_longer_than_a_lease_takes_no_running_job_from_its_worke
     with crew(scene.folder, scene.server.url, APP, "a", "b", "c", **scene.environment, **settings):
         sent = [await jobs.work.enqueue(5), await jobs.grind.enqueue(5)]
         sent += [await jobs.work.enqueue(5) for _ in range(4)]
-        until(lambda: len(scene.notes("begun")) == len(sent), "all run")
+        eventually("all run", lambda: len(scene.notes("begun")) == len(sent))
         scene.server.kill()
         await asyncio.sleep(2)  # two leases: what is waited for is that time passes
         scene.server.start()
@@ -53,14 +54,14 @@ async def test_an_outage_longer_than_a_lease_takes_no_running_job_from_its_worke
 async def test_a_server_that_stands_still_for_longer_than_an_answer_may_take(scene: Scene) -> None:
     with crew(scene.folder, scene.server.url, APP, "a", "b", **scene.environment, LEASE="2s") as workers:
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(1000)])
-        until(lambda: len(scene.notes("begun")) > 100, "the load runs")
+        eventually("the load runs", lambda: len(scene.notes("begun")) > 100)
         scene.server.stand_still()
         try:
-            until(lambda: all(worker.said("Redis is away") for worker in workers), "all have noticed")
+            eventually("all have noticed", lambda: all(worker.said("Redis is away") for worker in workers))
         finally:
             scene.server.go_on()
         books = await scene.ended(30)
-        until(lambda: all(worker.said("Redis is back") for worker in workers), "all are back")
+        eventually("all are back", lambda: all(worker.said("Redis is back") for worker in workers))
         assert [(worker.said("Redis is away"), worker.said("Redis is back")) for worker in workers] == [(1, 1)] * 2
         assert books.completed == len(sent)
     await scene.balanced(sent, completed=len(sent))
@@ -88,7 +89,7 @@ async def test_enqueue_at_the_moment_of_a_crash_is_accepted_or_refused_and_never
 async def test_a_worker_that_is_told_to_go_while_the_server_is_away_goes(scene: Scene) -> None:
     with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="1s") as (a,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.3) for _ in range(20)])
-        until(lambda: len(scene.notes("begun")) > 5, "the load runs")
+        eventually("the load runs", lambda: len(scene.notes("begun")) > 5)
         scene.server.kill()
         a.send(signal.SIGTERM)
         assert a.wait(30) == 0

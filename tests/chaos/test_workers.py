@@ -10,7 +10,8 @@ from jobpools import JobState
 from jobpools.store import reads
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scene
-from tests.support.workers import WorkerProcess, crew, until
+from tests.support.waiting import eventually
+from tests.support.workers import WorkerProcess, crew
 
 pytestmark = pytest.mark.chaos
 
@@ -18,11 +19,10 @@ pytestmark = pytest.mark.chaos
 async def test_kill_one_of_three_under_load_with_every_default(scene: Scene) -> None:
     with crew(scene.folder, scene.server.url, APP, "a", "b", "c", **scene.environment) as (a, _, _):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(1000)])
-        until(lambda: len(scene.notes("begun")) > 100, "the load runs")
-        held = await scene.held_by("a")
+        eventually("the load runs", lambda: len(scene.notes("begun")) > 100)
         a.kill()
         killed = time.time()
-        held &= await scene.held_by("a")
+        held = await scene.held_by("a")  # nobody takes them before their leases run out
         assert held, "it was killed while it held jobs"
         books = await scene.ended(20)
         begun = {note.id: note.at for note in scene.notes("begun")}  # the latest start of each
@@ -64,7 +64,7 @@ async def test_one_worker_that_poison_kills_again_and_again_loses_no_bystander(s
         assert starts < 8
         a = WorkerProcess(scene.folder, f"a{starts}", scene.server.url, APP, **scene.environment, LEASE="0.3s")
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while a.process.poll() is None and (await scene.books()).waiting:  # noqa: ASYNC110  # another process's doing
                     await asyncio.sleep(0.01)
         finally:
@@ -76,7 +76,9 @@ async def test_sigterm_under_load_hands_back_what_has_not_begun_and_finishes_wha
     with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, CONCURRENCY="2") as (a,):
         quick = await jobs.app.enqueue_many([jobs.work.call(0) for _ in range(300)])
         slow = await jobs.app.enqueue_many([jobs.work.call(0.5) for _ in range(30)])
-        until(lambda: len(scene.notes("begun")) > len(quick), "slow ones run, and others were claimed like quick ones")
+        eventually(
+            "slow ones run, and others were claimed like quick ones", lambda: len(scene.notes("begun")) > len(quick)
+        )
         a.send(signal.SIGTERM)
         assert a.wait() == 0
         assert " handed back, 2 running get 30s" in a.log()
@@ -94,7 +96,7 @@ async def test_sigterm_under_load_hands_back_what_has_not_begun_and_finishes_wha
 async def test_sigterm_with_a_grace_too_short_hands_back_uncharged(scene: Scene) -> None:
     with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, GRACE="0.2s") as (a,):
         sent = [await jobs.work.enqueue(60), await jobs.grind.enqueue(60)]
-        until(lambda: len(scene.notes("begun")) == 2, "both run")
+        eventually("both run", lambda: len(scene.notes("begun")) == 2)
         a.send(signal.SIGTERM)
         assert a.wait(20) == 0
     books = await scene.books()
@@ -110,13 +112,13 @@ async def test_sigterm_with_a_grace_too_short_hands_back_uncharged(scene: Scene)
 async def test_a_worker_that_stood_still_for_longer_than_its_lease_settles_nothing(scene: Scene) -> None:
     with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="0.6s") as (a,):
         sent = [await jobs.work.enqueue(0.5), await jobs.grind.enqueue(0.5)]
-        until(lambda: len(scene.notes("begun")) == 2, "both run")
+        eventually("both run", lambda: len(scene.notes("begun")) == 2)
         a.send(signal.SIGSTOP)
         with crew(scene.folder, scene.server.url, APP, "b", **scene.environment, LEASE="0.6s") as (b,):
             books = await scene.ended(10)
             assert (books.completed, books.failed) == (2, 2), "each crashed once and was completed by the other"
             a.send(signal.SIGCONT)
-            until(lambda: a.metric("jobpools_stale_total") >= 2, "both late ones were refused")
+            eventually("both late ones were refused", lambda: a.metric("jobpools_stale_total") >= 2)
             assert b.metric("jobpools_stale_total") == 0
     assert (await scene.books()).completed == 2
     await scene.balanced(sent, completed=2)
@@ -125,7 +127,7 @@ async def test_a_worker_that_stood_still_for_longer_than_its_lease_settles_nothi
 async def test_a_worker_alone_that_stood_still_goes_on_where_it_was(scene: Scene) -> None:
     with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="0.5s") as (a,):
         sent = [await jobs.work.enqueue(0.5), await jobs.grind.enqueue(0.5)]
-        until(lambda: len(scene.notes("begun")) == 2, "both run")
+        eventually("both run", lambda: len(scene.notes("begun")) == 2)
         a.send(signal.SIGSTOP)
         await asyncio.sleep(1.5)  # three leases: what is waited for is that time passes
         a.send(signal.SIGCONT)
@@ -139,7 +141,7 @@ async def test_a_blocked_event_loop_is_not_a_dead_worker(scene: Scene) -> None:
     """Leases are renewed by a thread: five times as long as the lease, nobody takes the job over."""
     with crew(scene.folder, scene.server.url, APP, "a", "b", **scene.environment, LEASE="0.6s") as (a, b):
         job = await jobs.block.enqueue(3.0)
-        until(lambda: len(scene.notes("begun")) == 1, "it runs")
+        eventually("it runs", lambda: len(scene.notes("begun")) == 1)
         assert (a.get("/livez")[0], b.get("/livez")[0]) == (200, 200), "answered by a thread, too"
         books = await scene.ended(10)
         assert (books.completed, books.failed) == (1, 0)

@@ -17,8 +17,7 @@ from redis import Redis
 
 from tests.cli.conftest import Ran, Shell, command
 from tests.support.servers import running, valkey_binary
-
-PATIENCE = 20.0
+from tests.support.waiting import PATIENCE
 
 
 @contextmanager

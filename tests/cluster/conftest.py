@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.kubectl import Kubectl, Object, eventually, ready
+from tests.cluster.kubectl import Kubectl, Object, ready
 from tests.cluster.queues import Queue
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 SYSTEM = "jobpools-suite-system"
@@ -141,11 +142,11 @@ class Pool:
     def ready(self) -> list[Object]:
         return [pod for pod in self.pods() if ready(pod)]
 
-    def wait_ready(self, count: int, seconds: float = 60) -> None:
-        eventually(f"{count} workers of {self.name} are ready", seconds, lambda: len(self.ready()) == count)
+    def wait_ready(self, count: int) -> None:
+        eventually(f"{count} workers of {self.name} are ready", lambda: len(self.ready()) == count)
 
-    def wait_gone(self, seconds: float = 90) -> None:
-        eventually(f"no pod of {self.name} is left", seconds, lambda: not self.pods())
+    def wait_gone(self) -> None:
+        eventually(f"no pod of {self.name} is left", lambda: not self.pods())
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def make_pool(kubectl: Kubectl, queue: Queue, images: dict[str, str]) -> MakePoo
     def make(name: str = "pool", **spec: Any) -> Pool:
         kubectl.apply(pool_object(name, queue.name, **{"image": images["SUITE"]} | spec))
         pool = Pool(kubectl, name)
-        eventually("the operator has seen the pool", 20, lambda: pool.status().get("selector"))
+        eventually("the operator has seen the pool", lambda: pool.status().get("selector"))
         return pool
 
     return make

@@ -5,26 +5,16 @@ import json
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import yaml
 
+from tests.support.waiting import eventually
+
 T = TypeVar("T")
 Object = dict[str, Any]
-
-
-def eventually(what: str, seconds: float, look: Callable[[], T], every: float = 0.25) -> T:
-    """What `look` returns as soon as that is true; an AssertionError with the last answer when the time is over."""
-    until = time.monotonic() + seconds
-    while True:
-        last = look()
-        if last:
-            return last
-        assert time.monotonic() < until, f"{what}: not within {seconds:g} s (last answer: {last!r})"
-        time.sleep(every)
 
 
 class Kubectl:
@@ -76,7 +66,7 @@ class Kubectl:
         thread = threading.Thread(target=forward, daemon=True)
         thread.start()
         try:
-            eventually(f"port-forward to {target}", 20, lambda: _open(local))
+            eventually(f"port-forward to {target}", lambda: _open(local))
             yield local
         finally:
             over.set()

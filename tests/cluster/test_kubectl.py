@@ -3,8 +3,9 @@
 import pytest
 
 from tests.cluster.conftest import MakePool, pool_object
-from tests.cluster.kubectl import Kubectl, eventually
+from tests.cluster.kubectl import Kubectl
 from tests.cluster.queues import Queue
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -50,7 +51,7 @@ def test_an_image_that_is_not_there_is_told(make_pool: MakePool, queue: Queue) -
     def reasons() -> set[str]:
         return {c.get("reason", "") + " " + c.get("message", "") for c in pool.status().get("conditions", ())}
 
-    eventually("a condition says it", 60, lambda: any("ImagePull" in r or "ErrImage" in r for r in reasons()))
+    eventually("a condition says it", lambda: any("ImagePull" in r or "ErrImage" in r for r in reasons()))
     assert queue.queued() == 0
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster.conftest import SOON, MakePool
-from tests.cluster.kubectl import Kubectl, Object, eventually, ready
+from tests.cluster.kubectl import Kubectl, Object, ready
 from tests.cluster.queues import Queue
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -29,20 +30,20 @@ def test_the_standby_takes_over_from_a_killed_leader(
     system: Kubectl, make_pool: MakePool, queue: Queue, say: Callable[[str], None]
 ) -> None:
     """What happens meanwhile waits, and is done; `test_schedules` counts the ticks of the same time."""
-    eventually("two operators are ready", 60, lambda: len(operators(system)) == 2)
+    eventually("two operators are ready", lambda: len(operators(system)) == 2)
     pool = make_pool(concurrency=10, scaling={"max": 1, **SOON})
-    old = eventually("somebody leads", 30, lambda: leader(system))
+    old = eventually("somebody leads", lambda: leader(system))
     assert old in {pod["metadata"]["name"] for pod in operators(system)}
     system.run("delete", "pod", old, "--force", "--grace-period=0")
     began = time.monotonic()
     ids = queue.enqueue([0.1] * 20)
-    new = eventually("another leads", 60, lambda: (now := leader(system)) != old and now)
+    new = eventually("another leads", lambda: (now := leader(system)) != old and now)
     took = time.monotonic() - began
-    eventually("the new one works", 60, lambda: queue.completed() == set(ids))
+    eventually("the new one works", lambda: queue.completed() == set(ids))
     assert queue.executions() == dict.fromkeys(ids, 1)
     say(f"leadership went from {old} to {new} after {took:.1f} s; jobs done after {time.monotonic() - began:.1f} s")
     pool.wait_gone()
-    eventually("there are two again", 60, lambda: len(operators(system)) == 2)
+    eventually("there are two again", lambda: len(operators(system)) == 2)
 
 
 def test_operators_were_refused_nothing(system: Kubectl) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster.conftest import MakePool
-from tests.cluster.kubectl import Kubectl, eventually, ready
+from tests.cluster.kubectl import Kubectl, ready
 from tests.cluster.queues import Queue
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -23,7 +24,7 @@ def test_jobs_of_a_killed_worker_run_elsewhere_within_15_s(
     pool = make_pool(concurrency=2, scaling={"min": 2, "max": 2})
     pool.wait_ready(2)
     ids = queue.enqueue([6.0] * 4)
-    eventually("both workers are full", 20, lambda: len(queue.leased()) == 4)
+    eventually("both workers are full", lambda: len(queue.leased()) == 4)
     time.sleep(0.5)  # the traces follow the leases
     victim = holder(queue.leased()[0])
     lost = {trace.id for trace in queue.traces("start") if trace.host == victim}
@@ -31,9 +32,9 @@ def test_jobs_of_a_killed_worker_run_elsewhere_within_15_s(
     killed = time.time()
     kubectl.run("delete", "pod", victim, "--force", "--grace-period=0")
     gone = time.time()
-    eventually("its leases are released", 2, lambda: victim not in map(holder, queue.leased()), every=0.02)
+    eventually("its leases are released", lambda: victim not in map(holder, queue.leased()))
     released = time.time() - gone
-    eventually("all jobs are done", 60, lambda: queue.completed() == set(ids))
+    eventually("all jobs are done", lambda: queue.completed() == set(ids))
     again = {trace.id: trace for trace in queue.traces("start") if trace.host != victim and trace.id in lost}
     assert set(again) == lost
     worst = max(trace.at - killed for trace in again.values())
@@ -60,9 +61,9 @@ def test_a_rollout_under_load_loses_nothing(
         pods = pool.pods()
         return len(pods) == 2 and all(p["spec"]["containers"][0]["image"] == images["NEXT"] and ready(p) for p in pods)
 
-    eventually("all workers have the new image", 90, renewed)
+    eventually("all workers have the new image", renewed)
     took = time.monotonic() - began
-    eventually("all jobs are done", 60, lambda: queue.completed() == set(ids))
+    eventually("all jobs are done", lambda: queue.completed() == set(ids))
     assert queue.executions() == dict.fromkeys(ids, 1), "a rollout interrupts nobody and charges no attempt"
     assert {trace.version for trace in queue.traces()} == {"1", "2"}
     assert queue.dead() == []
@@ -74,10 +75,10 @@ def test_deleting_a_pool_drains_it_and_leaves_its_queue(make_pool: MakePool, que
     pool.wait_ready(1)
     selector = pool.status()["selector"]
     ids = queue.enqueue([5.0] * 6)
-    eventually("the worker is full", 20, lambda: len(queue.leased()) == 2)
+    eventually("the worker is full", lambda: len(queue.leased()) == 2)
     kubectl.run("delete", "workerpool", pool.name, "--wait=false")
-    eventually("the Deployment is gone", 30, lambda: pool.deployment() is None)
-    eventually("the pods are gone", 60, lambda: not kubectl.list("pods", selector))
+    eventually("the Deployment is gone", lambda: pool.deployment() is None)
+    eventually("the pods are gone", lambda: not kubectl.list("pods", selector))
     running = {trace.id for trace in queue.traces("start")}
     assert len(running) == 2
     assert queue.completed() == running, "what ran was finished, not interrupted"
@@ -92,7 +93,7 @@ def test_a_restarted_valkey_loses_nothing(
     pool = make_pool(concurrency=5, scaling={"min": 1, "max": 1})
     pool.wait_ready(1)
     ids = queue.enqueue([0.5] * 100)
-    eventually("some are done", 20, lambda: len(queue.completed()) >= 10)
+    eventually("some are done", lambda: len(queue.completed()) >= 10)
     was = system.get("pod", "jobpools-valkey-0")
     assert was is not None
     began = time.monotonic()
@@ -102,9 +103,9 @@ def test_a_restarted_valkey_loses_nothing(
         now = system.get("pod", "jobpools-valkey-0")
         return now is not None and now["metadata"]["uid"] != was["metadata"]["uid"] and ready(now)
 
-    eventually("Valkey is back", 60, restarted)
+    eventually("Valkey is back", restarted)
     away = time.monotonic() - began
-    eventually("all jobs are done", 60, lambda: queue.completed() == set(ids))
+    eventually("all jobs are done", lambda: queue.completed() == set(ids))
     assert set(queue.executions()) == set(ids)
     assert queue.dead() == []
     say(f"Valkey was away for {away:.1f} s; all {len(ids)} jobs completed")

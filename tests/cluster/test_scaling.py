@@ -7,8 +7,9 @@ import pytest
 
 from tests.cluster.conftest import SOON, MakePool
 from tests.cluster.film import Film
-from tests.cluster.kubectl import Kubectl, condition, eventually
+from tests.cluster.kubectl import Kubectl, condition
 from tests.cluster.queues import Queue
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -19,13 +20,13 @@ def test_a_thousand_jobs_from_nothing_and_back(
     make_pool: MakePool, queue: Queue, kubectl: Kubectl, say: Callable[[str], None]
 ) -> None:
     pool = make_pool(concurrency=10, scaling={"max": 4, "jobsPerWorker": 50, **SOON})
-    eventually("Ready", 20, lambda: condition(pool.object(), "Ready").get("status") == "True")
+    eventually("Ready", lambda: condition(pool.object(), "Ready").get("status") == "True")
     assert pool.pods() == []
     say(kubectl.run("get", "jobpools"))
 
     began = time.monotonic()
     ids = queue.enqueue([0.5] * JOBS)
-    eventually("the first pod is there", 10, pool.pods, every=0.05)
+    eventually("the first pod is there", pool.pods)
     first_pod = time.monotonic() - began
 
     film = Film(pool, queue)
@@ -53,7 +54,7 @@ def test_a_thousand_jobs_from_nothing_and_back(
     pool.wait_gone()
     back = time.monotonic() - began
     nothing = {"readyReplicas": 0, "busy": 0, "queued": 0}
-    eventually("the status is back at nothing", 20, lambda: nothing.items() <= pool.status().items())
+    eventually("the status is back at nothing", lambda: nothing.items() <= pool.status().items())
     say(kubectl.run("get", "jobpools"))
     say(f"first pod after {first_pod:.1f} s, {JOBS} jobs done after {drained:.1f} s, back at no pod after {back:.1f} s")
 
@@ -62,11 +63,11 @@ def test_no_busy_worker_dies_when_a_pool_shrinks(make_pool: MakePool, queue: Que
     """One worker keeps a long job while the others have nothing to do: it is not the one that goes."""
     pool = make_pool(concurrency=1, scaling={"max": 4, "jobsPerWorker": 1, **SOON})
     ids = queue.enqueue([25.0, 6.0, 6.0, 6.0])
-    eventually("four jobs run", 60, lambda: len(queue.leased()) == 4)
-    eventually("the short ones are done", 60, lambda: len(queue.completed()) == 3)
-    eventually("the pool has shrunk to one", 30, lambda: len(pool.ready()) == 1)
+    eventually("four jobs run", lambda: len(queue.leased()) == 4)
+    eventually("the short ones are done", lambda: len(queue.completed()) == 3)
+    eventually("the pool has shrunk to one", lambda: len(pool.ready()) == 1)
     assert len(queue.leased()) == 1, "it shrank while the long job ran, not after"
-    eventually("the long one is done", 60, lambda: queue.completed() == set(ids))
+    eventually("the long one is done", lambda: queue.completed() == set(ids))
     assert queue.executions() == dict.fromkeys(ids, 1)
 
 

@@ -15,9 +15,9 @@ from jobpools.core.specs import Meta, Pool, PoolSpec
 from jobpools.local.cluster import ProcessCluster
 from jobpools.local.commands import Command
 from tests.support.fakes import FakeCluster, World
+from tests.support.waiting import PATIENCE
 
 WORKS = "import os, time; os.write(int(os.environ['JOBPOOLS_READY_FD']), b'1'); time.sleep(600)"
-PATIENCE = 20.0
 
 
 def pool(**spec: object) -> Pool:

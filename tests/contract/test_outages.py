@@ -12,8 +12,8 @@ from jobpools.errors import StoreUnavailableError
 from jobpools.store import connect, ledger, writes
 from tests.store.conftest import sending
 from tests.support.servers import Server, running, running_cluster, running_sentinel, valkey_binary
+from tests.support.waiting import PATIENCE
 
-PATIENCE = 20.0
 Make = Callable[[ExitStack, Path], tuple[str, list[Server]]]
 
 

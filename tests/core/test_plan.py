@@ -1,12 +1,15 @@
 """What a pass says when it could not do what it decided."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from jobpools.control.reconcile import reconcile
 from jobpools.core.conditions import condition
 from jobpools.core.facts import ClusterFacts, Heartbeat, Memory, PoolFacts, QueueFacts, WorkerFacts
-from jobpools.core.plan import ACTIVE, UNKNOWN, SetReplicas, plan_pool
+from jobpools.core.plan import ACTIVE, REST, UNKNOWN, SetReplicas, plan_pool
 from jobpools.core.specs import Meta, Pool, PoolSpec
 from jobpools.core.units import QueueName, WorkerId
 from jobpools.errors import ObservationError
@@ -102,6 +105,16 @@ def test_a_rollout_that_stands_still_costs_no_look_every_moment() -> None:
     plan = plan_pool(pool, PoolFacts({QueueName("emails"): queue}, words, cluster), Memory(), 1001, None)
     assert plan.actions == ()
     assert plan.requeue_after == ACTIVE
+
+
+@pytest.mark.parametrize("changing", [{"current": False}, {"replicas": None}, {"rolling": True}], ids=repr)
+def test_what_is_being_changed_is_looked_at_again_soon(changing: dict[str, Any]) -> None:
+    """The watch may have told already, before this look, that nothing more will change: then nobody wakes us."""
+    queue = QueueFacts(queued=0, due=0, scheduled=0, in_flight=0, dead=0, oldest_seconds=None)
+    cluster = ClusterFacts(replicas=0, current=True)
+    facts = PoolFacts({QueueName("emails"): queue}, (), replace(cluster, **changing))
+    assert plan_pool(POOL, facts, Memory(), 1001, None).requeue_after == ACTIVE
+    assert plan_pool(POOL, replace(facts, cluster=cluster), Memory(), 1001, None).requeue_after == REST
 
 
 def test_who_reports_and_is_not_listed_yet_is_not_taken_for_missing() -> None:

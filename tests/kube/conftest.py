@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from jobpools_operator.kube.client import Api
-from tests.cluster.kubectl import Kubectl, eventually
+from tests.cluster.kubectl import Kubectl
 from tests.kube.processes import Operator, Valkey
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,5 +104,5 @@ def make_operator(
 def operator(make_operator: Callable[[str], Operator]) -> Operator:
     """One operator that leads."""
     made = make_operator("a")
-    eventually("it leads", 20, made.leads)
+    eventually("it leads", made.leads)
     return made

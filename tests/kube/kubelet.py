@@ -2,7 +2,8 @@
 
 import json
 
-from tests.cluster.kubectl import Kubectl, Object, eventually
+from tests.cluster.kubectl import Kubectl, Object
+from tests.support.waiting import eventually
 
 
 class Kubelet:
@@ -19,8 +20,8 @@ class Kubelet:
     def names(self) -> set[str]:
         return {pod["metadata"]["name"] for pod in self.pods()}
 
-    def wait(self, count: int, seconds: float = 20) -> set[str]:
-        eventually(f"{count} pods", seconds, lambda: len(self.pods()) == count)
+    def wait(self, count: int) -> set[str]:
+        eventually(f"{count} pods", lambda: len(self.pods()) == count)
         return self.names()
 
     def ready(self, *names: str) -> None:

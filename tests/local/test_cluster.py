@@ -14,11 +14,11 @@ from jobpools.core.specs import Meta, Pool, PoolSpec
 from jobpools.local import cluster
 from jobpools.local.cluster import ProcessCluster
 from jobpools.local.commands import Command
+from tests.support.waiting import PATIENCE
 
 READY = "import os, time; print('at work', flush=True); os.write(int(os.environ['JOBPOOLS_READY_FD']), b'1')"
 WORKS = f"{READY}; time.sleep(600)"
 BREAKS = "import sys; sys.exit('jobpools: no such app')"
-PATIENCE = 20.0
 
 
 def pool(**spec: object) -> Pool:

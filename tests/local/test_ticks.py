@@ -8,7 +8,8 @@ from pathlib import Path
 
 from redis import Redis
 
-from tests.local.runs import Run, eventually
+from tests.local.runs import Run
+from tests.support.waiting import eventually
 
 Up = Callable[..., Run]
 

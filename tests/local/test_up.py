@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from tests.local.runs import Run, eventually
+from tests.local.runs import Run
 from tests.support.servers import running, valkey_binary
+from tests.support.waiting import eventually
 
 Up = Callable[..., Run]
 SENDS = "python pair.py"

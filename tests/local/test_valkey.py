@@ -13,8 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from jobpools.errors import ConfigurationError
 from jobpools.local import valkey
 from jobpools.local.valkey import EmbeddedValkey
-
-PATIENCE = 20.0
+from tests.support.waiting import PATIENCE
 
 
 async def back(server: EmbeddedValkey, former: int) -> None:

@@ -1,7 +1,7 @@
 """A worker in this process, on a real Valkey, and a way to wait for what it does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,12 +25,6 @@ async def store(valkey_url: str) -> AsyncIterator[Connection]:
     connection = connect(valkey_url)
     yield connection
     await connection.aclose()
-
-
-async def until(condition: Callable[[], bool], patience: float = 10) -> None:
-    async with asyncio.timeout(patience):
-        while not condition():  # noqa: ASYNC110  # whatever the condition is about has no event
-            await asyncio.sleep(0.002)
 
 
 @asynccontextmanager

@@ -15,7 +15,8 @@ from jobpools.runtime.services import Service, Services
 from jobpools.store import reads
 from jobpools.store.connect import Connection
 from jobpools.testing import context, run_until_idle
-from tests.runtime.conftest import until, working
+from tests.runtime.conftest import working
+from tests.support.waiting import until
 
 # Services
 

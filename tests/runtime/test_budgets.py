@@ -7,7 +7,8 @@ from pathlib import Path
 
 from jobpools import App
 from jobpools.store.connect import Connection
-from tests.support.workers import WorkerProcess, crew, until
+from tests.support.waiting import eventually
+from tests.support.workers import WorkerProcess, crew
 
 APP = "tests.runtime.jobs:app"
 
@@ -61,11 +62,11 @@ async def test_an_idle_worker_is_small_and_nearly_silent(valkey_url: str, tmp_pa
     async with App("sender", redis=valkey_url) as sender:
         with crew(tmp_path, valkey_url, APP, "a") as (a,):
             job = await sender.enqueue("nap", {"seconds": 0}, queue="default")
-            await job.result(timeout=10)
-            until(lambda: a.metric("jobpools_busy") == 0, "it is idle")
+            await job.result(timeout=30)
+            eventually("it is idle", lambda: a.metric("jobpools_busy") == 0)
             size = resident(a.process.pid)
             before, begun = await commands(store), time.monotonic()
-            until(lambda: time.monotonic() - begun > 10, "some time to count in")
+            eventually("some time to count in", lambda: time.monotonic() - begun > 10)
             sent = await commands(store) - before
             a_second = sent / (time.monotonic() - begun)
     tell(f"an idle worker: {size:.1f} MiB resident, {a_second:.2f} commands a second ({sent} in 10 s)")

@@ -9,7 +9,8 @@ import pytest
 from jobpools import App, JobState
 from tests.runtime import jobs
 from tests.support.servers import Server, running, valkey_binary
-from tests.support.workers import COMMAND, ROOT, WorkerProcess, crew, until
+from tests.support.waiting import eventually
+from tests.support.workers import COMMAND, ROOT, WorkerProcess, crew
 
 APP = "tests.runtime.jobs:app"
 
@@ -55,11 +56,11 @@ def test_a_redis_that_is_away_is_said_once_and_waited_for(tmp_path: Path) -> Non
     server = Server(valkey_binary())
     worker = WorkerProcess(tmp_path, "early", server.url, APP)
     try:
-        until(lambda: worker.said("Redis is away") == 1, "it says so")
-        until(lambda: worker.get("/readyz")[0] == 503, "it is not ready")
+        eventually("it says so", lambda: worker.said("Redis is away") == 1)
+        eventually("it is not ready", lambda: worker.get("/readyz")[0] == 503)
         server.start()
-        until(lambda: worker.said("Redis is back") == 1, "it finds Redis")
-        until(lambda: worker.get("/readyz")[0] == 200, "it is ready")
+        eventually("it finds Redis", lambda: worker.said("Redis is back") == 1)
+        eventually("it is ready", lambda: worker.get("/readyz")[0] == 200)
         assert worker.said("Redis is away") == 1
         worker.send(signal.SIGTERM)
         assert worker.wait() == 0
@@ -72,9 +73,9 @@ async def test_sigterm_lets_what_runs_finish(valkey_url: str, tmp_path: Path) ->
     async with App("sender", redis=valkey_url) as sender:
         with crew(tmp_path, valkey_url, APP, "a") as (a,):
             job = await sender.enqueue("nap", {"seconds": 0.5}, queue="default")
-            until(lambda: "busy{" in a.get("/metrics")[1] and a.metric("jobpools_busy") == 1, "it runs")
+            eventually("it runs", lambda: "busy{" in a.get("/metrics")[1] and a.metric("jobpools_busy") == 1)
             a.send(signal.SIGTERM)
-            until(lambda: a.said("stopping; 0 handed back, 1 running get 30s") == 1, "it says what it does")
+            eventually("it says what it does", lambda: a.said("stopping; 0 handed back, 1 running get 30s") == 1)
             assert a.get("/readyz") == (503, "stopping\n")
             assert a.wait() == 0
             assert a.said("nothing runs any more") == 1
@@ -86,9 +87,9 @@ async def test_a_second_sigterm_hands_back_at_once(valkey_url: str, tmp_path: Pa
     async with App("sender", redis=valkey_url) as sender:
         with crew(tmp_path, valkey_url, APP, "a") as (a,):
             job = await sender.enqueue("nap", {"seconds": 60}, queue="default")
-            until(lambda: a.metric("jobpools_busy") == 1, "it runs")
+            eventually("it runs", lambda: a.metric("jobpools_busy") == 1)
             a.send(signal.SIGTERM)
-            until(lambda: a.said("stopping;") == 1, "it says what it does")
+            eventually("it says what it does", lambda: a.said("stopping;") == 1)
             a.send(signal.SIGTERM)
             assert a.wait(20) == 0
         assert await job.state() is JobState.QUEUED
@@ -100,7 +101,7 @@ async def test_a_coroutine_that_ignores_its_cancellation_does_not_keep_the_worke
     async with App("sender", redis=valkey_url) as sender:
         with crew(tmp_path, valkey_url, APP, "a", GRACE="0.1s") as (a,):
             job = await sender.enqueue("deaf", queue="default")
-            until(lambda: a.metric("jobpools_busy") == 1, "it runs")
+            eventually("it runs", lambda: a.metric("jobpools_busy") == 1)
             a.send(signal.SIGTERM)
             assert a.wait(30) == 0
             assert a.said("1 coroutines ignore their cancellation; it ends without them") == 1

@@ -12,7 +12,8 @@ from jobpools.runtime.worker import Worker, _end
 from jobpools.settings import WorkerSettings
 from jobpools.store.connect import connect
 from jobpools.testing import run_until_idle
-from tests.runtime.conftest import until, working
+from tests.runtime.conftest import working
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("ticks", range(12))
@@ -28,7 +29,7 @@ async def test_whenever_a_command_is_cancelled_the_cancellation_arrives(valkey_u
     for _ in range(ticks):
         await asyncio.sleep(0)
     task.cancel()
-    done, _ = await asyncio.wait([task], timeout=2)
+    done, _ = await asyncio.wait([task], timeout=30)
     assert done
     assert task.cancelled()
     await connection.aclose()
@@ -75,7 +76,7 @@ async def test_a_worker_that_is_stopped_while_a_service_opens_goes_at_once(app: 
     @app.job
     async def noop() -> None: ...
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async with working(app) as worker:
             await until(lambda: said == ["opening"])
             worker.stop()

@@ -14,7 +14,7 @@ who: contextvars.ContextVar[str] = contextvars.ContextVar("who")
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110  # a thread's doing
             await asyncio.sleep(0.001)
 

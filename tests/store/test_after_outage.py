@@ -1,6 +1,7 @@
 """The control loop after an outage: leases have run out whose holders are alive, and get the time to renew them."""
 
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
@@ -16,33 +17,30 @@ from tests.support.servers import running, valkey_binary
 POOL = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate({"app": "shop:app", "queues": ["emails"]}))
 
 
-async def test_nobody_is_called_dead_before_the_living_could_renew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queues, "RENEWED_WITHIN", 0.3)
+async def test_nobody_is_called_dead_before_the_living_could_renew(tmp_path: Path) -> None:
+    now = 1000.0
     with running(valkey_binary(), tmp_path) as server:
-        connection = connect(server.url)
-        found = queues.StoreQueues(connection, "operator")
-        job_id = codec.fresh_id()
-        envelope = codec.Envelope(1, job_id, "send", "emails", msgspec.Raw(b"{}"))
-        await writes.enqueue(connection, [(envelope, codec.encode(envelope), None)])
-        await writes.step(connection, "emails", "host.1", claim=1, tail=codec.tail("host.1", 1), lease_ms=50)
-        await found.observe([POOL])
-        server.kill()
-        with pytest.raises(StoreUnavailableError):
+        async with aclosing(connect(server.url)) as connection:
+            found = queues.StoreQueues(connection, "operator", lambda: now)
+            job_id = codec.fresh_id()
+            envelope = codec.Envelope(1, job_id, "send", "emails", msgspec.Raw(b"{}"))
+            await writes.enqueue(connection, [(envelope, codec.encode(envelope), None)])
+            await writes.step(connection, "emails", "host.1", claim=1, tail=codec.tail("host.1", 1), lease_ms=1)
             await found.observe([POOL])
-        await asyncio.to_thread(server.start)
-        await found.observe([POOL])
-        await asyncio.sleep(0.06)  # the lease's time is over
+            server.kill()
+            with pytest.raises(StoreUnavailableError):
+                await found.observe([POOL])
+            await asyncio.to_thread(server.start)  # which takes longer than the lease
+            await found.observe([POOL])
 
-        assert await found.maintain(POOL) == 0
-        view = await reads.job(connection, "emails", job_id)
-        assert view is not None
-        assert (view.state, view.worker) == (JobState.RUNNING, "host.1")
+            now += queues.RENEWED_WITHIN - 0.1
+            assert await found.maintain(POOL) == 0
+            view = await reads.job(connection, "emails", job_id)
+            assert view is not None
+            assert (view.state, view.worker) == (JobState.RUNNING, "host.1")
 
-        await asyncio.sleep(0.3)  # and so is the time to renew it
-        assert await found.maintain(POOL) == 1
-        view = await reads.job(connection, "emails", job_id)
-        assert view is not None
-        assert view.history.crashes == 1
-        await connection.aclose()
+            now += 0.1  # the time to renew it is over as well
+            assert await found.maintain(POOL) == 1
+            view = await reads.job(connection, "emails", job_id)
+            assert view is not None
+            assert view.history.crashes == 1

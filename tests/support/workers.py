@@ -4,26 +4,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.servers import free_port
+from tests.support.waiting import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "jobpools.cli", "worker")
-PATIENCE = 40.0
-
-
-def until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
-    """Wait for it, or fail and say for what."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"in {patience:g} s not: {what}"
-        time.sleep(0.01)
 
 
 class WorkerProcess:
@@ -48,7 +39,7 @@ class WorkerProcess:
         return self.log().count(text)
 
     def ready(self) -> "WorkerProcess":
-        until(lambda: self.said(" slots, queues ") > 0 or self.process.poll() is not None, f"{self.name} is ready")
+        eventually(f"{self.name} is ready", lambda: self.said(" slots, queues ") > 0 or self.process.poll() is not None)
         assert self.process.poll() is None, self.log()
         return self
 
@@ -66,7 +57,7 @@ class WorkerProcess:
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of one of its endpoints."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

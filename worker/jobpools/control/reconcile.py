@@ -108,7 +108,7 @@ async def _apply(pool: Pool, plan: act.Plan, shell: _Shell, *, there: bool) -> t
             memory = await _carry_out(pool, action, memory, shell)
         except Exception as error:  # noqa: BLE001  adapters fail in their own ways; the next pass starts from facts
             name, why = type(action).__name__, (str(error) or type(error).__name__).splitlines()[0]
-            log.warning("%s: %s failed: %s", pool.meta.key, name, why)
+            log.debug("%s: %s failed: %s", pool.meta.key, name, why)  # the event says it once, the status for as long
             trouble = trouble or (name, why)
             if not (there and isinstance(action, act.EnsurePool)):
                 break

@@ -97,7 +97,7 @@ class ClusterFacts:
     replicas: int | None
     """How many workers are asked for now; None: there is no Deployment yet."""
     current: bool
-    """What is asked for was made from the pool's present spec; False: `ensure` has work to do."""
+    """What is asked for was made from the pool's present spec; False: it is to be made again."""
     workers: tuple[WorkerFacts, ...] = ()
     gone: tuple[str, ...] = ()
     """Workers that ended since the last look: their leases can be released at once."""
@@ -105,6 +105,11 @@ class ClusterFacts:
     """Why the cluster cannot do what was asked, as in `exceeded quota: …`."""
     rolling: bool = False
     """Workers of an older spec are being replaced: nobody can say which of them a shrinking pool would lose."""
+
+    @property
+    def outdated(self) -> bool:
+        """`ensure` has work to do."""
+        return self.replicas is None or not self.current
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ def _first_things(look: _Look) -> tuple[Action, ...]:
     if cluster is None:
         return ()
     actions: list[Action] = []
-    if cluster.replicas is None or not cluster.current:
+    if cluster.outdated:
         actions.append(EnsurePool())
     if look.facts.queues is None:
         return tuple(actions)
@@ -175,7 +175,10 @@ def _requeue(look: _Look, shrinking: Shrink) -> float:
         return UNKNOWN
     if shrinking.step.value:
         return ACTIVE if shrinking.step.reason in LEFT_TO_THE_CLUSTER else STEP
-    queues, replicas = look.facts.queues.values(), (look.facts.cluster and look.facts.cluster.replicas) or 0
+    cluster = look.facts.cluster
+    if cluster is not None and (cluster.outdated or cluster.rolling):
+        return ACTIVE  # that it has changed may be seen in the same look as that it has to
+    queues, replicas = look.facts.queues.values(), (cluster and cluster.replicas) or 0
     if any(queue.demand for queue in queues) or replicas != look.desired.value:
         return ACTIVE
     if any(not member.worker.ready for member in look.members):

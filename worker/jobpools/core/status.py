@@ -177,7 +177,7 @@ def _progressing(verdict: Verdict) -> Judged:
 
 def _changing(verdict: Verdict) -> Judged | None:
     cluster = verdict.facts.cluster
-    if cluster is not None and (cluster.replicas is None or not cluster.current):
+    if cluster is not None and cluster.outdated:
         return Decision(True, "Updating", "the pool is being made to follow its spec")
     if cluster is not None and cluster.rolling:
         return Decision(True, "RollingOut", "workers of an older spec are being replaced")

@@ -3,7 +3,7 @@
 import random
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from jobpools.core.facts import EndpointFacts
 from jobpools.core.job import Outcome, OutcomeKind, Priority
@@ -24,14 +24,15 @@ PARTED = 120.0
 class StoreQueues:
     """Reads all pools of an endpoint in one round trip; drains, releases and maintains their queues."""
 
-    def __init__(self, connection: Connection, name: str) -> None:
-        """`name`: who holds the leases of jobs that are being rescued, as in `operator`."""
+    def __init__(self, connection: Connection, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """`name`: who holds the leases of jobs that are being rescued, as in `operator`. `clock`: monotonic seconds."""
         self._connection = connection
+        self._clock = clock
         self._worker = f"{name}.{secrets.token_hex(4)}"
         self._claims = 0
         self._away = False
         self._back = float("-inf")
-        """When the latest outage was over, by the monotonic clock."""
+        """When the latest outage was over, by the clock."""
         self._parted: dict[str, tuple[float, list[str]]] = {}
         """By worker id: when it was called gone, and the queues in which it is locked out."""
 
@@ -44,7 +45,7 @@ class StoreQueues:
             self._away = True
             raise
         if self._away:
-            self._away, self._back = False, time.monotonic()
+            self._away, self._back = False, self._clock()
         return facts
 
     async def _facts(self, names: Mapping[str, Sequence[str]]) -> EndpointFacts:
@@ -95,11 +96,11 @@ class StoreQueues:
             moved += await self._rescue(pool, queue, names)
         await writes.unlist(self._connection, pool.meta.key, gone)
         await self._forget_parted()
-        self._parted |= {worker: (time.monotonic(), queues) for worker in gone}
+        self._parted |= {worker: (self._clock(), queues) for worker in gone}
         return moved
 
     async def _forget_parted(self) -> None:
-        over = time.monotonic() - PARTED
+        over = self._clock() - PARTED
         for worker in [worker for worker, (at, _) in self._parted.items() if at <= over]:
             await writes.undrain(self._connection, self._parted.pop(worker)[1], worker)
 
@@ -107,7 +108,7 @@ class StoreQueues:
         """Promote due jobs, settle as crashed what expired leases held, forget what is over."""
         moved = 0
         for queue in pool.spec.queues:
-            if time.monotonic() < self._back + RENEWED_WITHIN:
+            if self._clock() < self._back + RENEWED_WITHIN:
                 moved += (await self._rescue_some(pool, queue.name, (), limit=0))[1]
             else:
                 moved += await self._rescue(pool, queue.name, ())

@@ -35,8 +35,8 @@ class Envelope(msgspec.Struct):
 
 
 async def connect(url: str) -> Connection:
-    connection: Connection = Redis.from_url(url).connection_pool.make_connection()
-    await connection.connect()
+    connection: Connection = Redis.from_url(url).connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py's
+    await connection.connect()  # type: ignore[no-untyped-call]  # likewise
     return connection
 
 

@@ -4,7 +4,7 @@ import itertools
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,6 +31,12 @@ def wait(what: str, look: Callable[[], bool]) -> None:
         time.sleep(0.0005)
 
 
+def end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
 async def known(url: str, start: float) -> list[CronFacts]:
     connection = connect(url)
     try:
@@ -50,7 +56,7 @@ async def test_each_tick_once_whoever_is_killed(valkey_url: str) -> None:
     kills = 0
     with Redis.from_url(valkey_url) as redis, ExitStack() as stack:
         pair = [process(), process()]
-        stack.callback(lambda: [each.kill() for each in pair] and [each.wait() for each in pair])
+        stack.callback(lambda: end(pair))
 
         def enqueued() -> int:
             return int(redis.hget(keys.of_queue("ticks", "totals"), "enqueued") or 0)  # type: ignore[arg-type]  # synchronous

@@ -152,7 +152,9 @@ def test_an_unknown_job_and_a_newer_envelope_stay_and_say_why(
 ) -> None:
     process("enqueue", "nobodys", "--queue", "emails", "--id", "stray")
     process("enqueue", "store:app", "send", "to=ada", "--id", "newer")
-    newer = client.hget("jobpools:{emails}:jobs", "newer").replace(b'"v":1', b'"v":99')
+    kept = client.hget("jobpools:{emails}:jobs", "newer")
+    assert isinstance(kept, bytes)
+    newer = kept.replace(b'"v":1', b'"v":99')
     client.hset("jobpools:{emails}:jobs", "newer", newer)
     with started(folder, valkey_url, "worker", "store:app"):
         until(lambda: client.zcard("jobpools:{emails}:scheduled:normal") == 2)

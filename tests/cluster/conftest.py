@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.kubectl import Kubectl, Object, ready
+from tests.cluster.kubectl import Kubectl, Object, condition, ready
 from tests.cluster.queues import Queue
 from tests.support.waiting import eventually
 
@@ -141,6 +141,9 @@ class Pool:
 
     def ready(self) -> list[Object]:
         return [pod for pod in self.pods() if ready(pod)]
+
+    def is_ready(self) -> bool:
+        return condition(self.object(), "Ready").get("status") == "True"
 
     def wait_ready(self, count: int) -> None:
         eventually(f"{count} workers of {self.name} are ready", lambda: len(self.ready()) == count)

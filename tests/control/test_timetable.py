@@ -144,13 +144,17 @@ def _all(count: int) -> list[Cron]:
     return [cron(f"c{number}") for number in range(count)]
 
 
+def asked(timetable: Timetable) -> bool:
+    return timetable.asked
+
+
 async def test_what_is_asked_for_fires_once_at_once(
     timetable: Timetable, told: Told, clock: Clock, valkey_url: str
 ) -> None:
     timetable.put(cron(), fire=True)
-    assert timetable.asked
+    assert asked(timetable)
     assert await timetable.look() <= T0 + 60
-    assert not timetable.asked
+    assert not asked(timetable)
     assert told.fired() == [("tick", 0.0)]
     await live(timetable, clock, T0 + 61)
     assert told.fired() == [("tick", 0.0), ("tick", 60.0)]
@@ -182,15 +186,15 @@ async def test_a_schedule_that_changes_during_its_pass_gets_another(
     class Slow(StoreSchedules):
         async def observe(self, crons: Any, now: float) -> dict[str, CronFacts]:
             found = await super().observe(crons, now)
-            if not told.plans and timetable.crons["default/tick"].spec.schedule == "* * * * *":
-                timetable.put(cron(schedule="30 * * * *"))
+            if not told.plans and slow.crons["default/tick"].spec.schedule == "* * * * *":
+                slow.put(cron(schedule="30 * * * *"))
             return found
 
-    timetable = Timetable(Slow(connection), told, clock)
-    timetable.put(cron())
-    assert await timetable.look() <= T0, "the new one waits for its pass"
+    slow = Timetable(Slow(connection), told, clock)
+    slow.put(cron())
+    assert await slow.look() <= T0, "the new one waits for its pass"
     assert told.plans == []
-    await timetable.look()
+    await slow.look()
     assert told.plans[-1][1].status["conditions"][0]["message"] == "fires by '30 * * * *' in UTC"
 
 

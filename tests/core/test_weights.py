@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, strategies as st
 
+from jobpools.core.job import Priority
 from jobpools.core.specs import PriorityMode, QueuePolicy, Weights
 from jobpools.core.weights import priority_order, take_turns, weighted_order
 
@@ -42,7 +43,7 @@ def test_the_second_is_drawn_by_weight_as_well() -> None:
     steps = 160_000
     orders = [priority_order(WEIGHTED, step / steps) for step in range(steps)]
     second = Counter(order[1] for order in orders if order[0] == "high")
-    assert math.isclose(second["normal"] / second["low"], 5, rel_tol=0.01)
+    assert math.isclose(second[Priority.NORMAL] / second[Priority.LOW], 5, rel_tol=0.01)
 
 
 @given(weights, draws)

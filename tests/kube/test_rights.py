@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -71,10 +70,9 @@ def test_every_right_is_used(
     eventually("the other one is served", lambda: reason(kubectl, name="elsewhere") == "ScaledToZero")
     assert make_operator("b").metric("operator_leading") < 1
     asked_for = granted()
-    eventually("nothing is left over", lambda: asked_for <= (done := used(audit, kubectl.namespace)) or
-               say(asked_for - done), every=1)  # fmt: skip
+    eventually(
+        "no right is left over",
+        lambda: asked_for <= used(audit, kubectl.namespace),
+        told=lambda: f"not used: {sorted(asked_for - used(audit, kubectl.namespace))}",
+    )
     assert operator.metric("operator_leading") == 1
-
-
-def say(unused: set[Right]) -> None:
-    sys.stdout.write(f"not used: {sorted(unused)}\n")

@@ -5,6 +5,7 @@ import logging
 import re
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -161,7 +162,7 @@ def test_a_bug_in_the_loop_is_one_line_that_says_where() -> None:
     logger.addHandler(Log(Lines(stream)))
     logger.warning("the board tells this one")
     try:
-        {}["emails"]
+        cast("dict[str, str]", {})["emails"]
     except KeyError:
         logger.exception("default/emails: the pass failed")
     (line,) = stream.getvalue().splitlines()

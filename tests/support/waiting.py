@@ -15,7 +15,7 @@ PATIENCE = 60.0
 
 def eventually(
     what: str,
-    look: Callable[[], T],
+    look: Callable[[], T | None],
     within: float = PATIENCE,
     told: Callable[[], object] = lambda: "nothing else is known",
 ) -> T:

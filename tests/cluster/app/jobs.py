@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -21,7 +22,7 @@ async def redis() -> AsyncIterator[Redis]:
 
 
 async def _trace(ctx: Context, event: str) -> None:
-    fields = {
+    fields: dict[Any, Any] = {
         "id": ctx.id,
         "event": event,
         "host": ctx.worker.rpartition(".")[0],

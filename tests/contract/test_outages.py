@@ -23,7 +23,7 @@ def alone(stack: ExitStack, folder: Path) -> tuple[str, list[Server]]:
 
 
 def cluster(stack: ExitStack, folder: Path) -> tuple[str, list[Server]]:
-    servers = stack.enter_context(running_cluster(folder, flags=["--appendonly", "yes"]))
+    servers = stack.enter_context(running_cluster(folder, flags=["--appendonly", "yes", "--appendfsync", "always"]))
     return f"redis+cluster://127.0.0.1:{servers[0].port}", servers
 
 

@@ -44,7 +44,9 @@ class Server:
         self.port = free_port()
         secret = f":{password}@" if password else ""
         self.url = f"redis://{secret}127.0.0.1:{self.port}/0"
-        keep = ["--appendonly", "yes", "--dir", str(folder)] if folder else ["--appendonly", "no"]
+        # With `everysec` a write that was answered is only in the server's memory while an earlier fsync takes its time.
+        kept = ["--appendonly", "yes", "--appendfsync", "always", "--dir", str(folder)]
+        keep = kept if folder else ["--appendonly", "no"]
         auth = ["--requirepass", password] if password else []
         self.command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *keep, *auth, *flags]
         self._process: subprocess.Popen[bytes] | None = None

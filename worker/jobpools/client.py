@@ -4,7 +4,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, cast
@@ -87,20 +87,14 @@ class Options:
     max_crashes: int | None = None
 
     @classmethod
-    def make(cls, **given: Unpack[OptionValues]) -> "Options":
-        """Raises ConfigurationError for a name or a value that is none; None counts as not said."""
-        values: dict[str, Any] = {}
-        for name, value in given.items():
-            check = _CHECKS.get(name)
-            if check is None:
-                raise ConfigurationError(f"{name}: no such option{meant(name, _CHECKS)}")
-            try:
-                if value is not None:
-                    values[name] = check(value)
-            except (ValueError, TypeError) as error:
-                raise ConfigurationError(f"{name}: {error}") from error
+    def make(cls, call: str = "", /, **given: Unpack[OptionValues]) -> "Options":
+        """Raises ConfigurationError for a name or a value that is none; None counts as not said.
+
+        `call` is who was given them, as the error names it.
+        """
+        values = checked(call, given, _CHECKS)
         if values.keys() >= {"at", "delay"}:
-            raise ConfigurationError("give at or delay, not both")
+            raise ConfigurationError(f"{call}{': ' * bool(call)}give at or delay, not both")
         return cls(**values)
 
     def due(self, now: float) -> float | None:
@@ -108,6 +102,25 @@ class Options:
         if self.at is not None:
             return self.at
         return now + self.delay if self.delay else None
+
+
+def checked(call: str, given: Mapping[str, Any], checks: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+    """The checked form of the options that are not None. Raises ConfigurationError for a name or a value that is none.
+
+    `call` is who was given them, as the error names it; a check raises ValueError or TypeError.
+    """
+    place = f"{call}: " if call else ""
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        check = checks.get(name)
+        if check is None:
+            raise ConfigurationError(f"{place}{name}: no such option{meant(name, checks)}")
+        try:
+            if value is not None:
+                values[name] = check(value)
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError(f"{place}{name}: {error}") from error
+    return values
 
 
 def check_queue(name: str) -> str:
@@ -132,9 +145,10 @@ def _moment(at: datetime) -> float:
 
 
 def _tags(given: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(given, str) or not all(isinstance(each, str) for each in given):
+    found = () if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    if not all(isinstance(each, str) for each in found) or (given and not found):
         raise ValueError(f"{given!r} is no list of strings")
-    return tuple(given)
+    return found
 
 
 def _retry(given: Retry) -> Retry:
@@ -143,8 +157,9 @@ def _retry(given: Retry) -> Retry:
     return given
 
 
-def _at_least_one(given: int) -> int:
-    if not isinstance(given, int) or given < 1:
+def at_least_one(given: int) -> int:
+    """The number itself. Raises ValueError when it is none from 1 on."""
+    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
         raise ValueError(f"{given!r} is no number from 1 on")
     return given
 
@@ -162,7 +177,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "timeout": _timeout,
     "retry": _retry,
     "result_ttl": parse_duration,
-    "max_crashes": _at_least_one,
+    "max_crashes": at_least_one,
     "delay": parse_duration,
     "at": _moment,
     "id": check_id,

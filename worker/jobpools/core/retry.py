@@ -1,10 +1,11 @@
 """What happens to a job whose attempt did not complete: the only path for failed, timed out and crashed alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Literal
+from datetime import timedelta
+from typing import Any, Literal, TypedDict, Unpack
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 from jobpools.core.job import (
@@ -17,14 +18,40 @@ from jobpools.core.job import (
     Settlement,
 )
 from jobpools.core.schema import Duration, Model
+from jobpools.core.spelling import meant
 from jobpools.core.units import Decision, format_duration, parse_duration
+from jobpools.errors import ConfigurationError
 
 RetryFunction = Callable[[int, BaseException | None], float | None]
 """(attempt that just failed, from 1; its exception) → seconds until the next one, or None for no further attempt."""
 
 
+class RetryValues(TypedDict, total=False):
+    """What `Retry(…)` may say; a Retry's own fields are the checked form."""
+
+    strategy: Literal["none", "fixed", "exponential"]
+    max_attempts: int
+    initial: str | float | timedelta
+    max: str | float | timedelta
+    factor: float
+    jitter: float
+    on: Iterable[str]
+    function: RetryFunction | None
+
+
 class Retry(Model):
     """How often and when a failed job runs again."""
+
+    def __init__(self, **given: Unpack[RetryValues]) -> None:
+        """Raises ConfigurationError for a name or a value that is none."""
+        values: dict[str, Any] = {**given}
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigurationError(_explained(error)) from error
+
+    # What stands in YAML or in an envelope does not come this way: its errors name their place there.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark of such an __init__
 
     strategy: Literal["none", "fixed", "exponential"] = "exponential"
     """`none`: the first failure is final; `fixed`: always `initial`; `exponential`: `initial`, then each time `factor`
@@ -43,6 +70,16 @@ class Retry(Model):
     """Exception classes to retry, bare or qualified (`TimeoutError`, `httpx.ConnectError`); empty: every Exception."""
     function: SkipJsonSchema[RetryFunction | None] = Field(default=None, exclude=True)
     """Python only: decides each delay itself, within `max_attempts`."""
+
+
+def _explained(error: ValidationError) -> str:
+    from jobpools.core.wording import told  # it reads the specs, and they this module
+
+    first = error.errors(include_url=False)[0]
+    field = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return f"Retry: {field}: no such option{meant(field, Retry.model_fields)}"
+    return f"Retry: {field}: {told(first)}"
 
 
 UNRUNNABLE_DELAY = 30.0

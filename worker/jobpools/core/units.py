@@ -43,7 +43,10 @@ def parse_duration(value: str | float | timedelta) -> float:
             )
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
     else:
-        seconds = float(value)
+        try:
+            seconds = float("nan" if isinstance(value, bool) else value)
+        except TypeError as error:
+            raise ValueError(f"{value!r} is not a duration: write seconds, a timedelta, or text as in 90s") from error
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"{value!r} is not a duration: it must be finite and not negative")
     return seconds

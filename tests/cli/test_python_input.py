@@ -112,7 +112,9 @@ CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "a retry's number": (lambda _: retry(max_attempts="five"), ConfigurationError, r'Retry: max_attempts: "five" should be a whole number'),
     "a retry that never tries": (lambda _: retry(max_attempts=0), ConfigurationError, r"Retry: max_attempts: 0 should be greater than or equal to 1"),
     "a retry's strategy": (lambda _: retry(strategy="linear"), ConfigurationError, r"Retry: strategy: \"linear\" should be 'none', 'fixed' or 'exponential'"),
-    "a retry's error": (lambda _: retry(on=[7]), ConfigurationError, r"Retry: on: 7 .*"),
+    "a retry's error": (lambda _: retry(on=[7]), ConfigurationError, r"Retry: on: 7 is neither an exception class nor the name of one"),
+    "a retry's class that is no error": (lambda _: retry(on=[int]), ConfigurationError, r"Retry: on: <class 'int'> is neither an exception class nor the name of one"),
+    "a retry's only error": (lambda _: retry(on=ValueError), ConfigurationError, r"Retry: on: <class 'ValueError'> is no list: write it in brackets"),
     "nobody there": (lambda _: _to("redis://127.0.0.1:1/0"), StoreUnavailableError, r"redis://127\.0\.0\.1:1/0: cannot be reached: .*"),
     "no URL": (lambda _: _to("nowhere"), ConfigurationError, r"nowhere: not a Redis URL: .*"),
 }  # fmt: skip

@@ -2,7 +2,9 @@
 
 import pytest
 
+from jobpools import Retry
 from jobpools.core.job import OutcomeKind
+from jobpools.core.retry import next_delay
 from jobpools.runtime import outcomes
 
 
@@ -21,9 +23,24 @@ def test_the_class_its_kin_and_one_line() -> None:
     assert outcome.kind is OutcomeKind.FAILED
     assert outcome.error == f"{__name__}.PaymentError"
     assert outcome.message == "card declined"
-    assert {"PaymentError", "ConnectionError", "builtins.OSError", "Exception"} <= set(outcome.error_types)
-    assert "BaseException" not in outcome.error_types
+    assert {"PaymentError", "ConnectionError", "builtins.OSError", "BaseException"} <= set(outcome.error_types)
     assert isinstance(outcome.exception, PaymentError)
+
+
+def test_a_class_means_its_kin_and_no_namesake() -> None:
+    """As an `except` does: `requests` has a ConnectionError of its own."""
+    namesake = type("ConnectionError", (OSError,), {"__module__": "requests.exceptions"})
+
+    def retried(error: BaseException, *on: str | type[BaseException]) -> bool:
+        return next_delay(outcomes.failed(error), Retry(on=on), 1, 0.0).value is not None
+
+    assert retried(PaymentError(), ConnectionError)
+    assert retried(PaymentError(), ValueError, PaymentError)
+    assert not retried(OSError(), ConnectionError)
+    assert not retried(namesake(), ConnectionError)
+    assert retried(namesake(), namesake)
+    assert retried(namesake(), "ConnectionError"), "a bare name is any class of this name"
+    assert retried(SystemExit(), BaseException)
 
 
 class MuteError(Exception):

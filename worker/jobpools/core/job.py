@@ -73,7 +73,8 @@ class Outcome:
     """One line."""
     traceback: str = ""
     error_types: tuple[str, ...] = ()
-    """Names of the exception's classes up to Exception, qualified and bare: `Retry.on` is matched against them."""
+    """Names of the exception's class and of those it derives from, qualified and bare: `Retry.on` is matched against
+    them."""
     delay: float = 0.0
     """INTERRUPTED: seconds for which it is left to others; 0: it may be claimed at once."""
     final: str = ""

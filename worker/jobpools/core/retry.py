@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Annotated, Any, Literal, TypedDict, Unpack
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 from jobpools.core.job import (
@@ -35,8 +35,24 @@ class RetryValues(TypedDict, total=False):
     max: str | float | timedelta
     factor: float
     jitter: float
-    on: Iterable[str]
+    on: Iterable[str | type[BaseException]]
+    """As in an `except`: `[ConnectionError]` means a ConnectionResetError too. Names, for classes not at hand here."""
     function: RetryFunction | None
+
+
+def _named(given: Any) -> Any:
+    """The names of exception classes: what travels in an envelope, and what an error's kin is compared with."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValueError(f"{given!r} is no list: write it in brackets")  # noqa: TRY004  # what pydantic takes for theirs
+    return tuple(_name(each) for each in given)
+
+
+def _name(given: Any) -> str:
+    if isinstance(given, str):
+        return given
+    if isinstance(given, type) and issubclass(given, BaseException):
+        return qualified(given)
+    raise ValueError(f"{given!r} is neither an exception class nor the name of one")
 
 
 class Retry(Model):
@@ -66,8 +82,9 @@ class Retry(Model):
     """By what each delay is longer than the one before."""
     jitter: float = Field(default=0.1, ge=0, le=1)
     """The share of the delay that is drawn at random, so that jobs that failed together do not return together."""
-    on: tuple[str, ...] = ()
-    """Exception classes to retry, bare or qualified (`TimeoutError`, `httpx.ConnectError`); empty: every Exception."""
+    on: Annotated[tuple[str, ...], BeforeValidator(_named)] = ()
+    """Exception classes to retry, bare or qualified (`TimeoutError`, `httpx.ConnectError`), with those that derive from
+    them; empty: all."""
     function: SkipJsonSchema[RetryFunction | None] = Field(default=None, exclude=True)
     """Python only: decides each delay itself, within `max_attempts`."""
 
@@ -190,6 +207,11 @@ def _asked(
         wrong = f"its retry function failed ({type(error).__name__}: {words(error)[:MESSAGE_LIMIT]})"
         return Decision(delay, "Retried", f"{wrong}, so the next one in {format_duration(delay)}")
     return Decision(delay, "Retried", f"the next one in {format_duration(delay)}")
+
+
+def qualified(kind: type[BaseException]) -> str:
+    """The class as no other is called: `builtins.ConnectionError` is not that of `requests`."""
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def words(error: BaseException) -> str:

@@ -4,7 +4,7 @@ import traceback
 from types import TracebackType
 
 from jobpools.core.job import Outcome, OutcomeKind
-from jobpools.core.retry import words
+from jobpools.core.retry import qualified, words
 from jobpools.core.units import format_duration
 
 MESSAGE_LIMIT = 500
@@ -17,7 +17,7 @@ def failed(error: BaseException) -> Outcome:
     """A handler raised."""
     return Outcome(
         OutcomeKind.FAILED,
-        error=_qualified(type(error)),
+        error=qualified(type(error)),
         message=_message(error),
         traceback=_traceback(error),
         error_types=_types(type(error)),
@@ -30,20 +30,16 @@ def timed_out(seconds: float) -> Outcome:
     message = f"ran longer than {format_duration(seconds)}"
     return Outcome(
         OutcomeKind.TIMED_OUT,
-        error=_qualified(TimeoutError),
+        error=qualified(TimeoutError),
         message=message,
         error_types=_types(TimeoutError),
         exception=TimeoutError(message),
     )
 
 
-def _qualified(kind: type[BaseException]) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
 def _types(kind: type[BaseException]) -> tuple[str, ...]:
-    classes = [one for one in kind.__mro__ if issubclass(one, BaseException) and one is not BaseException]
-    return tuple(name for one in classes for name in (_qualified(one), one.__name__))
+    classes = [one for one in kind.__mro__ if issubclass(one, BaseException)]
+    return tuple(name for one in classes for name in (qualified(one), one.__name__))
 
 
 def _message(error: BaseException) -> str:

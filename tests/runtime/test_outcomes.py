@@ -43,6 +43,15 @@ def test_a_class_means_its_kin_and_no_namesake() -> None:
     assert retried(SystemExit(), BaseException)
 
 
+def test_errors_are_called_as_people_call_them() -> None:
+    """In the history, and in what a dead letter says; those of modules keep the module's name."""
+    outcome = outcomes.failed(caught(ValueError("no")))
+    assert outcome.error == "ValueError"
+    said = next_delay(outcome, Retry(on=[ConnectionError, PaymentError]), 1, 0.0).message
+    assert said == f"only ConnectionError, {__name__}.PaymentError is retried"
+    assert next_delay(outcome, Retry(on=["builtins.ValueError"]), 1, 0.0).value is not None, "the long form is one too"
+
+
 class MuteError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no words")
@@ -78,6 +87,6 @@ def test_the_cause_is_part_of_the_traceback() -> None:
 def test_a_timeout_is_a_timeout_error() -> None:
     outcome = outcomes.timed_out(90)
     assert (outcome.kind, outcome.error, outcome.message) == (
-        OutcomeKind.TIMED_OUT, "builtins.TimeoutError", "ran longer than 90s",
+        OutcomeKind.TIMED_OUT, "TimeoutError", "ran longer than 90s",
     )  # fmt: skip
     assert {"TimeoutError", "OSError"} <= set(outcome.error_types)

@@ -174,7 +174,7 @@ def next_delay(outcome: Outcome, policy: Retry, attempt: int, jitter: float) -> 
     if policy.strategy == "none":
         return Decision(None, "NotRetried", "its retry strategy is none")
     if policy.on and not set(policy.on) & _names(outcome):
-        return Decision(None, "NotRetried", f"only {', '.join(policy.on)} is retried")
+        return Decision(None, "NotRetried", f"only {', '.join(map(spoken, policy.on))} is retried")
     if attempt >= policy.max_attempts:
         return Decision(None, "RetriesUsedUp", "no attempt is left")
     if policy.function is not None:
@@ -212,6 +212,11 @@ def _asked(
 def qualified(kind: type[BaseException]) -> str:
     """The class as no other is called: `builtins.ConnectionError` is not that of `requests`."""
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def spoken(name: str) -> str:
+    """How people call a class of this qualified name: `ValueError`, and `httpx.ConnectError`."""
+    return name.removeprefix("builtins.")
 
 
 def words(error: BaseException) -> str:

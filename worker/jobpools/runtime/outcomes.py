@@ -4,7 +4,7 @@ import traceback
 from types import TracebackType
 
 from jobpools.core.job import Outcome, OutcomeKind
-from jobpools.core.retry import qualified, words
+from jobpools.core.retry import qualified, spoken, words
 from jobpools.core.units import format_duration
 
 MESSAGE_LIMIT = 500
@@ -17,7 +17,7 @@ def failed(error: BaseException) -> Outcome:
     """A handler raised."""
     return Outcome(
         OutcomeKind.FAILED,
-        error=qualified(type(error)),
+        error=spoken(qualified(type(error))),
         message=_message(error),
         traceback=_traceback(error),
         error_types=_types(type(error)),
@@ -30,7 +30,7 @@ def timed_out(seconds: float) -> Outcome:
     message = f"ran longer than {format_duration(seconds)}"
     return Outcome(
         OutcomeKind.TIMED_OUT,
-        error=qualified(TimeoutError),
+        error=spoken(qualified(TimeoutError)),
         message=message,
         error_types=_types(TimeoutError),
         exception=TimeoutError(message),

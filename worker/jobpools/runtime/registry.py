@@ -33,6 +33,7 @@ from jobpools.core.job import Priority
 from jobpools.core.spelling import meant
 from jobpools.core.units import JobId
 from jobpools.errors import ConfigurationError, UnknownJobError
+from jobpools.runtime import middleware
 from jobpools.runtime.context import Context
 from jobpools.runtime.middleware import Middleware
 from jobpools.runtime.services import Service
@@ -269,8 +270,12 @@ class App:
         return service
 
     def middleware(self, function: Middleware) -> Middleware:
-        """Declare code around every attempt: `async def around(ctx, call_next)`; the first declared is outermost."""
-        self.middlewares.append(function)
+        """Declare code around every attempt: `async def around(ctx, call_next)`; the first declared is outermost.
+
+        It awaits `call_next()` once and returns what that returned. Raises ConfigurationError for a function that
+        does not take these two.
+        """
+        self.middlewares.append(middleware.check(function))
         return function
 
     async def enqueue(

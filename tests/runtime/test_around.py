@@ -37,7 +37,7 @@ async def test_services_close_in_the_opposite_order_also_when_one_does_not_open(
 
     async def third() -> AsyncIterator[str]:
         if told:
-            raise OSError("no")
+            raise OSError("no\nroute")
         yield "3"
 
     services, declared = Services(), [Service(first), Service(second)]
@@ -46,7 +46,8 @@ async def test_services_close_in_the_opposite_order_also_when_one_does_not_open(
     await services.stop()
     assert told == ["first opens", "second opens", "second closes", "first closes"]
     told.clear()
-    with pytest.raises(OSError, match="no"):
+    says = r"service third does not open: OSError: no route \(.*test_around\.py:\d+\); the worker does not .*"
+    with pytest.raises(ConfigurationError, match=f"^{says}$"):
         await services.start([*declared, Service(third)])
     assert told == ["first opens", "second opens", "second closes", "first closes"]
 

@@ -1,6 +1,7 @@
 """Exceptions as outcomes: what is kept of a failed attempt, and no more than an operator wants to read."""
 
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 
 from jobpools.core.job import Outcome, OutcomeKind
@@ -35,6 +36,13 @@ def timed_out(seconds: float) -> Outcome:
         error_types=_types(TimeoutError),
         exception=TimeoutError(message),
     )
+
+
+def in_a_line(error: BaseException, theirs: Callable[[str], bool]) -> str:
+    """What an error is, what it says, and the innermost line of a file that is `theirs`: for where nobody reads on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = next((f" ({each.filename}:{each.lineno})" for each in reversed(frames) if theirs(each.filename)), "")
+    return f"{spoken(qualified(type(error)))}: {words(error)}{place}"
 
 
 def _types(kind: type[BaseException]) -> tuple[str, ...]:

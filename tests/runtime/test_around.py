@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import warnings
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -239,5 +240,23 @@ async def test_by_weight_low_is_served_too_and_strictly_it_waits(app: App) -> No
         return order[:100]
 
     assert (await served(QueuePolicy.model_validate({"priority": "Strict"}))).count("low") == 0
-    weights = {"priority": "Weighted", "weights": {"high": 75, "normal": 1, "low": 25}}
+    weights: dict[str, Any] = {"priority": "Weighted", "weights": {"high": 75, "normal": 1, "low": 25}}
     assert 5 < (await served(QueuePolicy.model_validate(weights))).count("low") < 60
+
+
+async def test_by_weight_each_large_claim_is_shared(app: App) -> None:
+    """Once a claim took all of one priority: a batch of low ones kept hundreds of high ones waiting."""
+    order: list[str] = []
+
+    @app.job
+    async def note(what: str) -> None:
+        order.append(what)
+
+    for what in ("low", "normal", "high"):
+        await app.enqueue_many([note.options(priority=what).call(what) for _ in range(2000)])
+    async with working(app, queue=QueuePolicy.model_validate({"priority": "Weighted"}), concurrency=160) as worker:
+        await until(lambda: worker.metrics.completed == 6000)
+    assert Counter(order[:160]) == {"high": 100, "normal": 50, "low": 10}
+    share = Counter(order[:3000])
+    assert abs(share["high"] - 1875) < 100, share
+    assert abs(share["low"] - 187) < 40, share

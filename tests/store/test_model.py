@@ -142,7 +142,7 @@ class Story(RuleBasedStateMachine):
         failing=places,
         how=outcomes,
         claim=st.sampled_from([0, 1, 3, 5]),
-        order=st.sampled_from(["hnl", "hnl", "lnh", "nhl"]),
+        order=st.sampled_from(["hnl", "hnl", "lnh", "nhl", "h2n1l1nhl", "l1hnl"]),
         answer_lost=st.booleans(),
     )
     def step(  # noqa: PLR0913, PLR0917  # all that a step says, drawn by name

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
+from redis.asyncio import Redis
 
 from jobpools import (
     App,
@@ -181,3 +182,20 @@ def test_what_cannot_be_a_job_is_refused() -> None:
 async def test_half_a_character_is_refused_as_any_other_wrong_argument(app: App, name: str, tags: list[str]) -> None:
     with pytest.raises(ArgumentsError, match="no UTF-8"):
         await app.enqueue(name, {}, queue="default", tags=tags)
+
+
+async def test_who_waits_for_a_result_does_not_read_all_that_is_going_on(app: App, valkey_url: str) -> None:
+    """Once each look moved every lease of the queue over the wire: 6 MB where 100,000 jobs ran."""
+
+    @app.job
+    async def later() -> None: ...
+
+    job = await later.enqueue()
+    async with Redis.from_url(valkey_url) as client:
+        await client.config_resetstat()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await job.result()
+        calls = {name for name in await client.info("commandstats") if not name.endswith(("config|resetstat", "hello"))}
+    assert {"cmdstat_hget", "cmdstat_zscore"} <= calls, "it looked, and it looked for another end"
+    assert not {"cmdstat_zrange", "cmdstat_evalsha"} & calls, calls

@@ -209,7 +209,8 @@ class Story(RuleBasedStateMachine):
         members = self.held(worker, chosen)
         gone, cancelling = writes.renew(self.sync, QUEUE, members, LEASE, self.now)
         assert gone == self.model.renew(members, self.now + LEASE)
-        assert set(cancelling) == self.model.cancelling
+        asked = {job_id for member in members if (job_id := codec.split_member(member)[0]) in self.model.cancelling}
+        assert set(cancelling) == asked, "of those that it holds or held, and of no others"
 
     # Rescue
 

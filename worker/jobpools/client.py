@@ -36,7 +36,8 @@ R_co = TypeVar("R_co", covariant=True)
 """What a job returns: a list of jobs with different results is one of jobs that return an object."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 """Seconds between two looks for a result: growing, so that a long job is not asked for a thousand times."""
-LOOKS_PER_VIEW = 4
+LOOKS_PER_END = 4
+"""Looks for a result until one for another end, or none."""
 _QUEUE = re.compile(QUEUE_PATTERN)
 
 
@@ -244,21 +245,22 @@ class JobHandle(Generic[R_co]):
         `timeout` is seconds; None waits for ever. Raises JobDeadError, JobCancelledError, JobNotFoundError,
         ResultTimeoutError and StoreError.
         """
-        started = time.monotonic()
+        connection, started = self._client.connection(), time.monotonic()
         pause, looks = FIRST_PAUSE, 0
         while True:
-            record = await reads.result(self._client.connection(), self.queue, self.id)
+            record = await reads.result(connection, self.queue, self.id)
             if record is not None:
                 return self._value(record)
             left = None if timeout is None else started + timeout - time.monotonic()
-            # The results alone do not tell of a dead job; all that does is asked for more rarely.
-            if looks % LOOKS_PER_VIEW == 0 or (left is not None and left <= 0):
+            late = left is not None and left <= 0
+            # The results alone do not tell of a dead job; what does is asked for more rarely.
+            if late or (looks % LOOKS_PER_END == 0 and await reads.over(connection, self.queue, self.id)):
                 view = await self._view()
                 if view.state in (JobState.COMPLETED, JobState.CANCELLED):
                     continue  # it ended between the two looks
                 if view.state is JobState.DEAD:
                     raise JobDeadError(_obituary(view))
-                if left is not None and left <= 0:
+                if late:
                     waited = format_duration(timeout or 0.0)
                     raise ResultTimeoutError(f"job {self.id} had not ended after {waited}: it is {view.state}")
             looks += 1

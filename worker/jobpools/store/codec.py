@@ -15,6 +15,8 @@ from jobpools.errors import StoreDataError
 VERSION = 1
 ID_LIMIT = 200
 _ID = re.compile(rf"[!-~]{{1,{ID_LIMIT}}}")
+CALENDARS_END = 253_402_300_800.0
+"""The year 10000, in seconds since the epoch."""
 UUID_LENGTH = 36
 TAIL_DIGITS = 10
 
@@ -139,8 +141,9 @@ def id_time(job_id: str) -> float | None:
 
 
 def enqueued_at(envelope: Envelope) -> float:
-    """When it was enqueued, seconds since the epoch; 0 where nobody said."""
-    return envelope.enqueued or id_time(envelope.id) or 0.0
+    """When it was enqueued, seconds since the epoch; 0 where nobody said, or said what no calendar knows."""
+    said = envelope.enqueued
+    return said if said is not None and 0 < said < CALENDARS_END else id_time(envelope.id) or 0.0
 
 
 def tail(worker: str, number: int) -> str:

@@ -1,6 +1,7 @@
 """The same from Python: one line, of the class that the tree of errors promises, and nothing is sent."""
 # ruff: noqa: E501  # one case a line: a table is read from top to bottom
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -62,6 +63,13 @@ def retry(**said: Any) -> Retry:
     return Retry(**said)
 
 
+class Thing:
+    """What is no job."""
+
+    def named(self, to: str) -> None:
+        """One that needs a Thing."""
+
+
 def positional(to: str, /) -> None:
     """An argument without a name in JSON."""
 
@@ -98,6 +106,9 @@ CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "an app's payload": (lambda _: App("x", max_payload="1k"), ConfigurationError, r"App: max_payload: '1k' is no number from 1 on"),  # type: ignore[arg-type]  # that is the mistake
     "an app's server": (lambda _: App("x", redis=7), ConfigurationError, r"App: redis: 7 is no text"),  # type: ignore[arg-type]  # that is the mistake
     "a job's name": (job(name=7), ConfigurationError, r"@app\.job: name: 7 is no text"),
+    "a class": (job(Thing), ConfigurationError, r"@app\.job: <class '.*Thing'> is no function: .*"),
+    "a method": (job(Thing.named), ConfigurationError, r"@app\.job: .* takes self: decorate a function or a bound method"),
+    "no call": (lambda app: asyncio.run(app.enqueue_many([app.handlers["send"]])), ArgumentsError, r"enqueue_many: <Handler send .*> is no call: write handler\.call\(…\)"),
     "no function": (lambda app: app.job("emails"), ConfigurationError, r"@app\.job: 'emails' is no function: write @app\.job or @app\.job\(name=…\)"),
     "an id of another type": (options(id=7), ConfigurationError, r"send\.options: id: 7 cannot be an id: .*"),
     "a tag of another type": (options(tags=[7]), ConfigurationError, r"send\.options: tags: \[7\] is no list of strings"),

@@ -47,6 +47,16 @@ async def test_a_look_at_the_result_without_waiting(app: App) -> None:
         await app.handle("no-such-job").result(timeout=0)
 
 
+async def test_many_may_come_from_anything_that_yields_them(app: App) -> None:
+    @app.job
+    async def double(n: int) -> int:
+        return 2 * n
+
+    jobs = await app.enqueue_many(double.call(n) for n in range(3))
+    await run_until_idle(app)
+    assert [await job.result() for job in jobs] == [0, 2, 4]
+
+
 async def test_cancel_says_what_it_found(app: App) -> None:
     @app.job
     async def noop() -> None: ...

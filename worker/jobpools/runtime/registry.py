@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import (
     Any,
@@ -32,12 +32,12 @@ from jobpools.client import (
 from jobpools.core.job import Priority
 from jobpools.core.spelling import meant
 from jobpools.core.units import JobId
-from jobpools.errors import ConfigurationError, UnknownJobError
+from jobpools.errors import ArgumentsError, ConfigurationError, UnknownJobError
 from jobpools.runtime import middleware
 from jobpools.runtime.context import Context
 from jobpools.runtime.middleware import Middleware
 from jobpools.runtime.services import Service
-from jobpools.runtime.signature import Signature, takes_context
+from jobpools.runtime.signature import Signature, code_of, takes_context
 from jobpools.settings import max_payload, redis_url
 
 P = ParamSpec("P")
@@ -243,16 +243,19 @@ class App:
     ) -> Handler[..., Any]:
         if isinstance(function, Handler):
             raise ConfigurationError(f"{function.name} is a job already: one @app.job for each function")
-        if not callable(function):
+        if not callable(function) or inspect.isclass(function):
             raise ConfigurationError(f"@app.job: {function!r} is no function: write @app.job or @app.job(name=…)")
+        if "self" in inspect.signature(function).parameters:
+            raise ConfigurationError(f"@app.job: {function!r} takes self: decorate a function or a bound method")
         name = checked("@app.job", {"name": name}, _CHECKS).get("name") or getattr(function, "__name__", "")
         if not name:
             raise ConfigurationError(f"job {function!r} has no name of its own: give it one, as in @app.job(name=…)")
         if name in self.handlers:
             raise ConfigurationError(f"two jobs are called {name!r}: give one of them another name=")
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        code = code_of(function)
+        if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
             raise ConfigurationError(f"job {name}: it yields; a job returns its result, or sends further jobs")
-        natural = "async" if inspect.iscoroutinefunction(function) else "thread"
+        natural = "async" if inspect.iscoroutinefunction(code) else "thread"
         if executor not in (None, natural):
             kind = (
                 "a coroutine function needs the event loop" if natural == "async" else "a plain function needs a thread"
@@ -293,9 +296,15 @@ class App:
         """`enqueue` for code without an event loop."""
         return self.client.enqueue_sync(self._by_name(name, args or {}, options))
 
-    async def enqueue_many(self, calls: Sequence[Call[Any]]) -> list[JobHandle[Any]]:
-        """Send many jobs (`handler.call(…)`) in few round trips; all of one queue are accepted, or none."""
-        return await self.client.enqueue_many(calls)
+    async def enqueue_many(self, calls: Iterable[Call[Any]]) -> list[JobHandle[Any]]:
+        """Send many jobs (`handler.call(…)`) in few round trips: 500 of a queue are accepted together, or none of them.
+
+        Raises ArgumentsError for what is no such call, and StoreError.
+        """
+        sending = list(calls)
+        if strange := [each for each in sending if not isinstance(each, Call)]:
+            raise ArgumentsError(f"enqueue_many: {strange[0]!r} is no call: write handler.call(…)")
+        return await self.client.enqueue_many(sending)
 
     def handle(self, id: JobId | str, queue: str | None = None) -> JobHandle[Any]:  # noqa: A002  # the job's own word
         """A handle of a job that was sent before, perhaps by another process."""

@@ -1,5 +1,6 @@
 """A handler's signature as a JSON schema: arguments are checked by it when enqueued and again when run."""
 
+import functools
 import inspect
 import typing
 from collections.abc import Callable
@@ -14,6 +15,13 @@ from jobpools.errors import ArgumentsError, ConfigurationError, StoreDataError
 from jobpools.runtime.context import Context
 
 _PROBLEMS_TOLD = 3
+
+
+def code_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What its annotations stand at: a partial's function, an object's `__call__`, else itself."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function if inspect.isroutine(function) else type(function).__call__
 
 
 def takes_context(function: Callable[..., Any]) -> bool:
@@ -142,7 +150,7 @@ class Signature:
         # Not when the handler is decorated: a forward reference may name what stands below it.
         if self._hints is None:
             try:
-                self._hints = typing.get_type_hints(self._function, include_extras=True)
+                self._hints = typing.get_type_hints(code_of(self._function), include_extras=True)
             except (NameError, TypeError) as error:
                 raise ConfigurationError(f"job {self._label}: its annotations do not resolve: {error}") from error
         return self._hints

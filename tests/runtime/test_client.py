@@ -3,10 +3,11 @@
 import asyncio
 import functools
 import gc
+import math
 import threading
 import warnings
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from redis.asyncio import Redis
@@ -45,6 +46,24 @@ async def test_a_look_at_the_result_without_waiting(app: App) -> None:
         await gone.result(timeout=0)
     with pytest.raises(JobNotFoundError):
         await app.handle("no-such-job").result(timeout=0)
+
+
+async def test_how_long_a_result_is_waited_for_is_a_duration(app: App) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    job = await noop.options(delay=60).enqueue()
+    for over in (-1, "0s", timedelta(0), math.nan):
+        with pytest.raises(ResultTimeoutError, match="had not ended after 0s: it is scheduled"):
+            await job.result(timeout=over)
+    with pytest.raises(ResultTimeoutError, match="had not ended after 20ms"):
+        await job.result(timeout="20ms")
+    for strange in ("5", [5]):
+        with pytest.raises(ConfigurationError, match="^result: timeout: .* is not a duration: "):
+            await job.result(timeout=strange)  # type: ignore[arg-type]  # that is the mistake
+    await job.cancel()
+    with pytest.raises(JobCancelledError):
+        await job.result(timeout=math.inf)
 
 
 async def test_many_may_come_from_anything_that_yields_them(app: App) -> None:

@@ -17,7 +17,7 @@ from jobpools.core.job import JobState, Priority
 from jobpools.core.retry import Retry
 from jobpools.core.specs import QUEUE_LIMIT, QUEUE_PATTERN
 from jobpools.core.spelling import meant
-from jobpools.core.units import format_duration, parse_duration
+from jobpools.core.units import LONGEST, format_duration, parse_duration
 from jobpools.errors import (
     ArgumentsError,
     ConfigurationError,
@@ -239,19 +239,21 @@ class JobHandle(Generic[R_co]):
             raise JobNotFoundError(f"no job {self.id} in queue {self.queue}")
         return state
 
-    async def result(self, timeout: float | None = None) -> R_co:  # noqa: ASYNC109  # the caller's wish, told in the error
+    async def result(self, timeout: Span | None = None) -> R_co:  # noqa: ASYNC109  # the caller's wish, told in the error
         """Wait until the job has ended and return what its handler returned.
 
-        `timeout` is seconds; None waits for ever. Raises JobDeadError, JobCancelledError, JobNotFoundError,
-        ResultTimeoutError and StoreError.
+        `timeout` is a duration (`10`, `"2m"`); None waits for ever, and one that is over already looks once. Raises
+        JobDeadError, JobCancelledError, JobNotFoundError, ResultTimeoutError, StoreError, and ConfigurationError for a
+        timeout that is no duration.
         """
         connection, started = self._client.connection(), time.monotonic()
+        patience = None if timeout is None else _patience(timeout)
         pause, looks = FIRST_PAUSE, 0
         while True:
             record = await reads.result(connection, self.queue, self.id)
             if record is not None:
                 return self._value(record)
-            left = None if timeout is None else started + timeout - time.monotonic()
+            left = None if patience is None else started + patience - time.monotonic()
             late = left is not None and left <= 0
             # The results alone do not tell of a dead job; what does is asked for more rarely.
             if late or (looks % LOOKS_PER_END == 0 and await reads.over(connection, self.queue, self.id)):
@@ -261,7 +263,7 @@ class JobHandle(Generic[R_co]):
                 if view.state is JobState.DEAD:
                     raise JobDeadError(_obituary(view))
                 if late:
-                    waited = format_duration(timeout or 0.0)
+                    waited = format_duration(patience or 0.0)
                     raise ResultTimeoutError(f"job {self.id} had not ended after {waited}: it is {view.state}")
             looks += 1
             await asyncio.sleep(pause if left is None else min(pause, left))
@@ -281,6 +283,14 @@ class JobHandle(Generic[R_co]):
 
     def __repr__(self) -> str:
         return f"<JobHandle {self.id} queue={self.queue}>"
+
+
+def _patience(timeout: Span) -> float:
+    """Seconds. What is left of a caller's deadline may be below zero, and for ever may be infinity."""
+    try:
+        return parse_duration(max(0.0, min(timeout, LONGEST)) if isinstance(timeout, (int, float)) else timeout)
+    except ValueError as error:
+        raise ConfigurationError(f"result: timeout: {error}") from error
 
 
 def _obituary(view: reads.JobView) -> str:

@@ -1,6 +1,7 @@
 """Sending jobs and following them: what a web process uses, and all of it that needs no handler's code."""
 
 import asyncio
+import inspect
 import random
 import re
 import time
@@ -155,6 +156,8 @@ def _tags(given: Sequence[str]) -> tuple[str, ...]:
 def _retry(given: Retry) -> Retry:
     if not isinstance(given, Retry):
         raise TypeError(f"{given!r} is no Retry: write Retry(max_attempts=5)")
+    if inspect.iscoroutinefunction(given.function):
+        raise ValueError(f"its function {given.function.__name__} is async, and nobody awaits it: write a plain one")
     return given
 
 

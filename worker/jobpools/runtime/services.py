@@ -28,7 +28,8 @@ class Service(Generic[T]):
             self.open = contextmanager(function)
         else:
             raise ConfigurationError(f"service {self.name}: write a function that yields the service once")
-        self.file: str = inspect.unwrap(function).__code__.co_filename
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        self.file: str = code.co_filename if code is not None else ""
 
 
 class Services:

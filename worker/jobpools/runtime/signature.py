@@ -164,6 +164,10 @@ class Signature:
                 rest = True
                 continue
             hint = hints.get(parameter.name, Any)
+            if Context in (hint, *typing.get_args(hint)):
+                raise ConfigurationError(
+                    f"job {self._label}: {parameter.name}: the Context comes first and alone: write (ctx: Context, …)"
+                )
             fields[parameter.name] = hint if parameter.default is parameter.empty else NotRequired[hint]
         make = cast("Any", TypedDict)  # the call form with computed fields is beyond mypy
         shape = make(self._label, fields)

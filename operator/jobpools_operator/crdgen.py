@@ -44,6 +44,7 @@ POOL_RULES: dict[str, list[dict[str, str]]] = {
             "messageExpression": "'min (%d) is greater than max (%d)'.format([self.min, self.max])",
         },
     ],
+    "job.timeout": [{"rule": "self.matches('[1-9]')", "message": "0s leaves a job no time at all"}],
     "redis": REDIS_RULES,
 }
 CRON_RULES: dict[str, list[dict[str, str]]] = {

@@ -1,6 +1,7 @@
 """The same from Python: one line, of the class that the tree of errors promises, and nothing is sent."""
 # ruff: noqa: E501  # one case a line: a table is read from top to bottom
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -58,6 +59,30 @@ def job(function: Callable[..., Any] | None = None, **said: Any) -> Callable[[Ap
     return lambda app: app.job(**said)(function or other)
 
 
+def retry(**said: Any) -> Retry:
+    return Retry(**said)
+
+
+class Thing:
+    """What is no job."""
+
+    def named(self, to: str) -> None:
+        """One that needs a Thing."""
+
+
+async def wait(attempt: int, _error: BaseException | None) -> float:
+    """A retry function that would have to be awaited."""
+    return attempt
+
+
+async def late(to: str, ctx: Context) -> None:
+    """A Context where it is not looked for."""
+
+
+async def perhaps(ctx: Context | None = None) -> None:
+    """A Context that may not be there."""
+
+
 def positional(to: str, /) -> None:
     """An argument without a name in JSON."""
 
@@ -72,23 +97,51 @@ CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "unknown job": (by_name("sned", {}), UnknownJobError, r"app store has no job 'sned'; did you mean send\? .*"),
     "no name": (by_name(" ", {}, queue="emails"), ArgumentsError, r"a job needs a name"),
     "no JSON": (by_name("x", {"a": object()}, queue="emails"), ArgumentsError, r"x: the arguments are not JSON: .*"),
-    "unknown option": (options(dely="5s"), ConfigurationError, r"dely: no such option; did you mean delay\?"),
-    "a delay without a unit": (options(delay="5"), ConfigurationError, r"delay: '5' is not a duration: .*"),
-    "a delay backwards": (options(delay=-1), ConfigurationError, r"delay: -1 is not a duration: .*"),
-    "a moment without a zone": (options(at=datetime(2027, 1, 1)), ConfigurationError, r"at: .* has no time zone: .*"),  # noqa: DTZ001  # that is the mistake
-    "at and delay": (options(at=datetime.fromisoformat("2027-01-01T00:00:00Z"), delay=1), ConfigurationError, r"give at or delay, not both"),
-    "unknown priority": (options(priority="urgent"), ConfigurationError, r"priority: 'urgent' is none: write high, normal or low"),
-    "a queue that would split its keys": (options(queue="{x}"), ConfigurationError, r"queue: '\{x\}' cannot be a queue: .*"),
-    "a string for tags": (options(tags="vip"), ConfigurationError, r"tags: 'vip' is no list of strings"),
-    "a retry that is none": (options(retry=3), ConfigurationError, r"retry: 3 is no Retry: write Retry\(max_attempts=5\)"),
-    "no time": (options(timeout=0), ConfigurationError, r"timeout: 0 leaves a job no time at all"),
-    "no crash": (options(max_crashes=0), ConfigurationError, r"max_crashes: 0 is no number from 1 on"),
-    "an id of two words": (options(id="a b"), ConfigurationError, r"id: 'a b' cannot be an id: .*"),
+    "unknown option": (options(dely="5s"), ConfigurationError, r"send\.options: dely: no such option; did you mean delay\?"),
+    "a delay without a unit": (options(delay="5"), ConfigurationError, r"send\.options: delay: '5' is not a duration: .*"),
+    "a delay backwards": (options(delay=-1), ConfigurationError, r"send\.options: delay: -1 is not a duration: .*"),
+    "a moment without a zone": (options(at=datetime(2027, 1, 1)), ConfigurationError, r"send\.options: at: .* has no time zone: .*"),  # noqa: DTZ001  # that is the mistake
+    "at and delay": (options(at=datetime.fromisoformat("2027-01-01T00:00:00Z"), delay=1), ConfigurationError, r"send\.options: give at or delay, not both"),
+    "unknown priority": (options(priority="urgent"), ConfigurationError, r"send\.options: priority: 'urgent' is none: write high, normal or low"),
+    "a queue that would split its keys": (options(queue="{x}"), ConfigurationError, r"send\.options: queue: '\{x\}' cannot be a queue: .*"),
+    "a string for tags": (options(tags="vip"), ConfigurationError, r"send\.options: tags: 'vip' is no list of strings"),
+    "a retry that is none": (options(retry=3), ConfigurationError, r"send\.options: retry: 3 is no Retry: write Retry\(max_attempts=5\)"),
+    "no time": (options(timeout=0), ConfigurationError, r"send\.options: timeout: 0 leaves a job no time at all"),
+    "no crash": (options(max_crashes=0), ConfigurationError, r"send\.options: max_crashes: 0 is no number from 1 on"),
+    "an id of two words": (options(id="a b"), ConfigurationError, r"send\.options: id: 'a b' cannot be an id: .*"),
     "a name twice": (job(name="send"), ConfigurationError, r"two jobs are called 'send': give one of them another name="),
     "no name in JSON": (job(positional), ConfigurationError, r"job positional: parameter to has no name in JSON: .*"),
-    "a mistyped default": (job(timeot="5s"), ConfigurationError, r"timeot: no such option; did you mean timeout\?"),
+    "a mistyped default": (job(timeot="5s"), ConfigurationError, r"job other: timeot: no such option; did you mean timeout\?"),
     "an executor that does not fit": (job(executor="thread"), ConfigurationError, r"job other: executor='thread' does not fit: .*"),
-    "an app's queue": (lambda _: App("x", queue="a b"), ConfigurationError, r"queue: 'a b' cannot be a queue: .*"),
+    "an app's queue": (lambda _: App("x", queue="a b"), ConfigurationError, r"App: queue: 'a b' cannot be a queue: .*"),
+    "an app's mistyped argument": (lambda _: App("x", reddis="redis://"), ConfigurationError, r"App: reddis: no such option; did you mean redis\?"),  # type: ignore[call-arg]  # that is the mistake
+    "an app without a name": (lambda _: App(7), ConfigurationError, r"App: name: 7 is no text"),  # type: ignore[arg-type]  # that is the mistake
+    "an app's payload": (lambda _: App("x", max_payload="1k"), ConfigurationError, r"App: max_payload: '1k' is no number from 1 on"),  # type: ignore[arg-type]  # that is the mistake
+    "an app's server": (lambda _: App("x", redis=7), ConfigurationError, r"App: redis: 7 is no text"),  # type: ignore[arg-type]  # that is the mistake
+    "a job's name": (job(name=7), ConfigurationError, r"@app\.job: name: 7 is no text"),
+    "a class": (job(Thing), ConfigurationError, r"@app\.job: <class '.*Thing'> is no function: .*"),
+    "a method": (job(Thing.named), ConfigurationError, r"@app\.job: .* takes self: decorate a function or a bound method"),
+    "no call": (lambda app: asyncio.run(app.enqueue_many([app.handlers["send"]])), ArgumentsError, r"enqueue_many: <Handler send .*> is no call: write handler\.call\(…\)"),  # type: ignore[list-item]  # that is the mistake
+    "no function": (lambda app: app.job("emails"), ConfigurationError, r"@app\.job: 'emails' is no function: write @app\.job or @app\.job\(name=…\)"),  # type: ignore[call-overload]  # that is the mistake
+    "an id of another type": (options(id=7), ConfigurationError, r"send\.options: id: 7 cannot be an id: .*"),
+    "a tag of another type": (options(tags=[7]), ConfigurationError, r"send\.options: tags: \[7\] is no list of strings"),
+    "one tag that is no text": (options(tags=7), ConfigurationError, r"send\.options: tags: 7 is no list of strings"),
+    "a span of another type": (options(delay=[5]), ConfigurationError, r"send\.options: delay: \[5\] is not a duration: .*"),
+    "yes for a span": (options(timeout=True), ConfigurationError, r"send\.options: timeout: True is not a duration: .*"),
+    "by name": (by_name("send", {"to": "ada"}, dely=1), ConfigurationError, r"enqueue send: dely: no such option; did you mean delay\?"),
+    "another app's by name": (by_name("x", {}, queue="emails", dely=1), ConfigurationError, r"enqueue x: dely: no such option; did you mean delay\?"),
+    "a retry's mistyped option": (lambda _: retry(max_attemps=5), ConfigurationError, r"Retry: max_attemps: no such option; did you mean max_attempts\?"),
+    "a retry's delay": (lambda _: retry(initial="soon"), ConfigurationError, r"Retry: initial: 'soon' is not a duration: .*as in 90s or 1h30m"),
+    "a retry without a delay": (lambda _: retry(initial=None), ConfigurationError, r"Retry: initial: None is not a duration: .*"),
+    "a retry's number": (lambda _: retry(max_attempts="five"), ConfigurationError, r'Retry: max_attempts: "five" should be a whole number'),
+    "a retry that never tries": (lambda _: retry(max_attempts=0), ConfigurationError, r"Retry: max_attempts: 0 should be greater than or equal to 1"),
+    "a retry's strategy": (lambda _: retry(strategy="linear"), ConfigurationError, r"Retry: strategy: \"linear\" should be 'none', 'fixed' or 'exponential'"),
+    "a retry's error": (lambda _: retry(on=[7]), ConfigurationError, r"Retry: on: 7 is neither an exception class nor the name of one"),
+    "a retry's function": (job(retry=retry(function=wait)), ConfigurationError, r"job other: retry: its function wait is async, and nobody awaits it: .*"),
+    "a context that is not the first": (lambda app: app.job(late).enqueue_sync("ada"), ConfigurationError, r"job late: ctx: the Context comes first and alone: write \(ctx: Context, …\)"),  # type: ignore[call-arg]  # that is the mistake
+    "a context or none": (lambda app: app.job(perhaps).enqueue_sync(), ConfigurationError, r"job perhaps: ctx: the Context comes first and alone: .*"),
+    "a retry's class that is no error": (lambda _: retry(on=[int]), ConfigurationError, r"Retry: on: <class 'int'> is neither an exception class nor the name of one"),
+    "a retry's only error": (lambda _: retry(on=ValueError), ConfigurationError, r"Retry: on: <class 'ValueError'> is no list: write it in brackets"),
     "nobody there": (lambda _: _to("redis://127.0.0.1:1/0"), StoreUnavailableError, r"redis://127\.0\.0\.1:1/0: cannot be reached: .*"),
     "no URL": (lambda _: _to("nowhere"), ConfigurationError, r"nowhere: not a Redis URL: .*"),
 }  # fmt: skip

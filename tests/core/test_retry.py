@@ -14,7 +14,7 @@ from jobpools.core.units import Decision
 NOW = 1_000_000.0
 FAILED = Outcome(
     OutcomeKind.FAILED,
-    error="builtins.ConnectionError",
+    error="ConnectionError",
     message="refused",
     error_types=("builtins.ConnectionError", "ConnectionError", "builtins.OSError", "OSError", "Exception"),
 )
@@ -102,7 +102,7 @@ def test_the_history_tells_the_story_and_why_the_job_is_dead() -> None:
     assert [entry.attempt for entry in history.entries] == [1, 2, 3, 4]
     assert [entry.delay for entry in history.entries] == [0.0, 1.0, 2.0, None]
     assert {entry.worker for entry in history.entries} == {"a.1"}
-    assert history.note.startswith("RetriesUsedUp: attempt 3 of 3 failed (builtins.ConnectionError: refused)")
+    assert history.note.startswith("RetriesUsedUp: attempt 3 of 3 failed (ConnectionError: refused)")
 
 
 def test_a_function_decides_within_max_attempts() -> None:

@@ -99,6 +99,8 @@ def test_good_pools_are_taken(kubectl: Kubectl, spec: Object) -> None:
 
 
 BAD_POOLS: list[tuple[Object, str]] = [
+    ({"job": {"timeout": "0s"}}, "0s leaves a job no time at all"),
+    ({"job": {"timeout": "0h0.0m"}}, "0s leaves a job no time at all"),
     ({"scaling": {"min": 3, "max": 2}}, "min (3) is greater than max (2)"),
     ({"scaling": {"min": 11}}, "min (11) is greater than max (10)"),
     ({"replicas": 3}, "replicas counts only with scaling.mode: Manual"),

@@ -66,3 +66,14 @@ async def test_the_result_is_awaited_while_the_job_runs(app: App) -> None:
     job = await slow.enqueue()
     result, _ = await asyncio.gather(job.result(timeout=30), run_until_idle(app))
     assert result == "done"
+
+
+async def test_a_test_that_takes_too_long_says_what_it_waited_for(app: App) -> None:
+    @app.job
+    async def endless() -> None:
+        await asyncio.sleep(60)
+
+    await endless.enqueue()
+    says = r"^not idle after 0\.3 s: default: (0 queued, 0 scheduled, 1 running \(endless .*\)|1 queued, .*)$"
+    with pytest.raises(TimeoutError, match=says):
+        await run_until_idle(app, patience=0.3)

@@ -3,6 +3,8 @@
 import json
 import logging
 import sys
+import warnings
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -36,7 +38,7 @@ async def test_services_close_in_the_opposite_order_also_when_one_does_not_open(
 
     async def third() -> AsyncIterator[str]:
         if told:
-            raise OSError("no")
+            raise OSError("no\nroute")
         yield "3"
 
     services, declared = Services(), [Service(first), Service(second)]
@@ -45,7 +47,8 @@ async def test_services_close_in_the_opposite_order_also_when_one_does_not_open(
     await services.stop()
     assert told == ["first opens", "second opens", "second closes", "first closes"]
     told.clear()
-    with pytest.raises(OSError, match="no"):
+    says = r"service third does not open: OSError: no route \(.*test_around\.py:\d+\); the worker does not .*"
+    with pytest.raises(ConfigurationError, match=f"^{says}$"):
         await services.start([*declared, Service(third)])
     assert told == ["first opens", "second opens", "second closes", "first closes"]
 
@@ -96,6 +99,59 @@ async def test_middleware_nests_sees_errors_and_may_turn_them_into_results(app: 
     assert (await good.result(), await saved.result()) == ("found", "lookup was saved")
     with pytest.raises(JobDeadError, match="ValueError: in a thread"):
         await bad.result()
+
+
+async def test_a_middleware_that_forgets_the_rest_completes_nothing(app: App) -> None:
+    """Once it was `return None`, and the job completed with null."""
+    ran: list[str] = []
+
+    @app.middleware
+    async def outer(_ctx: Context, call_next: Next) -> Any:
+        return await call_next()
+
+    @app.middleware
+    async def forgetful(ctx: Context, call_next: Next) -> Any:
+        return await call_next() if ctx.name == "right" else "done"
+
+    @app.job(retry=Retry(strategy="none"))
+    async def work() -> None:
+        ran.append("work")
+
+    @app.job
+    async def right() -> str:
+        return "right"
+
+    left_out, right_one = await work.enqueue(), await right.enqueue()
+    await run_until_idle(app)
+    says = r"middleware forgetful returned without awaiting call_next\(\): the handler never ran"
+    with pytest.raises(JobDeadError, match=says):
+        await left_out.result()
+    assert not ran
+    assert await right_one.result() == "right"
+
+
+async def test_a_call_that_is_not_awaited_is_none(app: App) -> None:
+    @app.middleware
+    async def forgetful(_ctx: Context, call_next: Next) -> Any:
+        with warnings.catch_warnings(action="ignore"):  # Python's own word on it
+            call_next()
+
+    @app.job(retry=Retry(strategy="none"))
+    async def work() -> None: ...
+
+    job = await work.enqueue()
+    await run_until_idle(app)
+    with pytest.raises(JobDeadError, match="the handler never ran"):
+        await job.result()
+
+
+def test_a_middleware_takes_the_context_and_the_rest(app: App) -> None:
+    async def lonely(ctx: Context) -> Any: ...
+
+    with pytest.raises(ConfigurationError, match=r"middleware lonely: .*: write async def lonely\(ctx, call_next\)"):
+        app.middleware(lonely)  # type: ignore[arg-type]  # that is the mistake
+    with pytest.raises(ConfigurationError, match=r"@app\.middleware: 7 is no function"):
+        app.middleware(7)  # type: ignore[arg-type]  # that is the mistake
 
 
 # Logs
@@ -184,5 +240,23 @@ async def test_by_weight_low_is_served_too_and_strictly_it_waits(app: App) -> No
         return order[:100]
 
     assert (await served(QueuePolicy.model_validate({"priority": "Strict"}))).count("low") == 0
-    weights = {"priority": "Weighted", "weights": {"high": 75, "normal": 1, "low": 25}}
+    weights: dict[str, Any] = {"priority": "Weighted", "weights": {"high": 75, "normal": 1, "low": 25}}
     assert 5 < (await served(QueuePolicy.model_validate(weights))).count("low") < 60
+
+
+async def test_by_weight_each_large_claim_is_shared(app: App) -> None:
+    """Once a claim took all of one priority: a batch of low ones kept hundreds of high ones waiting."""
+    order: list[str] = []
+
+    @app.job
+    async def note(what: str) -> None:
+        order.append(what)
+
+    for what in ("low", "normal", "high"):
+        await app.enqueue_many([note.options(priority=what).call(what) for _ in range(2000)])
+    async with working(app, queue=QueuePolicy.model_validate({"priority": "Weighted"}), concurrency=160) as worker:
+        await until(lambda: worker.metrics.completed == 6000)
+    assert Counter(order[:160]) == {"high": 100, "normal": 50, "low": 10}
+    share = Counter(order[:3000])
+    assert abs(share["high"] - 1875) < 100, share
+    assert abs(share["low"] - 187) < 40, share

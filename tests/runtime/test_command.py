@@ -1,5 +1,6 @@
 """`jobpools worker` as a process: how it starts, refuses to start, and ends."""
 
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -120,7 +121,10 @@ async def test_threads_that_outlive_their_jobs_end_the_worker_for_a_fresh_one(va
 async def test_a_service_that_does_not_open_ends_the_worker_and_says_why(valkey_url: str, tmp_path: Path) -> None:
     worker = WorkerProcess(tmp_path, "a", valkey_url, "tests.runtime.jobs:unopened")
     assert worker.wait() == 1
-    assert "ConnectionRefusedError: no database today" in worker.log()
+    says = (
+        r"jobpools: service database does not open: ConnectionRefusedError: no database today \(.*/jobs\.py:\d+\); .*\n"
+    )
+    assert re.fullmatch(says, worker.log()), worker.log()
 
 
 def test_the_jobs_of_these_tests_are_the_apps() -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from jobpools import Retry
 from jobpools.core.job import OutcomeKind
+from jobpools.core.retry import next_delay
 from jobpools.runtime import outcomes
 
 
@@ -21,9 +23,33 @@ def test_the_class_its_kin_and_one_line() -> None:
     assert outcome.kind is OutcomeKind.FAILED
     assert outcome.error == f"{__name__}.PaymentError"
     assert outcome.message == "card declined"
-    assert {"PaymentError", "ConnectionError", "builtins.OSError", "Exception"} <= set(outcome.error_types)
-    assert "BaseException" not in outcome.error_types
+    assert {"PaymentError", "ConnectionError", "builtins.OSError", "BaseException"} <= set(outcome.error_types)
     assert isinstance(outcome.exception, PaymentError)
+
+
+def test_a_class_means_its_kin_and_no_namesake() -> None:
+    """As an `except` does: `requests` has a ConnectionError of its own."""
+    namesake = type("ConnectionError", (OSError,), {"__module__": "requests.exceptions"})
+
+    def retried(error: BaseException, *on: str | type[BaseException]) -> bool:
+        return next_delay(outcomes.failed(error), Retry(on=on), 1, 0.0).value is not None
+
+    assert retried(PaymentError(), ConnectionError)
+    assert retried(PaymentError(), ValueError, PaymentError)
+    assert not retried(OSError(), ConnectionError)
+    assert not retried(namesake(), ConnectionError)
+    assert retried(namesake(), namesake)
+    assert retried(namesake(), "ConnectionError"), "a bare name is any class of this name"
+    assert retried(SystemExit(), BaseException)
+
+
+def test_errors_are_called_as_people_call_them() -> None:
+    """In the history, and in what a dead letter says; those of modules keep the module's name."""
+    outcome = outcomes.failed(caught(ValueError("no")))
+    assert outcome.error == "ValueError"
+    said = next_delay(outcome, Retry(on=[ConnectionError, PaymentError]), 1, 0.0).message
+    assert said == f"only ConnectionError, {__name__}.PaymentError is retried"
+    assert next_delay(outcome, Retry(on=["builtins.ValueError"]), 1, 0.0).value is not None, "the long form is one too"
 
 
 class MuteError(Exception):
@@ -61,6 +87,6 @@ def test_the_cause_is_part_of_the_traceback() -> None:
 def test_a_timeout_is_a_timeout_error() -> None:
     outcome = outcomes.timed_out(90)
     assert (outcome.kind, outcome.error, outcome.message) == (
-        OutcomeKind.TIMED_OUT, "builtins.TimeoutError", "ran longer than 90s",
+        OutcomeKind.TIMED_OUT, "TimeoutError", "ran longer than 90s",
     )  # fmt: skip
     assert {"TimeoutError", "OSError"} <= set(outcome.error_types)

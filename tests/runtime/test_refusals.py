@@ -1,5 +1,6 @@
 """What a worker cannot run, must not run, or could not get: never dropped, never charged for nothing, always said."""
 
+import asyncio
 import logging
 import time
 from typing import Any
@@ -7,7 +8,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from jobpools import App, Client, ConfigurationError, JobDeadError, JobState, PayloadTooLargeError, Retry
+from jobpools import (
+    App,
+    Client,
+    ConfigurationError,
+    Context,
+    JobDeadError,
+    JobNotFoundError,
+    JobState,
+    PayloadTooLargeError,
+    Retry,
+)
 from jobpools.client import Options
 from jobpools.errors import StoreUnavailableError
 from jobpools.store import keys, ledger, reads, writes
@@ -71,8 +82,10 @@ async def test_a_job_that_no_worker_knows_waits_visibly_uncharged_for_one_that_d
         (b"\x80\x04 a pickle", "not an envelope: "),
         (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"priority":"urgent"}', "'urgent' is none of"),
         (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"retry":{"maxAttempts":0}}', "not an envelope: "),
+        (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"retry":{"max":1e300}}', "from 0 to 36500d"),
+        (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"ttl":NaN}', "not an envelope: "),
     ],
-    ids=["newer", "pickle", "priority", "retry"],
+    ids=["newer", "pickle", "priority", "retry", "ages", "no number"],
 )  # fmt: skip
 async def test_an_envelope_that_it_cannot_read_is_left_as_it_is(
     app: App, store: Connection, payload: bytes, note: str
@@ -90,6 +103,52 @@ async def test_an_envelope_that_it_cannot_read_is_left_as_it_is(
     assert (found.state, found.history.attempts) == (JobState.SCHEDULED, 0)
     assert note in found.history.note
     assert await store.execute("HGET", keys.of_queue(QUEUE, "jobs"), job_id) == payload
+
+
+@pytest.mark.parametrize(
+    "said",
+    ['"ttl":1e300', '"ttl":1e17', '"timeout":1e300', '"enqueued":1e300', '"enqueued":-1e300', '"max_crashes":-1'],
+)
+async def test_numbers_beyond_all_reason_do_no_harm(app: App, store: Connection, said: str) -> None:
+    """Once a ttl of 1e300 was in the past, and the result forgotten at once."""
+
+    @app.job
+    async def answer(ctx: Context) -> int:
+        return 42 if ctx.enqueued_at < time.time() + 60 else 0
+
+    job_id = "of-another-language"
+    payload = f'{{"v":1,"id":"{job_id}","name":"answer","queue":"{QUEUE}","args":{{}},{said}}}'
+    await raw(store, payload.encode(), job_id)
+    await run_until_idle(app)
+    assert await app.handle(job_id, QUEUE).result(timeout=10) == 42
+    assert await view(store, job_id) is not None
+
+
+@pytest.mark.parametrize("ttl", [-5, -1e300])
+async def test_a_ttl_below_nothing_is_nothing(app: App, store: Connection, ttl: float) -> None:
+    @app.job
+    async def answer() -> int:
+        return 42
+
+    payload = f'{{"v":1,"id":"a","name":"answer","queue":"{QUEUE}","args":{{}},"ttl":{ttl}}}'
+    await raw(store, payload.encode(), "a")
+    worker = await run_until_idle(app)
+    assert worker.metrics.completed == 1
+    with pytest.raises(JobNotFoundError):
+        await app.handle("a", QUEUE).result(timeout=10)
+
+
+@pytest.mark.parametrize("given", [0, -1, -1e300])
+async def test_a_timeout_that_leaves_no_time_is_a_dead_letter(app: App, store: Connection, given: float) -> None:
+    @app.job(retry=Retry(strategy="none"))
+    async def slow() -> None:
+        await asyncio.sleep(60)
+
+    payload = f'{{"v":1,"id":"a","name":"slow","queue":"{QUEUE}","args":{{}},"timeout":{given}}}'
+    await raw(store, payload.encode(), "a")
+    await run_until_idle(app)
+    with pytest.raises(JobDeadError, match="TimeoutError: ran longer than "):
+        await app.handle("a", QUEUE).result(timeout=10)
 
 
 async def test_a_history_that_nobody_can_read_stops_nothing(app: App, store: Connection) -> None:

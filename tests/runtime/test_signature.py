@@ -1,5 +1,6 @@
 """Arguments and results: JSON between two validations, by the handler's own annotations."""
 
+import functools
 import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -12,8 +13,9 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, Field
 
-from jobpools import ArgumentsError, ConfigurationError, Context, StoreDataError
+from jobpools import App, ArgumentsError, ConfigurationError, Context, StoreDataError
 from jobpools.runtime.signature import Signature
+from jobpools.testing import run_until_idle
 
 
 class Colour(StrEnum):
@@ -196,3 +198,30 @@ def test_the_context_is_the_first_parameter_by_annotation_or_by_name() -> None:
     for function in (annotated, named, as_text):
         assert signature(function).encode((1,), {}) == b'{"a":1}'
     assert signature(another).encode((1,), {}) == b'{"ctx":1}'
+
+
+class Doubler:
+    """A handler with a state of its own."""
+
+    factor = 2
+
+    async def __call__(self, n: int) -> int:
+        return self.factor * n
+
+    def method(self, n: int) -> int:
+        return self.factor * n
+
+
+async def add(n: int, more: int = 0) -> int:
+    return n + more
+
+
+@pytest.mark.parametrize(
+    ("function", "result"),
+    [(Doubler(), 14), (Doubler().method, 14), (functools.partial(add, more=3), 10), (lambda n: n, 7)],
+    ids=["object", "method", "partial", "lambda"],
+)
+async def test_whatever_can_be_called_can_be_a_job(app: App, function: Callable[..., Any], result: int) -> None:
+    job = await app.job(name="work")(function).enqueue(7)
+    await run_until_idle(app)
+    assert await job.result() == result

@@ -2,13 +2,17 @@
 
 import asyncio
 import contextvars
+import functools
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from jobpools import App, JobDeadError, Retry
 from jobpools.runtime.executor import Threads
+from jobpools.testing import run_until_idle
 
 who: contextvars.ContextVar[str] = contextvars.ContextVar("who")
 
@@ -131,3 +135,26 @@ def test_a_thread_that_outlives_its_event_loop_ends_in_silence(caplog: pytest.Lo
     go_on.set()
     assert ended.wait(5)
     assert caplog.records == []
+
+
+async def test_a_coroutine_that_a_plain_decorator_hides_is_not_taken_for_work_done(app: App) -> None:
+    """Without a result to encode, the job completed and its code had never run."""
+    ran: list[int] = []
+
+    def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def around(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        return around
+
+    @app.job(result_ttl=0, retry=Retry(strategy="none"))
+    @plain
+    async def hidden() -> None:
+        ran.append(1)
+
+    job = await hidden.enqueue()
+    await run_until_idle(app)
+    with pytest.raises(JobDeadError, match="TypeError: it returned a coroutine and ran none of it"):
+        await job.result()
+    assert not ran

@@ -11,7 +11,7 @@ from tests.support.workers import ROOT
 HEAD = """
 from typing import assert_type
 
-from jobpools import App, Context, JobHandle
+from jobpools import App, Context, JobHandle, Retry
 
 app = App("shop")
 
@@ -39,6 +39,7 @@ RIGHT = """
     assert_type(await (await dressed.enqueue("ada")).result(timeout=30), int)
     assert_type(threaded.enqueue_sync(7), JobHandle[list[int]])
     assert_type(await threaded.options(delay="10m", tags=["vip"]).enqueue(n=7), JobHandle[list[int]])
+    plain.options(retry=Retry(initial="1s", max_attempts=5, on=[ConnectionError, "httpx.ConnectError"]))
     await app.enqueue_many([plain.call("ada"), plain.call("grace", copies=3)])
     await app.enqueue_many([plain.call("ada"), dressed.call("grace"), threaded.call(1)])
 """
@@ -53,6 +54,9 @@ WRONG = """
     await plain.options(priority="urgent").enqueue("ada")  # E: Argument "priority" to "options" of "Handler" has
     await plain.options(dely="10m").enqueue("ada")  # E: Unexpected keyword argument "dely" for "options" of "Handler"
     await plain.options(delay="10m").enqueue(7)  # E: Argument 1 to "enqueue" of "Bound" has incompatible type
+    Retry(max_attemps=5)  # E: Unexpected keyword argument "max_attemps" for "Retry"
+    Retry(on=[int])  # E: List item 0 has incompatible type "type[int]"; expected "str | type[BaseException]"
+    App("shop", reddis="redis://")  # E: Unexpected keyword argument "reddis" for "App"
     wrong: int = await (await plain.enqueue("ada")).result()  # E: Incompatible types in assignment (expression has
 """
 

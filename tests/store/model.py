@@ -3,6 +3,7 @@
 Times are ms. Each verb changes the model as the script of its name should change Redis, and returns what it should.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -110,9 +111,10 @@ class Queue:
         self.promote(now)
         answer.draining = worker in self.draining
         if not answer.draining:
-            for letter in order:
-                while self.ready[letter] and len(answer.ids) < claim:
-                    answer.ids.append(self.ready[letter].pop(0))
+            for letter, most in re.findall(r"([hnl])(\d*)", order):
+                room = min(claim - len(answer.ids), int(most or claim))
+                answer.ids += self.ready[letter][:room]
+                del self.ready[letter][:room]
         for job_id in answer.ids:
             self.since.pop(job_id, None)
             self.leases[job_id + tail] = now + lease

@@ -17,7 +17,7 @@ async def bury(store: Connection, *ids: str) -> None:
         tail = codec.tail("w.1", number)
         reply = await writes.step(store, QUEUE, "w.1", claim=1, tail=tail, lease_ms=1000, now=NOW)
         assert reply.ids == [job_id.encode()]
-        outcome = Outcome(OutcomeKind.FAILED, "builtins.OSError", "no")
+        outcome = Outcome(OutcomeKind.FAILED, "OSError", "no")
         history = History(attempts=2, crashes=1)
         end = settle(outcome, Retry(), history, NOW / 1000, 0.0, max_crashes=3).value
         settled = [writes.Settled(job_id + tail, Priority.NORMAL, end)]

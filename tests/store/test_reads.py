@@ -36,7 +36,7 @@ async def settled(store: Connection, member: str, settlement: Settlement, now: i
 
 
 def failed(attempts: int) -> Settlement:
-    outcome = Outcome(OutcomeKind.FAILED, "builtins.OSError", "no such address")
+    outcome = Outcome(OutcomeKind.FAILED, "OSError", "no such address")
     return settle(outcome, Retry(max_attempts=attempts, jitter=0), History(), AT, 0.0, max_crashes=3, worker="w").value
 
 

@@ -144,7 +144,10 @@ async def test_an_id_may_look_like_a_lease(store: Connection, job: Send) -> None
     ("arguments", "why"),
     [
         (["a", "n", "", "0", "{}", "b", "x", "", "0", "{}"], "no such priority: x"),
-        (["a", "n", "soon", "0", "{}"], "no such time: soon"),
+        *[
+            (["b", "n", "", "0", "{}", "a", "n", due, "0", "{}"], f"no such time: {due}")
+            for due in ("soon", "nan", "inf", "1e300", "0x10", "7.5", "9" * 16, "-")
+        ],
         (["a", "n", ""], "five arguments a job"),
     ],
 )

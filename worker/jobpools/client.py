@@ -1,10 +1,11 @@
 """Sending jobs and following them: what a web process uses, and all of it that needs no handler's code."""
 
 import asyncio
+import inspect
 import random
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, cast
@@ -17,7 +18,7 @@ from jobpools.core.job import JobState, Priority
 from jobpools.core.retry import Retry
 from jobpools.core.specs import QUEUE_LIMIT, QUEUE_PATTERN
 from jobpools.core.spelling import meant
-from jobpools.core.units import format_duration, parse_duration
+from jobpools.core.units import LONGEST, format_duration, parse_duration
 from jobpools.errors import (
     ArgumentsError,
     ConfigurationError,
@@ -36,7 +37,8 @@ R_co = TypeVar("R_co", covariant=True)
 """What a job returns: a list of jobs with different results is one of jobs that return an object."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 """Seconds between two looks for a result: growing, so that a long job is not asked for a thousand times."""
-LOOKS_PER_VIEW = 4
+LOOKS_PER_END = 4
+"""Looks for a result until one for another end, or none."""
 _QUEUE = re.compile(QUEUE_PATTERN)
 
 
@@ -87,20 +89,14 @@ class Options:
     max_crashes: int | None = None
 
     @classmethod
-    def make(cls, **given: Unpack[OptionValues]) -> "Options":
-        """Raises ConfigurationError for a name or a value that is none; None counts as not said."""
-        values: dict[str, Any] = {}
-        for name, value in given.items():
-            check = _CHECKS.get(name)
-            if check is None:
-                raise ConfigurationError(f"{name}: no such option{meant(name, _CHECKS)}")
-            try:
-                if value is not None:
-                    values[name] = check(value)
-            except (ValueError, TypeError) as error:
-                raise ConfigurationError(f"{name}: {error}") from error
+    def make(cls, call: str = "", /, **given: Unpack[OptionValues]) -> "Options":
+        """Raises ConfigurationError for a name or a value that is none; None counts as not said.
+
+        `call` is who was given them, as the error names it.
+        """
+        values = checked(call, given, _CHECKS)
         if values.keys() >= {"at", "delay"}:
-            raise ConfigurationError("give at or delay, not both")
+            raise ConfigurationError(f"{call}{': ' * bool(call)}give at or delay, not both")
         return cls(**values)
 
     def due(self, now: float) -> float | None:
@@ -108,6 +104,25 @@ class Options:
         if self.at is not None:
             return self.at
         return now + self.delay if self.delay else None
+
+
+def checked(call: str, given: Mapping[str, Any], checks: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+    """The checked form of the options that are not None. Raises ConfigurationError for a name or a value that is none.
+
+    `call` is who was given them, as the error names it; a check raises ValueError or TypeError.
+    """
+    place = f"{call}: " if call else ""
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        check = checks.get(name)
+        if check is None:
+            raise ConfigurationError(f"{place}{name}: no such option{meant(name, checks)}")
+        try:
+            if value is not None:
+                values[name] = check(value)
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError(f"{place}{name}: {error}") from error
+    return values
 
 
 def check_queue(name: str) -> str:
@@ -132,19 +147,23 @@ def _moment(at: datetime) -> float:
 
 
 def _tags(given: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(given, str) or not all(isinstance(each, str) for each in given):
+    found = () if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    if not all(isinstance(each, str) for each in found) or (given and not found):
         raise ValueError(f"{given!r} is no list of strings")
-    return tuple(given)
+    return found
 
 
 def _retry(given: Retry) -> Retry:
     if not isinstance(given, Retry):
         raise TypeError(f"{given!r} is no Retry: write Retry(max_attempts=5)")
+    if inspect.iscoroutinefunction(given.function):
+        raise ValueError(f"its function {given.function.__name__} is async, and nobody awaits it: write a plain one")
     return given
 
 
-def _at_least_one(given: int) -> int:
-    if not isinstance(given, int) or given < 1:
+def at_least_one(given: int) -> int:
+    """The number itself. Raises ValueError when it is none from 1 on."""
+    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
         raise ValueError(f"{given!r} is no number from 1 on")
     return given
 
@@ -162,7 +181,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "timeout": _timeout,
     "retry": _retry,
     "result_ttl": parse_duration,
-    "max_crashes": _at_least_one,
+    "max_crashes": at_least_one,
     "delay": parse_duration,
     "at": _moment,
     "id": check_id,
@@ -223,28 +242,31 @@ class JobHandle(Generic[R_co]):
             raise JobNotFoundError(f"no job {self.id} in queue {self.queue}")
         return state
 
-    async def result(self, timeout: float | None = None) -> R_co:  # noqa: ASYNC109  # the caller's wish, told in the error
+    async def result(self, timeout: Span | None = None) -> R_co:  # noqa: ASYNC109  # the caller's wish, told in the error
         """Wait until the job has ended and return what its handler returned.
 
-        `timeout` is seconds; None waits for ever. Raises JobDeadError, JobCancelledError, JobNotFoundError,
-        ResultTimeoutError and StoreError.
+        `timeout` is a duration (`10`, `"2m"`); None waits for ever, and one that is over already looks once. Raises
+        JobDeadError, JobCancelledError, JobNotFoundError, ResultTimeoutError, StoreError, and ConfigurationError for a
+        timeout that is no duration.
         """
-        started = time.monotonic()
+        connection, started = self._client.connection(), time.monotonic()
+        patience = None if timeout is None else _patience(timeout)
         pause, looks = FIRST_PAUSE, 0
         while True:
-            record = await reads.result(self._client.connection(), self.queue, self.id)
+            record = await reads.result(connection, self.queue, self.id)
             if record is not None:
                 return self._value(record)
-            left = None if timeout is None else started + timeout - time.monotonic()
-            # The results alone do not tell of a dead job; all that does is asked for more rarely.
-            if looks % LOOKS_PER_VIEW == 0 or (left is not None and left <= 0):
+            left = None if patience is None else started + patience - time.monotonic()
+            late = left is not None and left <= 0
+            # The results alone do not tell of a dead job; what does is asked for more rarely.
+            if late or (looks % LOOKS_PER_END == 0 and await reads.over(connection, self.queue, self.id)):
                 view = await self._view()
                 if view.state in (JobState.COMPLETED, JobState.CANCELLED):
                     continue  # it ended between the two looks
                 if view.state is JobState.DEAD:
                     raise JobDeadError(_obituary(view))
-                if left is not None and left <= 0:
-                    waited = format_duration(timeout or 0.0)
+                if late:
+                    waited = format_duration(patience or 0.0)
                     raise ResultTimeoutError(f"job {self.id} had not ended after {waited}: it is {view.state}")
             looks += 1
             await asyncio.sleep(pause if left is None else min(pause, left))
@@ -264,6 +286,14 @@ class JobHandle(Generic[R_co]):
 
     def __repr__(self) -> str:
         return f"<JobHandle {self.id} queue={self.queue}>"
+
+
+def _patience(timeout: Span) -> float:
+    """Seconds. What is left of a caller's deadline may be below zero, and for ever may be infinity."""
+    try:
+        return parse_duration(max(0.0, min(timeout, LONGEST)) if isinstance(timeout, (int, float)) else timeout)
+    except ValueError as error:
+        raise ConfigurationError(f"result: timeout: {error}") from error
 
 
 def _obituary(view: reads.JobView) -> str:

@@ -40,8 +40,8 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
     """Run a worker in this process until nothing is queued, running, or scheduled for the next `horizon` seconds.
 
     `redis` is a URL (default: the app's), `queues` those of the app's handlers unless named, `job` the pool's defaults.
-    Returns the worker, whose `metrics` say what it did. Raises TimeoutError after `patience` seconds, and RuntimeError
-    when the worker broke.
+    Returns the worker, whose `metrics` say what it did. Raises TimeoutError that says what is left after `patience`
+    seconds, and RuntimeError when the worker broke.
     """
     url = redis or app.client.url
     names = sorted(queues or {handler.queue for handler in app.handlers.values()})
@@ -59,8 +59,9 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
     running = asyncio.create_task(worker.run())
     idle = asyncio.create_task(_idle(worker, names, horizon))
     try:
-        async with asyncio.timeout(patience):
-            await asyncio.wait([running, idle], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([running, idle], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            raise TimeoutError(f"not idle after {patience:g} s: {await _busy(worker, names)}")
     finally:
         idle.cancel()
         worker.stop()
@@ -81,6 +82,18 @@ async def _idle(worker: Worker, names: Sequence[str], horizon: float) -> None:
         if not busy and not worker.processor.held and not any(lane.outbox for lane in worker.lanes):
             return
         await asyncio.sleep(0.01)
+
+
+async def _busy(worker: Worker, names: Sequence[str]) -> str:
+    """What there is still to do."""
+    facts = await reads.endpoint_facts(worker.connection, {POOL: [QueueName(name) for name in names]})
+    queues = [
+        f"{name}: {queue.queued} queued, {queue.due + queue.scheduled} scheduled, {queue.in_flight} running"
+        for name, queue in facts.queues.items()
+        if queue.demand or queue.scheduled
+    ]
+    runs = sorted({f"{run.entry.name} {run.envelope.id}" for run in worker.processor.running})
+    return "; ".join(queues) + (f" ({', '.join(runs[:5])})" if runs else "")
 
 
 def context(*, attempt: int = 1, name: str = "test", queue: str = "default", tags: Sequence[str] = ()) -> Context:

@@ -68,12 +68,13 @@ class Outcome:
 
     kind: OutcomeKind
     error: str = ""
-    """The exception's class, as in `builtins.ValueError`, or what else to call it."""
+    """The exception's class, as in `ValueError` or `httpx.ConnectError`, or what else to call it."""
     message: str = ""
     """One line."""
     traceback: str = ""
     error_types: tuple[str, ...] = ()
-    """Names of the exception's classes up to Exception, qualified and bare: `Retry.on` is matched against them."""
+    """Names of the exception's class and of those it derives from, qualified and bare: `Retry.on` is matched against
+    them."""
     delay: float = 0.0
     """INTERRUPTED: seconds for which it is left to others; 0: it may be claimed at once."""
     final: str = ""
@@ -111,7 +112,7 @@ class History:
     """The latest HISTORY_LIMIT of them, oldest first."""
     note: str = ""
     """Why the job waits though it is due, as in `no worker has registered "mail.send"`, or why it is dead, as in
-    `RetriesUsedUp: attempt 3 of 3 failed (builtins.ValueError: no such address); no attempt is left`."""
+    `RetriesUsedUp: attempt 3 of 3 failed (ValueError: no such address); no attempt is left`."""
 
 
 HISTORY_LIMIT = 20

@@ -1,10 +1,11 @@
 """What happens to a job whose attempt did not complete: the only path for failed, timed out and crashed alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Literal
+from datetime import timedelta
+from typing import Annotated, Any, Literal, TypedDict, Unpack
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 from jobpools.core.job import (
@@ -17,14 +18,56 @@ from jobpools.core.job import (
     Settlement,
 )
 from jobpools.core.schema import Duration, Model
+from jobpools.core.spelling import meant
 from jobpools.core.units import Decision, format_duration, parse_duration
+from jobpools.errors import ConfigurationError
 
 RetryFunction = Callable[[int, BaseException | None], float | None]
 """(attempt that just failed, from 1; its exception) → seconds until the next one, or None for no further attempt."""
 
 
+class RetryValues(TypedDict, total=False):
+    """What `Retry(…)` may say; a Retry's own fields are the checked form."""
+
+    strategy: Literal["none", "fixed", "exponential"]
+    max_attempts: int
+    initial: str | float | timedelta
+    max: str | float | timedelta
+    factor: float
+    jitter: float
+    on: Iterable[str | type[BaseException]]
+    """As in an `except`: `[ConnectionError]` means a ConnectionResetError too. Names, for classes not at hand here."""
+    function: RetryFunction | None
+
+
+def _named(given: Any) -> Any:
+    """The names of exception classes: what travels in an envelope, and what an error's kin is compared with."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValueError(f"{given!r} is no list: write it in brackets")  # noqa: TRY004  # what pydantic takes for theirs
+    return tuple(_name(each) for each in given)
+
+
+def _name(given: Any) -> str:
+    if isinstance(given, str):
+        return given
+    if isinstance(given, type) and issubclass(given, BaseException):
+        return qualified(given)
+    raise ValueError(f"{given!r} is neither an exception class nor the name of one")
+
+
 class Retry(Model):
     """How often and when a failed job runs again."""
+
+    def __init__(self, **given: Unpack[RetryValues]) -> None:
+        """Raises ConfigurationError for a name or a value that is none."""
+        values: dict[str, Any] = {**given}
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigurationError(_explained(error)) from error
+
+    # What stands in YAML or in an envelope does not come this way: its errors name their place there.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark of such an __init__
 
     strategy: Literal["none", "fixed", "exponential"] = "exponential"
     """`none`: the first failure is final; `fixed`: always `initial`; `exponential`: `initial`, then each time `factor`
@@ -39,10 +82,21 @@ class Retry(Model):
     """By what each delay is longer than the one before."""
     jitter: float = Field(default=0.1, ge=0, le=1)
     """The share of the delay that is drawn at random, so that jobs that failed together do not return together."""
-    on: tuple[str, ...] = ()
-    """Exception classes to retry, bare or qualified (`TimeoutError`, `httpx.ConnectError`); empty: every Exception."""
+    on: Annotated[tuple[str, ...], BeforeValidator(_named)] = ()
+    """Exception classes to retry, bare or qualified (`TimeoutError`, `httpx.ConnectError`), with those that derive from
+    them; empty: all."""
     function: SkipJsonSchema[RetryFunction | None] = Field(default=None, exclude=True)
     """Python only: decides each delay itself, within `max_attempts`."""
+
+
+def _explained(error: ValidationError) -> str:
+    from jobpools.core.wording import told  # it reads the specs, and they this module
+
+    first = error.errors(include_url=False)[0]
+    field = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return f"Retry: {field}: no such option{meant(field, Retry.model_fields)}"
+    return f"Retry: {field}: {told(first)}"
 
 
 UNRUNNABLE_DELAY = 30.0
@@ -120,7 +174,7 @@ def next_delay(outcome: Outcome, policy: Retry, attempt: int, jitter: float) -> 
     if policy.strategy == "none":
         return Decision(None, "NotRetried", "its retry strategy is none")
     if policy.on and not set(policy.on) & _names(outcome):
-        return Decision(None, "NotRetried", f"only {', '.join(policy.on)} is retried")
+        return Decision(None, "NotRetried", f"only {', '.join(map(spoken, policy.on))} is retried")
     if attempt >= policy.max_attempts:
         return Decision(None, "RetriesUsedUp", "no attempt is left")
     if policy.function is not None:
@@ -153,6 +207,16 @@ def _asked(
         wrong = f"its retry function failed ({type(error).__name__}: {words(error)[:MESSAGE_LIMIT]})"
         return Decision(delay, "Retried", f"{wrong}, so the next one in {format_duration(delay)}")
     return Decision(delay, "Retried", f"the next one in {format_duration(delay)}")
+
+
+def qualified(kind: type[BaseException]) -> str:
+    """The class as no other is called: `builtins.ConnectionError` is not that of `requests`."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def spoken(name: str) -> str:
+    """How people call a class of this qualified name: `ValueError`, and `httpx.ConnectError`."""
+    return name.removeprefix("builtins.")
 
 
 def words(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from jobpools.core.units import DURATION_PATTERN, parse_duration
@@ -37,3 +37,13 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
 ]
 """Seconds. In YAML a string such as `90s` or `1h30m`; in Python a number of seconds or a timedelta as well."""
+
+
+def _some(seconds: float) -> float:
+    if not seconds:
+        raise ValueError("0s leaves a job no time at all")
+    return seconds
+
+
+Timeout = Annotated[Duration, AfterValidator(_some)]
+"""A duration above zero; the CRDs say so in CEL."""

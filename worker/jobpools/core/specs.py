@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, fiel
 
 from jobpools.core.job import Priority
 from jobpools.core.retry import Retry
-from jobpools.core.schema import Duration, Model
+from jobpools.core.schema import Duration, Model, Timeout
 
 GROUP = "jobpools.dev"
 VERSION = "v1"
@@ -133,7 +133,7 @@ class Scaling(Model):
 class JobDefaults(Model):
     """What holds for a job that does not say otherwise in `@app.job` or `options`."""
 
-    timeout: Duration = 300.0
+    timeout: Timeout = 300.0
     """The longest an attempt may run."""
     retry: Retry = Retry()
     """What happens after a failed attempt."""

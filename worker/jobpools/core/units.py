@@ -12,6 +12,8 @@ WorkerId = NewType("WorkerId", str)
 
 T_co = TypeVar("T_co", covariant=True)
 
+LONGEST = 36500 * 86400.0
+"""Seconds of the longest duration, a hundred years: beyond it clocks and servers count wrongly."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
@@ -32,7 +34,7 @@ class Decision(Generic[T_co]):
 def parse_duration(value: str | float | timedelta) -> float:
     """Seconds of `"1h30m"`, `"250ms"`, a number of seconds or a timedelta.
 
-    Raises ValueError for anything else and for negative durations.
+    Raises ValueError for anything else, for negative durations and for those above LONGEST.
     """
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
@@ -43,9 +45,12 @@ def parse_duration(value: str | float | timedelta) -> float:
             )
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
     else:
-        seconds = float(value)
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"{value!r} is not a duration: it must be finite and not negative")
+        try:
+            seconds = float("nan" if isinstance(value, bool) else value)
+        except TypeError as error:
+            raise ValueError(f"{value!r} is not a duration: write seconds, a timedelta, or text as in 90s") from error
+    if not 0 <= seconds <= LONGEST:
+        raise ValueError(f"{value!r} is not a duration: it must be from 0 to 36500d")
     return seconds
 
 

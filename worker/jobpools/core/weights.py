@@ -1,7 +1,9 @@
-"""In which order priorities are asked for one claim, and how free slots are shared among queues: nothing starves."""
+"""How one claim is shared among priorities, and how free slots are shared among queues: nothing starves."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 from jobpools.core.job import Priority
@@ -12,12 +14,29 @@ T = TypeVar("T")
 STRICT = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 
 
-def priority_order(policy: QueuePolicy, draw: float) -> tuple[Priority, ...]:
-    """The priorities in the order in which one claim asks them; `draw` is from [0, 1) and counts only if Weighted."""
+def priority_turns(policy: QueuePolicy, claim: int, draw: float) -> tuple[tuple[Priority, int], ...]:
+    """Whom a claim of so many jobs asks, one after the other, and for how many at most.
+
+    `draw` is from [0, 1) and counts only if Weighted: first each priority is asked for its share, then, where some had
+    less than theirs, in an order drawn by weight for what is left.
+    """
     if policy.priority is PriorityMode.STRICT:
-        return STRICT
-    weights = policy.weights
-    return weighted_order(zip(STRICT, (weights.high, weights.normal, weights.low), strict=True), draw)
+        return tuple((priority, claim) for priority in STRICT)
+    weights = (policy.weights.high, policy.weights.normal, policy.weights.low)
+    shares = zip(STRICT, weighted_shares(claim, weights, draw), strict=True)
+    order = weighted_order(zip(STRICT, weights, strict=True), draw)
+    return (*((priority, share) for priority, share in shares if share), *((priority, claim) for priority in order))
+
+
+def weighted_shares(number: int, weights: Sequence[int], draw: float) -> tuple[int, ...]:
+    """`number` by weight: each share is its exact part, rounded up or down so that the mean over all draws is exact.
+
+    `number` points stand evenly on the line of all weights, the first where the draw says; a share is how many stand
+    on its part. One point is a draw by weight.
+    """
+    total = sum(weights)
+    ends = [math.ceil(number * sum(weights[: place + 1]) / total - draw) for place in range(len(weights))]
+    return tuple(end - start for start, end in pairwise([0, *ends[:-1], number]))
 
 
 def weighted_order(items: Iterable[tuple[T, int]], draw: float) -> tuple[T, ...]:

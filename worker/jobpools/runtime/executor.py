@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import inspect
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from functools import partial
 from typing import Any
 
 Call = Callable[[], Any]
+_NOBODY_AWAITS = (
+    "it returned a coroutine and ran none of it: a decorator between @app.job and `async def` must be async"
+)
 
 
 class _Ticket:
@@ -102,6 +106,9 @@ class Threads:
             result = ticket.call()
         except BaseException as raised:  # noqa: BLE001  # the task that waits for it decides
             error = raised
+        if inspect.iscoroutine(result):
+            result.close()
+            error = TypeError(_NOBODY_AWAITS)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             ticket.future.get_loop().call_soon_threadsafe(_hand_over, ticket.future, result, error)
 

@@ -11,7 +11,7 @@ import msgspec
 from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
 from jobpools.core.specs import JobDefaults, QueuePolicy
 from jobpools.core.units import QueueName, WorkerId
-from jobpools.core.weights import priority_order
+from jobpools.core.weights import priority_turns
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.runtime.attempt import Entry, Run
 from jobpools.runtime.metrics import Metrics
@@ -105,6 +105,7 @@ class Lane:
         """Send what is in the outbox, and start what comes back. Raises StoreError: then the outbox is as it was."""
         if self._resume is not None:
             await self.check()
+        claim = min(claim, writes.CLAIM_LIMIT)
         completed = {keep: group.first(SETTLE_LIMIT) for keep, group in self._completed.items()}
         settled = self._settled[:SETTLE_LIMIT]
         tail = self.next_tail()
@@ -118,7 +119,7 @@ class Lane:
                 claim=claim,
                 tail=tail,
                 lease_ms=self.lease_ms,
-                order=self._order(),
+                order=self._order(claim),
                 at=time.time(),
             )
         except StoreError:
@@ -208,10 +209,10 @@ class Lane:
     def _unreadable(self, member: str) -> Envelope:
         return Envelope(VERSION, split_member(member)[0], "?", self.queue, msgspec.Raw(b"{}"))
 
-    def _order(self) -> str:
-        """The letters of the priorities in the order they are asked."""
-        order = priority_order(self._policy, random.random())  # noqa: S311  # a lot, no secret
-        return "".join([writes.LETTERS[priority] for priority in order])
+    def _order(self, claim: int) -> str:
+        """The priorities' letters in the order they are asked, each with how many it may give if that is not all."""
+        turns = priority_turns(self._policy, claim, random.random())  # noqa: S311  # a lot, no secret
+        return "".join([f"{writes.LETTERS[priority]}{most if most < claim else ''}" for priority, most in turns])
 
     # Waiting
 

@@ -2,11 +2,11 @@
 
 import importlib
 import sys
-import traceback
 from pathlib import Path
 
 from jobpools.core.spelling import meant
 from jobpools.errors import AppImportError
+from jobpools.runtime import outcomes
 from jobpools.runtime.registry import App
 
 
@@ -38,12 +38,9 @@ def _why(error: Exception, module_name: str) -> str:
     """What went wrong with an import."""
     if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
         return f"there is no module {error.name}, neither in {Path.cwd()} nor installed"
-    text = " ".join(str(error).split())
-    # Where: the innermost line that is neither ours nor the import machinery's.
-    ours = (__file__, importlib.__file__)
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if each.filename not in ours]
-    place = next((f" ({each.filename}:{each.lineno})" for each in reversed(frames) if each.filename[0] != "<"), "")
-    return f"importing it failed: {type(error).__name__}: {text}{place}"
+    machinery = (__file__, importlib.__file__)
+    said = outcomes.in_a_line(error, lambda file: file not in machinery and not file.startswith("<"))
+    return f"importing it failed: {said}"
 
 
 def _kind(value: object) -> str:

@@ -1,10 +1,11 @@
 """Exceptions as outcomes: what is kept of a failed attempt, and no more than an operator wants to read."""
 
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 
 from jobpools.core.job import Outcome, OutcomeKind
-from jobpools.core.retry import words
+from jobpools.core.retry import qualified, spoken, words
 from jobpools.core.units import format_duration
 
 MESSAGE_LIMIT = 500
@@ -17,7 +18,7 @@ def failed(error: BaseException) -> Outcome:
     """A handler raised."""
     return Outcome(
         OutcomeKind.FAILED,
-        error=_qualified(type(error)),
+        error=spoken(qualified(type(error))),
         message=_message(error),
         traceback=_traceback(error),
         error_types=_types(type(error)),
@@ -30,20 +31,23 @@ def timed_out(seconds: float) -> Outcome:
     message = f"ran longer than {format_duration(seconds)}"
     return Outcome(
         OutcomeKind.TIMED_OUT,
-        error=_qualified(TimeoutError),
+        error=spoken(qualified(TimeoutError)),
         message=message,
         error_types=_types(TimeoutError),
         exception=TimeoutError(message),
     )
 
 
-def _qualified(kind: type[BaseException]) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+def in_a_line(error: BaseException, theirs: Callable[[str], bool]) -> str:
+    """What an error is, what it says, and the innermost line of a file that is `theirs`: for where nobody reads on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = next((f" ({each.filename}:{each.lineno})" for each in reversed(frames) if theirs(each.filename)), "")
+    return f"{spoken(qualified(type(error)))}: {words(error)}{place}"
 
 
 def _types(kind: type[BaseException]) -> tuple[str, ...]:
-    classes = [one for one in kind.__mro__ if issubclass(one, BaseException) and one is not BaseException]
-    return tuple(name for one in classes for name in (_qualified(one), one.__name__))
+    classes = [one for one in kind.__mro__ if issubclass(one, BaseException)]
+    return tuple(name for one in classes for name in (qualified(one), one.__name__))
 
 
 def _message(error: BaseException) -> str:

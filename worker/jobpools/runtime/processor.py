@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
 from jobpools.core.retry import settle
-from jobpools.core.units import Decision, WorkerId
+from jobpools.core.units import LONGEST, Decision, WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
 from jobpools.runtime import outcomes
 from jobpools.runtime.attempt import Run
@@ -177,7 +177,7 @@ class Processor:
 
     def _complete(self, run: Run, value: object, seconds: float) -> None:
         ttl = run.envelope.ttl
-        ttl = run.entry.result_ttl if ttl is None else ttl
+        ttl = run.entry.result_ttl if ttl is None else min(ttl, LONGEST)
         result = b"null"
         if value is not None and ttl > 0:
             try:

@@ -2,25 +2,74 @@
 
 import inspect
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
-from jobpools.client import Call, Client, HandlerValues, JobHandle, Options, OptionValues
+from jobpools.client import (
+    Call,
+    Client,
+    HandlerValues,
+    JobHandle,
+    Options,
+    OptionValues,
+    at_least_one,
+    check_queue,
+    checked,
+)
 from jobpools.core.job import Priority
 from jobpools.core.spelling import meant
 from jobpools.core.units import JobId
-from jobpools.errors import ConfigurationError, UnknownJobError
+from jobpools.errors import ArgumentsError, ConfigurationError, UnknownJobError
+from jobpools.runtime import middleware
 from jobpools.runtime.context import Context
 from jobpools.runtime.middleware import Middleware
 from jobpools.runtime.services import Service
-from jobpools.runtime.signature import Signature, takes_context
+from jobpools.runtime.signature import Signature, code_of, takes_context
 from jobpools.settings import max_payload, redis_url
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 Executor = Literal["async", "thread"]
+
+
+class AppValues(TypedDict, total=False):
+    """What `App(name, …)` may say."""
+
+    redis: str | None
+    """The URL of Redis or Valkey; default JOBPOOLS_REDIS_URL, else this machine's default port."""
+    queue: str
+    """The queue of handlers that name none: `default`."""
+    max_payload: int | None
+    """Bytes of the largest encoded job; default JOBPOOLS_MAX_PAYLOAD, else 1 MiB."""
+
+
+def _text(given: str) -> str:
+    if not isinstance(given, str) or not given.strip():
+        raise ValueError(f"{given!r} is no text")
+    return given
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "name": _text,
+    "redis": _text,
+    "queue": check_queue,
+    "max_payload": at_least_one,
+}
+"""What each argument of App must be."""
 
 
 class Bound(Generic[P, R]):
@@ -89,10 +138,10 @@ class Handler(Generic[P, R]):
 
         Raises ConfigurationError for a name or a value that is none.
         """
-        return Bound(self, self.with_options(options))
+        return Bound(self, self.with_options(f"{self.name}.options", options))
 
-    def with_options(self, options: OptionValues) -> Options:
-        """The options over the handler's own queue, priority and tags."""
+    def with_options(self, call: str, options: OptionValues) -> Options:
+        """The options over the handler's own queue, priority and tags; `call` is who was given them, for errors."""
         own: OptionValues = {
             "queue": self.queue,
             "priority": Priority(self.defaults.priority),
@@ -100,7 +149,7 @@ class Handler(Generic[P, R]):
         }
         if self.defaults.max_crashes is not None:
             own["max_crashes"] = self.defaults.max_crashes
-        return Options.make(**(own | options))
+        return Options.make(call, **(own | options))
 
     def build(self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call[R]:
         """Check the arguments and make the job."""
@@ -124,25 +173,22 @@ class Decorator(Protocol):
 
 
 class App:
-    """Handlers and the Redis that their jobs go to.
+    """Handlers and the Redis that their jobs go to: `App("shop", redis="redis://…", queue="default")`.
 
-    `redis` is a URL (default JOBPOOLS_REDIS_URL, else the local default port), `queue` the queue of handlers that
-    name none, `max_payload` the largest encoded job in bytes (default JOBPOOLS_MAX_PAYLOAD, else 1 MiB).
-    Raises ConfigurationError for a queue that cannot be called so.
+    `AppValues` says what may be given. Raises ConfigurationError for a name or a value that is none.
     """
 
-    def __init__(
-        self, name: str, *, redis: str | None = None, queue: str = "default", max_payload: int | None = None
-    ) -> None:
+    def __init__(self, name: str, **given: Unpack[AppValues]) -> None:
+        values = checked("App", {"name": name, **given}, _CHECKS)
         self.name = name
-        self.queue = Options.make(queue=queue).queue or queue
+        self.queue: str = values.get("queue", "default")
         self.handlers: dict[str, Handler[..., Any]] = {}
         """By job name."""
         self.services: list[Service[Any]] = []
         self.middlewares: list[Middleware] = []
-        self.redis = redis
+        self.redis: str | None = values.get("redis")
         """The URL given here; None: the environment says."""
-        self._max_payload = max_payload
+        self._max_payload: int | None = values.get("max_payload")
         self._client: Client | None = None
 
     @property
@@ -189,25 +235,33 @@ class App:
         Raises ConfigurationError.
         """
         if function is None:
-            return lambda decorated: self._register(decorated, name, executor, Options.make(**defaults))
-        return self._register(function, name, executor, Options())
+            return lambda decorated: self._register(decorated, name, executor, defaults)
+        return self._register(function, name, executor, defaults)
 
-    def _register(self, function: Any, name: str | None, executor: str | None, options: Options) -> Handler[..., Any]:
+    def _register(
+        self, function: Any, name: str | None, executor: str | None, defaults: HandlerValues
+    ) -> Handler[..., Any]:
         if isinstance(function, Handler):
             raise ConfigurationError(f"{function.name} is a job already: one @app.job for each function")
-        name = name or getattr(function, "__name__", "")
+        if not callable(function) or inspect.isclass(function):
+            raise ConfigurationError(f"@app.job: {function!r} is no function: write @app.job or @app.job(name=…)")
+        if "self" in inspect.signature(function).parameters:
+            raise ConfigurationError(f"@app.job: {function!r} takes self: decorate a function or a bound method")
+        name = checked("@app.job", {"name": name}, _CHECKS).get("name") or getattr(function, "__name__", "")
         if not name:
             raise ConfigurationError(f"job {function!r} has no name of its own: give it one, as in @app.job(name=…)")
         if name in self.handlers:
             raise ConfigurationError(f"two jobs are called {name!r}: give one of them another name=")
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        code = code_of(function)
+        if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
             raise ConfigurationError(f"job {name}: it yields; a job returns its result, or sends further jobs")
-        natural = "async" if inspect.iscoroutinefunction(function) else "thread"
+        natural = "async" if inspect.iscoroutinefunction(code) else "thread"
         if executor not in (None, natural):
             kind = (
                 "a coroutine function needs the event loop" if natural == "async" else "a plain function needs a thread"
             )
             raise ConfigurationError(f"job {name}: executor={executor!r} does not fit: {kind}")
+        options = Options.make(f"job {name}", **defaults)
         handler: Handler[..., Any] = Handler(self, function, name=name, options=options, executor=natural)
         self.handlers[name] = handler
         return handler
@@ -219,8 +273,12 @@ class App:
         return service
 
     def middleware(self, function: Middleware) -> Middleware:
-        """Declare code around every attempt: `async def around(ctx, call_next)`; the first declared is outermost."""
-        self.middlewares.append(function)
+        """Declare code around every attempt: `async def around(ctx, call_next)`; the first declared is outermost.
+
+        It awaits `call_next()` once and returns what that returned. Raises ConfigurationError for a function that
+        does not take these two.
+        """
+        self.middlewares.append(middleware.check(function))
         return function
 
     async def enqueue(
@@ -238,9 +296,15 @@ class App:
         """`enqueue` for code without an event loop."""
         return self.client.enqueue_sync(self._by_name(name, args or {}, options))
 
-    async def enqueue_many(self, calls: Sequence[Call[Any]]) -> list[JobHandle[Any]]:
-        """Send many jobs (`handler.call(…)`) in few round trips; all of one queue are accepted, or none."""
-        return await self.client.enqueue_many(calls)
+    async def enqueue_many(self, calls: Iterable[Call[Any]]) -> list[JobHandle[Any]]:
+        """Send many jobs (`handler.call(…)`) in few round trips: 500 of a queue are accepted together, or none of them.
+
+        Raises ArgumentsError for what is no such call, and StoreError.
+        """
+        sending = list(calls)
+        if strange := [each for each in sending if not isinstance(each, Call)]:
+            raise ArgumentsError(f"enqueue_many: {strange[0]!r} is no call: write handler.call(…)")
+        return await self.client.enqueue_many(sending)
 
     def handle(self, id: JobId | str, queue: str | None = None) -> JobHandle[Any]:  # noqa: A002  # the job's own word
         """A handle of a job that was sent before, perhaps by another process."""
@@ -262,9 +326,9 @@ class App:
     def _by_name(self, name: str, args: Mapping[str, Any], options: OptionValues) -> Call[Any]:
         handler = self.handlers.get(name)
         if handler is not None:
-            return handler.build(handler.with_options(options), (), dict(args))
+            return handler.build(handler.with_options(f"enqueue {name}", options), (), dict(args))
         if "queue" not in options:
             raise UnknownJobError(
                 f"app {self.name} has no job {name!r}{meant(name, self.handlers)} (another app's job needs its queue)"
             )
-        return self.client.call_json(name, args, Options.make(**options))
+        return self.client.call_json(name, args, Options.make(f"enqueue {name}", **options))

@@ -1,23 +1,26 @@
 """What handlers share and the worker opens once: connection pools, clients, models. Closed when it goes."""
 
 import inspect
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Generic, TypeVar, cast
 
 from jobpools.errors import ConfigurationError
+from jobpools.runtime import outcomes
 
+log = logging.getLogger("jobpools.worker")
 T = TypeVar("T")
 
 
 class Service(Generic[T]):
     """A named generator function that yields the thing itself once; `ctx.service(it)` gives the thing to a handler."""
 
-    __slots__ = ("name", "open")
+    __slots__ = ("file", "name", "open")
 
     def __init__(self, function: Callable[[], AsyncIterator[T] | Iterator[T]]) -> None:
         """Raises ConfigurationError when it is not a generator function."""
-        self.name: str = function.__name__
+        self.name: str = getattr(function, "__name__", repr(function))
         self.open: Callable[[], Any]
         if inspect.isasyncgenfunction(function):
             self.open = asynccontextmanager(function)
@@ -25,6 +28,8 @@ class Service(Generic[T]):
             self.open = contextmanager(function)
         else:
             raise ConfigurationError(f"service {self.name}: write a function that yields the service once")
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        self.file: str = code.co_filename if code is not None else ""
 
 
 class Services:
@@ -37,17 +42,30 @@ class Services:
         self._open: dict[Service[Any], Any] = {}
 
     async def start(self, services: Sequence[Service[Any]]) -> None:
-        """Open all, in the order in which they were declared; what opened is closed again when one fails."""
+        """Open all, in the order in which they were declared; what opened is closed again when one fails.
+
+        Raises ConfigurationError with one line that says which, why and where.
+        """
         try:
             for service in services:
-                manager = service.open()
-                if hasattr(manager, "__aenter__"):
-                    self._open[service] = await self._stack.enter_async_context(manager)
-                else:
-                    self._open[service] = self._stack.enter_context(manager)
+                await self._enter(service)
         except BaseException:
             await self.stop()
             raise
+
+    async def _enter(self, service: Service[Any]) -> None:
+        try:
+            manager = service.open()
+            if hasattr(manager, "__aenter__"):
+                self._open[service] = await self._stack.enter_async_context(manager)
+            else:
+                self._open[service] = self._stack.enter_context(manager)
+        except Exception as error:  # the user's code may raise anything
+            log.debug("service %s", service.name, exc_info=True)
+            said = outcomes.in_a_line(error, service.file.__eq__)
+            raise ConfigurationError(
+                f"service {service.name} does not open: {said}; the worker does not start without it"
+            ) from error
 
     async def stop(self) -> None:
         """Close all, the last opened first."""

@@ -1,5 +1,6 @@
 """A handler's signature as a JSON schema: arguments are checked by it when enqueued and again when run."""
 
+import functools
 import inspect
 import typing
 from collections.abc import Callable
@@ -14,6 +15,13 @@ from jobpools.errors import ArgumentsError, ConfigurationError, StoreDataError
 from jobpools.runtime.context import Context
 
 _PROBLEMS_TOLD = 3
+
+
+def code_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What its annotations stand at: a partial's function, an object's `__call__`, else itself."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function if inspect.isroutine(function) else type(function).__call__
 
 
 def takes_context(function: Callable[..., Any]) -> bool:
@@ -142,7 +150,7 @@ class Signature:
         # Not when the handler is decorated: a forward reference may name what stands below it.
         if self._hints is None:
             try:
-                self._hints = typing.get_type_hints(self._function, include_extras=True)
+                self._hints = typing.get_type_hints(code_of(self._function), include_extras=True)
             except (NameError, TypeError) as error:
                 raise ConfigurationError(f"job {self._label}: its annotations do not resolve: {error}") from error
         return self._hints
@@ -156,6 +164,10 @@ class Signature:
                 rest = True
                 continue
             hint = hints.get(parameter.name, Any)
+            if Context in (hint, *typing.get_args(hint)):
+                raise ConfigurationError(
+                    f"job {self._label}: {parameter.name}: the Context comes first and alone: write (ctx: Context, …)"
+                )
             fields[parameter.name] = hint if parameter.default is parameter.empty else NotRequired[hint]
         make = cast("Any", TypedDict)  # the call form with computed fields is beyond mypy
         shape = make(self._label, fields)

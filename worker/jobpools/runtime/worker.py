@@ -115,8 +115,8 @@ class Worker:
     async def run(self) -> int:
         """Work until `stop`; returns the exit code: 0 after a drain, 1 when a part of the worker broke.
 
-        Raises StoreAuthError when Redis does not let it in, ConfigurationError when the probe port is taken, and
-        whatever a service raises that cannot be opened.
+        Raises StoreAuthError when Redis does not let it in, and ConfigurationError when the probe port is taken or a
+        service does not open.
         """
         if not await self._opened():
             return 0

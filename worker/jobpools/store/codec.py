@@ -1,6 +1,7 @@
 """What a job is in Redis: the envelope, its history and its result, as JSON, with a version."""
 
 import os
+import re
 import time
 from typing import Any, cast
 
@@ -13,6 +14,9 @@ from jobpools.errors import StoreDataError
 
 VERSION = 1
 ID_LIMIT = 200
+_ID = re.compile(rf"[!-~]{{1,{ID_LIMIT}}}")
+CALENDARS_END = 253_402_300_800.0
+"""The year 10000, in seconds since the epoch."""
 UUID_LENGTH = 36
 TAIL_DIGITS = 10
 
@@ -121,7 +125,7 @@ def fresh_id() -> str:
 
 def check_id(given: str) -> str:
     """An id of the caller's own. Raises ValueError when it cannot be one."""
-    if not given or len(given) > ID_LIMIT or not given.isprintable() or " " in given or not given.isascii():
+    if not isinstance(given, str) or not _ID.fullmatch(given):
         raise ValueError(f"{given!r} cannot be an id: 1 to {ID_LIMIT} printable ASCII characters without blanks")
     return given
 
@@ -137,8 +141,9 @@ def id_time(job_id: str) -> float | None:
 
 
 def enqueued_at(envelope: Envelope) -> float:
-    """When it was enqueued, seconds since the epoch; 0 where nobody said."""
-    return envelope.enqueued or id_time(envelope.id) or 0.0
+    """When it was enqueued, seconds since the epoch; 0 where nobody said, or said what no calendar knows."""
+    said = envelope.enqueued
+    return said if said is not None and 0 < said < CALENDARS_END else id_time(envelope.id) or 0.0
 
 
 def tail(worker: str, number: int) -> str:

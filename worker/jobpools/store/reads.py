@@ -1,7 +1,7 @@
 """The verbs that only look."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobpools.core.facts import EndpointFacts, Heartbeat, QueueFacts
@@ -166,13 +166,26 @@ async def result(connection: Connection, queue: str, job_id: str) -> codec.Resul
     return None if raw is None else codec.decode_result(raw)
 
 
+async def over(connection: Connection, queue: str, job_id: str) -> bool:
+    """Whether the job has ended, or is not known. Costs the server nothing worth counting, however much is going on."""
+    at = _at(queue)
+    known, ended, dead = await connection.gather(
+        [("HEXISTS", at("jobs"), job_id), ("HEXISTS", at("results"), job_id), ("ZSCORE", at("dead"), job_id)]
+    )
+    return not known or bool(ended) or dead is not None
+
+
 async def job(connection: Connection, queue: str, job_id: str) -> JobView | None:
-    """One job, wherever it is; None: no such job, or its result's TTL is over."""
+    """One job, wherever it is; None: no such job, or its result's TTL is over.
+
+    Of one that waits or runs the server looks through all leases: a tenth of a second where 100,000 jobs run.
+    """
     while (view := await _look(connection, queue, job_id)) is not None and view.state is JobState.QUEUED:
-        # Nothing told of it. Whether it waits, or moved on from look to look, is asked in one atomic step.
-        (state,) = await connection.call("states", queue, [job_id])
-        if state.decode() == JobState.QUEUED:
-            break
+        # Nothing told of it. Whether it waits, runs, or moved on from look to look, is asked in one atomic step.
+        (told,) = await connection.call("states", queue, [job_id])
+        state, _, worker = told.decode().partition(":")
+        if state in (JobState.QUEUED, JobState.RUNNING):
+            return replace(view, state=JobState(state), worker=worker)
     return view
 
 
@@ -201,21 +214,12 @@ async def _look(connection: Connection, queue: str, job_id: str) -> JobView | No
     elif any(score is not None for score in due):
         facts = {"state": JobState.SCHEDULED, "due_at": next(float(score) for score in due if score is not None) / 1000}
     else:
-        worker = await _holder(connection, queue, job_id)
-        facts = {"state": JobState.RUNNING if worker else JobState.QUEUED, "worker": worker}
+        facts = {"state": JobState.QUEUED}
     return _view(queue, job_id, envelope, history, facts)
 
 
 def _at(queue: str) -> Any:
     return lambda part: keys.of_queue(queue, part)
-
-
-async def _holder(connection: Connection, queue: str, job_id: str) -> str:
-    for member in await connection.execute("ZRANGE", keys.of_queue(queue, "leases"), 0, -1):
-        held, worker = codec.split_member(member.decode())
-        if held == job_id:
-            return worker
-    return ""
 
 
 def _view(queue: str, job_id: str, envelope: bytes | None, history: bytes | None, facts: dict[str, Any]) -> JobView:

@@ -188,7 +188,7 @@ async def _job_states(connection: Connection, jobs: Sequence[FiredJob]) -> dict[
         ]
     )
     return {
-        (queue, job_id): state.decode()
+        (queue, job_id): state.decode().partition(":")[0]
         for (queue, ids), states in zip(queues.items(), replies, strict=True)
         for job_id, state in zip(ids, states, strict=True)
     }

@@ -14,6 +14,8 @@ from jobpools.store.connect import Connection, SyncConnection
 
 BATCH = 500
 """Jobs per enqueue call: about the most that one script should do at once while others wait."""
+CLAIM_LIMIT = 1000
+"""Jobs that one step claims at most, whatever it is asked for: as in step.lua."""
 RESCUED_AT_ONCE = 100
 """Leases that one rescue takes over: as many as this were taken, there may be more."""
 CANCELLED_TTL = 86_400_000
@@ -190,6 +192,7 @@ async def step(  # noqa: PLR0913  # the hot path's one call: an object around th
 ) -> StepReply:
     """Settle and claim in one round trip.
 
+    `order` are the priorities' letters as they are asked; a number behind one is the most it gives then (`h5n3l1hnl`).
     `completed` is by the ms to keep the results. `tail` is `codec.tail(worker, n)` with an n that this
     worker never used before; the lease of a claimed id is `id + tail`. `at` is the caller's time for records, seconds.
     Sent twice because the answer was lost, the second one's settlements are stale and change nothing.

@@ -16,7 +16,7 @@ if (#ARGV - 3) % 5 ~= 0 then return redis.error_reply('ERR five arguments a job'
 for i = 4, #ARGV, 5 do
   local due = ARGV[i + 2]
   if not ready[ARGV[i + 1]] then return redis.error_reply('ERR no such priority: ' .. ARGV[i + 1]) end
-  if due ~= '' and not tonumber(due) then return redis.error_reply('ERR no such time: ' .. due) end
+  if due ~= '' and not (#due < 16 and string.match(due, '^%-?%d+$')) then return redis.error_reply('ERR no such time: ' .. due) end
   if due ~= '' then redis.call('ZCARD', scheduled[ARGV[i + 1]]) end
 end
 for _, key in ipairs({since, totals}) do redis.call('HLEN', key) end

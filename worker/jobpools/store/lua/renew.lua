@@ -3,10 +3,10 @@
 -- KEYS: leases cancelling
 -- ARGV: given lease ...
 --   given: now in ms, '' for the server's clock; lease: ms from now; ...: the members
--- RETURNS: {members that are gone: their jobs are not this worker's any more, ids of running jobs that shall be cancelled}
+-- RETURNS: {members that are gone: their jobs are not this worker's any more, ids of those jobs that shall be cancelled}
 -- CHANGES: the scores of the members that are there; it never adds one
 local expiry = clock(given) + tonumber(lease)
-local gone, scores = {}, {}
+local gone, scores, asked = {}, {}, {}
 if #ARGV > 2 then
   local members = {unpack(ARGV, 3)}
   local held = redis.call('ZMSCORE', leases, unpack(members))
@@ -19,5 +19,12 @@ if #ARGV > 2 then
     end
   end
   if #scores > 0 then redis.call('ZADD', leases, 'XX', unpack(scores)) end
+  if redis.call('EXISTS', cancelling) == 1 then
+    local ids = {}
+    for i, member in ipairs(members) do ids[i] = string.match(member, '^(.*):[^:]*:[^:]*$') end
+    for i, stops in ipairs(redis.call('SMISMEMBER', cancelling, unpack(ids))) do
+      if stops == 1 then asked[#asked + 1] = ids[i] end
+    end
+  end
 end
-return {gone, redis.call('SMEMBERS', cancelling)}
+return {gone, asked}

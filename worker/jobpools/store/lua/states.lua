@@ -2,11 +2,18 @@
 -- KEYS: jobs results dead leases scheduled_high scheduled_normal scheduled_low
 -- ARGV: ...
 --   ...: job ids
--- RETURNS: for each its state, or '' where nothing is known of it
+-- RETURNS: for each its state, or '' where nothing is known of it; of a running one "running:worker"
 -- CHANGES: nothing
-local running = {}
-for _, member in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
-  running[string.match(member, '^(.*):[^:]*:[^:]*$')] = true
+local holders
+local function holder_of(id)
+  if not holders then -- a look through all leases, for those only that are nowhere else
+    holders = {}
+    for _, member in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+      local held, worker = string.match(member, '^(.*):([^:]*):[^:]*$')
+      holders[held] = worker
+    end
+  end
+  return holders[id]
 end
 
 local function state_of(id)
@@ -17,7 +24,8 @@ local function state_of(id)
   for _, key in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do
     if redis.call('ZSCORE', key, id) then return 'scheduled' end
   end
-  return running[id] and 'running' or 'queued'
+  local holder = holder_of(id)
+  return holder and 'running:' .. holder or 'queued'
 end
 
 local found = {}

@@ -3,7 +3,8 @@
 -- KEYS: jobs history results done leases dead since wake draining cancelling totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given worker claim tail lease order completed ...
 --   given: now in ms, '' for the server's clock; tail: what follows an id in the leases of this claim (":worker:number")
---   lease: ms until the new leases expire; order: the priorities in the order they are asked, as in "hnl"
+--   lease: ms until the new leases expire; order: the priorities in the order they are asked, as in "hnl"; one may be asked
+--   for at most so many first, as in "h5n3l1hnl"
 --   ...: first, `completed` times: ms to keep the results (0: forget the jobs), number of jobs, their members, their records
 --   ...: then for each other settlement: member, priority (h, n, l), disposition, due in ms ('' for now; for cancel: ms to
 --        keep the record), history ('' for none; for cancel: the record), total to count in ('' for none)
@@ -80,9 +81,9 @@ if later then promote(now, 200) end
 local wanted, ids, lists = math.min(tonumber(claim), CLAIM_LIMIT), {}, {}
 local stopped, left = redis.call('SISMEMBER', draining, worker), ready_left()
 if stopped == 0 then
-  for letter in string.gmatch(order, '%a') do
+  for letter, most in string.gmatch(order, '(%a)(%d*)') do
     if #ids >= wanted or #ids >= left then break end
-    local popped = redis.call('LPOP', ready[letter], wanted - #ids)
+    local popped = redis.call('LPOP', ready[letter], math.min(tonumber(most) or wanted, wanted - #ids))
     if popped then for _, id in ipairs(popped) do ids[#ids + 1], lists[#ids + 1] = id, ready[letter] end end
   end
   left = left - #ids

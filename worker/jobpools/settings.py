@@ -44,7 +44,7 @@ _JSON = ("queues", "job", "queue")
 class WorkerSettings(BaseModel):
     """Everything that a worker process needs to know, its app's code aside."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     redis_url: str = DEFAULT_REDIS_URL
     """Which Redis or Valkey."""

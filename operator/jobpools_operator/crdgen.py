@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from jobpools.core.schema import Model
-from jobpools.core.specs import GROUP, NAME_LIMIT, NAME_PATTERN, VERSION, CronSpec, PoolSpec
-from jobpools.core.units import DURATION_PATTERN, format_duration
+from jobpools.core.specs import GROUP, NAME_LIMIT, VERSION, CronSpec, PoolSpec
+from jobpools.core.units import DURATION_PATTERN, NAME_PATTERN, format_duration
 
 Schema = dict[str, Any]
 

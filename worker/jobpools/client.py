@@ -15,9 +15,8 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from jobpools.core.job import JobState, Priority
 from jobpools.core.retry import Retry
-from jobpools.core.specs import QUEUE_LIMIT, QUEUE_PATTERN
 from jobpools.core.spelling import meant
-from jobpools.core.units import format_duration, parse_duration
+from jobpools.core.units import QUEUE_LIMIT, QUEUE_PATTERN, format_duration, parse_duration
 from jobpools.errors import (
     ArgumentsError,
     ConfigurationError,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from jobpools.core.job import Priority
-from jobpools.core.specs import PriorityMode, QueuePolicy
+from jobpools.core.serving import PriorityMode, QueuePolicy
 
 T = TypeVar("T")
 

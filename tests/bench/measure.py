@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -125,13 +126,18 @@ def pending(server: Server, calls: Sequence[Call[None]]) -> float:
     return float(used - before) / len(calls)
 
 
-def idle(server: Server) -> dict[str, float]:
-    """`jobpools worker` as a pod runs it: seconds from its start to its first job's; then what it costs to have it."""
+def idle(server: Server, bytecode: str) -> dict[str, float]:
+    """`jobpools worker` as a pod runs it: seconds from its start to its first job's; then what it costs to have it.
+
+    `bytecode` is a folder that Python keeps it in: an image has it, the sources beside this file need not.
+    """
     emptied(server)
     asyncio.run(send([told.call(**arguments(0))]))
-    command = [str(Path(sys.executable).with_name("jobpools")), "worker", "tests.bench.jobs:app", "--redis", server.url]
+    command = [str(Path(sys.executable).with_name("jobpools")), "worker"]
+    env = os.environ | {"JOBPOOLS_APP": "tests.bench.jobs:app", "JOBPOOLS_REDIS_URL": server.url}
+    env |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": bytecode}
     now = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         try:
             began = float(process.stdout.readline())

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -128,3 +129,10 @@ async def test_many_jobs_take_a_command_for_five_hundred(app: App, valkey_url: s
     assert counts.called < 1.1, "of 1.03: a command a job finds out whether its id is known"
     assert counts.received < 210, "of 199: id, envelope, priority and flags"
     assert counts.returned < 10
+
+
+async def test_the_garbage_collector_is_not_told_of_jobs_that_are_sent(app: App) -> None:
+    """Searching thousands of them for cycles, again and again, took a third of the time that it takes to send them."""
+    calls = [app.handlers["noop"].call(**arguments(n)) for n in range(10)]
+    handles = await app.enqueue_many(calls)
+    assert not any(gc.is_tracked(each) for each in (*calls, *handles))

@@ -192,7 +192,7 @@ def test_it_starts_quickly() -> None:
     dear = {
         "--help": {"redis", "yaml", "rich", "asyncio", "jobpools.store.connect"},
         "queues --redis redis://127.0.0.1:1/0": {"yaml", "rich", "matplotlib", "jobpools.runtime", "jobpools.local"},
-        "worker": {"typer", "yaml", "rich", "jobpools.local"},
+        "worker": {"typer", "yaml", "rich", "croniter", "jobpools.local", "jobpools.core.specs"},
     }
     for words, unwanted in dear.items():
         code = LOADED.format(words=words.split())

@@ -81,8 +81,8 @@ class StoreStage:
                 await self._store.execute("ZADD", key, 1, member)
 
     async def vanish(self) -> None:
-        away = connect.connect("redis://127.0.0.1:1/0")
-        self._store.client, self._gone = away.client, self._store.client
+        self._gone, self._store = self._store, connect.connect("redis://127.0.0.1:1/0")
+        self.queues = StoreQueues(self._store, "operator")
 
     async def close(self) -> None:
         await self._store.aclose()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from jobpools.core.job import Priority
-from jobpools.core.specs import PriorityMode, QueuePolicy, Weights
+from jobpools.core.serving import PriorityMode, QueuePolicy, Weights
 from jobpools.core.weights import priority_turns, take_turns, weighted_order, weighted_shares
 
 draws = st.floats(0, 1, exclude_max=True)

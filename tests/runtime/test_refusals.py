@@ -33,7 +33,7 @@ QUEUE = "default"
 
 async def raw(store: Connection, payload: bytes, job_id: str) -> None:
     """A job of whatever bytes, as a client of another language and version might send it."""
-    await writes.enqueue(store, [(Envelope(1, job_id, "?", QUEUE, msgspec.Raw(b"{}")), payload, None)])
+    await writes.enqueue(store, [writes.Sending(Envelope(1, job_id, "?", QUEUE, msgspec.Raw(b"{}")), payload, None)])
 
 
 async def view(store: Connection, job_id: str, queue: str = QUEUE) -> reads.JobView:

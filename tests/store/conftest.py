@@ -39,7 +39,7 @@ def sending(
     """A job to send, of an id of its own."""
     envelope = codec.Envelope(codec.VERSION, job_id, "send", queue, msgspec.Raw(b"{}"), priority)
     envelope.enqueued = enqueued
-    return envelope, codec.encode(envelope), due
+    return writes.Sending(envelope, codec.encode(envelope), due)
 
 
 Send = Callable[..., writes.Sending]

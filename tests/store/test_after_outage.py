@@ -24,7 +24,7 @@ async def test_nobody_is_called_dead_before_the_living_could_renew(tmp_path: Pat
             found = queues.StoreQueues(connection, "operator", lambda: now)
             job_id = codec.fresh_id()
             envelope = codec.Envelope(1, job_id, "send", "emails", msgspec.Raw(b"{}"))
-            await writes.enqueue(connection, [(envelope, codec.encode(envelope), None)])
+            await writes.enqueue(connection, [writes.Sending(envelope, codec.encode(envelope), None)])
             await writes.step(connection, "emails", "host.1", claim=1, tail=codec.tail("host.1", 1), lease_ms=1)
             await found.observe([POOL])
             server.kill()

@@ -48,18 +48,18 @@ async def test_a_server_that_vanishes_has_whole_batches(tmp_path_factory: pytest
         connection = connect.connect(server.url)
         jobs = [job(f"job{number}") for number in range(5000)]
         sent = itertools.count(1)
-        execute = connection.client.execute_command
+        swiftly = connection._swiftly
 
         async def failing(*command: object) -> object:
             if next(sent) == 5:
                 server.kill()
-            return await execute(*command)
+            return await swiftly(*command)
 
-        connection.client.execute_command = failing
+        connection._swiftly = failing  # type: ignore[method-assign]
         with pytest.raises(StoreUnavailableError):
             await writes.enqueue(connection, jobs)
         server.start()
-        connection.client.execute_command = execute
+        connection._swiftly = swiftly  # type: ignore[method-assign]
         there = (await ledger.read(connection, [QUEUE]))[QUEUE].ready
         assert there % writes.BATCH == 0
         assert 0 < there < 5000

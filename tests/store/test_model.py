@@ -104,7 +104,8 @@ class Story(RuleBasedStateMachine):
         for job_id, letter, due in timed:
             envelope = codec.Envelope(codec.VERSION, job_id, "send", QUEUE, msgspec.Raw(b"{}"), PRIORITIES[letter])
             envelope.enqueued = self.at if own else None
-            sending.append((envelope, codec.encode(envelope), None if due is None else due / 1000))
+            at = None if due is None else due / 1000
+            sending.append(writes.Sending(envelope, codec.encode(envelope), at))
         accepted = self.run(writes.enqueue(self.connection, sending, self.now))
         assert accepted == self.model.enqueue(timed, self.now, own=own)
         self.histories |= {job_id: History() for (job_id, *_), new in zip(jobs, accepted, strict=True) if new}

@@ -99,9 +99,9 @@ async def test_a_job_that_kills_its_workers_is_dead_after_so_many(
 
 
 async def test_a_job_may_have_a_cap_of_its_own(store: Connection, queues: StoreQueues, job: Send) -> None:
-    envelope, _, due = job("fragile")
+    envelope = job("fragile").envelope
     envelope.max_crashes = 1
-    await writes.enqueue(store, [(envelope, codec.encode(envelope), due)])
+    await writes.enqueue(store, [writes.Sending(envelope, codec.encode(envelope), None)])
     await claim(store, "web-1.a")
     await queues.release(POOL, ["web-1"])
     assert await states(store, "fragile") == ["dead"]
@@ -171,7 +171,7 @@ async def test_maintenance_forgets_what_is_over(store: Connection, queues: Store
     [(0, None, Disposition.RETRY), (1, None, Disposition.DEAD), (1, 3, Disposition.RETRY), (0, 1, Disposition.DEAD)],
 )
 def test_crashes_are_counted_up_to_the_cap(crashes: int, own: int | None, ends: Disposition, job: Send) -> None:
-    envelope, _, _ = job("a", "high")
+    envelope = job("a", "high").envelope
     envelope.max_crashes = own
     taken = writes.Taken("a", "a:me.1:1", "web-1.a", codec.encode(envelope), History(attempts=2, crashes=crashes))
     settled = settle_crashed(taken, 2, 1000.0, 0.5)

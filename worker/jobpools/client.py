@@ -16,9 +16,8 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from jobpools.core.job import JobState, Priority
 from jobpools.core.retry import Retry
-from jobpools.core.specs import QUEUE_LIMIT, QUEUE_PATTERN
 from jobpools.core.spelling import meant
-from jobpools.core.units import LONGEST, format_duration, parse_duration
+from jobpools.core.units import LONGEST, QUEUE_LIMIT, QUEUE_PATTERN, format_duration, parse_duration
 from jobpools.errors import (
     ArgumentsError,
     ConfigurationError,
@@ -189,43 +188,24 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 """What each option must be, and its checked form."""
 
 
-class Call(Generic[R_co]):
+class Call(writes.Sending, Generic[R_co], frozen=True, eq=False, gc=False):
     """A job that is checked and encoded, and not sent yet."""
 
-    __slots__ = ("decode", "due", "envelope", "payload")
-
-    def __init__(
-        self, envelope: Envelope, payload: bytes, due: float | None, decode: Callable[[bytes], Any] | None
-    ) -> None:
-        self.envelope = envelope
-        self.payload = payload
-        """The envelope as it goes to Redis."""
-        self.due = due
-        """Seconds since the epoch; None: at once."""
-        self.decode = decode
-        """Makes the handler's result type of its JSON; None: plain JSON values."""
+    decode: Callable[[bytes], Any] | None
+    """Makes the handler's result type of its JSON; None: plain JSON values."""
 
 
-class JobHandle(Generic[R_co]):
+class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
     """A job that was sent: where it is, what came out of it."""
 
-    __slots__ = ("_client", "_decode", "id", "new", "queue")
-
-    def __init__(
-        self,
-        client: "Client",
-        *,
-        id: str,  # noqa: A002  # the job's own word
-        queue: str,
-        new: bool = True,
-        decode: Callable[[bytes], Any] | None = None,
-    ) -> None:
-        self.id = id
-        self.queue = queue
-        self.new = new
-        """False when a job of this id was there already, and nothing was written."""
-        self._client = client
-        self._decode = decode
+    client: "Client"
+    """What sent it, or would have."""
+    id: str
+    queue: str
+    new: bool = True
+    """False when a job of this id was there already, and nothing was written."""
+    decode: Callable[[bytes], Any] | None = None
+    """As the call's."""
 
     async def state(self) -> JobState:
         """Where the job is now. Raises JobNotFoundError."""
@@ -237,7 +217,7 @@ class JobHandle(Generic[R_co]):
         A running job is stopped within a few seconds (`running` is returned). One that has ended stays as it is.
         Raises JobNotFoundError.
         """
-        state = await writes.cancel(self._client.connection(), self.queue, self.id, time.time())
+        state = await writes.cancel(self.client.connection(), self.queue, self.id, time.time())
         if state is None:
             raise JobNotFoundError(f"no job {self.id} in queue {self.queue}")
         return state
@@ -249,7 +229,7 @@ class JobHandle(Generic[R_co]):
         JobDeadError, JobCancelledError, JobNotFoundError, ResultTimeoutError, StoreError, and ConfigurationError for a
         timeout that is no duration.
         """
-        connection, started = self._client.connection(), time.monotonic()
+        connection, started = self.client.connection(), time.monotonic()
         patience = None if timeout is None else _patience(timeout)
         pause, looks = FIRST_PAUSE, 0
         while True:
@@ -273,7 +253,7 @@ class JobHandle(Generic[R_co]):
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
     async def _view(self) -> reads.JobView:
-        view = await reads.job(self._client.connection(), self.queue, self.id)
+        view = await reads.job(self.client.connection(), self.queue, self.id)
         if view is None:
             raise JobNotFoundError(f"no job {self.id} in queue {self.queue}: it never was, or its result's TTL is over")
         return view
@@ -282,7 +262,7 @@ class JobHandle(Generic[R_co]):
         if record.state == JobState.CANCELLED:
             raise JobCancelledError(f"job {self.id} was cancelled")
         raw = bytes(record.result)
-        return cast("R_co", self._decode(raw) if self._decode else msgspec.json.decode(raw))
+        return cast("R_co", self.decode(raw) if self.decode else msgspec.json.decode(raw))
 
     def __repr__(self) -> str:
         return f"<JobHandle {self.id} queue={self.queue}>"
@@ -368,15 +348,14 @@ class Client:
         """The same for code without an event loop; threads may share it."""
         if self._sync is None:
             self._sync = connect.connect_sync(self.url)
-        new = writes.enqueue_sync(self._sync, [(call.envelope, call.payload, call.due)])[0]
-        return JobHandle(self, id=call.envelope.id, queue=call.envelope.queue, new=new, decode=call.decode)
+        new = writes.enqueue_sync(self._sync, [call])[0]
+        return JobHandle(self, call.envelope.id, call.envelope.queue, new, call.decode)
 
     async def enqueue_many(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
         """Send jobs, up to 500 a round trip; a round trip's jobs are accepted together."""
-        sending = [(call.envelope, call.payload, call.due) for call in calls]
-        accepted = await writes.enqueue(self.connection(), sending)
+        accepted = await writes.enqueue(self.connection(), calls)
         return [
-            JobHandle(self, id=call.envelope.id, queue=call.envelope.queue, new=new, decode=call.decode)
+            JobHandle(self, call.envelope.id, call.envelope.queue, new, call.decode)
             for call, new in zip(calls, accepted, strict=True)
         ]
 

@@ -6,14 +6,17 @@
 import json
 import socket
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jobpools.core.schema import Duration
-from jobpools.core.specs import JobDefaults, Pool, QueueEntry, QueuePolicy, QueueRef
+from jobpools.core.serving import JobDefaults, QueueEntry, QueuePolicy, QueueRef
 from jobpools.core.wording import SHOWN, told
 from jobpools.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from jobpools.core.specs import Pool
 
 REDIS_URL = "JOBPOOLS_REDIS_URL"
 MAX_PAYLOAD = "JOBPOOLS_MAX_PAYLOAD"
@@ -44,7 +47,7 @@ _JSON = ("queues", "job", "queue")
 class WorkerSettings(BaseModel):
     """Everything that a worker process needs to know, its app's code aside."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     redis_url: str = DEFAULT_REDIS_URL
     """Which Redis or Valkey."""
@@ -95,7 +98,7 @@ class WorkerSettings(BaseModel):
             raise ConfigurationError(f"{place}: {told(first)}") from error
 
 
-def worker_env(pool: Pool, redis_url: str) -> dict[str, str]:
+def worker_env(pool: "Pool", redis_url: str) -> dict[str, str]:
     """The environment of a pool's workers but for JOBPOOLS_WORKER (its own name) and JOBPOOLS_PROBE_PORT."""
     spec = pool.spec
     return {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from jobpools.core.job import History, OutcomeKind
-from jobpools.core.specs import JobDefaults, QueueRef
+from jobpools.core.serving import JobDefaults, QueueRef
 from jobpools.core.units import QueueName
 from jobpools.runtime.context import Context
 from jobpools.runtime.registry import App

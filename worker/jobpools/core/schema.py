@@ -20,9 +20,7 @@ def _key(field: str) -> str:
 class Model(BaseModel):
     """The base of every spec: `max_attempts` in Python, `maxAttempts` in YAML."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=_key, populate_by_name=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_key, populate_by_name=True)
 
 
 def _duration(value: Any, info: ValidationInfo) -> Any:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 from jobpools.core.job import Priority
-from jobpools.core.specs import PriorityMode, QueuePolicy
+from jobpools.core.serving import PriorityMode, QueuePolicy
 
 T = TypeVar("T")
 

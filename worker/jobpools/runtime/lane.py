@@ -9,7 +9,7 @@ from itertools import repeat
 import msgspec
 
 from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
-from jobpools.core.specs import JobDefaults, QueuePolicy
+from jobpools.core.serving import JobDefaults, QueuePolicy
 from jobpools.core.units import QueueName, WorkerId
 from jobpools.core.weights import priority_turns
 from jobpools.errors import StoreDataError, StoreError

@@ -12,7 +12,7 @@ from typing import Any
 
 from jobpools.client import Client
 from jobpools.core.job import OutcomeKind
-from jobpools.core.specs import QueueRef
+from jobpools.core.serving import QueueRef
 from jobpools.core.units import QueueName, WorkerId, format_duration
 from jobpools.errors import (
     ConfigurationError,

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
@@ -114,8 +115,15 @@ _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 def new_id(now: float, random: bytes) -> str:
     """A UUIDv7 (RFC 9562, section 5.7) of a time in seconds since the epoch and 10 random bytes."""
     # By digits rather than by bits: a third of the time, and every job has an id.
-    moment, draw = f"{int(now * 1000):012x}", random.hex()
-    return f"{moment[:8]}-{moment[8:]}-7{draw[1:4]}-{_VARIANT[draw[4]]}{draw[5:8]}-{draw[8:]}"
+    draw = random.hex()
+    return f"{_moment(int(now * 1000))}{draw[1:4]}-{_VARIANT[draw[4]]}{draw[5:8]}-{draw[8:]}"
+
+
+@lru_cache(maxsize=1)
+def _moment(ms: int) -> str:
+    """How the ids of one millisecond begin: of jobs that are sent together, hundreds share it."""
+    digits = f"{ms:012x}"
+    return f"{digits[:8]}-{digits[8:]}-7"
 
 
 def fresh_id() -> str:

@@ -32,16 +32,16 @@ from redis.retry import Retry
 
 from jobpools.errors import ConfigurationError, StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 from jobpools.store import keys, scripts
-from jobpools.store.packing import packed
+from jobpools.store.packing import AT_HAND, Express, packed
 
 CONNECT_TIMEOUT = 2.0
 """Seconds."""
 ANSWER_TIMEOUT = 5.0
 """Seconds that a command that does not block may take before the connection counts as broken."""
-POOL_SIZE = 64
-"""Connections of one client at most; the client would refuse one more."""
 AT_ONCE = 60
-"""Commands under way at once; more wait for their turn. The rest of the pool is for what stays subscribed."""
+"""Commands under way at once; more wait for their turn."""
+POOL_SIZE = AT_ONCE + AT_HAND + 4
+"""Connections of one client at most (it would refuse one more): the last few are for what stays subscribed."""
 FOREIGN = (RedisError, RedisClusterException, OSError)
 """What the client raises: the cluster's own errors are no RedisError."""
 _AUTH = (AuthenticationError, AuthorizationError, NoPermissionError)
@@ -191,6 +191,8 @@ class Connection:
         self.client: Any = _open(url, redis.asyncio, AsyncRetry, timeout)
         self.cluster = _split(url)[0] == "cluster"
         self._turns = asyncio.Semaphore(AT_ONCE)
+        # In a cluster the client must find the node first.
+        self._express = self.client.execute_command if self.cluster else Express(self.client.connection_pool).send
 
     async def _send(self, *command: Any) -> Any:
         async with self._turns:
@@ -203,6 +205,17 @@ class Connection:
         except FOREIGN as error:
             raise translate(error, self.url) from error
 
+    async def swiftly(self, *command: Any) -> Any:
+        """One command of the hot path; the reply may lack what the client makes of some (a dict, a bool)."""
+        try:
+            return await self._swiftly(*command)
+        except FOREIGN as error:
+            raise translate(error, self.url) from error
+
+    async def _swiftly(self, *command: Any) -> Any:
+        async with self._turns:
+            return await self._express(*command)
+
     async def call(self, name: str, queue: str, arguments: Sequence[Any]) -> Any:
         """One script on one queue's keys."""
         script = scripts.get(name)
@@ -213,9 +226,9 @@ class Connection:
         script.check(len(names), len(arguments))
         try:
             try:
-                return await self._send("EVALSHA", script.sha, len(names), *names, *arguments)
+                return await self._swiftly("EVALSHA", script.sha, len(names), *names, *arguments)
             except NoScriptError:
-                return await self._send("EVAL", script.source, len(names), *names, *arguments)
+                return await self._swiftly("EVAL", script.source, len(names), *names, *arguments)
         except FOREIGN as error:
             found = translate(error, self.url)
             if isinstance(found, StoreDataError):

@@ -11,6 +11,9 @@ from typing import Any
 import hiredis
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+AT_HAND = 8
+"""Connections that Express keeps: one for each queue of most workers."""
+
 
 @cache
 def packed(kind: type) -> type:
@@ -50,3 +53,35 @@ async def _send(connection: Any, command: list[bytes]) -> None:
         if isinstance(error, TimeoutError):
             raise RedisTimeoutError("Timeout writing to socket") from None
         raise
+
+
+class Express:
+    """Sends past the client's pool, retries and telemetry, which take 20 µs of the 100 of a round trip.
+
+    Of the pool's connections it keeps a few at hand; the pool closes them in the end.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._idle: list[Any] = []
+
+    async def send(self, *command: Any) -> Any:
+        """One command, on a connection that is its own meanwhile; the reply is as the server sent it."""
+        connection = await self._take()
+        try:
+            await connection.send_packed_command(connection.pack_command(*command))
+            return await connection.read_response()
+        finally:
+            # Whatever went wrong, here it is closed or has been read to the end: the client's own methods see to that.
+            if len(self._idle) < AT_HAND:
+                self._idle.append(connection)
+            else:
+                await self._pool.release(connection)
+
+    async def _take(self) -> Any:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_connected and not connection._reader.at_eof():  # noqa: SLF001  # the server has hung up
+                return connection
+            await self._pool.release(connection)
+        return await self._pool.get_connection()  # which connects those that are not connected

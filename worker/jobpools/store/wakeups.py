@@ -12,7 +12,7 @@ async def wait(connection: Connection, queues: Sequence[str], timeout: float) ->
     The connection must be one that may block so long. In a Redis Cluster ask for one queue only.
     """
     names = {keys.of_queue(queue, "wake"): queue for queue in queues}
-    reply = await connection.execute("BLPOP", *names, f"{timeout:.3f}")
+    reply = await connection.swiftly("BLPOP", *names, f"{timeout:.3f}")
     return None if reply is None else names[reply[0].decode()]
 
 

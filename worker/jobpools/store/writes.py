@@ -98,32 +98,32 @@ class Rescue:
     promoted: int = 0
 
 
-def _job_arguments(payload: bytes, envelope: codec.Envelope, due: float | None) -> tuple[Any, ...]:
-    return (
-        envelope.id,
-        _LETTER_OF[envelope.priority],
-        "" if due is None else int(due * 1000),
-        0 if envelope.enqueued is None else 1,
-        payload,
-    )
+class Sending(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """A job that is checked and encoded."""
 
-
-Sending = tuple[codec.Envelope, bytes, float | None]
-"""(envelope, the same encoded, due in seconds since the epoch or None for at once)."""
+    # gc=False: nothing in it leads back to it, and thousands of them are not searched for cycles again and again.
+    envelope: codec.Envelope
+    payload: bytes
+    """The envelope as it goes to Redis."""
+    due: float | None
+    """Seconds since the epoch; None: at once."""
 
 
 def _batches(jobs: Sequence[Sending]) -> Iterable[tuple[str, list[Any], list[int]]]:
     """(queue, arguments, places in `jobs`) of each call to make."""
     queues: dict[str, list[int]] = {}
-    for place, (envelope, _, _) in enumerate(jobs):
-        queues.setdefault(envelope.queue, []).append(place)
+    for place, job in enumerate(jobs):
+        queues.setdefault(job.envelope.queue, []).append(place)
     for queue, places in queues.items():
         for start in range(0, len(places), BATCH):
             batch = places[start : start + BATCH]
             arguments: list[Any] = [keys.WAKE_CHANNEL, queue]
             for place in batch:
-                envelope, payload, due = jobs[place]
-                arguments.extend(_job_arguments(payload, envelope, due))
+                job = jobs[place]
+                envelope, due = job.envelope, job.due
+                moment = "" if due is None else int(due * 1000)
+                own = 0 if envelope.enqueued is None else 1
+                arguments += (envelope.id, _LETTER_OF[envelope.priority], moment, own, job.payload)
             yield queue, arguments, batch
 
 

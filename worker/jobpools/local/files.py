@@ -2,7 +2,7 @@
 
 import json
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -79,6 +79,25 @@ def load(given: Sequence[Path], namespace: str = "default") -> Files:
         raise SpecError(f"{', '.join(str(path) for path in given)}: no WorkerPool and no CronJobSpec in there")
     left = [f"{file}: {', '.join(kinds)} left out: for a cluster only" for file, kinds in reading.left.items()]
     return Files(tuple(reading.pools), tuple(reading.crons), (*left, *reading.notes), reading.folders)
+
+
+def differences(before: Files, after: Files) -> Iterator[str]:
+    """What an edit changed, a line each."""
+    for kind, old, new in (
+        (
+            "pool",
+            {each.meta.key: each.spec for each in before.pools},
+            {each.meta.key: each.spec for each in after.pools},
+        ),
+        (
+            "schedule",
+            {each.meta.key: each.spec for each in before.crons},
+            {each.meta.key: each.spec for each in after.crons},
+        ),
+    ):
+        yield from (f"{kind} {key}: removed" for key in sorted(old.keys() - new.keys()))
+        yield from (f"{kind} {key}: added" for key in sorted(new.keys() - old.keys()))
+        yield from (f"{kind} {key}: changed" for key in sorted(old.keys() & new.keys()) if old[key] != new[key])
 
 
 def _take(document: Document, reading: _Reading) -> None:

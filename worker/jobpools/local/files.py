@@ -4,7 +4,6 @@ import json
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -169,19 +168,13 @@ def _checked(document: Document, at: Place, model: type[T], value: Any = None) -
         raise document.error(at, "a mapping is expected here")
     try:
         # As JSON and strict: what the API server would refuse (a number in quotes) is refused here as well.
-        return model.model_validate_json(json.dumps(value, default=_plain), strict=True)
+        return model.model_validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
         problems = error.errors(include_url=False)
         problems.sort(key=lambda each: each["type"] not in _SPECIFIC_FIRST)
         first = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise document.error((*at, *first["loc"]), _said(first, model) + more) from error
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    return str(value)
 
 
 def _said(problem: Mapping[str, Any], model: type[BaseModel]) -> str:

@@ -25,7 +25,7 @@ demo: .venv/stamp ## the main job on this machine: an online shop's background j
 	@unset JOBPOOLS_REDIS_URL; PATH="$(abspath $(BIN)):$$PATH" jobpools up examples/shop --until-idle --fire --plot demo.png --with 'python -m shop.day'
 
 test: .venv/stamp debian ## every test, on a real Valkey, Redis and Kubernetes
-	@tests/all $(BIN)/python
+	@tests/tied TERM tests/all $(BIN)/python
 
 unit: .venv/stamp ## the tests that need no cluster, in seconds
 	@$(BIN)/python -m pytest -q $(UNIT)

@@ -195,7 +195,7 @@ FILES = {
     "unknown zone": cron("schedule: '@daily'\n  timeZone: Europe/Berlim", r"8: spec\.timeZone: 'Europe/Berlim' is unknown; did you mean Europe/Berlin\?"),
     "no time at all": yaml(CRON, r"bad\.yaml:5: spec: give exactly one of schedule and at"),
     "two kinds of time": cron("schedule: '@daily'\n  at: 2027-01-01T00:00:00Z", r"5: spec: give exactly one of schedule and at"),
-    "a moment without a zone": cron("at: 2027-01-01T00:00:00", r"7: spec\.at: .* should have an offset, as in 2027-01-01T00:00:00Z"),
+    "a moment without a zone": cron("at: 2027-01-01T00:00:00", r"7: spec\.at: .* is no time: write it with its offset, as in 2027-01-01T00:00:00Z"),
     "two of one name": yaml(f"{POOL}---{POOL}", r"bad\.yaml:12: metadata\.name: two WorkerPools are called default/mail; the other one is at bad\.yaml:2"),
     "two of one name in two files": Bad(
         "plan pool.yaml bad.yaml", r"bad\.yaml:4: metadata\.name: two WorkerPools are called default/mail; the other one is at pool\.yaml:2",

@@ -1,5 +1,7 @@
 """YAML files → pools and schedules, or one line that says what is wrong and where."""
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -107,11 +109,44 @@ WRONG = {
         CRON.replace('schedule: "0 6 * * *"', 'at: "9999-12-31T23:59:59-14:00"'),
         "5: spec.at: is beyond the calendar",
     ),
+    **{
+        f"at {text}": (
+            CRON.replace('schedule: "0 6 * * *"', f"at: {text}"),
+            f"5: spec.at: {json.loads(text)!r} is no time: write it with its offset, as in 2027-01-01T00:00:00Z",
+        )
+        for text in (
+            '"1800000000"',
+            '"-1"',
+            '"2027-01-01"',
+            '"2027-01-01T09:00:00"',
+            '"2027-01-01T09:00Z"',
+            '"2027-01-01 09:00:00Z"',
+            '"2027-01-01T09:00:00+0100"',
+            '"2027-01-01T09:00:00Z\\n"',
+            '"2027-01-01T09:00:00,5Z"',
+            "1800000000",
+            "true",
+        )
+    },
+    "at an hour that is none": (CRON.replace('schedule: "0 6 * * *"', 'at: "2027-01-01T25:00:00Z"'), "5: spec.at: "),
+    "a duration and a line break": (
+        POOL + '    idle: "90s\\n"\n',
+        "10: spec.scaling.idle: '90s\\n' is not a duration: ",
+    ),
     "cron of a scaling schedule": (
         POOL + '    schedules: [{cron: "* *", duration: 1h, min: 1}]\n',
         "10: spec.scaling.schedules[0].cron: ",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2027-01-01T09:00:00Z", "2027-01-01T10:00:00+01:00", "2027-01-01T09:00:00.000Z", '"2027-01-01t09:00:00z"'],
+)
+def test_a_time_is_that_of_its_offset(tmp_path: Path, text: str) -> None:
+    found = load(tmp_path, CRON.replace('schedule: "0 6 * * *"', f"at: {text}"))
+    assert found.crons[0].spec.at == datetime(2027, 1, 1, 9, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(("text", "error"), WRONG.values(), ids=WRONG)

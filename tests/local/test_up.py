@@ -24,7 +24,7 @@ def test_all_work_is_done_and_every_pool_is_back_at_nothing(up: Up, folder: Path
         run.text
     )
     assert run._find("quick: 0 workers, 2 wanted; 0 busy, 60 queued")
-    assert run._find(r"^pair\.py \| sent 60$")
+    assert run._find(r"^\d\d:\d\d:\d\d  pair\.py \| sent 60$")
     assert (folder / "run.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -35,12 +35,15 @@ def test_failures_and_crashes_are_in_the_books(up: Up) -> None:
     assert re.match(r"done: 0 completed, 5 retried, 3 dead, 0 lost; ", run.lines[-1]), run.text
     assert len([line for line in run.lines if "died: signal SIGKILL" in line]) == 2
     assert not run._find("Traceback")
+    # Whoever wrote a line, it begins with one time and one name.
+    assert run._find(r"^\d\d:\d\d:\d\d  quick-\w+-\d+ \| WARNING  fails \S+: Retried: attempt 1 of 3 failed ")
+    assert not [line for line in run.lines[:-1] if len(re.findall(r"\b\d\d:\d\d:\d\d\b", line)) != 1], run.text
 
 
 def test_a_command_that_fails_makes_the_run_fail(up: Up) -> None:
     run = up("--until-idle", "--with", "sh -c 'echo half way; exit 3'")
     assert run.end() == 1
-    assert run._find(r"^sh \| half way$")
+    assert run._find(r"  sh \| half way$")
     assert len([line for line in run.lines if "sh failed: exit code 3" in line]) == 1
 
 
@@ -57,7 +60,7 @@ def test_the_run_waits_for_the_command(up: Up) -> None:
     assert run.process.poll() is None
     (run.folder / "go").write_text("now\n")
     assert run.end() == 0
-    assert run._find(r"^sh \| gone$")
+    assert run._find(r"  sh \| gone$")
 
 
 def test_ctrl_c_lets_workers_finish(up: Up) -> None:

@@ -20,9 +20,10 @@ def run(flags: Mapping[str, Any]) -> int:
         settings = WorkerSettings.from_env(os.environ, **flags)
         if not settings.app:
             raise ConfigurationError("which app? Write jobpools worker module:name, or set JOBPOOLS_APP")
-        logs.configure(settings.log)
+        descriptor = os.environ.get(READY_FD, "")
+        logs.configure(settings.log, passed_on=bool(descriptor))
         app = import_app(settings.app)
-        if descriptor := os.environ.get(READY_FD, ""):
+        if descriptor:
             # Whoever gave it tells people of our comings and goings.
             logging.getLogger("jobpools.worker").setLevel(logging.WARNING)
             _tell(descriptor)

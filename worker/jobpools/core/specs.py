@@ -4,6 +4,7 @@ The CRDs in `crds/` are generated from these models (descriptions are the docstr
 validates its files with the same models, so that one YAML means one thing everywhere.
 """
 
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -20,6 +21,9 @@ VERSION = "v1"
 API_VERSION = f"{GROUP}/{VERSION}"
 NAME_LIMIT = 47
 """Pods derive their names from the pool's; a Deployment's pod suffix takes 16 of the 63 characters."""
+
+TIME_PATTERN = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+"""RFC 3339, which is what the API server takes for a time; pydantic takes seconds since the epoch and more."""
 
 
 class ScalingMode(StrEnum):
@@ -251,6 +255,19 @@ class CronSpec(Model):
     """The job that a fire enqueues."""
     redis: RedisRef | None = None
     """Default: the one that the chart was installed with."""
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _a_time(cls, at: Any) -> Any:
+        if at is None or isinstance(at, datetime):
+            return at
+        wrong = ValueError(f"{at!r} is no time: write it with its offset, as in 2027-01-01T00:00:00Z")
+        if not isinstance(at, str) or not re.fullmatch(TIME_PATTERN, at):
+            raise wrong
+        try:
+            return datetime.fromisoformat(at.upper())
+        except ValueError as error:  # as in 25:00
+            raise wrong from error
 
     @field_validator("at")
     @classmethod

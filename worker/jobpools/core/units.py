@@ -45,7 +45,7 @@ def parse_duration(value: str | float | timedelta) -> float:
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, str):
-        if not re.match(DURATION_PATTERN, value):
+        if not re.fullmatch(DURATION_PATTERN, value):
             raise ValueError(
                 f"{value!r} is not a duration: write a number and a unit (ms, s, m, h, d), as in 90s or 1h30m"
             )

@@ -9,6 +9,19 @@ import yaml
 
 from jobpools.errors import SpecError
 
+TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
+class Loader(yaml.SafeLoader):
+    """To whom a date is text, as it is to the API server."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != TIMESTAMP]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 Place = tuple[str | int, ...]
 """The way to a value: `("spec", "queues", 0, "name")`."""
 
@@ -52,7 +65,7 @@ def read(path: Path, shown: str) -> list[Document]:
 
 def parse(text: str, shown: str) -> list[Document]:
     """The documents of a text. Raises SpecError."""
-    loader = yaml.SafeLoader(text)
+    loader = Loader(text)
     found = []
     try:
         while loader.check_node():

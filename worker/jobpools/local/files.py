@@ -2,9 +2,8 @@
 
 import json
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,6 +80,25 @@ def load(given: Sequence[Path], namespace: str = "default") -> Files:
     return Files(tuple(reading.pools), tuple(reading.crons), (*left, *reading.notes), reading.folders)
 
 
+def differences(before: Files, after: Files) -> Iterator[str]:
+    """What an edit changed, a line each."""
+    for kind, old, new in (
+        (
+            "pool",
+            {each.meta.key: each.spec for each in before.pools},
+            {each.meta.key: each.spec for each in after.pools},
+        ),
+        (
+            "schedule",
+            {each.meta.key: each.spec for each in before.crons},
+            {each.meta.key: each.spec for each in after.crons},
+        ),
+    ):
+        yield from (f"{kind} {key}: removed" for key in sorted(old.keys() - new.keys()))
+        yield from (f"{kind} {key}: added" for key in sorted(new.keys() - old.keys()))
+        yield from (f"{kind} {key}: changed" for key in sorted(old.keys() & new.keys()) if old[key] != new[key])
+
+
 def _take(document: Document, reading: _Reading) -> None:
     kind = _kind(document)
     place = f"{document.file}:{document.line(())}"
@@ -150,19 +168,13 @@ def _checked(document: Document, at: Place, model: type[T], value: Any = None) -
         raise document.error(at, "a mapping is expected here")
     try:
         # As JSON and strict: what the API server would refuse (a number in quotes) is refused here as well.
-        return model.model_validate_json(json.dumps(value, default=_plain), strict=True)
+        return model.model_validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
         problems = error.errors(include_url=False)
         problems.sort(key=lambda each: each["type"] not in _SPECIFIC_FIRST)
         first = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise document.error((*at, *first["loc"]), _said(first, model) + more) from error
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    return str(value)
 
 
 def _said(problem: Mapping[str, Any], model: type[BaseModel]) -> str:

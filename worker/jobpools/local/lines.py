@@ -47,8 +47,8 @@ class Lines:
         self._print(f"{time.strftime('%H:%M:%S')}  {text}")
 
     def told(self, worker: str, line: str) -> None:
-        """With the worker's name before it."""
-        self._print(f"{worker} | {line}")
+        """With the time and the worker's name before it."""
+        self.say(f"{worker} | {line}")
 
     def changed(self, row: Row) -> None:
         """The figures in words."""

@@ -29,11 +29,14 @@ class LiveView:
 
     def say(self, text: str) -> None:
         """Above the table."""
-        self._console.print(Text.assemble((time.strftime("%H:%M:%S  "), "dim"), text), soft_wrap=True)
+        self._print(text)
 
     def told(self, worker: str, line: str) -> None:
         """Above the table, with the worker's name."""
-        self._console.print(Text.assemble((f"{worker} | ", "cyan"), line), soft_wrap=True)
+        self._print((f"{worker} | ", "cyan"), line)
+
+    def _print(self, *parts: str | tuple[str, str]) -> None:
+        self._console.print(Text.assemble((time.strftime("%H:%M:%S  "), "dim"), *parts), soft_wrap=True)
 
     def changed(self, row: Row) -> None:
         """The table shows it."""

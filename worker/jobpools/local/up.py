@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +19,12 @@ from jobpools.local import beside, commands, files, plot
 from jobpools.local.board import Board
 from jobpools.local.books import Books
 from jobpools.local.cluster import ProcessCluster
+from jobpools.local.leftovers import Leftovers
 from jobpools.local.lines import Log, View
 from jobpools.local.ticks import Ticks
 from jobpools.local.valkey import EmbeddedValkey
 from jobpools.settings import REDIS_URL
-from jobpools.store import ledger, wakeups
+from jobpools.store import ledger, reads, wakeups
 from jobpools.store.connect import Connection, connect, safe_url
 from jobpools.store.queues import StoreQueues
 
@@ -75,6 +75,10 @@ class Up:
         self._ledgers: dict[str, ledger.Ledger] = {}
         """Of each queue, as last read."""
         self._waiting: int | None = None
+        self._leftovers = Leftovers()
+        self._said: tuple[str, ...] = ()
+        """What was said of jobs that nobody can run, or not yet."""
+        self._gave_up = False
         self._away = False
         self._memories: dict[str, Memory] = {}
         self._cluster = ProcessCluster(self._command, say=view.say, told=view.told, touched=self._touched)
@@ -133,7 +137,7 @@ class Up:
             last = self._last_line(done=done)
             self._plot(last)
             self._view.end(last)
-        if self._cluster.hopeless or (self._beside is not None and self._beside.failed):
+        if self._gave_up or self._cluster.hopeless or (self._beside is not None and self._beside.failed):
             return _FAILED
         return 0 if done or not self._options.until_idle else INTERRUPTED
 
@@ -167,8 +171,13 @@ class Up:
                 wait = next_look(await self._pass(queues))
                 await self._account(connection)
                 due = time.monotonic() + (wait if wait > 1 and not self._options.until_idle else TICK)
+                stuck = await self._look_at_leftovers(connection)
                 if self._options.until_idle and self._cluster.hopeless:
                     self._view.say(f"giving up: no worker of {', '.join(self._cluster.hopeless)} starts")
+                    self._gave_up = True
+                if self._options.until_idle and stuck and not more:
+                    self._gave_up = True
+                if self._gave_up:
                     return False
                 if self._options.until_idle and not more and self._idle():
                     return True
@@ -182,9 +191,27 @@ class Up:
             self._files.pools, self._cluster, queues, self._board, self._memories, statuses, time.time()
         )
 
+    async def _look_at_leftovers(self, connection: Connection) -> bool:
+        """Say what cannot run, once; whether there is nothing else."""
+        if not self._waiting:
+            return False
+        try:
+            left = await self._leftovers.look(connection, self._ledgers, self._files.pools)
+        except StoreError as error:
+            self._redis_is(error)
+            return False
+        if left is None or left.reason == "Moving":
+            return False
+        later = (left.message,) if left.reason == "Later" and self._options.until_idle else ()
+        for line in (*left.value, *later):
+            if line not in self._said:
+                self._view.say(line)
+        self._said = (*left.value, *later)
+        return left.reason == "Stuck"
+
     async def _account(self, connection: Connection) -> None:
         try:
-            now = await ledger.read(connection, sorted(self._queues()))
+            now = await ledger.read(connection, await self._queues(connection))
         except StoreError as error:
             self._waiting = None
             self._redis_is(error)
@@ -201,9 +228,11 @@ class Up:
             self._view.say("Redis is back")
         self._away = error is not None
 
-    def _queues(self) -> set[str]:
+    async def _queues(self, connection: Connection) -> list[str]:
+        """Those of the files; in a Valkey of our own, where nobody else's can be, whatever else took a job."""
         served = {queue.name for pool in self._files.pools for queue in pool.spec.queues}
-        return served | {cron.spec.job.queue for cron in self._files.crons}
+        fired = {cron.spec.job.queue for cron in self._files.crons}
+        return sorted(served | fired | set(await reads.queues(connection) if self._server is not None else ()))
 
     def _more(self) -> bool:
         """Somebody may send more. Asked before the queues are read: who ends in between may just have sent."""
@@ -273,7 +302,7 @@ class Up:
             return
         self._refused = ""
         before, self._files = self._files, after
-        for text in _differences(before, after):
+        for text in files.differences(before, after):
             self._view.say(text)
         kept = {pool.meta.key for pool in after.pools}
         for pool in before.pools:
@@ -326,25 +355,6 @@ class Up:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _differences(before: files.Files, after: files.Files) -> Iterator[str]:
-    """What an edit changed, a line each."""
-    for kind, old, new in (
-        (
-            "pool",
-            {each.meta.key: each.spec for each in before.pools},
-            {each.meta.key: each.spec for each in after.pools},
-        ),
-        (
-            "schedule",
-            {each.meta.key: each.spec for each in before.crons},
-            {each.meta.key: each.spec for each in after.crons},
-        ),
-    ):
-        yield from (f"{kind} {key}: removed" for key in sorted(old.keys() - new.keys()))
-        yield from (f"{kind} {key}: added" for key in sorted(new.keys() - old.keys()))
-        yield from (f"{kind} {key}: changed" for key in sorted(old.keys() & new.keys()) if old[key] != new[key])
 
 
 def run(options: Options, view: View) -> int:

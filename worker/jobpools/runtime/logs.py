@@ -7,6 +7,8 @@ import time
 from typing import Literal
 
 TEXT = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
+PASSED_ON = "%(levelname)s  %(message)s"
+"""Where somebody puts the time and who we are before each line."""
 _LEVELS = {"WARNING": "warning", "ERROR": "error", "CRITICAL": "critical", "DEBUG": "debug"}
 
 
@@ -27,10 +29,15 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def configure(form: Literal["text", "json"], level: int = logging.INFO) -> None:
-    """Send the root logger to stderr, unless the user's own code has configured it already."""
+def configure(form: Literal["text", "json"], level: int = logging.INFO, *, passed_on: bool = False) -> None:
+    """Send the root logger to stderr, unless the user's own code has configured it already.
+
+    `passed_on`: whoever reads the lines puts the time and our name before them.
+    """
     if logging.getLogger().handlers:
         return
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if form == "json" else logging.Formatter(TEXT, datefmt="%H:%M:%S"))
+    handler.setFormatter(
+        JsonLines() if form == "json" else logging.Formatter(PASSED_ON if passed_on else TEXT, "%H:%M:%S")
+    )
     logging.basicConfig(level=level, handlers=[handler])

@@ -13,6 +13,8 @@ from jobpools.store.connect import Connection
 
 FORGOTTEN_AFTER = 30.0
 """Seconds without a heartbeat after which a worker is no longer listed: six reports missed."""
+PAGE = 1000
+"""Histories that are read at once."""
 _READY = tuple((f"ready:{priority}", JobState.QUEUED) for priority in Priority)
 _SCHEDULED = tuple((f"scheduled:{priority}", JobState.SCHEDULED) for priority in Priority)
 
@@ -259,6 +261,25 @@ async def jobs(connection: Connection, queue: str, state: JobState, limit: int =
         if envelope is not None and facts["state"] is state:
             views.append(_view(queue, job_id, envelope, history, facts))
     return views
+
+
+async def waits(connection: Connection, queue: str, limit: int) -> tuple[dict[str, int], float | None]:
+    """Of the first `limit` scheduled jobs: why workers handed some back unrun (note → how many), when others come due.
+
+    The latter is the first of them, in seconds since the epoch; None: there is none.
+    """
+    found = await _ids(connection, queue, JobState.SCHEDULED, limit)
+    notes: dict[str, int] = {}
+    due = None
+    for start in range(0, len(found), PAGE):
+        page = found[start : start + PAGE]
+        histories = await connection.execute("HMGET", _at(queue)("history"), *[job_id for job_id, _ in page])
+        for (_, facts), history in zip(page, histories, strict=True):
+            if note := codec.read_history(history).note:
+                notes[note] = notes.get(note, 0) + 1
+            elif due is None:
+                due = float(facts["due_at"])
+    return notes, due
 
 
 async def _ids(connection: Connection, queue: str, state: JobState, limit: int) -> list[tuple[str, dict[str, Any]]]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from jobpools.control.reconcile import reconcile
+from jobpools.control.reconcile import Shell, reconcile
 from jobpools.core.facts import Memory
 from jobpools.core.plan import Plan, SetReplicas
 from jobpools.core.specs import Meta, Pool, PoolSpec
@@ -42,7 +42,7 @@ class Life:
         unknown = self.cluster.away or self.queues.away
         told = len(self.reporter.plans[KEY])
         asyncio.run(
-            reconcile([self.pool], self.cluster, self.queues, self.reporter, self.memories, {KEY: self.status},
+            reconcile([self.pool], Shell(self.cluster, self.queues, self.reporter, self.memories, {KEY: self.status}),
                       self.world.now)
         )  # fmt: skip
         assert len(self.reporter.plans[KEY]) == told + 1, "each pass reports once"
@@ -185,7 +185,7 @@ def test_manual_follows_the_spec() -> None:
         life.pool = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate(spec | {"replicas": replicas}))
         before = life.world.replicas.get(KEY, 0)
         for _ in range(30):
-            asyncio.run(reconcile([life.pool], life.cluster, life.queues, life.reporter, life.memories, {},
+            asyncio.run(reconcile([life.pool], Shell(life.cluster, life.queues, life.reporter, life.memories, {}),
                                   life.world.now))  # fmt: skip
             life.world.advance(0.5)
         assert life.live == replicas, before

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobpools.control.reconcile import reconcile
+from jobpools.control.reconcile import Shell, reconcile
 from jobpools.core.conditions import condition
 from jobpools.core.facts import ClusterFacts, Heartbeat, Memory, PoolFacts, QueueFacts, WorkerFacts
 from jobpools.core.plan import ACTIVE, REST, UNKNOWN, SetReplicas, plan_pool
@@ -37,7 +37,7 @@ class Unwilling(FakeCluster):
 def look(world: World, cluster: FakeCluster, before: dict[str, Any] | None) -> tuple[float, Any]:
     reporter, memories = FakeReporter(), dict[str, Memory]()
     waits = asyncio.run(
-        reconcile([POOL], cluster, FakeQueues(world), reporter, memories, {"default/shop": before}, world.now)
+        reconcile([POOL], Shell(cluster, FakeQueues(world), reporter, memories, {"default/shop": before}), world.now)
     )
     (plan,) = reporter.plans["default/shop"]
     return waits["default/shop"], plan

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobpools.control.reconcile import next_look, reconcile
+from jobpools.control.reconcile import Shell, next_look, reconcile
 from jobpools.core.facts import Memory
 from jobpools.core.replicas import open_schedules
 from jobpools.core.specs import Pool, ScalingMode
@@ -178,9 +178,8 @@ class Up:
 
     async def _pass(self, queues: StoreQueues) -> dict[str, float]:
         statuses = {key: plan.status for key, plan in self._board.plans.items()}
-        return await reconcile(
-            self._files.pools, self._cluster, queues, self._board, self._memories, statuses, time.time()
-        )
+        shell = Shell(self._cluster, queues, self._board, self._memories, statuses)
+        return await reconcile(self._files.pools, shell, time.time())
 
     async def _account(self, connection: Connection) -> None:
         try:

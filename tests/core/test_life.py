@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from jobpools.control.reconcile import Shell, reconcile
 from jobpools.core.facts import Memory
@@ -260,6 +260,15 @@ shapes = st.fixed_dictionaries(
     }
 )
 
+EAGER = {
+    "min": 1,
+    "max": 5,
+    "jobsPerWorker": 4,
+    "targetWait": 1,
+    "idle": 0,
+    "behavior": {rules: {"stabilization": 0, "policies": ()} for rules in ("scaleUp", "scaleDown")},
+}
+
 
 def live_through(life: Life, step: tuple[str, float, float]) -> None:
     what, amount, more = step
@@ -284,6 +293,7 @@ def live_through(life: Life, step: tuple[str, float, float]) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(shapes, steps, st.sampled_from([0.1, 2.0, 9.0]))
+@example(EAGER, [("wait", 9.0, 0.0), ("enqueue", 13, 10.0)], 9.0)  # one too many becomes ready as it is to go
 def test_any_life(shape: dict[str, Any], story: list[tuple[str, float, float]], start_delay: float) -> None:
     life = Life(pool_of(**shape), start_delay=start_delay)
     for step in story:

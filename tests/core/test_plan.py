@@ -89,24 +89,6 @@ def test_nobody_is_busy_without_a_lease() -> None:
     assert plan_pool(POOL, unknown, Memory(), 1001, None).status["busy"] == 3
 
 
-def test_a_rollout_that_stands_still_costs_no_look_every_moment() -> None:
-    queue = QueueFacts(queued=0, due=0, scheduled=0, in_flight=0, dead=0, oldest_seconds=None)
-    rules = {"min": 1, "idle": 0, "behavior": {"scaleDown": {"stabilization": 0}}}
-    pool = POOL.model_copy(update={"spec": PoolSpec.model_validate(POOL.spec.model_dump() | {"scaling": rules})})
-    words = tuple(
-        Heartbeat(WorkerId(f"{name}.1"), "default/shop", slots=5, busy=0, started=0, seen=1000, idle_since=10,
-                  draining=False)
-        for name in "abc"
-    )  # fmt: skip
-    new = WorkerFacts("d", ready=False, problem="ImagePullBackOff: no such image")
-    cluster = ClusterFacts(
-        replicas=3, current=True, workers=(*(WorkerFacts(name, ready=True) for name in "abc"), new), rolling=True
-    )
-    plan = plan_pool(pool, PoolFacts({QueueName("emails"): queue}, words, cluster), Memory(), 1001, None)
-    assert plan.actions == ()
-    assert plan.requeue_after == ACTIVE
-
-
 @pytest.mark.parametrize("changing", [{"current": False}, {"replicas": None}, {"rolling": True}], ids=repr)
 def test_what_is_being_changed_is_looked_at_again_soon(changing: dict[str, Any]) -> None:
     """The watch may have told already, before this look, that nothing more will change: then nobody wakes us."""

@@ -269,6 +269,7 @@ def _worker(pod: Object) -> WorkerFacts:
         marked=_marked(pod),
         started=datetime.fromisoformat(started).timestamp() if started else 0.0,
         problem=_problem(status, conditions),
+        generation=pod["metadata"].get("labels", {}).get("pod-template-hash", ""),
     )
 
 

@@ -88,6 +88,8 @@ class WorkerFacts:
     started: float = 0.0
     problem: str = ""
     """Why it cannot run, as in `ImagePullBackOff: …`; empty: nothing is wrong."""
+    generation: str = ""
+    """Which spec it was made from: in a rollout the cluster shares out a smaller size among the generations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class ClusterFacts:
     problem: str = ""
     """Why the cluster cannot do what was asked, as in `exceeded quota: …`."""
     rolling: bool = False
-    """Workers of an older spec are being replaced: nobody can say which of them a shrinking pool would lose."""
+    """Workers of an older spec are being replaced: nobody can say which generation a shrinking pool would lose."""
 
     @property
     def outdated(self) -> bool:

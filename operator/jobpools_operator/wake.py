@@ -79,9 +79,11 @@ class Tools:
     """By schedule key, likewise."""
     passes: int = 0
     fires: int = 0
+    misdeletions: int = 0
 
     async def report(self, pool: Pool, plan: Plan) -> None:
         """The port Reporter: remember what is said, and say it."""
+        self.misdeletions += plan.misdeletions
         self.statuses[pool.meta.key] = plan.status
         await self.reporter.report(pool, plan)
 

@@ -79,6 +79,10 @@ class Life:
         return sum(not worker.terminating for worker in self.world.workers)
 
     @property
+    def misdeletions(self) -> int:
+        return sum(plan.misdeletions for plan in self.reporter.plans[KEY])
+
+    @property
     def waiting(self) -> int:
         world = self.world
         return len(world.ready["emails"]) + len(world.scheduled["emails"]) + len(world.leases["emails"])
@@ -98,7 +102,7 @@ def test_from_zero_and_back() -> None:
     assert life.sizes[-1] == 0
     assert life.world.killed_busy == []
     assert plan.desired.reason == "Idle"
-    assert life.memories[KEY].misdeletions == 0
+    assert life.misdeletions == 0
 
 
 def test_a_scheduled_job_wakes_a_sleeping_pool() -> None:
@@ -203,7 +207,7 @@ def test_a_misdeletion_is_counted_and_its_survivor_unlocked() -> None:
     stranger.marked, stranger.created = True, life.world.now + 1  # the cluster takes the wrong one first
     life.world.advance(0.2)
     life.run(2)
-    assert life.memories[KEY].misdeletions == 1
+    assert life.misdeletions == 1
     assert "Misdeleted" in {event.reason for plan in life.reporter.plans[KEY] for event in plan.events}
     assert not life.world.draining["emails"] & {worker.id for worker in life.world.workers}
 
@@ -306,9 +310,7 @@ def test_any_life(shape: dict[str, Any], story: list[tuple[str, float, float]], 
     life.run(120)
     assert life.live == life.world.replicas[KEY] == shape["min"], "the pool comes to rest at its minimum"
     assert life.world.killed_busy == [], "no busy worker was ended"
-    assert life.memories[KEY].misdeletions <= life.world.crashes, (
-        "one that crashes in between leaves a chosen one alive"
-    )
+    assert life.misdeletions <= life.world.crashes, "one that crashes in between leaves a chosen one alive"
     assert not life.world.draining["emails"] & {worker.id for worker in life.world.workers}
     ends = life.sizes[known:]
     turns = sum((b > a) != (c > b) for a, b, c in zip(ends, ends[1:], ends[2:], strict=False))

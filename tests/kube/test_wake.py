@@ -2,18 +2,26 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from jobpools import Client
 from jobpools.client import Options
-from jobpools.core.facts import ClusterFacts
-from jobpools.core.plan import Plan
+from jobpools.core.facts import ClusterFacts, Memory, PoolFacts
+from jobpools.core.plan import Plan, plan_pool
 from jobpools.core.specs import Meta, Pool, PoolSpec
-from jobpools_operator.wake import Endpoint, Tools
+from jobpools_operator.kube.client import Api
+from jobpools_operator.kube.cluster import KubeCluster
+from jobpools_operator.kube.lease import Leadership
+from jobpools_operator.kube.report import KubeReporter
+from jobpools_operator.kube.secret import Secrets
+from jobpools_operator.metrics import routes
+from jobpools_operator.wake import POOLS, Control, Endpoint, Tools
 from tests.kube.processes import Valkey
 from tests.support.fakes import FakeCluster, FakeReporter, World
 from tests.support.waiting import until
@@ -123,3 +131,16 @@ async def test_a_pool_of_the_same_name_begins_anew(stage: Stage) -> None:
     stage.endpoint.put(pool_of("slow", uid="2"))
     await until(lambda: stage.sizes[SLOW] == 1)
     assert stage.cluster.hangs == 2
+
+
+async def test_what_was_counted_stays_counted_when_its_pool_goes() -> None:
+    api, clock, pool = Api(None), time.monotonic, pool_of("slow")
+    tools = Tools(KubeCluster(api, clock), KubeReporter(api, "a", clock), Secrets(api, clock), "redis://nowhere")
+    control = Control(tools)
+    control.seen(pool, {})
+    plan = plan_pool(pool, PoolFacts(None, None, None), Memory(), 1000, None)
+    await tools.report(pool, replace(plan, misdeletions=2))
+    control.gone(POOLS, pool.meta)
+    _, _, text = routes(control, Leadership(api, "default", "operator", "a", clock))["/metrics"]()
+    assert "\njobpools_operator_pools 0\n" in text
+    assert "\njobpools_misdeletions_total 2\n" in text

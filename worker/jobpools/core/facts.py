@@ -157,8 +157,6 @@ class Memory:
     """Whom (names) the latest scale-down chose, for comparing with who went."""
     shrunk_to: int | None = None
     """How many workers that scale-down asked for."""
-    misdeletions: int = 0
-    """How many chosen workers survived a scale-down, because the cluster took others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,7 @@ def plan_pool(pool: Pool, facts: PoolFacts, memory: Memory, now: float, before: 
         events=(*_resized(look, shrinking), *shrinking.events, *events(before, after)),
         memory=replace(shrinking.memory, samples=samples),
         requeue_after=_requeue(look, shrinking),
+        misdeletions=shrinking.misdeletions,
     )
 
 

@@ -37,6 +37,7 @@ class Shrink:
     step: Decision[bool]
     """Whether something is under way, and what is waited for."""
     events: tuple[Event, ...] = ()
+    misdeletions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +116,11 @@ def _settle(scene: Scene, leaving: int) -> Shrink:
         return Shrink(tuple(actions), memory, Decision(True, "Shrinking", waits))
     if len(scene.members) > scene.replicas:
         return Shrink(tuple(actions), memory, Decision(False, "Settled", "nobody that was chosen is left"))
-    events = _compared(scene)
-    memory = replace(
-        memory,
-        misdeletions=memory.misdeletions + len(_survivors(scene)),
-        victims=(),
-        shrunk_to=None,
-        draining_since=None,
-    )
-    return Shrink(tuple(actions), memory, Decision(False, "Settled", "nobody is on the way out"), events)
+    survivors = _survivors(scene)
+    events = _compared(survivors)
+    memory = replace(memory, victims=(), shrunk_to=None, draining_since=None)
+    step = Decision(False, "Settled", "nobody is on the way out")
+    return Shrink(tuple(actions), memory, step, events, len(survivors))
 
 
 def _survivors(scene: Scene) -> list[str]:
@@ -132,8 +129,7 @@ def _survivors(scene: Scene) -> list[str]:
     return sorted(set(scene.memory.victims) & {member.name for member in scene.members})
 
 
-def _compared(scene: Scene) -> tuple[Event, ...]:
-    survivors = _survivors(scene)
+def _compared(survivors: Sequence[str]) -> tuple[Event, ...]:
     message = f"the cluster kept {', '.join(survivors)}, chosen because idle, and took others"
     return (Event("Misdeleted", message, warning=True),) if survivors else ()
 

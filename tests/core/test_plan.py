@@ -78,6 +78,25 @@ def test_what_is_not_there_and_cannot_be_made_is_not_scaled() -> None:
     assert condition(plan.status, "Degraded")["reason"] == "ActionFailed"
 
 
+@pytest.mark.parametrize(
+    ("mode", "jobs", "ready"),
+    [("Manual", 3, ("False", "ZeroReplicas")), ("Manual", 0, ("True", "ScaledToZero")),
+     ("Auto", 0, ("True", "ScaledToZero"))],
+)  # fmt: skip
+def test_no_worker_is_well_only_while_nothing_waits(mode: str, jobs: int, ready: tuple[str, str]) -> None:
+    spec = POOL.spec.model_dump() | {"scaling": {"mode": mode}} | ({"replicas": 0} if mode == "Manual" else {})
+    pool, world, reporter = Pool(meta=POOL.meta, spec=PoolSpec.model_validate(spec)), World(), FakeReporter()
+    for _ in range(jobs):
+        world.enqueue("emails")
+    shell = Shell(FakeCluster(world), FakeQueues(world), reporter, {}, {})
+    for _ in range(2):
+        asyncio.run(reconcile([pool], shell, world.now))
+    found = condition(reporter.plans["default/shop"][-1].status, "Ready")
+    assert (found["status"], found["reason"]) == ready
+    if jobs:
+        assert found["message"] == "scaling.mode is Manual: 0 workers are asked for, and 3 jobs wait"
+
+
 def test_nobody_is_busy_without_a_lease() -> None:
     queue = QueueFacts(queued=0, due=0, scheduled=0, in_flight=1, dead=0, oldest_seconds=None)
     words = Heartbeat(WorkerId("a.1"), "default/shop", slots=5, busy=3, started=0, seen=1000, idle_since=None,

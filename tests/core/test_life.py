@@ -27,6 +27,8 @@ def pool_of(**scaling: Any) -> Pool:
 class Life:
     pool: Pool
     start_delay: float = 2.0
+    skew: float = 0.0
+    """How many seconds this process's clock is ahead of everybody else's."""
     world: World = field(init=False)
     memories: dict[str, Memory] = field(default_factory=dict)
     status: dict[str, Any] | None = None
@@ -43,7 +45,7 @@ class Life:
         told = len(self.reporter.plans[KEY])
         asyncio.run(
             reconcile([self.pool], Shell(self.cluster, self.queues, self.reporter, self.memories, {KEY: self.status}),
-                      self.world.now)
+                      self.world.now + self.skew)
         )  # fmt: skip
         assert len(self.reporter.plans[KEY]) == told + 1, "each pass reports once"
         plan = self.reporter.plans[KEY][-1]
@@ -103,6 +105,22 @@ def test_from_zero_and_back() -> None:
     assert life.world.killed_busy == []
     assert plan.desired.reason == "Idle"
     assert life.misdeletions == 0
+
+
+@pytest.mark.parametrize("skew", [-300, 300])
+def test_clocks_may_differ(skew: float) -> None:
+    life = Life(pool_of(max=10, jobsPerWorker=1, min=1), skew=skew)
+    jobs = [life.world.enqueue("emails", seconds=100, delay=20)]
+    life.run(10)
+    assert life.look().requeue_after >= 1, "what falls due later is no reason to look every moment"
+    jobs += [life.world.enqueue("emails") for _ in range(6)]
+    life.run(3)
+    assert life.live == 6
+    plan = life.run(60)
+    assert (plan.status["busy"], life.live) == (1, 1)
+    life.run(100)
+    assert (life.live, sorted(life.world.done)) == (1, jobs)
+    assert life.world.killed_busy == []
 
 
 def test_a_scheduled_job_wakes_a_sleeping_pool() -> None:

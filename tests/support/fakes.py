@@ -240,7 +240,7 @@ class FakeQueues:
             in_flight=len(world.leases[name]),
             dead=0,
             oldest_seconds=max(waiting, default=None),
-            next_due=min(later, default=None),
+            due_in=min((at - world.now for at in later), default=None),
             completed_total=len(world.done),
             crashed_total=world.crashes,
         )

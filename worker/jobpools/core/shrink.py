@@ -196,7 +196,7 @@ def _choose(scene: Scene) -> tuple[Member, ...]:
 def _touchable(scene: Scene, member: Member) -> bool:
     if member.heartbeat is not None:
         return _locked(scene, member) or not member.busy
-    begins = member.worker.started and scene.now - member.worker.started <= STARTUP
+    begins = 0 <= scene.now - member.worker.started <= STARTUP
     if not member.worker.ready:
         return bool(member.worker.problem) or not begins
     # Ready and never heard of: it may have claimed, unless there is no lease at all. The last instant stays open, as no

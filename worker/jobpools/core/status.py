@@ -9,7 +9,7 @@ from jobpools.core.alerts import Rates
 from jobpools.core.conditions import condition, conditions, timestamp
 from jobpools.core.facts import ClusterFacts, Memory, PoolFacts
 from jobpools.core.replicas import LIMITS, wrong_schedule
-from jobpools.core.roster import Member, fresh, is_busy
+from jobpools.core.roster import Member, is_busy
 from jobpools.core.specs import Pool, ScalingMode
 from jobpools.core.units import Decision
 
@@ -77,7 +77,7 @@ def _queue_figures(verdict: Verdict) -> dict[str, Any]:
     facts = verdict.facts
     figures: dict[str, Any] = {}
     if facts.heartbeats is not None:
-        figures["busy"] = sum(each.busy for each in fresh(facts.heartbeats, verdict.now))
+        figures["busy"] = sum(each.busy for each in facts.heartbeats)
     if facts.queues is None:
         return figures
     queues = facts.queues.values()

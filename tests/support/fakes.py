@@ -202,13 +202,6 @@ class FakeCluster:
         self._check()
         self.world.replicas[pool.meta.key] = replicas
 
-    async def remove(self, pool: Pool) -> None:
-        self._check()
-        self.world.replicas.pop(pool.meta.key, None)
-        for worker in self.world.workers:
-            if worker.pool == pool.meta.key:
-                worker.terminating = True
-
 
 class FakeQueues:
     """Fake of the port Queues."""

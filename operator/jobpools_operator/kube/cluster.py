@@ -213,10 +213,6 @@ class KubeCluster:
             await self._api.merge(f"{self._path(pool)}/scale", {"spec": {"replicas": replicas}}, SCALER)
         self.scalings += 1
 
-    async def remove(self, pool: Pool) -> None:
-        """Delete the Deployment; its pods drain within their grace."""
-        await self._api.delete(self._path(pool))
-
     def _path(self, pool: Pool) -> str:
         return path_of(DEPLOYMENTS, pool.meta.namespace, "deployments", pool.meta.name)
 

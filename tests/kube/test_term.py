@@ -72,10 +72,15 @@ async def test_a_leader_that_hears_nothing_stops_before_the_next_one_may_begin(
 async def test_a_campaign_that_waits_for_our_kinds_is_not_dead_and_one_that_stands_still_is() -> None:
     now = itertools.count(step=int(lease.STUCK) + 1)
     leadership = Leadership(cast("Api", Server()), "default", "lease", "a", lambda: next(now))
-    assert leadership.alive, "long after its start"
-    task = asyncio.ensure_future(leadership.campaign(asyncio.Event().wait))
+
+    async def lead() -> None:
+        raise AssertionError("it was never elected")
+
+    alive = [leadership.alive]  # long after its start
+    task = asyncio.ensure_future(leadership.campaign(lead))
     await asyncio.sleep(0)
-    assert not leadership.alive, "long after its only try"
+    alive.append(leadership.alive)  # long after its only try
+    assert alive == [True, False]
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

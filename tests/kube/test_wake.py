@@ -70,6 +70,9 @@ class Stage:
     def sizes(self) -> dict[str, int]:
         return self.cluster.world.replicas
 
+    async def grown(self, key: str, size: int) -> None:
+        await until(lambda: self.sizes[key] == size)
+
     def plans(self, key: str) -> list[Plan]:
         return self.reporter.plans[key]
 
@@ -97,7 +100,7 @@ async def stage(valkey: Valkey) -> AsyncIterator[Stage]:
 async def test_a_pool_that_hangs_holds_up_nobody(stage: Stage) -> None:
     for size in (1, 2, 3):
         await stage.enqueue("quick", 1)
-        await until(lambda size=size: stage.sizes[QUICK] == size)
+        await stage.grown(QUICK, size)
     assert (stage.sizes[SLOW], stage.cluster.hangs) == (0, 1)
 
 

@@ -29,7 +29,6 @@ def _answer(good: bool, yes: str, no: str) -> Answer:  # noqa: FBT001  # what is
 
 def _lines(control: Control, leadership: Leadership) -> Iterator[str]:
     tools = control.tools
-    misdeletions = sum(memory.misdeletions for memory in list(tools.memories.values()))
     for name, kind, text, value in (
         ("operator_leading", "gauge", "1: this operator acts; 0: it stands by.", int(leadership.leading)),
         ("operator_pools", "gauge", "WorkerPools that are looked after.", len(control.pools)),
@@ -40,7 +39,7 @@ def _lines(control: Control, leadership: Leadership) -> Iterator[str]:
         ("operator_passes_total", "counter", "Looks at a pool.", tools.passes),
         ("operator_status_writes_total", "counter", "Statuses written.", tools.reporter.writes),
         ("operator_scalings_total", "counter", "PATCHes of /scale that were accepted.", tools.cluster.scalings),
-        ("misdeletions_total", "counter", "Chosen idle workers that survived a scale-down.", misdeletions),
+        ("misdeletions_total", "counter", "Chosen idle workers that survived a scale-down.", tools.misdeletions),
     ):
         yield f"# HELP jobpools_{name} {text}"
         yield f"# TYPE jobpools_{name} {kind}"

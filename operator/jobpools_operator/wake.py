@@ -11,9 +11,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from jobpools.control.reconcile import reconcile
+from jobpools.control.reconcile import Reading, Shell
 from jobpools.control.schedules import Timetable
 from jobpools.core.conditions import conditions
 from jobpools.core.facts import Memory
@@ -76,13 +77,13 @@ class Tools:
 
     cron_statuses: dict[str, Status] = field(default_factory=dict)
     """By schedule key, likewise."""
-    dropped: Callable[[Pool], None] = lambda _: None
-    """Called with a pool that was taken away while a pass over it ran."""
     passes: int = 0
     fires: int = 0
+    misdeletions: int = 0
 
     async def report(self, pool: Pool, plan: Plan) -> None:
         """The port Reporter: remember what is said, and say it."""
+        self.misdeletions += plan.misdeletions
         self.statuses[pool.meta.key] = plan.status
         await self.reporter.report(pool, plan)
 
@@ -112,7 +113,10 @@ class Endpoint:
         self.connection: Connection = connect(url)
         self._tools = tools
         self.timetable = Timetable(StoreSchedules(self.connection), tools)
-        self._queues = StoreQueues(self.connection, "operator")
+        queues = StoreQueues(self.connection, "operator")
+        self._shell = Shell(tools.cluster, queues, tools, tools.memories, tools.statuses)
+        self._passing: dict[str, asyncio.Task[None]] = {}
+        """By pool key: the pass that runs."""
         self._due: dict[str, float] = {}
         self._passed: dict[str, float] = {}
         self._by_queue: dict[str, set[str]] = {}
@@ -143,6 +147,8 @@ class Endpoint:
             return
         self._unlist(key)
         self._passed.pop(key, None)
+        if task := self._passing.get(key):
+            task.cancel()  # it must not say or remember anything of a pool that is gone or another's now
 
     def _unlist(self, key: str) -> None:
         self._due.pop(key, None)
@@ -175,7 +181,7 @@ class Endpoint:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen())
-                group.create_task(self._plan())
+                group.create_task(self._plan(group))
                 group.create_task(self.timetable.run())
         finally:
             await self.connection.aclose()
@@ -200,36 +206,47 @@ class Endpoint:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _plan(self) -> None:
+    async def _plan(self, group: asyncio.TaskGroup) -> None:
+        """One read for all that are due; then each pool's pass is on its own, and none waits for another's cluster."""
         while True:
             now = self._tools.clock()
-            batch = [key for key, due in self._due.items() if due <= now]
+            soonest, batch = now + FOREVER, []
+            for key, due in self._due.items():
+                if key in self._passing:
+                    continue  # its end wakes us, and finds the wake-ups that came meanwhile
+                if due <= now:
+                    batch.append(self.pools[key])
+                soonest = min(soonest, due)
             if batch:
-                await self._pass([self.pools[key] for key in batch])
+                await self._begin(batch, group)
                 continue
             self._woken.clear()
-            wait = min(self._due.values(), default=now + FOREVER) - now
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(soonest - now):
                     await self._woken.wait()
 
-    async def _pass(self, batch: list[Pool]) -> None:
-        tools = self._tools
-        tools.passes += len(batch)
+    async def _begin(self, batch: list[Pool], group: asyncio.TaskGroup) -> None:
         for pool in batch:
             # A wake-up during the pass sets `due` again, and is not lost.
-            self._due.pop(pool.meta.key, None)
-            self._passed[pool.meta.key] = tools.clock()
-        waits: Mapping[str, float] = await reconcile(
-            batch, tools.cluster, self._queues, tools, tools.memories, tools.statuses, time.time()
-        )
-        now = tools.clock()
+            del self._due[pool.meta.key]
+            self._passed[pool.meta.key] = self._tools.clock()
+        reading = await self._shell.read(batch, time.time())
         for pool in batch:
-            if pool.meta.key not in self.pools:
-                tools.dropped(pool)  # the pass went on without it, and left its traces
-        for key, wait in waits.items():
-            if key in self.pools:
-                self._due[key] = min(self._due.get(key, now + FOREVER), now + wait)
+            if self.pools.get(pool.meta.key) is pool:  # else it changed or went meanwhile, and is due again or no more
+                self._tools.passes += 1
+                task = self._passing[pool.meta.key] = group.create_task(self._pass(pool, reading))
+                task.add_done_callback(partial(self._ended, pool.meta.key))
+
+    async def _pass(self, pool: Pool, reading: Reading) -> None:
+        wait, key = await self._shell.run(pool, reading), pool.meta.key
+        if key in self.pools:
+            now = self._tools.clock()
+            self._due[key] = min(self._due.get(key, now + FOREVER), now + wait)
+
+    def _ended(self, key: str, _: asyncio.Task[None]) -> None:
+        """Also of a pass that was cancelled before it began."""
+        del self._passing[key]
+        self._woken.set()
 
 
 class Control:
@@ -251,7 +268,6 @@ class Control:
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         """By plural and key: when its place is looked for again."""
         tools.cluster.touched = self.touched
-        tools.dropped = self._dropped
 
     @property
     def leading(self) -> bool:
@@ -289,11 +305,6 @@ class Control:
         if plural == POOLS:
             self.tools.memories.pop(meta.key, None)
             self.tools.cluster.forget(meta.key)
-
-    def _dropped(self, pool: Pool) -> None:
-        moved = pool.meta.key in self.pools
-        if not moved and f"{POOLS}/{pool.meta.key}" not in self.invalid:
-            self._forget(POOLS, pool.meta)
 
     def refuse(self, plural: str, meta: Meta, status: Status, why: Status) -> None:
         """The object's spec cannot work: its status shall be `why`. What runs for it is left as it is."""

@@ -166,14 +166,3 @@ async def test_a_new_spec_is_not_current_until_it_is_ensured(stage: Stage) -> No
     facts = await stage.cluster.observe(changed)
     assert (facts.replicas, facts.current) == (1, True), "its size stays as it was"
     await until(stage, only(1), changed)
-
-
-async def test_a_removed_pool_is_forgotten(stage: Stage) -> None:
-    names = await grown(stage, 2)
-    await stage.cluster.remove(POOL)
-    async with asyncio.timeout(PATIENCE):
-        while (facts := await stage.cluster.observe(POOL)).workers:  # the stage makes it pass
-            await stage.time_passes()
-    assert (facts.replicas, facts.current) == (None, False)
-    await stage.cluster.remove(POOL)
-    assert not set(await grown(stage, 1)) & set(names)

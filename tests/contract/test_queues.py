@@ -45,7 +45,7 @@ async def test_jobs_are_counted_where_they_are(stage: Stage) -> None:
     assert await stage.claim(A, "emails") == 1
     seen = await queue(stage)
     assert (seen.queued, seen.due, seen.scheduled, seen.in_flight, seen.demand) == (2, 0, 1, 1, 3)
-    assert seen.next_due is not None
+    assert seen.due_in is not None
     assert seen.oldest_seconds is not None
     assert (await queue(stage, "reports")).demand == 1
     await stage.jobs_fall_due()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from jobpools.control.reconcile import reconcile
+from jobpools.control.reconcile import Shell, reconcile
 from jobpools.core.conditions import condition
 from jobpools.core.facts import EndpointFacts, Memory
 from jobpools.core.specs import Meta, Pool, PoolSpec
@@ -23,10 +23,10 @@ async def test_a_read_that_breaks_is_unknown_and_sizes_are_held(caplog: pytest.L
     pools = [Pool(meta=Meta(name=name), spec=spec) for name in ("a", "b")]
     memories: dict[str, Memory] = {}
     for _ in range(2):
-        await reconcile(pools, cluster, FakeQueues(world), reporter, memories, {}, world.now)
+        await reconcile(pools, Shell(cluster, FakeQueues(world), reporter, memories, {}), world.now)
     await cluster.scale(pools[0], 3)
 
-    waits = await reconcile(pools, cluster, BreaksQueues(world), reporter, memories, {}, world.now)
+    waits = await reconcile(pools, Shell(cluster, BreaksQueues(world), reporter, memories, {}), world.now)
 
     assert set(waits) == {"default/a", "default/b"}
     assert world.replicas["default/a"] == 3

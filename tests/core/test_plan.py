@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobpools.control.reconcile import reconcile
+from jobpools.control.reconcile import Shell, reconcile
 from jobpools.core.conditions import condition
 from jobpools.core.facts import ClusterFacts, Heartbeat, Memory, PoolFacts, QueueFacts, WorkerFacts
 from jobpools.core.plan import ACTIVE, REST, UNKNOWN, SetReplicas, plan_pool
@@ -37,7 +37,7 @@ class Unwilling(FakeCluster):
 def look(world: World, cluster: FakeCluster, before: dict[str, Any] | None) -> tuple[float, Any]:
     reporter, memories = FakeReporter(), dict[str, Memory]()
     waits = asyncio.run(
-        reconcile([POOL], cluster, FakeQueues(world), reporter, memories, {"default/shop": before}, world.now)
+        reconcile([POOL], Shell(cluster, FakeQueues(world), reporter, memories, {"default/shop": before}), world.now)
     )
     (plan,) = reporter.plans["default/shop"]
     return waits["default/shop"], plan
@@ -78,6 +78,25 @@ def test_what_is_not_there_and_cannot_be_made_is_not_scaled() -> None:
     assert condition(plan.status, "Degraded")["reason"] == "ActionFailed"
 
 
+@pytest.mark.parametrize(
+    ("mode", "jobs", "ready"),
+    [("Manual", 3, ("False", "ZeroReplicas")), ("Manual", 0, ("True", "ScaledToZero")),
+     ("Auto", 0, ("True", "ScaledToZero"))],
+)  # fmt: skip
+def test_no_worker_is_well_only_while_nothing_waits(mode: str, jobs: int, ready: tuple[str, str]) -> None:
+    spec = POOL.spec.model_dump() | {"scaling": {"mode": mode}} | ({"replicas": 0} if mode == "Manual" else {})
+    pool, world, reporter = Pool(meta=POOL.meta, spec=PoolSpec.model_validate(spec)), World(), FakeReporter()
+    for _ in range(jobs):
+        world.enqueue("emails")
+    shell = Shell(FakeCluster(world), FakeQueues(world), reporter, {}, {})
+    for _ in range(2):
+        asyncio.run(reconcile([pool], shell, world.now))
+    found = condition(reporter.plans["default/shop"][-1].status, "Ready")
+    assert (found["status"], found["reason"]) == ready
+    if jobs:
+        assert found["message"] == "scaling.mode is Manual: 0 workers are asked for, and 3 jobs wait"
+
+
 def test_nobody_is_busy_without_a_lease() -> None:
     queue = QueueFacts(queued=0, due=0, scheduled=0, in_flight=1, dead=0, oldest_seconds=None)
     words = Heartbeat(WorkerId("a.1"), "default/shop", slots=5, busy=3, started=0, seen=1000, idle_since=None,
@@ -87,24 +106,6 @@ def test_nobody_is_busy_without_a_lease() -> None:
     assert plan_pool(POOL, facts, Memory(), 1001, None).status["busy"] == 1, "the leases are younger than its word"
     unknown = PoolFacts(None, (words,), cluster)
     assert plan_pool(POOL, unknown, Memory(), 1001, None).status["busy"] == 3
-
-
-def test_a_rollout_that_stands_still_costs_no_look_every_moment() -> None:
-    queue = QueueFacts(queued=0, due=0, scheduled=0, in_flight=0, dead=0, oldest_seconds=None)
-    rules = {"min": 1, "idle": 0, "behavior": {"scaleDown": {"stabilization": 0}}}
-    pool = POOL.model_copy(update={"spec": PoolSpec.model_validate(POOL.spec.model_dump() | {"scaling": rules})})
-    words = tuple(
-        Heartbeat(WorkerId(f"{name}.1"), "default/shop", slots=5, busy=0, started=0, seen=1000, idle_since=10,
-                  draining=False)
-        for name in "abc"
-    )  # fmt: skip
-    new = WorkerFacts("d", ready=False, problem="ImagePullBackOff: no such image")
-    cluster = ClusterFacts(
-        replicas=3, current=True, workers=(*(WorkerFacts(name, ready=True) for name in "abc"), new), rolling=True
-    )
-    plan = plan_pool(pool, PoolFacts({QueueName("emails"): queue}, words, cluster), Memory(), 1001, None)
-    assert plan.actions == ()
-    assert plan.requeue_after == ACTIVE
 
 
 @pytest.mark.parametrize("changing", [{"current": False}, {"replicas": None}, {"rolling": True}], ids=repr)

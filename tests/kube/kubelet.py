@@ -39,8 +39,8 @@ class Kubelet:
                 },
             )
 
-    def waiting(self, reason: str, message: str) -> None:
-        for name in self.names():
+    def waiting(self, reason: str, message: str, *names: str) -> None:
+        for name in names or self.names():
             state = {"waiting": {"reason": reason, "message": message}}
             container = {"name": "worker", "image": "x", "imageID": "", "ready": False, "restartCount": 0}
             self._status(name, {"containerStatuses": [container | {"state": state}]})

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import itertools
 import time
+from typing import Any, cast
 
 import pytest
 
-from jobpools_operator.kube import lease
-from jobpools_operator.kube.client import ApiError, Object
+from jobpools_operator.kube import client, lease
+from jobpools_operator.kube.client import OURS, Api, ApiError, Object
 from jobpools_operator.kube.lease import Leadership
 
 
@@ -65,3 +67,46 @@ async def test_a_leader_that_hears_nothing_stops_before_the_next_one_may_begin(
         campaign.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await campaign
+
+
+async def test_a_campaign_that_waits_for_our_kinds_is_not_dead_and_one_that_stands_still_is() -> None:
+    now = itertools.count(step=int(lease.STUCK) + 1)
+    leadership = Leadership(cast("Api", Server()), "default", "lease", "a", lambda: next(now))
+
+    async def lead() -> None:
+        raise AssertionError("it was never elected")
+
+    alive = [leadership.alive]  # long after its start
+    task = asyncio.ensure_future(leadership.campaign(lead))
+    await asyncio.sleep(0)
+    alive.append(leadership.alive)  # long after its only try
+    assert alive == [True, False]
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+class NoKinds(Api):
+    """An API server whose administrator installs the CRDs late."""
+
+    def __init__(self, tries: int) -> None:
+        super().__init__(None)
+        self.left = tries
+
+    async def get(self, path: str, **query: Any) -> Object:
+        assert query == {}
+        if self.left:
+            self.left -= 1
+            raise ApiError(f"GET {path}: 404 page not found", 404)
+        return {}
+
+
+async def test_missing_kinds_are_told_once_and_waited_for(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAUSE", 0.01)
+    api = NoKinds(5)
+    await api.wait_for(OURS)
+    assert api.left == 0
+    (line,) = caplog.messages
+    assert "are the CRDs installed? (crds/)" in line

@@ -202,13 +202,6 @@ class FakeCluster:
         self._check()
         self.world.replicas[pool.meta.key] = replicas
 
-    async def remove(self, pool: Pool) -> None:
-        self._check()
-        self.world.replicas.pop(pool.meta.key, None)
-        for worker in self.world.workers:
-            if worker.pool == pool.meta.key:
-                worker.terminating = True
-
 
 class FakeQueues:
     """Fake of the port Queues."""
@@ -240,7 +233,7 @@ class FakeQueues:
             in_flight=len(world.leases[name]),
             dead=0,
             oldest_seconds=max(waiting, default=None),
-            next_due=min(later, default=None),
+            due_in=min((at - world.now for at in later), default=None),
             completed_total=len(world.done),
             crashed_total=world.crashes,
         )

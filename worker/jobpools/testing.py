@@ -7,7 +7,6 @@ assert await job.result() == "sent"
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -77,8 +76,7 @@ async def _idle(worker: Worker, names: Sequence[str], horizon: float) -> None:
     queues = {POOL: [QueueName(name) for name in names]}
     while True:
         facts = (await reads.endpoint_facts(worker.connection, queues)).queues.values()
-        soon = time.time() + horizon
-        busy = any(queue.demand or (queue.next_due is not None and queue.next_due < soon) for queue in facts)
+        busy = any(queue.demand or (queue.due_in is not None and queue.due_in < horizon) for queue in facts)
         if not busy and not worker.processor.held and not any(lane.outbox for lane in worker.lanes):
             return
         await asyncio.sleep(0.01)

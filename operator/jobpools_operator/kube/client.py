@@ -132,14 +132,6 @@ class Api:
         """Raises ApiError, with `conflict` when the body's resourceVersion is not the latest."""
         return await self._json("PUT", path, {}, body)
 
-    async def delete(self, path: str) -> None:
-        """In the background; what is not there counts as deleted. Raises ApiError."""
-        try:
-            await self._json("DELETE", path, {"propagationPolicy": "Background"})
-        except ApiError as error:
-            if not error.missing:
-                raise
-
     async def merge(self, path: str, body: Object, manager: str) -> Object:
         """JSON merge patch. Raises ApiError."""
         return await self._json("PATCH", path, {"fieldManager": manager}, body, MERGE)

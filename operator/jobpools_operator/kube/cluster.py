@@ -14,6 +14,9 @@ from jobpools_operator.kube.mirror import Mirror
 
 DEPLOYER, SCALER = "jobpools-deploy", "jobpools-scaler"
 """Field managers: what runs, and how many of it, have two owners."""
+AT_ONCE = 32
+"""How many pools are written to together. The others wait before their requests' time runs; the rest of the connections
+is for the Lease, the watches and the statuses, which wait for no pool."""
 GONE_FOR = 60.0
 """Seconds for which it is remembered that a worker has gone, for whoever looks at its pool then."""
 FINISHED = ("Succeeded", "Failed")
@@ -46,6 +49,7 @@ class KubeCluster:
         """By pool key: what the Deployment looked like after the last apply; another look means another hand."""
         self._gone: list[tuple[float, str, str]] = []
         """(when, pool key, name) of pods that went, oldest first."""
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self.scalings = 0
         """Times that a number of workers was asked for, and accepted."""
         self._mirrors: list[Mirror] = []
@@ -136,6 +140,10 @@ class KubeCluster:
 
     async def ensure(self, pool: Pool) -> None:
         """Apply the Deployment; a new one begins with no pods."""
+        async with self._turns:
+            await self._ensure(pool)
+
+    async def _ensure(self, pool: Pool) -> None:
         body = self._wanted(pool)
         path, key = self._path(pool), pool.meta.key
         try:
@@ -185,6 +193,10 @@ class KubeCluster:
 
     async def mark(self, pool: Pool, names: Sequence[str]) -> None:
         """Exactly these pods are cheap to delete."""
+        async with self._turns:
+            await self._mark(pool, names)
+
+    async def _mark(self, pool: Pool, names: Sequence[str]) -> None:
         for name, pod in list(self._pods.get(pool.meta.key, {}).items()):
             if _marked(pod) != (name in names):
                 cost = str(manifests.MARKED_COST) if name in names else None
@@ -197,12 +209,9 @@ class KubeCluster:
 
     async def scale(self, pool: Pool, replicas: int) -> None:
         """One PATCH of /scale, straight to the number."""
-        await self._api.merge(f"{self._path(pool)}/scale", {"spec": {"replicas": replicas}}, SCALER)
+        async with self._turns:
+            await self._api.merge(f"{self._path(pool)}/scale", {"spec": {"replicas": replicas}}, SCALER)
         self.scalings += 1
-
-    async def remove(self, pool: Pool) -> None:
-        """Delete the Deployment; its pods drain within their grace."""
-        await self._api.delete(self._path(pool))
 
     def _path(self, pool: Pool) -> str:
         return path_of(DEPLOYMENTS, pool.meta.namespace, "deployments", pool.meta.name)
@@ -256,6 +265,7 @@ def _worker(pod: Object) -> WorkerFacts:
         marked=_marked(pod),
         started=datetime.fromisoformat(started).timestamp() if started else 0.0,
         problem=_problem(status, conditions),
+        generation=pod["metadata"].get("labels", {}).get("pod-template-hash", ""),
     )
 
 

@@ -37,7 +37,8 @@ class Leadership:
         self._seen: tuple[str, str] = ("", "")
         self._seen_at = clock()
         self._renewed_at: float | None = None
-        self._tried_at = clock()
+        self._tried_at: float | None = None
+        """None: the campaign has not begun, as long as our kinds are waited for."""
 
     @property
     def leading(self) -> bool:
@@ -46,8 +47,8 @@ class Leadership:
 
     @property
     def alive(self) -> bool:
-        """The election goes on: it was tried not long ago, with whatever result."""
-        return self._clock() - self._tried_at < STUCK
+        """The election goes on: it was tried not long ago, with whatever result, or is not to begin yet."""
+        return self._tried_at is None or self._clock() - self._tried_at < STUCK
 
     async def campaign(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Stand for election for ever; run `lead` while elected, and cancel it when the term is lost."""

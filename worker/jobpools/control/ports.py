@@ -30,10 +30,6 @@ class Cluster(Protocol):
         """Ask for this many workers."""
         ...
 
-    async def remove(self, pool: Pool) -> None:
-        """End the pool's workers (each drains) and forget it. Jobs stay in their queues."""
-        ...
-
 
 class Queues(Protocol):
     """One Redis endpoint's queues and the workers that report there."""

@@ -1,5 +1,6 @@
-"""The whole imperative shell: observe, plan, apply, report, for a batch of pools of one Redis endpoint.
+"""The whole imperative shell: observe, plan, apply, report, for pools of one Redis endpoint.
 
+Their queues are read together; from then on each pool's pass is on its own, and may take as long as its cluster does.
 One pass of a pool never runs at the same time as another pass of it: the caller sees to that. Each pass starts from
 what is seen; whatever an earlier one left half done, this one finds and goes on with.
 """
@@ -8,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from jobpools.control.observe import observe_cluster, observe_queues, pool_facts
 from jobpools.control.ports import Cluster, Queues, Reporter
@@ -19,51 +20,66 @@ from jobpools.core.specs import Pool
 
 log = logging.getLogger(__name__)
 
-AT_ONCE: Final = 32
-"""How many pools' passes are in flight together."""
-
 Status = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class _Shell:
-    """What the passes of one batch share."""
+class Shell:
+    """The partners of the four beats, and what is carried from pass to pass."""
 
     cluster: Cluster
     queues: Queues
     reporter: Reporter
     memories: MutableMapping[str, Memory]
+    """By pool key; read and written."""
     statuses: Mapping[str, Status | None]
+    """By pool key: the status as last written."""
+
+    async def read(self, pools: Sequence[Pool], now: float) -> "Reading":
+        """What the queues of all `pools` say, for a pass of each. `now`: seconds since the epoch. Raises nothing."""
+        return Reading(*await observe_queues(pools, self.queues), now)
+
+    async def run(self, pool: Pool, reading: "Reading") -> float:
+        """One pass; the seconds until the pool is worth another look. Its failure is reported, and raises nothing."""
+        key = pool.meta.key
+        before = self.statuses.get(key)
+        try:
+            # 1 facts
+            seen, problem = await observe_cluster(pool, self.cluster)
+            facts = pool_facts(pool, reading.endpoint, seen, (problem, reading.problem))
+            # 2 decision
+            plan = plan_pool(pool, facts, self.memories.get(key, Memory()), reading.now, before)
+            # 3 effect
+            there = seen is not None and seen.replicas is not None
+            memory, trouble = await _apply(pool, plan, self, there=there)
+            self.memories[key] = memory
+            if trouble:
+                plan = failed(plan, *trouble, before, reading.now)
+            # 4 status and events, once
+            await self.reporter.report(pool, plan)
+        except Exception:
+            # A pool whose pass cannot even be thought through must not hold up the others; it is tried again.
+            log.exception("%s: the pass failed", key)
+            return UNKNOWN
+        return plan.requeue_after
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The queues at one moment."""
+
     endpoint: EndpointFacts | None
     problem: str
+    """Why there is none."""
     now: float
 
 
-async def reconcile(  # noqa: PLR0913, PLR0917  the four beats' partners, and what is carried from pass to pass
-    pools: Sequence[Pool],
-    cluster: Cluster,
-    queues: Queues,
-    reporter: Reporter,
-    memories: MutableMapping[str, Memory],
-    statuses: Mapping[str, Status | None],
-    now: float,
-) -> dict[str, float]:
-    """One pass over all of `pools`; by pool key, the seconds until each is worth another look.
-
-    `memories` is read and written, by pool key; `statuses` holds each pool's status as last written. Never raises
-    because of one pool: its failure is reported and holds up nobody else.
-    """
+async def reconcile(pools: Sequence[Pool], shell: Shell, now: float) -> dict[str, float]:
+    """One pass over all of `pools`; by pool key, the seconds until each is worth another look."""
     if not pools:
         return {}
-    endpoint, problem = await observe_queues(pools, queues)
-    shell = _Shell(cluster, queues, reporter, memories, statuses, endpoint, problem, now)
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(pool: Pool) -> float:
-        async with gate:
-            return await _pass(pool, shell)
-
-    waits = await asyncio.gather(*(one(pool) for pool in pools))
+    reading = await shell.read(pools, now)
+    waits = await asyncio.gather(*(shell.run(pool, reading) for pool in pools))
     return {pool.meta.key: wait for pool, wait in zip(pools, waits, strict=True)}
 
 
@@ -72,31 +88,7 @@ def next_look(waits: Mapping[str, float]) -> float:
     return min(waits.values(), default=REST)
 
 
-async def _pass(pool: Pool, shell: _Shell) -> float:
-    key = pool.meta.key
-    before = shell.statuses.get(key)
-    try:
-        # 1 facts
-        seen, problem = await observe_cluster(pool, shell.cluster)
-        facts = pool_facts(pool, shell.endpoint, seen, (problem, shell.problem))
-        # 2 decision
-        plan = plan_pool(pool, facts, shell.memories.get(key, Memory()), shell.now, before)
-        # 3 effect
-        there = seen is not None and seen.replicas is not None
-        memory, trouble = await _apply(pool, plan, shell, there=there)
-        shell.memories[key] = memory
-        if trouble:
-            plan = failed(plan, *trouble, before, shell.now)
-        # 4 status and events, once
-        await shell.reporter.report(pool, plan)
-    except Exception:
-        # A pool whose pass cannot even be thought through must not hold up the others; it is tried again.
-        log.exception("%s: the pass failed", key)
-        return UNKNOWN
-    return plan.requeue_after
-
-
-async def _apply(pool: Pool, plan: act.Plan, shell: _Shell, *, there: bool) -> tuple[Memory, tuple[str, str] | None]:
+async def _apply(pool: Pool, plan: act.Plan, shell: Shell, *, there: bool) -> tuple[Memory, tuple[str, str] | None]:
     """Carry out the actions in order; the memory after them, and which one failed first and why.
 
     A spec that the cluster refuses keeps nobody from working and scaling as before; but what is not `there` and cannot
@@ -115,7 +107,7 @@ async def _apply(pool: Pool, plan: act.Plan, shell: _Shell, *, there: bool) -> t
     return memory, trouble
 
 
-async def _carry_out(pool: Pool, action: act.Action, memory: Memory, shell: _Shell) -> Memory:
+async def _carry_out(pool: Pool, action: act.Action, memory: Memory, shell: Shell) -> Memory:
     cluster, queues = shell.cluster, shell.queues
     match action:
         case act.EnsurePool():

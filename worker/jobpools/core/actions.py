@@ -96,6 +96,8 @@ class Plan:
     memory: Memory
     requeue_after: float
     """Seconds until the next look, if nothing wakes the loop before."""
+    misdeletions: int = 0
+    """How many chosen workers were seen to have survived a scale-down, because the cluster took others."""
 
 
 @dataclass(frozen=True, slots=True)

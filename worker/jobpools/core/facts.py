@@ -22,8 +22,8 @@ class QueueFacts:
     dead: int
     oldest_seconds: float | None
     """How long the longest-waiting queued job has been ready; None: nothing is queued."""
-    next_due: float | None = None
-    """When the next scheduled job falls due, seconds since the epoch."""
+    due_in: float | None = None
+    """Seconds until the next scheduled job falls due; negative: it is due already; None: nothing is scheduled."""
     completed_total: int = 0
     failed_total: int = 0
     """Attempts that failed or timed out."""
@@ -64,11 +64,11 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class EndpointFacts:
-    """One pipelined read of a Redis endpoint, for all its pools."""
+    """One pipelined read of a Redis endpoint, for all its pools. Every age in it is by the server's clock."""
 
     queues: Mapping[QueueName, QueueFacts]
     heartbeats: Mapping[str, tuple[Heartbeat, ...]]
-    """By pool key (`namespace/name`)."""
+    """By pool key (`namespace/name`): the reports that are young enough to be believed."""
     warnings: tuple[str, ...] = ()
     """What is wrong with the server, as in an eviction policy that loses jobs."""
     problems: Mapping[str, str] = field(default_factory=dict)
@@ -88,6 +88,8 @@ class WorkerFacts:
     started: float = 0.0
     problem: str = ""
     """Why it cannot run, as in `ImagePullBackOff: …`; empty: nothing is wrong."""
+    generation: str = ""
+    """Which spec it was made from: in a rollout the cluster shares out a smaller size among the generations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class ClusterFacts:
     problem: str = ""
     """Why the cluster cannot do what was asked, as in `exceeded quota: …`."""
     rolling: bool = False
-    """Workers of an older spec are being replaced: nobody can say which of them a shrinking pool would lose."""
+    """Workers of an older spec are being replaced: nobody can say which generation a shrinking pool would lose."""
 
     @property
     def outdated(self) -> bool:
@@ -155,8 +157,6 @@ class Memory:
     """Whom (names) the latest scale-down chose, for comparing with who went."""
     shrunk_to: int | None = None
     """How many workers that scale-down asked for."""
-    misdeletions: int = 0
-    """How many chosen workers survived a scale-down, because the cluster took others."""
 
 
 @dataclass(frozen=True, slots=True)

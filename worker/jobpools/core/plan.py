@@ -23,7 +23,7 @@ from jobpools.core.actions import (
 from jobpools.core.conditions import conditions
 from jobpools.core.facts import Memory, PoolFacts
 from jobpools.core.replicas import size
-from jobpools.core.roster import Member, fresh, roster, unlisted
+from jobpools.core.roster import Member, roster, unlisted
 from jobpools.core.shrink import LEFT_TO_THE_CLUSTER, Scene, Shrink, shrink
 from jobpools.core.specs import Pool
 from jobpools.core.status import Verdict, alerts_before, events, status
@@ -73,8 +73,7 @@ class _Look:
 def plan_pool(pool: Pool, facts: PoolFacts, memory: Memory, now: float, before: Mapping[str, Any] | None) -> Plan:
     """What to do about one pool. `before` is its status as last written, for what turned and since when."""
     sizing = size(pool.spec, facts, memory, now)
-    heartbeats = fresh(facts.heartbeats or (), now)
-    members = roster(facts.cluster, heartbeats) if facts.cluster is not None else ()
+    members = roster(facts.cluster, facts.heartbeats or ()) if facts.cluster is not None else ()
     look = _Look(pool, facts, members, sizing.desired, now)
     shrinking = _shrink(look, sizing.memory)
     samples = alerts.remember_totals(memory.samples, facts, now)
@@ -99,6 +98,7 @@ def plan_pool(pool: Pool, facts: PoolFacts, memory: Memory, now: float, before: 
         events=(*_resized(look, shrinking), *shrinking.events, *events(before, after)),
         memory=replace(shrinking.memory, samples=samples),
         requeue_after=_requeue(look, shrinking),
+        misdeletions=shrinking.misdeletions,
     )
 
 
@@ -156,7 +156,7 @@ def _shrink(look: _Look, memory: Memory) -> Shrink:
         leases=sum(queue.in_flight for queue in queues.values()),
         memory=memory,
         now=look.now,
-        unlisted=len(unlisted(cluster, fresh(look.facts.heartbeats, look.now))),
+        unlisted=len(unlisted(cluster, look.facts.heartbeats)),
     )
     return shrink(scene)
 
@@ -184,6 +184,6 @@ def _requeue(look: _Look, shrinking: Shrink) -> float:
     if any(not member.worker.ready for member in look.members):
         return ACTIVE
     # A job that falls due wakes nobody, as long as no worker is there to promote it.
-    due = [queue.next_due - look.now for queue in queues if queue.next_due is not None]
+    due = [queue.due_in for queue in queues if queue.due_in is not None]
     waits = look.desired.reason in ("IdleWait", "Stabilized", "ScaleDownLimit")
     return max(SOON, min(ACTIVE if waits else REST, *due, REST))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from jobpools.core.cron import schedule
 from jobpools.core.facts import Memory, PoolFacts, QueueFacts
-from jobpools.core.roster import busy_hosts, fresh
+from jobpools.core.roster import busy_hosts
 from jobpools.core.specs import PoolSpec, ScalingMode, ScalingPolicy
 from jobpools.core.units import Decision, format_duration
 from jobpools.errors import SpecError
@@ -70,7 +70,7 @@ def size(spec: PoolSpec, facts: PoolFacts, memory: Memory, now: float) -> Sizing
         spec=spec,
         queues=tuple(facts.queues.values()),
         current=current,
-        busy=len(busy_hosts(facts, now)),
+        busy=len(busy_hosts(facts)),
         active_at=_active_at(facts, memory, now),
         memory=memory,
         now=now,
@@ -257,7 +257,7 @@ def _floor(case: Case, policy: ScalingPolicy) -> int:
 
 def _active_at(facts: PoolFacts, memory: Memory, now: float) -> float:
     """Since when nothing is queued, due or in flight; rebuilt from the workers' own word after a restart."""
-    queues, heartbeats = facts.queues or {}, fresh(facts.heartbeats or (), now)
+    queues, heartbeats = facts.queues or {}, facts.heartbeats or ()
     if any(queue.demand for queue in queues.values()):
         return now
     known = [memory.active_at] if memory.active_at is not None else []

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 
 from jobpools.core.facts import ClusterFacts, Heartbeat, PoolFacts, WorkerFacts
 
-HEARTBEAT_STALE = 30.0
-"""Seconds after which a heartbeat says nothing any more: six were missed."""
-
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -15,7 +12,7 @@ class Member:
 
     worker: WorkerFacts
     heartbeat: Heartbeat | None
-    """The latest start's report, if it is fresh."""
+    """The latest start's report."""
 
     @property
     def name(self) -> str:
@@ -38,11 +35,6 @@ def is_busy(heartbeat: Heartbeat) -> bool:
     return heartbeat.busy > 0 or heartbeat.idle_since is None
 
 
-def fresh(heartbeats: Iterable[Heartbeat], now: float) -> tuple[Heartbeat, ...]:
-    """The reports that are young enough to be believed."""
-    return tuple(each for each in heartbeats if now - each.seen <= HEARTBEAT_STALE)
-
-
 def roster(cluster: ClusterFacts, heartbeats: Sequence[Heartbeat]) -> tuple[Member, ...]:
     """Everyone that is not terminating. A restarted container reports under a new id: the latest start counts."""
     latest: dict[str, Heartbeat] = {}
@@ -57,11 +49,11 @@ def unlisted(cluster: ClusterFacts, heartbeats: Iterable[Heartbeat]) -> frozense
     return frozenset(each.host for each in heartbeats if each.host not in known)
 
 
-def busy_hosts(facts: PoolFacts, now: float) -> frozenset[str]:
+def busy_hosts(facts: PoolFacts) -> frozenset[str]:
     """Hosts that run something and are not on their way out; one that the cluster does not list yet counts as well."""
     if facts.heartbeats is None:
         return frozenset()
     leaving: set[str] = set()
     if facts.cluster is not None:
         leaving = {worker.name for worker in facts.cluster.workers if worker.terminating} | set(facts.cluster.gone)
-    return frozenset(each.host for each in fresh(facts.heartbeats, now) if is_busy(each) and each.host not in leaving)
+    return frozenset(each.host for each in facts.heartbeats if is_busy(each) and each.host not in leaving)

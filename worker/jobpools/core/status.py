@@ -9,7 +9,7 @@ from jobpools.core.alerts import Rates
 from jobpools.core.conditions import condition, conditions, timestamp
 from jobpools.core.facts import ClusterFacts, Memory, PoolFacts
 from jobpools.core.replicas import LIMITS, wrong_schedule
-from jobpools.core.roster import Member, fresh, is_busy
+from jobpools.core.roster import Member, is_busy
 from jobpools.core.specs import Pool, ScalingMode
 from jobpools.core.units import Decision
 
@@ -77,7 +77,7 @@ def _queue_figures(verdict: Verdict) -> dict[str, Any]:
     facts = verdict.facts
     figures: dict[str, Any] = {}
     if facts.heartbeats is not None:
-        figures["busy"] = sum(each.busy for each in fresh(facts.heartbeats, verdict.now))
+        figures["busy"] = sum(each.busy for each in facts.heartbeats)
     if facts.queues is None:
         return figures
     queues = facts.queues.values()
@@ -86,7 +86,7 @@ def _queue_figures(verdict: Verdict) -> dict[str, Any]:
         figures["busy"] = min(figures["busy"], in_flight)  # a worker's word is older than the leases
     oldest = max((queue.oldest_seconds for queue in queues if queue.oldest_seconds is not None), default=None)
     return figures | {
-        "queued": sum(queue.queued + queue.due for queue in queues),
+        "queued": _waiting(verdict),
         "inFlight": in_flight,
         "scheduled": sum(queue.scheduled for queue in queues),
         "dead": sum(queue.dead for queue in queues),
@@ -138,18 +138,31 @@ def _queues_unknown(verdict: Verdict) -> Judged | None:
 
 
 def _held(verdict: Verdict) -> Judged | None:
-    return Decision(False, "Paused", verdict.desired.message) if verdict.pool.spec.paused else None
+    if not verdict.pool.spec.paused:
+        return None
+    return Decision(False, "Paused", verdict.desired.message + _and_wait(_waiting(verdict)))
 
 
 def _served(verdict: Verdict) -> Judged:
     wanted, ready, why = verdict.desired.value or 0, _ready_count(verdict), verdict.desired.message
     if wanted == 0:
+        if waiting := _waiting(verdict):
+            return Decision(False, "ZeroReplicas", why + _and_wait(waiting))
         return Decision(True, "ScaledToZero", f"no worker is needed: {why}")
     if ready < wanted:
         reason = "ScalingUp" if ready else "WorkersStarting"
         return Decision(bool(ready), reason, f"{ready} of {wanted} workers are ready: {why}")
     idle = not any(queue.demand for queue in (verdict.facts.queues or {}).values())
     return Decision(True, "Idle" if idle else "Working", why)
+
+
+def _waiting(verdict: Verdict) -> int:
+    """Queued and due jobs."""
+    return sum(queue.queued + queue.due for queue in (verdict.facts.queues or {}).values())
+
+
+def _and_wait(jobs: int) -> str:
+    return (", and 1 job waits" if jobs == 1 else f", and {jobs} jobs wait") if jobs else ""
 
 
 def _ready_count(verdict: Verdict) -> int:

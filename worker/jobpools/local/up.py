@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobpools.control.reconcile import next_look, reconcile
+from jobpools.control.reconcile import Shell, next_look, reconcile
 from jobpools.core.facts import Memory
 from jobpools.core.replicas import open_schedules
 from jobpools.core.specs import Pool, ScalingMode
@@ -187,9 +187,8 @@ class Up:
 
     async def _pass(self, queues: StoreQueues) -> dict[str, float]:
         statuses = {key: plan.status for key, plan in self._board.plans.items()}
-        return await reconcile(
-            self._files.pools, self._cluster, queues, self._board, self._memories, statuses, time.time()
-        )
+        shell = Shell(self._cluster, queues, self._board, self._memories, statuses)
+        return await reconcile(self._files.pools, shell, time.time())
 
     async def _look_at_leftovers(self, connection: Connection) -> bool:
         """Say what cannot run, once; whether there is nothing else."""

@@ -81,7 +81,7 @@ def _queue_facts(reply: list[Any]) -> QueueFacts:
         in_flight=in_flight,
         dead=dead,
         oldest_seconds=max((age for age in ages if age is not None), default=None),
-        next_due=None if next_due < 0 else next_due / 1000,
+        due_in=None if next_due < 0 else (next_due - now) / 1000,
         completed_total=counts.get("completed", 0),
         failed_total=counts.get("failed", 0),
         crashed_total=counts.get("crashed", 0),

@@ -1,0 +1,69 @@
+"""A rollout to an image that is not there, on real controllers: what is too many goes, and who is busy stays."""
+
+import asyncio
+import time
+
+import pytest
+
+from jobpools.core.facts import Heartbeat
+from jobpools.core.units import WorkerId
+from jobpools.store import codec, writes
+from jobpools.store.connect import connect
+from tests.cluster.kubectl import Kubectl
+from tests.kube.kubelet import Kubelet
+from tests.kube.processes import Operator, Valkey
+from tests.kube.test_operator import enqueue, pool, replicas
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.api
+
+
+def claim(valkey: Valkey, name: str) -> None:
+    """The worker of this pod takes a job."""
+
+    async def take() -> None:
+        connection = connect(valkey.url)
+        tail = codec.tail(f"{name}.1", 1)
+        reply = await writes.step(connection, "emails", f"{name}.1", claim=1, tail=tail, lease_ms=600_000)
+        assert len(reply.ids) == 1
+        await connection.aclose()
+
+    asyncio.run(take())
+
+
+def report(valkey: Valkey, pool_key: str, names: set[str], busy: str) -> None:
+    """The workers of these pods say that they are there."""
+
+    async def say() -> None:
+        connection = connect(valkey.url)
+        now = time.time()
+        for name in names:
+            idle_since = None if name == busy else now - 100
+            worker = WorkerId(f"{name}.1")
+            beat = Heartbeat(worker, pool_key, 5, int(name == busy), now - 100, now, idle_since, draining=False)
+            await writes.heartbeat(connection, beat)
+        await connection.aclose()
+
+    asyncio.run(say())
+
+
+def test_an_image_that_is_not_there_keeps_no_idle_worker(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
+    kubectl.apply(pool(scaling={"mode": "Manual"}, replicas=4))
+    kubelet, key = Kubelet(kubectl, "emails"), f"{kubectl.namespace}/emails"
+    old = kubelet.wait(4)
+    kubelet.ready()
+    busy = min(old)
+    enqueue(valkey, "emails", 1)
+    claim(valkey, busy)
+    kubectl.patch("workerpool", "emails", {"spec": {"image": "shop:none"}})
+    (new,) = kubelet.wait(5) - old
+    kubelet.waiting("ImagePullBackOff", "no such image", new)
+    kubectl.run("scale", "workerpool/emails", "--replicas=2")
+
+    def shrunk() -> bool:
+        report(valkey, key, old & kubelet.names(), busy)
+        return replicas(kubectl) == 2 and len(old & kubelet.names()) <= 3
+
+    eventually("two are asked for", shrunk)
+    assert busy in kubelet.names()
+    assert operator.metric("misdeletions_total") == 0

@@ -44,7 +44,7 @@ class Server:
         self.port = free_port()
         secret = f":{password}@" if password else ""
         self.url = f"redis://{secret}127.0.0.1:{self.port}/0"
-        # With `everysec` a write that was answered is only in the server's memory while an earlier fsync takes its time.
+        # With `everysec` a write that was answered is only in memory while an earlier fsync takes its time.
         kept = ["--appendonly", "yes", "--appendfsync", "always", "--dir", str(folder)]
         keep = kept if folder else ["--appendonly", "no"]
         auth = ["--requirepass", password] if password else []

@@ -42,12 +42,31 @@ async def serve(settings: OperatorSettings) -> None:
     if endpoints:
         endpoints.start()
     try:
-        await api.wait_for(OURS)
-        await _run(settings, api, control, leadership, stopping)
+        if await _served(api, stopping):
+            await _run(settings, api, control, leadership, stopping)
     finally:
         if endpoints:
             endpoints.close()
         await api.close()
+
+
+def _take_signals(stopping: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+
+
+async def _served(api: Api, stopping: asyncio.Event) -> bool:
+    """Wait until the API server knows our kinds; False: told to stop before it did."""
+    _take_signals(stopping)
+    known, told = asyncio.ensure_future(api.wait_for(OURS)), asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({known, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if known.done():
+        known.result()
+        return True
+    known.cancel()
+    await asyncio.gather(known, return_exceptions=True)
+    return False
 
 
 async def _run(
@@ -94,9 +113,7 @@ async def _watch(settings: OperatorSettings, control: Control, stopping: asyncio
         # Else kopf asks for the user's name, and a pod's user is only a number. Its type is a private alias of str.
         identity=settings.identity,  # type: ignore[arg-type]  # its own annotation is wrong
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Kopf has just taken them, and would end everything at once: the Lease is to be given back before.
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    _take_signals(stopping)  # kopf has just taken them, and would end all at once: the Lease is to be given back before
     await kopf.run_tasks(tasks, ignored=before)
 
 

@@ -113,6 +113,7 @@ CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "no name in JSON": (job(positional), ConfigurationError, r"job positional: parameter to has no name in JSON: .*"),
     "a mistyped default": (job(timeot="5s"), ConfigurationError, r"job other: timeot: no such option; did you mean timeout\?"),
     "an executor that does not fit": (job(executor="thread"), ConfigurationError, r"job other: executor='thread' does not fit: .*"),
+    "a queue of two lines": (options(queue="emails\n"), ConfigurationError, r"send\.options: queue: 'emails\\n' cannot be a queue: .*"),
     "an app's queue": (lambda _: App("x", queue="a b"), ConfigurationError, r"App: queue: 'a b' cannot be a queue: .*"),
     "an app's mistyped argument": (lambda _: App("x", reddis="redis://"), ConfigurationError, r"App: reddis: no such option; did you mean redis\?"),  # type: ignore[call-arg]  # that is the mistake
     "an app without a name": (lambda _: App(7), ConfigurationError, r"App: name: 7 is no text"),  # type: ignore[arg-type]  # that is the mistake

@@ -3,7 +3,12 @@
 import asyncio
 import contextlib
 import itertools
+import json
+import signal
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -11,6 +16,8 @@ import pytest
 from jobpools_operator.kube import client, lease
 from jobpools_operator.kube.client import OURS, Api, ApiError, Object
 from jobpools_operator.kube.lease import Leadership
+from tests.kube.processes import Operator
+from tests.support.waiting import eventually
 
 
 class Server:
@@ -110,3 +117,36 @@ async def test_missing_kinds_are_told_once_and_waited_for(
     assert api.left == 0
     (line,) = caplog.messages
     assert "are the CRDs installed? (crds/)" in line
+
+
+class KnowsNothing(BaseHTTPRequestHandler):
+    """An API server without our CRDs."""
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        """It keeps quiet."""
+
+
+def test_an_operator_that_waits_for_its_kinds_goes_when_it_is_told_to(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), KnowsNothing) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        config = {
+            "current-context": "it",
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}],
+            "clusters": [{"name": "it", "cluster": {"server": url}}],
+            "users": [{"name": "me", "user": {"token": "none"}}],
+        }
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(config))
+        operator = Operator("redis://127.0.0.1:1/0", "default", "a", tmp_path, path)
+        operator.start()
+        try:
+            eventually("it says what it waits for", lambda: "are the CRDs installed?" in operator.log.read_text())
+            operator.signal(signal.SIGTERM)
+            assert operator.wait(60) == 0
+        finally:
+            operator.stop()
+            server.shutdown()

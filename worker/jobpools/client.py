@@ -126,7 +126,7 @@ def checked(call: str, given: Mapping[str, Any], checks: Mapping[str, Callable[[
 
 def check_queue(name: str) -> str:
     """The name itself. Raises ValueError when a queue cannot be called so: a brace would split its keys."""
-    if not isinstance(name, str) or len(name) > QUEUE_LIMIT or not _QUEUE.match(name):
+    if not isinstance(name, str) or len(name) > QUEUE_LIMIT or not _QUEUE.fullmatch(name):
         raise ValueError(f"{name!r} cannot be a queue: 1 to {QUEUE_LIMIT} letters, digits, and -_. between them")
     return name
 

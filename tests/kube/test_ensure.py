@@ -5,7 +5,8 @@ from typing import Any
 
 from jobpools.core.specs import Meta, Pool, PoolSpec
 from jobpools_operator.kube.client import ApiError, Object
-from jobpools_operator.kube.cluster import DEPLOYER, SCALER, KubeCluster
+from jobpools_operator.kube.cluster import DEPLOYER, SCALER, KubeCluster, _rolling
+from jobpools_operator.kube.manifests import POOL_LABEL, deployment
 
 POOL = Pool(
     meta=Meta(name="emails", namespace="shop", uid="u1", generation=1),
@@ -52,3 +53,26 @@ async def test_workers_that_the_watch_does_not_show_keep_their_number() -> None:
     server = Server({"metadata": ours, "spec": {"replicas": 5}})
     await cluster(server).ensure(POOL)
     assert server.applied == [(DEPLOYER, None)]
+
+
+async def test_an_answer_that_the_watch_has_overtaken_is_not_believed() -> None:
+    """The apply changed nothing, and the controller read the Deployment meanwhile: the watch tells that only once."""
+    labels = {POOL_LABEL: "emails"}
+
+    def seen(version: int, read: int) -> Object:
+        found = deployment(POOL, "redis://r")
+        meta = found["metadata"] | {"resourceVersion": str(version), "generation": 2, "namespace": "shop"}
+        meta |= {"labels": meta.get("labels", {}) | labels, "managedFields": [{"manager": SCALER}]}
+        return found | {"metadata": meta, "status": {"observedGeneration": read}}
+
+    class Slow(Server):
+        async def apply(self, _: str, body: Object, manager: str) -> Object:
+            self.applied.append((manager, body["spec"].get("replicas")))
+            made._deployed(seen(11, read=2))
+            return seen(10, read=1)
+
+    made = cluster(Slow())
+    made._deployed(seen(10, read=1))
+    await made.ensure(POOL)
+    found = made._deployments[POOL.meta.key]
+    assert (found["metadata"]["resourceVersion"], _rolling(found)) == ("11", False)

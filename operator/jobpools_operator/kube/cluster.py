@@ -163,7 +163,9 @@ class KubeCluster:
                 raise
         else:
             self._applied[key] = _look(found)
-            self._deployments[key] = found
+            # The watch may have shown a later version while this answer was on its way, and will not show it again.
+            if _version(found) >= _version(self._deployments.get(key)):
+                self._deployments[key] = found
 
     async def _share_url(self, pool: Pool) -> None:
         path = path_of(CORE, pool.meta.namespace, "secrets", manifests.REDIS_SECRET)
@@ -220,6 +222,11 @@ class KubeCluster:
 def _pool_key(item: Object) -> str:
     metadata = item["metadata"]
     return f"{metadata['namespace']}/{metadata['labels'][manifests.POOL_LABEL]}"
+
+
+def _version(found: Object | None) -> int:
+    """Of two versions of an object the greater one is the later one (KEP-5504)."""
+    return int(found["metadata"].get("resourceVersion", 0)) if found else 0
 
 
 def _hash(found: Object) -> str:

@@ -1,6 +1,7 @@
 """What an apply may not do, whatever the watch has shown so far. No API server is asked: one that keeps one object."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from jobpools.core.specs import Meta, Pool, PoolSpec
@@ -55,24 +56,40 @@ async def test_workers_that_the_watch_does_not_show_keep_their_number() -> None:
     assert server.applied == [(DEPLOYER, None)]
 
 
+def shown(version: int, read: int) -> Object:
+    """A Deployment as the watch shows it; `read`: the generation that its controller has read, of 2."""
+    found = deployment(POOL, "redis://r")
+    meta = found["metadata"] | {"resourceVersion": str(version), "generation": 2, "namespace": "shop"}
+    meta |= {"labels": meta.get("labels", {}) | {POOL_LABEL: "emails"}, "managedFields": [{"manager": SCALER}]}
+    return found | {"metadata": meta, "status": {"observedGeneration": read}}
+
+
+class Overtaken(Server):
+    """While its answer is on its way, the watch shows more: `meanwhile`."""
+
+    meanwhile: Callable[[], None]
+
+    async def apply(self, _: str, body: Object, manager: str) -> Object:
+        self.applied.append((manager, body["spec"].get("replicas")))
+        self.meanwhile()
+        return shown(10, read=1)
+
+
 async def test_an_answer_that_the_watch_has_overtaken_is_not_believed() -> None:
     """The apply changed nothing, and the controller read the Deployment meanwhile: the watch tells that only once."""
-    labels = {POOL_LABEL: "emails"}
-
-    def seen(version: int, read: int) -> Object:
-        found = deployment(POOL, "redis://r")
-        meta = found["metadata"] | {"resourceVersion": str(version), "generation": 2, "namespace": "shop"}
-        meta |= {"labels": meta.get("labels", {}) | labels, "managedFields": [{"manager": SCALER}]}
-        return found | {"metadata": meta, "status": {"observedGeneration": read}}
-
-    class Slow(Server):
-        async def apply(self, _: str, body: Object, manager: str) -> Object:
-            self.applied.append((manager, body["spec"].get("replicas")))
-            made._deployed(seen(11, read=2))
-            return seen(10, read=1)
-
-    made = cluster(Slow())
-    made._deployed(seen(10, read=1))
+    server = Overtaken()
+    made = cluster(server)
+    made._deployed(shown(10, read=1))
+    server.meanwhile = lambda: made._deployed(shown(11, read=2))
     await made.ensure(POOL)
     found = made._deployments[POOL.meta.key]
     assert (found["metadata"]["resourceVersion"], _rolling(found)) == ("11", False)
+
+
+async def test_a_deployment_that_went_while_the_answer_was_on_its_way_is_gone() -> None:
+    server = Overtaken()
+    made = cluster(server)
+    made._deployed(shown(10, read=1))
+    server.meanwhile = lambda: made._withdrawn(shown(11, read=1))
+    await made.ensure(POOL)
+    assert POOL.meta.key not in made._deployments, "else nobody would make it again"

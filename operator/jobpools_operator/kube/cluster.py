@@ -162,10 +162,9 @@ class KubeCluster:
             if not error.leaving:  # else the pool will go with its namespace
                 raise
         else:
+            # What there is the watch alone says: while this answer was on its way it may have shown a later version, or
+            # the end of it, and will not do so again.
             self._applied[key] = _look(found)
-            # The watch may have shown a later version while this answer was on its way, and will not show it again.
-            if _version(found) >= _version(self._deployments.get(key)):
-                self._deployments[key] = found
 
     async def _share_url(self, pool: Pool) -> None:
         path = path_of(CORE, pool.meta.namespace, "secrets", manifests.REDIS_SECRET)
@@ -222,11 +221,6 @@ class KubeCluster:
 def _pool_key(item: Object) -> str:
     metadata = item["metadata"]
     return f"{metadata['namespace']}/{metadata['labels'][manifests.POOL_LABEL]}"
-
-
-def _version(found: Object | None) -> int:
-    """Of two versions of an object the greater one is the later one (KEP-5504)."""
-    return int(found["metadata"].get("resourceVersion", 0)) if found else 0
 
 
 def _hash(found: Object) -> str:

@@ -235,6 +235,7 @@ def _write_fields(schema: Schema, model: type[BaseModel]) -> None:
         if key not in schema["properties"]:
             continue
         told = {"description": docstrings[name]} if name in docstrings else {}
+        # Twice: it stands first, and it counts before the description of the field's own type.
         target = schema["properties"][key] = told | schema["properties"][key] | told
         for part in (field.annotation, *get_args(field.annotation)):  # X; X | None; tuple[X, ...]
             if isinstance(part, type) and issubclass(part, Model):

@@ -20,6 +20,7 @@ from jobpools.core.job import (
 from jobpools.core.schema import Duration, Model
 from jobpools.core.spelling import meant
 from jobpools.core.units import Decision, format_duration, parse_duration
+from jobpools.core.wording import told
 from jobpools.errors import ConfigurationError
 
 RetryFunction = Callable[[int, BaseException | None], float | None]
@@ -90,8 +91,6 @@ class Retry(Model):
 
 
 def _explained(error: ValidationError) -> str:
-    from jobpools.core.wording import told  # it reads the specs, and they this module
-
     first = error.errors(include_url=False)[0]
     field = str(first["loc"][0])
     if first["type"] == "extra_forbidden":

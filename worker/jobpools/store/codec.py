@@ -29,7 +29,7 @@ class NewerVersionError(StoreDataError):
 def _encode_custom(value: Any) -> Any:
     if isinstance(value, Retry):
         return value.model_dump(mode="json", exclude_defaults=True)
-    raise NotImplementedError(f"{type(value).__name__} has no place in an envelope")
+    raise NotImplementedError(f"{type(value).__name__} has no place in an envelope")  # msgspec's word for a refusal
 
 
 def _decode_custom(kind: type, value: Any) -> Any:
@@ -39,7 +39,7 @@ def _decode_custom(kind: type, value: Any) -> Any:
         except ValidationError as error:
             wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
             raise ValueError("; ".join(wrong)) from error
-    raise NotImplementedError(f"{kind} has no place in an envelope")
+    raise NotImplementedError(f"{kind} has no place in an envelope")  # likewise
 
 
 class Envelope(msgspec.Struct, omit_defaults=True, gc=False):

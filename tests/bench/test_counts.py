@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import gc
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
 from tests.bench.jobs import arguments
 from tests.bench.measure import SENT, calls_of
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import until
 
 JOBS = 4000
 BESIDE = 20
@@ -60,13 +59,6 @@ async def working(app: App, url: str, slots: int) -> AsyncIterator[Worker]:
     finally:
         worker.stop()
         await running
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.005)
 
 
 @pytest.fixture

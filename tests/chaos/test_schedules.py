@@ -25,6 +25,7 @@ TICKS, KILL_EVERY = 200, 8
 
 
 def wait(what: str, look: Callable[[], bool]) -> None:
+    """As `eventually`, without its rest: what follows shall meet the very moment."""
     until = time.monotonic() + PATIENCE
     while not look():
         assert time.monotonic() < until, what

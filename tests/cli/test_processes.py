@@ -7,8 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from redis import Redis
 
 from tests.cli.conftest import Ran, Shell, command
 from tests.support.servers import running, valkey_binary
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 
 @contextmanager
@@ -40,13 +39,6 @@ def interrupted(process: "subprocess.Popen[str]") -> Ran:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
     return Ran(process.returncode, out, err)
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_a_worker_runs_what_is_enqueued_and_the_result_is_printed(
@@ -75,8 +67,10 @@ def test_a_result_that_does_not_come_in_time(process: Shell) -> None:
 def test_ctrl_c_ends_it_without_a_word(words: tuple[str, ...], folder: Path, valkey_url: str, client: Redis) -> None:
     client.hset("jobpools:{emails}:totals", "enqueued", 0)
     with started(folder, valkey_url, *words) as waiting:
-        until(lambda: client.info("clients")["connected_clients"] > 1 and client.info("commandstats"))
-        until(lambda: "cmdstat_evalsha" in client.info("commandstats"))
+        eventually(
+            "Redis shows it", lambda: client.info("clients")["connected_clients"] > 1 and client.info("commandstats")
+        )
+        eventually("Redis shows it", lambda: "cmdstat_evalsha" in client.info("commandstats"))
         assert interrupted(waiting) == Ran(130, "", "")
 
 
@@ -157,7 +151,7 @@ def test_an_unknown_job_and_a_newer_envelope_stay_and_say_why(
     newer = kept.replace(b'"v":1', b'"v":99')
     client.hset("jobpools:{emails}:jobs", "newer", newer)
     with started(folder, valkey_url, "worker", "store:app"):
-        until(lambda: client.zcard("jobpools:{emails}:scheduled:normal") == 2)
+        eventually("Redis shows it", lambda: client.zcard("jobpools:{emails}:scheduled:normal") == 2)
     listed = process("jobs").out
     assert re.search(r"^stray .*no job 'nobodys' in the app of the workers of queue emails$", listed, re.MULTILINE)
     assert re.search(r"^newer .*version 99, this jobpools reads up to 1: upgrade the workers$", listed, re.MULTILINE)

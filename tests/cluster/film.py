@@ -47,5 +47,7 @@ class Film:
             said = status.get(name)
             least, most = min(low for low, _ in then), max(high for _, high in then)
             if said is None or not least / slack <= said <= most * slack:
-                found.append(f"{name}={said} at {at - self.told[0][0]:.1f} s, truth was {sorted(set(then))}")
+                found.append(
+                    f"{self.pool.name}: {name}={said} at {at - self.told[0][0]:.1f} s, truth was {sorted(set(then))}"
+                )
         return found

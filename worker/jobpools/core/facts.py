@@ -44,6 +44,7 @@ class Heartbeat:
     pool: str
     slots: int
     busy: int
+    """Slots in which a job runs, or that the next one is claimed for."""
     started: float
     seen: float
     """The report's time by the server's clock, seconds since the epoch."""

@@ -50,7 +50,7 @@ class Reporting:
         told_draining, told_busy, told = None, 0, 0.0
         warned = False
         while True:
-            draining, busy = self._draining(), len(self._worker.processor.running)
+            draining, busy = self._draining(), self._worker.processor.busy
             interval = HEARTBEAT_INTERVAL if busy == told_busy else SOON
             if draining != told_draining or time.monotonic() - told >= interval:
                 told_draining, told_busy, told = draining, busy, time.monotonic()
@@ -85,7 +85,7 @@ class Reporting:
             worker=worker.id,
             pool=worker.settings.pool,
             slots=worker.settings.concurrency,
-            busy=len(worker.processor.running),
+            busy=worker.processor.busy,
             started=worker.started,
             seen=time.time(),
             idle_since=worker.processor.idle_since,
@@ -120,7 +120,7 @@ class Reporting:
         worker = self._worker
         gauges = (
             ("slots", "How many jobs this worker runs at once.", float(worker.settings.concurrency)),
-            ("busy", "Slots in use.", float(len(worker.processor.running))),
+            ("busy", "Slots in use.", float(worker.processor.busy)),
             ("waiting", "Jobs claimed and not started.", float(len(worker.processor.waiting))),
             ("redis_up", "1 while Redis answers.", float(not worker.outage.known)),
             ("threads_left_behind", "Threads that outlived their jobs.", float(worker.threads.left_behind)),

@@ -49,6 +49,11 @@ def images() -> dict[str, str]:
 
 def make_namespace(name: str) -> Kubectl:
     kubectl = Kubectl(name)
+
+    def gone() -> bool:
+        return "deletionTimestamp" not in (kubectl.get("namespace", name) or {}).get("metadata", {})
+
+    eventually(f"namespace {name} of a run before has gone", gone)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}})
     return kubectl
 

@@ -58,9 +58,9 @@ def make_namespace(name: str) -> Kubectl:
     return kubectl
 
 
-def remove_namespace(kubectl: Kubectl, *, wait: bool) -> None:
+def remove_namespace(kubectl: Kubectl) -> None:
     if not os.environ.get("JOBPOOLS_KEEP"):
-        kubectl.run("delete", "namespace", kubectl.namespace, f"--wait={str(wait).lower()}", "--ignore-not-found")
+        kubectl.run("delete", "namespace", kubectl.namespace, "--wait=false", "--ignore-not-found")
 
 
 def image_values(prefix: str, image: str) -> list[str]:
@@ -94,7 +94,7 @@ def system(images: dict[str, str]) -> Iterator[Kubectl]:
         Path(os.environ.get("JOBPOOLS_OPERATOR_LOG", os.devnull)).write_text(operator_log(kubectl))
         if not os.environ.get("JOBPOOLS_KEEP"):
             helm("uninstall", "jobpools", "--wait", "--ignore-not-found")
-            remove_namespace(kubectl, wait=False)
+            remove_namespace(kubectl)
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +111,7 @@ def kubectl(system: Kubectl) -> Iterator[Kubectl]:  # noqa: ARG001  # the operat
     """A namespace of the test's own, in which Pod Security lets `restricted` pods in and no others."""
     made = make_namespace(f"suite-{secrets.token_hex(3)}")
     yield made
-    remove_namespace(made, wait=False)
+    remove_namespace(made)
 
 
 @pytest.fixture
@@ -213,5 +213,5 @@ def ticking(request: pytest.FixtureRequest) -> Iterator[Ticking | None]:
     }
     kubectl.apply(pool_object("ticks", queue.name, image=images["SUITE"], scaling={"max": 1, **SOON}), cron)
     yield Ticking(kubectl, queue, time.time())
-    remove_namespace(kubectl, wait=False)
+    remove_namespace(kubectl)
     assert system

@@ -64,7 +64,7 @@ async def test_one_worker_that_poison_kills_again_and_again_loses_no_bystander(s
         assert starts < 8
         a = WorkerProcess(scene.folder, f"a{starts}", scene.server.url, APP, **scene.environment, LEASE="0.3s")
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(10):
                 while a.process.poll() is None and (await scene.books()).waiting:  # noqa: ASYNC110  # another process's doing
                     await asyncio.sleep(0.01)
         finally:

@@ -164,7 +164,7 @@ def make_pool(kubectl: Kubectl, queue: Queue, images: dict[str, str]) -> MakePoo
     def make(name: str = "pool", **spec: Any) -> Pool:
         kubectl.apply(pool_object(name, queue.name, **{"image": images["SUITE"]} | spec))
         pool = Pool(kubectl, name)
-        eventually("the operator has seen the pool", lambda: pool.status().get("selector"))
+        eventually("the operator has seen the pool", lambda: pool.status().get("selector"), within=20)
         return pool
 
     return make

@@ -66,7 +66,7 @@ class Kubectl:
         thread = threading.Thread(target=forward, daemon=True)
         thread.start()
         try:
-            eventually(f"port-forward to {target}", lambda: _open(local))
+            eventually(f"port-forward to {target}", lambda: _open(local), within=20)
             yield local
         finally:
             over.set()

@@ -51,7 +51,7 @@ def test_an_image_that_is_not_there_is_told(make_pool: MakePool, queue: Queue) -
     def reasons() -> set[str]:
         return {c.get("reason", "") + " " + c.get("message", "") for c in pool.status().get("conditions", ())}
 
-    eventually("a condition says it", lambda: any("ImagePull" in r or "ErrImage" in r for r in reasons()))
+    eventually("a condition says it", lambda: any("ImagePull" in r or "ErrImage" in r for r in reasons()), within=60)
     assert queue.queued() == 0
 
 

@@ -30,20 +30,20 @@ def test_the_standby_takes_over_from_a_killed_leader(
     system: Kubectl, make_pool: MakePool, queue: Queue, say: Callable[[str], None]
 ) -> None:
     """What happens meanwhile waits, and is done; `test_schedules` counts the ticks of the same time."""
-    eventually("two operators are ready", lambda: len(operators(system)) == 2)
+    eventually("two operators are ready", lambda: len(operators(system)) == 2, within=60)
     pool = make_pool(concurrency=10, scaling={"max": 1, **SOON})
-    old = eventually("somebody leads", lambda: leader(system))
+    old = eventually("somebody leads", lambda: leader(system), within=30)
     assert old in {pod["metadata"]["name"] for pod in operators(system)}
     system.run("delete", "pod", old, "--force", "--grace-period=0")
     began = time.monotonic()
     ids = queue.enqueue([0.1] * 20)
-    new = eventually("another leads", lambda: (now := leader(system)) != old and now)
+    new = eventually("another leads", lambda: (now := leader(system)) != old and now, within=60)
     took = time.monotonic() - began
-    eventually("the new one works", lambda: queue.completed() == set(ids))
+    eventually("the new one works", lambda: queue.completed() == set(ids), within=60)
     assert queue.executions() == dict.fromkeys(ids, 1)
     say(f"leadership went from {old} to {new} after {took:.1f} s; jobs done after {time.monotonic() - began:.1f} s")
     pool.wait_gone()
-    eventually("there are two again", lambda: len(operators(system)) == 2)
+    eventually("there are two again", lambda: len(operators(system)) == 2, within=60)
 
 
 def test_operators_were_refused_nothing(system: Kubectl) -> None:

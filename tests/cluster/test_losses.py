@@ -24,7 +24,7 @@ def test_jobs_of_a_killed_worker_run_elsewhere_within_15_s(
     pool = make_pool(concurrency=2, scaling={"min": 2, "max": 2})
     pool.wait_ready(2)
     ids = queue.enqueue([6.0] * 4)
-    eventually("both workers are full", lambda: len(queue.leased()) == 4)
+    eventually("both workers are full", lambda: len(queue.leased()) == 4, within=20)
     time.sleep(0.5)  # the traces follow the leases
     victim = holder(queue.leased()[0])
     lost = {trace.id for trace in queue.traces("start") if trace.host == victim}
@@ -32,9 +32,9 @@ def test_jobs_of_a_killed_worker_run_elsewhere_within_15_s(
     killed = time.time()
     kubectl.run("delete", "pod", victim, "--force", "--grace-period=0")
     gone = time.time()
-    eventually("its leases are released", lambda: victim not in map(holder, queue.leased()))
+    eventually("its leases are released", lambda: victim not in map(holder, queue.leased()), within=2)
     released = time.time() - gone
-    eventually("all jobs are done", lambda: queue.completed() == set(ids))
+    eventually("all jobs are done", lambda: queue.completed() == set(ids), within=60)
     again = {trace.id: trace for trace in queue.traces("start") if trace.host != victim and trace.id in lost}
     assert set(again) == lost
     worst = max(trace.at - killed for trace in again.values())
@@ -61,9 +61,9 @@ def test_a_rollout_under_load_loses_nothing(
         pods = pool.pods()
         return len(pods) == 2 and all(p["spec"]["containers"][0]["image"] == images["NEXT"] and ready(p) for p in pods)
 
-    eventually("all workers have the new image", renewed)
+    eventually("all workers have the new image", renewed, within=90)
     took = time.monotonic() - began
-    eventually("all jobs are done", lambda: queue.completed() == set(ids))
+    eventually("all jobs are done", lambda: queue.completed() == set(ids), within=60)
     assert queue.executions() == dict.fromkeys(ids, 1), "a rollout interrupts nobody and charges no attempt"
     assert {trace.version for trace in queue.traces()} == {"1", "2"}
     assert queue.dead() == []
@@ -75,10 +75,10 @@ def test_deleting_a_pool_drains_it_and_leaves_its_queue(make_pool: MakePool, que
     pool.wait_ready(1)
     selector = pool.status()["selector"]
     ids = queue.enqueue([5.0] * 6)
-    eventually("the worker is full", lambda: len(queue.leased()) == 2)
+    eventually("the worker is full", lambda: len(queue.leased()) == 2, within=20)
     kubectl.run("delete", "workerpool", pool.name, "--wait=false")
-    eventually("the Deployment is gone", lambda: pool.deployment() is None)
-    eventually("the pods are gone", lambda: not kubectl.list("pods", selector))
+    eventually("the Deployment is gone", lambda: pool.deployment() is None, within=30)
+    eventually("the pods are gone", lambda: not kubectl.list("pods", selector), within=60)
     running = {trace.id for trace in queue.traces("start")}
     assert len(running) == 2
     assert queue.completed() == running, "what ran was finished, not interrupted"
@@ -93,7 +93,7 @@ def test_a_restarted_valkey_loses_nothing(
     pool = make_pool(concurrency=5, scaling={"min": 1, "max": 1})
     pool.wait_ready(1)
     ids = queue.enqueue([0.5] * 100)
-    eventually("some are done", lambda: len(queue.completed()) >= 10)
+    eventually("some are done", lambda: len(queue.completed()) >= 10, within=20)
     was = system.get("pod", "jobpools-valkey-0")
     assert was is not None
     began = time.monotonic()
@@ -103,9 +103,9 @@ def test_a_restarted_valkey_loses_nothing(
         now = system.get("pod", "jobpools-valkey-0")
         return now is not None and now["metadata"]["uid"] != was["metadata"]["uid"] and ready(now)
 
-    eventually("Valkey is back", restarted)
+    eventually("Valkey is back", restarted, within=60)
     away = time.monotonic() - began
-    eventually("all jobs are done", lambda: queue.completed() == set(ids))
+    eventually("all jobs are done", lambda: queue.completed() == set(ids), within=60)
     assert set(queue.executions()) == set(ids)
     assert queue.dead() == []
     say(f"Valkey was away for {away:.1f} s; all {len(ids)} jobs completed")

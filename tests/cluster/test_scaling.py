@@ -20,13 +20,13 @@ def test_a_thousand_jobs_from_nothing_and_back(
     make_pool: MakePool, queue: Queue, kubectl: Kubectl, say: Callable[[str], None]
 ) -> None:
     pool = make_pool(concurrency=10, scaling={"max": 4, "jobsPerWorker": 50, **SOON})
-    eventually("Ready", lambda: condition(pool.object(), "Ready").get("status") == "True")
+    eventually("Ready", lambda: condition(pool.object(), "Ready").get("status") == "True", within=20)
     assert pool.pods() == []
     say(kubectl.run("get", "jobpools"))
 
     began = time.monotonic()
     ids = queue.enqueue([0.5] * JOBS)
-    eventually("the first pod is there", pool.pods)
+    eventually("the first pod is there", pool.pods, within=10)
     first_pod = time.monotonic() - began
 
     film = Film(pool, queue)
@@ -54,7 +54,7 @@ def test_a_thousand_jobs_from_nothing_and_back(
     pool.wait_gone()
     back = time.monotonic() - began
     nothing = {"readyReplicas": 0, "busy": 0, "queued": 0}
-    eventually("the status is back at nothing", lambda: nothing.items() <= pool.status().items())
+    eventually("the status is back at nothing", lambda: nothing.items() <= pool.status().items(), within=20)
     say(kubectl.run("get", "jobpools"))
     say(f"first pod after {first_pod:.1f} s, {JOBS} jobs done after {drained:.1f} s, back at no pod after {back:.1f} s")
 
@@ -63,11 +63,11 @@ def test_no_busy_worker_dies_when_a_pool_shrinks(make_pool: MakePool, queue: Que
     """One worker keeps a long job while the others have nothing to do: it is not the one that goes."""
     pool = make_pool(concurrency=1, scaling={"max": 4, "jobsPerWorker": 1, **SOON})
     ids = queue.enqueue([25.0, 6.0, 6.0, 6.0])
-    eventually("four jobs run", lambda: len(queue.leased()) == 4)
-    eventually("the short ones are done", lambda: len(queue.completed()) == 3)
-    eventually("the pool has shrunk to one", lambda: len(pool.ready()) == 1)
+    eventually("four jobs run", lambda: len(queue.leased()) == 4, within=60)
+    eventually("the short ones are done", lambda: len(queue.completed()) == 3, within=60)
+    eventually("the pool has shrunk to one", lambda: len(pool.ready()) == 1, within=30)
     assert len(queue.leased()) == 1, "it shrank while the long job ran, not after"
-    eventually("the long one is done", lambda: queue.completed() == set(ids))
+    eventually("the long one is done", lambda: queue.completed() == set(ids), within=60)
     assert queue.executions() == dict.fromkeys(ids, 1)
 
 

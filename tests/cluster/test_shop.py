@@ -57,7 +57,7 @@ def orders(kubectl: Kubectl, count: int) -> dict[str, set[str]]:
 def test_a_thousand_jobs_of_the_shop(pools: dict[str, Pool], kubectl: Kubectl, redis_url: str, say: Say) -> None:
     queues = {name: Queue(redis_url, name) for name in JOBS}
     for pool in pools.values():
-        eventually(f"{pool.name} is ready", pool.is_ready)
+        eventually(f"{pool.name} is ready", pool.is_ready, within=30)
     assert [name for name in JOBS if pools[name].pods()] == [], "no worker before there is work"
     say(kubectl.run("get", "jobpools,jobcrons"))
 

@@ -183,11 +183,11 @@ async def test_an_idle_worker_and_the_control_loop_are_woken(app: App, endpoint:
     ear = asyncio.create_task(listen())
     waiting = connect.connect(endpoint.url, timeout=None)
     try:
-        assert await asyncio.wait_for(heard.get(), 30) == "", "the subscription stands"
+        assert await asyncio.wait_for(heard.get(), 5) == "", "the subscription stands"
         idle = asyncio.create_task(wakeups.wait(waiting, ["emails"], 5))
         await send.enqueue()
-        assert await asyncio.wait_for(idle, 30) == "emails"
-        assert await asyncio.wait_for(heard.get(), 30) == "emails"
+        assert await asyncio.wait_for(idle, 5) == "emails"
+        assert await asyncio.wait_for(heard.get(), 5) == "emails"
     finally:
         ear.cancel()
         await asyncio.gather(ear, return_exceptions=True)

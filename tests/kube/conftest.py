@@ -104,5 +104,5 @@ def make_operator(
 def operator(make_operator: Callable[[str], Operator]) -> Operator:
     """One operator that leads."""
     made = make_operator("a")
-    eventually("it leads", made.leads)
+    eventually("it leads", made.leads, within=20)
     return made

@@ -21,7 +21,7 @@ class Kubelet:
         return {pod["metadata"]["name"] for pod in self.pods()}
 
     def wait(self, count: int) -> set[str]:
-        eventually(f"{count} pods", lambda: len(self.pods()) == count)
+        eventually(f"{count} pods", lambda: len(self.pods()) == count, within=20)
         return self.names()
 
     def ready(self, *names: str) -> None:

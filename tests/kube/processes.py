@@ -49,7 +49,7 @@ class Valkey:
                 except RedisError:
                     return False
 
-        eventually("valkey answers", answers)
+        eventually("valkey answers", answers, within=10)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -98,7 +98,7 @@ class Operator:
     def get(self, path: str) -> str:
         """The body; empty while nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:  # ours
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:  # ours
                 text: str = answer.read().decode()
                 return text
         except OSError:

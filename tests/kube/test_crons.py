@@ -66,7 +66,7 @@ def run_worker(valkey: Valkey) -> None:
 
 def test_a_new_schedule_says_when_it_fires(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(cron(timeZone="Europe/Berlin"))
-    eventually("the status says it", lambda: reason(kubectl) == "Scheduled")
+    eventually("the status says it", lambda: reason(kubectl) == "Scheduled", within=10)
     said = status(kubectl)
     assert said["nextScheduleTime"].endswith("-12-31T23:00:00Z")
     assert (said["fired"], said["missed"], said["active"], said["observedGeneration"]) == (0, 0, 0, 1)
@@ -79,11 +79,11 @@ def test_a_new_schedule_says_when_it_fires(operator: Operator, kubectl: Kubectl)
 def test_it_fires_in_time_and_says_how_its_job_ends(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     text, at = soon(3)
     kubectl.apply(cron(at=text))
-    eventually("it fires", lambda: queued(valkey) == 1)
+    eventually("it fires", lambda: queued(valkey) == 1, within=10)
     assert 0 <= since(valkey) - at < 0.25
-    eventually("the status follows", lambda: status(kubectl).get("lastJob", {}).get("state") == "queued")
+    eventually("the status follows", lambda: status(kubectl).get("lastJob", {}).get("state") == "queued", within=10)
     run_worker(valkey)
-    eventually("and says its end", lambda: status(kubectl)["lastJob"]["state"] == "completed")
+    eventually("and says its end", lambda: status(kubectl)["lastJob"]["state"] == "completed", within=10)
     said = status(kubectl)
     assert (said["fired"], said["active"], reason(kubectl)) == (1, 0, "Finished")
     assert "nextScheduleTime" not in said
@@ -95,17 +95,17 @@ def test_a_killed_leader_fires_once_all_the_same(
 ) -> None:
     text, _ = soon(6)
     kubectl.apply(*[cron(f"c{number}", at=text) for number in range(50)])
-    eventually("all are known", lambda: operator.metric("operator_schedules") == 50)
+    eventually("all are known", lambda: operator.metric("operator_schedules") == 50, within=10)
     standby = make_operator("b")
-    eventually("it stands by", lambda: standby.get("/readyz"))
-    eventually("the first fires are there", lambda: queued(valkey) > 0)
+    eventually("it stands by", lambda: standby.get("/readyz"), within=20)
+    eventually("the first fires are there", lambda: queued(valkey) > 0, within=15)
     operator.signal(signal.SIGKILL)  # at any place of the pass
-    eventually("the standby leads", standby.leads)
+    eventually("the standby leads", standby.leads, within=30)
 
     def fired() -> list[int]:
         return [each.get("status", {}).get("fired", 0) for each in kubectl.list("cronjobspecs")]
 
-    eventually("each has fired", lambda: fired() == [1] * 50)
+    eventually("each has fired", lambda: fired() == [1] * 50, within=20)
     assert queued(valkey) == 50, "and none of them twice"
 
 
@@ -114,39 +114,39 @@ def test_what_falls_due_while_nobody_leads_is_caught_up(
 ) -> None:
     text, at = soon(4)
     kubectl.apply(cron(at=text), cron("strict", at=text, startingDeadlineSeconds=1))
-    eventually("both are known", lambda: reason(kubectl) == reason(kubectl, "strict") == "Scheduled")
+    eventually("both are known", lambda: reason(kubectl) == reason(kubectl, "strict") == "Scheduled", within=10)
     operator.signal(signal.SIGTERM)
     assert operator.wait() == 0
-    eventually("the time goes by", lambda: time.time() > at + 1.1)
+    eventually("the time goes by", lambda: time.time() > at + 1.1, within=15)
     assert queued(valkey) == 0, "nobody leads"
     make_operator("b")
-    eventually("it is caught up", lambda: status(kubectl).get("fired") == 1)
-    eventually("and the other is not", lambda: status(kubectl, "strict").get("missed") == 1)
+    eventually("it is caught up", lambda: status(kubectl).get("fired") == 1, within=20)
+    eventually("and the other is not", lambda: status(kubectl, "strict").get("missed") == 1, within=20)
     assert queued(valkey) == 1
 
 
 def test_suspended_and_mended(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     text, at = soon(2)
     kubectl.apply(cron(at=text, suspend=True))
-    eventually("it is counted", lambda: status(kubectl).get("missed") == 1)
+    eventually("it is counted", lambda: status(kubectl).get("missed") == 1, within=15)
     assert time.time() >= at
     assert reason(kubectl) == "Suspended"
     text, _ = soon(2)
     kubectl.patch("cronjobspec", "tick", {"spec": {"suspend": False, "at": text}})
-    eventually("the new time fires", lambda: queued(valkey) == 1)
+    eventually("the new time fires", lambda: queued(valkey) == 1, within=15)
     eventually("and is counted", lambda: operator.metric("operator_fires_total") == 1)
 
 
 def test_what_cannot_work_is_told(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(cron("zone", timeZone="Europe/Atlantis"), cron("field", schedule="61 * * * *"))
     for name in ("zone", "field"):
-        eventually("InvalidSchedule", lambda name=name: reason(kubectl, name) == "InvalidSchedule")  # type: ignore[misc]  # bound
-    eventually("as Events, too", lambda: {each["involvedObject"]["name"] for each in kubectl.list("events")})
+        eventually("InvalidSchedule", lambda name=name: reason(kubectl, name) == "InvalidSchedule", within=10)  # type: ignore[misc]  # bound
+    eventually("as Events, too", lambda: {each["involvedObject"]["name"] for each in kubectl.list("events")}, within=10)
     said = {name: condition({"status": status(kubectl, name)}, "Ready")["message"] for name in ("zone", "field")}
     assert "did you mean Europe/Athens" in said["zone"]
     assert "61 * * * *" in said["field"]
     kubectl.patch("cronjobspec", "zone", {"spec": {"timeZone": "Europe/Athens"}})
-    eventually("mended", lambda: reason(kubectl, "zone") == "Scheduled")
+    eventually("mended", lambda: reason(kubectl, "zone") == "Scheduled", within=10)
     assert operator.metric("operator_schedules") == 2
 
 
@@ -154,18 +154,18 @@ def test_a_deleted_schedule_is_forgotten(operator: Operator, kubectl: Kubectl, v
     kubectl.apply(cron())
     key = f"{kubectl.namespace}/tick"
     with Redis.from_url(valkey.url) as redis:
-        eventually("it is known", lambda: redis.hexists("jobpools:{schedules}:state", key))
+        eventually("it is known", lambda: redis.hexists("jobpools:{schedules}:state", key), within=10)
         kubectl.run("delete", "cronjobspec", "tick")
-        eventually("it is not", lambda: not redis.hexists("jobpools:{schedules}:state", key))
-    eventually("to nobody", lambda: operator.metric("operator_schedules") == 0)
+        eventually("it is not", lambda: not redis.hexists("jobpools:{schedules}:state", key), within=10)
+    eventually("to nobody", lambda: operator.metric("operator_schedules") == 0, within=10)
 
 
 def test_redis_away_is_unknown_and_ticks_wait(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     text, _ = soon(3)
     kubectl.apply(cron(at=text))
-    eventually("it is known", lambda: reason(kubectl) == "Scheduled")
+    eventually("it is known", lambda: reason(kubectl) == "Scheduled", within=10)
     valkey.stop()
-    eventually("it is told", lambda: reason(kubectl) == "RedisUnknown")
+    eventually("it is told", lambda: reason(kubectl) == "RedisUnknown", within=20)
     assert status(kubectl)["fired"] == 0
     assert operator.metric("operator_fires_total") == 0
 
@@ -176,7 +176,7 @@ def test_a_redis_of_its_own(operator: Operator, kubectl: Kubectl, valkey: Valkey
     try:
         text, _ = soon(2)
         kubectl.apply(cron(at=text, redis={"url": other.url}))
-        eventually("it fires there", lambda: queued(other) == 1)
+        eventually("it fires there", lambda: queued(other) == 1, within=15)
         assert queued(valkey) == 0
         assert operator.metric("operator_endpoints") >= 1
     finally:

@@ -23,16 +23,16 @@ def container(kubectl: Kubectl) -> Object:
 
 
 def settled(kubectl: Kubectl) -> None:
-    eventually("it is at rest", lambda: reason(kubectl, "Progressing") == "Settled")
+    eventually("it is at rest", lambda: reason(kubectl, "Progressing") == "Settled", within=10)
 
 
 def test_a_deployment_that_was_edited_is_mended(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(scaling={"idle": "0s", "behavior": {"scaleDown": {"stabilization": "0s"}}}))
     settled(kubectl)
     kubectl.run("set", "image", "deployment/emails", "worker=theirs:1")
-    eventually("the image is ours again", lambda: container(kubectl)["image"] == "shop:1")
+    eventually("the image is ours again", lambda: container(kubectl)["image"] == "shop:1", within=10)
     kubectl.run("scale", "deployment/emails", "--replicas=7")
-    eventually("so is the number", lambda: replicas(kubectl) == 0)
+    eventually("so is the number", lambda: replicas(kubectl) == 0, within=20)
     kubectl.run("set", "env", "deployment/emails", "THEIRS=1")  # a field that nobody else has is theirs to keep
     settled(kubectl)
     assert "THEIRS" in {each["name"] for each in container(kubectl)["env"]}
@@ -44,7 +44,7 @@ def test_a_deployment_that_was_deleted_is_made_again(operator: Operator, kubectl
     settled(kubectl)
     before = kubectl.get("deployment", "emails")
     kubectl.run("delete", "deployment", "emails")
-    eventually("another one", lambda: (now := kubectl.get("deployment", "emails")) and now != before)
+    eventually("another one", lambda: (now := kubectl.get("deployment", "emails")) and now != before, within=10)
     assert replicas(kubectl) == 0
     assert operator.metric("operator_leading") == 1
 
@@ -72,12 +72,12 @@ def test_the_url_is_in_a_secret_that_goes_with_the_last_pool(
     def owners() -> set[str]:
         return {each["name"] for each in (secret() or {"metadata": {}})["metadata"].get("ownerReferences", [])}
 
-    eventually("both own it", lambda: owners() == {"emails", "reports"})
+    eventually("both own it", lambda: owners() == {"emails", "reports"}, within=10)
     assert base64.b64decode((secret() or {})["data"]["url"]).decode() == valkey.url
     kubectl.run("delete", "workerpool", "emails")
-    eventually("the other one keeps it", lambda: owners() == {"reports"})
+    eventually("the other one keeps it", lambda: owners() == {"reports"}, within=20)
     kubectl.run("delete", "workerpool", "reports")
-    eventually("and takes it along", lambda: secret() is None)
+    eventually("and takes it along", lambda: secret() is None, within=20)
     assert operator.metric("operator_leading") == 1
 
 
@@ -87,7 +87,7 @@ def test_a_secret_that_was_deleted_is_written_again(operator: Operator, kubectl:
     kubelet.wait(1)
     kubectl.run("delete", "secret", REDIS_SECRET)
     kubelet.waiting("CreateContainerConfigError", f'secret "{REDIS_SECRET}" not found')
-    eventually("it is there", lambda: kubectl.get("secret", REDIS_SECRET))
+    eventually("it is there", lambda: kubectl.get("secret", REDIS_SECRET), within=10)
     kubelet.ready()
     settled(kubectl)
     assert operator.metric("operator_leading") == 1
@@ -96,7 +96,7 @@ def test_a_secret_that_was_deleted_is_written_again(operator: Operator, kubectl:
 def test_a_strangers_secret_is_left_alone(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.run("create", "secret", "generic", REDIS_SECRET, "--from-literal=url=theirs")
     kubectl.apply(pool())
-    eventually("it is told", lambda: "is not jobpools'" in str(status(kubectl).get("conditions")))
+    eventually("it is told", lambda: "is not jobpools'" in str(status(kubectl).get("conditions")), within=10)
     assert base64.b64decode((kubectl.get("secret", REDIS_SECRET) or {})["data"]["url"]) == b"theirs"
     assert operator.metric("operator_leading") == 1
 
@@ -111,9 +111,9 @@ def test_a_pool_that_moves_to_another_redis_leaves_the_old_one(
     ref = {"secretKeyRef": {"name": "mine", "key": "dsn"}}
     kubectl.patch("workerpool", "emails", {"spec": {"redis": ref}})
     eventually("its pods read it there", lambda: {"name": "JOBPOOLS_REDIS_URL", "valueFrom": ref} in
-               container(kubectl)["env"])  # fmt: skip
+               container(kubectl)["env"], within=10)  # fmt: skip
     enqueue(Valkey.at(url), "emails", 1)
-    eventually("and it is looked after there", lambda: replicas(kubectl) == 1)
+    eventually("and it is looked after there", lambda: replicas(kubectl) == 1, within=10)
     assert operator.metric("operator_endpoints") == 1
 
 

@@ -108,11 +108,11 @@ async def test_who_loses_the_term_stops_acting(make: Make, api: Api, kubectl: Ku
 
     campaign = asyncio.create_task(a.campaign(lead))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(10):
             await began.wait()
         path = path_of(LEASES, kubectl.namespace, "leases", "lease")
         await api.merge(path, {"spec": {"holderIdentity": "usurper"}}, "test")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(10):
             await ended.wait()
         assert not a.leading
     finally:

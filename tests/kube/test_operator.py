@@ -52,7 +52,7 @@ def reason(kubectl: Kubectl, kind: str = "Ready", name: str = "emails") -> str:
 
 def test_a_new_pool_has_a_deployment_without_pods(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool())
-    eventually("the status says it", lambda: reason(kubectl) == "ScaledToZero")
+    eventually("the status says it", lambda: reason(kubectl) == "ScaledToZero", within=10)
     assert replicas(kubectl) == 0
     found = kubectl.get("deployment", "emails")
     assert found is not None
@@ -64,32 +64,32 @@ def test_a_new_pool_has_a_deployment_without_pods(operator: Operator, kubectl: K
 
 def test_jobs_start_workers_within_a_second(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     kubectl.apply(pool(), pool("other"))
-    eventually("both are there", lambda: replicas(kubectl) == 0 and replicas(kubectl, "other") == 0)
+    eventually("both are there", lambda: replicas(kubectl) == 0 and replicas(kubectl, "other") == 0, within=10)
     began = time.monotonic()
     enqueue(valkey, "emails", 35)
-    eventually("straight to four", lambda: replicas(kubectl) == 4)
+    eventually("straight to four", lambda: replicas(kubectl) == 4, within=5)
     assert time.monotonic() - began < 2, "a wake-up, not the next look"
     assert replicas(kubectl, "other") == 0
-    eventually("the status follows", lambda: status(kubectl).get("replicas") == 4)
+    eventually("the status follows", lambda: status(kubectl).get("replicas") == 4, within=10)
     assert status(kubectl)["queued"] == 35
 
     def told() -> list[str]:
         events = [each for each in kubectl.list("events") if each["involvedObject"]["kind"] == "WorkerPool"]
         return [each["message"] for each in events if each["reason"] == "ScaledUp"]
 
-    (message,) = eventually("an event says it, once", told)
+    (message,) = eventually("an event says it, once", told, within=5)
     assert "from 0 to 4" in message
     assert operator.metric("operator_scalings_total") == 1
 
 
 def test_an_idle_pool_costs_no_write(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool())
-    eventually("it is at rest", lambda: reason(kubectl, "Progressing") == "Settled")
+    eventually("it is at rest", lambda: reason(kubectl, "Progressing") == "Settled", within=10)
     before = kubectl.get("workerpool", "emails")
     assert before is not None
     passes = operator.metric("operator_passes_total")
     kubectl.run("label", "deployment", "emails", "touched=yes")  # a reason to look, none to write
-    eventually("it has looked again", lambda: operator.metric("operator_passes_total") > passes)
+    eventually("it has looked again", lambda: operator.metric("operator_passes_total") > passes, within=10)
     after = kubectl.get("workerpool", "emails")
     assert after is not None
     assert after["status"] == before["status"]
@@ -101,7 +101,7 @@ def test_a_changed_spec_reaches_the_pods_and_scaling_has_its_own_owner(
 ) -> None:
     kubectl.apply(pool())
     enqueue(valkey, "emails", 15)
-    eventually("two workers", lambda: replicas(kubectl) == 2)
+    eventually("two workers", lambda: replicas(kubectl) == 2, within=10)
     kubectl.patch("workerpool", "emails", {"spec": {"image": "shop:2"}})
 
     def image() -> str:
@@ -109,44 +109,44 @@ def test_a_changed_spec_reaches_the_pods_and_scaling_has_its_own_owner(
         assert found is not None
         return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
 
-    eventually("the new image", lambda: image() == "shop:2")
+    eventually("the new image", lambda: image() == "shop:2", within=10)
     assert replicas(kubectl) == 2
     assert operator.metric("operator_leading") == 1
 
 
 def test_manual_follows_scale(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(scaling={"mode": "Manual"}, replicas=1))
-    eventually("one", lambda: replicas(kubectl) == 1)
+    eventually("one", lambda: replicas(kubectl) == 1, within=10)
     kubectl.run("scale", "workerpool/emails", "--replicas=3")
-    eventually("three", lambda: replicas(kubectl) == 3)
+    eventually("three", lambda: replicas(kubectl) == 3, within=10)
     assert operator.metric("operator_pools_invalid") == 0
 
 
 def test_a_deleted_pool_is_forgotten(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool())
-    eventually("it is there", lambda: replicas(kubectl) == 0)
+    eventually("it is there", lambda: replicas(kubectl) == 0, within=10)
     kubectl.run("delete", "workerpool", "emails")
-    eventually("the Deployment goes by its owner reference", lambda: replicas(kubectl) is None)
-    eventually("and the operator knows", lambda: operator.metric("operator_pools") == 0)
+    eventually("the Deployment goes by its owner reference", lambda: replicas(kubectl) is None, within=30)
+    eventually("and the operator knows", lambda: operator.metric("operator_pools") == 0, within=10)
 
 
 def test_what_only_the_operator_can_see_is_told(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(queues=[{"nme": "emails"}]))
-    eventually("InvalidSpec", lambda: reason(kubectl) == "InvalidSpec")
+    eventually("InvalidSpec", lambda: reason(kubectl) == "InvalidSpec", within=10)
     assert "spec.queues.0" in condition({"status": status(kubectl)}, "Ready")["message"]
     assert replicas(kubectl) is None
     kubectl.patch("workerpool", "emails", {"spec": {"queues": ["emails"]}})
-    eventually("mended", lambda: reason(kubectl) == "ScaledToZero")
+    eventually("mended", lambda: reason(kubectl) == "ScaledToZero", within=10)
     bad = {"schedules": [{"cron": "99 * * * *", "duration": "1h", "min": 1}]}
     kubectl.patch("workerpool", "emails", {"spec": {"scaling": bad}})
-    eventually("InvalidSchedule", lambda: reason(kubectl) == "InvalidSchedule")
+    eventually("InvalidSchedule", lambda: reason(kubectl) == "InvalidSchedule", within=10)
     assert operator.metric("operator_pools_invalid") == 0
 
 
 def test_a_strangers_deployment_is_left_alone(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.run("create", "deployment", "emails", "--image=theirs", "--replicas=0")
     kubectl.apply(pool())
-    eventually("it is told", lambda: "not this pool's" in str(status(kubectl).get("conditions")))
+    eventually("it is told", lambda: "not this pool's" in str(status(kubectl).get("conditions")), within=10)
     found = kubectl.get("deployment", "emails")
     assert found is not None
     assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "theirs"
@@ -158,34 +158,36 @@ def test_what_is_wrong_with_pods_is_told(operator: Operator, kubectl: Kubectl) -
     kubelet = Kubelet(kubectl, "emails")
     kubelet.wait(1)
     kubelet.waiting("ImagePullBackOff", 'Back-off pulling image "shop:1"')
-    eventually("a reason", lambda: reason(kubectl) == "ImagePullBackOff")
+    eventually("a reason", lambda: reason(kubectl) == "ImagePullBackOff", within=10)
     kubelet.ready()
     assert operator.metric("operator_leading") == 1
 
 
 def test_a_quota_is_told(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.run("create", "quota", "none", "--hard=pods=0")
-    eventually("the quota is known", lambda: (kubectl.get("quota", "none") or {}).get("status", {}).get("hard"))
+    eventually(
+        "the quota is known", lambda: (kubectl.get("quota", "none") or {}).get("status", {}).get("hard"), within=10
+    )
     kubectl.apply(pool(scaling={"min": 1}))
-    eventually("a message", lambda: "exceeded quota" in str(status(kubectl).get("conditions")))
+    eventually("a message", lambda: "exceeded quota" in str(status(kubectl).get("conditions")), within=20)
     assert operator.metric("operator_leading") == 1
 
 
 def test_sizes_are_held_while_redis_is_away(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     kubectl.apply(pool(scaling={"jobsPerWorker": 10, "idle": "1s", "behavior": {"scaleDown": {"stabilization": "0s"}}}))
     enqueue(valkey, "emails", 25)
-    eventually("three", lambda: replicas(kubectl) == 3)
+    eventually("three", lambda: replicas(kubectl) == 3, within=10)
     valkey.stop()
     unknown = {"type": "ScalingActive"}
 
     def scaling() -> Object:
         return condition({"status": status(kubectl)}, unknown["type"])
 
-    eventually("it is told", lambda: scaling().get("status") in ("False", "Unknown"))
+    eventually("it is told", lambda: scaling().get("status") in ("False", "Unknown"), within=20)
     assert "cannot be reached" in scaling()["message"]
     assert replicas(kubectl) == 3
     valkey.start()  # without its jobs: nothing is queued any more
-    eventually("recovered by itself, and nothing is needed", lambda: replicas(kubectl) == 0)
+    eventually("recovered by itself, and nothing is needed", lambda: replicas(kubectl) == 0, within=30)
     assert operator.metric("operator_leading") == 1
 
 
@@ -193,17 +195,17 @@ def test_sigterm_gives_the_lease_back_and_a_standby_goes_on(
     operator: Operator, make_operator: Callable[[str], Operator], kubectl: Kubectl, valkey: Valkey
 ) -> None:
     kubectl.apply(pool())
-    eventually("the status says it", lambda: reason(kubectl) == "ScaledToZero")
+    eventually("the status says it", lambda: reason(kubectl) == "ScaledToZero", within=10)
     standby = make_operator("b")
-    eventually("it stands by", lambda: standby.get("/readyz"))
+    eventually("it stands by", lambda: standby.get("/readyz"), within=20)
     assert not standby.leads()
     operator.signal(signal.SIGTERM)
     began = time.monotonic()
     assert operator.wait() == 0
-    eventually("the standby leads", standby.leads)
+    eventually("the standby leads", standby.leads, within=5)
     assert time.monotonic() - began < 5
     enqueue(valkey, "emails", 1)
-    eventually("and acts", lambda: replicas(kubectl) == 1)
+    eventually("and acts", lambda: replicas(kubectl) == 1, within=5)
 
 
 def test_a_killed_leader_is_replaced(
@@ -211,7 +213,7 @@ def test_a_killed_leader_is_replaced(
 ) -> None:
     kubectl.apply(pool())
     standby = make_operator("b")
-    eventually("it stands by", lambda: standby.get("/readyz"))
+    eventually("it stands by", lambda: standby.get("/readyz"), within=20)
     operator.signal(signal.SIGKILL)
     enqueue(valkey, "emails", 1)
-    eventually("the standby acts", lambda: replicas(kubectl) == 1)
+    eventually("the standby acts", lambda: replicas(kubectl) == 1, within=20)

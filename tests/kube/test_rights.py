@@ -61,18 +61,19 @@ def test_every_right_is_used(
     soon = {"idle": "0s", "jobsPerWorker": 1, "behavior": {"scaleDown": {"stabilization": "0s"}}}
     kubectl.apply(pool(scaling=soon), elsewhere, cron())
     enqueue(valkey, "emails", 2)
-    eventually("two workers", lambda: replicas(kubectl) == 2)
+    eventually("two workers", lambda: replicas(kubectl) == 2, within=10)
     kubelet = Kubelet(kubectl, "emails")
     kubelet.wait(2)
     valkey.stop()
     valkey.start()  # without its jobs
-    eventually("the pods that go first are marked, and go", lambda: replicas(kubectl) == 0)
-    eventually("the other one is served", lambda: reason(kubectl, name="elsewhere") == "ScaledToZero")
+    eventually("the pods that go first are marked, and go", lambda: replicas(kubectl) == 0, within=20)
+    eventually("the other one is served", lambda: reason(kubectl, name="elsewhere") == "ScaledToZero", within=10)
     assert make_operator("b").metric("operator_leading") < 1
     asked_for = granted()
     eventually(
         "no right is left over",
         lambda: asked_for <= used(audit, kubectl.namespace),
+        within=10,
         told=lambda: f"not used: {sorted(asked_for - used(audit, kubectl.namespace))}",
     )
     assert operator.metric("operator_leading") == 1

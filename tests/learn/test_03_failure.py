@@ -195,7 +195,7 @@ async def test_a_running_job_can_be_cancelled_and_cleans_up(app: App) -> None:
     await began.wait()
     assert await job.cancel() is JobState.RUNNING  # its worker learns of it within a few seconds
     with pytest.raises(JobCancelledError):
-        await job.result(timeout=30)
+        await job.result(timeout=10)
     assert cleaned.is_set()
     await working
 

@@ -64,7 +64,7 @@ async def test_the_result_is_awaited_while_the_job_runs(app: App) -> None:
         return "done"
 
     job = await slow.enqueue()
-    result, _ = await asyncio.gather(job.result(timeout=30), run_until_idle(app))
+    result, _ = await asyncio.gather(job.result(timeout=10), run_until_idle(app))
     assert result == "done"
 
 

@@ -62,7 +62,7 @@ async def test_an_idle_worker_is_small_and_nearly_silent(valkey_url: str, tmp_pa
     async with App("sender", redis=valkey_url) as sender:
         with crew(tmp_path, valkey_url, APP, "a") as (a,):
             job = await sender.enqueue("nap", {"seconds": 0}, queue="default")
-            await job.result(timeout=30)
+            await job.result(timeout=10)
             eventually("it is idle", lambda: a.metric("jobpools_busy") == 0)
             size = resident(a.process.pid)
             before, begun = await commands(store), time.monotonic()

@@ -55,9 +55,9 @@ async def test_while_a_job_runs(server: Server, caplog: pytest.LogCaptureFixture
             await until(lambda: said(caplog, "Redis is back") == 1)  # which another thread may find and say
             assert (worker.outage.known, said(caplog, "Redis is away")) == (False, 1)
             if slots > 1:
-                assert await (await short.enqueue()).result(timeout=30) == "short"
+                assert await (await short.enqueue()).result(timeout=5) == "short"
             go_on.set()
-            assert await job.result(timeout=30) == "done"
+            assert await job.result(timeout=5) == "done"
             assert worker.metrics.stale == 0
         connection = connect(server.url)
         books = (await ledger.read(connection, ["default"]))["default"]
@@ -85,7 +85,7 @@ async def test_while_it_rests(server: Server, caplog: pytest.LogCaptureFixture) 
                 await asyncio.to_thread(server.start)
                 await until(partial(back, times))
                 assert (worker.outage.known, said(caplog, "Redis is away")) == (False, times)
-                assert await (await short.enqueue()).result(timeout=30) == "short"
+                assert await (await short.enqueue()).result(timeout=5) == "short"
 
 
 async def test_a_settlement_whose_answer_was_lost_is_sent_again_and_changes_nothing(
@@ -113,7 +113,7 @@ async def test_a_settlement_whose_answer_was_lost_is_sent_again_and_changes_noth
             worker.connection.call = call  # type: ignore[method-assign]
             job = await short.enqueue()
             await until(lambda: bool(lost) and not worker.outage.known and not worker.lanes[0].outbox)
-            assert await job.result(timeout=30) == "short"
+            assert await job.result(timeout=5) == "short"
             assert (worker.metrics.stale, worker.lanes[0].held) == (0, {}), "refused, and rightly so"
             assert said(caplog, "refused") == 0
         connection = connect(valkey_url)
@@ -158,8 +158,8 @@ async def test_a_service_that_hangs_when_it_closes_does_not_keep_the_worker(
 
     worker = Worker(app, WorkerSettings(redis_url=valkey_url))
     ended = asyncio.create_task(worker.run())
-    await (await noop.enqueue()).result(timeout=30)
+    await (await noop.enqueue()).result(timeout=5)
     await app.aclose()
     worker.stop()
-    assert await asyncio.wait_for(ended, 30) == 1
+    assert await asyncio.wait_for(ended, 5) == 1
     assert "a service did not close" in caplog.text

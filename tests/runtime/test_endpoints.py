@@ -22,7 +22,7 @@ from tests.support.waiting import until
 def get(port: int, path: str) -> tuple[int, str, str]:
     """Status, content type, body."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -86,7 +86,7 @@ async def test_a_worker_answers_while_a_handler_blocks_its_event_loop(app: App) 
     port = free_port()
     async with working(app, probe_port=port) as worker:
         job = await block.enqueue(port)
-        await job.result(timeout=30)
+        await job.result(timeout=5)
         assert [status for status, _, _ in seen] == [200, 200, 200]
         samples, _ = parse(seen[2][2])
         assert samples["jobpools_busy", frozenset({("pool", "default/worker")})] == 1

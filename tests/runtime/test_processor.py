@@ -70,7 +70,7 @@ class Bench:
         return run
 
     async def idle(self) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(5):
             while self.processor.held:  # noqa: ASYNC110  # its attempts are no tasks of ours
                 await asyncio.sleep(0)
 
@@ -216,7 +216,7 @@ async def test_an_attempt_that_does_not_stop_loses_its_slot_and_its_say() -> Non
         assert bench.queue.ends() == {"deaf": Disposition.RETRY}
     finally:
         go_on.set()  # else nothing could end it, the end of the test included
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(5):
         while bench.processor.stuck:  # noqa: ASYNC110  # it is nobody's task any more
             await asyncio.sleep(0)
     assert (bench.queue.completed, len(bench.queue.settled)) == ([], 1)
@@ -232,7 +232,7 @@ async def test_an_attempt_whose_lease_was_lost_is_stopped_and_settles_nothing() 
     bench.processor.lost(waiting)
     bench.processor.lost(running)
     assert (bench.processor.held, bench.processor._metrics.stale) == (0, 2)
-    await asyncio.wait([task], timeout=30)
+    await asyncio.wait([task], timeout=5)
     assert task.done()
     assert (bench.queue.settled, bench.queue.completed) == ([], [])
     assert bench.processor.idle_since is not None

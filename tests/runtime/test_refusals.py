@@ -221,8 +221,8 @@ async def test_whatever_a_handler_raises_ends_its_attempt_and_not_the_worker(app
     async with working(app):
         job = await fail.enqueue()
         with pytest.raises(JobDeadError, match=type(error).__name__):
-            await job.result(timeout=30)
-        await (await noop.enqueue()).result(timeout=30)
+            await job.result(timeout=5)
+        await (await noop.enqueue()).result(timeout=5)
 
 
 async def test_a_payload_over_the_limit_is_refused_and_nothing_is_written(valkey_url: str, store: Connection) -> None:
@@ -261,18 +261,18 @@ async def test_a_key_of_another_type_is_said_once_and_the_other_queues_go_on(
     waiting = await noop.options(queue="broken").enqueue() if part in ("leases", "history", "cancelling") else None
     async with working(app, "broken", "good", lease=1) as worker:
         for _ in range(3):
-            await (await noop.enqueue()).result(timeout=30)
+            await (await noop.enqueue()).result(timeout=2)
         await until(lambda: worker.lanes[0].troubled)
         first = worker.lanes[0]._resume
         await until(lambda: worker.lanes[0]._resume != first)  # it has tried again
-        await (await noop.enqueue()).result(timeout=30)
+        await (await noop.enqueue()).result(timeout=2)
         assert not worker.outage.known
         said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
         assert len(said) == 1
         assert said[0].startswith(f"queue broken: key {name} is a string, not a {keys.kind(part)}: something else uses")
         await store.execute("DEL", name)
         job = waiting or await noop.options(queue="broken").enqueue()
-        await job.result(timeout=30)
+        await job.result(timeout=8)
     assert (await ledger.read(store, ["broken"]))["broken"].lost == 0
 
 
@@ -297,7 +297,7 @@ async def test_a_claim_whose_answer_was_lost_is_handed_back_uncharged(app: App, 
         worker.connection.call = call  # type: ignore[method-assign]
         jobs = await app.enqueue_many([noop.call() for _ in range(10)])
         for job in jobs:
-            await job.result(timeout=30)
+            await job.result(timeout=10)
         assert lost
         assert worker.metrics.rescued == 0
     books = (await ledger.read(store, [QUEUE]))[QUEUE]
@@ -317,7 +317,7 @@ async def test_a_worker_that_may_not_claim_claims_nothing_until_it_may_again(app
         await until(lambda: worker.metrics.steps > steps)  # it has asked again
         assert (await job.state(), worker.metrics.claimed) == (JobState.QUEUED, 0)
         await writes.undrain(store, [QUEUE], worker.id)
-        await job.result(timeout=30)
+        await job.result(timeout=5)
 
 
 async def test_one_worker_serves_more_queues_than_it_may_have_connections(app: App) -> None:
@@ -331,5 +331,5 @@ async def test_one_worker_serves_more_queues_than_it_may_have_connections(app: A
         await until(lambda: worker.metrics.steps >= len(names))
         for name in (names[0], names[99], names[50]):
             job = await where.options(queue=name).enqueue(name)
-            assert await job.result(timeout=30) == name, "woken, not found by chance"
+            assert await job.result(timeout=2) == name, "woken, not found by chance"
         assert not worker.outage.known

@@ -29,7 +29,7 @@ async def test_whenever_a_command_is_cancelled_the_cancellation_arrives(valkey_u
     for _ in range(ticks):
         await asyncio.sleep(0)
     task.cancel()
-    done, _ = await asyncio.wait([task], timeout=30)
+    done, _ = await asyncio.wait([task], timeout=2)
     assert done
     assert task.cancelled()
     await connection.aclose()
@@ -76,7 +76,7 @@ async def test_a_worker_that_is_stopped_while_a_service_opens_goes_at_once(app: 
     @app.job
     async def noop() -> None: ...
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(10):
         async with working(app) as worker:
             await until(lambda: said == ["opening"])
             worker.stop()

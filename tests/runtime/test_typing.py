@@ -36,7 +36,7 @@ async def main() -> None:
 RIGHT = """
     assert_type(await plain.enqueue("ada"), JobHandle[str])
     assert_type(await plain.enqueue(to="ada", copies=2), JobHandle[str])
-    assert_type(await (await dressed.enqueue("ada")).result(timeout=30), int)
+    assert_type(await (await dressed.enqueue("ada")).result(timeout=5), int)
     assert_type(threaded.enqueue_sync(7), JobHandle[list[int]])
     assert_type(await threaded.options(delay="10m", tags=["vip"]).enqueue(n=7), JobHandle[list[int]])
     plain.options(retry=Retry(initial="1s", max_attempts=5, on=[ConnectionError, "httpx.ConnectError"]))

@@ -94,7 +94,7 @@ async def test_a_fire_leaves_the_queue_as_enqueue_does(valkey_url: str, store: S
         plan, _ = await fire(store, cron(), T0 + 60)
         fired = _contents(redis)
         assert fired.pop("fires") == {b"default/tick": f"{T0:.0f}000 {T0 + 60:.0f}000".encode()}
-        message = channel.get_message(timeout=30)
+        message = channel.get_message(timeout=5)
         assert message is not None
         assert message["data"] == b"ticks"
         redis.flushall()

@@ -34,7 +34,7 @@ async def heard(url: str) -> AsyncIterator[asyncio.Queue[str]]:
 
     ear = asyncio.create_task(listen())
     try:
-        assert await asyncio.wait_for(found.get(), 30) == "", "the subscription stands"
+        assert await asyncio.wait_for(found.get(), 5) == "", "the subscription stands"
         yield found
     finally:
         ear.cancel()
@@ -44,7 +44,7 @@ async def heard(url: str) -> AsyncIterator[asyncio.Queue[str]]:
 
 async def blocked(raw: Redis, clients: int) -> None:
     """Until so many wait."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(5):
         while raw.info("clients")["blocked_clients"] != clients:  # noqa: ASYNC110  # there is no event to wait for
             await asyncio.sleep(0.005)
 
@@ -85,16 +85,16 @@ async def test_a_job_for_later_wakes_when_it_is_the_soonest(store: Connection, r
 async def test_a_queue_that_fills_from_empty_is_published_once(store: Connection, valkey_url: str, job: Send) -> None:
     async with heard(valkey_url) as found:
         await writes.enqueue(store, [job("a"), job("b")])
-        assert await asyncio.wait_for(found.get(), 30) == QUEUE
+        assert await asyncio.wait_for(found.get(), 5) == QUEUE
         await writes.enqueue(store, [job("c"), job("d", due=1e10)])
         reply = await writes.step(store, QUEUE, "w.1", claim=9, tail=":w.1:0000000001", lease_ms=1000)
         dead = Settlement(Disposition.DEAD)
         settled = [writes.Settled(f"{job_id.decode()}:w.1:0000000001", Priority.NORMAL, dead) for job_id in reply.ids]
         await writes.step(store, QUEUE, "w.1", settled=settled, tail=":w.1:0000000002", lease_ms=1000)
         await writes.enqueue(store, [job("e", queue="other")])
-        assert await asyncio.wait_for(found.get(), 30) == "other", "nothing was said meanwhile"
+        assert await asyncio.wait_for(found.get(), 5) == "other", "nothing was said meanwhile"
         await deadletters.replay(store, QUEUE, ["a"])
-        assert await asyncio.wait_for(found.get(), 30) == QUEUE
+        assert await asyncio.wait_for(found.get(), 5) == QUEUE
         assert found.empty()
 
 

@@ -1,6 +1,7 @@
 """Waiting for what others do: until it is so, or fail and say for what.
 
-A machine under load is slow, not wrong: the patience is long, and a test that claims a time measures it.
+A machine under load is slow, not wrong: the patience is long. A test that claims a time, or that somebody is woken
+who would look without that in the end, says so with `within`.
 """
 
 import asyncio

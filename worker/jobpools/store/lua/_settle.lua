@@ -1,12 +1,11 @@
 -- Where a job goes whose attempt did not complete: by disposition, a function of (now, id, priority's letter, due, note).
-local ready = {h = ready_high, n = ready_normal, l = ready_low}
 local scheduled = {h = scheduled_high, n = scheduled_normal, l = scheduled_low}
 local CANCELLED_TTL = 86400000
 local settle = {}
 function settle.retry(_, id, priority, due) redis.call('ZADD', scheduled[priority], due, id) end
 settle['return'] = function(now, id, priority, due)
   if due ~= '' then return redis.call('ZADD', scheduled[priority], due, id) end
-  redis.call('LPUSH', ready[priority], id)
+  redis.call('LPUSH', ({h = ready_high, n = ready_normal, l = ready_low})[priority], id)
   redis.call('HSET', since, id, now)
 end
 function settle.dead(now, id)
@@ -17,4 +16,27 @@ function settle.cancel(now, id, _, ttl, record)
   redis.call('HSET', results, id, record)
   redis.call('ZADD', done, now + ttl, id)
   redis.call('HINCRBY', totals, 'cancelled', 1)
+end
+
+-- settle_one(now, leased, first): settle one attempt that did not complete; `leased` is leases_of's.
+--   ARGV from `first`: the six arguments of such a settlement, as step.lua names them
+--   A stale member is added to leased.stale and changes nothing.
+--   Needs `safely` and the keys history results done leases dead since cancelling totals ready_… scheduled_….
+local function settle_one(now, leased, first)
+  local member, disposition, due, note = ARGV[first], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4]
+  local id = leased.id_of(member)
+  if redis.call('ZREM', leases, member) == 0 then
+    leased.stale[#leased.stale + 1] = member
+    return
+  end
+  safely(function()
+    if ARGV[first + 5] ~= '' then redis.call('HINCRBY', totals, ARGV[first + 5], 1) end
+    if note == '' then redis.call('HDEL', history, id) end
+    if note ~= '' and disposition ~= 'cancel' then redis.call('HSET', history, id, note) end
+    if redis.call('SREM', cancelling, id) == 1 and disposition ~= 'dead' and disposition ~= 'cancel' then
+      -- It was asked to stop and would run again, were this not its end.
+      disposition, due, note = 'cancel', CANCELLED_TTL, string.format('{"state":"cancelled","at":%.3f}', now / 1000)
+    end
+    settle[disposition](now, id, ARGV[first + 1], due, note)
+  end, function() redis.call('ZADD', leases, leased.expiry, member) end)
 end

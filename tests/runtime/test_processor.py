@@ -16,7 +16,8 @@ from jobpools.runtime.lane import Lane
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.processor import CANCEL_PATIENCE, HOARDED_AFTER, PREFETCH_LIMIT, Processor, clock
 from jobpools.runtime.services import Services
-from jobpools.store.codec import Envelope, fresh_id
+from jobpools.store.codec import Envelope
+from jobpools.store.draws import fresh_id
 
 who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
 

@@ -22,8 +22,9 @@ from jobpools import (
 from jobpools.client import Options
 from jobpools.errors import StoreUnavailableError
 from jobpools.store import keys, ledger, reads, writes
-from jobpools.store.codec import Envelope, fresh_id
+from jobpools.store.codec import Envelope
 from jobpools.store.connect import Connection
+from jobpools.store.draws import fresh_id
 from jobpools.testing import run_until_idle
 from tests.runtime.conftest import working
 from tests.support.waiting import until

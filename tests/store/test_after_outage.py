@@ -10,7 +10,7 @@ import pytest
 from jobpools.core.job import JobState
 from jobpools.core.specs import Meta, Pool, PoolSpec
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import codec, queues, reads, writes
+from jobpools.store import codec, draws, queues, reads, writes
 from jobpools.store.connect import connect
 from tests.support.servers import running, valkey_binary
 
@@ -22,7 +22,7 @@ async def test_nobody_is_called_dead_before_the_living_could_renew(tmp_path: Pat
     with running(valkey_binary(), tmp_path) as server:
         async with aclosing(connect(server.url)) as connection:
             found = queues.StoreQueues(connection, "operator", lambda: now)
-            job_id = codec.fresh_id()
+            job_id = draws.fresh_id()
             envelope = codec.Envelope(1, job_id, "send", "emails", msgspec.Raw(b"{}"))
             await writes.enqueue(connection, [writes.Sending(envelope, codec.encode(envelope), None)])
             await writes.step(connection, "emails", "host.1", claim=1, tail=codec.tail("host.1", 1), lease_ms=1)

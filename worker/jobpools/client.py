@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import random
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,8 +27,8 @@ from jobpools.errors import (
     ResultTimeoutError,
 )
 from jobpools.settings import DEFAULT_MAX_PAYLOAD
-from jobpools.store import connect, reads, writes
-from jobpools.store.codec import VERSION, Envelope, ResultRecord, check_id, encode, new_id
+from jobpools.store import connect, draws, reads, writes
+from jobpools.store.codec import VERSION, Envelope, ResultRecord, check_id, encode
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -313,7 +312,7 @@ class Client:
             )
         now = time.time()
         if options.id is None:
-            job_id, enqueued = new_id(now, random.getrandbits(80).to_bytes(10, "big")), None  # ids keep no secret
+            job_id, enqueued = draws.job_id(now), None
         else:
             job_id, enqueued = options.id, now
         envelope = Envelope(

@@ -21,7 +21,8 @@ from jobpools.runtime.services import Services
 from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
 from jobpools.store import reads
-from jobpools.store.codec import VERSION, Envelope, fresh_id
+from jobpools.store.codec import VERSION, Envelope
+from jobpools.store.draws import fresh_id
 
 POOL = "default/testing"
 

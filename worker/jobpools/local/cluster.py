@@ -80,7 +80,7 @@ class ProcessCluster:
         self._touched = touched
         self._groups: dict[str, _Group] = {}
         self._numbers = itertools.count(1)
-        self._nonce = secrets.token_hex(2)
+        self._nonce = secrets.token_hex(4)
         self._closing = False
         self.peak = 0
         """The most processes that there were at once."""

@@ -1,7 +1,6 @@
 """Takes over the jobs of workers that vanished. Rescue is a claim: the lease becomes ours, then the job is settled."""
 
 import asyncio
-import random
 import time
 from collections.abc import Sequence
 
@@ -13,7 +12,7 @@ from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.outage import Outage, away
 from jobpools.runtime.processor import Processor
 from jobpools.settings import WorkerSettings
-from jobpools.store import connect, writes
+from jobpools.store import connect, draws, writes
 
 INTERVAL = 0.3
 """The interval between two looks, as a share of the lease: 3 s of 10 s, and a little more by chance."""
@@ -47,7 +46,7 @@ class Janitor:
         """Look again and again."""
         while True:
             # By chance up to a third longer, so that many workers do not look at the same moment.
-            await asyncio.sleep(self._interval * (1 + random.random() / 3))  # noqa: S311  # spreads, keeps no secret
+            await asyncio.sleep(self._interval * (1 + draws.fraction() / 3))
             await self._renewed()
             for lane in self._lanes:
                 # After an outage leases have run out whose holders are alive: they get the time to renew them.

@@ -1,7 +1,6 @@
 """One queue as this worker serves it: leases it holds there, settlements on their way, and when to ask again."""
 
 import logging
-import random
 import time
 from collections.abc import Mapping, Sequence
 from itertools import repeat
@@ -17,8 +16,8 @@ from jobpools.runtime.attempt import Entry, Run
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.outage import Pauses
 from jobpools.runtime.processor import Processor
-from jobpools.store import reads, writes
-from jobpools.store.codec import VERSION, Envelope, completed_record, decode, read_history, split_member, tail
+from jobpools.store import draws, reads, writes
+from jobpools.store.codec import VERSION, Envelope, completed_record, decode, read_history, split_member
 from jobpools.store.connect import Connection
 
 SETTLE_LIMIT = 1000
@@ -72,7 +71,6 @@ class Lane:
         self._completed: dict[int, writes.Completed] = {}
         """By the ms to keep the results: often the same for all, and then told once a step."""
         self._settled: list[writes.Settled] = []
-        self._number = 0
         self._due: float | None = None
         self.unanswered: list[tuple[str, float]] = []
         """Claims without an answer, and until when their jobs may stand as leased to us, who have not got them."""
@@ -148,8 +146,7 @@ class Lane:
 
     def next_tail(self) -> str:
         """The fence of the next claim."""
-        self._number += 1
-        return tail(self.worker, self._number)
+        return draws.tail(self.worker)
 
     def _learn(self, reply: writes.StepReply) -> None:
         # After a step without an answer the same settlements were sent again: refused, and rightly so.
@@ -211,7 +208,7 @@ class Lane:
 
     def _order(self, claim: int) -> str:
         """The priorities' letters in the order they are asked, each with how many it may give if that is not all."""
-        turns = priority_turns(self._policy, claim, random.random())  # noqa: S311  # a lot, no secret
+        turns = priority_turns(self._policy, claim, draws.fraction())
         return "".join([f"{writes.LETTERS[priority]}{most if most < claim else ''}" for priority, most in turns])
 
     # Waiting

@@ -3,7 +3,6 @@
 import asyncio
 import contextvars
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from jobpools.runtime.context import Context
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.middleware import Middleware, wrapped
 from jobpools.runtime.services import Services
+from jobpools.store import draws
 
 WATCH_INTERVAL = 0.1
 """Seconds between two looks at the deadlines: how late a timeout may be. One look costs less than a timer each."""
@@ -143,7 +143,7 @@ class Processor:
 
     def _send_away(self, run: Run) -> None:
         run.settled = True
-        pause = ALONE_PAUSE * (1 - random.random() / 2)  # noqa: S311  # spreads, keeps no secret
+        pause = ALONE_PAUSE * (1 - draws.fraction() / 2)
         self._sent_away = [other for other in self._sent_away if other.member in other.lane.held] + [run]
         self.conclude(run, Outcome(OutcomeKind.INTERRUPTED, message="it runs apart from others like it", delay=pause))
 
@@ -232,7 +232,7 @@ class Processor:
             envelope.retry or entry.retry,
             run.history or History(),
             time.time(),
-            random.random(),  # noqa: S311  # spreads retries, keeps no secret
+            draws.fraction(),
             max_crashes=crashes,
             worker=worker or self.worker,
         )

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import os
-import secrets
 import signal
 import time
 from collections.abc import Coroutine, Sequence
@@ -37,7 +36,7 @@ from jobpools.runtime.registry import App
 from jobpools.runtime.reporting import Reporting
 from jobpools.runtime.services import Services
 from jobpools.settings import WorkerSettings
-from jobpools.store import connect
+from jobpools.store import connect, draws
 
 CLOSE_PATIENCE = 10.0
 """Seconds that the app's services get to close; everything is settled by then."""
@@ -58,7 +57,7 @@ class Worker:
         """Raises ConfigurationError when the app and the settings do not fit."""
         self.app = app
         self.settings = settings
-        self.id = WorkerId(f"{settings.worker}.{secrets.token_hex(4)}")
+        self.id = WorkerId(draws.worker_id(settings.worker))
         self.metrics = Metrics(settings.pool)
         self.outage = Outage()
         self.services = Services()

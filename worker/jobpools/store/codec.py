@@ -1,8 +1,6 @@
 """What a job is in Redis: the envelope, its history and its result, as JSON, with a version."""
 
-import os
 import re
-import time
 from functools import lru_cache
 from typing import Any, cast
 
@@ -19,7 +17,10 @@ _ID = re.compile(rf"[!-~]{{1,{ID_LIMIT}}}")
 CALENDARS_END = 253_402_300_800.0
 """The year 10000, in seconds since the epoch."""
 UUID_LENGTH = 36
-TAIL_DIGITS = 10
+_UUID_7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7", re.ASCII | re.IGNORECASE)
+"""How a UUIDv7 begins, as enqueue.lua reads it too."""
+TAIL_DIGITS = 15
+"""Decimal digits of a fence: 50 bits."""
 
 
 class NewerVersionError(StoreDataError):
@@ -112,11 +113,15 @@ _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 """A digit with the variant's two bits in place of its first two."""
 
 
+_LAST_MOMENT = 2**48 - 1
+"""ms: the latest time that an id can hold. A clock beyond it, or before 1970, must not break the id's form."""
+
+
 def new_id(now: float, random: bytes) -> str:
     """A UUIDv7 (RFC 9562, section 5.7) of a time in seconds since the epoch and 10 random bytes."""
     # By digits rather than by bits: a third of the time, and every job has an id.
     draw = random.hex()
-    return f"{_moment(int(now * 1000))}{draw[1:4]}-{_VARIANT[draw[4]]}{draw[5:8]}-{draw[8:]}"
+    return f"{_moment(min(max(int(now * 1000), 0), _LAST_MOMENT))}{draw[1:4]}-{_VARIANT[draw[4]]}{draw[5:8]}-{draw[8:]}"
 
 
 @lru_cache(maxsize=1)
@@ -124,11 +129,6 @@ def _moment(ms: int) -> str:
     """How the ids of one millisecond begin: of jobs that are sent together, hundreds share it."""
     digits = f"{ms:012x}"
     return f"{digits[:8]}-{digits[8:]}-7"
-
-
-def fresh_id() -> str:
-    """A UUIDv7 of now."""
-    return new_id(time.time(), os.urandom(10))
 
 
 def check_id(given: str) -> str:
@@ -140,12 +140,8 @@ def check_id(given: str) -> str:
 
 def id_time(job_id: str) -> float | None:
     """When a job of this id was enqueued, seconds since the epoch; None: the id is no UUIDv7."""
-    if len(job_id) != UUID_LENGTH or job_id[14] != "7" or job_id[8] != "-" or job_id[13] != "-":
-        return None
-    try:
-        return int(job_id[:8] + job_id[9:13], 16) / 1000
-    except ValueError:
-        return None
+    found = _UUID_7.match(job_id)
+    return None if found is None or len(job_id) != UUID_LENGTH else int(found[1] + found[2], 16) / 1000
 
 
 def enqueued_at(envelope: Envelope) -> float:

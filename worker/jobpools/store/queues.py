@@ -1,7 +1,5 @@
 """The control loop's view of one Redis endpoint: the port `Queues` of jobpools.control."""
 
-import random
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,7 +8,7 @@ from jobpools.core.job import Outcome, OutcomeKind, Priority
 from jobpools.core.retry import Retry, settle
 from jobpools.core.specs import Pool
 from jobpools.errors import StoreDataError, StoreUnavailableError
-from jobpools.store import codec, reads, writes
+from jobpools.store import codec, draws, reads, writes
 from jobpools.store.connect import Connection
 
 LEASE_MS = 10_000
@@ -28,8 +26,7 @@ class StoreQueues:
         """`name`: who holds the leases of jobs that are being rescued, as in `operator`. `clock`: monotonic seconds."""
         self._connection = connection
         self._clock = clock
-        self._worker = f"{name}.{secrets.token_hex(4)}"
-        self._claims = 0
+        self._worker = draws.worker_id(name)
         self._away = False
         self._back = float("-inf")
         """When the latest outage was over, by the clock."""
@@ -125,8 +122,7 @@ class StoreQueues:
         self, pool: Pool, queue: str, hosts: Sequence[str], limit: int = writes.RESCUED_AT_ONCE
     ) -> tuple[int, int]:
         """(jobs taken over and settled, jobs promoted)."""
-        self._claims += 1
-        tail = codec.tail(self._worker, self._claims)
+        tail = draws.tail(self._worker)
         found = await writes.rescue(self._connection, queue, tail=tail, lease_ms=LEASE_MS, limit=limit, hosts=hosts)
         if found.taken:
             # Crash window: the jobs are leased to us and not settled. If we end here, the leases expire and the next
@@ -138,7 +134,7 @@ class StoreQueues:
         return len(found.taken), found.promoted
 
     def _settled(self, pool: Pool, taken: writes.Taken) -> writes.Settled:
-        return settle_crashed(taken, pool.spec.job.max_crashes, time.time(), random.random())  # noqa: S311  # jitter
+        return settle_crashed(taken, pool.spec.job.max_crashes, time.time(), draws.fraction())
 
 
 def settle_crashed(taken: writes.Taken, max_crashes: int, now: float, jitter: float) -> writes.Settled:

@@ -173,8 +173,8 @@ async def test_a_key_of_another_type_loses_nothing(store: Connection, raw: Redis
         end(store, second, failed()),
         claim(store, 2, now=NOW + 2000),
         writes.cancel(store, QUEUE, "d", 1.0, NOW),
-        store.call("purge", QUEUE, ["c"]),
-        store.call("replay", QUEUE, [NOW, keys.WAKE_CHANNEL, QUEUE, "c", "n", "{}"]),
+        store.call("purge", QUEUE, ["c", ""]),
+        store.call("replay", QUEUE, [NOW, keys.WAKE_CHANNEL, QUEUE, "c", "", "n", "{}"]),
         writes.rescue(store, QUEUE, tail=":x.y:0000000001", lease_ms=LEASE, now=NOW + 2000),
     ):
         try:

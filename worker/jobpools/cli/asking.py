@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from jobpools.cli.output import moment
@@ -13,7 +13,7 @@ from jobpools.core.spelling import meant
 from jobpools.core.units import parse_duration
 from jobpools.errors import ConfigurationError, JobNotFoundError, StoreDataError
 from jobpools.settings import redis_url
-from jobpools.store import deadletters, ledger, reads, writes
+from jobpools.store import ledger, reads, writes
 from jobpools.store.connect import Connection, connect
 
 T = TypeVar("T")
@@ -139,7 +139,7 @@ async def workers(connection: Connection) -> list[dict[str, Any]]:
 
 async def jobs(connection: Connection, queue: str | None, state: JobState | None, limit: int) -> list[dict[str, Any]]:
     """A row for each job; of all queues and states where none is given."""
-    names = await _named(connection, queue)
+    names = await named(connection, queue)
     states = [state] if state else list(JobState)
     rows: list[dict[str, Any]] = []
     for name in names:
@@ -153,7 +153,7 @@ async def jobs(connection: Connection, queue: str | None, state: JobState | None
 
 async def find(connection: Connection, job_id: str, queue: str | None) -> reads.JobView:
     """The job of this id, looked for in all queues where none is given. Raises JobNotFoundError."""
-    for name in await _named(connection, queue):
+    for name in await named(connection, queue):
         view = await reads.job(connection, name, job_id)
         if view is not None:
             return view
@@ -170,32 +170,7 @@ async def cancel(connection: Connection, job_id: str, queue: str | None) -> tupl
     return view.queue, state
 
 
-async def dead(
-    connection: Connection,
-    verb: Callable[[Connection, str, Sequence[str]], Awaitable[int]],
-    ids: Sequence[str],
-    queue: str | None,
-    *,
-    every: bool,
-) -> int:
-    """Replay or purge dead jobs: those of `ids`, or all of a queue. Raises JobNotFoundError, ConfigurationError."""
-    if every:
-        if queue is None:
-            raise ConfigurationError("--all needs --queue: which queue's dead jobs?")
-        done = 0
-        await _named(connection, queue)
-        while views := await deadletters.listed(connection, queue):
-            done += (moved := await verb(connection, queue, [view.id for view in views]))
-            if not moved:
-                break
-        return done
-    views = [await find(connection, job_id, queue) for job_id in ids]
-    if alive := [view for view in views if view.state is not JobState.DEAD]:
-        raise ConfigurationError(f"job {alive[0].id} is {alive[0].state}, not dead: nothing was done")
-    return sum([await verb(connection, view.queue, [view.id]) for view in views])
-
-
-async def _named(connection: Connection, queue: str | None) -> list[str]:
+async def named(connection: Connection, queue: str | None) -> list[str]:
     """The queue of this name, or all queues. Raises JobNotFoundError for one that never took a job."""
     known = await reads.queues(connection)
     if queue is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +21,8 @@ JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", show_d
 JobIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of jobs.", show_default=False)]
 Every = Annotated[bool, typer.Option("--all", help="All dead jobs of --queue.")]
 Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
+Most = Annotated[int | None, typer.Option("--limit", min=1, help="With --all: at most so many, the earliest first.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="With --all: do not ask.")]
 
 POOL_COLUMNS = ("pool", "workers", "slots", "busy", "draining", "completed", "failed")
 QUEUE_COLUMNS = ("queue", "queued", "scheduled", "running", "dead", "oldest", "completed", "failed")
@@ -115,13 +117,39 @@ def jobs_show(id: JobId, queue: QueueName = None, redis: Redis = None, output: F
     document(_told(asking.details(view)), Output.YAML if output is Output.TABLE else output)
 
 
-@jobs.command("cancel", epilog=shell.examples("jobs cancel 0197…", "jobs cancel order-17 --queue emails"))
-def jobs_cancel(id: JobId, queue: QueueName = None, redis: Redis = None) -> None:  # noqa: A002  # the job's own word
-    """Take a job out of its queue, or have its worker stop it."""
-    from jobpools.cli import asking
+@jobs.command(
+    "cancel", epilog=shell.examples("jobs cancel 0197…", "jobs cancel --queue emails --all --state scheduled")
+)
+def jobs_cancel(  # noqa: PLR0913  # a command's own flags
+    ids: JobIds = None,
+    *,
+    queue: QueueName = None,
+    every: Annotated[bool, typer.Option("--all", help="All jobs of --queue that have not ended.")] = False,
+    state: Annotated[
+        JobState | None, typer.Option("--state", "-s", help="With --all: only queued, scheduled or running jobs.")
+    ] = None,
+    limit: Most = None,
+    yes: Yes = False,
+    redis: Redis = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Take jobs out of their queue, or have their workers stop them."""
+    from jobpools.cli import asking, bulk
+    from jobpools.errors import ConfigurationError
+    from jobpools.store.cancellations import CANCELLABLE
 
-    where, state = asking.ask(redis, lambda connection: asking.cancel(connection, id, queue))
-    said = "its worker is told to stop it" if state is JobState.RUNNING else f"it is {state}"
+    if bool(ids) == every:
+        raise ConfigurationError("which jobs? Write jobpools jobs cancel ID…, or --queue NAME --all")
+    if state is not None and state not in CANCELLABLE:
+        raise ConfigurationError(
+            f"--state: a {state} job has ended and cannot be cancelled; use queued, scheduled or running"
+        )
+    if len(ids or []) != 1 or output is not Output.TABLE:
+        bulk.run("cancel", bulk.Choice(ids or [], queue, every, limit, state), redis, output, confirmed=yes)
+        return
+    (id,) = ids or []  # noqa: A001  # the job's own word
+    where, found = asking.ask(redis, lambda connection: asking.cancel(connection, id, queue))
+    said = "its worker is told to stop it" if found is JobState.RUNNING else f"it is {found}"
     shell.put(f"job {id} of queue {where}: {said}\n")
 
 
@@ -135,27 +163,52 @@ def dead_list(queue: QueueName = None, limit: Limit = 50, redis: Redis = None, o
 
 
 @dead.command("replay", epilog=shell.examples("dead replay 0197… 0198…", "dead replay --queue emails --all"))
-def dead_replay(ids: JobIds = None, *, queue: QueueName = None, every: Every = False, redis: Redis = None) -> None:
-    """Put dead jobs back into their queue, with all their attempts ahead of them again."""
-    _dead("replay", "put back", ids or [], queue, every=every, redis=redis)
+def dead_replay(
+    ids: JobIds = None,
+    *,
+    queue: QueueName = None,
+    every: Every = False,
+    limit: Most = None,
+    redis: Redis = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Put dead jobs back into their queue, with all their attempts ahead of them again.
+
+    --all is for the jobs that are dead when the command begins, each once: jobs that die again meanwhile stay dead.
+    """
+    _dead("replay", (ids or [], queue, every, limit), redis, output, yes=True)
 
 
 @dead.command("purge", epilog=shell.examples("dead purge 0197…", "dead purge --queue emails --all"))
-def dead_purge(ids: JobIds = None, *, queue: QueueName = None, every: Every = False, redis: Redis = None) -> None:
-    """Forget dead jobs for good."""
-    _dead("purge", "purged", ids or [], queue, every=every, redis=redis)
+def dead_purge(  # noqa: PLR0913  # a command's own flags
+    ids: JobIds = None,
+    *,
+    queue: QueueName = None,
+    every: Every = False,
+    limit: Most = None,
+    yes: Yes = False,
+    redis: Redis = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Forget dead jobs for good. --all is for the jobs that are dead when the command begins."""
+    _dead("purge", (ids or [], queue, every, limit), redis, output, yes=yes)
 
 
-def _dead(verb: str, done: str, ids: Sequence[str], queue: str | None, *, every: bool, redis: str | None) -> None:
-    from jobpools.cli import asking
+def _dead(
+    verb: Literal["replay", "purge"],
+    chosen: tuple[Sequence[str], str | None, bool, int | None],
+    redis: str | None,
+    output: Output,
+    *,
+    yes: bool,
+) -> None:
+    from jobpools.cli import bulk
     from jobpools.errors import ConfigurationError
-    from jobpools.store import deadletters
 
-    if bool(ids) == every:
+    choice = bulk.Choice(*chosen)
+    if bool(choice.ids) == choice.every:
         raise ConfigurationError(f"which dead jobs? Write jobpools dead {verb} ID…, or --queue NAME --all")
-    doing: Any = getattr(deadletters, verb)
-    count = asking.ask(redis, lambda connection: asking.dead(connection, doing, ids, queue, every=every))
-    shell.put(f"{count} {'job' if count == 1 else 'jobs'} {done}\n")
+    bulk.run(verb, choice, redis, output, confirmed=yes)
 
 
 def _told(known: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,43 @@
-"""The dead-letter queue: look, put back, forget."""
+"""The dead-letter queue: list, replay, purge."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from jobpools.core.job import JobState, Priority
+from jobpools.errors import StoreDataError
 from jobpools.store import codec, keys, reads
 from jobpools.store.connect import Connection
 from jobpools.store.reads import JobView
 from jobpools.store.writes import LETTERS, SERVER_CLOCK
+
+SCANNED = 1000
+"""Dead jobs that one command of a snapshot looks at."""
+FIRST_PAGE, LARGEST_PAGE = 20, 250
+"""Jobs that one script call replays or purges: a call of 250 takes the server about a millisecond."""
+PAGE_BYTES = 2_000_000
+"""Bytes of envelopes and histories that one read should bring, about: a payload may be 1 MiB."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Death:
+    """One death of one job. A job that was replayed and died again has had two."""
+
+    id: str
+    at: int | None = None
+    """When the job died, in ms; None: whenever it was."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Page:
+    """What one call did."""
+
+    handled: int
+    """Jobs that were looked at."""
+    changed: int
+    """Jobs that were replayed, purged or cancelled; the others had moved on meanwhile."""
+    running: int = 0
+    """Of these, jobs that run, and whose workers are told to stop them."""
 
 
 async def listed(connection: Connection, queue: str, limit: int = 100) -> list[JobView]:
@@ -15,24 +45,82 @@ async def listed(connection: Connection, queue: str, limit: int = 100) -> list[J
     return await reads.jobs(connection, queue, JobState.DEAD, limit)
 
 
-async def replay(connection: Connection, queue: str, ids: Sequence[str], now: int | str = SERVER_CLOCK) -> int:
-    """Put dead jobs back at the tail of their queue, with all their attempts ahead of them again.
+async def snapshot(connection: Connection, queue: str) -> list[Death]:
+    """Return the deaths in the dead-letter queue at this moment, the earliest first, each job once.
 
-    The history stays, for people. Returns how many were dead; the others are left alone.
+    Jobs that die while this reads are left out, whatever clock the server has: what counts is the latest death that
+    was there at the start. So a bulk command ends, however fast jobs die beside it.
     """
-    arguments: list[object] = []
-    for job_id in ids:
-        view = await reads.job(connection, queue, job_id)
-        if view is None or view.state is not JobState.DEAD:
-            continue
-        history = dataclasses.replace(view.history, attempts=0, crashes=0, note="")
-        letter = LETTERS[Priority(view.priority or Priority.NORMAL)]
-        arguments += [job_id, letter, codec.encode_history(history)]
-    if not arguments:
-        return 0
-    return int(await connection.call("replay", queue, [now, keys.WAKE_CHANNEL, queue, *arguments]))
+    key = keys.of_queue(queue, "dead")
+    latest = _scored(await connection.execute("ZRANGE", key, 0, 0, "REV", "WITHSCORES"))
+    if not latest:
+        return []
+    found: dict[str, int] = {}
+    cursor: Any = 0
+    while True:
+        cursor, reply = await connection.execute("ZSCAN", key, cursor, "COUNT", SCANNED)
+        found.update((job_id, at) for job_id, at in _scored(reply) if at <= latest[0][1])
+        if not int(cursor):
+            return [Death(job_id, at) for job_id, at in sorted(found.items(), key=lambda each: (each[1], each[0]))]
+
+
+def _scored(reply: Any) -> list[tuple[str, int]]:
+    """(job id, ms), whether the client has paired them or not."""
+    paired = reply if reply and isinstance(reply[0], (list, tuple)) else zip(reply[::2], reply[1::2], strict=True)
+    return [(job_id.decode(), int(float(score))) for job_id, score in paired]
+
+
+async def replaying(
+    connection: Connection, queue: str, deaths: Sequence[Death], now: int | str = SERVER_CLOCK
+) -> AsyncIterator[Page]:
+    """Put dead jobs back at the end of their queue with all attempts ahead, a page at a time; each death once.
+
+    The history stays, for people. Crash window: whatever ends this between two pages leaves the rest dead, and the
+    command may be given again.
+    """
+    start, size = 0, FIRST_PAGE
+    while page := deaths[start : start + size]:
+        start += len(page)
+        ids = [death.id for death in page]
+        envelopes, histories = await connection.gather(
+            [("HMGET", keys.of_queue(queue, part), *ids) for part in ("jobs", "history")]
+        )
+        arguments: list[Any] = [now, keys.WAKE_CHANNEL, queue]
+        for death, envelope, history in zip(page, envelopes, histories, strict=True):
+            fresh = dataclasses.replace(codec.read_history(history), attempts=0, crashes=0, note="")
+            at = "" if death.at is None else death.at
+            arguments += (death.id, at, _letter(envelope), codec.encode_history(fresh))
+        yield Page(len(page), int(await connection.call("replay", queue, arguments)))
+        size = next_size(len(page), sum(len(each or b"") for each in (*envelopes, *histories)))
+
+
+def next_size(size: int, read: int) -> int:
+    """Return how many jobs the next page may have, after one of `size` jobs whose read brought `read` bytes."""
+    return max(1, min(LARGEST_PAGE, 4 * size, PAGE_BYTES * size // max(1, read)))
+
+
+def _letter(envelope: bytes | None) -> str:
+    try:
+        return LETTERS[Priority(codec.decode(envelope or b"").priority)]
+    except StoreDataError:
+        return LETTERS[Priority.NORMAL]
+
+
+async def purging(connection: Connection, queue: str, deaths: Sequence[Death]) -> AsyncIterator[Page]:
+    """Forget dead jobs for good, a page at a time; each death once."""
+    for start in range(0, len(deaths), LARGEST_PAGE):
+        page = deaths[start : start + LARGEST_PAGE]
+        pairs = [value for death in page for value in (death.id, "" if death.at is None else death.at)]
+        yield Page(len(page), int(await connection.call("purge", queue, pairs)))
+
+
+async def replay(connection: Connection, queue: str, ids: Sequence[str], now: int | str = SERVER_CLOCK) -> int:
+    """Put dead jobs back into their queue; returns how many were dead. The others are left alone."""
+    deaths = [Death(job_id) for job_id in dict.fromkeys(ids)]
+    return sum([page.changed async for page in replaying(connection, queue, deaths, now)])
 
 
 async def purge(connection: Connection, queue: str, ids: Sequence[str]) -> int:
     """Forget dead jobs for good; returns how many were dead."""
-    return int(await connection.call("purge", queue, list(ids))) if ids else 0
+    deaths = [Death(job_id) for job_id in dict.fromkeys(ids)]
+    return sum([page.changed async for page in purging(connection, queue, deaths)])

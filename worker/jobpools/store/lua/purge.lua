@@ -1,17 +1,15 @@
 -- purge: forget dead jobs for good.
+-- USES: died
 -- KEYS: jobs history dead totals
 -- ARGV: ...
---   ...: ids
+--   ...: for each job (1000 at most) its id, when it died in ms ('' for whenever: else one that died anew since is left alone)
 -- RETURNS: how many were dead and are gone now
 -- CHANGES: jobs, history, dead, totals
-local gone = 0
-for i = 1, #ARGV do
-  if redis.call('ZSCORE', dead, ARGV[i]) then
-    redis.call('HDEL', history, ARGV[i])
-    redis.call('HDEL', jobs, ARGV[i])
-    redis.call('ZREM', dead, ARGV[i])
-    gone = gone + 1
-  end
-end
-if gone > 0 then redis.call('HINCRBY', totals, 'purged', gone) end
-return gone
+for _, key in ipairs({jobs, history, totals}) do redis.call('HLEN', key) end -- one of another type is found before anything is taken
+local _, ids = died(1, 2)
+if #ids == 0 then return 0 end
+redis.call('HDEL', history, unpack(ids))
+redis.call('HDEL', jobs, unpack(ids))
+redis.call('ZREM', dead, unpack(ids))
+redis.call('HINCRBY', totals, 'purged', #ids)
+return #ids

@@ -1,26 +1,34 @@
 -- replay: put dead jobs back into their queue.
--- USES: clock wake
+-- USES: clock wake died
 -- KEYS: dead history since wake ready_high ready_normal ready_low
 -- ARGV: given channel queue ...
 --   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
---   ...: for each job id, priority (h, n, l), its history with the counts set back
+--   ...: for each job (1000 at most) its id, when it died in ms ('' for whenever: else one that died anew since is left alone),
+--        priority (h, n, l), its history with the counts set back
 -- RETURNS: how many were dead and are queued now
 -- CHANGES: dead, history, since, ready, wake
 local now = clock(given)
 local ready = {h = ready_high, n = ready_normal, l = ready_low}
-local before, moved = ready_left(), 0
-for i = 4, #ARGV, 3 do
-  local id = ARGV[i]
-  if redis.call('ZSCORE', dead, id) then
-    redis.call('HSET', history, id, ARGV[i + 2])
-    redis.call('HSET', since, id, now)
-    redis.call('RPUSH', ready[ARGV[i + 1]], id)
-    redis.call('ZREM', dead, id)
-    moved = moved + 1
-  end
+-- Whatever can be wrong is found before anything is written.
+local before = ready_left()
+for _, key in ipairs({history, since}) do redis.call('HLEN', key) end
+redis.call('LLEN', wake)
+local places, ids = died(4, 4)
+if #ids == 0 then return 0 end
+
+local histories, times, lists = {}, {}, {h = {}, n = {}, l = {}}
+for number, id in ipairs(ids) do
+  local place, at = places[number], 2 * number - 1
+  histories[at], histories[at + 1] = id, ARGV[place + 3]
+  times[at], times[at + 1] = id, now
+  table.insert(lists[ARGV[place + 2]], id)
 end
-if moved > 0 then
-  wake_one()
-  if before == 0 then redis.call('PUBLISH', channel, queue) end
+redis.call('HSET', history, unpack(histories))
+redis.call('HSET', since, unpack(times))
+for letter, list in pairs(lists) do
+  if #list > 0 then redis.call('RPUSH', ready[letter], unpack(list)) end
 end
-return moved
+redis.call('ZREM', dead, unpack(ids))
+wake_one()
+if before == 0 then redis.call('PUBLISH', channel, queue) end
+return #ids

@@ -1,0 +1,16 @@
+-- died(first, width): of the jobs in ARGV from `first` on, `width` arguments each (id, when it died in ms or '' for whenever,
+--   …), the places of those that are in the dead-letter queue and died then, and their ids. Changes nothing.
+--   Needs the key dead.
+local function died(first, width)
+  local places, found, ids = {}, {}, {}
+  for i = first, #ARGV, width do ids[#ids + 1] = ARGV[i] end
+  if #ids == 0 then return places, found end
+  local scores, seen = redis.call('ZMSCORE', dead, unpack(ids)), {}
+  for number, id in ipairs(ids) do
+    local place, score = first + (number - 1) * width, scores[number]
+    if score and not seen[id] and (ARGV[place + 1] == '' or tonumber(score) == tonumber(ARGV[place + 1])) then
+      places[#places + 1], found[#found + 1], seen[id] = place, id, true
+    end
+  end
+  return places, found
+end

@@ -103,6 +103,26 @@ def test_arguments_are_json_where_they_can_be(jobpools: Shell) -> None:
     }  # fmt: skip
 
 
+def test_arguments_that_are_too_deep_or_too_long_for_json_are_text(jobpools: Shell) -> None:
+    deep, digits = "[" * 100_000, "1" * 5000
+    job_id = jobpools("enqueue", "any", f"a={deep}", f"b={digits}", "--queue", "other").out.strip()
+    assert json.loads(jobpools("jobs", "show", job_id, "-o", "json").out)["args"] == {"a": deep, "b": digits}
+
+
+@pytest.mark.parametrize("args", ['{"n":' + "1" * 5000 + "}", '{"n":' + "[" * 300 + "1" + "]" * 300 + "}"])
+def test_arguments_of_another_producer_that_nothing_here_reads_are_shown_as_text(
+    jobpools: Shell, client: Redis, args: str
+) -> None:
+    send(jobpools, "to=ada", "--id", "strange")
+    kept = client.hget("jobpools:{emails}:jobs", "strange")
+    assert isinstance(kept, bytes)
+    client.hset("jobpools:{emails}:jobs", "strange", kept.replace(b'{"to":"ada"}', args.encode()))
+    for form in ("json", "yaml"):
+        ran = jobpools("jobs", "show", "strange", "-o", form)
+        assert (ran.code, ran.err) == (0, "")
+        assert args[:200] in ran.out.replace('\\"', '"')
+
+
 def test_options_reach_the_job(jobpools: Shell) -> None:
     job_id = send(jobpools, "to=ada", "--priority", "high", "--delay", "1h", "--tag", "vip", "--tag", "new")
     (row,) = rows(jobpools("jobs", "--state", "scheduled", "-o", "json"))

@@ -176,7 +176,8 @@ def test_results_follow_the_return_annotation_and_without_one_are_plain_json() -
 
     made = signature(typed)
     assert signature(_number).decode_result(signature(_number).encode_result(math.inf)) == math.inf
-    assert signature(untyped).decode_result(signature(untyped).encode_result(math.inf)) == "Infinity"
+    with pytest.raises(TypeError, match="result: inf has no JSON"):
+        signature(untyped).encode_result(math.inf)
     assert made.encode_result(Order(orderNumber=7)) == b'{"orderNumber":7,"at":null}'
     assert made.decode_result(b'{"orderNumber":7}') == Order(orderNumber=7)
     with pytest.raises(StoreDataError, match="does not match the return type of the handler"):

@@ -11,10 +11,10 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, cast
 from weakref import WeakKeyDictionary
 
 import msgspec
-from pydantic_core import PydanticSerializationError, to_json
 
+from jobpools.core import json_values
 from jobpools.core.job import JobState, Priority
-from jobpools.core.retry import Retry
+from jobpools.core.retry import Retry, words
 from jobpools.core.spelling import meant
 from jobpools.core.units import LONGEST, QUEUE_LIMIT, QUEUE_PATTERN, format_duration, parse_duration
 from jobpools.errors import (
@@ -25,6 +25,7 @@ from jobpools.errors import (
     JobNotFoundError,
     PayloadTooLargeError,
     ResultTimeoutError,
+    StoreDataError,
 )
 from jobpools.settings import DEFAULT_MAX_PAYLOAD
 from jobpools.store import connect, draws, reads, writes
@@ -261,7 +262,12 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         if record.state == JobState.CANCELLED:
             raise JobCancelledError(f"job {self.id} was cancelled")
         raw = bytes(record.result)
-        return cast("R_co", self.decode(raw) if self.decode else msgspec.json.decode(raw))
+        if self.decode:
+            return cast("R_co", self.decode(raw))
+        try:
+            return cast("R_co", json_values.decode(raw))
+        except ValueError as error:
+            raise StoreDataError(f"job {self.id}: the result cannot be read: {words(error)}") from error
 
     def __repr__(self) -> str:
         return f"<JobHandle {self.id} queue={self.queue}>"
@@ -335,9 +341,10 @@ class Client:
         if not name.strip():
             raise ArgumentsError("a job needs a name")
         try:
-            return self.call(name, to_json(dict(args), inf_nan_mode="strings"), options)
-        except PydanticSerializationError as error:
-            raise ArgumentsError(f"{name}: the arguments are not JSON: {error}") from error
+            raw = json_values.encode(dict(args))
+        except Exception as error:  # a serializer of the user's class may raise anything
+            raise ArgumentsError(f"{name}: the arguments are not JSON: {words(error)}") from error
+        return self.call(name, raw, options)
 
     async def enqueue(self, call: Call[R]) -> JobHandle[R]:
         """Send one job. Raises StoreError: then it is not known whether it arrived; its id makes another try safe."""

@@ -143,13 +143,19 @@ def enqueue(  # noqa: PLR0913  # a command's own flags
     """Enqueue one job and print its id."""
     import json
 
+    from pydantic_core import to_jsonable_python
+
     from jobpools.cli import sending
 
     given = {"queue": queue, "priority": priority, "delay": delay, "at": at, "id": id, "tags": tag}
     handle, result = sending.send(target, words or [], given, redis, wait)
     if not handle.new:
         sys.stderr.write(f"job {handle.id} is there already in queue {handle.queue}: nothing was written\n")
-    shell.put(f"{handle.id if wait is None else json.dumps(result, ensure_ascii=False, default=str)}\n")
+    if wait is None:
+        shell.put(f"{handle.id}\n")
+        return
+    shown = to_jsonable_python(result, inf_nan_mode="strings", fallback=str)
+    shell.put(f"{json.dumps(shown, ensure_ascii=False)}\n")
 
 
 app.command(epilog=shell.examples("pools", "pools --output json"))(listings.pools)

@@ -1,13 +1,13 @@
 """What listings ask of Redis: one short-lived connection a command, plain rows out."""
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from jobpools.cli.output import moment
+from jobpools.core import json_values
 from jobpools.core.job import JobState
 from jobpools.core.spelling import meant
 from jobpools.core.units import parse_duration
@@ -233,4 +233,10 @@ def details(view: reads.JobView) -> dict[str, Any]:
 
 
 def _json(raw: bytes | None) -> Any:
-    return json.loads(raw) if raw else None
+    """Return the value of a JSON text, or the text where it cannot be read."""
+    if not raw:
+        return None
+    try:
+        return json_values.decode(raw)
+    except ValueError:
+        return raw.decode(errors="replace")

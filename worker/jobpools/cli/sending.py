@@ -1,11 +1,11 @@
 """`jobpools enqueue`: words of a command line → one job."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from jobpools.core import json_values
 from jobpools.errors import ArgumentsError, ConfigurationError
 
 
@@ -22,7 +22,7 @@ def arguments(words: Sequence[str]) -> dict[str, Any]:
         if name in found:
             raise ArgumentsError(f"{name} is there twice")
         try:
-            found[name] = json.loads(text)
+            found[name] = json_values.decode(text.encode())
         except ValueError:
             found[name] = text
     return found

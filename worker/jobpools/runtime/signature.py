@@ -4,14 +4,16 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable
-from typing import Any, NotRequired, cast
+from typing import Any, cast
 
-from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializer, to_json
-from typing_extensions import TypedDict
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializer
 
+from jobpools.core import json_values
+from jobpools.core.retry import qualified, spoken, words
 from jobpools.core.spelling import meant
 from jobpools.errors import ArgumentsError, ConfigurationError, StoreDataError
+from jobpools.runtime import argument_types
 from jobpools.runtime.context import Context
 
 _PROBLEMS_TOLD = 3
@@ -31,7 +33,9 @@ def takes_context(function: Callable[..., Any]) -> bool:
         return False
     if first.annotation is inspect.Parameter.empty:
         return first.name == "ctx"
-    return first.annotation is Context or first.annotation in ("Context", "jobpools.Context")
+    if isinstance(first.annotation, str):  # not `in`: an annotation may be of a class whose __eq__ raises
+        return first.annotation in ("Context", "jobpools.Context")
+    return first.annotation is Context
 
 
 class Signature:
@@ -39,11 +43,15 @@ class Signature:
 
     __slots__ = (
         "_adapter",
+        "_fields",
         "_function",
         "_hints",
         "_label",
+        "_lossy",
+        "_lossy_result",
         "_names",
         "_parameters",
+        "_rest",
         "_result",
         "_result_json",
         "_to_json",
@@ -62,7 +70,12 @@ class Signature:
                     f"job {label}: parameter {parameter.name} has no name in JSON: write it without `*` and `/`"
                 )
         self._names = tuple(p.name for p in self._parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+        self._fields: dict[str, Any] = {}
+        """The arguments that have a name of their own, and their types; filled when they are resolved."""
+        self._rest: Any = None
+        """The type of all others; None: there are no others."""
         self._hints: dict[str, Any] | None = None
+        self._lossy = self._lossy_result = False
         self._adapter: TypeAdapter[Any] | None = None
         self._to_json: SchemaSerializer | None = None
         self._result: TypeAdapter[Any] | None = None
@@ -70,56 +83,86 @@ class Signature:
         self._validate: Callable[[bytes], Any] | None = None
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-        """The JSON object of a call. Raises ArgumentsError with one line that names every wrong argument."""
+        """Return the JSON object of a call.
+
+        Raises:
+            ArgumentsError: One line that names every wrong argument, whatever a validator or a serializer raised.
+            ConfigurationError: The handler's annotations cannot be built.
+        """
         adapter = self._adapter or self._build()
         if args:
             kwargs = self._named(args, kwargs)
+        checked: Any = kwargs
         try:
+            checked = adapter.validator.validate_python(kwargs)
             raw = self._to_json.to_json(  # type: ignore[union-attr]  # _build has made it
-                adapter.validator.validate_python(kwargs), by_alias=True, round_trip=True, warnings=False
+                checked, by_alias=True, round_trip=True, warnings=False
             )
             # As the worker will read it. Finds what warnings="error" would find (a model whose field was set to
             # something else later on), in a fifth of its two microseconds.
-            adapter.validator.validate_json(raw)
-        except ValidationError as error:
-            raise ArgumentsError(self._explain(error)) from error
-        except PydanticSerializationError as error:
-            raise ArgumentsError(f"{self._label}: {_line(str(error))}") from error
+            back = adapter.validator.validate_json(raw)
+            if self._lossy:
+                json_values.check(checked, back)
+        except Exception as error:  # a validator, a serializer or a default factory may raise anything
+            raise ArgumentsError(f"{self._label}: {self._refusal(error, kwargs, checked)}") from error
         return raw
 
     def decode(self, raw: bytes) -> dict[str, Any]:
-        """The keyword arguments of a JSON object. Raises ArgumentsError."""
+        """Return the keyword arguments of a JSON object.
+
+        Raises:
+            ArgumentsError: The arguments do not fit the annotations, and never will. What a validator raises besides
+                ValueError and AssertionError (a KeyError of an environment variable, say) is raised as it is.
+        """
         validate = self._validate
         if validate is None:
             self._validate = validate = (self._adapter or self._build()).validator.validate_json
         try:
             return cast("dict[str, Any]", validate(raw))
         except ValidationError as error:
-            raise ArgumentsError(self._explain(error)) from error
+            raise ArgumentsError(f"{self._label}: {self._explain(error)}") from error
 
     def decoder(self) -> Callable[[bytes], dict[str, Any]]:
-        """`decode`, with the validator built now. Raises ConfigurationError."""
+        """Return `decode`, with both validators built now. Raises ConfigurationError."""
         self._build()
+        self._build_result()
         return self.decode
 
     def encode_result(self, value: Any) -> bytes:
-        """A result as JSON. Raises TypeError when it is none."""
+        """Return a result as JSON that `decode_result` reads.
+
+        Raises:
+            TypeError: It cannot be JSON, or could not be read back. What a serializer raises is raised as it is.
+        """
         adapter = self._result or self._build_result()
         try:
             if adapter is None:
-                return to_json(value, inf_nan_mode="strings")
-            return self._result_json.to_json(value, by_alias=True, round_trip=True, warnings=False)  # type: ignore[union-attr]  # _build_result has made it
-        except PydanticSerializationError as error:
-            raise TypeError(f"the result of {self._label} is not JSON: {_line(str(error))}") from error
+                return json_values.encode(value, json_values.RESULT)
+            raw = self._result_json.to_json(value, by_alias=True, round_trip=True, warnings=False)  # type: ignore[union-attr]  # _build_result has made it
+        except (PydanticSerializationError, json_values.LostError) as error:
+            why = json_values.flaw(value, root=json_values.RESULT)
+            if adapter is not None and not why and (cause := _raised_by_serializer(adapter, value)):
+                raise cause from error
+            why = why or json_values.first_line(error)
+            raise TypeError(f"the result of {self._label} is not JSON: {why}") from error
+        try:
+            back = adapter.validator.validate_json(raw)
+            if self._lossy_result:
+                json_values.check(value, back, json_values.RESULT)
+        except (ValidationError, json_values.LostError) as error:
+            why = json_values.flaw(value, root=json_values.RESULT) or self._explained(error, "result")
+            raise TypeError(f"the result of {self._label} cannot be read back as its return type: {why}") from error
+        return raw
 
     def decode_result(self, raw: bytes) -> Any:
-        """A result as what the handler's return annotation says. Raises StoreDataError when it is something else."""
-        adapter = self._result or self._build_result() or TypeAdapter(Any)
+        """Return a result as what the handler's return annotation says. Raises StoreDataError, whatever is wrong."""
+        adapter = self._result or self._build_result()
         try:
-            return adapter.validator.validate_json(raw)
-        except ValidationError as error:
+            return json_values.decode(raw) if adapter is None else adapter.validator.validate_json(raw)
+        except Exception as error:  # a validator may raise anything
             raise StoreDataError(
-                f"the result does not match the return type of the handler: {self._explain(error, 'result')}"
+                f"the result does not match the return type of the handler: {self._label}: "
+                f"{self._explained(error, 'result')}"
             ) from error
 
     def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -130,20 +173,49 @@ class Signature:
             raise ArgumentsError(f"{self._label}: {', '.join(sorted(twice))}: given twice")
         return named | kwargs
 
+    def _refusal(self, error: Exception, given: dict[str, Any], checked: Any) -> str:
+        """Return what is wrong with a call, and with which argument, as far as that can be found out."""
+        if isinstance(error, ValidationError):
+            return json_values.flaw(checked) or self._explain(error)
+        if isinstance(error, json_values.LostError):
+            return str(error)
+        if isinstance(error, PydanticSerializationError):
+            why = json_values.flaw(checked) or json_values.first_line(error)
+        else:
+            why = _spoken(error)
+        name = self._culprit(given)
+        return f"{name}: {why}" if name and not why.startswith((f"{name}:", f"{name}.")) else why
+
+    def _culprit(self, given: dict[str, Any]) -> str | None:
+        """Return the first argument that fails by itself."""
+        for name, value in given.items():
+            try:
+                adapter: TypeAdapter[Any] = TypeAdapter(argument_types.plain(self._fields.get(name, self._rest)))
+                raw = _serializer(adapter).to_json(adapter.validator.validate_python(value), warnings=False)
+                adapter.validator.validate_json(raw)
+            except Exception:  # noqa: BLE001  # which one is the question, not how
+                return name
+        return None
+
+    def _explained(self, error: Exception, whole: str) -> str:
+        if isinstance(error, ValidationError):
+            return self._explain(error, whole)
+        return str(error) if isinstance(error, json_values.LostError) else _spoken(error)
+
     def _explain(self, error: ValidationError, whole: str = "arguments") -> str:
         problems = [
             f"{'.'.join(map(str, problem['loc'])) or whole}: {self._problem(problem)}"
             for problem in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         more = f"; and {len(problems) - _PROBLEMS_TOLD} more" if len(problems) > _PROBLEMS_TOLD else ""
-        return f"{self._label}: {'; '.join(problems[:_PROBLEMS_TOLD])}{more}"
+        return f"{'; '.join(problems[:_PROBLEMS_TOLD])}{more}"
 
     def _problem(self, problem: Any) -> str:
         place = problem["loc"]
         if problem["type"] == "missing":
             return "is missing"
         if problem["type"] == "extra_forbidden" and len(place) == 1:
-            return f"no such argument{meant(str(place[0]), [each.name for each in self._parameters])}"
+            return f"no such argument{meant(str(place[0]), self._fields)}"
         return _line(problem["msg"])
 
     def _resolved(self) -> dict[str, Any]:
@@ -151,32 +223,22 @@ class Signature:
         if self._hints is None:
             try:
                 self._hints = typing.get_type_hints(code_of(self._function), include_extras=True)
-            except (NameError, TypeError) as error:
-                raise ConfigurationError(f"job {self._label}: its annotations do not resolve: {error}") from error
+            except Exception as error:  # an annotation is code
+                raise ConfigurationError(
+                    f"job {self._label}: its annotations do not resolve: {_line(words(error))}"
+                ) from error
         return self._hints
 
     def _build(self) -> TypeAdapter[Any]:
-        hints = self._resolved()
-        fields: dict[str, Any] = {}
-        rest = False
-        for parameter in self._parameters:
-            if parameter.kind is parameter.VAR_KEYWORD:
-                rest = True
-                continue
-            hint = hints.get(parameter.name, Any)
-            if Context in (hint, *typing.get_args(hint)):
-                raise ConfigurationError(
-                    f"job {self._label}: {parameter.name}: the Context comes first and alone: write (ctx: Context, …)"
-                )
-            fields[parameter.name] = hint if parameter.default is parameter.empty else NotRequired[hint]
-        make = cast("Any", TypedDict)  # the call form with computed fields is beyond mypy
-        shape = make(self._label, fields)
-        shape.__pydantic_config__ = ConfigDict(extra="allow" if rest else "forbid")
         try:
-            self._adapter = TypeAdapter(shape)
-        except (PydanticSchemaGenerationError, PydanticUserError) as error:
-            raise ConfigurationError(f"job {self._label}: its arguments cannot be JSON: {_line(str(error))}") from error
-        self._to_json = _serializer(self._adapter)
+            self._fields, self._rest = argument_types.fields(self._label, self._parameters, self._resolved())
+            self._adapter = TypeAdapter(argument_types.shape(self._label, self._fields, self._rest))
+            self._to_json = _serializer(self._adapter)
+            self._lossy = json_values.is_lossy(self._adapter.core_schema)
+        except ConfigurationError:
+            raise
+        except Exception as error:  # __get_pydantic_core_schema__ of a user's class may raise anything
+            raise ConfigurationError(f"job {self._label}: its arguments cannot be JSON: {_built(error)}") from error
         return self._adapter
 
     def _build_result(self) -> TypeAdapter[Any] | None:
@@ -185,15 +247,35 @@ class Signature:
             return None
         try:
             self._result = TypeAdapter(hint)
-        except (PydanticSchemaGenerationError, PydanticUserError) as error:
-            raise ConfigurationError(f"job {self._label}: its result cannot be JSON: {_line(str(error))}") from error
-        self._result_json = _serializer(self._result)
+            self._result_json = _serializer(self._result)
+            self._lossy_result = json_values.is_lossy(self._result.core_schema)
+        except Exception as error:  # as above
+            raise ConfigurationError(f"job {self._label}: its result cannot be JSON: {_built(error)}") from error
         return self._result
 
 
 def _serializer(adapter: TypeAdapter[Any]) -> SchemaSerializer:
     """Infinity and nan have no JSON of their own; as strings they come back as what they were."""
     return SchemaSerializer(adapter.core_schema, CoreConfig(ser_json_inf_nan="strings"))
+
+
+def _raised_by_serializer(adapter: TypeAdapter[Any], value: Any) -> Exception | None:
+    """Return what a serializer of the user's raised: only the form for Python keeps it as a cause."""
+    try:
+        adapter.serializer.to_python(value, mode="json", by_alias=True, round_trip=True, warnings=False)
+    except Exception as error:  # noqa: BLE001  # the subject
+        return error.__cause__ if isinstance(error.__cause__, Exception) else None
+    return None
+
+
+def _built(error: Exception) -> str:
+    """Return why pydantic could not build a type; its own errors say enough without their class."""
+    own = type(error).__module__.startswith("pydantic")
+    return _line(str(error)) if own else _spoken(error)
+
+
+def _spoken(error: Exception) -> str:
+    return f"{spoken(qualified(type(error)))}: {words(error)}"
 
 
 def _line(text: str) -> str:

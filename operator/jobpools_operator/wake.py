@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from jobpools.control.queues import StoreQueues
 from jobpools.control.reconcile import Reading, Shell
 from jobpools.control.schedules import Timetable
 from jobpools.core.conditions import conditions
@@ -24,7 +25,6 @@ from jobpools.core.units import Decision
 from jobpools.errors import ConfigurationError, ObservationError, StoreError
 from jobpools.store import wakeups
 from jobpools.store.connect import Connection, connect, safe_url
-from jobpools.store.queues import StoreQueues
 from jobpools.store.schedules import StoreSchedules
 from jobpools_operator.kube.cluster import KubeCluster
 from jobpools_operator.kube.report import KubeReporter

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobpools import App, Context, JobCancelledError, JobDeadError, Retry
+from jobpools.control.queues import StoreQueues
 from jobpools.core.job import JobState
 from jobpools.core.specs import Pool
 from jobpools.core.units import QueueName
 from jobpools.store import connect, deadletters, ledger, reads, wakeups, writes
 from jobpools.store.codec import tail
 from jobpools.store.connect import Connection
-from jobpools.store.queues import StoreQueues
 from jobpools.testing import run_until_idle
 from tests.contract.conftest import Endpoint
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from jobpools.control import queues
 from jobpools.core.job import JobState
 from jobpools.core.specs import Meta, Pool, PoolSpec
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import codec, draws, queues, reads, writes
+from jobpools.store import codec, draws, reads, writes
 from jobpools.store.connect import connect
 from tests.support.servers import running, valkey_binary
 

@@ -21,8 +21,8 @@ from hypothesis.stateful import (
 
 from jobpools.core.job import TRANSITIONS, History, JobState, Outcome, OutcomeKind, Priority, Settlement
 from jobpools.core.retry import Retry, settle
+from jobpools.rescue import decide, vanished
 from jobpools.store import codec, connect, deadletters, keys, ledger, reads, writes
-from jobpools.store.queues import settle_crashed
 from tests.store.model import PRIORITIES, Queue
 from tests.support.servers import Server
 
@@ -226,7 +226,9 @@ class Story(RuleBasedStateMachine):
         assert all(each.history == self.histories[each.id] for each in found.taken)
         self.issued += [each.member for each in found.taken]
         if not rescuer_dies:
-            settled = [settle_crashed(each, MAX_CRASHES, self.at, 0.0) for each in found.taken]
+            settled = [
+                decide(each, vanished(each), lambda _: MAX_CRASHES, self.at, 0.0).settled for each in found.taken
+            ]
             self.send(RESCUER, [], [(each.member, each.settlement) for each in settled], 0, "hnl")
 
     # Locks

@@ -6,11 +6,12 @@ import pytest
 from redis import Redis
 
 from jobpools.control.observe import pool_facts
+from jobpools.control.queues import StoreQueues
 from jobpools.core.job import Disposition, History, JobState, OutcomeKind
 from jobpools.core.specs import Pool
+from jobpools.rescue import decide, vanished
 from jobpools.store import codec, deadletters, keys, ledger, reads, writes
 from jobpools.store.connect import Connection
-from jobpools.store.queues import StoreQueues, settle_crashed
 from tests.store.conftest import QUEUE, Send
 
 POOL = Pool.model_validate(
@@ -94,7 +95,7 @@ async def test_a_job_that_kills_its_workers_is_dead_after_so_many(
     assert (dead.id, dead.history.crashes, dead.history.attempts) == ("poison", 2, 0)
     assert [entry.outcome for entry in dead.history.entries] == [OutcomeKind.CRASHED] * 2
     assert [entry.worker for entry in dead.history.entries] == ["web-1.a", "web-2.a"]
-    assert dead.history.note.startswith("Crashed: the worker web-2.a vanished, 2 of at most 2 times")
+    assert dead.history.note.startswith("Crashed: worker web-2.a vanished while it ran the job, crash 2 of at most 2")
     assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
 
 
@@ -173,8 +174,10 @@ async def test_maintenance_forgets_what_is_over(store: Connection, queues: Store
 def test_crashes_are_counted_up_to_the_cap(crashes: int, own: int | None, ends: Disposition, job: Send) -> None:
     envelope = job("a", "high").envelope
     envelope.max_crashes = own
-    taken = writes.Taken("a", "a:me.1:1", "web-1.a", codec.encode(envelope), History(attempts=2, crashes=crashes))
-    settled = settle_crashed(taken, 2, 1000.0, 0.5)
+    taken = writes.Taken(
+        "a", "a:me.1:1", "web-1.a", "a:web-1.a:1", codec.encode(envelope), History(attempts=2, crashes=crashes)
+    )
+    settled = decide(taken, vanished(taken), lambda _: 2, 1000.0, 0.5).settled
     assert settled.member == "a:me.1:1"
     assert settled.priority == "high"
     assert settled.settlement.disposition is ends
@@ -183,8 +186,8 @@ def test_crashes_are_counted_up_to_the_cap(crashes: int, own: int | None, ends: 
 
 def test_what_cannot_be_read_is_no_crash() -> None:
     for raw in (b"?", b'{"v":9}', b'{"v":1,"id":"a","name":"n","queue":"q","args":{},"priority":"urgent"}'):
-        taken: Any = writes.Taken("a", "a:me.1:1", "web-1.a", raw, History())
-        settlement = settle_crashed(taken, 1, 1000.0, 0.0).settlement
+        taken: Any = writes.Taken("a", "a:me.1:1", "web-1.a", "a:web-1.a:1", raw, History())
+        settlement = decide(taken, vanished(taken), lambda _: 1, 1000.0, 0.0).settled.settlement
         assert (settlement.disposition, settlement.due) == (Disposition.RETURN, 1030.0)
         assert settlement.history.crashes == 0
         assert settlement.history.note

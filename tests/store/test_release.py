@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from jobpools.client import Client, Options
+from jobpools.control import queues
 from jobpools.core.facts import Heartbeat
 from jobpools.core.specs import Pool
 from jobpools.core.units import WorkerId
-from jobpools.store import codec, queues, reads, writes
+from jobpools.store import codec, reads, writes
 from jobpools.store.connect import Connection, connect
 
 POOL = Pool.model_validate({"meta": {"name": "shop"}, "spec": {"app": "shop:app", "queues": ["emails", "reports"]}})

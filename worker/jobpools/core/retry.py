@@ -144,7 +144,8 @@ def _unrunnable(outcome: Outcome, history: History, now: float, jitter: float) -
 def _crashed(outcome: Outcome, history: History, now: float, max_crashes: int, worker: str) -> Decision[Settlement]:
     crashes = history.crashes + 1
     dead = crashes >= max_crashes
-    message = f"the worker{f' {worker}' if worker else ''} vanished, {crashes} of at most {max_crashes} times"
+    what = outcome.message or f"the worker{f' {worker}' if worker else ''} vanished"
+    message = f"{what}, crash {crashes} of at most {max_crashes}"
     entry = _entry(outcome, history, now, worker, None if dead else 0.0)
     after = _add(replace(history, crashes=crashes), entry)
     if dead:

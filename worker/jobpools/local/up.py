@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobpools.control.queues import StoreQueues
 from jobpools.control.reconcile import Shell, next_look, reconcile
 from jobpools.core.facts import Memory
 from jobpools.core.replicas import open_schedules
@@ -26,7 +27,6 @@ from jobpools.local.valkey import EmbeddedValkey
 from jobpools.settings import REDIS_URL
 from jobpools.store import ledger, reads, wakeups
 from jobpools.store.connect import Connection, connect, safe_url
-from jobpools.store.queues import StoreQueues
 
 TICK = 0.25
 """Seconds between two looks at the files, and, while there is work, at everything."""

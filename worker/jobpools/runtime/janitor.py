@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from jobpools.core.job import Outcome, OutcomeKind
 from jobpools.errors import StoreError
+from jobpools.rescue import Rescuer, vanished
 from jobpools.runtime.lane import Lane
 from jobpools.runtime.lease import LeaseThread
 from jobpools.runtime.metrics import Metrics
@@ -37,10 +39,12 @@ class Janitor:
         self._leases = leases
         self._worker = processor.worker
         self._lanes = lanes
-        self._processor = processor
         self._outage = outage
         self._metrics = metrics
-        self._connection = connection
+        self._rescuers = {
+            lane.queue: Rescuer(connection, self._worker, lease_ms=lane.lease_ms, max_crashes=lane.max_crashes)
+            for lane in lanes
+        }
 
     async def run(self) -> None:
         """Look again and again."""
@@ -74,25 +78,20 @@ class Janitor:
         await self._take_over(lane, ())
 
     async def _take_over(self, lane: Lane, tails: Sequence[str]) -> None:
-        while await self._take_some(lane, tails) == writes.RESCUED_AT_ONCE:
-            pass  # a worker with many quick jobs in hand leaves many behind
-
-    async def _take_some(self, lane: Lane, tails: Sequence[str]) -> int:
-        """How many leases were taken over."""
-        found = await writes.rescue(
-            self._connection, lane.queue, tail=lane.next_tail(), lease_ms=lane.lease_ms, hosts=tails
+        swept = await self._rescuers[lane.queue].sweep(
+            lane.queue, holders=tails, cause=self._cause, goes_on=partial(self._goes_on, lane)
         )
-        for taken in found.taken:
-            if taken.former == self._worker and (run := lane.running(taken.id)) is not None:
-                # Our own, renewed too late (the whole process stood still): it goes on, under the new fence.
-                lane.move(run, taken.member)
-                continue
-            run, _ = lane.hold(taken.member, taken.envelope, taken.history)
-            run.settled = True
-            if taken.former == self._worker:
-                outcome = Outcome(OutcomeKind.INTERRUPTED, message="its claim was lost on the way to the worker")
-            else:
-                self._metrics.rescued += 1
-                outcome = Outcome(OutcomeKind.CRASHED, message=f"worker {taken.former} vanished: its lease ran out")
-            self._processor.conclude(run, outcome, worker=taken.former)
-        return len(found.taken)
+        self._metrics.rescued += sum(each.outcome.kind is OutcomeKind.CRASHED for each in swept.rescued)
+
+    def _goes_on(self, lane: Lane, taken: writes.Taken) -> bool:
+        """Whether it is an attempt of this worker, renewed too late: it goes on under the new fence."""
+        run = lane.running(taken.id) if taken.former == self._worker else None
+        if run is None:
+            return False
+        lane.move(run, taken.member)
+        return True
+
+    def _cause(self, taken: writes.Taken) -> Outcome:
+        if taken.former == self._worker:
+            return Outcome(OutcomeKind.INTERRUPTED, message="its claim was lost on the way to the worker")
+        return vanished(taken)

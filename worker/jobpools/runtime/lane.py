@@ -17,7 +17,15 @@ from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.outage import Pauses
 from jobpools.runtime.processor import Processor
 from jobpools.store import draws, reads, writes
-from jobpools.store.codec import VERSION, Envelope, completed_record, decode, read_history, split_member
+from jobpools.store.codec import (
+    VERSION,
+    Envelope,
+    completed_record,
+    decode,
+    priority_of,
+    read_history,
+    split_member,
+)
 from jobpools.store.connect import Connection
 
 SETTLE_LIMIT = 1000
@@ -178,7 +186,7 @@ class Lane:
         try:
             envelope = decode(raw)
         except StoreDataError as error:
-            envelope, entry, why = self._unreadable(member), self._stranger, str(error)
+            envelope, entry, why = self._unreadable(member, raw), self._stranger, str(error)
         else:
             entry = self._entries.get(envelope.name) or self._stranger
             if entry is self._stranger:
@@ -203,8 +211,13 @@ class Lane:
         run.settled = True
         self._processor.conclude(run, Outcome(OutcomeKind.UNRUNNABLE, message=why))
 
-    def _unreadable(self, member: str) -> Envelope:
-        return Envelope(VERSION, split_member(member)[0], "?", self.queue, msgspec.Raw(b"{}"))
+    def max_crashes(self, name: str) -> int:
+        """Return the limit of a handler, or of one that this worker does not know, where the envelope says none."""
+        return (self._entries.get(name) or self._stranger).max_crashes
+
+    def _unreadable(self, member: str, raw: bytes) -> Envelope:
+        job_id, priority = split_member(member)[0], priority_of(raw)
+        return Envelope(VERSION, job_id, "?", self.queue, msgspec.Raw(b"{}"), priority=priority)
 
     def _order(self, claim: int) -> str:
         """The priorities' letters in the order they are asked, each with how many it may give if that is not all."""

@@ -74,9 +74,14 @@ class _Version(msgspec.Struct):
     v: int = VERSION
 
 
+class _Priority(msgspec.Struct):
+    priority: str = "normal"
+
+
 _encoder = msgspec.json.Encoder(enc_hook=_encode_custom)
 _decoder = msgspec.json.Decoder(Envelope, dec_hook=_decode_custom)
 _version = msgspec.json.Decoder(_Version)
+_priority = msgspec.json.Decoder(_Priority)
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -96,6 +101,14 @@ def decode(raw: bytes) -> Envelope:
     if envelope.priority not in _PRIORITIES:
         raise StoreDataError(f"not an envelope: priority {envelope.priority!r} is none of {', '.join(_PRIORITIES)}")
     return envelope
+
+
+def priority_of(raw: bytes) -> Priority:
+    """Return the priority that an envelope names, also one of a newer version; NORMAL where that cannot be read."""
+    try:
+        return Priority(_priority.decode(raw).priority)
+    except (msgspec.DecodeError, ValueError):
+        return Priority.NORMAL
 
 
 def _refuse_newer(raw: bytes, cause: Exception | None) -> None:

@@ -17,7 +17,7 @@ BATCH = 500
 CLAIM_LIMIT = 1000
 """Jobs that one step claims at most, whatever it is asked for: as in step.lua."""
 RESCUED_AT_ONCE = 100
-"""Leases that one rescue takes over: as many as this were taken, there may be more."""
+"""Maximum number of leases that one rescue takes over."""
 CANCELLED_TTL = 86_400_000
 """ms that a cancelled job stays visible."""
 DRAINING_TTL = 3_600_000
@@ -86,6 +86,8 @@ class Taken:
     """The caller's new lease."""
     former: str
     """The worker that held it before."""
+    lease: str
+    """The lease that was taken over."""
     envelope: bytes
     history: History
 
@@ -96,6 +98,8 @@ class Rescue:
 
     taken: list[Taken] = field(default_factory=list)
     promoted: int = 0
+    left: int = 0
+    """Leases beyond the limit that could have been taken over."""
 
 
 class Sending(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -226,9 +230,9 @@ async def rescue(  # noqa: PLR0913  # as the script
 ) -> Rescue:
     """Take over the leases that have expired, or those of `hosts`; promote what is due; forget what is over.
 
-    A `codec.tail` among the hosts stands for the leases of that one claim.
+    Among the hosts, a `codec.tail` stands for the leases of one claim, and `held_by(worker)` for those of one worker.
     """
-    ids, envelopes, histories, former, promoted = await connection.call(
+    ids, envelopes, histories, former, promoted, left = await connection.call(
         "rescue", queue, [now, tail, lease_ms, limit, *hosts]
     )
     taken = [
@@ -236,12 +240,18 @@ async def rescue(  # noqa: PLR0913  # as the script
             id=job_id.decode(),
             member=job_id.decode() + tail,
             former=codec.split_member(member.decode())[1],
+            lease=member.decode(),
             envelope=envelope,
             history=codec.read_history(history),
         )
         for job_id, envelope, history, member in zip(ids, envelopes, histories, former, strict=True)
     ]
-    return Rescue(taken, promoted)
+    return Rescue(taken, promoted, left)
+
+
+def held_by(worker: str) -> str:
+    """Return what stands for all leases of one worker id among the `hosts` of a rescue."""
+    return f":{worker}:"
 
 
 async def drain(connection: Connection, queues: Sequence[str], worker: str) -> bool:

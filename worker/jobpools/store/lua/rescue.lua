@@ -3,18 +3,20 @@
 -- KEYS: jobs history results done leases since wake ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given tail lease limit ...
 --   given: now in ms, '' for the server's clock; tail: what follows an id in the caller's leases; limit: how many at most
---   ...: hosts that are gone for certain, or tails (they begin with ':') of claims whose answers were lost; none: the leases
---        that have expired
--- RETURNS: {ids, envelopes, histories, members that were taken over, promoted}
+--   ...: hosts that are gone for certain, ":worker:" for one worker of a host, or tails (":worker:number") of claims whose
+--        answers were lost; none: the leases that have expired
+-- RETURNS: {ids, envelopes, histories, members that were taken over, promoted, how many more there were beyond the limit}
 -- CHANGES: each lease taken over becomes the caller's, under a new fence: the caller decides what becomes of the job and
 --   settles it with step. If the caller dies between the two, its lease expires and the next rescue takes it.
 local now = clock(given)
 local function wanted(member)
   -- An id may hold colons and dots of its own: only the last two fields are the lease's.
-  local host = string.match(member, ':([^:]*)%.[^:.]*:[^:]*$')
+  local host, worker = string.match(member, ':([^:]*)%.[^:.]*:[^:]*$'), string.match(member, '(:[^:]*:)[^:]*$')
   for i = 5, #ARGV do
     local which = ARGV[i]
-    if string.sub(which, 1, 1) == ':' then
+    if string.sub(which, -1) == ':' then
+      if worker == which then return true end
+    elseif string.sub(which, 1, 1) == ':' then
       if string.sub(member, -#which) == which then return true end
     elseif host == which then
       return true
@@ -23,14 +25,19 @@ local function wanted(member)
   return false
 end
 
-local candidates = {}
+local candidates, more = {}, 0
 if #ARGV < 5 then
+  more = redis.call('ZCOUNT', leases, '-inf', now)
   candidates = redis.call('ZRANGE', leases, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 else
   for _, member in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
-    if #candidates < tonumber(limit) and wanted(member) then candidates[#candidates + 1] = member end
+    if wanted(member) then
+      more = more + 1
+      if #candidates < tonumber(limit) then candidates[#candidates + 1] = member end
+    end
   end
 end
+more = more - #candidates
 
 local ids, envelopes, histories, taken = {}, {}, {}, {}
 for _, member in ipairs(candidates) do
@@ -46,4 +53,4 @@ end
 trim(now, 1000)
 local moved = promote(now, 1000)
 if moved > 0 and ready_left() > 0 then wake_one() end
-return {ids, envelopes, histories, taken, moved}
+return {ids, envelopes, histories, taken, moved, more}

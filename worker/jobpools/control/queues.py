@@ -4,11 +4,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from jobpools.core.facts import EndpointFacts
-from jobpools.core.job import Outcome, OutcomeKind, Priority
-from jobpools.core.retry import Retry, settle
 from jobpools.core.specs import Pool
 from jobpools.errors import StoreDataError, StoreUnavailableError
-from jobpools.store import codec, draws, reads, writes
+from jobpools.rescue import Rescuer
+from jobpools.store import draws, reads, writes
 from jobpools.store.connect import Connection
 
 LEASE_MS = 10_000
@@ -26,7 +25,7 @@ class StoreQueues:
         """`name`: who holds the leases of jobs that are being rescued, as in `operator`. `clock`: monotonic seconds."""
         self._connection = connection
         self._clock = clock
-        self._worker = draws.worker_id(name)
+        self._rescuer = Rescuer(connection, draws.worker_id(name), lease_ms=LEASE_MS)
         self._away = False
         self._back = float("-inf")
         """When the latest outage was over, by the clock."""
@@ -106,52 +105,12 @@ class StoreQueues:
         moved = 0
         for queue in pool.spec.queues:
             if self._clock() < self._back + RENEWED_WITHIN:
-                moved += (await self._rescue_some(pool, queue.name, (), limit=0))[1]
+                moved += await self._rescuer.promote(queue.name)
             else:
                 moved += await self._rescue(pool, queue.name, ())
         return moved
 
     async def _rescue(self, pool: Pool, queue: str, hosts: Sequence[str]) -> int:
-        moved, more = 0, True
-        while more:
-            taken, promoted = await self._rescue_some(pool, queue, hosts)
-            moved, more = moved + taken + promoted, taken == writes.RESCUED_AT_ONCE
-        return moved
-
-    async def _rescue_some(
-        self, pool: Pool, queue: str, hosts: Sequence[str], limit: int = writes.RESCUED_AT_ONCE
-    ) -> tuple[int, int]:
-        """(jobs taken over and settled, jobs promoted)."""
-        tail = draws.tail(self._worker)
-        found = await writes.rescue(self._connection, queue, tail=tail, lease_ms=LEASE_MS, limit=limit, hosts=hosts)
-        if found.taken:
-            # Crash window: the jobs are leased to us and not settled. If we end here, the leases expire and the next
-            # rescue, by whomever, finds them: later, but not lost and not charged twice.
-            settled = [self._settled(pool, each) for each in found.taken]
-            await writes.step(
-                self._connection, queue, self._worker, settled=settled, tail=tail, lease_ms=LEASE_MS, at=time.time()
-            )
-        return len(found.taken), found.promoted
-
-    def _settled(self, pool: Pool, taken: writes.Taken) -> writes.Settled:
-        return settle_crashed(taken, pool.spec.job.max_crashes, time.time(), draws.fraction())
-
-
-def settle_crashed(taken: writes.Taken, max_crashes: int, now: float, jitter: float) -> writes.Settled:
-    """What becomes of a job whose worker vanished: the same decision for a worker's janitor and for the operator."""
-    priority = Priority.NORMAL
-    retry = None
-    try:
-        envelope = codec.decode(taken.envelope)
-        priority, retry = Priority(envelope.priority), envelope.retry
-        max_crashes = max_crashes if envelope.max_crashes is None else envelope.max_crashes
-    except StoreDataError as error:
-        outcome = Outcome(OutcomeKind.UNRUNNABLE, message=str(error))
-    else:
-        outcome = Outcome(
-            OutcomeKind.CRASHED, error="WorkerLost", message=f"worker {taken.former} vanished while it ran the job"
-        )
-    decision = settle(
-        outcome, retry or Retry(), taken.history, now, jitter, max_crashes=max_crashes, worker=taken.former
-    )
-    return writes.Settled(taken.member, priority, decision.value)
+        limit = pool.spec.job.max_crashes
+        swept = await self._rescuer.sweep(queue, holders=hosts, max_crashes=lambda _: limit)
+        return len(swept.rescued) + swept.promoted

@@ -1,0 +1,202 @@
+"""One rescue for workers and the operator: the same leases end the same way, whoever finds them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from jobpools import App
+from jobpools.control.queues import StoreQueues
+from jobpools.core.job import JobState, Outcome, OutcomeKind
+from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools.errors import StoreUnavailableError
+from jobpools.rescue import Rescuer, vanished
+from jobpools.store import keys, reads, writes
+from jobpools.store.connect import Connection
+from jobpools.store.reads import JobView
+from tests.runtime.conftest import working
+from tests.support.waiting import until
+
+QUEUE = "default"
+LONG_AGO, FAR = 1, 9_000_000_000_000
+"""Expiries of leases."""
+Find = Callable[[], Awaitable[None]]
+"""Rescues what web-1 held, by one of the two finders."""
+
+
+def pool(**job: Any) -> Pool:
+    return Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate({"app": "s:a", "queues": [QUEUE], "job": job}))
+
+
+@pytest.fixture(params=["worker", "operator"])
+async def find(request: pytest.FixtureRequest, app: App, store: Connection) -> AsyncIterator[Find]:
+    """A finder whose pool allows two crashes."""
+
+    @app.job
+    async def known() -> None: ...
+
+    if request.param == "operator":
+        queues = StoreQueues(store, "operator")
+
+        async def maintain() -> None:
+            await queues.maintain(pool(maxCrashes=2))
+
+        yield maintain
+        return
+    settings = pool(maxCrashes=2).spec.job
+    async with working(app, lease=60, job=settings) as worker:
+        await until(lambda: worker.metrics.steps > 0)
+        await store.execute("SADD", keys.of_queue(QUEUE, "draining"), worker.id)  # it finds, and claims nothing
+
+        async def look() -> None:
+            await worker.janitor._look(worker.lanes[0])
+
+        yield look
+
+
+async def held(store: Connection, job_id: str, envelope: bytes, lease: str = "") -> None:
+    """A job of this id and envelope whose worker's lease has expired."""
+    await store.execute("HSET", keys.of_queue(QUEUE, "jobs"), job_id, envelope)
+    await store.execute("HINCRBY", keys.of_queue(QUEUE, "totals"), "enqueued", 1)
+    await lease_again(store, job_id, lease)
+
+
+async def lease_again(store: Connection, job_id: str, lease: str = "") -> None:
+    for part in ("high", "normal", "low"):
+        await store.execute("ZREM", keys.of_queue(QUEUE, f"scheduled:{part}"), job_id)
+        await store.execute("LREM", keys.of_queue(QUEUE, f"ready:{part}"), 0, job_id)
+    await store.execute("ZADD", keys.of_queue(QUEUE, "leases"), LONG_AGO, job_id + (lease or ":web-1.a:0000000001"))
+
+
+async def view(store: Connection, job_id: str) -> JobView:
+    found = await reads.job(store, QUEUE, job_id)
+    assert found is not None
+    return found
+
+
+UNREADABLE = {
+    "newer": b'{"v":2,"id":"x","shape":"unheard of","priority":"high"}',
+    "newer and alike": b'{"v":2,"id":"x","name":"known","queue":"default","args":{},"max_crashes":1,"priority":"high"}',
+    "not JSON": b"?",
+    "no name": b'{"v":1,"id":"x"}',
+    "no such priority": b'{"v":1,"id":"x","name":"known","queue":"default","args":{},"priority":"urgent"}',
+    "no such retry": b'{"v":1,"id":"x","name":"known","queue":"default","args":{},"retry":{"max_attempts":"many"}}',
+}
+
+
+@pytest.mark.parametrize("envelope", UNREADABLE.values(), ids=UNREADABLE)
+async def test_what_cannot_be_read_is_never_charged_and_never_dropped(
+    find: Find, store: Connection, envelope: bytes
+) -> None:
+    await held(store, "x", envelope)
+    for _ in range(4):
+        await lease_again(store, "x")
+        await find()
+        found = await view(store, "x")
+        assert (found.state, found.history.crashes, found.history.entries) == (JobState.SCHEDULED, 0, ())
+        assert found.history.note, "why it waits"
+    priority = "high" if b'"high"' in envelope else "normal"
+    assert await store.execute("ZSCORE", keys.of_queue(QUEUE, f"scheduled:{priority}"), "x") is not None
+    assert await store.execute("HGET", keys.of_queue(QUEUE, "jobs"), "x") == envelope
+    assert await store.execute("HGET", keys.of_queue(QUEUE, "totals"), "crashed") is None
+
+
+@pytest.mark.parametrize("name", ["known", "unheard_of"])
+@pytest.mark.parametrize("own", [None, 1, 3])
+async def test_crashes_are_counted_to_the_envelopes_limit_and_else_to_the_pools(
+    find: Find, store: Connection, name: str, own: int | None
+) -> None:
+    limit = 2 if own is None else own
+    said = "" if own is None else f',"max_crashes":{own}'
+    await held(
+        store, "x", b'{"v":1,"id":"x","name":"%b","queue":"default","args":{}%b}' % (name.encode(), said.encode())
+    )
+    for crash in range(1, limit + 1):
+        await lease_again(store, "x", f":web-1.a:{crash:010d}")
+        await find()
+        history = (await view(store, "x")).history
+        last = history.entries[-1]
+        assert (history.crashes, last.error, last.worker) == (crash, "WorkerLost", "web-1.a")
+    assert (await view(store, "x")).state is JobState.DEAD
+
+
+async def test_each_lease_has_a_cause_of_its_own(store: Connection) -> None:
+    """What a supervisor knows of the process that ended: one attempt killed it, the others are innocent."""
+    leases = keys.of_queue(QUEUE, "leases")
+    for job_id, worker in (("guilty", "web-1.a"), ("innocent", "web-1.a"), ("other", "web-1.b")):
+        envelope = b'{"v":1,"id":"%b","name":"n","queue":"default","args":{}}' % job_id.encode()
+        await held(store, job_id, envelope, f":{worker}:0000000007")
+        await store.execute("ZADD", leases, FAR, f"{job_id}:{worker}:0000000007")
+    causes = {
+        "guilty:web-1.a:0000000007": Outcome(
+            OutcomeKind.CRASHED, error="WorkerKilled", message="the job ended its worker by SIGABRT"
+        )
+    }
+    innocent = Outcome(OutcomeKind.INTERRUPTED, message="its worker ended because of another job")
+    rescuer = Rescuer(store, "web-1.supervisor", lease_ms=10_000)
+    swept = await rescuer.sweep(
+        QUEUE, holders=[writes.held_by("web-1.a")], cause=lambda taken: causes.get(taken.lease, innocent)
+    )
+    assert {each.taken.id: each.outcome.kind for each in swept.rescued} == {
+        "guilty": OutcomeKind.CRASHED,
+        "innocent": OutcomeKind.INTERRUPTED,
+    }
+    guilty, spared = await view(store, "guilty"), await view(store, "innocent")
+    assert (guilty.history.crashes, guilty.history.entries[-1].error) == (1, "WorkerKilled")
+    assert "SIGABRT" in guilty.history.entries[-1].message
+    assert "SIGABRT" in swept.rescued[0].decision.message
+    assert (spared.state, spared.history.crashes, spared.history.entries) == (JobState.QUEUED, 0, ())
+    assert await store.execute("ZRANGE", leases, 0, -1) == [b"other:web-1.b:0000000007"], "another worker's"
+
+
+async def test_a_sweep_ends_even_where_leases_expire_as_fast_as_they_are_taken(store: Connection) -> None:
+    """Each settlement leaves another expired lease behind, as jobs do whose workers die at once."""
+    leases, number = keys.of_queue(QUEUE, "leases"), iter(range(100_000))
+
+    async def another(count: int) -> None:
+        for _ in range(count):
+            job_id = f"job-{next(number)}"
+            await held(store, job_id, b'{"v":1,"id":"%b","name":"n","queue":"default","args":{}}' % job_id.encode())
+
+    class Busy(Connection):
+        async def call(self, name: str, queue: str, arguments: Any) -> Any:
+            if name == "step":
+                await another(writes.RESCUED_AT_ONCE)
+            return await super().call(name, queue, arguments)
+
+    await another(writes.RESCUED_AT_ONCE + 50)
+    busy = Busy(store.url)
+    async with asyncio.timeout(20):
+        swept = await Rescuer(busy, "operator.x", lease_ms=60_000).sweep(QUEUE)
+    await busy.aclose()
+    assert writes.RESCUED_AT_ONCE + 50 <= len(swept.rescued) <= 2 * writes.RESCUED_AT_ONCE
+    assert await store.execute("ZCARD", leases) >= writes.RESCUED_AT_ONCE
+
+
+@pytest.mark.parametrize("arrived", [True, False], ids=["the answer was lost", "the settlement was lost"])
+async def test_a_rescue_that_an_outage_cuts_in_half_is_recorded_by_the_next_and_charged_once(
+    store: Connection, *, arrived: bool
+) -> None:
+    await held(store, "x", b'{"v":1,"id":"x","name":"n","queue":"default","args":{}}')
+    lost: list[str] = []
+
+    class Flaky(Connection):
+        async def call(self, name: str, queue: str, arguments: Any) -> Any:
+            if name == "step" and not lost:
+                lost.append(name)
+                if arrived:
+                    await super().call(name, queue, arguments)
+                raise StoreUnavailableError("redis://here: cannot be reached: gone")
+            return await super().call(name, queue, arguments)
+
+    flaky = Flaky(store.url)
+    rescuer = Rescuer(flaky, "operator.x", lease_ms=60_000)
+    with pytest.raises(StoreUnavailableError):
+        await rescuer.sweep(QUEUE, cause=vanished)
+    await rescuer.sweep(QUEUE)
+    await flaky.aclose()
+    found = await view(store, "x")
+    assert (found.state, found.history.crashes) == (JobState.QUEUED, 1)
+    assert found.history.entries[-1].worker == "web-1.a"
+    assert int(await store.execute("HGET", keys.of_queue(QUEUE, "totals"), "crashed")) == 1

@@ -1,0 +1,196 @@
+"""Rescue: take over leases whose holders are gone and settle their jobs. Workers and the operator use this one path.
+
+take (store) → outcome_of (decision) → settle (decision) → record (store)
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from jobpools.core.job import Outcome, OutcomeKind, Settlement
+from jobpools.core.retry import Retry, settle
+from jobpools.core.serving import JobDefaults
+from jobpools.core.units import Decision
+from jobpools.errors import StoreDataError
+from jobpools.store import codec, draws, writes
+from jobpools.store.connect import Connection
+
+log = logging.getLogger("jobpools.rescue")
+
+DEFAULT_MAX_CRASHES = JobDefaults().max_crashes
+Cause = Callable[[writes.Taken], Outcome]
+"""Says for each lease that was taken over how its attempt ended: CRASHED charges the job, INTERRUPTED does not."""
+
+
+def vanished(taken: writes.Taken) -> Outcome:
+    """Return the outcome of an attempt whose worker is gone, with no more known than that."""
+    return Outcome(
+        OutcomeKind.CRASHED, error="WorkerLost", message=f"worker {taken.former} vanished while it ran the job"
+    )
+
+
+def outcome_of(taken: writes.Taken, cause: Outcome) -> Outcome:
+    """Return `cause`, or UNRUNNABLE where this version cannot read the envelope.
+
+    Such a job is left to workers that can read it: it is never charged, however often its workers vanish, and so it
+    never becomes dead and nothing of it is dropped.
+    """
+    try:
+        codec.decode(taken.envelope)
+    except StoreDataError as error:
+        return Outcome(OutcomeKind.UNRUNNABLE, message=str(error))
+    return cause
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """A job that was taken over, and what becomes of it."""
+
+    taken: writes.Taken
+    name: str
+    """The handler's; `unknown` where the envelope cannot be read."""
+    outcome: Outcome
+    decision: Decision[Settlement]
+
+    @property
+    def settled(self) -> writes.Settled:
+        """The settlement to record."""
+        return writes.Settled(self.taken.member, codec.priority_of(self.taken.envelope), self.decision.value)
+
+
+def decide(
+    taken: writes.Taken, cause: Outcome, max_crashes: Callable[[str], int], now: float, jitter: float
+) -> Rescued:
+    """Decide what becomes of a job that was taken over.
+
+    Args:
+        taken: the job and its lease.
+        cause: how its attempt ended.
+        max_crashes: the limit of a handler by name, where the envelope does not say one.
+        now: seconds since the epoch.
+        jitter: a draw from [0, 1).
+    """
+    outcome, name, limit = outcome_of(taken, cause), "unknown", 1
+    if outcome.kind is not OutcomeKind.UNRUNNABLE:
+        envelope = codec.decode(taken.envelope)
+        name = envelope.name
+        limit = max_crashes(name) if envelope.max_crashes is None else envelope.max_crashes
+    # Only an attempt that failed asks the retry policy, and none of these did.
+    decision = settle(outcome, Retry(), taken.history, now, jitter, max_crashes=limit, worker=taken.former)
+    return Rescued(taken, name, outcome, decision)
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one sweep of a queue brought."""
+
+    rescued: list[Rescued] = field(default_factory=list)
+    promoted: int = 0
+    """Scheduled jobs that fell due and are ready now."""
+
+
+class Rescuer:
+    """Takes over leases under its own id and settles their jobs."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        worker: str,
+        *,
+        lease_ms: int,
+        max_crashes: Callable[[str], int] = lambda _: DEFAULT_MAX_CRASHES,
+    ) -> None:
+        """Open nothing.
+
+        Args:
+            connection: to the queues' Redis.
+            worker: the id under which it holds what it takes over, until that is settled.
+            lease_ms: the lease for the time between take and record.
+            max_crashes: the limit of a handler by name, where the envelope does not say one.
+        """
+        self._connection = connection
+        self._worker = worker
+        self._lease_ms = lease_ms
+        self._max_crashes = max_crashes
+        self._unrecorded: dict[str, list[writes.Settled]] = {}
+        """By queue: settlements that did not reach Redis; the next sweep begins with them."""
+
+    async def sweep(
+        self,
+        queue: str,
+        *,
+        holders: Sequence[str] = (),
+        cause: Cause = vanished,
+        max_crashes: Callable[[str], int] | None = None,
+        goes_on: Callable[[writes.Taken], bool] = lambda _: False,
+    ) -> Swept:
+        """Take over the leases that are there to be taken over now, and settle each. Raises StoreError.
+
+        It ends even where leases expire as fast as they are taken over: those are for the next sweep.
+
+        Args:
+            queue: the queue's name.
+            holders: whose leases; as in `writes.rescue`. Empty: all that have expired.
+            cause: how the attempt of a lease ended.
+            max_crashes: in place of the one that this rescuer was made with.
+            goes_on: True for a lease that the caller keeps under its new fence; it is not settled.
+        """
+        swept = Swept()
+        if queue in self._unrecorded:
+            await self._record(queue, [])
+        some = partial(self._some, swept, queue, holders, cause, max_crashes or self._max_crashes, goes_on)
+        for _ in range(-(-await some() // writes.RESCUED_AT_ONCE)):
+            await some()
+        return swept
+
+    async def _some(  # what one sweep hands to each of its rounds
+        self,
+        swept: Swept,
+        queue: str,
+        holders: Sequence[str],
+        cause: Cause,
+        max_crashes: Callable[[str], int],
+        goes_on: Callable[[writes.Taken], bool],
+    ) -> int:
+        """Take over some leases and settle them; returns how many more there were."""
+        found = await writes.rescue(self._connection, queue, tail=self._fence(), lease_ms=self._lease_ms, hosts=holders)
+        # No await from here to `_record`: what the caller keeps, it keeps before anything else happens.
+        over = [taken for taken in found.taken if not goes_on(taken)]
+        rescued = [self._decided(taken, cause(taken), max_crashes) for taken in over]
+        swept.rescued += rescued
+        swept.promoted += found.promoted
+        # Crash window: these jobs are leased to this rescuer and not settled. If its process ends here, the leases
+        # expire and the next rescue finds them: later, charged once, and at the worst under the name of this rescuer.
+        await self._record(queue, [each.settled for each in rescued])
+        return found.left
+
+    def _fence(self) -> str:
+        return draws.tail(self._worker)
+
+    async def promote(self, queue: str) -> int:
+        """Promote due jobs and forget what is over, and take over nothing. Raises StoreError."""
+        found = await writes.rescue(self._connection, queue, tail=self._fence(), lease_ms=self._lease_ms, limit=0)
+        return found.promoted
+
+    def _decided(self, taken: writes.Taken, cause: Outcome, max_crashes: Callable[[str], int]) -> Rescued:
+        rescued = decide(taken, cause, max_crashes, time.time(), draws.fraction())
+        level = logging.WARNING if rescued.outcome.kind is OutcomeKind.CRASHED else logging.DEBUG
+        log.log(level, "%s %s: %s: %s", rescued.name, taken.id, rescued.decision.reason, rescued.decision.message)
+        return rescued
+
+    async def _record(self, queue: str, settled: Sequence[writes.Settled]) -> None:
+        """Send settlements, first those that an outage kept. One whose lease has gone to another rescuer is stale."""
+        sent = [*self._unrecorded.pop(queue, ()), *settled]
+        if not sent:
+            return
+        try:
+            await writes.step(
+                self._connection, queue, self._worker, settled=sent, tail=self._fence(), lease_ms=self._lease_ms,
+                at=time.time(),
+            )  # fmt: skip
+        except BaseException:
+            # Whether they arrived is unknown. Sent again, what arrived is stale.
+            self._unrecorded[queue] = [*sent, *self._unrecorded.get(queue, ())]
+            raise

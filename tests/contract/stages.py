@@ -54,7 +54,7 @@ class StoreStage:
 
     async def enqueue(self, queue: str, *, delay: float = 0.0) -> None:
         self._number += 1
-        job = sending(f"job{self._number}", due=time.time() + delay if delay else None, queue=queue)
+        job = sending(f"job{self._number}", delay=delay, queue=queue)
         assert await writes.enqueue(self._store, [job]) == [True]
 
     async def claim(self, worker: str, queue: str) -> int:

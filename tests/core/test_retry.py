@@ -44,35 +44,35 @@ def after(
 @pytest.mark.parametrize(
     ("story", "outcome", "policy", "history", "expected"),
     [
-        ("a failure is retried later", FAILED, PLAIN, History(), ("retry", NOW + 1, "Retried")),
-        ("a timeout likewise", TIMED_OUT, PLAIN, History(), ("retry", NOW + 1, "Retried")),
-        ("the second delay is longer", FAILED, PLAIN, History(attempts=1), ("retry", NOW + 2, "Retried")),
+        ("a failure is retried later", FAILED, PLAIN, History(), ("retry", 1, "Retried")),
+        ("a timeout likewise", TIMED_OUT, PLAIN, History(), ("retry", 1, "Retried")),
+        ("the second delay is longer", FAILED, PLAIN, History(attempts=1), ("retry", 2, "Retried")),
         ("the last failure is final", FAILED, PLAIN, History(attempts=2), ("dead", None, "RetriesUsedUp")),
         ("no retries at all", FAILED, Retry(strategy="none"), History(), ("dead", None, "NotRetried")),
         ("one attempt in all", FAILED, Retry(max_attempts=1), History(), ("dead", None, "RetriesUsedUp")),
         ("nothing would change", dataclasses.replace(FAILED, final="it would end the same"), PLAIN, History(),
          ("dead", None, "NotRetried")),
         ("another exception", FAILED, Retry(on=("ValueError",)), History(), ("dead", None, "NotRetried")),
-        ("a listed parent", FAILED, Retry(on=("OSError",), jitter=0), History(), ("retry", NOW + 1, "Retried")),
-        ("a qualified name", FAILED, Retry(on=("builtins.ConnectionError",), jitter=0), History(), ("retry", NOW + 1,
+        ("a listed parent", FAILED, Retry(on=("OSError",), jitter=0), History(), ("retry", 1, "Retried")),
+        ("a qualified name", FAILED, Retry(on=("builtins.ConnectionError",), jitter=0), History(), ("retry", 1,
          "Retried")),
         ("a listed timeout", TIMED_OUT, Retry(on=("TimeoutError",), jitter=0), History(),
-         ("retry", NOW + 1, "Retried")),
+         ("retry", 1, "Retried")),
         ("a timeout that is not listed", TIMED_OUT, Retry(on=("OSError",)), History(), ("dead", None, "NotRetried")),
         ("always the same delay", FAILED, Retry(strategy="fixed", initial=7, jitter=0, max_attempts=9),
-         History(attempts=5), ("retry", NOW + 7, "Retried")),
-        ("never above max", FAILED, Retry(max=10, jitter=0, max_attempts=99), History(attempts=50), ("retry", NOW + 10,
+         History(attempts=5), ("retry", 7, "Retried")),
+        ("never above max", FAILED, Retry(max=10, jitter=0, max_attempts=99), History(attempts=50), ("retry", 10,
          "Retried")),
         ("a crash runs again at once", CRASHED, PLAIN, History(), ("retry", None, "Crashed")),
         ("crashes do not use up attempts", FAILED, PLAIN, History(attempts=1, crashes=2),
-         ("retry", NOW + 2, "Retried")),
+         ("retry", 2, "Retried")),
         ("attempts do not use up crashes", CRASHED, PLAIN, History(attempts=2, crashes=1), ("retry", None, "Crashed")),
         ("a crash is retried even if failures are not", CRASHED, Retry(strategy="none"), History(), ("retry", None,
          "Crashed")),
         ("poison stops", CRASHED, PLAIN, History(crashes=2), ("dead", None, "Crashed")),
         ("shutting down", Outcome(OutcomeKind.INTERRUPTED), PLAIN, History(attempts=2), ("return", None, "HandedBack")),
         ("nobody knows it", Outcome(OutcomeKind.UNRUNNABLE, message="no job x"), PLAIN, History(attempts=2), ("return",
-         NOW + UNRUNNABLE_DELAY, "Unrunnable")),
+         UNRUNNABLE_DELAY, "Unrunnable")),
         ("cancelled", Outcome(OutcomeKind.CANCELLED), PLAIN, History(), ("cancel", None, "Cancelled")),
         ("completed", Outcome(OutcomeKind.COMPLETED), PLAIN, History(attempts=1), ("complete", None, "Completed")),
     ],
@@ -82,7 +82,7 @@ def test_table(
     story: str, outcome: Outcome, policy: Retry, history: History, expected: tuple[str, float | None, str]
 ) -> None:
     decision = after(outcome, policy, history)
-    assert (decision.value.disposition, decision.value.due, decision.reason) == expected, story
+    assert (decision.value.disposition, decision.value.delay, decision.reason) == expected, story
     assert decision.message
     assert "\n" not in decision.message
 
@@ -115,7 +115,7 @@ def test_a_function_decides_within_max_attempts() -> None:
     error = ValueError("x")
     outcome = Outcome(OutcomeKind.FAILED, error="ValueError", exception=error)
     policy = Retry(function=function)
-    assert after(outcome, policy, History(attempts=1)).value.due == NOW + 42
+    assert after(outcome, policy, History(attempts=1)).value.delay == 42
     assert asked == [(2, error)]
     assert after(outcome, policy, History(attempts=2)).reason == "RetriesUsedUp"
     assert after(outcome, Retry(function=lambda *_: None)).reason == "NotRetried"
@@ -124,7 +124,7 @@ def test_a_function_decides_within_max_attempts() -> None:
 @pytest.mark.parametrize("answer", [math.nan, math.inf, -1.0, "soon"])
 def test_a_function_that_talks_nonsense_counts_as_none(answer: float) -> None:
     decision = after(FAILED, Retry(function=lambda *_: answer, jitter=0))
-    assert decision.value.due == NOW + 1
+    assert decision.value.delay == 1
     assert "its retry function failed" in decision.message
 
 
@@ -132,7 +132,7 @@ def test_a_function_that_raises_counts_as_none() -> None:
     def function(attempt: int, exception: BaseException | None) -> float | None:
         raise KeyError(attempt, exception)
 
-    assert after(FAILED, Retry(function=function, jitter=0)).value.due == NOW + 1
+    assert after(FAILED, Retry(function=function, jitter=0)).value.delay == 1
 
 
 class MuteError(Exception):
@@ -144,7 +144,7 @@ def test_a_function_whose_error_cannot_say_what_it_is_counts_as_none() -> None:
     def function(attempt: int, exception: BaseException | None) -> float | None:
         raise MuteError(attempt, exception)
 
-    assert after(FAILED, Retry(function=function, jitter=0)).value.due == NOW + 1
+    assert after(FAILED, Retry(function=function, jitter=0)).value.delay == 1
 
 
 @given(policies, st.integers(1, 10**9), draws)

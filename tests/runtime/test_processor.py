@@ -277,7 +277,7 @@ async def test_of_jobs_that_may_crash_only_once_more_one_is_run_and_the_rest_is_
     assert set(bench.queue.ends()) == {"suspect 1", "suspect 2"}
     for _, settlement in bench.queue.settled:
         assert settlement.disposition is Disposition.RETURN
-        assert settlement.due is not None, "not at once, or this worker would claim it again"
+        assert settlement.delay is not None, "not at once, or this worker would claim it again"
         assert settlement.history.crashes == 2, "neither charged nor forgiven"
     await asyncio.sleep(0.02)
     assert {run.member for run in bench.processor.running if run.started} == {"first crash", "fresh"}

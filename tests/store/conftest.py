@@ -34,12 +34,17 @@ def raw(valkey_url: str) -> Iterator[Redis]:
 
 
 def sending(
-    job_id: str, priority: str = "normal", due: float | None = None, queue: str = QUEUE, enqueued: float | None = 1.0
+    job_id: str,
+    priority: str = "normal",
+    due: float | None = None,
+    queue: str = QUEUE,
+    enqueued: float | None = 1.0,
+    delay: float = 0.0,
 ) -> writes.Sending:
     """A job to send, of an id of its own."""
     envelope = codec.Envelope(codec.VERSION, job_id, "send", queue, msgspec.Raw(b"{}"), priority)
     envelope.enqueued = enqueued
-    return writes.Sending(envelope, codec.encode(envelope), due)
+    return writes.Sending(envelope, codec.encode(envelope), due, delay)
 
 
 Send = Callable[..., writes.Sending]

@@ -143,7 +143,7 @@ class Queue:
             return
         job_id = split_member(member)[0]
         letter, how = self.jobs[job_id], settlement.disposition
-        due = None if settlement.due is None else int(settlement.due * 1000)
+        due = None if settlement.delay is None else now + int(settlement.delay * 1000)
         if how is not Disposition.CANCEL:
             (self.histories.add if settlement.history != History() else self.histories.discard)(job_id)
         if how in (Disposition.RETRY, Disposition.DEAD):

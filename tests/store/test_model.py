@@ -186,7 +186,7 @@ class Story(RuleBasedStateMachine):
         reply: writes.StepReply = self.run(
             writes.step(
                 self.connection, QUEUE, worker, completed=groups, settled=others, claim=claim, tail=tail,
-                lease_ms=LEASE, order=order, at=self.at, now=self.now,
+                lease_ms=LEASE, order=order, now=self.now,
             )
         )  # fmt: skip
         expected = self.model.step(
@@ -260,7 +260,7 @@ class Story(RuleBasedStateMachine):
     def cancel(self, place: int, running: bool) -> None:  # noqa: FBT001
         leases = sorted(self.model.leases)
         job_id = codec.split_member(leases[place % len(leases)])[0] if running and leases else self.any_id(place)
-        state = self.run(writes.cancel(self.connection, QUEUE, job_id, self.at, self.now))
+        state = self.run(writes.cancel(self.connection, QUEUE, job_id, self.now))
         assert state == self.model.cancel(job_id, self.now)
 
     @precondition(lambda self: self.model.dead)

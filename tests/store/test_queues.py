@@ -134,7 +134,7 @@ async def test_a_rescuer_that_ends_halfway_costs_time_and_no_attempt(
 
 async def test_a_newer_envelope_is_left_alone(store: Connection, queues: StoreQueues, raw: Redis) -> None:
     newer = b'{"v":2,"id":"new","shape":"unheard of"}'
-    await store.call("enqueue", QUEUE, ["", keys.WAKE_CHANNEL, QUEUE, "new", "n", "", "1", newer])
+    await store.call("enqueue", QUEUE, ["", keys.WAKE_CHANNEL, QUEUE, "new", "n", "", newer])
     for number in range(1, 5):
         raw.zadd(keys.of_queue(QUEUE, "leases"), {f"new:web-{number}.a:0000000001": 9e12})
         raw.lrem(keys.of_queue(QUEUE, "ready:normal"), 0, "new")
@@ -188,6 +188,6 @@ def test_what_cannot_be_read_is_no_crash() -> None:
     for raw in (b"?", b'{"v":9}', b'{"v":1,"id":"a","name":"n","queue":"q","args":{},"priority":"urgent"}'):
         taken: Any = writes.Taken("a", "a:me.1:1", "web-1.a", "a:web-1.a:1", raw, History())
         settlement = decide(taken, vanished(taken), lambda _: 1, 1000.0, 0.0).settled.settlement
-        assert (settlement.disposition, settlement.due) == (Disposition.RETURN, 1030.0)
+        assert (settlement.disposition, settlement.delay) == (Disposition.RETURN, 30.0)
         assert settlement.history.crashes == 0
         assert settlement.history.note

@@ -32,7 +32,7 @@ async def claim(store: Connection, worker: str, number: int, claim: int = 1, now
 async def settled(store: Connection, member: str, settlement: Settlement, now: int = NOW) -> None:
     worker = codec.split_member(member)[1]
     each = writes.Settled(member, Priority.NORMAL, settlement)
-    await writes.step(store, QUEUE, worker, settled=[each], tail=codec.tail(worker, 99), lease_ms=1, at=AT, now=now)
+    await writes.step(store, QUEUE, worker, settled=[each], tail=codec.tail(worker, 99), lease_ms=1, now=now)
 
 
 def failed(attempts: int) -> Settlement:
@@ -66,8 +66,8 @@ async def test_counts_by_place(store: Connection, job: Send) -> None:
 
 
 async def test_the_oldest_waits_since_it_was_ready(store: Connection, job: Send) -> None:
-    await writes.enqueue(store, [job(codec.new_id(AT - 300, bytes(10)), enqueued=None)], NOW)
-    assert (await facts(store)).oldest_seconds == 300, "its id says when"
+    await writes.enqueue(store, [job(codec.new_id(AT, bytes(10)), enqueued=None)], NOW)
+    assert (await facts(store, NOW + 300_000)).oldest_seconds == 300, "its id says when"
     await claim(store, "w.1", 1)
     assert (await facts(store)).oldest_seconds is None, "what runs does not wait"
     await writes.enqueue(store, [job("own", "low")], NOW)
@@ -82,9 +82,14 @@ async def test_the_oldest_waits_since_it_was_ready(store: Connection, job: Send)
     assert (await facts(store, NOW + 25_000)).oldest_seconds == 25, "of several priorities the longest counts"
 
 
-async def test_a_clock_that_went_back_makes_no_negative_age(store: Connection, job: Send) -> None:
-    await writes.enqueue(store, [job(codec.new_id(AT + 50, bytes(10)), enqueued=None)], NOW)
-    assert (await facts(store)).oldest_seconds == 0
+@pytest.mark.parametrize("wrong", [-86_400, -120, -2, 2, 120, 86_400])
+async def test_a_producers_wrong_clock_makes_no_wrong_age(store: Connection, raw: Redis, job: Send, wrong: int) -> None:
+    """The oldest age drives scaling and alerts: neither two days old nor young for ever."""
+    ids = [codec.new_id(AT + wrong, bytes([number] * 10)) for number in range(3)]
+    await writes.enqueue(store, [job(each, enqueued=None) for each in ids], NOW)
+    assert (await facts(store, NOW + 7000)).oldest_seconds == 7
+    await claim(store, "w.1", 1, claim=3)
+    assert raw.hlen(keys.of_queue(QUEUE, "since")) == 0, "nothing of it is left"
 
 
 async def test_all_pools_in_one_read(store: Connection, job: Send) -> None:
@@ -153,7 +158,7 @@ async def test_a_job_is_seen_wherever_it_is(store: Connection, job: Send) -> Non
     await settled(store, retried, failed(attempts=3))
     completed = {60_000: writes.Completed([done], [codec.completed_record(b'{"x":1}', AT, 0.5)])}
     await writes.step(store, QUEUE, "w.1", completed=completed, tail=codec.tail("w.1", 9), lease_ms=1, now=NOW)
-    await writes.cancel(store, QUEUE, "waits", AT, NOW)
+    await writes.cancel(store, QUEUE, "waits", NOW)
     seen = {
         job_id: await reads.job(store, QUEUE, job_id)
         for job_id in ("dead", "done", "retried", "held", "waits", "later")
@@ -202,7 +207,7 @@ async def test_lists_are_in_the_order_of_what_happens_next(store: Connection, jo
 
 async def test_what_cannot_be_read_is_shown_and_says_why(store: Connection, raw: Redis) -> None:
     for job_id, envelope in (("newer", b'{"v":9}'), ("broken", b"?")):
-        await store.call("enqueue", QUEUE, [NOW, keys.WAKE_CHANNEL, QUEUE, job_id, "n", "", "1", envelope])
+        await store.call("enqueue", QUEUE, [NOW, keys.WAKE_CHANNEL, QUEUE, job_id, "n", "", envelope])
     newer, broken = await reads.jobs(store, QUEUE, JobState.QUEUED)
     assert newer.problem.startswith("the envelope has version 9, this jobpools reads up to 1")
     assert broken.problem.startswith("not an envelope")
@@ -215,7 +220,7 @@ async def test_what_cannot_be_read_is_shown_and_says_why(store: Connection, raw:
 async def test_why_a_job_waits_is_shown(store: Connection, job: Send) -> None:
     await writes.enqueue(store, [job("a")], NOW)
     (member,) = await claim(store, "w.1", 1)
-    back = Settlement(Disposition.RETURN, due=AT + 30, history=History(note='no job "send"'))
+    back = Settlement(Disposition.RETURN, delay=30, history=History(note='no job "send"'))
     await settled(store, member, back)
     view = await reads.job(store, QUEUE, "a")
     assert view is not None

@@ -218,7 +218,7 @@ async def test_states_of_jobs(connection: Connection) -> None:
         delay = "1h" if name == "scheduled" else "0s"
         await client.enqueue(client.call_json("work", {}, Options.make(queue="q", id=name, delay=delay)))
     await client.aclose()
-    await writes.cancel(connection, "q", "cancelled", T0)
+    await writes.cancel(connection, "q", "cancelled")
     tail = codec.tail("host.a", 1)
     with Redis.from_url(connection.url) as redis:
         redis.zadd(keys.of_queue("q", "dead"), {"dead": 1})

@@ -61,7 +61,7 @@ async def test_a_job_that_was_asked_to_stop_does_not_run_again(
 ) -> None:
     await writes.enqueue(store, [job("a")], NOW)
     (member,) = await claim(store, 1)
-    assert await writes.cancel(store, QUEUE, "a", 1.0, NOW) is JobState.RUNNING
+    assert await writes.cancel(store, QUEUE, "a", NOW) is JobState.RUNNING
     await end(store, member, settlement)
     view = await reads.job(store, QUEUE, "a")
     assert view is not None
@@ -75,7 +75,7 @@ async def test_a_job_that_ends_before_it_is_stopped_leaves_no_wish_behind(
     await writes.enqueue(store, [job("a"), job("b")], NOW)
     first, second = await claim(store, 1)
     for job_id in ("a", "b"):
-        assert await writes.cancel(store, QUEUE, job_id, 1.0, NOW) is JobState.RUNNING
+        assert await writes.cancel(store, QUEUE, job_id, NOW) is JobState.RUNNING
     await end(store, first, ttl=0)
     await end(store, second, failed(attempts=1))
     assert raw.exists(key("cancelling")) == 0
@@ -88,7 +88,7 @@ async def test_a_late_settlement_does_not_unask(store: Connection, raw: Redis, j
     await writes.enqueue(store, [job("a")], NOW)
     (late,) = await claim(store, 1)
     await writes.rescue(store, QUEUE, tail=codec.tail("web-2.bb", 1), lease_ms=LEASE, now=NOW + LEASE)
-    await writes.cancel(store, QUEUE, "a", 1.0, NOW)
+    await writes.cancel(store, QUEUE, "a", NOW)
     assert (await end(store, late)).stale == [late.encode()]
     assert raw.smembers(key("cancelling")) == {b"a"}
 
@@ -143,12 +143,27 @@ async def test_an_id_may_look_like_a_lease(store: Connection, job: Send) -> None
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["a", "n", "", "0", "{}", "b", "x", "", "0", "{}"], "no such priority: x"),
+        (["a", "n", "", "{}", "b", "x", "", "{}"], "no such priority: x"),
         *[
-            (["b", "n", "", "0", "{}", "a", "n", due, "0", "{}"], f"no such time: {due}")
-            for due in ("soon", "nan", "inf", "1e300", "0x10", "7.5", "9" * 16, "-")
+            (["b", "n", "", "{}", "a", "n", due, "{}"], f"no such time: {due}")
+            for due in (
+                "soon",
+                "nan",
+                "inf",
+                "1e300",
+                "0x10",
+                "7.5",
+                "9" * 16,
+                "-",
+                "-5",
+                "@",
+                "@soon",
+                "@7.5",
+                "@" + "9" * 16,
+                "1@2",
+            )
         ],
-        (["a", "n", ""], "five arguments a job"),
+        (["a", "n", ""], "four arguments a job"),
     ],
 )
 async def test_a_wrong_enqueue_writes_nothing(store: Connection, raw: Redis, arguments: list[Any], why: str) -> None:
@@ -172,7 +187,7 @@ async def test_a_key_of_another_type_loses_nothing(store: Connection, raw: Redis
         end(store, first),
         end(store, second, failed()),
         claim(store, 2, now=NOW + 2000),
-        writes.cancel(store, QUEUE, "d", 1.0, NOW),
+        writes.cancel(store, QUEUE, "d", NOW),
         store.call("purge", QUEUE, ["c", ""]),
         store.call("replay", QUEUE, [NOW, keys.WAKE_CHANNEL, QUEUE, "c", "", "n", "{}"]),
         writes.rescue(store, QUEUE, tail=":x.y:0000000001", lease_ms=LEASE, now=NOW + 2000),

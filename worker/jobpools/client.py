@@ -98,12 +98,6 @@ class Options:
             raise ConfigurationError(f"{call}{': ' * bool(call)}give at or delay, not both")
         return cls(**values)
 
-    def due(self, now: float) -> float | None:
-        """When the job may run, seconds since the epoch; None: at once."""
-        if self.at is not None:
-            return self.at
-        return now + self.delay if self.delay else None
-
 
 def checked(call: str, given: Mapping[str, Any], checks: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
     """The checked form of the options that are not None. Raises ConfigurationError for a name or a value that is none.
@@ -191,7 +185,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 class Call(writes.Sending, Generic[R_co], frozen=True, eq=False, gc=False):
     """A job that is checked and encoded, and not sent yet."""
 
-    decode: Callable[[bytes], Any] | None
+    decode: Callable[[bytes], Any] | None = None
     """Makes the handler's result type of its JSON; None: plain JSON values."""
 
 
@@ -217,7 +211,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         A running job is stopped within a few seconds (`running` is returned). One that has ended stays as it is.
         Raises JobNotFoundError.
         """
-        state = await writes.cancel(self.client.connection(), self.queue, self.id, time.time())
+        state = await writes.cancel(self.client.connection(), self.queue, self.id)
         if state is None:
             raise JobNotFoundError(f"no job {self.id} in queue {self.queue}")
         return state
@@ -334,7 +328,7 @@ class Client:
                 f"{name}: the encoded job takes {len(payload)} bytes, more than {self.max_payload}: send a reference "
                 f"to the data instead, or raise JOBPOOLS_MAX_PAYLOAD"
             )
-        return Call(envelope, payload, options.due(now), decode)
+        return Call(envelope, payload, options.at, options.delay, decode)
 
     def call_json(self, name: str, args: Mapping[str, Any], options: Options) -> Call[Any]:
         """Make a job whose handler is not known here. Raises ArgumentsError when the arguments are not JSON."""

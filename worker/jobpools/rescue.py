@@ -4,7 +4,6 @@ take (store) → outcome_of (decision) → settle (decision) → record (store)
 """
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -69,7 +68,7 @@ def decide(
         taken: the job and its lease.
         cause: how its attempt ended.
         max_crashes: the limit of a handler by name, where the envelope does not say one.
-        now: seconds since the epoch.
+        now: the server's time, seconds since the epoch.
         jitter: a draw from [0, 1).
     """
     outcome, name, limit = outcome_of(taken, cause), "unknown", 1
@@ -158,7 +157,7 @@ class Rescuer:
         found = await writes.rescue(self._connection, queue, tail=self._fence(), lease_ms=self._lease_ms, hosts=holders)
         # No await from here to `_record`: what the caller keeps, it keeps before anything else happens.
         over = [taken for taken in found.taken if not goes_on(taken)]
-        rescued = [self._decided(taken, cause(taken), max_crashes) for taken in over]
+        rescued = [self._decided(taken, cause(taken), max_crashes, found.now) for taken in over]
         swept.rescued += rescued
         swept.promoted += found.promoted
         # Crash window: these jobs are leased to this rescuer and not settled. If its process ends here, the leases
@@ -174,8 +173,8 @@ class Rescuer:
         found = await writes.rescue(self._connection, queue, tail=self._fence(), lease_ms=self._lease_ms, limit=0)
         return found.promoted
 
-    def _decided(self, taken: writes.Taken, cause: Outcome, max_crashes: Callable[[str], int]) -> Rescued:
-        rescued = decide(taken, cause, max_crashes, time.time(), draws.fraction())
+    def _decided(self, taken: writes.Taken, cause: Outcome, max_crashes: Callable[[str], int], now: float) -> Rescued:
+        rescued = decide(taken, cause, max_crashes, now, draws.fraction())
         level = logging.WARNING if rescued.outcome.kind is OutcomeKind.CRASHED else logging.DEBUG
         log.log(level, "%s %s: %s: %s", rescued.name, taken.id, rescued.decision.reason, rescued.decision.message)
         return rescued
@@ -187,8 +186,7 @@ class Rescuer:
             return
         try:
             await writes.step(
-                self._connection, queue, self._worker, settled=sent, tail=self._fence(), lease_ms=self._lease_ms,
-                at=time.time(),
+                self._connection, queue, self._worker, settled=sent, tail=self._fence(), lease_ms=self._lease_ms
             )  # fmt: skip
         except BaseException:
             # Whether they arrived is unknown. Sent again, what arrived is stale.

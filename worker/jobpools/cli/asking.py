@@ -164,7 +164,7 @@ async def find(connection: Connection, job_id: str, queue: str | None) -> reads.
 async def cancel(connection: Connection, job_id: str, queue: str | None) -> tuple[str, JobState]:
     """(queue, the state it is in now). Raises JobNotFoundError."""
     view = await find(connection, job_id, queue)
-    state = await writes.cancel(connection, view.queue, job_id, time.time())
+    state = await writes.cancel(connection, view.queue, job_id)
     if state is None:
         raise JobNotFoundError(f"no job {job_id} in queue {view.queue}")
     return view.queue, state

@@ -1,7 +1,6 @@
 """Commands for many jobs: each works on the jobs that were there when it began, once each, and says how far it came."""
 
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -133,7 +132,7 @@ async def _named(connection: Connection, verb: Verb, choice: Choice) -> dict[str
 
 def _pages(connection: Connection, verb: Verb, queue: str, chosen: Sequence[Death]) -> AsyncIterator[Page]:
     if verb == "cancel":
-        return cancellations.cancelling(connection, queue, [each.id for each in chosen], time.time())
+        return cancellations.cancelling(connection, queue, [each.id for each in chosen])
     return (deadletters.replaying if verb == "replay" else deadletters.purging)(connection, queue, chosen)
 
 

@@ -91,7 +91,7 @@ class Attempt:
     """The how manieth it was, from 1, crashes counted along."""
     outcome: OutcomeKind
     at: float
-    """When it ended, seconds since the epoch."""
+    """When it ended by the server's clock, seconds since the epoch."""
     error: str = ""
     message: str = ""
     traceback: str = ""
@@ -123,9 +123,9 @@ class Disposition(StrEnum):
 
     COMPLETE = "complete"
     RETRY = "retry"
-    """To `scheduled`, due at `Settlement.due`."""
+    """To `scheduled`, for `Settlement.delay`."""
     RETURN = "return"
-    """To the head of its ready list, or to `scheduled` when `due` is set; nothing is charged."""
+    """To the head of its ready list, or to `scheduled` when `delay` is set; nothing is charged."""
     DEAD = "dead"
     CANCEL = "cancel"
 
@@ -135,7 +135,7 @@ class Settlement:
     """What is done with a job after an attempt: decided by `core.retry.settle`, carried out by `step.lua`."""
 
     disposition: Disposition
-    due: float | None = None
-    """RETRY and RETURN: when it may run again, seconds since the epoch; None is at once."""
+    delay: float | None = None
+    """RETRY and RETURN: seconds, by the server's clock, until it may run again; None is at once."""
     history: History = field(default_factory=History)
     """The history with this attempt in it."""

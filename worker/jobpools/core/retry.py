@@ -113,8 +113,8 @@ def settle(  # noqa: PLR0913  all that the one failure path depends on is an arg
 ) -> Decision[Settlement]:
     """What is done with a job after an attempt that ended as `outcome`.
 
-    `history` is what came before this attempt, `now` seconds since the epoch, `jitter` a draw from [0, 1),
-    `worker` who ran it. Reasons: Completed, Cancelled, HandedBack, Unrunnable, Crashed, Retried, RetriesUsedUp,
+    `history` is what came before this attempt, `now` the server's time in seconds since the epoch, `jitter` a draw from
+    [0, 1), `worker` who ran it. Reasons: Completed, Cancelled, HandedBack, Unrunnable, Crashed, Retried, RetriesUsedUp,
     NotRetried. Never raises: a retry function that fails counts as none.
     """
     match outcome.kind:
@@ -123,21 +123,20 @@ def settle(  # noqa: PLR0913  all that the one failure path depends on is an arg
         case OutcomeKind.CANCELLED:
             return Decision(Settlement(Disposition.CANCEL, history=history), "Cancelled", "the job was cancelled")
         case OutcomeKind.INTERRUPTED:
-            due = now + outcome.delay if outcome.delay else None
-            back = Settlement(Disposition.RETURN, due=due, history=replace(history, note=""))
+            back = Settlement(Disposition.RETURN, delay=outcome.delay or None, history=replace(history, note=""))
             return Decision(back, "HandedBack", f"{outcome.message or 'the worker goes'}; no attempt is charged")
         case OutcomeKind.UNRUNNABLE:
-            return _unrunnable(outcome, history, now, jitter)
+            return _unrunnable(outcome, history, jitter)
         case OutcomeKind.CRASHED:
             return _crashed(outcome, history, now, max_crashes, worker)
         case OutcomeKind.FAILED | OutcomeKind.TIMED_OUT:
             return _failed(outcome, policy, history, now, jitter, worker)
 
 
-def _unrunnable(outcome: Outcome, history: History, now: float, jitter: float) -> Decision[Settlement]:
+def _unrunnable(outcome: Outcome, history: History, jitter: float) -> Decision[Settlement]:
     note = outcome.message[:MESSAGE_LIMIT] or outcome.error or "this worker cannot run it"
-    due = now + UNRUNNABLE_DELAY * (1 + 0.1 * jitter)
-    left = Settlement(Disposition.RETURN, due=due, history=replace(history, note=note))
+    delay = UNRUNNABLE_DELAY * (1 + 0.1 * jitter)
+    left = Settlement(Disposition.RETURN, delay=delay, history=replace(history, note=note))
     return Decision(left, "Unrunnable", f"{note}; left for another worker, no attempt is charged")
 
 
@@ -163,7 +162,7 @@ def _failed(
     after = _add(replace(history, attempts=attempt), entry)
     if delay.value is None:
         return _dead(after, delay.reason, f"{said}; {delay.message}")
-    again = Settlement(Disposition.RETRY, due=now + delay.value, history=after)
+    again = Settlement(Disposition.RETRY, delay=delay.value, history=after)
     return Decision(again, delay.reason, f"{said}; {delay.message}")
 
 

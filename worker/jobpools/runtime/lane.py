@@ -101,7 +101,7 @@ class Lane:
         if group is None:
             group = self._completed[keep] = writes.Completed()
         group.members.append(member)
-        group.records.append(completed_record(result, time.time(), seconds))
+        group.records.append(completed_record(result, self._processor.time.now(), seconds))
 
     def settle(self, member: str, priority: Priority, settlement: Settlement) -> None:
         """The attempt ended otherwise."""
@@ -126,7 +126,6 @@ class Lane:
                 tail=tail,
                 lease_ms=self.lease_ms,
                 order=self._order(claim),
-                at=time.time(),
             )
         except StoreError:
             self._uncertain = True
@@ -162,6 +161,7 @@ class Lane:
             self._metrics.stale += len(reply.stale)
             log.warning("%s: %d settlements refused: their leases had gone to others", self.queue, len(reply.stale))
         self._uncertain = False
+        self._processor.time.learn(reply.now)
         self.draining = reply.draining
         self.hungry = reply.left > 0 and not reply.draining
         self._due = None if reply.next_due < 0 else time.monotonic() + reply.next_due / 1000

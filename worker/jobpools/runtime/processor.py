@@ -19,6 +19,7 @@ from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.middleware import Middleware, wrapped
 from jobpools.runtime.services import Services
 from jobpools.store import draws
+from jobpools.store.clock import ServerClock
 
 WATCH_INTERVAL = 0.1
 """Seconds between two looks at the deadlines: how late a timeout may be. One look costs less than a timer each."""
@@ -54,7 +55,10 @@ class Processor:
         """The mean duration of the latest attempts, in seconds; None: nothing measured yet."""
         self.slow = 0
         """Attempts that have been running for longer than STARTS_WITHIN: their slots start nothing soon."""
-        self.idle_since: float | None = time.time()
+        self.idle_since: float | None = clock()
+        """Monotonic seconds since when nothing runs; None: something does."""
+        self.time = ServerClock()
+        """The time for histories and reports."""
         self.watched = clock()
         """When the event loop last came round to the watchdog."""
         self.stopping = False
@@ -231,7 +235,7 @@ class Processor:
             outcome,
             envelope.retry or entry.retry,
             run.history or History(),
-            time.time(),
+            self.time.now(),
             draws.fraction(),
             max_crashes=crashes,
             worker=worker or self.worker,
@@ -250,7 +254,7 @@ class Processor:
         if self.waiting:
             self._fill()
         elif not self.running:
-            self.idle_since = time.time()
+            self.idle_since = clock()
         self.wake()
 
     # Stopping attempts from outside

@@ -81,14 +81,15 @@ class Reporting:
 
     def _heartbeat(self) -> Heartbeat:
         worker = self._worker
+        server, idle = worker.processor.time, worker.processor.idle_since
         return Heartbeat(
             worker=worker.id,
             pool=worker.settings.pool,
             slots=worker.settings.concurrency,
             busy=worker.processor.busy,
-            started=worker.started,
-            seen=time.time(),
-            idle_since=worker.processor.idle_since,
+            started=server.at(worker.started),
+            seen=server.now(),
+            idle_since=None if idle is None else server.at(idle),
             draining=self._draining(),
             version=self._version,
             rss_bytes=_rss_bytes(),
@@ -124,7 +125,7 @@ class Reporting:
             ("waiting", "Jobs claimed and not started.", float(len(worker.processor.waiting))),
             ("redis_up", "1 while Redis answers.", float(not worker.outage.known)),
             ("threads_left_behind", "Threads that outlived their jobs.", float(worker.threads.left_behind)),
-            ("worker_start_time_seconds", "When the worker started.", worker.started),
+            ("worker_start_time_seconds", "When the worker started.", worker.processor.time.at(worker.started)),
             ("worker_resident_memory_bytes", "Memory in use.", float(_rss_bytes())),
         )
         return 200, CONTENT_TYPE, worker.metrics.render(gauges)

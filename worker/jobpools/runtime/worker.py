@@ -95,7 +95,7 @@ class Worker:
             leases=self.leases,
         )
         self.reporting = Reporting(self)
-        self.started = time.time()
+        self.started = time.monotonic()
         self._stop = asyncio.Event()
         self._now = asyncio.Event()
         self._opening: asyncio.Task[Any] | None = None

@@ -70,13 +70,13 @@ async def _listed(connection: Connection, key: str) -> list[str]:
     return list(reversed(found))
 
 
-async def cancelling(connection: Connection, queue: str, ids: Sequence[str], at: float) -> AsyncIterator[Page]:
-    """Cancel jobs, a page at a time, each once; `at` is the caller's time for the records, in seconds.
+async def cancelling(connection: Connection, queue: str, ids: Sequence[str]) -> AsyncIterator[Page]:
+    """Cancel jobs, a page at a time, each once.
 
     The first in the queue come first: each is found at the head of its list, so a call is short however long the list.
     """
     for start in range(0, len(ids), AT_ONCE):
         page = ids[start : start + AT_ONCE]
-        states = await asyncio.gather(*(writes.cancel(connection, queue, job_id, at) for job_id in page))
+        states = await asyncio.gather(*(writes.cancel(connection, queue, job_id) for job_id in page))
         running = states.count(JobState.RUNNING)
         yield Page(len(page), states.count(JobState.CANCELLED) + running, running)

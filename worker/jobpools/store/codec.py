@@ -19,8 +19,8 @@ CALENDARS_END = 253_402_300_800.0
 UUID_LENGTH = 36
 _UUID_7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7", re.ASCII | re.IGNORECASE)
 """How a UUIDv7 begins, as enqueue.lua reads it too."""
-TAIL_DIGITS = 15
-"""Decimal digits of a fence: 50 bits."""
+TAIL_DIGITS = 10
+"""Decimal digits of a fence: it tells apart the claims of one job by one worker, and no more."""
 
 
 class NewerVersionError(StoreDataError):

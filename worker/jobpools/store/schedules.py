@@ -63,7 +63,7 @@ class StoreSchedules:
         failed: dict[str, str] = {}
         for cron, facts, plan in due:
             try:
-                await self._cancel(plan.fires, now)
+                await self._cancel(plan.fires)
             except StoreError as error:
                 failed[cron.meta.key] = str(error)
                 continue
@@ -83,11 +83,11 @@ class StoreSchedules:
             # Crash window: enqueued, and the tick not recorded. The next pass fires it again, and is refused.
             await self._connection.call("fire", queue, [writes.SERVER_CLOCK, keys.WAKE_CHANNEL, queue, *arguments])
 
-    async def _cancel(self, fires: Sequence[Fire], now: float) -> None:
+    async def _cancel(self, fires: Sequence[Fire]) -> None:
         for fire in fires:
             for job in fire.replaces:
                 # Crash window: cancelled, and the new one not enqueued. The tick is still due: the next pass fires it.
-                await writes.cancel(self._connection, job.queue, job.id, now)
+                await writes.cancel(self._connection, job.queue, job.id)
 
     async def record(self, done: Sequence[tuple[Cron, CronFacts, CronPlan]]) -> list[bool]:
         """Remember what was done with each one's ticks; False where the facts were no longer true: nothing is changed.

@@ -75,6 +75,8 @@ class StepReply:
     """This worker may not claim."""
     left: int
     """Jobs that are still ready."""
+    now: float
+    """The server's time, seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +98,12 @@ class Taken:
 class Rescue:
     """What one rescue brought."""
 
-    taken: list[Taken] = field(default_factory=list)
-    promoted: int = 0
-    left: int = 0
+    taken: list[Taken]
+    promoted: int
+    left: int
     """Leases beyond the limit that could have been taken over."""
+    now: float
+    """The server's time, seconds since the epoch."""
 
 
 class Sending(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -109,8 +113,10 @@ class Sending(msgspec.Struct, frozen=True, eq=False, gc=False):
     envelope: codec.Envelope
     payload: bytes
     """The envelope as it goes to Redis."""
-    due: float | None
-    """Seconds since the epoch; None: at once."""
+    due: float | None = None
+    """`at=`: seconds since the epoch; None: after `delay`."""
+    delay: float = 0.0
+    """Seconds from when the server accepts it; 0: at once."""
 
 
 def _batches(jobs: Sequence[Sending]) -> Iterable[tuple[str, list[Any], list[int]]]:
@@ -125,9 +131,8 @@ def _batches(jobs: Sequence[Sending]) -> Iterable[tuple[str, list[Any], list[int
             for place in batch:
                 job = jobs[place]
                 envelope, due = job.envelope, job.due
-                moment = "" if due is None else int(due * 1000)
-                own = 0 if envelope.enqueued is None else 1
-                arguments += (envelope.id, _LETTER_OF[envelope.priority], moment, own, job.payload)
+                moment = (int(job.delay * 1000) if job.delay else "") if due is None else f"@{int(due * 1000)}"
+                arguments += (envelope.id, _LETTER_OF[envelope.priority], moment, job.payload)
             yield queue, arguments, batch
 
 
@@ -162,22 +167,14 @@ def _total(settlement: Settlement) -> str:
     return "crashed" if crashed else "failed" if last in (OutcomeKind.FAILED, OutcomeKind.TIMED_OUT) else ""
 
 
-def _settled_arguments(settled: Settled, at: float) -> tuple[Any, ...]:
+def _settled_arguments(settled: Settled) -> tuple[Any, ...]:
     settlement = settled.settlement
-    due: Any = "" if settlement.due is None else int(settlement.due * 1000)
+    delay: Any = "" if settlement.delay is None else int(settlement.delay * 1000)
     if settlement.disposition is Disposition.CANCEL:
-        due, history = CANCELLED_TTL, cancelled_record(at)
-    else:
-        history = codec.encode_history(settlement.history) if settlement.history != NOTHING_YET else b""
-    if settlement.disposition is Disposition.RETRY and due == "":
-        due = int(at * 1000)
+        delay = CANCELLED_TTL
+    history = codec.encode_history(settlement.history) if settlement.history != NOTHING_YET else b""
     letter = LETTERS[settled.priority]
-    return settled.member, letter, settlement.disposition.value, due, history, _total(settlement)
-
-
-def cancelled_record(at: float) -> bytes:
-    """The record that a cancelled job leaves."""
-    return b'{"state":"cancelled","at":%.3f}' % at
+    return settled.member, letter, settlement.disposition.value, delay, history, _total(settlement)
 
 
 async def step(  # noqa: PLR0913  # the hot path's one call: an object around these would cost more than it says
@@ -191,23 +188,22 @@ async def step(  # noqa: PLR0913  # the hot path's one call: an object around th
     tail: str,
     lease_ms: int,
     order: str = STRICT,
-    at: float = 0.0,
     now: int | str = SERVER_CLOCK,
 ) -> StepReply:
     """Settle and claim in one round trip.
 
     `order` are the priorities' letters as they are asked; a number behind one is the most it gives then (`h5n3l1hnl`).
     `completed` is by the ms to keep the results. `tail` is `codec.tail(worker, n)` with an n that this
-    worker never used before; the lease of a claimed id is `id + tail`. `at` is the caller's time for records, seconds.
+    worker never used before; the lease of a claimed id is `id + tail`.
     Sent twice because the answer was lost, the second one's settlements are stale and change nothing.
     """
     arguments: list[Any] = [now, worker, claim, tail, lease_ms, order, len(completed)]
     for ttl, group in completed.items():
         arguments += (ttl, len(group.members), *group.members, *group.records)
     for each in settled:
-        arguments.extend(_settled_arguments(each, at))
-    ids, envelopes, histories, stale, next_due, draining, left = await connection.call("step", queue, arguments)
-    return StepReply(ids, envelopes, histories, stale, int(next_due), bool(draining), left)
+        arguments.extend(_settled_arguments(each))
+    ids, envelopes, histories, stale, next_due, draining, left, time = await connection.call("step", queue, arguments)
+    return StepReply(ids, envelopes, histories, stale, int(next_due), bool(draining), left, time / 1000)
 
 
 def renew(
@@ -232,7 +228,7 @@ async def rescue(  # noqa: PLR0913  # as the script
 
     Among the hosts, a `codec.tail` stands for the leases of one claim, and `held_by(worker)` for those of one worker.
     """
-    ids, envelopes, histories, former, promoted, left = await connection.call(
+    ids, envelopes, histories, former, promoted, left, time = await connection.call(
         "rescue", queue, [now, tail, lease_ms, limit, *hosts]
     )
     taken = [
@@ -246,7 +242,7 @@ async def rescue(  # noqa: PLR0913  # as the script
         )
         for job_id, envelope, history, member in zip(ids, envelopes, histories, former, strict=True)
     ]
-    return Rescue(taken, promoted, left)
+    return Rescue(taken, promoted, left, time / 1000)
 
 
 def held_by(worker: str) -> str:
@@ -278,11 +274,9 @@ async def undrain(connection: Connection, queues: Sequence[str], worker: str) ->
         await connection.execute("SREM", keys.of_queue(queue, "draining"), worker)
 
 
-async def cancel(
-    connection: Connection, queue: str, job_id: str, at: float, now: int | str = SERVER_CLOCK
-) -> JobState | None:
+async def cancel(connection: Connection, queue: str, job_id: str, now: int | str = SERVER_CLOCK) -> JobState | None:
     """Cancel a job; its state now (`running`: its worker will be told), or None: there is no such job."""
-    arguments = [now, job_id, CANCELLED_TTL, cancelled_record(at)]
+    arguments = [now, job_id, CANCELLED_TTL]
     state = (await connection.call("cancel", queue, arguments)).decode()
     return JobState(state) if state else None
 

@@ -1,10 +1,10 @@
--- Where a job goes whose attempt did not complete: by disposition, a function of (now, id, priority's letter, due, note).
+-- Where a job goes whose attempt did not complete: by disposition, a function of (now, id, priority's letter, delay in ms).
 local scheduled = {h = scheduled_high, n = scheduled_normal, l = scheduled_low}
 local CANCELLED_TTL = 86400000
 local settle = {}
-function settle.retry(_, id, priority, due) redis.call('ZADD', scheduled[priority], due, id) end
-settle['return'] = function(now, id, priority, due)
-  if due ~= '' then return redis.call('ZADD', scheduled[priority], due, id) end
+function settle.retry(now, id, priority, delay) redis.call('ZADD', scheduled[priority], now + (tonumber(delay) or 0), id) end
+settle['return'] = function(now, id, priority, delay)
+  if delay ~= '' then return redis.call('ZADD', scheduled[priority], now + tonumber(delay), id) end
   redis.call('LPUSH', ({h = ready_high, n = ready_normal, l = ready_low})[priority], id)
   redis.call('HSET', since, id, now)
 end
@@ -12,8 +12,8 @@ function settle.dead(now, id)
   redis.call('ZADD', dead, now, id)
   redis.call('HINCRBY', totals, 'dead', 1)
 end
-function settle.cancel(now, id, _, ttl, record)
-  redis.call('HSET', results, id, record)
+function settle.cancel(now, id, _, ttl)
+  redis.call('HSET', results, id, string.format('{"state":"cancelled","at":%.3f}', now / 1000))
   redis.call('ZADD', done, now + ttl, id)
   redis.call('HINCRBY', totals, 'cancelled', 1)
 end
@@ -23,7 +23,7 @@ end
 --   A stale member is added to leased.stale and changes nothing.
 --   Needs `safely` and the keys history results done leases dead since cancelling totals ready_… scheduled_….
 local function settle_one(now, leased, first)
-  local member, disposition, due, note = ARGV[first], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4]
+  local member, disposition, delay, note = ARGV[first], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4]
   local id = leased.id_of(member)
   if redis.call('ZREM', leases, member) == 0 then
     leased.stale[#leased.stale + 1] = member
@@ -35,8 +35,8 @@ local function settle_one(now, leased, first)
     if note ~= '' and disposition ~= 'cancel' then redis.call('HSET', history, id, note) end
     if redis.call('SREM', cancelling, id) == 1 and disposition ~= 'dead' and disposition ~= 'cancel' then
       -- It was asked to stop and would run again, were this not its end.
-      disposition, due, note = 'cancel', CANCELLED_TTL, string.format('{"state":"cancelled","at":%.3f}', now / 1000)
+      disposition, delay = 'cancel', CANCELLED_TTL
     end
-    settle[disposition](now, id, ARGV[first + 1], due, note)
+    settle[disposition](now, id, ARGV[first + 1], delay)
   end, function() redis.call('ZADD', leases, leased.expiry, member) end)
 end

@@ -1,8 +1,8 @@
 -- cancel: take a job out of its queue, or ask the worker that runs it to stop it.
 -- USES: clock
 -- KEYS: jobs results done dead leases since cancelling totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
--- ARGV: given id ttl record
---   given: now in ms, '' for the server's clock; ttl: ms that the record stays; record: the result record to leave
+-- ARGV: given id ttl
+--   given: now in ms, '' for the server's clock; ttl: ms that the record stays
 -- RETURNS: the state it is in now: cancelled, running (it will be), completed, dead, or '' (no such job)
 -- CHANGES: ready or scheduled, results, done, totals; or cancelling, which renew tells its worker
 local now = clock(given)
@@ -22,7 +22,7 @@ if found == 0 then
   return 'running'
 end
 redis.call('HDEL', since, id)
-redis.call('HSET', results, id, record)
+redis.call('HSET', results, id, string.format('{"state":"cancelled","at":%.3f}', now / 1000))
 redis.call('ZADD', done, now + tonumber(ttl), id)
 redis.call('HINCRBY', totals, 'cancelled', 1)
 return 'cancelled'

@@ -3,39 +3,54 @@
 -- KEYS: jobs since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given channel queue ...
 --   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
---   ...: for each job id, priority (h, n, l), due in ms ('' for at once), 1 when the id tells no time, envelope
+--   ...: for each job id, priority (h, n, l), due ('' for at once; ms from now; or '@' and ms since the epoch), envelope
 -- RETURNS: for each job 1 (accepted) or 0 (the id was known, nothing written)
 -- CHANGES: jobs, ready or scheduled, since, wake, totals; publishes the queue's name when it was empty before
 local ready = {h = ready_high, n = ready_normal, l = ready_low}
 local scheduled = {h = scheduled_high, n = scheduled_normal, l = scheduled_low}
 local before = ready_left()
+local now = clock(given)
 local accepted, batches, count, pushed, sooner = {}, {h = {}, n = {}, l = {}}, 0, 0, false
 
 -- Whatever can be wrong is found before anything is written.
-if (#ARGV - 3) % 5 ~= 0 then return redis.error_reply('ERR five arguments a job') end
-for i = 4, #ARGV, 5 do
+if (#ARGV - 3) % 4 ~= 0 then return redis.error_reply('ERR four arguments a job') end
+for i = 4, #ARGV, 4 do
   local due = ARGV[i + 2]
   if not ready[ARGV[i + 1]] then return redis.error_reply('ERR no such priority: ' .. ARGV[i + 1]) end
-  if due ~= '' and not (#due < 16 and string.match(due, '^%-?%d+$')) then return redis.error_reply('ERR no such time: ' .. due) end
+  local digits = string.match(due, '^@%-?(%d+)$') or string.match(due, '^%d+$')
+  if due ~= '' and not (digits and #digits < 16) then return redis.error_reply('ERR no such time: ' .. due) end
   if due ~= '' then redis.call('ZCARD', scheduled[ARGV[i + 1]]) end
 end
 for _, key in ipairs({since, totals}) do redis.call('HLEN', key) end
 redis.call('LLEN', wake)
 
-for i = 4, #ARGV, 5 do
+-- An age is counted from the time in a UUIDv7. Where that is not now (the producer's clock is wrong, the job was made long
+-- before it was sent, or the id is of another kind), `since` says it. Ids of one moment begin alike and are judged once.
+local judged, agrees = nil, false
+local function tells_now(id)
+  local head = string.sub(id, 1, 15)
+  if head ~= judged then
+    local high, low = string.match(head, '^(%x%x%x%x%x%x%x%x)%-(%x%x%x%x)%-7$')
+    judged, agrees = head, high ~= nil and math.abs(tonumber(high .. low, 16) - now) <= 1000
+  end
+  return agrees and #id == 36
+end
+
+for i = 4, #ARGV, 4 do
   local id, priority, due = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local new = redis.call('HSETNX', jobs, id, ARGV[i + 4])
+  local new = redis.call('HSETNX', jobs, id, ARGV[i + 3])
   accepted[#accepted + 1] = new
   if new == 1 then
     count = count + 1
     if due ~= '' then
-      redis.call('ZADD', scheduled[priority], due, id)
+      local at = string.sub(due, 1, 1) == '@' and string.sub(due, 2) or now + tonumber(due)
+      redis.call('ZADD', scheduled[priority], at, id)
       sooner = sooner or redis.call('ZRANGE', scheduled[priority], 0, 0)[1] == id
     else
       local batch = batches[priority]
       batch[#batch + 1] = id
       pushed = pushed + 1
-      if ARGV[i + 3] == '1' then redis.call('HSET', since, id, clock(given)) end
+      if not tells_now(id) then redis.call('HSET', since, id, now) end
     end
   end
 end

@@ -5,7 +5,8 @@
 --   given: now in ms, '' for the server's clock; tail: what follows an id in the caller's leases; limit: how many at most
 --   ...: hosts that are gone for certain, ":worker:" for one worker of a host, or tails (":worker:number") of claims whose
 --        answers were lost; none: the leases that have expired
--- RETURNS: {ids, envelopes, histories, members that were taken over, promoted, how many more there were beyond the limit}
+-- RETURNS: {ids, envelopes, histories, members that were taken over, promoted, how many more there were beyond
+--   the limit, now}
 -- CHANGES: each lease taken over becomes the caller's, under a new fence: the caller decides what becomes of the job and
 --   settles it with step. If the caller dies between the two, its lease expires and the next rescue takes it.
 local now = clock(given)
@@ -53,4 +54,4 @@ end
 trim(now, 1000)
 local moved = promote(now, 1000)
 if moved > 0 and ready_left() > 0 then wake_one() end
-return {ids, envelopes, histories, taken, moved, more}
+return {ids, envelopes, histories, taken, moved, more, now}

@@ -6,9 +6,9 @@
 --   lease: ms until the new leases expire; order: the priorities in the order they are asked, as in "hnl"; one may be asked
 --   for at most so many first, as in "h5n3l1hnl"
 --   ...: first, `completed` times: ms to keep the results (0: forget the jobs), number of jobs, their members, their records
---   ...: then for each other settlement: member, priority (h, n, l), disposition, due in ms ('' for now; for cancel: ms to
---        keep the record), history ('' for none; for cancel: the record), total to count in ('' for none)
--- RETURNS: {ids, envelopes, histories or nil, stale members, ms until the next scheduled job or -1, draining 0/1, ready left}
+--   ...: then for each other settlement: member, priority (h, n, l), disposition, ms from now ('' for at once; for cancel:
+--        ms to keep the record), history ('' for none; for cancel: the record), total to count in ('' for none)
+-- RETURNS: {ids, envelopes, histories or nil, stale members, ms until the next scheduled job or -1, draining 0/1, ready left, now}
 -- CHANGES: whatever the settlements say; each only if exactly its member is among the leases: else it is stale, and skipped
 local now = clock(given)
 local leased = leases_of(tail, now, lease)
@@ -24,4 +24,4 @@ local stopped = redis.call('SISMEMBER', draining, worker)
 local most = stopped == 0 and tonumber(claim) or 0
 local ids, envelopes, histories, left = claim_ready(leased, tail, most, order)
 if left > 0 then wake_one() end
-return {ids, envelopes, histories or {}, leased.stale, left == 0 and later and next_due(now) or -1, stopped, left}
+return {ids, envelopes, histories or {}, leased.stale, left == 0 and later and next_due(now) or -1, stopped, left, now}

@@ -1,0 +1,23 @@
+"""The server's time as a process knows it: what is written for people agrees, however wrong this machine's clock is."""
+
+import time
+
+
+class ServerClock:
+    """Counts on from the server's latest answer with the monotonic clock; wrong by a round trip at most."""
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+
+    def learn(self, server: float) -> None:
+        """Take over the server's time (seconds since the epoch) from an answer that has just come."""
+        self._offset = server - time.monotonic()
+
+    def now(self) -> float:
+        """Return the server's time in seconds since the epoch; this machine's before the server's first answer."""
+        return self.at(time.monotonic())
+
+    def at(self, monotonic: float) -> float:
+        """Return the server's time at a moment of this machine's monotonic clock."""
+        offset = time.time() - time.monotonic() if self._offset is None else self._offset
+        return offset + monotonic

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from jobpools.runtime import forking
+
 Call = Callable[[], Any]
 _NOBODY_AWAITS = (
     "it returned a coroutine and ran none of it: a decorator between @app.job and `async def` must be async"
@@ -106,6 +108,8 @@ class Threads:
             result = ticket.call()
         except BaseException as raised:  # noqa: BLE001  # the task that waits for it decides
             error = raised
+        if forking.is_child:
+            forking.leave(error)
         if inspect.iscoroutine(result):
             result.close()
             error = TypeError(_NOBODY_AWAITS)

@@ -12,7 +12,7 @@ from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlemen
 from jobpools.core.retry import settle
 from jobpools.core.units import LONGEST, Decision, WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
-from jobpools.runtime import outcomes
+from jobpools.runtime import forking, outcomes
 from jobpools.runtime.attempt import Run
 from jobpools.runtime.context import Context
 from jobpools.runtime.metrics import Metrics
@@ -174,8 +174,12 @@ class Processor:
             else:
                 value = await entry.call(context, arguments)
         except BaseException as error:  # noqa: BLE001  # whatever a handler raises ends its attempt, not the worker
+            if forking.is_child:
+                forking.leave(error)
             self._end(run, self._verdict(run) or outcomes.failed(error))
         else:
+            if forking.is_child:
+                forking.leave(None)
             if run.verdict is None:
                 self._complete(run, value, clock() - started)
             else:

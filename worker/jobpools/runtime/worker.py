@@ -20,7 +20,7 @@ from jobpools.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from jobpools.runtime import logs
+from jobpools.runtime import forking, logs
 from jobpools.runtime.attempt import Entry
 from jobpools.runtime.dispatcher import Dispatcher
 from jobpools.runtime.executor import Threads, bind
@@ -121,6 +121,7 @@ class Worker:
             return 0
         self.leases.start()
         loop = asyncio.get_running_loop()
+        forking.protect(loop)
         dispatching = loop.create_task(self.dispatcher.run(), name="dispatcher")
         parts = [dispatching, *(loop.create_task(part, name=name) for name, part in self._parts().items())]
         queues = ", ".join(lane.queue for lane in self.lanes)
@@ -139,6 +140,7 @@ class Worker:
                 log.exception("worker %s: a service did not close", self.id)
                 self._exit_code = 1
             await self._close()
+            forking.unprotect()
         log.info("worker %s: gone, %d completed, %d failed", self.id, self.metrics.completed, self.metrics.failed)
         return self._exit_code
 

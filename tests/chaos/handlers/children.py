@@ -1,0 +1,175 @@
+"""Jobs that start processes of their own, in all the ways that people do it, and tell how these ended."""
+
+import asyncio
+import multiprocessing
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import BaseContext
+
+from jobpools import App, Context, Retry
+
+app = App("children", queue="children")
+ONCE = Retry(strategy="none")
+SIGNALS = {"is interrupted": signal.SIGINT, "is told to end": signal.SIGTERM, "hangs up": signal.SIGHUP}
+
+
+def note(ctx: Context, what: object) -> None:
+    """One line in a file that outlives every process."""
+    with open(os.environ["JOBPOOLS_NOTES"], "a") as file:  # noqa: PTH123  # one write to a file opened for appending
+        file.write(f"{ctx.id} {os.getpid()} {what}\n")
+
+
+def ended(pid: int) -> str:
+    """How a child of this process ended, once it has."""
+    _, status = os.waitpid(pid, 0)
+    return str(os.waitstatus_to_exitcode(status))
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def sleep_on(_: int = 0) -> None:
+    time.sleep(600)
+
+
+@app.job(retry=ONCE)
+async def neighbour(ctx: Context, seconds: float) -> str:
+    note(ctx, "begun")
+    await asyncio.sleep(seconds)
+    return "done"
+
+
+async def _in_child(what: str) -> None:
+    match what:
+        case "raises":
+            raise ValueError("of the child")
+        case "exits":
+            sys.exit(3)
+        case "exits with a text":
+            sys.exit("no")
+        case "awaits":
+            await asyncio.sleep(0)
+        case "runs a loop of its own":
+            asyncio.run(asyncio.sleep(0.01))
+        case _ if what in SIGNALS:
+            os.kill(os.getpid(), SIGNALS[what])
+            time.sleep(1)  # noqa: ASYNC251  # the child waits for its end
+
+
+@app.job(retry=ONCE)
+async def forks(ctx: Context, what: str) -> str:
+    note(ctx, "begun")
+    pid = os.fork()
+    if pid == 0:
+        await _in_child(what)
+        return "of the child"
+    return await asyncio.to_thread(ended, pid)
+
+
+@app.job(retry=ONCE)
+def forks_in_a_thread(ctx: Context, what: str) -> str:
+    note(ctx, "begun")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _in_child(what).send(None)
+        except StopIteration:
+            return "of the child"
+    return ended(pid)
+
+
+@app.job(retry=ONCE)
+async def forks_a_terminal(ctx: Context) -> str:
+    note(ctx, "begun")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        return "of the child"
+    how = await asyncio.to_thread(ended, pid)
+    os.close(terminal)
+    return how
+
+
+@app.job(retry=ONCE)
+async def daemonizes(ctx: Context) -> str:
+    note(ctx, "begun")
+    pid = os.fork()
+    if pid == 0:
+        if os.fork():
+            os._exit(0)
+        note(ctx, "daemon")
+        sleep_on()
+    return await asyncio.to_thread(ended, pid)
+
+
+def _processes(context: BaseContext) -> str:
+    several = [context.Process(target=sleep_on) for _ in range(3)]  # type: ignore[attr-defined]  # of each context
+    for each in several:
+        each.start()
+    for each in several:
+        each.terminate()
+    for each in several:
+        each.join()
+    return " ".join(str(each.exitcode) for each in several)
+
+
+def _pool(context: BaseContext) -> str:
+    pool = context.Pool(2)
+    found = pool.map(square, range(4))
+    pool.map_async(sleep_on, range(2))
+    pool.terminate()
+    pool.join()
+    return str(found)
+
+
+def _executor(context: BaseContext) -> str:
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        return str(list(pool.map(square, range(4))))
+
+
+WAYS: dict[str, Callable[[BaseContext], str]] = {"processes": _processes, "pool": _pool, "executor": _executor}
+
+
+@app.job(retry=ONCE)
+async def multiprocesses(ctx: Context, way: str, method: str) -> str:
+    """In the event loop's thread, as careless people do it."""
+    note(ctx, "begun")
+    return WAYS[way](multiprocessing.get_context(method))
+
+
+@app.job(retry=ONCE)
+def multiprocesses_in_a_thread(ctx: Context, way: str, method: str) -> str:
+    note(ctx, "begun")
+    return WAYS[way](multiprocessing.get_context(method))
+
+
+@app.job(retry=ONCE)
+async def runs_programs(ctx: Context) -> str:
+    note(ctx, "begun")
+    one = await asyncio.create_subprocess_exec("sleep", "600")
+    one.terminate()
+    other = subprocess.Popen(["sleep", "600"])  # noqa: ASYNC220  # on purpose
+    other.terminate()
+    third = subprocess.Popen(["sh", "-c", "exit 5"], start_new_session=True)  # noqa: ASYNC220  # on purpose
+    codes = [await one.wait(), await asyncio.to_thread(other.wait), await asyncio.to_thread(third.wait)]
+    codes.append(os.waitstatus_to_exitcode(os.system("exit 4")))  # noqa: ASYNC221, S605  # on purpose
+    return " ".join(map(str, codes))
+
+
+@app.job(retry=ONCE)
+async def leaves_some_behind(ctx: Context, method: str) -> str:
+    """Children that keep an interpreter from ending, that have a session of their own, and that ignore SIGTERM."""
+    context = multiprocessing.get_context(method)
+    process = context.Process(target=sleep_on, daemon=False)  # type: ignore[attr-defined]  # of each context
+    process.start()
+    note(ctx, f"child {process.pid}")
+    for command in (["sleep", "600"], ["sh", "-c", "trap '' TERM; sleep 600 & wait; sleep 600"]):
+        started = subprocess.Popen(command, start_new_session=True)  # noqa: ASYNC220  # on purpose
+        note(ctx, f"child {started.pid}")
+    return "started"

@@ -1,0 +1,91 @@
+"""Handlers that start processes: whatever happens to a child, the worker and the jobs beside it notice nothing."""
+
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from jobpools import JobHandle, JobState
+from tests.chaos.handlers import children
+from tests.support.workers import WorkerProcess, crew
+
+APP = "tests.chaos.handlers.children:app"
+pytestmark = pytest.mark.chaos
+
+
+@pytest.fixture
+async def url(valkey_url: str) -> AsyncIterator[str]:
+    from jobpools import Client
+
+    client = Client(valkey_url)
+    before = children.app.use(client)
+    yield valkey_url
+    await client.aclose()
+    if before is not None:
+        children.app.use(before)
+
+
+def begun(folder: Path, job: JobHandle[str]) -> int:
+    lines = (folder / "notes").read_text().splitlines()
+    return sum(line.startswith(f"{job.id} ") and line.endswith(" begun") for line in lines)
+
+
+async def unharmed(worker: WorkerProcess, folder: Path, beside: list[JobHandle[str]]) -> None:
+    """The neighbours ran once, nothing was handed back, and the worker goes when it is told, and not before."""
+    for job in beside:
+        assert await job.result(timeout=30) == "done"
+        assert begun(folder, job) == 1
+    assert worker.process.poll() is None
+    log = worker.log()
+    assert "stopping" not in log
+    assert "lease" not in log
+    worker.send(signal.SIGTERM)
+    assert worker.wait(30) == 0
+
+
+FORKS = {
+    "returns": "0",
+    "raises": "1",
+    "exits": "3",
+    "exits with a text": "1",
+    "runs a loop of its own": "0",
+    "is interrupted": "1",
+    "is told to end": "-15",
+    "hangs up": "-1",
+}
+
+
+async def test_a_forked_child_never_goes_on_as_a_second_worker(url: str, tmp_path: Path) -> None:
+    with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="40") as (worker,):
+        beside = [await children.neighbour.enqueue(1.0) for _ in range(3)]
+        for job in (children.forks, children.forks_in_a_thread):
+            sent = {what: await job.enqueue(what) for what in FORKS}
+            assert {what: await each.result(timeout=30) for what, each in sent.items()} == FORKS
+            assert [begun(tmp_path, each) for each in sent.values()] == [1] * len(FORKS)
+        assert await (await children.forks.enqueue("awaits")).result(timeout=30) == "1"
+        assert await (await children.forks_a_terminal.enqueue()).result(timeout=30) == "0"
+        assert await (await children.daemonizes.enqueue()).result(timeout=30) == "0"
+        await unharmed(worker, tmp_path, beside)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+async def test_processes_are_terminated_and_the_worker_goes_on(url: str, tmp_path: Path, method: str) -> None:
+    """Several at once: each of them is sent SIGTERM while it is still what it was forked from."""
+    with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="20") as (worker,):
+        beside = [await children.neighbour.enqueue(1.0) for _ in range(3)]
+        expected = {"processes": "-15 -15 -15", "pool": "[0, 1, 4, 9]", "executor": "[0, 1, 4, 9]"}
+        for job in (children.multiprocesses, children.multiprocesses_in_a_thread):
+            sent = [(way, await job.enqueue(way, method)) for way in expected for _ in range(2)]
+            for way, each in sent:
+                assert await each.result(timeout=60) == expected[way], way
+        await unharmed(worker, tmp_path, beside)
+
+
+async def test_programs_and_their_exit_codes_are_the_handlers(url: str, tmp_path: Path) -> None:
+    with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="20") as (worker,):
+        beside = [await children.neighbour.enqueue(1.0) for _ in range(3)]
+        for job in [await children.runs_programs.enqueue() for _ in range(5)]:
+            assert await job.result(timeout=30) == "-15 -15 5 4"
+            assert await job.state() is JobState.COMPLETED
+        await unharmed(worker, tmp_path, beside)

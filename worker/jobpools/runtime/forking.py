@@ -1,0 +1,123 @@
+"""What a process that a handler forks must not inherit from its worker: signals, the event loop, descriptors.
+
+A forked child is a copy of the worker in the middle of a handler. Three things of it would reach back into the worker:
+the descriptor through which asyncio learns of signals (a SIGTERM to the child would stop the worker), the descriptors
+of the event loop (epoll), and the event loop itself, if the child returned into it as a second worker.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that stop a worker; in a forked child they do what they do in any Python program."""
+
+is_child = False
+"""True in a process that a handler forked."""
+
+_loop: asyncio.AbstractEventLoop | None = None
+_loop_thread = 0
+_masks = threading.local()
+_in_child: list[Callable[[], None]] = []
+_hooked = False
+
+
+def protect(loop: asyncio.AbstractEventLoop, *in_child: Callable[[], None]) -> None:
+    """Protect the worker on this event loop from the children that its handlers fork.
+
+    Call it on the thread that runs the loop. Each of `in_child` runs in every forked child.
+    """
+    global _loop, _loop_thread, _hooked  # noqa: PLW0603  # hooks of a fork belong to the process
+    _loop, _loop_thread = loop, threading.get_ident()
+    _in_child[:] = in_child
+    if not _hooked:
+        _hooked = True
+        os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+
+
+def unprotect() -> None:
+    """Leave forks alone: the worker has ended."""
+    global _loop  # noqa: PLW0603  # as above
+    _loop = None
+
+
+def leave(error: BaseException | None) -> NoReturn:
+    """End a forked child that came out of its handler, as the interpreter would end it. The worker is not touched."""
+    code: Any = 0
+    with contextlib.suppress(Exception):  # whatever the error's own code does, this process ends here
+        if isinstance(error, SystemExit):
+            code = error.code
+            if code is not None and not isinstance(code, int):
+                sys.stderr.write(f"{code}\n")
+                code = 1
+        elif error is not None:
+            code = 1
+            traceback.print_exception(error)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit((code or 0) & 0xFF)
+
+
+def _before() -> None:
+    if _loop is not None:
+        # Until the child has let go of the wake-up descriptor, a signal sent to it would be written there.
+        _masks.former = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+def _after_in_parent() -> None:
+    if _loop is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _masks.former)
+
+
+def _after_in_child() -> None:
+    global is_child, _loop  # noqa: PLW0603  # as above
+    loop, _loop = _loop, None
+    if loop is None:
+        return
+    is_child = True
+    signal.set_wakeup_fd(-1)
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    _detach(loop)
+    if threading.get_ident() == _loop_thread:
+        _disarm(loop)
+    for each in _in_child:
+        each()
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.former)
+
+
+def _detach(loop: Any) -> None:
+    """Give up the descriptors that the child shares with the worker's event loop.
+
+    They stay open and lead nowhere: closed, their numbers would be used again, and closed a second time by their owner.
+    """
+    owners = (getattr(loop, name, None) for name in ("_selector", "_ssock", "_csock"))
+    replace_descriptors([owner.fileno() for owner in owners if owner is not None])
+
+
+def replace_descriptors(numbers: list[int]) -> None:
+    """Let these descriptors lead nowhere, in this process alone."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in numbers:
+        if number >= 0:
+            os.dup2(nowhere, number, inheritable=False)
+    os.close(nowhere)
+
+
+def _disarm(loop: Any) -> None:
+    """Make sure that the event loop runs nothing more: this child came from one of its handlers, and may await."""
+
+    def end() -> NoReturn:
+        leave(RuntimeError("a forked child cannot go on with the worker's event loop; use asyncio.run in it"))
+
+    loop._ready.clear()  # noqa: SLF001  # asyncio has no public way: stop() would run the rest of the ready handles
+    loop.call_soon(end)
+    loop._run_once = end  # noqa: SLF001  # as above

@@ -1,5 +1,7 @@
 """The command as a process: results that are waited for, Ctrl-C, closed pipes, terminals, what starts quickly."""
 
+import functools
+import json
 import os
 import pty
 import re
@@ -7,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,9 +22,11 @@ from tests.support.waiting import PATIENCE, eventually
 
 
 @contextmanager
-def started(folder: Path, url: str, *words: str) -> Iterator["subprocess.Popen[str]"]:
+def started(
+    folder: Path, url: str, *words: str, env: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
-        command(*words), cwd=folder, env=os.environ | {"JOBPOOLS_REDIS_URL": url},
+        command(*words), cwd=folder, env=os.environ | {"JOBPOOLS_REDIS_URL": url} | dict(env or {}),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -168,6 +172,72 @@ def test_a_key_of_another_type(process: Shell, client: Redis) -> None:
         ran.err,
     )
     assert client.keys() == [b"jobpools:{emails}:ready:normal"]
+
+
+COUNTED = """
+import os, time
+from jobpools import App, Context, Retry
+app = App("counted")
+
+@app.job(queue="emails", retry=Retry(max_attempts=3, initial=0, jitter=0), max_crashes=2)
+def work(ctx: Context, how: str) -> None:
+    if how == "crash once" and ctx.attempt == 1:
+        os.abort()
+    if how == "fail":
+        raise ValueError("as asked")
+    while how == "run" or (how == "fail once" and ctx.attempt == 2):
+        time.sleep(0.05)
+    if how == "fail once":
+        raise ValueError("as asked")
+"""
+
+
+def seen(process: Shell, job: str) -> tuple[str, int, int]:
+    """(state, attempts in the listing, attempts when shown)."""
+    shown = json.loads(process("jobs", "show", job, "-o", "json").out)
+    (listed,) = [row for row in json.loads(process("jobs", "-o", "json").out) if row["id"] == job]
+    return (shown["state"], listed["attempts"], shown["attempts_begun"])
+
+
+def test_attempts_are_those_that_began(process: Shell, folder: Path, valkey_url: str) -> None:
+    """The first one that runs is 1; what was never started is 0."""
+    (folder / "counted.py").write_text(COUNTED)
+    given = ("ok", "run", "fail once", "fail")
+    jobs = {how: process("enqueue", "counted:app", "work", f"how={how}").out.strip() for how in given}
+    assert {seen(process, job) for job in jobs.values()} == {("queued", 0, 0)}
+    ends = {"ok": ("completed", 1), "run": ("running", 1), "fail once": ("running", 2), "fail": ("dead", 3)}
+    with started(folder, valkey_url, "worker", "counted:app"):
+        for how, (state, attempts) in ends.items():
+            wanted = (state, attempts, attempts)
+            eventually(
+                f"{how}: {wanted}", functools.partial(lambda job, to: seen(process, job) == to, jobs[how], wanted)
+            )
+
+
+def test_an_attempt_that_crashed_its_worker_counts(process: Shell, folder: Path, valkey_url: str) -> None:
+    (folder / "counted.py").write_text(COUNTED)
+    job = process("enqueue", "counted:app", "work", "how=crash once").out.strip()
+    worker, env = ("worker", "counted:app"), {"JOBPOOLS_LEASE": "1s"}
+    with started(folder, valkey_url, *worker, env=env), started(folder, valkey_url, *worker, env=env):
+        eventually("it ran twice", lambda: seen(process, job) == ("completed", 2, 2))
+
+
+@pytest.mark.parametrize("module", ["jobpools", "jobpools.cli"])
+def test_python_m_is_the_same_command_and_its_usage_says_so(module: str, process: Shell, folder: Path) -> None:
+    def run(*words: str) -> Ran:
+        ended = subprocess.run(
+            [sys.executable, "-m", module, *words], cwd=folder, capture_output=True, text=True, check=False
+        )
+        return Ran(ended.returncode, ended.stdout, ended.stderr)
+
+    assert run("--version") == process("--version")
+    assert re.search(r"^Usage: python -m jobpools queues \[OPTIONS\]", run("queues", "--help").out.strip())
+    assert re.search(r"^Usage: jobpools queues \[OPTIONS\]", process("queues", "--help").out.strip())
+    assert run("queuse") == Ran(
+        2, "", "jobpools: no such command 'queuse'; did you mean queues? (python -m jobpools --help)\n"
+    )
+    assert run("worker", "nosuch:app").code == 1
+    assert run("worker").err == process("worker").err
 
 
 LOADED = """

@@ -2,4 +2,5 @@
 
 from jobpools.cli import main
 
-main()
+if __name__ == "__main__":  # a spawned child of multiprocessing imports this module again
+    main()

@@ -180,6 +180,15 @@ async def named(connection: Connection, queue: str | None) -> list[str]:
     return [queue]
 
 
+def attempts_begun(view: reads.JobView) -> int:
+    """Return how often the job was started: failed, timed out and crashed attempts, and the one that runs or completed.
+
+    An attempt that was handed back (its worker drained) is charged to nobody and not counted.
+    """
+    last = view.state in (JobState.RUNNING, JobState.COMPLETED)
+    return view.history.attempts + view.history.crashes + last
+
+
 def row(view: reads.JobView) -> dict[str, Any]:
     """A job in a listing."""
     last = view.history.entries[-1] if view.history.entries else None
@@ -191,7 +200,7 @@ def row(view: reads.JobView) -> dict[str, Any]:
         "state": str(view.state),
         "name": view.name,
         "priority": view.priority,
-        "attempts": view.history.attempts + view.history.crashes,
+        "attempts": attempts_begun(view),
         "age": now - view.enqueued_at if view.enqueued_at else None,
         "due": None if view.due_at is None else view.due_at - now,
         "note": view.problem or view.history.note or error,
@@ -217,6 +226,7 @@ def details(view: reads.JobView) -> dict[str, Any]:
         "result": _json(view.result),
         "problem": view.problem or None,
         "note": view.history.note or None,
+        "attempts_begun": attempts_begun(view),
         "attempts": [
             {
                 "attempt": each.attempt,

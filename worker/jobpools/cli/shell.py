@@ -65,10 +65,15 @@ def coloured() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def program(path: str) -> str:
+    """Return what a user types to run this, for usage lines; `path` is that of the running script."""
+    return "python -m jobpools" if path.endswith("__main__.py") else "jobpools"
+
+
 def run(app: typer.Typer) -> None:
     """Run the command line and exit: 0, 1 for an error, 2 for a wrong command line, 130 after Ctrl-C."""
     try:
-        code = app(prog_name="jobpools", standalone_mode=False)
+        code = app(prog_name=program(sys.argv[0]), standalone_mode=False)
     except JobpoolsError as error:
         raise SystemExit(_said(str(error), FAILED)) from None
     except _UsageError as error:

@@ -1,14 +1,22 @@
 """What is kept of an exception."""
 
+from typing import Any, cast
+
 import pytest
 
 from jobpools import Retry
-from jobpools.core.job import OutcomeKind
+from jobpools.core.job import Attempt, Disposition, History, OutcomeKind
 from jobpools.core.retry import next_delay
 from jobpools.runtime import outcomes
+from jobpools.store import codec
+from tests.runtime.test_processor import Bench
 
 
 class PaymentError(ConnectionError): ...
+
+
+async def raising(_ctx: Any, _args: dict[str, Any]) -> None:
+    raise PaymentError("declined")
 
 
 def caught(raising: type[BaseException] | BaseException) -> BaseException:
@@ -90,3 +98,23 @@ def test_a_timeout_is_a_timeout_error() -> None:
         OutcomeKind.TIMED_OUT, "TimeoutError", "ran longer than 90s",
     )  # fmt: skip
     assert {"TimeoutError", "OSError"} <= set(outcome.error_types)
+
+
+async def test_a_decision_that_cannot_be_made_is_left_to_the_default_policy(caplog: pytest.LogCaptureFixture) -> None:
+    class NoRetry:
+        def __getattr__(self, name: str) -> None:
+            raise SystemExit(name)
+
+    bench = Bench(raising, retry=NoRetry())
+    run = bench.run("a")
+    bench.processor.take([run])
+    await bench.idle()
+    assert bench.queue.ends() == {"a": Disposition.RETRY}
+    assert "its retry policy failed; the default policy decides" in caplog.text
+
+
+def test_a_history_that_cannot_be_encoded_says_so_instead_of_holding_up_its_step() -> None:
+    odd = cast("str", object())
+    raw = codec.encode_history(History(attempts=2, entries=(Attempt(1, OutcomeKind.FAILED, 0.0, message=odd),)))
+    found = codec.decode_history(raw)
+    assert (found.attempts, found.note) == (2, "the history could not be encoded")

@@ -13,8 +13,9 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from jobpools.core import json_values
+from jobpools.core.descriptions import words
 from jobpools.core.job import JobState, Priority
-from jobpools.core.retry import Retry, words
+from jobpools.core.retry import Retry
 from jobpools.core.spelling import meant
 from jobpools.core.units import LONGEST, QUEUE_LIMIT, QUEUE_PATTERN, format_duration, parse_duration
 from jobpools.errors import (

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypedDict, Unpack
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
+from jobpools.core.descriptions import bare, qualified, spoken, words
 from jobpools.core.job import (
     HISTORY_LIMIT,
     Attempt,
@@ -201,29 +202,11 @@ def _asked(
         if answer is None:
             return Decision(None, "NotRetried", "the retry function says no")
         delay = parse_duration(answer)
-    except Exception as error:  # noqa: BLE001  user code: whatever it raises, the job must still be settled
+    except BaseException as error:  # noqa: BLE001  user code: even SystemExit is only a decision that failed
         delay = backoff(policy, attempt, jitter)
-        wrong = f"its retry function failed ({type(error).__name__}: {words(error)[:MESSAGE_LIMIT]})"
+        wrong = f"its retry function failed ({bare(type(error))}: {words(error)[:MESSAGE_LIMIT]})"
         return Decision(delay, "Retried", f"{wrong}, so the next one in {format_duration(delay)}")
     return Decision(delay, "Retried", f"the next one in {format_duration(delay)}")
-
-
-def qualified(kind: type[BaseException]) -> str:
-    """The class as no other is called: `builtins.ConnectionError` is not that of `requests`."""
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def spoken(name: str) -> str:
-    """How people call a class of this qualified name: `ValueError`, and `httpx.ConnectError`."""
-    return name.removeprefix("builtins.")
-
-
-def words(error: BaseException) -> str:
-    """What an error says, in one line. Never raises, whatever the error's own code does."""
-    try:
-        return " ".join(str(error).split())
-    except Exception as mute:  # noqa: BLE001  user code: the job must still be settled
-        return f"it cannot say what it is: its __str__ raised {type(mute).__name__}"
 
 
 def _names(outcome: Outcome) -> set[str]:

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import contextvars
-import inspect
 import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from types import CoroutineType
 from typing import Any
 
 from jobpools.runtime import forking
@@ -60,10 +60,13 @@ class Threads:
         ticket = _Ticket(partial(contextvars.copy_context().run, function, *args, **kwargs), future)
         self._submit(ticket)
         try:
-            return await future
+            result, error = await future
         except asyncio.CancelledError:
             self._abandon(ticket)
             raise
+        if error is not None:
+            raise error
+        return result
 
     def _submit(self, ticket: _Ticket) -> None:
         with self._lock:
@@ -103,30 +106,25 @@ class Threads:
 
     @staticmethod
     def _call(ticket: _Ticket) -> None:
-        result, error = None, None
+        result: Any = None
+        error: BaseException | None = None
         try:
             result = ticket.call()
+            if issubclass(type(result), CoroutineType):  # isinstance would run the result's own code
+                result.close()
+                error = TypeError(_NOBODY_AWAITS)
         except BaseException as raised:  # noqa: BLE001  # the task that waits for it decides
             error = raised
         if forking.is_child:
             forking.leave(error)
-        if inspect.iscoroutine(result):
-            result.close()
-            error = TypeError(_NOBODY_AWAITS)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             ticket.future.get_loop().call_soon_threadsafe(_hand_over, ticket.future, result, error)
 
 
 def _hand_over(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if isinstance(error, StopIteration):
-        # A future refuses it: it would end the coroutine that awaits.
-        error = RuntimeError("the handler raised StopIteration")
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
+    """Give both to the task that waits: as the future's exception, an error would have to be one that futures take."""
+    if not future.done():
+        future.set_result((result, error))
 
 
 def bind(function: Callable[..., Any], threads: Threads | None, *, takes_context: bool) -> Callable[..., Any]:

@@ -1,27 +1,37 @@
-"""Exceptions as outcomes: what is kept of a failed attempt, and no more than an operator wants to read."""
+"""Exceptions as outcomes: what is kept of a failed attempt, and no more than an operator wants to read.
 
+An exception is the user's code: nothing here raises, whatever its `__str__`, attributes, class or causes do.
+"""
+
+import asyncio
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
+from jobpools.core.descriptions import ancestors, bare, qualified, safely, spoken, traceback_of, words
 from jobpools.core.job import Outcome, OutcomeKind
-from jobpools.core.retry import qualified, spoken, words
 from jobpools.core.units import format_duration
 
 MESSAGE_LIMIT = 500
 TRACEBACK_LIMIT = 8000
 """Characters; of a longer traceback the end is kept, where the error is."""
+FRAMES_LIMIT = 50
+"""Frames that are kept of a traceback whose exception cannot be formatted."""
 _OURS = "jobpools/runtime/"
+_ASYNCIO = Path(asyncio.__file__).parent.as_posix()
 
 
-def failed(error: BaseException) -> Outcome:
-    """A handler raised."""
+def failed(error: BaseException, final: str = "") -> Outcome:
+    """Return the outcome of an attempt that raised. `final`: why another one would end the same."""
+    kind = type(error)
     return Outcome(
         OutcomeKind.FAILED,
-        error=spoken(qualified(type(error))),
+        error=spoken(qualified(kind)),
         message=_message(error),
         traceback=_traceback(error),
-        error_types=_types(type(error)),
+        error_types=_types(kind),
+        final=final,
         exception=error,
     )
 
@@ -40,14 +50,13 @@ def timed_out(seconds: float) -> Outcome:
 
 def in_a_line(error: BaseException, theirs: Callable[[str], bool]) -> str:
     """What an error is, what it says, and the innermost line of a file that is `theirs`: for where nobody reads on."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = safely(lambda: traceback.extract_tb(traceback_of(error)), traceback.StackSummary())
     place = next((f" ({each.filename}:{each.lineno})" for each in reversed(frames) if theirs(each.filename)), "")
     return f"{spoken(qualified(type(error)))}: {words(error)}{place}"
 
 
 def _types(kind: type[BaseException]) -> tuple[str, ...]:
-    classes = [one for one in kind.__mro__ if issubclass(one, BaseException)]
-    return tuple(name for one in classes for name in (qualified(one), one.__name__))
+    return tuple(name for one in ancestors(kind) for name in (qualified(one), bare(one)))
 
 
 def _message(error: BaseException) -> str:
@@ -56,13 +65,28 @@ def _message(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    text = "".join(traceback.format_exception(type(error), error, _handlers_part(error.__traceback__)))
+    trace = safely(lambda: _handlers_part(traceback_of(error)), None)
+    text = safely(lambda: _formatted(error, trace), "") or _without_its_code(error, trace)
     return text if len(text) <= TRACEBACK_LIMIT else "…" + text[1 - TRACEBACK_LIMIT :]
 
 
+def _formatted(error: BaseException, trace: TracebackType | None) -> str:
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def _without_its_code(error: BaseException, trace: TracebackType | None) -> str:
+    """Return the traceback where formatting runs code of the exception that raises: frames, error type, message."""
+    frames = safely(lambda: "".join(traceback.format_tb(trace, -FRAMES_LIMIT)), "")
+    return f"Traceback (most recent call last):\n{frames}{spoken(qualified(type(error)))}: {_message(error)}\n"
+
+
 def _handlers_part(trace: TracebackType | None) -> TracebackType | None:
-    """The frames from the handler on: ours above it tell the user nothing."""
+    """The frames from the handler on: ours and asyncio's above it tell the user nothing."""
     step = trace
-    while step is not None and _OURS in step.tb_frame.f_code.co_filename.replace("\\", "/"):
+    while step is not None and _is_plumbing(step.tb_frame.f_code.co_filename.replace("\\", "/")):
         step = step.tb_next
     return step or trace
+
+
+def _is_plumbing(file: str) -> bool:
+    return _OURS in file or file.startswith(_ASYNCIO)

@@ -6,13 +6,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
-from jobpools.core.retry import settle
 from jobpools.core.units import LONGEST, Decision, WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
-from jobpools.runtime import forking, outcomes
+from jobpools.runtime import forking, outcomes, settlement
 from jobpools.runtime.attempt import Run
 from jobpools.runtime.context import Context
 from jobpools.runtime.metrics import Metrics
@@ -38,6 +36,9 @@ MEAN_WEIGHT = 0.05
 """The weight of one attempt in the mean duration: the latest 20 or so count."""
 ALONE_PAUSE = 1.0
 """Seconds, half of it by chance, for which a job that must run alone is left to others when it finds another such."""
+
+DECODING, RUNNING, ENCODING = "decoding", "running", "encoding"
+"""Stages of an attempt."""
 
 log = logging.getLogger("jobpools.worker")
 clock = time.monotonic
@@ -159,32 +160,35 @@ class Processor:
         await self._attempt(run)
 
     async def _attempt(self, run: Run) -> None:
+        """Run one attempt to its settlement: the one guard around decoding, handler, middleware and encoding.
+
+        Whatever any of them raises ends this attempt at once with that error; nothing outside catches it again.
+        """
         entry = run.entry
-        context = Context(run)
-        run.started = started = clock()
-        run.deadline = started + run.timeout
+        stage = DECODING
         try:
+            context = Context(run)
+            run.started = started = clock()
+            run.deadline = started + run.timeout
             arguments = entry.decode(bytes(run.envelope.args))
-        except ArgumentsError as error:
-            self._end(run, replace(outcomes.failed(error), final="the arguments would be the same again"))
-            return
-        try:
+            stage = RUNNING
             if self.middlewares:
                 value = await wrapped(self.middlewares, context, lambda: entry.call(context, arguments))
             else:
                 value = await entry.call(context, arguments)
-        except BaseException as error:  # noqa: BLE001  # whatever a handler raises ends its attempt, not the worker
-            if forking.is_child:
-                forking.leave(error)
-            self._end(run, self._verdict(run) or outcomes.failed(error))
-        else:
             if forking.is_child:
                 forking.leave(None)
             if run.verdict is None:
+                stage = ENCODING
                 self._complete(run, value, clock() - started)
-            else:
-                # It was told to stop and returned instead of raising: what it was told counts.
-                self._end(run, self._verdict(run) or Outcome(run.verdict))
+                return
+            # It was told to stop and returned instead of raising: what it was told counts.
+            outcome = self._verdict(run) or Outcome(run.verdict)
+        except BaseException as error:  # noqa: BLE001  # whatever it is, it ends the attempt, not the worker
+            if forking.is_child:
+                forking.leave(error)
+            outcome = self._verdict(run) or outcomes.failed(error, _final(stage, error))
+        self._end(run, outcome)
 
     # Ending
 
@@ -193,14 +197,9 @@ class Processor:
         ttl = run.entry.result_ttl if ttl is None else min(ttl, LONGEST)
         result = b"null"
         if value is not None and ttl > 0:
-            try:
-                result = self._encoded(run, value)
-            except (TypeError, ValueError, PayloadTooLargeError) as error:
-                why = "the work is done, and its result would be as unfit again"
-                self._end(run, replace(outcomes.failed(error), final=why))
-                return
-        run.settled = True
+            result = self._encoded(run, value)
         run.lane.complete(run.member, result, seconds, ttl)
+        run.settled = True
         run.entry.tally.complete(seconds)
         mean = self.mean
         self.mean = seconds if mean is None else mean + MEAN_WEIGHT * (seconds - mean)
@@ -219,7 +218,10 @@ class Processor:
 
     def _end(self, run: Run, outcome: Outcome) -> None:
         if run.settled:
-            return  # the watchdog was quicker, or the lease was lost: the job's fate is decided elsewhere
+            # The watchdog was quicker, or the lease was lost: the job's fate is decided elsewhere.
+            if run in self.running:
+                self._free(run)
+            return
         run.settled = True
         seconds = clock() - run.started if run.started else 0.0
         run.entry.tally.end(outcome.kind, seconds)
@@ -233,22 +235,9 @@ class Processor:
 
         `worker` is who ran it, if it was another one.
         """
-        envelope, entry = run.envelope, run.entry
-        crashes = entry.max_crashes if envelope.max_crashes is None else envelope.max_crashes
-        decision = settle(
-            outcome,
-            envelope.retry or entry.retry,
-            run.history or History(),
-            self.time.now(),
-            draws.fraction(),
-            max_crashes=crashes,
-            worker=worker or self.worker,
-        )
-        run.lane.settle(run.member, Priority(envelope.priority), decision.value)
-        level = _LEVELS.get(outcome.kind, logging.INFO)
-        if outcome.kind is OutcomeKind.INTERRUPTED and not run.started:
-            level = logging.DEBUG  # nothing happened to it, and there may be hundreds
-        log.log(level, "%s %s: %s: %s", entry.name, envelope.id, decision.reason, decision.message)
+        decision = settlement.decide(run, outcome, worker or self.worker, self.time.now())
+        run.lane.settle(run.member, Priority(run.envelope.priority), decision.value)
+        settlement.tell(run, outcome, decision)
         self.wake()
         return decision
 
@@ -351,10 +340,10 @@ class Processor:
             self.hand_back(late)
 
 
-_LEVELS = {
-    OutcomeKind.FAILED: logging.WARNING,
-    OutcomeKind.TIMED_OUT: logging.WARNING,
-    OutcomeKind.CRASHED: logging.WARNING,
-    OutcomeKind.UNRUNNABLE: logging.DEBUG,
-}
-"""How loud an outcome is; the rest is INFO."""
+def _final(stage: str, error: BaseException) -> str:
+    """Return why another attempt would end the same; empty: it might not."""
+    if stage is ENCODING:
+        return "the work is done, and its result would be as unfit again"
+    if stage is DECODING and issubclass(type(error), ArgumentsError):
+        return "the arguments would be the same again"
+    return ""

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializer
 
 from jobpools.core import json_values
-from jobpools.core.retry import qualified, spoken, words
+from jobpools.core.descriptions import qualified, spoken, words
 from jobpools.core.spelling import meant
 from jobpools.errors import ArgumentsError, ConfigurationError, StoreDataError
 from jobpools.runtime import argument_types

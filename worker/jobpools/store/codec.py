@@ -197,14 +197,18 @@ _FIELDS = _Entry.__struct_fields__
 
 
 def encode_history(history: History) -> bytes:
-    """A history as JSON."""
-    entries = tuple(_Entry(**{name: _whole(getattr(entry, name)) for name in _FIELDS}) for entry in history.entries)
-    return msgspec.json.encode(_History(history.attempts, history.crashes, entries, _whole(history.note)))
+    """Return a history as JSON. Never raises: one that cannot be encoded would keep its step from ever being sent."""
+    try:
+        entries = tuple(_Entry(**{name: _whole(getattr(entry, name)) for name in _FIELDS}) for entry in history.entries)
+        return msgspec.json.encode(_History(history.attempts, history.crashes, entries, _whole(history.note)))
+    except Exception:  # noqa: BLE001  # what it holds comes from exceptions, whose code is the user's
+        note = "the history could not be encoded"
+        return msgspec.json.encode(_History(history.attempts, history.crashes, (), note))
 
 
 def _whole(value: Any) -> Any:
-    """Text that UTF-8 can hold: half a character, as in an odd file name, is spelt out with a backslash."""
-    return value.encode(errors="backslashreplace").decode() if type(value) is str else value
+    """Return text that UTF-8 can hold, as a plain `str`: a lone surrogate is spelt out with a backslash."""
+    return str.encode(value, errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def decode_history(raw: bytes | None) -> History:

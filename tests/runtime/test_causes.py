@@ -1,0 +1,277 @@
+"""Whatever is raised between claim and settlement ends that attempt at once, under its own name, with its traceback."""
+
+import asyncio
+import functools
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import pydantic
+import pytest
+
+from jobpools import App, Context, JobDeadError, JobHandle, JobState, Retry
+from jobpools.client import Options
+from jobpools.core.job import History
+from jobpools.store import reads
+from jobpools.store.connect import connect
+from jobpools.testing import run_until_idle
+from tests.runtime.hostile import HOSTILE
+
+ONCE = Retry(strategy="none")
+AT_ONCE = 10.0
+"""Seconds; the timeouts of these jobs are 5 minutes."""
+
+
+def made(what: Callable[[], BaseException]) -> BaseException:
+    return what()
+
+
+async def history(app: App, job: JobHandle[Any]) -> History:
+    connection = connect(app.client.url)
+    found = await reads.job(connection, "default", job.id)
+    await connection.aclose()
+    assert found is not None
+    return found.history
+
+
+async def dead(
+    app: App,
+    job: JobHandle[Any],
+    error: str | tuple[str, ...],
+    caplog: pytest.LogCaptureFixture,
+    frame: str = "test_causes.py",
+) -> str:
+    """Run the job: it is dead at once, after one attempt, with this error, and the log has the traceback."""
+    caplog.clear()
+    begun = time.monotonic()
+    with caplog.at_level(logging.INFO, "jobpools.worker"):
+        await run_until_idle(app)
+    assert time.monotonic() - begun < AT_ONCE
+    assert await job.state() is JobState.DEAD
+    past = await history(app, job)
+    assert past.attempts == 1
+    (entry,) = past.entries
+    assert entry.error.endswith(error), entry
+    assert "\n" not in entry.error + entry.message + past.note
+    assert entry.traceback
+    (said,) = (each for each in caplog.records if each.levelno >= logging.WARNING)
+    assert job.id in said.getMessage()
+    assert "\n" not in said.getMessage()
+    assert said.exc_text
+    assert frame in said.exc_text or len(said.exc_text) > 7000, said.exc_text
+    return f"{entry.error}: {entry.message}"
+
+
+NAMES = {
+    "class": "MuteClassError", "exit in text": "ExitInTextError", "attributes raise": "RaisingAttributesError",
+    "attributes recurse": "RecursingAttributesError", "lying class": "LyingClassError", "notes": "NotesError",
+    "trace": "TraceError", "odd text": "OddTextError", "chain": "ValueError", "circle": "ValueError",
+    "groups": "ExceptionGroup", "name": "Two lines", "huge": "ValueError", "surrogate": "ValueError",
+    "syntax": "SyntaxError", "recursion": "RecursionError", "memory": "MemoryError", "stop": "RuntimeError",
+    "stop async": "StopAsyncIteration", "generator exit": "GeneratorExit", "exit": "SystemExit",
+    "interrupt": "KeyboardInterrupt",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+async def test_an_error_of_a_coroutine_ends_its_attempt_under_its_own_name(
+    app: App, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    @app.job(retry=ONCE)
+    async def fail() -> None:
+        raise made(HOSTILE[kind])
+
+    await dead(app, await fail.enqueue(), NAMES[kind], caplog)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+async def test_an_error_of_a_plain_function_ends_its_attempt_under_its_own_name(
+    app: App, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    @app.job(retry=ONCE)
+    def fail() -> None:
+        raise made(HOSTILE[kind])
+
+    await dead(app, await fail.enqueue(), NAMES[kind], caplog)
+
+
+@pytest.mark.parametrize("kind", ["attributes recurse", "exit", "lying class", "memory"])
+async def test_an_error_of_a_middleware_ends_the_attempt(app: App, caplog: pytest.LogCaptureFixture, kind: str) -> None:
+    @app.middleware
+    async def around(_ctx: Context, call_next: Callable[[], Awaitable[Any]]) -> Any:
+        await call_next()
+        raise made(HOSTILE[kind])
+
+    @app.job(retry=ONCE)
+    async def noop() -> None: ...
+
+    await dead(app, await noop.enqueue(), NAMES[kind], caplog)
+
+
+VALIDATION: dict[str, Callable[[], BaseException]] = {
+    "key": KeyError, "recursion": RecursionError, "exit": SystemExit, "interrupt": KeyboardInterrupt,
+    "attributes": HOSTILE["attributes recurse"], "cancelled": asyncio.CancelledError,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", VALIDATION)
+async def test_an_error_of_a_validator_ends_the_attempt_before_the_handler_runs(
+    app: App, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    def check(_value: str) -> str:
+        raise made(VALIDATION[kind])
+
+    ran: list[str] = []
+
+    @app.job(retry=ONCE)
+    async def read(name: Annotated[str, pydantic.AfterValidator(check)]) -> None:
+        ran.append(name)
+
+    job = await app.client.enqueue(app.client.call_json("read", {"name": "x"}, Options(queue="default")))
+    wanted = {"key": "KeyError", "recursion": "RecursionError", "exit": "SystemExit", "interrupt": "KeyboardInterrupt",
+              "attributes": "RecursingAttributesError", "cancelled": "CancelledError"}  # fmt: skip
+    await dead(app, job, wanted[kind], caplog)
+    assert not ran
+
+
+class Unfit:
+    """A result that has no JSON, and says so in its own way."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    @property
+    def __class__(self) -> Any:
+        raise self.error("no class")
+
+    @__class__.setter
+    def __class__(self, _kind: Any) -> None: ...
+
+
+RESULTS = {"KeyError": KeyError, "RecursionError": RecursionError, "MemoryError": MemoryError, "SystemExit": SystemExit}
+
+
+@pytest.mark.parametrize("kind", RESULTS)
+async def test_an_error_of_a_serializer_ends_the_attempt_for_good(
+    app: App, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    def written(_value: str) -> str:
+        raise RESULTS[kind]("no")
+
+    ran: list[int] = []
+
+    @app.job(retry=Retry(max_attempts=3, strategy="fixed", initial=0))
+    async def answer() -> Annotated[str, pydantic.PlainSerializer(written)]:
+        ran.append(1)
+        return "done"
+
+    message = await dead(app, await answer.enqueue(), ("TypeError", kind), caplog, frame=".py")
+    assert kind in message
+    assert ran == [1], "the work was done"
+
+
+@pytest.mark.parametrize("executor", ["coroutine", "plain"])
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+async def test_a_result_that_lies_about_its_class_ends_the_attempt(
+    app: App, executor: str, error: type[BaseException]
+) -> None:
+    if executor == "plain":
+
+        @app.job(retry=ONCE, result_ttl=60)
+        def answer() -> Any:
+            return Unfit(error)
+
+    else:
+
+        @app.job(retry=ONCE, result_ttl=60)  # type: ignore[no-redef]  # one of the two
+        async def answer() -> Any:
+            return Unfit(error)
+
+    job = await answer.enqueue()
+    begun = time.monotonic()
+    await run_until_idle(app)
+    assert time.monotonic() - begun < AT_ONCE
+    assert await job.state() is JobState.DEAD
+    assert "Timeout" not in (await history(app, job)).note
+
+
+RAISED: dict[str, Callable[[], BaseException]] = {
+    "exit": SystemExit,
+    "interrupt": KeyboardInterrupt,
+    "generator exit": GeneratorExit,
+    "error": ValueError,
+    "cancelled": asyncio.CancelledError,
+    "attributes": HOSTILE["attributes recurse"],
+}
+
+
+@pytest.mark.parametrize("kind", RAISED)
+async def test_a_retry_function_that_raises_leaves_the_decision_to_the_default_policy(
+    app: App, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    def decide(_attempt: int, _error: BaseException | None) -> float | None:
+        raise made(RAISED[kind])
+
+    @app.job(retry=Retry(function=decide, max_attempts=2, initial=0.01))
+    async def fail() -> None:
+        raise OSError("no route")
+
+    job = await fail.enqueue()
+    with caplog.at_level(logging.INFO, "jobpools.worker"):
+        await run_until_idle(app)
+    with pytest.raises(JobDeadError, match="dead after 2 attempts: OSError: no route"):
+        await job.result()
+    wanted = type(made(RAISED[kind])).__name__
+    assert any("its retry function failed" in each.getMessage() and wanted in each.getMessage()
+               for each in caplog.records)  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", ["soon", float("nan"), float("inf"), -1, 1e300, object(), [], True])
+async def test_a_retry_function_that_answers_nonsense_leaves_the_decision_to_the_default_policy(
+    app: App, answer: Any
+) -> None:
+    @app.job(retry=Retry(function=lambda _attempt, _error: answer, max_attempts=2, initial=0.01))
+    async def fail() -> None:
+        raise OSError("no route")
+
+    job = await fail.enqueue()
+    await run_until_idle(app)
+    with pytest.raises(JobDeadError, match="dead after 2 attempts: OSError: no route"):
+        await job.result()
+
+
+@pytest.mark.parametrize("error", [ValueError("broken filter"), SystemExit(3), RecursionError("deep")])
+async def test_a_log_that_raises_holds_up_no_job(app: App, error: BaseException) -> None:
+    def broken(record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.WARNING:
+            raise error
+        return True
+
+    @app.job(retry=ONCE)
+    async def fail() -> None:
+        raise OSError("no route")
+
+    job = await fail.enqueue()
+    logger = logging.getLogger("jobpools.worker")
+    logger.addFilter(broken)
+    try:
+        async with asyncio.timeout(AT_ONCE):
+            await run_until_idle(app)
+    finally:
+        logger.removeFilter(broken)
+    assert await job.state() is JobState.DEAD
+
+
+async def test_an_error_in_a_task_group_is_named_in_the_message(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    @app.job(retry=ONCE)
+    async def fail() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(functools.partial(asyncio.sleep, 60)())
+            group.create_task(raising())
+
+    async def raising() -> None:
+        raise ValueError("no such address")
+
+    message = await dead(app, await fail.enqueue(), "ExceptionGroup", caplog)
+    assert "ValueError: no such address" in message

@@ -1,0 +1,83 @@
+"""What an exception is called and what it says, whatever its own code does. Nothing here raises."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+NAME_LIMIT = 200
+"""Maximum characters of an error type."""
+READ_LIMIT = 20_000
+"""Maximum characters of an exception's text that are looked at."""
+GROUP_DEPTH = 20
+"""Maximum levels of nested exception groups that are searched for the first error."""
+
+# A metaclass may override these attributes; the descriptors of `type` and BaseException cannot be overridden.
+_MODULE = type.__dict__["__module__"].__get__
+_QUALNAME = type.__dict__["__qualname__"].__get__
+_MRO = type.__dict__["__mro__"].__get__
+_TRACEBACK = BaseException.__dict__["__traceback__"].__get__
+_EXCEPTIONS = BaseExceptionGroup.exceptions.__get__
+
+
+def safely(describe: Callable[[], T], fallback: T) -> T:
+    """Return what `describe` returns, or `fallback` when it raises anything at all."""
+    try:
+        return describe()
+    except BaseException:  # noqa: BLE001  # code of an exception: even SystemExit must not leave a description
+        return fallback
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return the text in one line, as a plain `str` of at most `limit` characters."""
+    plain = str.__str__(text)  # a subclass of str may override every method
+    return " ".join(plain[:READ_LIMIT].split())[:limit]
+
+
+def qualified(kind: type[BaseException]) -> str:
+    """Return `module.Class`: `builtins.ConnectionError` is not that of `requests`."""
+    module = safely(lambda: one_line(_MODULE(kind), NAME_LIMIT), "unknown")
+    return f"{module}.{bare(kind)}"
+
+
+def bare(kind: type[BaseException]) -> str:
+    """Return the name of the class without its module."""
+    return safely(lambda: one_line(_QUALNAME(kind), NAME_LIMIT), "exception without a name")
+
+
+def spoken(name: str) -> str:
+    """Return a qualified name as people write it: `ValueError`, and `httpx.ConnectError`."""
+    return name.removeprefix("builtins.")
+
+
+def ancestors(kind: type[BaseException]) -> tuple[type[BaseException], ...]:
+    """Return the class and the exception classes it derives from."""
+    return safely(lambda: tuple(one for one in _MRO(kind) if issubclass(one, BaseException)), (BaseException,))
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """Return the exception's traceback."""
+    found: TracebackType | None = _TRACEBACK(error)
+    return found
+
+
+def words(error: BaseException) -> str:
+    """Return what an exception says, in one line; of an exception group also the first error in it."""
+    try:
+        text = one_line(str(error), READ_LIMIT)
+    except BaseException as mute:  # noqa: BLE001  # user code: the job must still be settled
+        return f"it cannot say what it is: its __str__ raised {bare(type(mute))}"
+    first = safely(lambda: _first(error), None)
+    if first is None:
+        return text
+    return f"{text}: {spoken(qualified(type(first)))}: {words(first)}"
+
+
+def _first(error: BaseException) -> BaseException | None:
+    """Return the first error of a group that is no group itself; None for an exception that is no group."""
+    found: Any = error
+    for _ in range(GROUP_DEPTH):
+        if not issubclass(type(found), BaseExceptionGroup):
+            return None if found is error else found
+        found = _EXCEPTIONS(found)[0]
+    return None

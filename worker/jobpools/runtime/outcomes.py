@@ -83,10 +83,11 @@ def _without_its_code(error: BaseException, trace: TracebackType | None) -> str:
 def _handlers_part(trace: TracebackType | None) -> TracebackType | None:
     """The frames from the handler on: ours and asyncio's above it tell the user nothing."""
     step = trace
-    while step is not None and _is_plumbing(step.tb_frame.f_code.co_filename.replace("\\", "/")):
+    while step is not None and is_plumbing(step.tb_frame.f_code.co_filename.replace("\\", "/")):
         step = step.tb_next
     return step or trace
 
 
-def _is_plumbing(file: str) -> bool:
+def is_plumbing(file: str) -> bool:
+    """Return whether the file is the worker's or asyncio's, and tells the user nothing."""
     return _OURS in file or file.startswith(_ASYNCIO)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
 from jobpools.core.units import LONGEST, Decision, WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
-from jobpools.runtime import forking, outcomes, settlement
+from jobpools.runtime import current, forking, outcomes, settlement
 from jobpools.runtime.attempt import Run
 from jobpools.runtime.context import Context
 from jobpools.runtime.metrics import Metrics
@@ -71,6 +71,8 @@ class Processor:
         self._metrics = metrics
         self._max_result = max_result
         self._left_behind: set[asyncio.Task[None]] = set()
+        self._raised: dict[Run, Outcome] = {}
+        """Attempts that are told to stop because their code raised outside their own task, and how they end."""
         self._suspect: Run | None = None
         """The one job in hand that may crash only once more."""
         self._sent_away: list[Run] = []
@@ -167,6 +169,7 @@ class Processor:
         entry = run.entry
         stage = DECODING
         try:
+            current.attempt.set(run)
             context = Context(run)
             run.started = started = clock()
             run.deadline = started + run.timeout
@@ -266,6 +269,16 @@ class Processor:
             # Cancelled before its first step, a task never reaches the code that would settle its attempt.
             self._end(run, self._verdict(run) or Outcome(verdict))
 
+    def raised_outside(self, run: Run, error: BaseException) -> None:
+        """Fail an attempt whose code raised out of the event loop, in a task or a callback that it started."""
+        if run.settled:
+            said = outcomes.in_a_line(error, lambda file: not outcomes.is_plumbing(file))
+            log.warning("%s %s: code that it left running raised %s; its attempt had ended before",
+                        run.entry.name, run.envelope.id, said)  # fmt: skip
+            return
+        self._raised[run] = outcomes.failed(error)
+        self.stop(run, OutcomeKind.FAILED)
+
     def lost(self, run: Run) -> None:
         """Its lease has gone to another worker: stop it, and settle nothing."""
         self._metrics.stale += 1
@@ -297,6 +310,8 @@ class Processor:
         """What it was told to stop for; None: nobody told it."""
         if run.verdict is None:
             return None
+        if run.verdict is OutcomeKind.FAILED:
+            return self._raised.pop(run, None)
         if run.verdict is OutcomeKind.TIMED_OUT:
             return outcomes.timed_out(run.timeout)
         return Outcome(run.verdict, message="told to stop")

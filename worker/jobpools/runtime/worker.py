@@ -20,8 +20,8 @@ from jobpools.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from jobpools.runtime import forking, logs
-from jobpools.runtime.attempt import Entry
+from jobpools.runtime import event_loop, forking, logs
+from jobpools.runtime.attempt import Entry, Run
 from jobpools.runtime.dispatcher import Dispatcher
 from jobpools.runtime.executor import Threads, bind
 from jobpools.runtime.janitor import Janitor
@@ -298,7 +298,10 @@ def run_worker(settings: WorkerSettings, app: App | None = None) -> int:
 
     gc.set_threshold(GARBAGE)
 
+    worker: Worker | None = None
+
     async def work() -> int:
+        nonlocal worker
         worker = Worker(found, settings)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -312,7 +315,11 @@ def run_worker(settings: WorkerSettings, app: App | None = None) -> int:
             os._exit(code)
         return code
 
-    return asyncio.run(work())
+    def blame(run: Run, error: BaseException) -> None:
+        if worker is not None:
+            worker.processor.raised_outside(run, error)
+
+    return event_loop.run(work(), blame)
 
 
 __all__ = ["JobpoolsError", "Worker", "import_app", "run_worker"]

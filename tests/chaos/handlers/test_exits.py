@@ -1,0 +1,130 @@
+"""Exits inside a handler: the job is named and charged, at once; the worker and the jobs beside it go on."""
+
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from jobpools import Client, JobDeadError
+from tests.chaos.handlers import exits
+from tests.support.waiting import eventually
+from tests.support.workers import WorkerProcess, crew
+
+APP = "tests.chaos.handlers.exits:app"
+WITHIN = 20.0
+"""Seconds; the timeouts of these jobs are 5 minutes."""
+pytestmark = pytest.mark.chaos
+
+
+@pytest.fixture
+async def url(valkey_url: str) -> AsyncIterator[str]:
+    client = Client(valkey_url)
+    before = exits.app.use(client)
+    yield valkey_url
+    await client.aclose()
+    if before is not None:
+        exits.app.use(before)
+
+
+def goes_in_peace(worker: WorkerProcess) -> None:
+    assert worker.process.poll() is None
+    worker.send(signal.SIGTERM)
+    assert worker.wait(30) == 0, worker.log()
+
+
+NAMES = {"exit": "SystemExit", "interrupt": "KeyboardInterrupt", "generator": "GeneratorExit",
+         "cancelled": "CancelledError"}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["exit", "interrupt"])
+async def test_an_exit_anywhere_in_a_handler_is_charged_to_its_job_alone(url: str, tmp_path: Path, what: str) -> None:
+    with crew(tmp_path, url, APP, "a", CONCURRENCY="40") as (worker,):
+        beside = [await exits.neighbour.enqueue(3.0) for _ in range(5)]
+        sent = {how: await exits.leave_async.enqueue(how, what) for how in exits.ASYNC}
+        sent["plain"] = await exits.leave_plain.enqueue(what)
+        for how, job in sent.items():
+            with pytest.raises(JobDeadError, match=NAMES[what]) as died:
+                await job.result(timeout=WITHIN)
+            assert "dead after 1 attempt" in str(died.value), how
+            assert worker.said(f"{job.id}: NotRetried: attempt 1 of 3 failed ({NAMES[what]}") == 1, how
+        assert [await job.result(timeout=30) for job in beside] == [1] * 5
+        assert worker.metric("jobpools_jobs_total") == len(sent) + 5
+        assert "exits.py" in worker.log()
+        goes_in_peace(worker)
+
+
+@pytest.mark.parametrize("what", ["generator", "cancelled"])
+async def test_what_asyncio_itself_raises_is_a_failure_where_a_handler_raises_it(
+    url: str, tmp_path: Path, what: str
+) -> None:
+    with crew(tmp_path, url, APP, "a", CONCURRENCY="40") as (worker,):
+        beside = await exits.neighbour.enqueue(2.0)
+        ways = ("own", "executor", "to_thread", "wait_for", "context manager")
+        sent = [await exits.leave_async.enqueue(how, what) for how in ways]
+        sent.append(await exits.leave_plain.enqueue(what))
+        for job in sent:
+            with pytest.raises(JobDeadError, match=NAMES[what]):
+                await job.result(timeout=WITHIN)
+        assert await beside.result(timeout=30) == 1
+        goes_in_peace(worker)
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        ("stop", "RuntimeError: loop.stop(): the event loop belongs to the worker"),
+        ("close", "RuntimeError: Cannot close a running event loop"),
+        ("run", "RuntimeError: This event loop is already running"),
+        ("asyncio.run", "RuntimeError: asyncio.run() cannot be called"),
+        ("cancel itself", "CancelledError"),
+    ],
+)
+async def test_what_a_handler_does_to_the_event_loop_is_its_own_failure(
+    url: str, tmp_path: Path, how: str, error: str
+) -> None:
+    with crew(tmp_path, url, APP, "a") as (worker,):
+        beside = await exits.neighbour.enqueue(1.0)
+        job = await exits.disturb.enqueue(how)
+        with pytest.raises(JobDeadError) as died:
+            await job.result(timeout=WITHIN)
+        assert error in str(died.value)
+        assert await beside.result(timeout=30) == 1
+        goes_in_peace(worker)
+
+
+@pytest.mark.parametrize("how", ["callback", "thread", "exit in a thread", "callback of a thread"])
+async def test_an_event_loop_that_is_stopped_from_outside_the_handler_runs_on(
+    url: str, tmp_path: Path, how: str
+) -> None:
+    with crew(tmp_path, url, APP, "a") as (worker,):
+        beside = await exits.neighbour.enqueue(1.0)
+        job = await exits.stop_later.enqueue(how)
+        assert await job.result(timeout=WITHIN) == "done"
+        assert await beside.result(timeout=30) == 1
+        if how == "callback":
+            assert worker.said(f"stop_later {job.id}: Exception in callback") == 1
+        if how == "callback of a thread":
+            assert worker.said("code that belongs to no job raised SystemExit: 3 (") == 1
+            assert "exits.py:" in worker.log()
+        goes_in_peace(worker)
+
+
+async def test_a_task_that_outlives_its_job_is_named_and_charges_nobody(url: str, tmp_path: Path) -> None:
+    with crew(tmp_path, url, APP, "a") as (worker,):
+        beside = await exits.neighbour.enqueue(1.0)
+        job = await exits.leaves_a_task_behind.enqueue()
+        assert await job.result(timeout=WITHIN) == "done"
+        said = f"{job.id}: code that it left running raised SystemExit: 3"
+        eventually("the job is named", lambda: worker.said(said) == 1, told=worker.log)
+        assert await beside.result(timeout=30) == 1
+        goes_in_peace(worker)
+
+
+async def test_what_jobs_left_running_may_exit_while_the_worker_goes(url: str, tmp_path: Path) -> None:
+    """Their tasks are cancelled when everything is settled; what they raise then is no exit code of the worker."""
+    with crew(tmp_path, url, APP, "a") as (worker,):
+        for _ in range(3):
+            job = await exits.exits_when_cancelled.enqueue()
+            assert await job.result(timeout=WITHIN) == "done"
+        goes_in_peace(worker)

@@ -1,0 +1,108 @@
+"""Runs the worker's event loop. What the code of a job raises out of it, or does to it, ends the job, not the worker.
+
+asyncio lets SystemExit and KeyboardInterrupt of any task or callback end the loop: a `sys.exit()` in a task that a
+handler started would take the whole worker along. Here the attempt that such code belongs to is failed with that
+error, and the loop runs on.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from jobpools.core.descriptions import traceback_of
+from jobpools.runtime import current, forking, outcomes
+from jobpools.runtime.attempt import Run
+
+T = TypeVar("T")
+_HANDLE = asyncio.Handle._run.__code__  # noqa: SLF001  # the frame that knows the context of what it runs
+
+log = logging.getLogger("jobpools.worker")
+
+
+def run(main: Coroutine[Any, Any, T], blame: Callable[[Run, BaseException], None]) -> T:
+    """Run `main` to its end, as `asyncio.run` does, and return what it returns.
+
+    `blame(attempt, error)` is called where code of that attempt raised an error out of the event loop.
+    """
+    runner = asyncio.Runner()
+    loop = runner.get_loop()
+    stop = _protected(loop)
+    try:
+        task = loop.create_task(main)
+        _finish(loop, task, stop, blame)
+        return task.result()
+    finally:
+        # As Runner.close does it; but whatever jobs left running may raise more out of the loop while it is cancelled.
+        if left := asyncio.all_tasks(loop):
+            for each in left:
+                each.cancel()
+            _finish(loop, asyncio.gather(*left, return_exceptions=True), stop, blame)
+        with contextlib.suppress(SystemExit, KeyboardInterrupt):
+            runner.close()
+
+
+def _finish(
+    loop: asyncio.AbstractEventLoop,
+    awaited: "asyncio.Future[Any]",
+    stop: Callable[[], None],
+    blame: Callable[[Run, BaseException], None],
+) -> None:
+    """Run the loop until `awaited` is done, however often something is raised out of the loop meanwhile."""
+    awaited.add_done_callback(lambda _awaited: stop())
+    while not awaited.done():
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt) as error:
+            if forking.is_child:
+                forking.leave(error)
+            if not awaited.done():
+                _take(error, blame)
+
+
+def _take(error: BaseException, blame: Callable[[Run, BaseException], None]) -> None:
+    """Give the error to the attempt it belongs to. Raises it where it is the user's Ctrl-C."""
+    run = culprit(error)
+    if run is not None:
+        blame(run, error)
+    elif issubclass(type(error), KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        raise error
+    else:
+        said = outcomes.in_a_line(error, lambda file: not outcomes.is_plumbing(file))
+        log.error("code that belongs to no job raised %s in the event loop; the worker goes on", said)
+
+
+def culprit(error: BaseException) -> Run | None:
+    """Return the attempt whose task or callback raised the error out of the event loop; None: it is not known."""
+    found = None
+    for frame, _ in traceback.walk_tb(traceback_of(error)):
+        if frame.f_code is _HANDLE:
+            found = frame.f_locals["self"]._context.get(current.attempt)  # noqa: SLF001  # asyncio has no public way
+    return found
+
+
+def _protected(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+    """Let the code of jobs stop the loop no more; return what stops it."""
+    stop = loop.stop
+
+    def refuse() -> None:
+        if current.attempt.get() is not None:
+            raise RuntimeError("loop.stop(): the event loop belongs to the worker; a job must not stop it")
+        stop()
+
+    loop.set_exception_handler(_report)
+    with contextlib.suppress(AttributeError):  # a loop in C, as uvloop's, has no room for it: it is run again
+        loop.stop = refuse  # type: ignore[method-assign]  # of this loop alone
+    return stop
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report an error that nobody awaits as asyncio does, with the job whose callback raised it."""
+    handle = context.get("handle")
+    run = None if handle is None else handle._context.get(current.attempt)  # noqa: SLF001  # as above
+    if run is not None:
+        context = context | {"message": f"{run.entry.name} {run.envelope.id}: {context.get('message')}"}
+    loop.default_exception_handler(context)

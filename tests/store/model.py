@@ -41,6 +41,8 @@ class Queue:
         self.done: dict[str, int] = {}
         self.results: dict[str, str] = {}
         self.histories: set[str] = set()
+        self.past: dict[str, History] = {}
+        """What the histories say."""
         self.since: dict[str, int] = {}
         self.draining: set[str] = set()
         self.cancelling: set[str] = set()
@@ -126,7 +128,7 @@ class Queue:
         return answer
 
     def _complete(self, answer: Stepped, member: str, now: int, ttl: int) -> None:
-        if self.leases.pop(member, None) is None:
+        if not self._held(member):
             answer.stale.append(member)
             return
         job_id = split_member(member)[0]
@@ -138,7 +140,7 @@ class Queue:
             self._forget(job_id)
 
     def _settle(self, answer: Stepped, member: str, now: int, settlement: Settlement) -> None:
-        if self.leases.pop(member, None) is None:
+        if not self._held(member):
             answer.stale.append(member)
             return
         job_id = split_member(member)[0]
@@ -146,6 +148,7 @@ class Queue:
         due = None if settlement.delay is None else now + int(settlement.delay * 1000)
         if how is not Disposition.CANCEL:
             (self.histories.add if settlement.history != History() else self.histories.discard)(job_id)
+            self.past[job_id] = settlement.history
         if how in (Disposition.RETRY, Disposition.DEAD):
             crashed = settlement.history.entries[-1].outcome is OutcomeKind.CRASHED
             self.totals["crashed" if crashed else "failed"] += 1
@@ -164,6 +167,38 @@ class Queue:
                 self.since[job_id] = now
             case _:
                 self.scheduled[letter][job_id] = now if due is None else due
+
+    def _held(self, member: str) -> bool:
+        """Give up a lease that is there, or that its worker reclaims."""
+        if not self.reclaim(member, 0):
+            return self.leases.pop(member, None) is not None
+        del self.leases[member]
+        return True
+
+    def reclaims(self, member: str) -> bool:
+        """The job was charged with a crash under this very lease, and nobody has begun it since."""
+        job_id, worker = split_member(member)
+        entries = self.past[job_id].entries if job_id in self.histories else ()
+        if not entries or entries[-1].outcome is not OutcomeKind.CRASHED:
+            return False
+        lease = f"{job_id}:{worker}:{entries[-1].fence}"
+        return member == lease and self.where(job_id) in ("dead", "scheduled", "queued")
+
+    def reclaim(self, member: str, until: int) -> bool:
+        if not self.reclaims(member):
+            return False
+        job_id = split_member(member)[0]
+        letter = self.jobs[job_id]
+        if job_id in self.ready[letter]:
+            self.ready[letter].remove(job_id)
+        self.scheduled[letter].pop(job_id, None)
+        self.dead.pop(job_id, None)
+        self.since.pop(job_id, None)
+        self.leases[member] = until
+        self.past[job_id] = uncharged(self.past[job_id])
+        if self.past[job_id] == History():
+            self.histories.discard(job_id)
+        return True
 
     def _end(self, job_id: str, state: str, until: int) -> None:
         self.results[job_id] = state
@@ -206,7 +241,7 @@ class Queue:
         """Members that are gone."""
         gone = []
         for member in members:
-            if member in self.leases:
+            if member in self.leases or self.reclaim(member, until):
                 self.leases[member] = until
             else:
                 gone.append(member)
@@ -240,6 +275,7 @@ class Queue:
             if self.dead.pop(job_id, None) is not None:
                 self.ready[self.jobs[job_id]].append(job_id)
                 self.histories.add(job_id)
+                self.past[job_id] = History(entries=self.past[job_id].entries)
                 self.since[job_id] = now
                 moved += 1
         self.token |= moved > 0
@@ -278,3 +314,8 @@ class Queue:
 def ranked(scores: dict[str, int]) -> list[str]:
     """As a sorted set has them: by score, then by name."""
     return sorted(scores, key=lambda member: (scores[member], member))
+
+
+def uncharged(history: History) -> History:
+    """Without its latest record, a crash."""
+    return History(history.attempts, max(0, history.crashes - 1), history.entries[:-1])

@@ -23,7 +23,7 @@ from jobpools.core.job import TRANSITIONS, History, JobState, Outcome, OutcomeKi
 from jobpools.core.retry import Retry, settle
 from jobpools.rescue import decide, vanished
 from jobpools.store import codec, connect, deadletters, keys, ledger, reads, writes
-from tests.store.model import PRIORITIES, Queue
+from tests.store.model import PRIORITIES, Queue, uncharged
 from tests.support.servers import Server
 
 
@@ -160,8 +160,13 @@ class Story(RuleBasedStateMachine):
             reply = self.send(worker, [(member, ttl) for member in completed], settled, claim, order)
             assert len(reply.stale) == len(completed) + len(settled), "the second is refused"
 
+    def uncharge(self, members: list[str]) -> None:
+        for job_id in [codec.split_member(member)[0] for member in filter(self.model.reclaims, members)]:
+            self.histories[job_id] = uncharged(self.histories[job_id])
+
     def settlement(self, member: str, how: OutcomeKind) -> Settlement:
         past = self.histories.get(codec.split_member(member)[0], History())
+        past = uncharged(past) if self.model.reclaims(member) else past  # as its worker knew it when it claimed
         return settle(Outcome(how, "Error", "no"), POLICY, past, self.at, 0.0, max_crashes=MAX_CRASHES).value
 
     def send(
@@ -182,7 +187,8 @@ class Story(RuleBasedStateMachine):
             writes.Settled(member, Priority(PRIORITIES[letter.get(codec.split_member(member)[0], "n")]), settlement)
             for member, settlement in settled
         ]
-        going = [(member, settlement) for member, settlement in settled if member in self.model.leases]
+        going = [each for each in settled if each[0] in self.model.leases or self.model.reclaims(each[0])]
+        self.uncharge([member for member, _ in completed])
         reply: writes.StepReply = self.run(
             writes.step(
                 self.connection, QUEUE, worker, completed=groups, settled=others, claim=claim, tail=tail,
@@ -208,6 +214,7 @@ class Story(RuleBasedStateMachine):
     @rule(worker=workers, chosen=places)
     def renew(self, worker: str, chosen: list[int]) -> None:
         members = self.held(worker, chosen)
+        self.uncharge(members)
         gone, cancelling = writes.renew(self.sync, QUEUE, members, LEASE, self.now)
         assert gone == self.model.renew(members, self.now + LEASE)
         asked = {job_id for member in members if (job_id := codec.split_member(member)[0]) in self.model.cancelling}

@@ -108,14 +108,18 @@ async def test_a_job_may_have_a_cap_of_its_own(store: Connection, queues: StoreQ
     assert await states(store, "fragile") == ["dead"]
 
 
-async def test_a_slow_worker_cannot_settle_what_was_released(store: Connection, queues: StoreQueues, job: Send) -> None:
+async def test_a_slow_worker_cannot_settle_what_was_released_and_begun(
+    store: Connection, queues: StoreQueues, job: Send
+) -> None:
     await writes.enqueue(store, [job("a")])
     await claim(store, "web-1.a")
     await queues.release(POOL, ["web-1"])
-    late = {1000: writes.Completed(["a:web-1.a:0000000001"], [b'{"state":"completed","at":1}'])}
-    reply = await writes.step(store, QUEUE, "web-1.a", completed=late, tail=":web-1.a:0000000002", lease_ms=1000)
-    assert reply.stale == [b"a:web-1.a:0000000001"]
-    assert await states(store, "a") == ["queued"]
+    await claim(store, "web-2.a")
+    lease = "a" + codec.tail("web-1.a", 1)
+    late = {1000: writes.Completed([lease], [b'{"state":"completed","at":1}'])}
+    reply = await writes.step(store, QUEUE, "web-1.a", completed=late, tail=codec.tail("web-1.a", 2), lease_ms=1000)
+    assert reply.stale == [lease.encode()]
+    assert await states(store, "a") == ["running"]
 
 
 async def test_a_rescuer_that_ends_halfway_costs_time_and_no_attempt(

@@ -1,5 +1,6 @@
 """Real `jobpools worker` processes for tests: started with an environment, signalled, read by their log."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -46,6 +47,19 @@ class WorkerProcess:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
+    def freeze(self) -> None:
+        """Stop the worker and all its children, as a paused machine does."""
+        self._signal_tree(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        self._signal_tree(signal.SIGCONT)
+
+    def _signal_tree(self, number: signal.Signals) -> None:
+        for pid in _tree(self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -68,6 +82,16 @@ class WorkerProcess:
         lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith(f"{name}{{")]
         assert lines, name
         return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+def _tree(pid: int) -> list[int]:
+    """A process and all its descendants, parents first."""
+    found = [pid]
+    for each in found:
+        for task in Path(f"/proc/{each}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += [int(child) for child in task.read_text().split()]
+    return found
 
 
 @contextmanager

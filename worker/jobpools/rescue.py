@@ -5,7 +5,7 @@ take (store) → outcome_of (decision) → settle (decision) → record (store)
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from jobpools.core.job import Outcome, OutcomeKind, Settlement
@@ -78,7 +78,18 @@ def decide(
         limit = max_crashes(name) if envelope.max_crashes is None else envelope.max_crashes
     # Only an attempt that failed asks the retry policy, and none of these did.
     decision = settle(outcome, Retry(), taken.history, now, jitter, max_crashes=limit, worker=taken.former)
-    return Rescued(taken, name, outcome, decision)
+    return Rescued(taken, name, outcome, _with_fence(decision, taken))
+
+
+def _with_fence(decision: Decision[Settlement], taken: writes.Taken) -> Decision[Settlement]:
+    """Return the decision with the fence in the record of a crash: its worker may live, and take the job back."""
+    settlement = decision.value
+    entries = settlement.history.entries
+    if decision.reason != "Crashed":
+        return decision
+    charged = replace(entries[-1], fence=taken.lease.rpartition(":")[2])
+    history = replace(settlement.history, entries=(*entries[:-1], charged))
+    return replace(decision, value=replace(settlement, history=history))
 
 
 @dataclass(slots=True)

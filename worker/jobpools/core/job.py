@@ -41,10 +41,10 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
         {JobState.COMPLETED, JobState.SCHEDULED, JobState.QUEUED, JobState.DEAD, JobState.CANCELLED}
     ),
     JobState.COMPLETED: frozenset(),
-    JobState.DEAD: frozenset({JobState.QUEUED}),
+    JobState.DEAD: frozenset({JobState.QUEUED, JobState.RUNNING}),
     JobState.CANCELLED: frozenset(),
 }
-"""What may follow what; `dead → queued` is a replay."""
+"""What may follow what; `dead → queued` is a replay, `dead → running` a worker that comes back from a standstill."""
 
 
 class OutcomeKind(StrEnum):
@@ -98,6 +98,8 @@ class Attempt:
     delay: float | None = None
     """Seconds until the next attempt; None where there is none."""
     worker: str = ""
+    fence: str = ""
+    """CRASHED: the fence of the lease that expired. Its worker may live and come back with it."""
 
 
 @dataclass(frozen=True, slots=True)

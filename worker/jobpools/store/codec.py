@@ -183,6 +183,7 @@ class _Entry(msgspec.Struct, omit_defaults=True):
     traceback: str = ""
     delay: float | None = None
     worker: str = ""
+    fence: str = ""
 
 
 class _History(msgspec.Struct, omit_defaults=True):

@@ -1,7 +1,7 @@
 -- complete(now, leased, first): settle one group of attempts that completed; `leased` is leases_of's.
 --   ARGV from `first`: ms to keep the results (0: forget the jobs), number of jobs, their members, their records
 --   Returns where the next group begins. Stale members are added to leased.stale and change nothing.
---   Needs `safely` and the keys jobs history results done leases cancelling totals.
+--   Needs `safely`, `reclaim` and the keys jobs history results done leases cancelling totals.
 local function complete(now, leased, first)
   local ttl, number = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
   local members, records = first + 2, first + 2 + number
@@ -10,6 +10,7 @@ local function complete(now, leased, first)
   local ids, results_by_id, ids_by_expiry, n, id_of = {}, {}, {}, 0, leased.id_of
   for i = 0, number - 1 do
     local member = ARGV[members + i]
+    held[i + 1] = held[i + 1] or reclaim(leased.expiry, member)
     if held[i + 1] then
       local id, at = id_of(member), 2 * n + 1
       n = n + 1

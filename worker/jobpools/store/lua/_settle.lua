@@ -21,11 +21,11 @@ end
 -- settle_one(now, leased, first): settle one attempt that did not complete; `leased` is leases_of's.
 --   ARGV from `first`: the six arguments of such a settlement, as step.lua names them
 --   A stale member is added to leased.stale and changes nothing.
---   Needs `safely` and the keys history results done leases dead since cancelling totals ready_… scheduled_….
+--   Needs `safely`, `reclaim` and the keys history results done leases dead since cancelling totals ready_… scheduled_….
 local function settle_one(now, leased, first)
   local member, disposition, delay, note = ARGV[first], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4]
   local id = leased.id_of(member)
-  if redis.call('ZREM', leases, member) == 0 then
+  if redis.call('ZREM', leases, member) == 0 and not (reclaim(leased.expiry, member) and redis.call('ZREM', leases, member)) then
     leased.stale[#leased.stale + 1] = member
     return
   end

@@ -1,17 +1,17 @@
 -- renew: extend the leases that a worker still holds.
--- USES: clock
--- KEYS: leases cancelling
+-- USES: clock reclaim
+-- KEYS: leases cancelling history dead since ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given lease ...
 --   given: now in ms, '' for the server's clock; lease: ms from now; ...: the members
 -- RETURNS: {members that are gone: their jobs are not this worker's any more, ids of those jobs that shall be cancelled}
--- CHANGES: the scores of the members that are there; it never adds one
+-- CHANGES: the scores of the members that are there; those that are reclaimed are there again
 local expiry = clock(given) + tonumber(lease)
 local gone, scores, asked = {}, {}, {}
 if #ARGV > 2 then
   local members = {unpack(ARGV, 3)}
   local held = redis.call('ZMSCORE', leases, unpack(members))
   for i, member in ipairs(members) do
-    if held[i] then
+    if held[i] or reclaim(expiry, member) then
       scores[#scores + 1] = expiry
       scores[#scores + 1] = member
     else

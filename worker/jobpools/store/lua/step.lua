@@ -1,5 +1,5 @@
 -- step: settle a batch of finished attempts, then claim up to `claim` jobs, in one round trip.
--- USES: clock safely promote lease complete settle trim wake claim next_due
+-- USES: clock safely promote lease reclaim complete settle trim wake claim next_due
 -- KEYS: jobs history results done leases dead since wake draining cancelling totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given worker claim tail lease order completed ...
 --   given: now in ms, '' for the server's clock; tail: what follows an id in the leases of this claim (":worker:number")
@@ -9,7 +9,8 @@
 --   ...: then for each other settlement: member, priority (h, n, l), disposition, ms from now ('' for at once; for cancel:
 --        ms to keep the record), history ('' for none; for cancel: the record), total to count in ('' for none)
 -- RETURNS: {ids, envelopes, histories or nil, stale members, ms until the next scheduled job or -1, draining 0/1, ready left, now}
--- CHANGES: whatever the settlements say; each only if exactly its member is among the leases: else it is stale, and skipped
+-- CHANGES: whatever the settlements say; each only if exactly its member is among the leases, or is reclaimed: else
+--   it is stale, and skipped
 local now = clock(given)
 local leased = leases_of(tail, now, lease)
 

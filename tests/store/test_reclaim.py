@@ -1,0 +1,182 @@
+"""A worker that stood still for longer than its lease comes back: what nobody has begun since is its own again."""
+
+from collections.abc import Callable
+
+import pytest
+from redis import Redis
+
+from jobpools.core.job import JobState, Outcome, OutcomeKind, Priority
+from jobpools.core.retry import Retry, settle
+from jobpools.rescue import Rescuer
+from jobpools.store import codec, deadletters, keys, ledger, reads, writes
+from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.reads import JobView
+from tests.store.conftest import QUEUE, Send
+
+WORKER = "web-1.a"
+TAIL = codec.tail(WORKER, 7)
+LEASE = 60_000
+
+
+async def view(store: Connection, job_id: str = "x") -> JobView:
+    found = await reads.job(store, QUEUE, job_id)
+    assert found is not None
+    return found
+
+
+async def charged(store: Connection, job: Send, max_crashes: int, beside: int = 0, worker: str = WORKER) -> str:
+    """A job that was taken from its worker as crashed; returns the worker's lease. `beside`: jobs behind it."""
+    await writes.enqueue(store, [job("x")])
+    tail = codec.tail(worker, 7)
+    await writes.step(store, QUEUE, worker, claim=1, tail=tail, lease_ms=LEASE)
+    rescuer = Rescuer(store, "operator.x", lease_ms=LEASE, max_crashes=lambda _: max_crashes)
+    await rescuer.sweep(QUEUE, holders=[writes.held_by(worker)])
+    await writes.enqueue(store, [job(f"other-{number}") for number in range(beside)])
+    assert (await view(store)).history.crashes == 1
+    return "x" + tail
+
+
+async def completes(store: Connection, lease: str, worker: str = WORKER, ttl: int = 60_000) -> writes.StepReply:
+    done = {ttl: writes.Completed([lease], [codec.completed_record(b"1", 1.0, 0.1)])}
+    return await writes.step(store, QUEUE, worker, completed=done, tail=codec.tail(worker, 8), lease_ms=LEASE)
+
+
+async def fails(store: Connection, lease: str) -> writes.StepReply:
+    decision = settle(
+        Outcome(OutcomeKind.FAILED, "OSError", "no"), Retry(), codec.decode_history(None), 1.0, 0.0, max_crashes=1
+    )
+    settled = [writes.Settled(lease, Priority.NORMAL, decision.value)]
+    return await writes.step(store, QUEUE, WORKER, settled=settled, tail=codec.tail(WORKER, 8), lease_ms=LEASE)
+
+
+async def balanced(store: Connection, raw: Redis, **wanted: int) -> None:
+    books = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert books.lost == 0
+    assert {name: getattr(books, name) for name in wanted} == wanted
+    found = 0
+    for part in ("dead", "done", "scheduled:high", "scheduled:normal", "scheduled:low"):
+        found += raw.zscore(keys.of_queue(QUEUE, part), "x") is not None
+    for part in ("ready:high", "ready:normal", "ready:low"):
+        found += raw.lpos(keys.of_queue(QUEUE, part), "x") is not None
+    leases = await store.execute("ZRANGE", keys.of_queue(QUEUE, "leases"), 0, -1)
+    found += sum(codec.split_member(member.decode())[0] == "x" for member in leases)
+    assert found <= 1, "in one place at most"
+
+
+async def schedule(store: Connection) -> None:
+    """As after a hand-back of its own accord: it waits for a later time."""
+    await store.execute("LREM", keys.of_queue(QUEUE, "ready:normal"), 0, "x")
+    await store.execute("ZADD", keys.of_queue(QUEUE, "scheduled:normal"), 9_000_000_000_000, "x")
+
+
+@pytest.mark.parametrize("place", ["dead", "ready", "ready among many", "scheduled"])
+@pytest.mark.parametrize("ttl", [60_000, 0])
+async def test_a_late_completion_counts(store: Connection, raw: Redis, job: Send, place: str, ttl: int) -> None:
+    beside = 500 if place == "ready among many" else 0
+    lease = await charged(store, job, 1 if place == "dead" else 3, beside)
+    if place == "scheduled":
+        await schedule(store)
+    before = (await view(store)).state
+    assert before is {"dead": JobState.DEAD, "scheduled": JobState.SCHEDULED}.get(place, JobState.QUEUED)
+    assert (await completes(store, lease, ttl=ttl)).stale == []
+    await balanced(store, raw, completed=1, dead=0, waiting=beside)
+    if ttl:
+        found = await view(store)
+        assert (found.state, found.history.crashes, found.history.entries) == (JobState.COMPLETED, 0, ())
+    assert (await completes(store, lease, ttl=ttl)).stale == [lease.encode()], "sent again, it changes nothing"
+    await balanced(store, raw, completed=1, dead=0, waiting=beside)
+
+
+@pytest.mark.parametrize("max_crashes", [1, 3], ids=["dead", "ready"])
+async def test_a_late_failure_counts_as_what_it_was(store: Connection, raw: Redis, job: Send, max_crashes: int) -> None:
+    lease = await charged(store, job, max_crashes)
+    assert (await fails(store, lease)).stale == []
+    found = await view(store)
+    assert (found.history.attempts, found.history.crashes) == (1, 0)
+    assert [each.error for each in found.history.entries] == ["OSError"]
+    await balanced(store, raw, dead=0, waiting=1)
+    assert (await fails(store, lease)).stale == [lease.encode()]
+
+
+@pytest.mark.parametrize("max_crashes", [1, 3], ids=["dead", "ready"])
+async def test_an_attempt_that_still_runs_has_its_lease_again(
+    store: Connection, sync_store: SyncConnection, raw: Redis, job: Send, max_crashes: int
+) -> None:
+    lease = await charged(store, job, max_crashes)
+    assert writes.renew(sync_store, QUEUE, [lease], LEASE) == ([], [])
+    found = await view(store)
+    assert (found.state, found.worker, found.history.crashes) == (JobState.RUNNING, WORKER, 0)
+    await balanced(store, raw, dead=0, running=1)
+    assert (await completes(store, lease)).stale == []
+    await balanced(store, raw, completed=1, dead=0)
+
+
+async def test_earlier_records_stay(store: Connection, sync_store: SyncConnection, job: Send) -> None:
+    await charged(store, job, 9, worker="web-2.b")
+    rescuer = Rescuer(store, "operator.x", lease_ms=LEASE, max_crashes=lambda _: 2)
+    await writes.step(store, QUEUE, WORKER, claim=1, tail=TAIL, lease_ms=LEASE)
+    await rescuer.sweep(QUEUE, holders=[writes.held_by(WORKER)])
+    assert (await view(store)).state is JobState.DEAD
+    assert writes.renew(sync_store, QUEUE, ["x" + TAIL], LEASE) == ([], [])
+    history = (await view(store)).history
+    assert (history.crashes, [each.worker for each in history.entries], history.note) == (1, ["web-2.b"], "")
+
+
+async def begun(store: Connection, _: Redis) -> None:
+    await writes.step(store, QUEUE, "web-2.b", claim=1, tail=codec.tail("web-2.b", 1), lease_ms=LEASE)
+
+
+async def done_elsewhere(store: Connection, raw: Redis) -> None:
+    await begun(store, raw)
+    await completes(store, "x" + codec.tail("web-2.b", 1), "web-2.b")
+
+
+async def cancelled(store: Connection, raw: Redis) -> None:
+    raw.delete(keys.of_queue(QUEUE, "cancelling"))
+    await store.call("cancel", QUEUE, ["", "x", 60_000])
+
+
+async def crashed_elsewhere(store: Connection, raw: Redis) -> None:
+    await begun(store, raw)
+    await Rescuer(store, "operator.y", lease_ms=LEASE).sweep(QUEUE, holders=[writes.held_by("web-2.b")])
+
+
+async def in_a_rescue(store: Connection, raw: Redis) -> None:
+    await begun(store, raw)
+    await writes.rescue(store, QUEUE, tail=codec.tail("operator.y", 1), lease_ms=LEASE, hosts=["web-2"])
+
+
+async def unreadable(_: Connection, raw: Redis) -> None:
+    raw.hset(keys.of_queue(QUEUE, "history"), "x", "?")
+
+
+SINCE: dict[str, Callable[[Connection, Redis], object]] = {
+    each.__name__: each for each in (begun, done_elsewhere, cancelled, crashed_elsewhere, in_a_rescue, unreadable)
+}
+
+
+@pytest.mark.parametrize("since", SINCE.values(), ids=SINCE)
+async def test_what_went_on_without_it_stays_as_it_is(
+    store: Connection, sync_store: SyncConnection, raw: Redis, job: Send, since: Callable[..., object]
+) -> None:
+    lease = await charged(store, job, 3)
+    await since(store, raw)  # type: ignore[misc]
+    before = {key: raw.dump(key) for key in sorted(raw.keys()) if b"wake" not in key}
+    assert (await completes(store, lease)).stale == [lease.encode()]
+    assert (await fails(store, lease)).stale == [lease.encode()]
+    assert writes.renew(sync_store, QUEUE, [lease], LEASE) == ([lease], [])
+    assert {key: raw.dump(key) for key in sorted(raw.keys()) if b"wake" not in key} == before
+
+
+async def test_another_fence_of_the_same_worker_is_refused(store: Connection, job: Send) -> None:
+    await charged(store, job, 1)
+    other = "x" + codec.tail(WORKER, 6)
+    assert (await completes(store, other)).stale == [other.encode()]
+    assert (await view(store)).state is JobState.DEAD
+
+
+async def test_what_was_purged_is_gone(store: Connection, job: Send) -> None:
+    lease = await charged(store, job, 1)
+    assert await deadletters.purge(store, QUEUE, ["x"]) == 1
+    assert (await completes(store, lease)).stale == [lease.encode()]
+    assert await reads.job(store, QUEUE, "x") is None

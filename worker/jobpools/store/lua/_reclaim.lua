@@ -1,0 +1,53 @@
+-- reclaim(expiry, member): give back the lease of an attempt that was charged with a crash although its worker lives (it
+--   stood still for longer than the lease). Only where the latest record of the job is a crash under this very lease, and
+--   where no other attempt has begun: the job is dead, scheduled, or ready within SEARCHED ids of an end of its list. Then
+--   the job is running again under its old lease, and the charge is taken back. Returns whether.
+--   Needs the keys history leases dead since ready_… scheduled_….
+local SEARCHED = 1000
+local ready_ids
+
+-- The ready list in which an id waits. The lists are read once a script, for a worker comes back with many leases.
+local function list_of(id)
+  if not ready_ids then
+    ready_ids = {}
+    for _, list in ipairs({ready_high, ready_normal, ready_low}) do
+      for _, found in ipairs(redis.call('LRANGE', list, 0, SEARCHED - 1)) do ready_ids[found] = list end
+      for _, found in ipairs(redis.call('LRANGE', list, -SEARCHED, -1)) do ready_ids[found] = list end
+    end
+  end
+  return ready_ids[id]
+end
+
+local function without_last_crash(record)
+  local past = cjson.decode(record)
+  table.remove(past.entries)
+  if #past.entries == 0 then past.entries = nil end
+  past.crashes = math.max(0, (past.crashes or 0) - 1)
+  past.note = nil
+  if not past.entries and past.crashes == 0 and (past.attempts or 0) == 0 then return nil end
+  return cjson.encode(past)
+end
+
+local function charged_to(record, worker, fence)
+  local well, past = pcall(cjson.decode, record)
+  local last = well and type(past) == 'table' and type(past.entries) == 'table' and past.entries[#past.entries]
+  return last and last.outcome == 'crashed' and last.worker == worker and last.fence == fence
+end
+
+local function reclaim(expiry, member)
+  local id, worker, fence = string.match(member, '^(.*):([^:]*):([^:]*)$')
+  local record = id and redis.call('HGET', history, id)
+  if not record or not charged_to(record, worker, fence) then return false end
+  local place
+  for _, key in ipairs({dead, scheduled_high, scheduled_normal, scheduled_low}) do
+    if redis.call('ZSCORE', key, id) then place = key end
+  end
+  local list = not place and list_of(id)
+  if not place and not list then return false end
+  redis.call('HDEL', since, id)
+  if place then redis.call('ZREM', place, id) elseif redis.call('LREM', list, 1, id) == 0 then return false end
+  redis.call('ZADD', leases, expiry, member)
+  local past = without_last_crash(record)
+  if past then redis.call('HSET', history, id, past) else redis.call('HDEL', history, id) end
+  return true
+end

@@ -1,4 +1,4 @@
-"""What wakes the planner: Redis, the cluster's watches, a changed spec, and the clock. One planner a Redis endpoint.
+"""Everything that this operator looks after, and on which Redis endpoint each pool and schedule is.
 
 An operator that does not lead keeps everything that it is handed and acts on nothing. When it is elected, `lead` looks
 at every pool and schedule once; from then on only at those that something happened to, or whose plan asked for another
@@ -6,45 +6,25 @@ look.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-from jobpools.control.queues import StoreQueues
-from jobpools.control.reconcile import Reading, Shell
-from jobpools.control.schedules import Timetable
 from jobpools.core.conditions import conditions
-from jobpools.core.facts import Memory
-from jobpools.core.plan import CronPlan, Plan
-from jobpools.core.specs import Cron, Meta, Pool, RedisRef
+from jobpools.core.specs import Cron, Meta, Pool
 from jobpools.core.units import Decision
-from jobpools.errors import ConfigurationError, ObservationError, StoreError
-from jobpools.store import wakeups
-from jobpools.store.connect import Connection, connect, safe_url
-from jobpools.store.schedules import StoreSchedules
-from jobpools_operator.kube.cluster import KubeCluster
-from jobpools_operator.kube.report import KubeReporter
-from jobpools_operator.kube.secret import Secrets
+from jobpools.errors import ConfigurationError, ObservationError
+from jobpools.store.connect import safe_url
+from jobpools_operator.endpoint import CRONS, POOLS, Endpoint, Served, Status, Tools
 
-GAP = 0.1
-"""Seconds between two passes of a pool, however often it is woken."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
-"""Seconds until a lost subscription is tried again."""
+__all__ = ["CRONS", "POOLS", "Control", "Endpoint", "Tools", "refusal"]
+
 AGAIN = 5.0
 """Seconds until a pool whose Secret could not be read is looked at again."""
 ROTATION = 300.0
 """Seconds after which a Secret that holds a URL is read again: a new password is in use after that, at the latest."""
-FOREVER = 3600.0
-POOLS, CRONS = "workerpools", "cronjobspecs"
-"""The plurals of our two kinds."""
 
 log = logging.getLogger("jobpools.operator")
-Status = dict[str, Any]
-Served = Pool | Cron
 
 
 def plural_of(served: Served) -> str:
@@ -61,194 +41,6 @@ def refusal(meta: Meta, reason: str, message: str, *, ready: bool | None = False
     }
 
 
-@dataclass
-class Tools:
-    """What every planner works with."""
-
-    cluster: KubeCluster
-    reporter: KubeReporter
-    secrets: Secrets
-    redis_url: str
-    """The default, as the chart gives it."""
-    clock: Callable[[], float] = time.monotonic
-    memories: dict[str, Memory] = field(default_factory=dict)
-    statuses: dict[str, Status] = field(default_factory=dict)
-    """By pool key: what was said last, so that transition times are kept and nothing is said twice."""
-
-    cron_statuses: dict[str, Status] = field(default_factory=dict)
-    """By schedule key, likewise."""
-    passes: int = 0
-    fires: int = 0
-    misdeletions: int = 0
-
-    async def report(self, pool: Pool, plan: Plan) -> None:
-        """The port Reporter: remember what is said, and say it."""
-        self.misdeletions += plan.misdeletions
-        self.statuses[pool.meta.key] = plan.status
-        await self.reporter.report(pool, plan)
-
-    async def report_cron(self, cron: Cron, plan: CronPlan) -> None:
-        """The port CronReporter."""
-        self.fires += len(plan.fires)
-        self.cron_statuses[cron.meta.key] = plan.status
-        self.reporter.put(CRONS, cron.meta, plan.status)
-        for event in plan.events:
-            self.reporter.event("CronJobSpec", cron.meta, event)
-
-    async def url(self, namespace: str, redis: RedisRef | None) -> str:
-        """Where the jobs of a pool or schedule are. Raises ObservationError when its Secret cannot be read."""
-        if redis is not None and redis.secret_key_ref is not None:
-            return await self.secrets.value(namespace, redis.secret_key_ref)
-        return (redis.url if redis is not None else None) or self.redis_url
-
-
-class Endpoint:
-    """One Redis: its pools, its schedules, its subscription, its planner."""
-
-    def __init__(self, url: str, tools: Tools) -> None:
-        self.url = url
-        self.task: asyncio.Task[None] | None = None
-        """What runs `run`."""
-        self.pools: dict[str, Pool] = {}
-        self.connection: Connection = connect(url)
-        self._tools = tools
-        self.timetable = Timetable(StoreSchedules(self.connection), tools)
-        queues = StoreQueues(self.connection, "operator")
-        self._shell = Shell(tools.cluster, queues, tools, tools.memories, tools.statuses)
-        self._passing: dict[str, asyncio.Task[None]] = {}
-        """By pool key: the pass that runs."""
-        self._due: dict[str, float] = {}
-        self._passed: dict[str, float] = {}
-        self._by_queue: dict[str, set[str]] = {}
-        self._woken = asyncio.Event()
-
-    def put(self, served: Served) -> None:
-        """Look after this pool or schedule, and look at it now."""
-        key = served.meta.key
-        if isinstance(served, Cron):
-            self.timetable.put(served, self._tools.cron_statuses.get(key))
-            return
-        self._unlist(key)
-        self.pools[key] = served
-        for queue in served.spec.queues:
-            self._by_queue.setdefault(queue.name, set()).add(key)
-        self.touch(key)
-
-    def holds(self, served: Served) -> bool:
-        """It looks after exactly this."""
-        known: Mapping[str, Served] = self.pools if isinstance(served, Pool) else self.timetable.crons
-        return known.get(served.meta.key) == served
-
-    def drop(self, served: Served, *, forget: bool = True) -> None:
-        """Look after it no more. `forget`: of a schedule, Redis shall know nothing any more either."""
-        key = served.meta.key
-        if isinstance(served, Cron):
-            self.timetable.drop(key, forget=forget)
-            return
-        self._unlist(key)
-        self._passed.pop(key, None)
-        if task := self._passing.get(key):
-            task.cancel()  # it must not say or remember anything of a pool that is gone or another's now
-
-    def _unlist(self, key: str) -> None:
-        self._due.pop(key, None)
-        if pool := self.pools.pop(key, None):
-            for queue in pool.spec.queues:
-                self._by_queue[queue.name].discard(key)
-                if not self._by_queue[queue.name]:
-                    del self._by_queue[queue.name]
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is left to look after."""
-        return not self.pools and self.timetable.idle
-
-    def touch(self, key: str) -> None:
-        """Something happened to this pool."""
-        if key in self.pools:
-            now = self._tools.clock()
-            soonest = max(now, self._passed.get(key, -FOREVER) + GAP)
-            self._due[key] = min(self._due.get(key, soonest), soonest)
-            self._woken.set()
-
-    def touch_all(self) -> None:
-        """Something may have happened to any of them."""
-        for key in self.pools:
-            self.touch(key)
-
-    async def run(self) -> None:
-        """Listen and plan until cancelled."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen())
-                group.create_task(self._plan(group))
-                group.create_task(self.timetable.run())
-        finally:
-            await self.connection.aclose()
-
-    async def _listen(self) -> None:
-        pause = FIRST_PAUSE
-        while True:
-            listener = connect(self.url, timeout=None)
-            try:
-                async for queue in wakeups.listen(listener):
-                    pause = FIRST_PAUSE
-                    if queue:
-                        for key in self._by_queue.get(queue, ()):
-                            self.touch(key)
-                    else:
-                        self.touch_all()  # what was published while nobody listened is found by looking
-            except StoreError as error:
-                log.warning("wake-ups: %s; again in %.1f s", error, pause)
-            finally:
-                with contextlib.suppress(StoreError):
-                    await listener.aclose()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
-
-    async def _plan(self, group: asyncio.TaskGroup) -> None:
-        """One read for all that are due; then each pool's pass is on its own, and none waits for another's cluster."""
-        while True:
-            now = self._tools.clock()
-            soonest, batch = now + FOREVER, []
-            for key, due in self._due.items():
-                if key in self._passing:
-                    continue  # its end wakes us, and finds the wake-ups that came meanwhile
-                if due <= now:
-                    batch.append(self.pools[key])
-                soonest = min(soonest, due)
-            if batch:
-                await self._begin(batch, group)
-                continue
-            self._woken.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(soonest - now):
-                    await self._woken.wait()
-
-    async def _begin(self, batch: list[Pool], group: asyncio.TaskGroup) -> None:
-        for pool in batch:
-            # A wake-up during the pass sets `due` again, and is not lost.
-            del self._due[pool.meta.key]
-            self._passed[pool.meta.key] = self._tools.clock()
-        reading = await self._shell.read(batch, time.time())
-        for pool in batch:
-            if self.pools.get(pool.meta.key) is pool:  # else it changed or went meanwhile, and is due again or no more
-                self._tools.passes += 1
-                task = self._passing[pool.meta.key] = group.create_task(self._pass(pool, reading))
-                task.add_done_callback(partial(self._ended, pool.meta.key))
-
-    async def _pass(self, pool: Pool, reading: Reading) -> None:
-        wait, key = await self._shell.run(pool, reading), pool.meta.key
-        if key in self.pools:
-            now = self._tools.clock()
-            self._due[key] = min(self._due.get(key, now + FOREVER), now + wait)
-
-    def _ended(self, key: str, _: asyncio.Task[None]) -> None:
-        """Also of a pass that was cancelled before it began."""
-        del self._passing[key]
-        self._woken.set()
-
-
 class Control:
     """Everything that this operator looks after, whether it leads or not."""
 
@@ -263,6 +55,8 @@ class Control:
         self._statuses: dict[str, dict[str, Status]] = {POOLS: tools.statuses, CRONS: tools.cron_statuses}
         self._place_of: dict[str, Endpoint] = {}
         """By plural and key: where an object's jobs are."""
+        self._left: set[str] = set()
+        """URLs of endpoints that lost a pool or schedule: whether they are still needed is to be seen."""
         self._to_place: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self._leading = False
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
@@ -297,6 +91,7 @@ class Control:
             timer.cancel()
         if place := self._place_of.pop(f"{plural}/{meta.key}", None):
             place.drop(served)
+            self._left.add(place.url)
             self._retire()
 
     def _forget(self, plural: str, meta: Meta) -> None:
@@ -312,6 +107,7 @@ class Control:
         served = self._served[plural].pop(meta.key, None)
         if place := self._place_of.pop(f"{plural}/{meta.key}", None):
             place.drop(served, forget=False)
+            self._left.add(place.url)
         self.invalid[f"{plural}/{meta.key}"] = (plural, meta, why)
         if self.leading:
             self.tools.reporter.put(plural, meta, why)
@@ -337,6 +133,7 @@ class Control:
             async with asyncio.TaskGroup() as group:
                 self._leading = True
                 group.create_task(tools.reporter.run())
+                group.create_task(tools.cluster.url_secrets.run())
                 for plural, known in self._served.items():
                     for key in known:
                         self._to_place.put_nowait((plural, key))
@@ -371,18 +168,23 @@ class Control:
             return
         if former is not None and former is not endpoint:
             former.drop(served)
-        if plural == POOLS:
-            self.tools.cluster.urls[meta.key] = url
+            self._left.add(former.url)
+        if isinstance(served, Pool):
+            self.tools.cluster.place(served, url)
         self._place_of[place] = endpoint
         endpoint.put(served)
         self._retire()
 
     def _retire(self) -> None:
         """A Redis that nobody needs any more (a changed password makes another URL) is left alone."""
-        for url, endpoint in list(self.endpoints.items()):
-            if endpoint.idle and endpoint.task is not None:
+        for url in list(self._left):
+            endpoint = self.endpoints.get(url)
+            if endpoint is None or not endpoint.empty:
+                self._left.discard(url)
+            elif endpoint.idle and endpoint.task is not None:
                 endpoint.task.cancel()
                 del self.endpoints[url]
+                self._left.discard(url)
 
     def _later(self, seconds: float, plural: str, key: str) -> None:
         if timer := self._timers.pop((plural, key), None):

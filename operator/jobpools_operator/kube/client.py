@@ -45,7 +45,7 @@ class ApiError(ObservationError):
         """`status`: the HTTP status; 0: there was no answer. `causes`: the server's own words for it."""
         super().__init__(message)
         self.status = status
-        self._causes = causes
+        self.causes = causes
 
     @property
     def missing(self) -> bool:
@@ -55,7 +55,7 @@ class ApiError(ObservationError):
     @property
     def leaving(self) -> bool:
         """The namespace is being deleted: nothing more comes into it."""
-        return "NamespaceTerminating" in self._causes
+        return "NamespaceTerminating" in self.causes
 
     @property
     def conflict(self) -> bool:

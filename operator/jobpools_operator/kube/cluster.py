@@ -1,7 +1,7 @@
 """The control loop's port `Cluster` on Kubernetes: a Deployment for each pool, and its pods."""
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -11,12 +11,14 @@ from jobpools.errors import ObservationError
 from jobpools_operator.kube import manifests
 from jobpools_operator.kube.client import CORE, DEPLOYMENTS, Api, ApiError, Object, path_of
 from jobpools_operator.kube.mirror import Mirror
+from jobpools_operator.kube.url_secret import UrlSecrets
 
 DEPLOYER, SCALER = "jobpools-deploy", "jobpools-scaler"
 """Field managers: what runs, and how many of it, have two owners."""
-AT_ONCE = 32
-"""How many pools are written to together. The others wait before their requests' time runs; the rest of the connections
-is for the Lease, the watches and the statuses, which wait for no pool."""
+ENSURES_AT_ONCE, SCALINGS_AT_ONCE = 16, 16
+"""Maximum number of pools that are made to follow their specs together, and that are scaled together. The others wait
+before their requests' time runs. Scaling does not wait for new pools, and the rest of the connections is for the Lease,
+the watches, the statuses and the Secrets, which wait for no pool."""
 GONE_FOR = 60.0
 """Seconds for which it is remembered that a worker has gone, for whoever looks at its pool then."""
 FINISHED = ("Succeeded", "Failed")
@@ -47,9 +49,13 @@ class KubeCluster:
         self._deployments: dict[str, Object] = {}
         self._applied: dict[str, str] = {}
         """By pool key: what the Deployment looked like after the last apply; another look means another hand."""
-        self._gone: list[tuple[float, str, str]] = []
-        """(when, pool key, name) of pods that went, oldest first."""
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._gone: dict[str, set[str]] = {}
+        """By pool key: names of pods that went and that no pass has been told of."""
+        self._went: deque[tuple[float, str, str]] = deque()
+        """(when, pool key, name) of the same, oldest first."""
+        self._ensures = asyncio.Semaphore(ENSURES_AT_ONCE)
+        self._scalings = asyncio.Semaphore(SCALINGS_AT_ONCE)
+        self.url_secrets = UrlSecrets(api, clock)
         self.scalings = 0
         """Times that a number of workers was asked for, and accepted."""
         self._mirrors: list[Mirror] = []
@@ -74,11 +80,20 @@ class KubeCluster:
         for mirror in self._mirrors:
             await mirror.ready()
 
+    def place(self, pool: Pool, url: str) -> None:
+        """The pool's workers are to connect to this Redis."""
+        self.urls[pool.meta.key] = url
+        if pool.spec.redis is None:
+            self.url_secrets.need(pool, url)
+        else:
+            self.url_secrets.forget(pool.meta.key)
+
     def forget(self, pool: str) -> None:
         """The pool (its key) is gone."""
+        self.url_secrets.forget(pool)
         self.urls.pop(pool, None)
         self._applied.pop(pool, None)
-        self._gone = [each for each in self._gone if each[1] != pool]
+        self._gone.pop(pool, None)
 
     def _deployed(self, found: Object) -> None:
         if found["metadata"]["name"] == found["metadata"]["labels"][manifests.POOL_LABEL]:
@@ -100,11 +115,21 @@ class KubeCluster:
     def _pod_gone(self, pod: Object) -> None:
         key, name = _pool_key(pod), pod["metadata"]["name"]
         if self._pods.get(key, {}).pop(name, None):
-            self._gone = [each for each in self._gone if each[0] > self._clock() - GONE_FOR]
-            self._gone.append((self._clock(), key, name))
+            self._gone.setdefault(key, set()).add(name)
+            self._went.append((self._clock(), key, name))
+            self._forget_gone()
             if not self._pods[key]:
                 del self._pods[key]
             self.touched(key)
+
+    def _forget_gone(self) -> None:
+        """Forget pods that went too long ago, also those of a pool that nobody looks at."""
+        while self._went and self._went[0][0] <= self._clock() - GONE_FOR:
+            _, key, name = self._went.popleft()
+            names = self._gone.get(key, set())
+            names.discard(name)
+            if not names:
+                self._gone.pop(key, None)
 
     async def observe(self, pool: Pool) -> ClusterFacts:
         """From the watches; raises ObservationError when they stand still."""
@@ -114,17 +139,22 @@ class KubeCluster:
         wanted = self._wanted(pool)
         workers = tuple(map(_worker, self._pods.get(key, {}).values()))
         # Crash window: told once. If the pass ends before the leases are released, they expire by themselves.
-        gone = tuple(sorted(name for _, pool_key, name in self._gone if pool_key == key))
-        self._gone = [each for each in self._gone if each[1] != key]
+        self._forget_gone()
+        gone = tuple(sorted(self._gone.pop(key, ())))
         found = self._deployments.get(key)
+        secret_problem = ""
+        if pool.spec.redis is None:
+            if _secretless(workers):
+                self.url_secrets.doubt(pool.meta.namespace)
+            secret_problem = self.url_secrets.problem(pool.meta.namespace)
         if found is None:
-            return ClusterFacts(None, current=False, workers=workers, gone=gone)
+            return ClusterFacts(None, current=False, workers=workers, gone=gone, problem=secret_problem)
         return ClusterFacts(
             replicas=found["spec"].get("replicas", 1),
-            current=_hash(found) == _hash(wanted) and not self._meddled(key, found) and not _secretless(workers),
+            current=_hash(found) == _hash(wanted) and not self._meddled(key, found),
             workers=workers,
             gone=gone,
-            problem=_failure(found),
+            problem=_failure(found) or secret_problem,
             rolling=_rolling(found),
         )
 
@@ -134,51 +164,42 @@ class KubeCluster:
 
     def _wanted(self, pool: Pool) -> Object:
         # Rendered at each look, the hash included: 0.1 ms; a cache would have to know everything that it depends on.
+        self._check_placed(pool)
+        return manifests.deployment(pool, self.urls[pool.meta.key])
+
+    def _check_placed(self, pool: Pool) -> None:
         if pool.meta.key not in self.urls:
             raise ObservationError(f"{pool.meta.key} was deleted meanwhile")
-        return manifests.deployment(pool, self.urls[pool.meta.key])
 
     async def ensure(self, pool: Pool) -> None:
         """Apply the Deployment; a new one begins with no pods."""
-        async with self._turns:
-            await self._ensure(pool)
+        self._check_placed(pool)
+        try:
+            if pool.spec.redis is None:
+                # Before the turn: pools that wait for one namespace's Secret take no turn from those of the others.
+                self.url_secrets.need(pool, self.urls[pool.meta.key])
+                await self.url_secrets.ensure(pool)
+            async with self._ensures:
+                await self._ensure(pool)
+        except ApiError as error:
+            if not error.leaving:  # else the pool will go with its namespace
+                raise
 
     async def _ensure(self, pool: Pool) -> None:
         body = self._wanted(pool)
         path, key = self._path(pool), pool.meta.key
-        try:
-            if pool.spec.redis is None:
-                await self._share_url(pool)
-            if key not in self._deployments and not await self._is_there(path, pool):
-                body = body | {"spec": body["spec"] | {"replicas": 0}}
-            found = await self._api.apply(path, body, DEPLOYER)
-            if not _scaled(found):
-                # Crash window: until the scaler owns `replicas` too, an apply without it would let it fall back to 1.
-                # If we end here and the spec changes before the next look, one worker starts and is scaled away again.
-                count = {name: body[name] for name in ("apiVersion", "kind")}
-                count |= {"metadata": {"name": pool.meta.name}, "spec": {"replicas": 0}}
-                found = await self._api.apply(path, count, SCALER)
-        except ApiError as error:
-            if not error.leaving:  # else the pool will go with its namespace
-                raise
-        else:
-            # What there is the watch alone says: while this answer was on its way it may have shown a later version, or
-            # the end of it, and will not do so again.
-            self._applied[key] = _look(found)
-
-    async def _share_url(self, pool: Pool) -> None:
-        path = path_of(CORE, pool.meta.namespace, "secrets", manifests.REDIS_SECRET)
-        try:
-            found = await self._api.get(path)
-        except ApiError as error:
-            if not error.missing:
-                raise
-        else:
-            if found["metadata"].get("labels", {}).get(manifests.MANAGED_LABEL) != manifests.MANAGER:
-                raise ApiError(f"Secret {pool.meta.namespace}/{manifests.REDIS_SECRET} exists and is not jobpools'")
-        # Each pool under a name of its own: an apply takes away what the same manager applied before, owners included.
-        body = manifests.redis_secret(pool, self.urls[pool.meta.key])
-        await self._api.apply(path, body, f"{DEPLOYER}-{pool.meta.name}")
+        if key not in self._deployments and not await self._is_there(path, pool):
+            body = body | {"spec": body["spec"] | {"replicas": 0}}
+        found = await self._api.apply(path, body, DEPLOYER)
+        if not _scaled(found):
+            # Crash window: until the scaler owns `replicas` too, an apply without it would let it fall back to 1.
+            # If we end here and the spec changes before the next look, one worker starts and is scaled away again.
+            count = {name: body[name] for name in ("apiVersion", "kind")}
+            count |= {"metadata": {"name": pool.meta.name}, "spec": {"replicas": 0}}
+            found = await self._api.apply(path, count, SCALER)
+        # What there is the watch alone says: while this answer was on its way it may have shown a later version, or
+        # the end of it, and will not do so again.
+        self._applied[key] = _look(found)
 
     async def _is_there(self, path: str, pool: Pool) -> bool:
         """Its Deployment is there with a number of workers, though the watch does not show it. Refuses a stranger's."""
@@ -194,7 +215,7 @@ class KubeCluster:
 
     async def mark(self, pool: Pool, names: Sequence[str]) -> None:
         """Exactly these pods are cheap to delete."""
-        async with self._turns:
+        async with self._scalings:
             await self._mark(pool, names)
 
     async def _mark(self, pool: Pool, names: Sequence[str]) -> None:
@@ -210,7 +231,7 @@ class KubeCluster:
 
     async def scale(self, pool: Pool, replicas: int) -> None:
         """One PATCH of /scale, straight to the number."""
-        async with self._turns:
+        async with self._scalings:
             await self._api.merge(f"{self._path(pool)}/scale", {"spec": {"replicas": replicas}}, SCALER)
         self.scalings += 1
 
@@ -244,8 +265,14 @@ def _scaled(found: Object) -> bool:
 
 
 def _rolling(found: Object) -> bool:
-    """Pods of an older template are there, or the controller has not yet read what was written last."""
+    """Pods of an older template are there, or the controller has not yet read what was written last.
+
+    Where no pod is and none is asked for, nothing is replaced: nobody waits for the controller, which is slow when many
+    Deployments are new.
+    """
     status = found.get("status", {})
+    if found["spec"].get("replicas", 1) == status.get("replicas", 0) == 0:
+        return False
     behind = status.get("observedGeneration", 0) < found["metadata"].get("generation", 0)
     return bool(behind or status.get("updatedReplicas", 0) < status.get("replicas", 0))
 

@@ -5,9 +5,10 @@ import copy
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from jobpools.core.specs import API_VERSION, Pool
+from jobpools.core.specs import API_VERSION, Meta, Pool
 from jobpools.settings import GRACE_MARGIN, REDIS_URL, worker_env
 
 Object = dict[str, Any]
@@ -19,6 +20,7 @@ HASH_ANNOTATION = "jobpools.dev/spec-hash"
 REDIS_SECRET = "redis.jobpools.dev"  # noqa: S105  # a name
 """The Secret, one in each namespace with pools, that holds the URL of the chart's Redis under the key REDIS_KEY."""
 REDIS_KEY = "url"
+POOL_KIND = "WorkerPool"
 REDIS_ANNOTATION = "jobpools.dev/redis"
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 MARKED_COST = -1000
@@ -44,7 +46,7 @@ def deployment(pool: Pool, redis_url: str) -> Object:
             "namespace": pool.meta.namespace,
             "labels": pool.labels,
             "annotations": {},
-            "ownerReferences": [_owner(pool)],
+            "ownerReferences": [owner(pool.meta)],
         },
         "spec": {
             "selector": {"matchLabels": pool.labels},
@@ -58,19 +60,16 @@ def deployment(pool: Pool, redis_url: str) -> Object:
     return body
 
 
-def redis_secret(pool: Pool, redis_url: str) -> Object:
-    """The Secret that the pods of a namespace's pools read the default URL from, as this pool applies it.
-
-    It belongs to all of them: it goes with the last one.
-    """
+def redis_secret(namespace: str, redis_url: str, owners: Sequence[Object]) -> Object:
+    """The Secret from which the pods of a namespace's pools read the default URL; `owners`: references to pools."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
             "name": REDIS_SECRET,
-            "namespace": pool.meta.namespace,
+            "namespace": namespace,
             "labels": {MANAGED_LABEL: MANAGER},
-            "ownerReferences": [_owner(pool, controller=False)],
+            "ownerReferences": list(owners),
         },
         "data": {REDIS_KEY: base64.b64encode(redis_url.encode()).decode()},
     }
@@ -81,14 +80,15 @@ def identity(body: Object) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _owner(pool: Pool, *, controller: bool = True) -> Object:
+def owner(pool: Meta, *, controller: bool = True) -> Object:
+    """A reference to the pool that owns an object: Kubernetes deletes the object when its last owner is gone."""
     # No blockOwnerDeletion: where OwnerReferencesPermissionEnforcement is on (OpenShift) it asks for a right on
     # finalizers, and nobody waits for a pool's pods before the pool may go.
     return {
         "apiVersion": API_VERSION,
-        "kind": "WorkerPool",
-        "name": pool.meta.name,
-        "uid": pool.meta.uid,
+        "kind": POOL_KIND,
+        "name": pool.name,
+        "uid": pool.uid,
         "controller": controller,
     }
 

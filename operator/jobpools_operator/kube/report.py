@@ -11,6 +11,7 @@ from jobpools.core.plan import Event, Plan
 from jobpools.core.specs import API_VERSION, Meta, Pool
 from jobpools.core.status import coarse
 from jobpools_operator.kube.client import CORE, OURS, Api, ApiError, Object, path_of
+from jobpools_operator.workqueue import Workqueue
 
 REPORTER = "jobpools-status"
 SOON, LATER = 2.0, 15.0
@@ -72,12 +73,16 @@ class KubeReporter:
         """`clock`: monotonic seconds."""
         self._api, self._identity, self._clock = api, identity, clock
         self._written: dict[str, tuple[float, Object]] = {}
-        self._waiting: dict[str, tuple[float, str, Meta, Object]] = {}
-        """By plural and key: when to write, where, what."""
+        self._waiting: dict[str, tuple[str, Meta, Object]] = {}
+        """By plural and key: where to write, and what."""
+        self._due = Workqueue()
+        """The same keys, and when to write each."""
         self._bucket = Bucket(clock)
         self._events: deque[Object] = deque(maxlen=MOST_EVENTS)
         self._not_before: dict[str, float] = {}
         self._told: dict[tuple[str, str, str], float] = {}
+        self._told_until = clock()
+        """When what is no longer needed of `_told` is dropped: at each event it would cost as much as all of them."""
         self._more = asyncio.Event()
         self.writes = 0
         """Statuses written since the start."""
@@ -92,8 +97,10 @@ class KubeReporter:
 
     def forget(self, plural: str, meta: Meta) -> None:
         """The object is gone."""
+        key = f"{plural}/{meta.key}"
         for table in (self._written, self._waiting, self._not_before):
-            table.pop(f"{plural}/{meta.key}", None)
+            table.pop(key, None)
+        self._due.discard(key)
 
     async def report(self, pool: Pool, plan: Plan) -> None:
         """The port's one method; it only takes note, `run` writes."""
@@ -108,15 +115,19 @@ class KubeReporter:
         gap = urgency(old, status)
         if gap >= QUIET:
             self._waiting.pop(key, None)
+            self._due.discard(key)
         else:
-            self._waiting[key] = (max(at + gap, self._not_before.get(key, 0.0)), plural, meta, status)
+            self._waiting[key] = (plural, meta, status)
+            self._due.put(key, max(at + gap, self._not_before.get(key, 0.0)))
             self._more.set()
 
     def event(self, kind: str, meta: Meta, event: Event) -> None:
         """Say it, in the log and as an Event; the same of the same object not again within AGAIN_AFTER."""
         now, key = self._clock(), (kind, meta.key, event.reason)
-        self._told = {each: at for each, at in self._told.items() if now - at < AGAIN_AFTER}
-        if key not in self._told:
+        if now >= self._told_until:
+            self._told = {each: at for each, at in self._told.items() if now - at < AGAIN_AFTER}
+            self._told_until = now + AGAIN_AFTER
+        if now - self._told.get(key, -QUIET) >= AGAIN_AFTER:
             self._told[key] = now
             level = logging.WARNING if event.warning else logging.INFO
             log.log(level, "%s %s: %s", meta.key, event.reason, event.message)
@@ -130,19 +141,19 @@ class KubeReporter:
                 group.create_task(self._run_events())
                 group.create_task(self._run_statuses())
         finally:
+            self._due.clear()
             self._waiting.clear()  # the next leader says how it is; what we say before our next term is kept for it
 
     async def _run_statuses(self) -> None:
         while True:
-            key, pause = self._next()
-            if key is None:
-                self._more.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._more.wait()
-            else:
+            if keys := self._due.take(self._clock(), 1):
                 await asyncio.sleep(self._bucket.wait())
-                await self._write(key)
+                await self._write(*keys)
+                continue
+            self._more.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(QUIET, self._due.next_at() - self._clock())):
+                    await self._more.wait()
 
     async def _run_events(self) -> None:
         """One that cannot be written is only logged."""
@@ -157,19 +168,11 @@ class KubeReporter:
                         log.warning("event: %s", error)
             await asyncio.sleep(EVENTS_EVERY)
 
-    def _next(self) -> tuple[str | None, float | None]:
-        """(what to write now, else None; seconds until something will be due, None: nothing waits)."""
-        key, soonest = None, QUIET
-        for each, (due, *_) in self._waiting.items():
-            if due < soonest:
-                key, soonest = each, due
-        wait = soonest - self._clock()
-        return (key, 0.0) if wait <= 0 else (None, None if key is None else wait)
-
     async def _write(self, key: str) -> None:
         if key not in self._waiting:
             return  # forgotten while the bucket was empty
-        _, plural, meta, status = self._waiting.pop(key)
+        self._due.discard(key)  # the status that was put meanwhile is the one that is written now
+        plural, meta, status = self._waiting.pop(key)
         old = self._written.get(key, (0.0, {}))[1]
         gone = dict.fromkeys(old.keys() - status.keys())  # a figure that is not known any more is taken away
         path = path_of(OURS, meta.namespace, plural, meta.name, "status")
@@ -181,7 +184,9 @@ class KubeReporter:
                 return
             log.warning("status: %s", error)
             later = self._not_before[key] = self._clock() + AFTER_FAILURE
-            self._waiting.setdefault(key, (later, plural, meta, status))
+            if key not in self._waiting:
+                self._waiting[key] = (plural, meta, status)
+                self._due.put(key, later)
             return
         self.writes += 1
         self._not_before.pop(key, None)

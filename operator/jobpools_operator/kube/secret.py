@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from jobpools.core.specs import SecretKeyRef
 from jobpools.errors import ObservationError
-from jobpools_operator.kube.client import CORE, Api, path_of
+from jobpools_operator.kube.client import CORE, Api, ApiError, Object, path_of
 
 KEPT = 240.0
 """Seconds for which a value is not read again."""
+FAILED_FOR = 2.0
+"""Seconds for which a Secret that could not be read is not asked for again: all its pools share one request."""
 
 
 class Secrets:
@@ -19,6 +21,8 @@ class Secrets:
         """`clock`: monotonic seconds."""
         self._api, self._clock = api, clock
         self._found: dict[tuple[str, str, str], tuple[float, str]] = {}
+        self._failed: dict[str, tuple[float, ApiError]] = {}
+        """By path: when the latest read failed, and why."""
 
     async def value(self, namespace: str, ref: SecretKeyRef) -> str:
         """The key's text. Raises ObservationError, without any of the Secret's contents."""
@@ -26,7 +30,7 @@ class Secrets:
         at, text = self._found.get(place, (0.0, ""))
         if text and self._clock() - at < KEPT:
             return text
-        found = await self._api.get(path_of(CORE, namespace, "secrets", ref.name))
+        found = await self._get(path_of(CORE, namespace, "secrets", ref.name))
         try:
             text = base64.b64decode(found.get("data", {})[ref.key]).decode().strip()
         except KeyError:
@@ -35,3 +39,14 @@ class Secrets:
             raise ObservationError(f"Secret {namespace}/{ref.name}: {ref.key} is not text") from None
         self._found[place] = (self._clock(), text)
         return text
+
+    async def _get(self, path: str) -> Object:
+        at, error = self._failed.get(path, (float("-inf"), None))
+        if error is not None and self._clock() - at < FAILED_FOR:
+            raise ApiError(str(error), error.status, error.causes)
+        self._failed.pop(path, None)
+        try:
+            return await self._api.get(path)
+        except ApiError as failure:
+            self._failed[path] = (self._clock(), failure)
+            raise

@@ -1,0 +1,131 @@
+"""What many pools of one namespace cost the API server: each as much as the first, on real controllers."""
+
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobpools_operator.kube.manifests import REDIS_SECRET
+from jobpools_operator.kube.url_secret import OWNERS
+from tests.cluster.kubectl import Kubectl, Object, condition
+from tests.kube.processes import Operator, Valkey
+from tests.kube.test_operator import enqueue, pool
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.api
+
+FEW, MANY, QUICK = 20, 200, 15
+BY_THE_CLOCK = {"leases", "configmaps"}
+"""Resources whose requests come with time and not with pools."""
+
+
+def pools(prefix: str, count: int) -> list[Object]:
+    return [pool(f"{prefix}-{number:03d}") for number in range(count)]
+
+
+def ready(kubectl: Kubectl) -> int:
+    found = kubectl.list("workerpools")
+    return sum(condition(each, "Progressing").get("reason") == "Settled" for each in found)
+
+
+def requests(namespace: str) -> Counter[str]:
+    """The operator's requests so far, by verb and resource, lists and watches aside."""
+    user = f"system:serviceaccount:{namespace}:{namespace}-operator"
+    found: Counter[str] = Counter()
+    for event in events(user):
+        what = event.get("objectRef", {})
+        if "resource" in what and event["verb"] not in ("list", "watch") and what["resource"] not in BY_THE_CLOCK:
+            found[f"{event['verb']} {what['resource']}/{what.get('subresource', '')}".rstrip("/")] += 1
+    return found
+
+
+def events(user: str) -> Iterator[dict[str, Any]]:
+    audit = Path(os.environ["KUBECONFIG"]).parent / "log" / "audit.log"
+    if not audit.exists():
+        pytest.skip("only the API server of tests/cluster/cluster keeps an audit log")
+    for line in audit.read_text().splitlines():
+        event: dict[str, Any] = json.loads(line)
+        if event["user"]["username"] == user:
+            yield event
+
+
+def size(kubectl: Kubectl, kind: str, name: str) -> int:
+    """Bytes of the object as the API server keeps it, the history of its fields included."""
+    return len(kubectl.run("get", kind, name, "--output=json", "--show-managed-fields"))
+
+
+def take_up(kubectl: Kubectl, prefix: str, count: int, total: int) -> Counter[str]:
+    """The requests that it took."""
+    before = requests(kubectl.namespace)
+    kubectl.apply(*pools(prefix, count))
+    eventually(f"all {total} are settled", lambda: ready(kubectl) == total, within=240, told=lambda: ready(kubectl))
+    return requests(kubectl.namespace) - before
+
+
+def test_a_pool_costs_as_many_requests_among_many_as_among_few(operator: Operator, kubectl: Kubectl) -> None:
+    few = take_up(kubectl, "few", FEW, FEW)
+    sizes = size(kubectl, "secret", REDIS_SECRET), size(kubectl, "deployment", "few-000")
+    many = take_up(kubectl, "many", MANY, FEW + MANY)
+    assert many.total() / MANY <= few.total() / FEW * 1.1, (few, many)
+    assert many["get secrets"] + many["patch secrets"] <= 4, many
+    assert abs(size(kubectl, "secret", REDIS_SECRET) - sizes[0]) < 100
+    assert abs(size(kubectl, "deployment", "few-000") - sizes[1]) < 100
+    assert operator.metric("operator_pools") == FEW + MANY
+
+
+def test_a_pool_reacts_while_many_others_are_taken_up(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
+    kubectl.apply(*pools("quick", QUICK))
+    eventually("they are settled", lambda: ready(kubectl) == QUICK, within=60)
+    times = []
+    applying = threading.Thread(target=kubectl.apply, args=pools("many", MANY))
+    applying.start()
+    for number in range(QUICK):
+        began = time.monotonic()
+        enqueue(valkey, f"quick-{number:03d}", 1)
+        eventually("it reacts", partial(scaled, kubectl, f"quick-{number:03d}"))
+        times.append(time.monotonic() - began)
+        if ready(kubectl) >= MANY:
+            break
+    applying.join()
+    assert len(times) > 2, "else nothing was measured while the others were taken up"
+    assert sorted(times)[len(times) // 2] < 1.0, times  # a request of kubectl takes 0.1 s or more of it
+    assert operator.metric("operator_leading") == 1
+
+
+def scaled(kubectl: Kubectl, name: str) -> bool:
+    return kubectl.run("get", "deployment", name, "--output=jsonpath={.spec.replicas}") == "1"
+
+
+def test_the_secret_has_few_owners_and_outlives_them_while_a_pool_is_left(
+    operator: Operator, make_operator: Callable[[str], Operator], kubectl: Kubectl
+) -> None:
+    kubectl.apply(*pools("many", 10))
+    eventually("all are settled", lambda: ready(kubectl) == 10, within=60)
+    names = {each["metadata"]["name"] for each in kubectl.list("workerpools")}
+    while len(names) > OWNERS:
+        gone = owners(kubectl)
+        assert len(gone) == OWNERS
+        kubectl.run("delete", "workerpool", *gone)
+        names -= gone
+        eventually("others own it", partial(owned_by, kubectl, names), within=20)
+    assert make_operator("b").identity == "b"  # it stands by, and need not know anything of this namespace
+    operator.stop()
+    kubectl.run("delete", "workerpool", *names)
+    eventually("it goes with the last one", lambda: kubectl.get("secret", REDIS_SECRET) is None, within=30)
+
+
+def owned_by(kubectl: Kubectl, names: set[str]) -> bool:
+    found = owners(kubectl)
+    return len(found) == min(OWNERS, len(names)) and found <= names
+
+
+def owners(kubectl: Kubectl) -> set[str]:
+    found = kubectl.get("secret", REDIS_SECRET) or {"metadata": {}}
+    return {each["name"] for each in found["metadata"].get("ownerReferences", [])}

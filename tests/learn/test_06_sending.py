@@ -21,6 +21,22 @@ async def test_sync_code_sends_jobs_too(app: App) -> None:
     assert await app.handle(job_id).result() == "Hello Ada"
 
 
+async def test_sync_code_follows_jobs_too(app: App) -> None:
+    @app.job
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    def view() -> tuple[JobState, JobState, int]:
+        first, second = app.enqueue_many_sync([add.call(1, 2), add.options(delay="1h").call(3, 4)])
+        waiting = first.state_sync()
+        return waiting, second.cancel_sync(), first.result_sync(timeout=30)
+
+    following = asyncio.create_task(asyncio.to_thread(view))
+    while not following.done():
+        await run_until_idle(app)
+    assert await following == (JobState.QUEUED, JobState.CANCELLED, 3)
+
+
 async def test_many_jobs_may_differ_in_everything(app: App) -> None:
     @app.job
     async def add(a: int, b: int) -> int:

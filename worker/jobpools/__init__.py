@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobpools.client import Call, Client, JobHandle
+    from jobpools.client import Call, Client
     from jobpools.core.job import JobState, Priority
     from jobpools.core.retry import Retry
     from jobpools.errors import (
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         StoreUnavailableError,
         UnknownJobError,
     )
+    from jobpools.handle import JobHandle
     from jobpools.runtime.context import Context
     from jobpools.runtime.middleware import Next
     from jobpools.runtime.registry import App, Handler
@@ -76,7 +77,7 @@ _HOMES = {
     "Client": "jobpools.client",
     "Context": "jobpools.runtime.context",
     "Handler": "jobpools.runtime.registry",
-    "JobHandle": "jobpools.client",
+    "JobHandle": "jobpools.handle",
     "JobState": "jobpools.core.job",
     "Next": "jobpools.runtime.middleware",
     "Priority": "jobpools.core.job",

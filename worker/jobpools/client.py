@@ -3,47 +3,34 @@
 import asyncio
 import inspect
 import re
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, cast
-from weakref import WeakKeyDictionary
+from datetime import datetime
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 
 import msgspec
 
+from jobpools.connections import Connections
 from jobpools.core import json_values
 from jobpools.core.descriptions import words
-from jobpools.core.job import JobState, Priority
+from jobpools.core.job import Priority
 from jobpools.core.retry import Retry
 from jobpools.core.spelling import meant
-from jobpools.core.units import LONGEST, QUEUE_LIMIT, QUEUE_PATTERN, format_duration, parse_duration
-from jobpools.errors import (
-    ArgumentsError,
-    ConfigurationError,
-    JobCancelledError,
-    JobDeadError,
-    JobNotFoundError,
-    PayloadTooLargeError,
-    ResultTimeoutError,
-    StoreDataError,
-)
+from jobpools.core.units import QUEUE_LIMIT, QUEUE_PATTERN, parse_duration
+from jobpools.errors import ArgumentsError, ConfigurationError, PayloadTooLargeError
+from jobpools.handle import JobHandle, Span
+from jobpools.loop_thread import LoopThread
 from jobpools.settings import DEFAULT_MAX_PAYLOAD
-from jobpools.store import connect, draws, reads, writes
-from jobpools.store.codec import VERSION, Envelope, ResultRecord, check_id, encode
+from jobpools.store import abandoned, connect, draws, writes
+from jobpools.store.codec import VERSION, Envelope, check_id, encode
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
-"""What a job returns: a list of jobs with different results is one of jobs that return an object."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
-"""Seconds between two looks for a result: growing, so that a long job is not asked for a thousand times."""
-LOOKS_PER_END = 4
-"""Looks for a result until one for another end, or none."""
+T = TypeVar("T")
 _QUEUE = re.compile(QUEUE_PATTERN)
-
-
-Span = str | float | timedelta
-"""A duration: seconds, `"1h30m"` or a timedelta."""
 
 
 class HandlerValues(TypedDict, total=False):
@@ -190,103 +177,6 @@ class Call(writes.Sending, Generic[R_co], frozen=True, eq=False, gc=False):
     """Makes the handler's result type of its JSON; None: plain JSON values."""
 
 
-class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
-    """A job that was sent: where it is, what came out of it."""
-
-    client: "Client"
-    """What sent it, or would have."""
-    id: str
-    queue: str
-    new: bool = True
-    """False when a job of this id was there already, and nothing was written."""
-    decode: Callable[[bytes], Any] | None = None
-    """As the call's."""
-
-    async def state(self) -> JobState:
-        """Where the job is now. Raises JobNotFoundError."""
-        return (await self._view()).state
-
-    async def cancel(self) -> JobState:
-        """Take it out of its queue, or tell its worker to stop it; returns the state it is in then.
-
-        A running job is stopped within a few seconds (`running` is returned). One that has ended stays as it is.
-        Raises JobNotFoundError.
-        """
-        state = await writes.cancel(self.client.connection(), self.queue, self.id)
-        if state is None:
-            raise JobNotFoundError(f"no job {self.id} in queue {self.queue}")
-        return state
-
-    async def result(self, timeout: Span | None = None) -> R_co:  # noqa: ASYNC109  # the caller's wish, told in the error
-        """Wait until the job has ended and return what its handler returned.
-
-        `timeout` is a duration (`10`, `"2m"`); None waits for ever, and one that is over already looks once. Raises
-        JobDeadError, JobCancelledError, JobNotFoundError, ResultTimeoutError, StoreError, and ConfigurationError for a
-        timeout that is no duration.
-        """
-        connection, started = self.client.connection(), time.monotonic()
-        patience = None if timeout is None else _patience(timeout)
-        pause, looks = FIRST_PAUSE, 0
-        while True:
-            record = await reads.result(connection, self.queue, self.id)
-            if record is not None:
-                return self._value(record)
-            left = None if patience is None else started + patience - time.monotonic()
-            late = left is not None and left <= 0
-            # The results alone do not tell of a dead job; what does is asked for more rarely.
-            if late or (looks % LOOKS_PER_END == 0 and await reads.over(connection, self.queue, self.id)):
-                view = await self._view()
-                if view.state in (JobState.COMPLETED, JobState.CANCELLED):
-                    continue  # it ended between the two looks
-                if view.state is JobState.DEAD:
-                    raise JobDeadError(_obituary(view))
-                if late:
-                    waited = format_duration(patience or 0.0)
-                    raise ResultTimeoutError(f"job {self.id} had not ended after {waited}: it is {view.state}")
-            looks += 1
-            await asyncio.sleep(pause if left is None else min(pause, left))
-            pause = min(pause * 1.5, LONGEST_PAUSE)
-
-    async def _view(self) -> reads.JobView:
-        view = await reads.job(self.client.connection(), self.queue, self.id)
-        if view is None:
-            raise JobNotFoundError(f"no job {self.id} in queue {self.queue}: it never was, or its result's TTL is over")
-        return view
-
-    def _value(self, record: ResultRecord) -> R_co:
-        if record.state == JobState.CANCELLED:
-            raise JobCancelledError(f"job {self.id} was cancelled")
-        raw = bytes(record.result)
-        if self.decode:
-            return cast("R_co", self.decode(raw))
-        try:
-            return cast("R_co", json_values.decode(raw))
-        except ValueError as error:
-            raise StoreDataError(f"job {self.id}: the result cannot be read: {words(error)}") from error
-
-    def __repr__(self) -> str:
-        return f"<JobHandle {self.id} queue={self.queue}>"
-
-
-def _patience(timeout: Span) -> float:
-    """Seconds. What is left of a caller's deadline may be below zero, and for ever may be infinity."""
-    try:
-        return parse_duration(max(0.0, min(timeout, LONGEST)) if isinstance(timeout, (int, float)) else timeout)
-    except ValueError as error:
-        raise ConfigurationError(f"result: timeout: {error}") from error
-
-
-def _obituary(view: reads.JobView) -> str:
-    history = view.history
-    tries = f"{history.attempts} attempts" if history.attempts != 1 else "1 attempt"
-    if history.crashes:
-        tries += f" and {history.crashes} crashes"
-    if not history.entries:
-        return f"job {view.id} ({view.name}) is dead after {tries}"
-    last = history.entries[-1]
-    return f"job {view.id} ({view.name}) is dead after {tries}: {last.error or last.outcome}: {last.message}"
-
-
 class Client:
     """Sends jobs to one Redis. It connects when it first has to, once for each event loop and once for sync code."""
 
@@ -294,16 +184,31 @@ class Client:
         self.url = url
         self.max_payload = max_payload
         """Bytes of the largest encoded job."""
-        self._connections: WeakKeyDictionary[asyncio.AbstractEventLoop, connect.Connection] = WeakKeyDictionary()
+        self._connections = Connections(url)
         self._sync: connect.SyncConnection | None = None
+        self._opening = threading.Lock()
+        self._thread = LoopThread()
+        weakref.finalize(self, self._thread.close)
+        abandoned.tell_of_forks(self)
 
     def connection(self) -> connect.Connection:
-        """The running event loop's connection."""
-        loop = asyncio.get_running_loop()
-        found = self._connections.get(loop)
-        if found is None:
-            found = self._connections[loop] = connect.connect(self.url)
-        return found
+        """Return the running event loop's connection. It is closed with the loop, or by `aclose`."""
+        return self._connections.here()
+
+    def sync_connection(self) -> connect.SyncConnection:
+        """Return the connection of sync code, which threads share."""
+        if self._sync is None:
+            with self._opening:
+                self._sync = self._sync or connect.connect_sync(self.url)
+        return self._sync
+
+    def run_sync(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine of this client's for sync code, in a thread of the client's, and return its result."""
+        return self._thread.run(make)
+
+    def after_fork(self) -> None:
+        """Have a lock that no thread of the parent holds."""
+        self._opening = threading.Lock()
 
     def call(self, name: str, args: bytes, options: Options, decode: Callable[[bytes], Any] | None = None) -> Call[Any]:
         """Make a job of its arguments' JSON. Raises ArgumentsError, PayloadTooLargeError and ConfigurationError."""
@@ -346,15 +251,18 @@ class Client:
         return (await self.enqueue_many([call]))[0]
 
     def enqueue_sync(self, call: Call[R]) -> JobHandle[R]:
-        """The same for code without an event loop; threads may share it."""
-        if self._sync is None:
-            self._sync = connect.connect_sync(self.url)
-        new = writes.enqueue_sync(self._sync, [call])[0]
-        return JobHandle(self, call.envelope.id, call.envelope.queue, new, call.decode)
+        """`enqueue` for code without an event loop; threads may share it."""
+        return self.enqueue_many_sync([call])[0]
 
     async def enqueue_many(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
         """Send jobs, up to 500 a round trip; a round trip's jobs are accepted together."""
-        accepted = await writes.enqueue(self.connection(), calls)
+        return self._handles(calls, await writes.enqueue(self.connection(), calls))
+
+    def enqueue_many_sync(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
+        """`enqueue_many` for code without an event loop; threads may share it."""
+        return self._handles(calls, writes.enqueue_sync(self.sync_connection(), calls))
+
+    def _handles(self, calls: Sequence[Call[R]], accepted: Sequence[bool]) -> list[JobHandle[R]]:
         return [
             JobHandle(self, call.envelope.id, call.envelope.queue, new, call.decode)
             for call, new in zip(calls, accepted, strict=True)
@@ -362,9 +270,14 @@ class Client:
 
     async def aclose(self) -> None:
         """Close the connections of this event loop and of sync code."""
+        if self._thread.is_running:
+            await asyncio.to_thread(self._thread.close)
+        self.close()
+        await self._connections.aclose()
+
+    def close(self) -> None:
+        """Close the connections of sync code; those of an event loop end with the loop, or with `aclose` in it."""
+        self._thread.close()
         if self._sync is not None:
             self._sync.close()
             self._sync = None
-        found = self._connections.pop(asyncio.get_running_loop(), None)
-        if found is not None:
-            await found.aclose()

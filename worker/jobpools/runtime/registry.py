@@ -22,7 +22,6 @@ from jobpools.client import (
     Call,
     Client,
     HandlerValues,
-    JobHandle,
     Options,
     OptionValues,
     at_least_one,
@@ -33,6 +32,7 @@ from jobpools.core.job import Priority
 from jobpools.core.spelling import meant
 from jobpools.core.units import JobId
 from jobpools.errors import ArgumentsError, ConfigurationError, UnknownJobError
+from jobpools.handle import JobHandle
 from jobpools.runtime import middleware
 from jobpools.runtime.context import Context
 from jobpools.runtime.middleware import Middleware
@@ -301,19 +301,25 @@ class App:
 
         Raises ArgumentsError for what is no such call, and StoreError.
         """
-        sending = list(calls)
-        if strange := [each for each in sending if not isinstance(each, Call)]:
-            raise ArgumentsError(f"enqueue_many: {strange[0]!r} is no call: write handler.call(…)")
-        return await self.client.enqueue_many(sending)
+        return await self.client.enqueue_many(_calls("enqueue_many", calls))
+
+    def enqueue_many_sync(self, calls: Iterable[Call[Any]]) -> list[JobHandle[Any]]:
+        """`enqueue_many` for code without an event loop."""
+        return self.client.enqueue_many_sync(_calls("enqueue_many_sync", calls))
 
     def handle(self, id: JobId | str, queue: str | None = None) -> JobHandle[Any]:  # noqa: A002  # the job's own word
         """A handle of a job that was sent before, perhaps by another process."""
         return JobHandle(self.client, id=id, queue=queue or self.queue)
 
     async def aclose(self) -> None:
-        """Close the connections of this event loop."""
+        """Close the connections of this event loop and of sync code. They open again when they are needed."""
         if self._client is not None:
             await self._client.aclose()
+
+    def close(self) -> None:
+        """`aclose` for code without an event loop: close the connections of sync code."""
+        if self._client is not None:
+            self._client.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -332,3 +338,11 @@ class App:
                 f"app {self.name} has no job {name!r}{meant(name, self.handlers)} (another app's job needs its queue)"
             )
         return self.client.call_json(name, args, Options.make(f"enqueue {name}", **options))
+
+
+def _calls(call: str, given: Iterable[Call[Any]]) -> list[Call[Any]]:
+    """Return the calls to send. Raises ArgumentsError for what is no such call; `call` is who was given it."""
+    calls = list(given)
+    if strange := [each for each in calls if not isinstance(each, Call)]:
+        raise ArgumentsError(f"{call}: {strange[0]!r} is no call: write handler.call(…)")
+    return calls

@@ -31,7 +31,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from jobpools.errors import ConfigurationError, StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
-from jobpools.store import keys, scripts
+from jobpools.store import abandoned, keys, scripts
 from jobpools.store.packing import AT_HAND, Express, packed
 
 CONNECT_TIMEOUT = 2.0
@@ -276,6 +276,9 @@ class Connection:
     async def subscriber(self) -> AsyncIterator[Any]:
         """A subscription of the client's. In a cluster any node will do: a message reaches all of them."""
         alone = redis.asyncio.Redis.from_url(_plain(self.url), **_options(None)) if self.cluster else None
+        if alone is not None:
+            pool: Any = alone.connection_pool
+            pool.connection_class = packed(pool.connection_class)
         channel = (alone or self.client).pubsub()
         try:
             yield channel
@@ -299,10 +302,20 @@ class SyncConnection:
         """Opens nothing yet. Raises ConfigurationError for a URL that is none."""
         self.url = url
         self._timeout = timeout
-        self._opening = threading.Lock()
-        self._turns = threading.Semaphore(AT_ONCE)
+        self._unlock()
         # A cluster's client asks at once who belongs to it: it is made when it is first needed.
         self._client: Any = None if _split(url)[0] == "cluster" else _open(url, redis, Retry, timeout)
+        abandoned.tell_of_forks(self)
+
+    def _unlock(self) -> None:
+        self._opening = threading.Lock()
+        self._turns = threading.Semaphore(AT_ONCE)
+
+    def after_fork(self) -> None:
+        """Begin anew in a child process: the sockets are the parent's, and its threads may have held the locks."""
+        client, self._client = self._client, None
+        self._unlock()
+        abandoned.abandon_sync(client)
 
     @property
     def client(self) -> Any:

@@ -11,6 +11,8 @@ from typing import Any
 import hiredis
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from jobpools.store import abandoned
+
 AT_HAND = 8
 """Connections that Express keeps: one for each queue of most workers."""
 
@@ -20,6 +22,10 @@ def packed(kind: type) -> type:
     """The same kind of connection, with our way to send."""
 
     class Packed(kind):  # type: ignore[misc]  # which class it is, the URL says
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            abandoned.watch(self)
+
         def pack_command(self, *args: Any) -> list[bytes]:
             """As the client's own; that one also splits names of two words, which hiredis does not."""
             if " " in args[0]:

@@ -8,7 +8,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 NAMES = (
     "enqueue",
@@ -26,6 +26,9 @@ NAMES = (
     "fire",
     "record",
 )
+
+_FOLDER = Path(__file__).with_name("lua")
+"""Not by importlib.resources: that imports modules at its first use, which a fork of another thread may cut short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Script:
 
 
 def _file(name: str) -> str:
-    return (resources.files("jobpools.store") / "lua" / f"{name}.lua").read_text()
+    return (_FOLDER / f"{name}.lua").read_text()
 
 
 def _header(text: str, field: str) -> list[str]:

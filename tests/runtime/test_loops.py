@@ -1,0 +1,300 @@
+"""One App in many event loops, threads and forked processes: no descriptor, loop or connection is kept."""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import textwrap
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from jobpools import App, Handler
+from jobpools.store.connect import Connection, SyncConnection
+from tests.support.waiting import until
+
+Noop = Handler[[int], None]
+
+
+def make(url: str) -> tuple[App, Noop]:
+    app = App("shop", redis=url)
+
+    @app.job
+    async def noop(n: int) -> None: ...
+
+    return app, noop
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def connections() -> int:
+    gc.collect()
+    return sum(isinstance(each, (Connection, asyncio.BaseEventLoop)) for each in gc.get_objects())
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """No warning of something unclosed, also none that a destructor gives."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        yield
+        gc.collect()
+    assert [str(each.message) for each in warned] == []
+
+
+@pytest.mark.usefixtures("quiet")
+def test_two_thousand_runs_keep_nothing(valkey_url: str) -> None:
+    app, noop = make(valkey_url)
+    asyncio.run(noop.enqueue(0))
+    before, objects = descriptors(), connections()
+    for n in range(2000):
+        asyncio.run(noop.enqueue(n))
+    assert descriptors() <= before
+    assert connections() <= objects
+    with Redis.from_url(valkey_url) as raw:
+        assert raw.llen("jobpools:{default}:ready:normal") == 2001
+    del app
+
+
+@pytest.mark.usefixtures("quiet")
+def test_loops_that_are_closed_without_a_goodbye(valkey_url: str) -> None:
+    """`asyncio.run` closes what its loop holds; who closes a loop by hand may not."""
+    app, noop = make(valkey_url)
+    before = descriptors()
+    for n in range(300):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(noop.enqueue(n))
+        loop.close()
+        assert descriptors() <= before + 2
+    del loop
+    asyncio.run(noop.enqueue(0))
+    assert descriptors() <= before
+    del app
+
+
+def test_loops_that_are_never_closed_are_collected_with_their_connections(valkey_url: str) -> None:
+    app, noop = make(valkey_url)
+    before, objects = descriptors(), connections()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an unclosed loop is the user's fault, and says so
+        for n in range(100):
+            asyncio.new_event_loop().run_until_complete(noop.enqueue(n))
+        assert connections() <= objects
+        assert descriptors() <= before
+    del app
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_loop_in_each_of_many_threads(valkey_url: str) -> None:
+    app, noop = make(valkey_url)
+    asyncio.run(noop.enqueue(0))
+    before = descriptors()
+
+    def view(n: int) -> str:
+        return asyncio.run(noop.enqueue(n)).id
+
+    with ThreadPoolExecutor(16) as pool:
+        assert len(set(pool.map(view, range(600)))) == 600
+    assert descriptors() <= before
+    del app
+
+
+@pytest.mark.usefixtures("quiet")
+def test_an_app_per_call_in_one_loop(valkey_url: str) -> None:
+    """The App is forgotten while its loop goes on: its connection is closed by that loop."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        counts = []
+        for n in range(60):
+            await make(valkey_url)[1].enqueue(n)
+            if n % 20 == 19:
+                gc.collect()
+                await until(lambda: len(asyncio.all_tasks(loop)) == 1)
+                counts.append(descriptors())
+        assert counts[0] == counts[-1], counts
+
+    asyncio.run(main())
+
+
+async def test_one_loop_has_one_connection_and_may_close_it(valkey_url: str) -> None:
+    app, noop = make(valkey_url)
+    first = app.client.connection()
+    assert app.client.connection() is first
+    await noop.enqueue(1)
+    await app.aclose()
+    assert app.client.connection() is not first
+    await noop.enqueue(2)
+    await app.aclose()
+    await app.aclose()
+
+
+def test_sync_code_needs_no_loop(valkey_url: str) -> None:
+    app, noop = make(valkey_url)
+    first, second = app.enqueue_many_sync([noop.call(1), noop.options(delay=60).call(2)])
+    before = threading.active_count()
+    assert (first.state_sync(), second.state_sync()) == ("queued", "scheduled")
+    assert second.cancel_sync() == "cancelled"
+    assert threading.active_count() == before + 1, "one thread for all of it"
+    app.close()
+    assert threading.active_count() == before
+    assert first.cancel_sync() == "cancelled", "it opens again"
+    app.close()
+
+
+async def test_sync_forms_work_in_the_thread_of_a_running_loop(valkey_url: str) -> None:
+    """As in a notebook, or a plain view that an async framework calls."""
+    app, noop = make(valkey_url)
+    job = noop.enqueue_sync(1)
+    assert job.state_sync() == "queued"
+    assert job.cancel_sync() == "cancelled"
+    assert await job.state() == "cancelled"
+    await app.aclose()
+
+
+# Forks: each runs in a process of its own, so that the test suite is not forked.
+
+PROGRAM = """
+import asyncio, os, sys, threading, multiprocessing
+from jobpools import App
+
+app = App("shop", redis=sys.argv[1])
+
+@app.job
+async def noop(n: int) -> None: ...
+
+def sockets():
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue
+        if target.startswith("socket:"):
+            found.add(target)
+    return found
+
+def wait(child):
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code == 0, code
+
+def send(count):
+    for n in range(count):
+        noop.enqueue_sync(n)
+        if n % 10 == 0:
+            assert noop.enqueue_sync(n).state_sync() == "queued"
+
+def child_of(work):
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+    except BaseException:
+        import traceback
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+"""
+
+FORKS = {
+    "sync code, as a preloading gunicorn": """
+        send(5)
+        inherited = sockets()
+        def work():
+            # The pair by which the parent's loop is woken stays: it is no connection.
+            assert len(sockets() & inherited) <= 2 < len(inherited)
+            send(100)
+        children = [child_of(work) for _ in range(4)]
+        send(100)
+        for child in children: wait(child)
+        send(5)
+        print(5 + 1 + 4 * (100 + 10) + 100 + 10 + 5 + 1)
+    """,
+    "a child of a running loop": """
+        async def main():
+            await noop.enqueue(0)
+            inherited = sockets()
+            def work():
+                left = sockets() & inherited
+                asyncio.run(many(50))
+                send(10)
+                # The loop's own pair of sockets, by which it is woken, stays: it is no connection.
+                assert len(left) <= 2, left
+            children = [child_of(work) for _ in range(3)]
+            await many(50)
+            for child in children: await asyncio.to_thread(wait, child)
+            await many(10)
+        async def many(count):
+            await asyncio.gather(*(noop.enqueue(n) for n in range(count)))
+        asyncio.run(main())
+        print(1 + 3 * (50 + 10 + 1) + 50 + 10)
+    """,
+    "threads that are in the middle of it": """
+        send(1)  # a fork beside a thread that imports something is beyond anybody's help
+        asyncio.run(noop.enqueue(0))
+        stop = threading.Event()
+        counts = [0] * 4
+        def go_on(place):
+            while not stop.is_set():
+                noop.enqueue_sync(place)
+                counts[place] += 1
+        threads = [threading.Thread(target=go_on, args=(place,), daemon=True) for place in range(4)]
+        for thread in threads: thread.start()
+        try:
+            for _ in range(10):
+                wait(child_of(lambda: (send(5), asyncio.run(noop.enqueue(1)))))
+        finally:
+            stop.set()
+        for thread in threads: thread.join()
+        print(2 + 1 + sum(counts) + 10 * (5 + 1 + 1))
+    """,
+    "a pool of processes": """
+        asyncio.run(noop.enqueue(0))
+        send(1)
+        with multiprocessing.get_context("fork").Pool(3) as pool:
+            pool.map(send, [20] * 6)
+        send(1)
+        print(1 + 2 + 6 * 22 + 2)
+    """,
+    "a child of a child": """
+        send(1)
+        def again():
+            send(1)
+            wait(child_of(lambda: send(1)))
+        wait(child_of(again))
+        send(1)
+        print(2 * 4)
+    """,
+}
+
+
+@pytest.mark.parametrize("kind", FORKS)
+def test_after_a_fork_parent_and_child_go_on(valkey_url: str, kind: str) -> None:
+    program = PROGRAM + textwrap.dedent(FORKS[kind])
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", "-c", program, valkey_url],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr == ""
+    with Redis.from_url(valkey_url) as raw:
+        assert raw.llen("jobpools:{default}:ready:normal") == raw.hlen("jobpools:{default}:jobs") == int(ran.stdout)
+
+
+def test_a_blocking_connection_begins_anew_after_a_fork(valkey_url: str) -> None:
+    made: Callable[[], SyncConnection] = lambda: SyncConnection(valkey_url)  # noqa: E731
+    connection = made()
+    assert connection.execute("PING")
+    client = connection.client
+    connection.after_fork()
+    assert connection.execute("PING")
+    assert connection.client is not client
+    connection.close()

@@ -1,0 +1,105 @@
+"""One connection for each event loop that asks for one. A connection ends with its loop, and stays behind in a fork.
+
+The loop owns its connection, as an attribute, and never the other way round: a loop that its user forgets is collected
+together with the connection. `asyncio.run` and whatever else calls `loop.shutdown_asyncgens()` closes the connection
+properly, because an asynchronous generator that waits for that is registered with the loop.
+"""
+
+import asyncio
+import contextlib
+import threading
+import weakref
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from jobpools.store import abandoned
+from jobpools.store.connect import Connection, connect
+
+_ATTRIBUTE = "_jobpools_connections"
+"""The loop's attribute: by the token of a `Connections`, its connection there."""
+
+
+class _Token:
+    """Which `Connections` an entry belongs to, without keeping that alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    connection: Connection
+    closing: AsyncGenerator[None, None]
+    """Closes the connection when it is closed."""
+
+
+_inherited: list[dict[_Token, _Opened]] = []
+"""What a child process has of its parent's loops. To collect it would wake the parent's loop: they share the wake-up
+socket, and a loop is told when a generator of its own is collected."""
+
+
+class Connections:
+    """The connections to one URL, by event loop."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._lock = threading.Lock()
+        self._begin()
+        abandoned.tell_of_forks(self)
+
+    def _begin(self) -> None:
+        self._token = _Token()
+        self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+        weakref.finalize(self, _release, self._token, self._loops).atexit = False
+
+    def here(self) -> Connection:
+        """Return the running event loop's connection; the first call opens it."""
+        loop = asyncio.get_running_loop()
+        opened: dict[_Token, _Opened] | None = getattr(loop, _ATTRIBUTE, None)
+        found = None if opened is None else opened.get(self._token)
+        return self._open(loop) if found is None else found.connection
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> Connection:
+        abandoned.sweep()
+        opened: dict[_Token, _Opened] | None = getattr(loop, _ATTRIBUTE, None)
+        if opened is None:
+            opened = {}
+            setattr(loop, _ATTRIBUTE, opened)
+        connection = connect(self.url)
+        closing = _close_at_the_end(opened, self._token, connection)
+        _start(closing)
+        opened[self._token] = _Opened(connection, closing)
+        with self._lock:
+            self._loops.add(loop)
+        return connection
+
+    async def aclose(self) -> None:
+        """Close the running event loop's connection."""
+        found = getattr(asyncio.get_running_loop(), _ATTRIBUTE, {}).get(self._token)
+        if found is not None:
+            await found.closing.aclose()
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections behind; the descriptors are closed already."""
+        _inherited.extend(getattr(loop, _ATTRIBUTE, {}) for loop in list(self._loops))
+        self._lock = threading.Lock()
+        self._begin()
+
+
+def _release(token: _Token, loops: "weakref.WeakSet[asyncio.AbstractEventLoop]") -> None:
+    """Let go of the connections of a `Connections` that is gone; a loop that runs closes its own soon."""
+    for loop in list(loops):
+        getattr(loop, _ATTRIBUTE, {}).pop(token, None)
+
+
+async def _close_at_the_end(
+    opened: dict[_Token, _Opened], token: _Token, connection: Connection
+) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        opened.pop(token, None)
+        await connection.aclose()
+
+
+def _start(generator: AsyncGenerator[None, None]) -> None:
+    """Run a generator to its first yield: from then on the running loop knows it, and closes it at its end."""
+    with contextlib.suppress(StopIteration):  # what a step raises that ends at a yield
+        generator.__anext__().send(None)

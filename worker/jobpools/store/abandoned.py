@@ -1,0 +1,87 @@
+"""Connections that nobody can use any more: their descriptors are closed, and nothing is sent.
+
+There are two kinds: those of an event loop that was closed under them, and those that a child process inherited over
+a fork. To send anything on the latter (QUIT, a TLS goodbye), to shut them down, or to remove them from the inherited
+event loop's epoll instance would break the parent's connection.
+"""
+
+import contextlib
+import importlib
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakSet
+
+_lock = threading.Lock()
+_connections: WeakSet[Any] = WeakSet()
+"""The asyncio client's connections, each with one socket at most."""
+_owners: WeakSet[Any] = WeakSet()
+"""What has an `after_fork()` for the child process."""
+
+
+def watch(connection: Any) -> None:
+    """Know a connection of the asyncio client, for as long as it is there."""
+    with _lock:
+        _connections.add(connection)
+
+
+def tell_of_forks(owner: Any) -> None:
+    """Call `owner.after_fork()` in each child process that is forked while the owner is there.
+
+    A constructor calls this last: a fork of another thread must not find half an object.
+    """
+    with _lock:
+        _owners.add(owner)
+
+
+def sweep() -> None:
+    """Close the descriptors of connections whose event loop is closed."""
+    with _lock:
+        known = list(_connections)
+    for connection in known:
+        loop = getattr(connection._writer, "_loop", None)  # noqa: SLF001  # the stream's own
+        if loop is not None and loop.is_closed():
+            abandon(connection)
+
+
+def abandon(connection: Any) -> None:
+    """Close the descriptor of one connection without a call into its event loop."""
+    writer, connection._writer, connection._reader = connection._writer, None, None  # noqa: SLF001  # the client's
+    if writer is None:
+        return
+    # Below TLS is the transport that has the socket. What is called is what a loop calls at last for a lost connection:
+    # it tells the streams and closes the socket. A loop of another kind has no such method and closes its own handles.
+    transport = getattr(getattr(writer.transport, "_ssl_protocol", None), "_transport", writer.transport)
+    lost: Callable[[None], None] | None = getattr(transport, "_call_connection_lost", None)
+    if lost is not None:
+        transport._closing = True  # noqa: SLF001  # else the streams call it unclosed
+        with contextlib.suppress(RuntimeError):  # the loop is closed: a callback of the streams has no place
+            lost(None)
+
+
+def abandon_sync(client: Any) -> None:
+    """Close the descriptors of a blocking client in a child process; its locks may be held by threads that are gone."""
+    nodes = getattr(getattr(client, "nodes_manager", None), "nodes_cache", {}).values()
+    for each in (client, *[node.redis_connection for node in nodes]):
+        pool = getattr(each, "connection_pool", None)
+        for connection in (*getattr(pool, "_available_connections", ()), *getattr(pool, "_in_use_connections", ())):
+            connection.disconnect()  # it compares the process id, and closes without a shutdown
+
+
+def _in_child() -> None:
+    global _lock  # noqa: PLW0603  # another thread may have held it
+    _lock = threading.Lock()
+    for connection in list(_connections):
+        abandon(connection)
+    for owner in list(_owners):
+        owner.after_fork()
+
+
+os.register_at_fork(after_in_child=_in_child)
+
+# The client imports these when it first connects. A fork of another thread at that moment leaves the child with an
+# import lock that nobody gives back: its own first connection would wait for ever.
+for _module in ("email.message", "email.parser", "encodings.idna", "redis.observability.recorder"):
+    with contextlib.suppress(ImportError):  # not in every version
+        importlib.import_module(_module)

@@ -1,6 +1,7 @@
 """Workers that die, are told to go, stand still or are blocked: nothing is lost, and nothing charged for nothing."""
 
 import asyncio
+import re
 import signal
 import time
 
@@ -64,6 +65,7 @@ async def test_one_worker_that_poison_kills_again_and_again_loses_no_bystander(s
         assert starts < 8
         a = WorkerProcess(scene.folder, f"a{starts}", scene.server.url, APP, **scene.environment, LEASE="0.3s")
         try:
+            a.started()  # the bound that follows is for what the worker does, not for a busy machine to start Python
             async with asyncio.timeout(10):
                 while a.process.poll() is None and (await scene.books()).waiting:  # noqa: ASYNC110  # another process's doing
                     await asyncio.sleep(0.01)
@@ -74,15 +76,17 @@ async def test_one_worker_that_poison_kills_again_and_again_loses_no_bystander(s
 
 async def test_sigterm_under_load_hands_back_what_has_not_begun_and_finishes_what_has(scene: Scene) -> None:
     with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, CONCURRENCY="2") as (a,):
-        quick = await jobs.app.enqueue_many([jobs.work.call(0) for _ in range(300)])
-        slow = await jobs.app.enqueue_many([jobs.work.call(0.5) for _ in range(30)])
-        eventually(
-            "slow ones run, and others were claimed like quick ones", lambda: len(scene.notes("begun")) > len(quick)
-        )
+        slow = [await jobs.work.options(priority="high").enqueue(2.0)]
+        # One slot is left for these. At any moment some wait for it: they are claimed before the slot is free.
+        quick = await jobs.app.enqueue_many([jobs.work.call(0.002) for _ in range(2000)])
+        eventually("the load runs", lambda: len(scene.notes("begun")) > 100)
         a.send(signal.SIGTERM)
         assert a.wait() == 0
-        assert " handed back, 2 running get 30s" in a.log()
-        assert "stopping; 0 handed back" not in a.log(), "some had been claimed and not begun"
+        found = re.search(r"stopping; (\d+) handed back, (\d+) running get 30s", a.log())
+        assert found, a.log()
+        assert int(found[1]) > 0, "some had been claimed and not begun"
+        assert int(found[2]) in (1, 2), "the slow one, and a quick one or none"
+        assert slow[0].id in {note.id for note in scene.notes("done")}, "what had begun is finished"
         assert await scene.held_by("a") == set()
     books = await scene.books()
     assert books.failed == 0, "nothing was charged"

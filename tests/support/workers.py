@@ -39,8 +39,12 @@ class WorkerProcess:
         """How often."""
         return self.log().count(text)
 
-    def ready(self) -> "WorkerProcess":
+    def started(self) -> None:
+        """Wait until it serves its queues, or has ended."""
         eventually(f"{self.name} is ready", lambda: self.said(" slots, queues ") > 0 or self.process.poll() is not None)
+
+    def ready(self) -> "WorkerProcess":
+        self.started()
         assert self.process.poll() is None, self.log()
         return self
 

@@ -90,7 +90,7 @@ WORKER: Schema = {
     "properties": {
         "name": _field("string", "The pod's name."),
         "ready": _field("boolean", "It takes jobs."),
-        "busy": _field("integer", "Slots that run a job, by its own word."),
+        "busy": _field("integer", "Slots in use, by its latest report."),
         "slots": _field("integer", "How many jobs it can run at once."),
         "draining": _field("boolean", "It claims no more jobs."),
         "idleSince": _instant("Since when it has had nothing to run."),
@@ -105,7 +105,10 @@ POOL_STATUS: Schema = {
     "properties": {
         "replicas": _field("integer", "Workers asked for."),
         "readyReplicas": _field("integer", "Workers that take jobs."),
-        "busy": _field("integer", "Slots that run a job."),
+        "busy": _field(
+            "integer",
+            "Slots in use, at most 5 s ago. A slot is in use until Redis has recorded the end of its attempt.",
+        ),
         "queued": _field(
             "integer", "Jobs that wait. Rewritten when the figure in steps of 1, 2, 5 and their tens changes."
         ),

@@ -67,6 +67,21 @@ async def test_a_server_that_stands_still_for_longer_than_an_answer_may_take(sce
     await scene.balanced(sent, completed=len(sent))
 
 
+async def test_a_slot_is_in_use_until_the_end_of_its_attempt_is_recorded(scene: Scene) -> None:
+    """Settling and claiming are one step: a figure that falls in between says 3 while 8 jobs are leased."""
+    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, CONCURRENCY="4") as (a,):
+        sent = [await jobs.work.enqueue(1.0) for _ in range(4)]
+        eventually("all run", lambda: len(scene.notes("begun")) == len(sent))
+        scene.server.stand_still()
+        try:
+            eventually("all have ended", lambda: len(scene.notes("done")) == len(sent))
+            assert a.metric("jobpools_busy") == len(sent), "by the server each of them is still leased"
+        finally:
+            scene.server.go_on()
+        eventually("their slots are free", lambda: a.metric("jobpools_busy") == 0)
+    await scene.balanced(sent, completed=len(sent))
+
+
 async def test_enqueue_at_the_moment_of_a_crash_is_accepted_or_refused_and_never_half(scene: Scene) -> None:
     """Whoever sends learns of an error, sends again under the same ids, and each job is there once."""
     calls = [jobs.work.options(id=f"order-{n}").call(0) for n in range(5000)]

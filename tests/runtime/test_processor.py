@@ -93,17 +93,6 @@ async def test_as_long_as_nothing_was_measured_only_free_slots_count() -> None:
     assert bench.processor.room() == 1
 
 
-async def test_a_slot_is_in_use_between_two_quick_jobs_as_well() -> None:
-    bench = Bench(noop, slots=2)
-    assert bench.processor.busy == 0
-    bench.processor.take([bench.run(name) for name in "abc"])
-    assert (len(bench.processor.running), bench.processor.busy) == (2, 2)
-    bench.processor.running.pop()  # its job has ended, and the next one's first step is still to come
-    assert bench.processor.busy == 2
-    bench.processor.waiting.clear()
-    assert bench.processor.busy == 1
-
-
 @pytest.mark.parametrize("mean", [0.6, 1.0, 30.0, 600.0])
 async def test_long_jobs_are_never_claimed_beyond_the_free_slots(mean: float) -> None:
     bench = Bench(forever, slots=10)

@@ -93,11 +93,6 @@ class Processor:
         return max(0, self.slots + self._prefetch() - self.held)
 
     @property
-    def busy(self) -> int:
-        """Slots in use: a job runs there, or waits to run there next. Between two quick jobs a slot is not idle."""
-        return min(self.slots, self.held)
-
-    @property
     def stocked(self) -> bool:
         """No hurry to claim: of the jobs that may wait for a slot, less than a batch and less than half is missing."""
         prefetch = self._prefetch()

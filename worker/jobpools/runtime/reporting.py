@@ -50,7 +50,7 @@ class Reporting:
         told_draining, told_busy, told = None, 0, 0.0
         warned = False
         while True:
-            draining, busy = self._draining(), self._worker.processor.busy
+            draining, busy = self._draining(), self._busy()
             interval = HEARTBEAT_INTERVAL if busy == told_busy else SOON
             if draining != told_draining or time.monotonic() - told >= interval:
                 told_draining, told_busy, told = draining, busy, time.monotonic()
@@ -79,6 +79,14 @@ class Reporting:
     def _draining(self) -> bool:
         return self._worker.dispatcher.draining or self._worker.processor.stopping
 
+    def _busy(self) -> int:
+        """Return the number of slots in use, by the leases that this worker holds.
+
+        An attempt that has ended keeps its slot until Redis has recorded its end: that step also claims the next job.
+        Counted by the attempts that run, the figure fell to zero for one round trip whenever several ended together.
+        """
+        return min(self._worker.settings.concurrency, sum(len(lane.held) for lane in self._worker.lanes))
+
     def _heartbeat(self) -> Heartbeat:
         worker = self._worker
         server, idle = worker.processor.time, worker.processor.idle_since
@@ -86,7 +94,7 @@ class Reporting:
             worker=worker.id,
             pool=worker.settings.pool,
             slots=worker.settings.concurrency,
-            busy=worker.processor.busy,
+            busy=self._busy(),
             started=server.at(worker.started),
             seen=server.now(),
             idle_since=None if idle is None else server.at(idle),
@@ -121,7 +129,7 @@ class Reporting:
         worker = self._worker
         gauges = (
             ("slots", "How many jobs this worker runs at once.", float(worker.settings.concurrency)),
-            ("busy", "Slots in use.", float(worker.processor.busy)),
+            ("busy", "Slots in use.", float(self._busy())),
             ("waiting", "Jobs claimed and not started.", float(len(worker.processor.waiting))),
             ("redis_up", "1 while Redis answers.", float(not worker.outage.known)),
             ("threads_left_behind", "Threads that outlived their jobs.", float(worker.threads.left_behind)),

@@ -1,0 +1,46 @@
+"""The check of the cluster suite that a status figure is true finds those that are not."""
+
+from tests.cluster.film import BOUND, outdated
+
+NOTHING: dict[str, int] = {}
+LEASED = [(0.0, NOTHING), (10.0, {"a": 4, "b": 4})]
+"""Two workers, which get busy at 10 s."""
+
+
+def test_a_figure_within_the_bound_is_right() -> None:
+    assert outdated(LEASED, [(0.0, 0), (11.0, 4), (13.0, 8)], until=100.0) == [], (
+        "half of it, for reports come one by one"
+    )
+
+
+def test_a_figure_that_was_never_true_is_found() -> None:
+    assert outdated(LEASED, [(0.0, 0), (13.0, 8), (20.0, 3), (22.0, 8)], until=100.0) == [
+        "3 at 20.0 s, from 8 to 8 was true"
+    ]
+    assert outdated(LEASED, [(0.0, 0), (11.0, 9)], until=12.0) == ["9 at 11.0 s, from 0 to 8 was true"]
+
+
+def test_a_figure_that_stays_for_longer_than_the_bound_is_found() -> None:
+    late = 10.0 + BOUND + 0.1
+    assert outdated(LEASED, [(0.0, 0), (late, 8)], until=100.0) == ["0 at 15.0 s, from 8 to 8 was true"]
+    assert outdated(LEASED, [(0.0, 0), (late - 0.2, 8)], until=100.0) == []
+
+
+def test_a_figure_in_steps() -> None:
+    deep = [(0.0, {"q": 1000}), (60.0, {"q": 300})]
+    assert outdated(deep, [(0.0, 1000), (70.0, 300)], until=100.0, bound=18, step=2.5) == []
+    assert outdated(deep, [(0.0, 1000), (79.0, 300)], until=100.0, bound=18, step=2.5) != []
+
+
+def test_the_last_figure_is_looked_at_until_the_end() -> None:
+    assert outdated(LEASED, [(0.0, 0)], until=10.0 + BOUND + 0.1) != []
+
+
+def test_a_report_that_changes_hands_is_no_lie() -> None:
+    """One worker's slots are free before the other one's are seen in use: both reports are at most 5 s old."""
+    moved = [(0.0, {"a": 4}), (10.0, {"b": 4})]
+    assert outdated(moved, [(0.0, 4), (11.0, 0), (13.0, 8), (15.0, 4)], until=100.0) == []
+
+
+def test_an_unknown_figure_is_found() -> None:
+    assert outdated(LEASED, [(0.0, 0), (12.0, None)], until=14.0) == ["None at 12.0 s, from 0 to 8 was true"]

@@ -46,7 +46,7 @@ generate: .venv/stamp ## crds/ and the chart's copy of it, from core/specs.py; d
 
 debian: ## Debian packages that the tests need (as root; others are told what is missing)
 	@if command -v redis-server >/dev/null && command -v openssl >/dev/null; then :; \
-	elif [[ $$EUID == 0 ]] && command -v apt-get >/dev/null; then $(APT) redis-server openssl >/dev/null; \
+	elif [[ $$EUID == 0 ]] && command -v apt-get >/dev/null; then echo "make: installing redis-server and openssl (a minute, once)"; $(APT) redis-server openssl >/dev/null; \
 	else echo "make: redis-server or openssl is missing: tests against Redis are left out (apt-get install redis-server openssl)"; fi
 
 cluster: ## a real one-node Kubernetes on this machine, without Docker (Linux, root, Go); prints its KUBECONFIG

@@ -28,14 +28,10 @@ Prepare = Callable[[int], "subprocess.Popen[str]"]
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """A bare cluster of the test's own.
-
-    Its ports are below those that systems give to whoever asks for any (32768 and up): it binds them seconds later, and
-    by then each of them may be some connection's.
-    """
-    env = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "CI")}
-    cluster = {"CLUSTER_RUN": str(tmp_path / "run"), "CLUSTER_PORT": "18443", "CLUSTER_ETCD_PORT": "14379"}
-    return env | cluster | {"JOBPOOLS_CLUSTER": "bare"}
+    """A bare cluster of the test's own, on ports that are free when it starts."""
+    left_out = ("KUBECONFIG", "CI", "CLUSTER_PORT", "CLUSTER_ETCD_PORT")
+    env = {key: value for key, value in os.environ.items() if key not in left_out}
+    return env | {"CLUSTER_RUN": str(tmp_path / "run"), "JOBPOOLS_CLUSTER": "bare"}
 
 
 @pytest.fixture

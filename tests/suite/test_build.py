@@ -1,0 +1,85 @@
+"""Compiling the test cluster's programs says which one, how many of how many, and for how long."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CLUSTER = Path(__file__).parents[1] / "cluster" / "cluster"
+PROGRAMS = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+    "etcd",
+    "helm",
+    "coredns",
+    "kubeconform",
+]
+GO = """\
+#!/usr/bin/env bash
+# Takes the place of Go: fails for what is named in BROKEN, takes its time for what is named in SLOW.
+here=${0%/*}
+case "$*" in
+  list*) echo "$here/kubernetes" ;;
+  *"${BROKEN:-nothing}"*) seq 30; echo "x.go:1: undefined: y" >&2; exit 1 ;;
+  *"${SLOW:-nothing}"*) until (($(wc -l <"$here/said") > 4)); do sleep 0.05; done ;;
+esac
+"""
+
+
+class Build:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        stub = folder / "go"
+        stub.write_text(GO)
+        stub.chmod(0o755)
+        schemas = folder / "kubernetes" / "api" / "openapi-spec" / "swagger.json"
+        schemas.parent.mkdir(parents=True)
+        schemas.write_text(json.dumps({"definitions": {}}))
+
+    def run(self, **environment: str) -> tuple[int, list[str]]:
+        """Its exit code, and what it said."""
+        env = os.environ | {"PATH": f"{self.folder}:{os.environ['PATH']}", "CLUSTER_CACHE": str(self.folder / "cache")}
+        said = self.folder / "said"
+        with said.open("w") as file:
+            run = subprocess.run([CLUSTER, "build"], env=env | environment, stderr=file, check=False)
+        return run.returncode, said.read_text().splitlines()
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    return Build(tmp_path)
+
+
+def test_each_program_is_named_and_counted(build: Build) -> None:
+    status, said = build.run()
+    assert status == 0, said
+    assert [re.sub(r"\d+ s", "0 s", line) for line in said[1:-1]] == [
+        f"cluster: compiling {name} ({number} of 10), 0 s so far" for number, name in enumerate(PROGRAMS, 1)
+    ]
+    assert re.fullmatch(r"cluster: compiled 10 programs, \d+ s", said[-1])
+    assert build.run() == (0, []), "it is compiled once"
+
+
+def test_a_slow_program_shows_life(build: Build) -> None:
+    status, said = build.run(SLOW="cmd/kube-controller-manager", CLUSTER_PROGRESS="1")
+    assert status == 0, said
+    assert len([line for line in said if line.startswith("cluster: compiling kube-controller-manager (2 of 10), ")]) > 2
+
+
+def test_a_failure_names_the_program_and_shows_the_compiler(build: Build) -> None:
+    status, said = build.run(BROKEN="cmd/kubelet")
+    assert status == 1
+    assert said[-1].startswith("cluster: kubelet could not be compiled (go exited with 1); all of its output: ")
+    assert said[-2] == "  x.go:1: undefined: y"
+    assert len(Path(said[-1].rpartition(": ")[2]).read_text().splitlines()) == 31, (
+        "the last 20 lines are shown, all are kept"
+    )
+    assert not list((build.folder / "cache").rglob("stamp"))
+    assert build.run()[0] == 0, "the next build goes on"

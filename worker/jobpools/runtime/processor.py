@@ -12,6 +12,7 @@ from jobpools.core.units import LONGEST, Decision, WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
 from jobpools.runtime import current, forking, outcomes, settlement
 from jobpools.runtime.attempt import Run
+from jobpools.runtime.blocking import Monitor
 from jobpools.runtime.context import Context
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.middleware import Middleware, wrapped
@@ -71,6 +72,7 @@ class Processor:
         self._metrics = metrics
         self._max_result = max_result
         self._left_behind: set[asyncio.Task[None]] = set()
+        self._monitor = Monitor(lambda: self.watched, WATCH_INTERVAL, clock)
         self._raised: dict[Run, Outcome] = {}
         """Attempts that are told to stop because their code raised outside their own task, and how they end."""
         self._suspect: Run | None = None
@@ -225,6 +227,7 @@ class Processor:
         run.entry.tally.end(outcome.kind, seconds)
         if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.TIMED_OUT):
             self.mean = seconds if self.mean is None else self.mean + MEAN_WEIGHT * (seconds - self.mean)
+            outcome = self._monitor.described(run, outcome)
         self.conclude(run, outcome)
         self._free(run)
 
@@ -242,6 +245,8 @@ class Processor:
     def _free(self, run: Run) -> None:
         run.task = None  # breaks the cycle run → task → coroutine → run
         self.running.discard(run)
+        if self._monitor.blocked:
+            self._monitor.blocked.pop(run, None)
         if self.waiting:
             self._fill()
         elif not self.running:
@@ -323,10 +328,18 @@ class Processor:
             run.task.add_done_callback(self._left_behind.discard)
 
     async def watch(self) -> None:
-        """Look at all deadlines, again and again."""
-        while True:
-            await asyncio.sleep(WATCH_INTERVAL)
-            self.look(clock())
+        """Look at all deadlines, again and again. Time for which a job held up the event loop counts for it alone."""
+        self.watched = clock()
+        self._monitor.start()
+        try:
+            while True:
+                due = clock() + WATCH_INTERVAL
+                await asyncio.sleep(WATCH_INTERVAL)
+                now = clock()
+                self._monitor.beaten(now, now - due, self.running)
+                self.look(now)
+        finally:
+            self._monitor.stop()
 
     def look(self, now: float) -> None:
         """Stop what takes too long, settle what does not stop, hand back what waits too long for a slot."""

@@ -1,0 +1,97 @@
+"""A handler that blocks the event loop is named, and times out nobody but itself."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from jobpools import Client, JobDeadError
+from tests.chaos.handlers import blockers
+from tests.support.waiting import eventually
+from tests.support.workers import crew
+
+APP = "tests.chaos.handlers.blockers:app"
+LONG = 3.0
+"""Seconds; the neighbours' timeout is 2 s."""
+pytestmark = pytest.mark.chaos
+
+
+@pytest.fixture
+async def url(valkey_url: str) -> AsyncIterator[str]:
+    client = Client(valkey_url)
+    before = blockers.app.use(client)
+    yield valkey_url
+    await client.aclose()
+    if before is not None:
+        blockers.app.use(before)
+
+
+def named(log: str, job: str) -> list[float]:
+    """For how long this job blocked the loop, once for each line that says so, in seconds."""
+    lines = re.findall(rf"{job}: it blocked the event loop for ([\d.]+)(m?s) at \S*blockers\.py:\d+ \(\w+\); make", log)
+    return [float(number) / (1000 if unit == "ms" else 1) for number, unit in lines]
+
+
+@pytest.mark.parametrize("how", [*blockers.WAYS, "task", "group", "callback", "service", "middleware"])
+async def test_whoever_blocks_the_loop_is_named_and_its_neighbours_are_not_timed_out(
+    url: str, tmp_path: Path, how: str
+) -> None:
+    with crew(tmp_path, url, APP, "a") as (worker,):
+        beside = [await blockers.neighbour.enqueue(1.2) for _ in range(2)]
+        beside += [await blockers.plain_neighbour.enqueue(1.2) for _ in range(2)]
+        eventually("they run", lambda: worker.metric("jobpools_busy") == 4)
+        job = await blockers.block.options(tags=[how]).enqueue(how, LONG)
+        assert await job.result(timeout=30) == "done"
+        assert [await each.result(timeout=30) for each in beside] == ["done"] * 4
+        eventually("it is named", lambda: len(named(worker.log(), job.id)) == 1, told=worker.log)
+        assert LONG - 0.5 < named(worker.log(), job.id)[0] < LONG + 2
+        assert "asyncio.to_thread" in worker.log()
+        for each in beside:
+            assert not named(worker.log(), each.id)
+
+
+async def test_several_blocks_in_a_row_move_the_deadlines_each_time(url: str, tmp_path: Path) -> None:
+    with crew(tmp_path, url, APP, "a") as (worker,):
+        beside = await blockers.neighbour.enqueue(1.5)
+        eventually("it runs", lambda: worker.metric("jobpools_busy") == 1)
+        job = await blockers.block.enqueue("sleep", 1.0, 4)
+        assert await beside.result(timeout=30) == "done"
+        assert await job.result(timeout=30) == "done"
+        eventually("each is named", lambda: len(named(worker.log(), job.id)) == 4, told=worker.log)
+
+
+async def test_jobs_that_block_one_after_the_other_are_each_named(url: str, tmp_path: Path) -> None:
+    with crew(tmp_path, url, APP, "a") as (worker,):
+        jobs = [await blockers.block.enqueue("sleep", 1.0) for _ in range(3)]
+        for job in jobs:
+            assert await job.result(timeout=30) == "done"
+        eventually("each is named", lambda: all(named(worker.log(), job.id) for job in jobs), told=worker.log)
+
+
+async def test_a_job_that_blocks_and_fails_says_so_in_its_history(url: str, tmp_path: Path) -> None:
+    with crew(tmp_path, url, APP, "a"):
+        job = await blockers.block_and_fail.enqueue(1.5)
+        with pytest.raises(
+            JobDeadError, match=r"ValueError: after all; it blocked the event loop for 1[\d.]*s at \S+:\d+"
+        ):
+            await job.result(timeout=30)
+
+
+async def test_its_own_blocking_counts_against_a_jobs_timeout(url: str, tmp_path: Path) -> None:
+    with crew(tmp_path, url, APP, "a") as (worker,):
+        job = await blockers.block_for_too_long.enqueue(2.0)
+        with pytest.raises(JobDeadError, match=r"TimeoutError: ran longer than 1s; it blocked the event loop for 2"):
+            await job.result(timeout=10)
+        assert len(named(worker.log(), job.id)) >= 1
+
+
+async def test_a_handler_that_holds_the_gil_times_out_nobody(url: str, tmp_path: Path) -> None:
+    with crew(tmp_path, url, APP, "a") as (worker,):
+        beside = await blockers.neighbour.enqueue(1.9)
+        eventually("it runs", lambda: worker.metric("jobpools_busy") == 1)
+        job = await blockers.hold_the_gil.enqueue()
+        assert await job.result(timeout=60) == "done"
+        assert await beside.result(timeout=30) == "done"
+        named_or_not = rf"{job.id}: it blocked the event loop|no job was seen to block it"
+        eventually("the log says so", lambda: re.search(named_or_not, worker.log()), told=worker.log)

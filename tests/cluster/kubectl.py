@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 T = TypeVar("T")
@@ -50,8 +51,7 @@ class Kubectl:
     @contextmanager
     def port_forward(self, target: str, port: int) -> Iterator[int]:
         """A port of this machine that leads to the target's, also after the pod behind it was replaced."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            local: int = free.getsockname()[1]
+        local = free_port()
         command = ["kubectl", "-n", self.namespace, "port-forward", target, f"{local}:{port}"]
         over = threading.Event()
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.servers import (
     Server,
-    free_port,
     redis_binary,
     running,
     running_cluster,

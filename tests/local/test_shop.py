@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.local.runs import Run
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 

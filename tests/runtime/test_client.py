@@ -25,7 +25,7 @@ from jobpools import (
     StoreUnavailableError,
 )
 from jobpools.testing import run_until_idle
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 
 
 async def test_a_look_at_the_result_without_waiting(app: App) -> None:

@@ -15,7 +15,7 @@ from jobpools import App
 from jobpools.runtime.endpoints import Endpoints
 from tests.runtime.conftest import working
 from tests.runtime.test_metrics import parse
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 

@@ -11,7 +11,8 @@ from jobpools.errors import ConfigurationError, StoreAuthError, StoreDataError, 
 from jobpools.store import connect, writes
 from jobpools.store.connect import Connection, SyncConnection, safe_url
 from tests.store.conftest import QUEUE, Send
-from tests.support.servers import Server, free_port, running, valkey_binary
+from tests.support.ports import free_port
+from tests.support.servers import Server, running, valkey_binary
 
 SECRET = "tiger&scott"  # noqa: S105  # the tests' own
 ESCAPED = "tiger%26scott"

@@ -1,7 +1,7 @@
 -- complete(now, leased, first): settle one group of attempts that completed; `leased` is leases_of's.
 --   ARGV from `first`: ms to keep the results (0: forget the jobs), number of jobs, their members, their records
 --   Returns where the next group begins. Stale members are added to leased.stale and change nothing.
---   Needs `safely`, `reclaim` and the keys jobs history results done leases cancelling totals.
+--   Needs `safely`, `notify`, `reclaim` and the keys jobs history results done leases cancelling totals.
 local function complete(now, leased, first)
   local ttl, number = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
   local members, records = first + 2, first + 2 + number
@@ -38,6 +38,7 @@ local function complete(now, leased, first)
         if held[i + 1] then redis.call('ZADD', leases, leased.expiry, ARGV[members + i]) end
       end
     end)
+    notify(ids)
   end
   return records + number
 end

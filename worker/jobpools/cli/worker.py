@@ -4,33 +4,65 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobpools.errors import ConfigurationError, JobpoolsError
+
+if TYPE_CHECKING:
+    from jobpools.runtime.stopping import Stopping
+    from jobpools.settings import WorkerSettings
+
+log = logging.getLogger("jobpools.worker")
 
 
 def run(flags: Mapping[str, Any]) -> int:
     """Run until SIGTERM; returns the exit code. `flags` (not None) go before the environment."""
     from jobpools.runtime import logs
-    from jobpools.runtime.loading import import_app
-    from jobpools.runtime.worker import run_worker
+    from jobpools.runtime.stopping import Stopped, stopping
     from jobpools.settings import READY_FD, WorkerSettings
 
+    descriptor = os.environ.get(READY_FD, "")
     try:
-        settings = WorkerSettings.from_env(os.environ, **flags)
-        if not settings.app:
-            raise ConfigurationError("which app? Write jobpools worker module:name, or set JOBPOOLS_APP")
-        descriptor = os.environ.get(READY_FD, "")
-        logs.configure(settings.log, passed_on=bool(descriptor))
-        app = import_app(settings.app)
-        if descriptor:
-            # Whoever gave it tells people of our comings and goings.
-            logging.getLogger("jobpools.worker").setLevel(logging.WARNING)
-            _tell(descriptor)
-        return run_worker(settings, app)
-    except JobpoolsError as error:
-        sys.stderr.write(f"jobpools: {' '.join(str(error).split())}\n")
+        with stopping() as signals:
+            settings = WorkerSettings.from_env(os.environ, **flags)
+            with logs.owned(settings.log, passed_on=bool(descriptor)) as output:
+                try:
+                    return _work(settings, descriptor, signals)
+                except JobpoolsError as error:
+                    output.write(_line(error))
+                    return 1
+    except JobpoolsError as error:  # the settings
+        sys.stderr.write(f"{_line(error)}\n")
         return 1
+    except Stopped:
+        return 0
+
+
+def _work(settings: "WorkerSettings", descriptor: str, signals: "Stopping") -> int:
+    from jobpools.runtime import logs
+    from jobpools.runtime.loading import import_app
+    from jobpools.runtime.stopping import Stopped
+    from jobpools.runtime.worker import run_worker
+
+    if not settings.app:
+        raise ConfigurationError("which app? Write jobpools worker module:name, or set JOBPOOLS_APP")
+    try:
+        app = import_app(settings.app)
+        signals.check()
+    except Stopped as told:
+        log.info("told to stop by %s while the app was imported; no job was taken", told)
+        return 0
+    logs.configure(settings.log, passed_on=bool(descriptor))
+    if descriptor:
+        # Whoever gave it tells people of our comings and goings.
+        logs.quieter(logging.WARNING)
+        _tell(descriptor)
+    return run_worker(settings, app, signals)
+
+
+def _line(error: JobpoolsError) -> str:
+    """Return the error as one line."""
+    return f"jobpools: {' '.join(str(error).split())}"
 
 
 def _tell(descriptor: str) -> None:

@@ -1,17 +1,44 @@
 """`module:name` → the App, or one line that says why not."""
 
+import contextlib
 import importlib
+import logging
+import os
+import signal
 import sys
+import sysconfig
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
+from jobpools.core.descriptions import traceback_of, words
 from jobpools.core.spelling import meant
 from jobpools.errors import AppImportError
-from jobpools.runtime import outcomes
+from jobpools.runtime import forking, outcomes
 from jobpools.runtime.registry import App
+from jobpools.runtime.stopping import Stopped
+
+SLOW = 10.0
+"""Seconds after which an import that still runs is reported, once, with the line where it is."""
+_MACHINERY = (__file__, importlib.__file__)
+_LIBRARIES = (
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    str(Path(__file__).parents[1]),
+)
+
+log = logging.getLogger("jobpools.worker")
 
 
 def import_app(reference: str) -> App:
-    """The App that `module:name` names. Raises AppImportError with what went wrong, and where."""
+    """Return the App that `module:name` names.
+
+    Raises:
+        AppImportError: One line that says what went wrong and where, whatever the app's code raised.
+    """
     module_name, _, attribute = reference.partition(":")
     if not module_name or not attribute:
         raise AppImportError(f"{reference!r} names no app: write module:name, as in shop.jobs:app")
@@ -19,28 +46,104 @@ def import_app(reference: str) -> App:
     here = str(Path.cwd())
     if "" not in sys.path and here not in sys.path:
         sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # the user's module may raise anything
-        raise AppImportError(f"{reference}: {_why(error, module_name)}") from error
-    try:
-        found = getattr(module, attribute)
-    except AttributeError as error:
-        apps = [name for name, value in vars(module).items() if isinstance(value, App)]
-        close = meant(attribute, apps) or ", and no App at all"
-        raise AppImportError(f"{reference}: module {module_name} has no {attribute!r}{close}") from error
+    found = _guarded(reference, module_name, lambda: _look_up(reference, module_name, attribute))
     if not isinstance(found, App):
         raise AppImportError(f'{reference} is {_kind(found)}, not an App: write app = App("name") there')
     return found
 
 
-def _why(error: Exception, module_name: str) -> str:
-    """What went wrong with an import."""
+def _look_up(reference: str, module_name: str, attribute: str) -> Any:
+    module = importlib.import_module(module_name)
+    try:
+        return getattr(module, attribute)
+    except AttributeError as error:
+        apps = [name for name, value in getattr(module, "__dict__", {}).items() if isinstance(value, App)]
+        close = meant(attribute, apps) or ", and no App at all"
+        raise AppImportError(f"{reference}: module {module_name} has no {attribute!r}{close}") from error
+
+
+def _guarded(reference: str, module_name: str, look_up: Callable[[], Any]) -> Any:
+    """Run code of the app, and raise AppImportError for whatever it raises; Stopped and Ctrl-C pass."""
+    process = os.getpid()
+    raised: BaseException | None = None
+    found: Any = None
+    try:
+        with _surroundings(reference, module_name):
+            found = look_up()
+    except BaseException as error:  # noqa: BLE001  # the user's module may raise anything, and exit
+        raised = error
+    if os.getpid() != process:
+        forking.leave(raised)  # a process that the module forked: it must not become a second worker
+    if raised is None:
+        return found
+    if isinstance(raised, (AppImportError, Stopped)) or _is_ctrl_c(raised):
+        raise raised
+    raise AppImportError(f"{reference}: {_why(raised, module_name)}") from raised
+
+
+@contextlib.contextmanager
+def _surroundings(reference: str, module_name: str) -> Iterator[None]:
+    """Give the module a command line without our words, put its warnings into one line, and report a slow import."""
+    arguments, shown = sys.argv, warnings.showwarning
+    slow = threading.Timer(SLOW, _report_slow, (reference, module_name, threading.get_ident()))
+    slow.daemon = True
+    sys.argv = arguments[:1]  # argparse in the module would take our words for its own, and exit
+    warnings.showwarning = _in_one_line(reference, shown)
+    slow.start()
+    try:
+        yield
+    finally:
+        slow.cancel()
+        sys.argv = arguments
+        if getattr(warnings.showwarning, "__module__", None) == __name__:  # else the app has put its own there
+            warnings.showwarning = shown
+
+
+def _in_one_line(reference: str, shown: Callable[..., None]) -> Callable[..., None]:
+    def show(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
+        if file is not None:
+            shown(message, category, filename, lineno, file, line)
+            return
+        text = " ".join(str(message).split())
+        log.warning("%s: %s: %s (%s:%d)", reference, category.__name__, text, filename, lineno)
+
+    return show
+
+
+def _report_slow(reference: str, module_name: str, thread: int) -> None:
+    frame = sys._current_frames().get(thread)  # noqa: SLF001  # documented, and the only way
+    place = _place(traceback.extract_stack(frame), module_name) if isinstance(frame, FrameType) else ""
+    log.warning("%s: importing it has taken %.0f s so far; no job runs before it ends%s", reference, SLOW, place)
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    """Return whether a KeyboardInterrupt may come from the terminal: only where no handler of ours takes SIGINT."""
+    return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def _why(error: BaseException, module_name: str) -> str:
+    """Return what went wrong with an import, with the place in the app's own code where there is one."""
     if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
         return f"there is no module {error.name}, neither in {Path.cwd()} nor installed"
-    machinery = (__file__, importlib.__file__)
-    said = outcomes.in_a_line(error, lambda file: file not in machinery and not file.startswith("<"))
-    return f"importing it failed: {said}"
+    said = outcomes.in_a_line(error, lambda _: False)
+    if isinstance(error, SyntaxError):
+        return f"importing it failed: {said.partition(' (')[0]} ({error.filename}, line {error.lineno or 1})"
+    if isinstance(error, SystemExit):
+        said = f"it ended the program (SystemExit: {words(error) or '0'})"
+    place = _place(traceback.extract_tb(traceback_of(error)), module_name)
+    return f"importing it failed: {said}{place}"
+
+
+def _place(frames: traceback.StackSummary, module_name: str) -> str:
+    """Return ` (file:line)` of the innermost line of the app; of anything but the import system if there is none."""
+    known = [each for each in frames if each.filename not in _MACHINERY and not each.filename.startswith("<")]
+    top = module_name.partition(".")[0]
+    own = [each for each in known if not each.filename.startswith(_LIBRARIES)]
+    package = [each for each in known if top in Path(each.filename).with_suffix("").parts]
+    for found in (own, package, known):
+        if found:
+            return f" ({found[-1].filename}:{found[-1].lineno})"
+    return ""
 
 
 def _kind(value: object) -> str:

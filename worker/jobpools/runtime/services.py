@@ -1,5 +1,6 @@
 """What handlers share and the worker opens once: connection pools, clients, models. Closed when it goes."""
 
+import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -8,6 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from jobpools.errors import ConfigurationError
 from jobpools.runtime import outcomes
+from jobpools.runtime.stopping import Stopped
 
 log = logging.getLogger("jobpools.worker")
 T = TypeVar("T")
@@ -35,9 +37,11 @@ class Service(Generic[T]):
 class Services:
     """The open services of one worker."""
 
-    __slots__ = ("_open", "_stack")
+    __slots__ = ("_open", "_stack", "is_blocking")
 
     def __init__(self) -> None:
+        self.is_blocking = False
+        """A plain generator function opens its service now, and blocks the event loop."""
         self._stack = AsyncExitStack()
         self._open: dict[Service[Any], Any] = {}
 
@@ -59,8 +63,14 @@ class Services:
             if hasattr(manager, "__aenter__"):
                 self._open[service] = await self._stack.enter_async_context(manager)
             else:
-                self._open[service] = self._stack.enter_context(manager)
-        except Exception as error:  # the user's code may raise anything
+                self.is_blocking = True
+                try:
+                    self._open[service] = self._stack.enter_context(manager)
+                finally:
+                    self.is_blocking = False
+        except BaseException as error:  # the user's code may raise anything, and exit
+            if isinstance(error, Stopped) or _is_cancelled(error):
+                raise
             log.debug("service %s", service.name, exc_info=True)
             said = outcomes.in_a_line(error, service.file.__eq__)
             raise ConfigurationError(
@@ -78,3 +88,9 @@ class Services:
             return cast("T", self._open[service])
         except KeyError:
             raise ConfigurationError(f"service {service.name} is not open: declare it with @app.service") from None
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Return whether the worker was told to stop meanwhile; a CancelledError of the service's own is a failure."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

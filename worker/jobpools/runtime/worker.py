@@ -1,10 +1,10 @@
 """One worker: puts the parts together, starts them, and takes them down again without losing or charging a job."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
-import signal
 import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -35,6 +35,7 @@ from jobpools.runtime.processor import Processor
 from jobpools.runtime.registry import App
 from jobpools.runtime.reporting import Reporting
 from jobpools.runtime.services import Services
+from jobpools.runtime.stopping import Stopped, Stopping, stopping
 from jobpools.settings import WorkerSettings
 from jobpools.store import connect, draws
 
@@ -152,9 +153,12 @@ class Worker:
             await self.services.start(self.app.services)
             self.reporting.start()
         except BaseException as error:
+            self._opening = None  # what follows closes; a signal must not cancel it
             await self.services.stop()
             await self._close()
-            if not (isinstance(error, asyncio.CancelledError) and self._stop.is_set()):
+            if not (isinstance(error, asyncio.CancelledError) and self._stop.is_set()) and not isinstance(
+                error, Stopped
+            ):
                 raise
             log.info("worker %s: gone before it began", self.id)
             return False
@@ -286,27 +290,32 @@ def _one_redis(app: App, settings: WorkerSettings) -> WorkerSettings:
     return settings
 
 
-def run_worker(settings: WorkerSettings, app: App | None = None) -> int:
-    """Run one worker in this process until SIGTERM or SIGINT; returns the exit code.
+def run_worker(settings: WorkerSettings, app: App | None = None, signals: Stopping | None = None) -> int:
+    """Run one worker in this process until SIGTERM, SIGINT, SIGHUP or SIGQUIT; returns the exit code.
 
     0: it drained; 1: a part of it broke. Raises JobpoolsError when it cannot start: AppImportError,
     ConfigurationError, StoreAuthError.
     """
-    logs.configure(settings.log)
-    found = app or import_app(settings.app)  # before there is an event loop: the module may run one of its own
-    settings = _one_redis(found, settings)
+    try:
+        with stopping() if signals is None else contextlib.nullcontext(signals) as followed:
+            found = app or import_app(settings.app)  # before there is an event loop: the module may run one of its own
+            return _run(_one_redis(found, settings), found, followed)
+    except Stopped as told:
+        log.info("told to stop by %s before the worker began; no job was taken", told)
+        return 0
 
+
+def _run(settings: WorkerSettings, app: App, signals: Stopping) -> int:
+    logs.configure(settings.log)
     gc.set_threshold(GARBAGE)
 
     worker: Worker | None = None
 
     async def work() -> int:
         nonlocal worker
-        worker = Worker(found, settings)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, worker.stop)
-        code = await worker.run()
+        worker = made = Worker(app, settings)
+        with signals.working(asyncio.get_running_loop(), worker.stop, lambda: made.services.is_blocking):
+            code = await worker.run()
         if worker.processor.stuck:
             log.error("worker %s: %d coroutines ignore their cancellation; it ends without them", worker.id,
                       worker.processor.stuck)  # fmt: skip

@@ -1,0 +1,173 @@
+"""Signals from the first line of a worker to its last, with jobs in hand: none is lost or charged; exit code 0."""
+
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from jobpools import App, JobHandle, JobState
+from jobpools.store import reads
+from jobpools.store.connect import Connection
+from tests.support.servers import Server, valkey_binary
+from tests.support.waiting import eventually
+from tests.support.workers import WorkerProcess
+
+APP = "tests.runtime.stops:app"
+QUEUE = "default"
+DRAINS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+
+
+@contextmanager
+def started(folder: Path, url: str, **environment: str) -> Iterator[WorkerProcess]:
+    worker = WorkerProcess(folder, "a", url, APP, **environment)
+    try:
+        yield worker
+    finally:
+        worker.kill()
+
+
+async def uncharged(store: Connection, jobs: Sequence[JobHandle[object]], state: JobState) -> None:
+    for job in jobs:
+        view = await reads.job(store, QUEUE, job.id)
+        assert view is not None
+        assert (view.state, view.history.attempts, view.history.crashes, view.history.entries) == (state, 0, 0, ())
+
+
+def said(worker: WorkerProcess, what: str) -> None:
+    eventually(f"it says {what}", lambda: worker.said(what) > 0 or worker.process.poll() is not None, told=worker.log)
+    assert worker.said(what), worker.log()
+
+
+@pytest.mark.parametrize("number", DRAINS, ids=lambda number: number.name)
+async def test_one_signal_drains_coroutines_and_threads(
+    app: App, store: Connection, valkey_url: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    running = [await app.enqueue(name, {"seconds": 1.5}, queue=QUEUE) for name in ("nap", "doze")]
+    with started(tmp_path, valkey_url, CONCURRENCY="2") as worker:
+        said(worker, "nap begins")
+        said(worker, "doze begins")
+        later = [await app.enqueue("nap", {"seconds": 60}, queue=QUEUE)]
+        worker.send(number)
+        said(worker, f"{number.name}: told to stop")
+        assert worker.wait() == 0
+        assert worker.said("gone, 2 completed, 0 failed") == 1
+    assert [await job.result() for job in running] == ["slept", "dozed"]
+    await uncharged(store, running, JobState.COMPLETED)
+    await uncharged(store, later, JobState.QUEUED)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (signal.SIGTERM, signal.SIGTERM),
+        (signal.SIGHUP, signal.SIGINT),
+        (signal.SIGINT, signal.SIGHUP),
+        (signal.SIGQUIT,),
+    ],
+    ids=lambda numbers: "-".join(number.name for number in numbers),
+)
+async def test_a_second_one_or_sigquit_hands_back_at_once_uncharged(
+    app: App, store: Connection, valkey_url: str, tmp_path: Path, numbers: Sequence[signal.Signals]
+) -> None:
+    running = [await app.enqueue(name, {"seconds": 60}, queue=QUEUE) for name in ("nap", "doze")]
+    with started(tmp_path, valkey_url, CONCURRENCY="2") as worker:
+        said(worker, "nap begins")
+        said(worker, "doze begins")
+        for count, number in enumerate(numbers):
+            worker.send(number)
+            said(
+                worker,
+                "stopping; 0 handed back, 2 running" if not count else "told to stop; running jobs are handed back",
+            )
+        assert worker.wait(20) == 0, worker.log()
+    await uncharged(store, running, JobState.QUEUED)
+
+
+async def test_any_number_of_them_at_any_time_changes_nothing_more(
+    app: App, store: Connection, valkey_url: str, tmp_path: Path
+) -> None:
+    running = [await app.enqueue(name, {"seconds": 60}, queue=QUEUE) for name in ("nap", "doze")]
+    with started(tmp_path, valkey_url, CONCURRENCY="2") as worker:
+        said(worker, "nap begins")
+        said(worker, "doze begins")
+
+        def ended() -> bool:
+            for number in (*DRAINS, signal.SIGQUIT):
+                worker.send(number)
+            return worker.process.poll() is not None
+
+        eventually("it ends", ended)
+        assert worker.wait() == 0, worker.log()
+        assert len(re.findall(r"SIG\w+: told to stop", worker.log())) == 2
+    await uncharged(store, running, JobState.QUEUED)
+
+
+@pytest.mark.parametrize("number", DRAINS, ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    ("phase", "where"),
+    [("import", "importing"), ("deaf import", "importing"), ("async service", "opening"), ("plain service", "opening")],
+)
+async def test_told_to_stop_before_it_began_it_takes_no_job(  # noqa: PLR0913, PLR0917  # fixtures
+    app: App, store: Connection, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str,
+    where: str, number: signal.Signals,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("PHASE", phase)
+    job = await app.enqueue("nap", {"seconds": 60}, queue=QUEUE)
+    with started(tmp_path, valkey_url) as worker:
+        said(worker, where)
+        worker.send(number)
+        assert worker.wait(20) == 0, worker.log()
+        assert worker.said("told to stop") == 1, worker.log()
+        assert "Traceback" not in worker.log()
+        assert worker.said("nap begins") == 0
+    await uncharged(store, [job], JobState.QUEUED)
+
+
+@pytest.mark.parametrize("number", [*DRAINS, signal.SIGQUIT], ids=lambda number: number.name)
+def test_told_to_stop_while_it_waits_for_redis(tmp_path: Path, number: signal.Signals) -> None:
+    with started(tmp_path, Server(valkey_binary()).url) as worker:
+        said(worker, "Redis is away")
+        worker.send(number)
+        assert worker.wait(20) == 0, worker.log()
+        assert "Traceback" not in worker.log()
+
+
+@pytest.mark.parametrize(("phase", "where"), [("closing", "closing"), ("exit", "leaving")])
+async def test_a_signal_after_the_drain_changes_no_exit_code(  # noqa: PLR0913, PLR0917  # fixtures
+    app: App,
+    store: Connection,
+    valkey_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    phase: str,
+    where: str,
+) -> None:
+    """A loop that closes restores the default action of its signals: a second SIGTERM killed a drained worker."""
+    monkeypatch.setenv("PHASE", phase)
+    job = await app.enqueue("nap", {"seconds": 0}, queue=QUEUE)
+    with started(tmp_path, valkey_url) as worker:
+        worker.ready()
+        await job.result(timeout=30)
+        worker.send(signal.SIGTERM)
+        said(worker, where)
+        for number in (*DRAINS, signal.SIGQUIT):
+            worker.send(number)
+        assert worker.wait(20) == 0, worker.log()
+    await uncharged(store, [job], JobState.COMPLETED)
+
+
+async def test_nohup_is_obeyed(app: App, valkey_url: str, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child inherits it, as from nohup
+    try:
+        with started(tmp_path, valkey_url) as worker:
+            worker.ready().send(signal.SIGHUP)
+            job = await app.enqueue("nap", {"seconds": 0}, queue=QUEUE)
+            assert await job.result(timeout=30) == "slept"
+            worker.send(signal.SIGTERM)
+            assert worker.wait() == 0
+            assert worker.said("SIGHUP") == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)

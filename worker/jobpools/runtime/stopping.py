@@ -1,0 +1,143 @@
+"""The signals that stop a worker, from its first line to its last.
+
+SIGTERM, SIGINT and SIGHUP drain; a second one, or SIGQUIT, hands back at once what runs. What a signal does depends on
+how far the worker is:
+
+    starting    Stopped is raised where the program is: no job is in hand, so the process may end anywhere
+    working     the worker is told, by its event loop
+    ending      nothing: everything is settled, and the exit code must not depend on a late signal
+"""
+
+import asyncio
+import atexit
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from jobpools.runtime import forking
+
+SIGNALS = (*forking.SIGNALS, signal.SIGQUIT)
+ENOUGH = 2
+"""Calls of `stop` that make a difference: the first drains, the second hands back at once."""
+
+log = logging.getLogger("jobpools.worker")
+
+
+class Stopped(BaseException):
+    """The process was told to stop before it had a job."""
+
+
+class Stopping:
+    """What the stop signals do in this process, at the moment."""
+
+    def __init__(self) -> None:
+        self.told: signal.Signals | None = None
+        """The first signal that came; None: none did."""
+        self.is_over = False
+        """The worker has ended, or is about to: signals do nothing any more."""
+        self._count = 0
+        self.pid = os.getpid()
+        self._tell: Callable[[], None] | None = None
+        self._may_raise: Callable[[], bool] = lambda: not self.is_over
+
+    def check(self) -> None:
+        """Raise Stopped if a signal came: code of the app may have swallowed the first one."""
+        if self.told is not None:
+            raise Stopped(self.told.name)
+
+    @contextlib.contextmanager
+    def working(
+        self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], blocks: Callable[[], bool]
+    ) -> Iterator[None]:
+        """Call `stop` on this event loop for each signal; after the block, signals do nothing.
+
+        While `blocks()` is true, code of the app blocks the event loop and holds no job: Stopped is raised there, too.
+        Not `loop.add_signal_handler`: a loop that closes restores the default action, and a signal that comes then
+        would kill a worker that has drained.
+        """
+        self.check()
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        loop.add_reader(ours, _drained, ours)
+        former = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        self._may_raise, self._tell = blocks, lambda: _call(loop, stop)
+        _install(self._came)  # once more: the app may have put its own there
+        try:
+            yield
+        finally:
+            self.is_over, self._may_raise, self._tell = True, lambda: False, None
+            signal.set_wakeup_fd(former)
+            loop.remove_reader(ours)
+            ours.close()
+            theirs.close()
+
+    def _came(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != self.pid:
+            # A process that the app forked while it was imported: it ends as any program does.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        name = signal.Signals(number)
+        self.told = self.told or name
+        if self._tell is not None and self._count < ENOUGH:
+            again = self._count > 0 or number == signal.SIGQUIT
+            log.info("%s: told to stop%s", name.name, "; running jobs are handed back" if again else "")
+            for _ in range(ENOUGH - self._count if again else 1):
+                self._count += 1
+                self._tell()
+        if self._may_raise():
+            raise Stopped(name.name)
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[Stopping]:
+    """Follow the stop signals. After a block that a signal ended, or in which the worker worked, they do nothing.
+
+    Else they do what they did before it.
+    """
+    state = Stopping()
+    former = _install(state._came)  # noqa: SLF001  # of this module
+    # The interpreter's own end restores the default action of handlers in Python, but not of ignored signals. What is
+    # registered first runs last.
+    atexit.register(_ignore, state)
+    try:
+        yield state
+    finally:
+        state.is_over = True
+        if state.told is None:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+
+def _install(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Signals, Any]:
+    """Install the handler; returns what was there. A SIGHUP that is ignored stays so: nohup asked for it."""
+    former = {number: signal.getsignal(number) for number in SIGNALS}
+    if former[signal.SIGHUP] is signal.SIG_IGN:
+        del former[signal.SIGHUP]
+    for number in former:
+        signal.signal(number, handler)
+    return former
+
+
+def _ignore(state: Stopping) -> None:
+    if state.told is not None and os.getpid() == state.pid:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _drained(ours: socket.socket) -> None:
+    """Empty the socket that a signal wakes the event loop by."""
+    with contextlib.suppress(BlockingIOError):
+        while ours.recv(1024):
+            pass
+
+
+def _call(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: everything is settled
+        loop.call_soon_threadsafe(stop)

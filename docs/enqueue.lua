@@ -1,4 +1,4 @@
-local jobs, since, wake, totals, ready_high, ready_normal, ready_low, scheduled_high, scheduled_normal, scheduled_low = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local jobs, history, results, done, since, wake, totals, ready_high, ready_normal, ready_low, scheduled_high, scheduled_normal, scheduled_low = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local given, channel, queue = ARGV[1], ARGV[2], ARGV[3]
 -- now in ms: the argument, or the server's own clock where it is empty. One clock for all leases.
 local function clock(given)
@@ -19,9 +19,67 @@ local function ready_left()
   return redis.call('LLEN', ready_high) + redis.call('LLEN', ready_normal) + redis.call('LLEN', ready_low)
 end
 
+-- What stays of ended jobs: records in `results`, for as long as their TTL says.
+--   A record begins with a letter, c (completed) or x (cancelled), and 12 bytes: when the job ended and how long it is kept,
+--   both in ms, 48 bits. Of a completed job "<ms that it ran> <name> <result>" follows.
+--   Beside it the job stands in a list, in the order in which jobs ended, with the same 12 bytes before its id. There is one
+--   list for each power of two of TTLs: a short one never waits behind a long one, and what is over goes within
+--   twice its TTL. `done` says of each such class before which ms nothing in its list is over.
+--   Needs the keys results done history.
+local function done_list(class) return done .. ':' .. class end
+local function entry_of(at, ttl, id) return struct.pack('>I6I6', at, ttl) .. id end
+local function class_of(ttl)
+  local _, exponent = math.frexp(ttl)
+  return string.format('%d', exponent)
+end
+
+-- retain(now, ttl, letter, ids, rest_of): these jobs end now; rest_of(i) is what follows at and ttl in the record of ids[i].
+local function retain(now, ttl, letter, ids, rest_of)
+  local class, front = class_of(ttl), entry_of(now, ttl, '')
+  local head, pairs_of_record, entries = letter .. front, {}, {}
+  for i = 1, #ids do
+    pairs_of_record[2 * i - 1], pairs_of_record[2 * i] = ids[i], head .. rest_of(i)
+    entries[i] = front .. ids[i]
+  end
+  redis.call('HSETNX', done, class, now + ttl)
+  redis.call('RPUSH', done_list(class), unpack(entries))
+  redis.call('HSET', results, unpack(pairs_of_record))
+end
+
+-- recorded(now, id): the state of a job that has ended, and whose record is not over. Else nil, and where there is one that
+--   is over, its entry and class.
+local STATES = {c = 'completed', x = 'cancelled'}
+local function recorded(now, id)
+  local record = redis.call('HGET', results, id)
+  if not record then return nil end
+  local state = STATES[string.sub(record, 1, 1)]
+  if not state or #record < 13 then return nil end
+  local at, ttl = struct.unpack('>I6I6', record, 2)
+  if at + ttl > now then return state end
+  return nil, entry_of(at, ttl, id), class_of(ttl)
+end
+
+-- is_retained(now, id): whether an id is taken by a job that has ended. A record that is over gives it free.
+local function is_retained(now, id)
+  local state, entry, class = recorded(now, id)
+  if entry then
+    redis.call('LREM', done_list(class), 1, entry)
+    redis.call('HDEL', results, id)
+    redis.call('HDEL', history, id)
+  end
+  return state ~= nil
+end
+
+-- some_ended(): whether is_retained is worth asking. What it writes to is found to be of another type here.
+local function some_ended()
+  if redis.call('HLEN', results) == 0 then return false end
+  for _, key in ipairs({done, history}) do redis.call('HLEN', key) end
+  return true
+end
+
 -- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known already is left alone.
--- USES: clock wake
--- KEYS: jobs since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- USES: clock wake records
+-- KEYS: jobs history results done since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given channel queue ...
 --   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each job id, priority (h, n, l), due ('' for at once; ms from now; or '@' and ms since the epoch), envelope
@@ -42,7 +100,8 @@ for i = 4, #ARGV, 4 do
   if due ~= '' and not (digits and #digits < 16) then return redis.error_reply('ERR no such time: ' .. due) end
   if due ~= '' then redis.call('ZCARD', scheduled[ARGV[i + 1]]) end
 end
-for _, key in ipairs({since, totals}) do redis.call('HLEN', key) end
+for _, key in ipairs({jobs, since, totals}) do redis.call('HLEN', key) end
+local ended = some_ended()
 redis.call('LLEN', wake)
 
 -- An age is counted from the time in a UUIDv7. Where that is not now (the producer's clock is wrong, the job was made long
@@ -59,7 +118,7 @@ end
 
 for i = 4, #ARGV, 4 do
   local id, priority, due = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local new = redis.call('HSETNX', jobs, id, ARGV[i + 3])
+  local new = ended and is_retained(now, id) and 0 or redis.call('HSETNX', jobs, id, ARGV[i + 3])
   accepted[#accepted + 1] = new
   if new == 1 then
     count = count + 1

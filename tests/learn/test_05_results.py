@@ -31,13 +31,13 @@ async def test_a_result_that_nobody_needs_is_not_kept(app: App) -> None:
 
 
 async def test_a_result_is_forgotten_when_its_time_is_over(app: App) -> None:
-    @app.job(result_ttl="50ms")
+    @app.job(result_ttl="1s")
     async def noop() -> None: ...
 
     job = await noop.enqueue()
     await run_until_idle(app)
     await job.result()
-    await asyncio.sleep(0.06)  # its time to live
+    await asyncio.sleep(1.01)  # its time to live
     await noop.enqueue()
     await run_until_idle(app)  # whoever works in the queue clears it away
     with pytest.raises(JobNotFoundError):

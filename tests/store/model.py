@@ -38,8 +38,12 @@ class Queue:
         self.scheduled: dict[str, dict[str, int]] = {letter: {} for letter in PRIORITIES}
         self.leases: dict[str, int] = {}
         self.dead: dict[str, int] = {}
-        self.done: dict[str, int] = {}
-        self.results: dict[str, str] = {}
+        self.ended: dict[str, tuple[str, int, int]] = {}
+        """Id → (state, when, ms it is kept)."""
+        self.lists: dict[str, list[str]] = {}
+        """By class of TTLs: ids in the order in which they ended."""
+        self.bounds: dict[str, int] = {}
+        """By class: nothing in its list is over before."""
         self.histories: set[str] = set()
         self.past: dict[str, History] = {}
         """What the histories say."""
@@ -49,16 +53,25 @@ class Queue:
         self.totals: Counter[str] = Counter()
         self.token = False
 
-    def where(self, job_id: str) -> str:
+    def retained(self, job_id: str, now: int) -> str:
+        """The state in which the job ended; empty: it has not, or its record is over."""
+        state, at, ttl = self.ended.get(job_id, ("", 0, 0))
+        return state if at + ttl > now else ""
+
+    def known(self, now: int) -> set[str]:
+        """Ids that are taken."""
+        return set(self.jobs) | {job_id for job_id in self.ended if self.retained(job_id, now)}
+
+    def where(self, job_id: str, now: int) -> str:
         """The state that people should see; empty: not known."""
         places = [
             *["queued" for ids in self.ready.values() if job_id in ids],
             *["scheduled" for due in self.scheduled.values() if job_id in due],
             *["running" for member in self.leases if split_member(member)[0] == job_id],
             *["dead" for _ in {job_id} & self.dead.keys()],
-            *[self.results[job_id] for _ in {job_id} & self.done.keys()],
+            *[state for state in [self.retained(job_id, now)] if state],
         ]
-        assert len(places) == (1 if job_id in self.jobs else 0), f"{job_id} is in {places}"
+        assert len(places) == (1 if job_id in self.known(now) else 0), f"{job_id} is in {places}"
         return places[0] if places else ""
 
     @property
@@ -74,9 +87,11 @@ class Queue:
         before, sooner, accepted = self.left, False, []
         batch: list[tuple[str, str]] = []
         for job_id, letter, due in jobs:
-            accepted.append(job_id not in self.jobs)
+            accepted.append(job_id not in self.known(now))
             if not accepted[-1]:
                 continue
+            if job_id in self.ended:
+                self._forget(job_id)
             self.jobs[job_id] = letter
             self.totals["enqueued"] += 1
             if due is None:
@@ -102,14 +117,15 @@ class Queue:
         tail: str,
         lease: int,
         order: str,
+        keep: int,
     ) -> Stepped:
         """`completed`: (member, ttl)."""
         answer = Stepped()
         for member, ttl in completed:
-            self._complete(answer, member, now, ttl)
+            self._complete(answer, member, now, ttl if keep else 0)
         for member, settlement in settled:
             self._settle(answer, member, now, settlement)
-        self.trim(now)
+        self.trim(now, keep)
         self.promote(now)
         answer.draining = worker in self.draining
         if not answer.draining:
@@ -135,7 +151,7 @@ class Queue:
         self.totals["completed"] += 1
         self.cancelling.discard(job_id)
         if ttl:
-            self._end(job_id, "completed", now + ttl)
+            self._end(job_id, "completed", now, ttl)
         else:
             self._forget(job_id)
 
@@ -158,7 +174,7 @@ class Queue:
         match how:
             case Disposition.CANCEL:
                 self.totals["cancelled"] += 1
-                self._end(job_id, "cancelled", now + CANCELLED_TTL)
+                self._end(job_id, "cancelled", now, CANCELLED_TTL)
             case Disposition.DEAD:
                 self.totals["dead"] += 1
                 self.dead[job_id] = now
@@ -182,7 +198,7 @@ class Queue:
         if not entries or entries[-1].outcome is not OutcomeKind.CRASHED:
             return False
         lease = f"{job_id}:{worker}:{entries[-1].fence}"
-        return member == lease and self.where(job_id) in ("dead", "scheduled", "queued")
+        return member == lease and self.where(job_id, 0) in ("dead", "scheduled", "queued")
 
     def reclaim(self, member: str, until: int) -> bool:
         if not self.reclaims(member):
@@ -200,19 +216,44 @@ class Queue:
             self.histories.discard(job_id)
         return True
 
-    def _end(self, job_id: str, state: str, until: int) -> None:
-        self.results[job_id] = state
-        self.done[job_id] = until
+    def _end(self, job_id: str, state: str, now: int, ttl: int) -> None:
+        del self.jobs[job_id]
+        self.ended[job_id] = state, now, ttl
+        kind = str(ttl.bit_length())
+        self.lists.setdefault(kind, []).append(job_id)
+        self.bounds.setdefault(kind, now + ttl)
 
     def _forget(self, job_id: str) -> None:
-        del self.jobs[job_id]
-        self.results.pop(job_id, None)
+        self.jobs.pop(job_id, None)
         self.histories.discard(job_id)
+        if job_id in self.ended:
+            kind = str(self.ended.pop(job_id)[2].bit_length())
+            self.lists[kind].remove(job_id)
 
-    def trim(self, now: int) -> None:
-        for job_id in [job_id for job_id in self.done if self.done[job_id] <= now]:
-            del self.done[job_id]
+    def _over(self, job_id: str) -> int:
+        _, at, ttl = self.ended[job_id]
+        return at + ttl
+
+    def trim(self, now: int, keep: int) -> None:
+        changed = {kind for kind, bound in self.bounds.items() if bound <= now}
+        for kind in changed:
+            while self.lists[kind] and self._over(self.lists[kind][0]) <= now:
+                self._forget(self.lists[kind][0])
+        oldest = sorted(
+            (
+                (self.ended[job_id][1], kind, place)
+                for kind in self.lists
+                for place, job_id in enumerate(self.lists[kind])
+            ),
+        )
+        excess = oldest[: max(0, len(self.ended) - keep)]
+        for job_id in [self.lists[kind][place] for _, kind, place in excess]:
             self._forget(job_id)
+        for kind in changed | {kind for _, kind, _ in excess}:
+            if self.lists[kind]:
+                self.bounds[kind] = self._over(self.lists[kind][0])
+            else:
+                del self.bounds[kind]
 
     def promote(self, now: int) -> int:
         moved = 0
@@ -223,7 +264,9 @@ class Queue:
                 moved += 1
         return moved
 
-    def rescue(self, tail: str, lease: int, now: int, hosts: tuple[str, ...] = ()) -> tuple[list[str], int]:
+    def rescue(
+        self, tail: str, lease: int, now: int, hosts: tuple[str, ...] = (), *, keep: int
+    ) -> tuple[list[str], int]:
         """(members that were taken over, how many were promoted)."""
         if hosts:
             taken = self.members(lambda worker: worker.rpartition(".")[0] in hosts)
@@ -232,7 +275,7 @@ class Queue:
         for member in taken:
             del self.leases[member]
             self.leases[split_member(member)[0] + tail] = now + lease
-        self.trim(now)
+        self.trim(now, keep)
         moved = self.promote(now)
         self.token |= moved > 0 and self.left > 0
         return taken, moved
@@ -254,7 +297,7 @@ class Queue:
         return True
 
     def cancel(self, job_id: str, now: int) -> str | None:
-        state = self.where(job_id)
+        state = self.where(job_id, now)
         if state == "running":
             self.cancelling.add(job_id)
         elif state in ("queued", "scheduled"):
@@ -264,7 +307,7 @@ class Queue:
             else:
                 del self.scheduled[letter][job_id]
             self.since.pop(job_id, None)
-            self._end(job_id, "cancelled", now + CANCELLED_TTL)
+            self._end(job_id, "cancelled", now, CANCELLED_TTL)
             self.totals["cancelled"] += 1
             return "cancelled"
         return state or None
@@ -298,8 +341,9 @@ class Queue:
             **later,
             "jobs": set(self.jobs),
             "history": self.histories,
-            "results": self.results,
-            "done": self.done,
+            "results": {job_id: state for job_id, (state, _, _) in self.ended.items()},
+            "done": self.bounds,
+            **{f"done:{kind}": ids for kind, ids in self.lists.items()},
             "leases": self.leases,
             "dead": self.dead,
             "since": self.since,

@@ -204,14 +204,20 @@ def test_when_it_was_enqueued() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.one_of(texts, st.integers(-(2**53), 2**53), st.none(), st.lists(texts, max_size=3)))
 def test_a_result_comes_back(value: Any) -> None:
-    record = codec.completed_record(msgspec.json.encode(value), 12.5, 0.25)
-    found = codec.decode_result(record)
-    assert (found.state, found.at, found.ms) == (JobState.COMPLETED, 12.5, 250)
+    record = codec.completed_record('shop "x"', msgspec.json.encode(value), 0.25)
+    found = codec.decode_result(b"c" + (12_500).to_bytes(6) + (1_500).to_bytes(6) + record)
+    assert (found.state, found.at, found.until, found.ms) == (JobState.COMPLETED, 12.5, 14, 250)
+    assert found.name == 'shop "x"'
     assert msgspec.json.decode(bytes(found.result)) == value
 
 
 def test_what_is_no_result_is_said_to_be_none() -> None:
-    with pytest.raises(StoreDataError, match="not a result"):
-        codec.decode_result(b"[]")
+    times = bytes(12)
+    wrong = (b"[]", b"", b"c", b"x" + times[1:], b"c" + times, b"c" + times + b"1", b"x" + times + b"1 n 1",
+             b"z" + times,
+             b"c" + times + b"soon n 1", b"c" + times + b'1 "n 1', b'{"state":"completed"}')  # fmt: skip
+    for raw in wrong:
+        with pytest.raises(StoreDataError, match="not a result"):
+            codec.decode_result(raw)
     with pytest.raises(StoreDataError, match="not a JSON object"):
         codec.decode_json(b"[]")

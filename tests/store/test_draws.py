@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobpools import App
+from jobpools.client import Client
 from jobpools.store import codec, draws
 from tests.support.workers import crew
 
@@ -111,6 +112,6 @@ def test_follow_up_jobs_of_handlers_that_seed_and_fork_arrive(valkey_url: str, t
         await seeding.app.client.aclose()
         return len(found)
 
-    seeding.app.client.url = valkey_url
+    seeding.app.use(Client(valkey_url))
     with crew(tmp_path, valkey_url, "tests.store.seeding:app", "seeding", CONCURRENCY="4"):
         assert asyncio.run(send_and_count()) == 40

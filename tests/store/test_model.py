@@ -24,6 +24,7 @@ from jobpools.core.retry import Retry, settle
 from jobpools.rescue import decide, vanished
 from jobpools.store import codec, connect, deadletters, keys, ledger, reads, writes
 from tests.store.model import PRIORITIES, Queue, uncharged
+from tests.store.snapshot import snapshot
 from tests.support.servers import Server
 
 
@@ -72,6 +73,8 @@ class Story(RuleBasedStateMachine):
         self.claims = 0
         self.issued: list[str] = []
         """Every lease that was ever given, the latest last: those that are gone are the late workers' own."""
+        self.keep = 1000
+        """Completed jobs that the queue keeps."""
         self.histories: dict[str, History] = {}
         self.states: dict[str, JobState] = {}
         """As the last rule left them."""
@@ -124,6 +127,10 @@ class Story(RuleBasedStateMachine):
     def time_passes(self, ms: int) -> None:
         self.now += ms
 
+    @rule(keep=st.sampled_from([0, 1, 3, 1000, 1000]))
+    def another_policy(self, keep: int) -> None:
+        self.keep = keep
+
     # Working
 
     def tail(self, worker: str) -> str:
@@ -139,7 +146,7 @@ class Story(RuleBasedStateMachine):
     @rule(
         worker=workers,
         done=places,
-        ttl=st.sampled_from([0, 1_000, 60_000]),
+        ttl=st.sampled_from([0, 1_000, 1_020, 60_000]),
         failing=places,
         how=outcomes,
         claim=st.sampled_from([0, 1, 3, 5]),
@@ -182,7 +189,7 @@ class Story(RuleBasedStateMachine):
         for member, ttl in completed:
             group = groups.setdefault(ttl, writes.Completed())
             group.members.append(member)
-            group.records.append(codec.completed_record(b"1", self.at, 0.1))
+            group.records.append(codec.completed_record("send", b"1", 0.1))
         others = [
             writes.Settled(member, Priority(PRIORITIES[letter.get(codec.split_member(member)[0], "n")]), settlement)
             for member, settlement in settled
@@ -192,11 +199,19 @@ class Story(RuleBasedStateMachine):
         reply: writes.StepReply = self.run(
             writes.step(
                 self.connection, QUEUE, worker, completed=groups, settled=others, claim=claim, tail=tail,
-                lease_ms=LEASE, order=order, now=self.now,
+                lease_ms=LEASE, order=order, now=self.now, keep=(self.keep, 1000),
             )
         )  # fmt: skip
         expected = self.model.step(
-            worker, self.now, completed=completed, settled=settled, claim=claim, tail=tail, lease=LEASE, order=order
+            worker,
+            self.now,
+            completed=completed,
+            settled=settled,
+            claim=claim,
+            tail=tail,
+            lease=LEASE,
+            order=order,
+            keep=self.keep,
         )
         for member, settlement in going:
             self.histories[codec.split_member(member)[0]] = settlement.history
@@ -225,8 +240,12 @@ class Story(RuleBasedStateMachine):
     @rule(hosts=st.sampled_from([(), (), ("web-1",), ("web-10",)]), rescuer_dies=st.booleans())
     def rescue(self, hosts: tuple[str, ...], rescuer_dies: bool) -> None:  # noqa: FBT001
         tail = self.tail(RESCUER)
-        found = self.run(writes.rescue(self.connection, QUEUE, tail=tail, lease_ms=LEASE, hosts=hosts, now=self.now))
-        taken, promoted = self.model.rescue(tail, LEASE, self.now, hosts)
+        found = self.run(
+            writes.rescue(
+                self.connection, QUEUE, tail=tail, lease_ms=LEASE, hosts=hosts, now=self.now, keep=(self.keep, 1000)
+            )
+        )
+        taken, promoted = self.model.rescue(tail, LEASE, self.now, hosts, keep=self.keep)
         assert [each.former for each in found.taken] == [codec.split_member(member)[1] for member in taken]
         assert [each.id for each in found.taken] == [codec.split_member(member)[0] for member in taken]
         assert found.promoted == promoted
@@ -260,7 +279,7 @@ class Story(RuleBasedStateMachine):
     # People
 
     def any_id(self, place: int) -> str:
-        known = sorted({*self.model.jobs, *OWN_IDS})
+        known = sorted({*self.model.jobs, *self.model.ended, *OWN_IDS})
         return known[place % len(known)]
 
     @rule(place=st.integers(0, 1000), running=st.booleans())
@@ -300,24 +319,11 @@ class Story(RuleBasedStateMachine):
 
     @invariant()
     def redis_is_as_the_model_says(self) -> None:
-        found = self.snapshot()
-        assert found == self.model.keys()
-
-    def snapshot(self) -> dict[str, Any]:
-        """Everything that the server holds, by part; a key of another name is a leak."""
-        named = {keys.of_queue(QUEUE, part): part for part in keys.PARTS}
-        pipeline = self.sync.client.pipeline(transaction=False)
-        for part in keys.PARTS:
-            pipeline.execute_command(*_READ[_KIND[part]], keys.of_queue(QUEUE, part), *_REST[_KIND[part]])
-        pipeline.execute_command("KEYS", "*")
-        *held, all_keys = pipeline.execute()
-        assert {key.decode() for key in all_keys} <= named.keys()
-        parts = zip(keys.PARTS, held, strict=True)
-        return {part: _plain(part, value) for part, value in parts if value}
+        assert snapshot(self.sync, QUEUE, self.model.lists) == self.model.keys()
 
     @invariant()
     def every_job_is_in_one_place_and_came_there_by_a_lawful_way(self) -> None:
-        now = {job_id: JobState(self.model.where(job_id)) for job_id in self.model.jobs}
+        now = {job_id: JobState(self.model.where(job_id, self.now)) for job_id in self.model.known(self.now)}
         for job_id in now.keys() & self.states.keys():
             assert now[job_id] is self.states[job_id] or now[job_id] in WAYS[self.states[job_id]]
         self.states = now
@@ -341,32 +347,8 @@ class Story(RuleBasedStateMachine):
     @rule(place=st.integers(0, 1000))
     def people_see_the_same(self, place: int) -> None:
         job_id = self.any_id(place)
-        view = self.run(reads.job(self.connection, QUEUE, job_id))
-        assert (view.state if view else "") == self.model.where(job_id)
-
-
-_KIND = {part: keys.kind(part) for part in keys.PARTS} | {"jobs": "names"}
-_READ = {"hash": ("HGETALL",), "names": ("HKEYS",), "zset": ("ZRANGE",), "list": ("LRANGE",), "set": ("SMEMBERS",)}
-_REST: dict[str, tuple[Any, ...]] = {
-    "hash": (), "names": (), "zset": (0, -1, "WITHSCORES"), "list": (0, -1), "set": (),
-}  # fmt: skip
-
-
-def _plain(part: str, value: Any) -> Any:
-    """As the model has it."""
-    match _KIND[part]:
-        case "zset":
-            return {member.decode(): int(score) for member, score in zip(value[::2], value[1::2], strict=True)}
-        case "list":
-            return [item.decode() for item in value]
-        case "set" | "names":
-            return {item.decode() for item in value}
-        case _ if part == "history":
-            return {job_id.decode() for job_id in value}
-        case _ if part == "results":
-            return {job_id.decode(): codec.decode_result(raw).state for job_id, raw in value.items()}
-        case _:
-            return {name.decode(): int(number) for name, number in value.items()}
+        view = self.run(reads.job(self.connection, QUEUE, job_id, self.now))
+        assert (view.state if view else "") == self.model.where(job_id, self.now)
 
 
 @pytest.fixture(scope="module")

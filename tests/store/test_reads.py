@@ -156,11 +156,11 @@ async def test_a_job_is_seen_wherever_it_is(store: Connection, job: Send) -> Non
     dead, done, retried, _ = await claim(store, "w.1", 1, claim=4)
     await settled(store, dead, failed(attempts=1))
     await settled(store, retried, failed(attempts=3))
-    completed = {60_000: writes.Completed([done], [codec.completed_record(b'{"x":1}', AT, 0.5)])}
+    completed = {60_000: writes.Completed([done], [codec.completed_record("send", b'{"x":1}', 0.5)])}
     await writes.step(store, QUEUE, "w.1", completed=completed, tail=codec.tail("w.1", 9), lease_ms=1, now=NOW)
     await writes.cancel(store, QUEUE, "waits", NOW)
     seen = {
-        job_id: await reads.job(store, QUEUE, job_id)
+        job_id: await reads.job(store, QUEUE, job_id, NOW)
         for job_id in ("dead", "done", "retried", "held", "waits", "later")
     }
     states = {job_id: view.state for job_id, view in seen.items() if view}
@@ -169,7 +169,10 @@ async def test_a_job_is_seen_wherever_it_is(store: Connection, job: Send) -> Non
         "waits": JobState.CANCELLED, "later": JobState.SCHEDULED,
     }  # fmt: skip
     views = {job_id: view for job_id, view in seen.items() if view}
-    assert all(view.name == "send" and view.args == b"{}" and view.enqueued_at == 1.0 for view in views.values())
+    assert all(view.name == "send" for job_id, view in views.items() if job_id != "waits")
+    envelopes = [view for view in views.values() if not view.state.ended or view.state is JobState.DEAD]
+    assert all(view.args == b"{}" and view.enqueued_at == 1.0 for view in envelopes)
+    assert views["done"].ran_for == 0.5
     assert (views["done"].result, views["done"].ended_at) == (b'{"x":1}', AT)
     assert views["held"].worker == "w.1"
     assert (views["later"].due_at, views["retried"].due_at) == (AT + 60, AT + 1)
@@ -178,12 +181,17 @@ async def test_a_job_is_seen_wherever_it_is(store: Connection, job: Send) -> Non
     assert views["dead"].ended_at == AT
     assert await reads.job(store, QUEUE, "never") is None
     for state in JobState:
-        listed = [view.id for view in await reads.jobs(store, QUEUE, state)]
+        listed = [view.id for view in await reads.jobs(store, QUEUE, state, now=NOW)]
         assert sorted(listed) == sorted(job_id for job_id, found in states.items() if found is state)
-    result = await reads.result(store, QUEUE, "done")
+    result = await reads.result(store, QUEUE, "done", NOW + 59_999)
     assert result is not None
     assert bytes(result.result) == b'{"x":1}'
     assert await reads.result(store, QUEUE, "held") is None
+    for over in (
+        await reads.result(store, QUEUE, "done", NOW + 60_000),
+        await reads.job(store, QUEUE, "done", NOW + 60_000),
+    ):
+        assert over is None, "past its TTL it is gone to the millisecond, though nobody has removed it yet"
 
 
 async def test_lists_are_in_the_order_of_what_happens_next(store: Connection, job: Send) -> None:

@@ -37,7 +37,7 @@ async def charged(store: Connection, job: Send, max_crashes: int, beside: int = 
 
 
 async def completes(store: Connection, lease: str, worker: str = WORKER, ttl: int = 60_000) -> writes.StepReply:
-    done = {ttl: writes.Completed([lease], [codec.completed_record(b"1", 1.0, 0.1)])}
+    done = {ttl: writes.Completed([lease], [codec.completed_record("send", b"1", 0.1)])}
     return await writes.step(store, QUEUE, worker, completed=done, tail=codec.tail(worker, 8), lease_ms=LEASE)
 
 
@@ -54,7 +54,8 @@ async def balanced(store: Connection, raw: Redis, **wanted: int) -> None:
     assert books.lost == 0
     assert {name: getattr(books, name) for name in wanted} == wanted
     found = 0
-    for part in ("dead", "done", "scheduled:high", "scheduled:normal", "scheduled:low"):
+    found += raw.hexists(keys.of_queue(QUEUE, "results"), "x")
+    for part in ("dead", "scheduled:high", "scheduled:normal", "scheduled:low"):
         found += raw.zscore(keys.of_queue(QUEUE, part), "x") is not None
     for part in ("ready:high", "ready:normal", "ready:low"):
         found += raw.lpos(keys.of_queue(QUEUE, part), "x") is not None

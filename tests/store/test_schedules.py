@@ -223,8 +223,13 @@ async def test_states_of_jobs(connection: Connection) -> None:
     with Redis.from_url(connection.url) as redis:
         redis.zadd(keys.of_queue("q", "dead"), {"dead": 1})
         redis.zadd(keys.of_queue("q", "leases"), {f"running{tail}": 1})
-        redis.hset(keys.of_queue("q", "results"), "completed", codec.completed_record(b"1", T0, 1))
-    found = await connection.call_keys(script, keys.for_script("q", script.keys), [*names, "never"])
+        redis.hdel(keys.of_queue("q", "jobs"), "completed")
+        redis.hset(
+            keys.of_queue("q", "results"),
+            "completed",
+            b"c" + int(T0 * 1000).to_bytes(6) + (10**12).to_bytes(6) + b"1 n 1",
+        )
+    found = await connection.call_keys(script, keys.for_script("q", script.keys), ["", *names, "never"])
     expected = ["running:host.a" if name == "running" else name for name in names]
     assert [state.decode() for state in found] == [*expected, ""]
 

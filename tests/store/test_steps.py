@@ -32,7 +32,7 @@ async def end(
 ) -> writes.StepReply:
     """Settle one: as completed, unless it is said otherwise."""
     worker = codec.split_member(member)[1]
-    completed = {} if settlement else {ttl: writes.Completed([member], [codec.completed_record(b"1", 1.0, 0.1)])}
+    completed = {} if settlement else {ttl: writes.Completed([member], [codec.completed_record("send", b"1", 0.1)])}
     settled = [writes.Settled(member, Priority.NORMAL, settlement)] if settlement else []
     return await writes.step(
         store,
@@ -213,7 +213,6 @@ async def found(raw: Any) -> set[bytes]:
     for priority in Priority:
         ids |= set(raw.lrange(key(f"ready:{priority}"), 0, -1))
         ids |= set(raw.zrange(key(f"scheduled:{priority}"), 0, -1))
-    for part in ("dead", "done"):
-        ids |= set(raw.zrange(key(part), 0, -1))
+    ids |= set(raw.zrange(key("dead"), 0, -1)) | set(raw.hkeys(key("results")))
     ids |= {codec.split_member(member.decode())[0].encode() for member in raw.zrange(key("leases"), 0, -1)}
     return ids

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from jobpools.store import abandoned
 from jobpools.store.connect import Connection, connect
-from jobpools.waiting import Waiters
 
 _ATTRIBUTE = "_jobpools_connections"
 """The loop's attribute: by the token of a `Connections`, its connection there."""
@@ -25,16 +24,13 @@ class _Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """What one event loop has."""
-
+class _Opened:
     connection: Connection
-    waiters: Waiters
     closing: AsyncGenerator[None, None]
     """Closes the connection when it is closed."""
 
 
-_inherited: list[dict[_Token, Opened]] = []
+_inherited: list[dict[_Token, _Opened]] = []
 """What a child process has of its parent's loops. To collect it would wake the parent's loop: they share the wake-up
 socket, and a loop is told when a generator of its own is collected."""
 
@@ -53,27 +49,26 @@ class Connections:
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         weakref.finalize(self, _release, self._token, self._loops).atexit = False
 
-    def here(self) -> Opened:
-        """Return what the running event loop has; the first call makes it."""
+    def here(self) -> Connection:
+        """Return the running event loop's connection; the first call opens it."""
         loop = asyncio.get_running_loop()
-        opened: dict[_Token, Opened] | None = getattr(loop, _ATTRIBUTE, None)
+        opened: dict[_Token, _Opened] | None = getattr(loop, _ATTRIBUTE, None)
         found = None if opened is None else opened.get(self._token)
-        return self._open(loop) if found is None else found
+        return self._open(loop) if found is None else found.connection
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> Opened:
+    def _open(self, loop: asyncio.AbstractEventLoop) -> Connection:
         abandoned.sweep()
-        opened: dict[_Token, Opened] | None = getattr(loop, _ATTRIBUTE, None)
+        opened: dict[_Token, _Opened] | None = getattr(loop, _ATTRIBUTE, None)
         if opened is None:
             opened = {}
             setattr(loop, _ATTRIBUTE, opened)
         connection = connect(self.url)
-        waiters = Waiters(connection)
-        closing = _close_at_the_end(opened, self._token, connection, waiters)
+        closing = _close_at_the_end(opened, self._token, connection)
         _start(closing)
-        found = opened[self._token] = Opened(connection, waiters, closing)
+        opened[self._token] = _Opened(connection, closing)
         with self._lock:
             self._loops.add(loop)
-        return found
+        return connection
 
     async def aclose(self) -> None:
         """Close the running event loop's connection."""
@@ -95,13 +90,12 @@ def _release(token: _Token, loops: "weakref.WeakSet[asyncio.AbstractEventLoop]")
 
 
 async def _close_at_the_end(
-    opened: dict[_Token, Opened], token: _Token, connection: Connection, waiters: Waiters
+    opened: dict[_Token, _Opened], token: _Token, connection: Connection
 ) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
         opened.pop(token, None)
-        await waiters.aclose()
         await connection.aclose()
 
 

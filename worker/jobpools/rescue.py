@@ -4,7 +4,7 @@ take (store) → outcome_of (decision) → settle (decision) → record (store)
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -21,6 +21,14 @@ log = logging.getLogger("jobpools.rescue")
 DEFAULT_MAX_CRASHES = JobDefaults().max_crashes
 Cause = Callable[[writes.Taken], Outcome]
 """Says for each lease that was taken over how its attempt ended: CRASHED charges the job, INTERRUPTED does not."""
+
+
+def dropped(queue: str, number: int, keep: int) -> str:
+    """Return what to say of dead letters that a queue did not keep."""
+    return (
+        f"queue {queue}: {number} dead letters were dropped, the oldest ones: it keeps {keep}; "
+        f"replay or purge dead jobs sooner, or raise spec.queue.keepDead"
+    )
 
 
 def vanished(taken: writes.Taken) -> Outcome:
@@ -96,9 +104,20 @@ def _with_fence(decision: Decision[Settlement], taken: writes.Taken) -> Decision
 class Swept:
     """What one sweep of a queue brought."""
 
+    queue: str
     rescued: list[Rescued] = field(default_factory=list)
     promoted: int = 0
     """Scheduled jobs that fell due and are ready now."""
+    dropped: int = 0
+    """Dead letters that were more than the queue keeps, and are gone."""
+    more: bool = False
+    """There is more to forget."""
+
+    def add(self, found: writes.Rescue) -> None:
+        """Add up what one call brought beside leases."""
+        self.promoted += found.promoted
+        self.dropped += found.dropped
+        self.more = found.more
 
 
 class Rescuer:
@@ -111,6 +130,7 @@ class Rescuer:
         *,
         lease_ms: int,
         max_crashes: Callable[[str], int] = lambda _: DEFAULT_MAX_CRASHES,
+        keep: writes.Keep = writes.KEEP,
     ) -> None:
         """Open nothing.
 
@@ -119,7 +139,9 @@ class Rescuer:
             worker: the id under which it holds what it takes over, until that is settled.
             lease_ms: the lease for the time between take and record.
             max_crashes: the limit of a handler by name, where the envelope does not say one.
+            keep: how many completed jobs and dead letters a queue keeps.
         """
+        self._keep = keep
         self._connection = connection
         self._worker = worker
         self._lease_ms = lease_ms
@@ -134,6 +156,7 @@ class Rescuer:
         holders: Sequence[str] = (),
         cause: Cause = vanished,
         max_crashes: Callable[[str], int] | None = None,
+        keep: writes.Keep | None = None,
         goes_on: Callable[[writes.Taken], bool] = lambda _: False,
     ) -> Swept:
         """Take over the leases that are there to be taken over now, and settle each. Raises StoreError.
@@ -145,44 +168,58 @@ class Rescuer:
             holders: whose leases; as in `writes.rescue`. Empty: all that have expired.
             cause: how the attempt of a lease ended.
             max_crashes: in place of the one that this rescuer was made with.
+            keep: likewise.
             goes_on: True for a lease that the caller keeps under its new fence; it is not settled.
         """
-        swept = Swept()
+        swept = Swept(queue)
         if queue in self._unrecorded:
             await self._record(queue, [])
-        some = partial(self._some, swept, queue, holders, cause, max_crashes or self._max_crashes, goes_on)
+        take = partial(self._take, queue, keep=keep or self._keep)
+        some = partial(
+            self._some, swept, partial(take, hosts=holders), cause, max_crashes or self._max_crashes, goes_on
+        )
         for _ in range(-(-await some() // writes.RESCUED_AT_ONCE)):
             await some()
+        # What is over is forgotten in bounded calls, one at once after the other, so that others come in between.
+        while swept.more:
+            swept.add(await take(limit=0))
         return swept
+
+    async def _take(
+        self, queue: str, *, keep: writes.Keep, hosts: Sequence[str] = (), limit: int = writes.RESCUED_AT_ONCE
+    ) -> writes.Rescue:
+        return await writes.rescue(
+            self._connection, queue, tail=self._fence(), lease_ms=self._lease_ms, limit=limit, hosts=hosts, keep=keep
+        )
 
     async def _some(  # what one sweep hands to each of its rounds
         self,
         swept: Swept,
-        queue: str,
-        holders: Sequence[str],
+        take: Callable[[], Awaitable[writes.Rescue]],
         cause: Cause,
         max_crashes: Callable[[str], int],
         goes_on: Callable[[writes.Taken], bool],
     ) -> int:
         """Take over some leases and settle them; returns how many more there were."""
-        found = await writes.rescue(self._connection, queue, tail=self._fence(), lease_ms=self._lease_ms, hosts=holders)
+        found = await take()
         # No await from here to `_record`: what the caller keeps, it keeps before anything else happens.
         over = [taken for taken in found.taken if not goes_on(taken)]
         rescued = [self._decided(taken, cause(taken), max_crashes, found.now) for taken in over]
         swept.rescued += rescued
-        swept.promoted += found.promoted
+        swept.add(found)
         # Crash window: these jobs are leased to this rescuer and not settled. If its process ends here, the leases
         # expire and the next rescue finds them: later, charged once, and at the worst under the name of this rescuer.
-        await self._record(queue, [each.settled for each in rescued])
+        await self._record(swept.queue, [each.settled for each in rescued])
         return found.left
 
     def _fence(self) -> str:
         return draws.tail(self._worker)
 
-    async def promote(self, queue: str) -> int:
+    async def promote(self, queue: str, keep: writes.Keep | None = None) -> Swept:
         """Promote due jobs and forget what is over, and take over nothing. Raises StoreError."""
-        found = await writes.rescue(self._connection, queue, tail=self._fence(), lease_ms=self._lease_ms, limit=0)
-        return found.promoted
+        swept = Swept(queue)
+        swept.add(await self._take(queue, keep=keep or self._keep, limit=0))
+        return swept
 
     def _decided(self, taken: writes.Taken, cause: Outcome, max_crashes: Callable[[str], int], now: float) -> Rescued:
         rescued = decide(taken, cause, max_crashes, now, draws.fraction())

@@ -28,7 +28,8 @@ POOL_COLUMNS = ("pool", "workers", "slots", "busy", "draining", "completed", "fa
 QUEUE_COLUMNS = ("queue", "queued", "scheduled", "running", "dead", "oldest", "completed", "failed")
 WORKER_COLUMNS = ("worker", "pool", "slots", "busy", "completed", "failed", "draining", "memory", "age", "seen")
 STAT_COLUMNS = (
-    "queue", "enqueued", "completed", "retried", "dead", "cancelled", "lost", "failures", "enqueued/s", "completed/s",
+    "queue", "enqueued", "completed", "retried", "dead", "dropped", "cancelled", "lost", "failures", "enqueued/s",
+    "completed/s",
 )  # fmt: skip
 PLAN_COLUMNS = ("pool", "workers", "desired", "queued", "running", "oldest", "reason", "message")
 JOB_COLUMNS = ("id", "queue", "state", "name", "attempts", "age", "due", "note")

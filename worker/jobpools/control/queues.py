@@ -1,15 +1,17 @@
 """The control loop's view of one Redis endpoint: the port `Queues` of jobpools.control."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from jobpools.core.facts import EndpointFacts
 from jobpools.core.specs import Pool
 from jobpools.errors import StoreDataError, StoreUnavailableError
-from jobpools.rescue import Rescuer
+from jobpools.rescue import Rescuer, dropped
 from jobpools.store import draws, reads, writes
 from jobpools.store.connect import Connection
 
+log = logging.getLogger("jobpools.operator")
 LEASE_MS = 10_000
 """The lease that a rescuer takes for as long as it settles."""
 RENEWED_WITHIN = 5.0
@@ -105,12 +107,14 @@ class StoreQueues:
         moved = 0
         for queue in pool.spec.queues:
             if self._clock() < self._back + RENEWED_WITHIN:
-                moved += await self._rescuer.promote(queue.name)
+                moved += (await self._rescuer.promote(queue.name, pool.spec.queue.keep)).promoted
             else:
                 moved += await self._rescue(pool, queue.name, ())
         return moved
 
     async def _rescue(self, pool: Pool, queue: str, hosts: Sequence[str]) -> int:
         limit = pool.spec.job.max_crashes
-        swept = await self._rescuer.sweep(queue, holders=hosts, max_crashes=lambda _: limit)
+        swept = await self._rescuer.sweep(queue, holders=hosts, max_crashes=lambda _: limit, keep=pool.spec.queue.keep)
+        if swept.dropped:
+            log.warning("%s", dropped(queue, swept.dropped, pool.spec.queue.keep_dead))
         return len(swept.rescued) + swept.promoted

@@ -22,6 +22,8 @@ class QueueFacts:
     dead: int
     oldest_seconds: float | None
     """How long the longest-waiting queued job has been ready; None: nothing is queued."""
+    expired: bool = False
+    """There are records of ended jobs whose time is over: somebody should remove them."""
     due_in: float | None = None
     """Seconds until the next scheduled job falls due; negative: it is due already; None: nothing is scheduled."""
     completed_total: int = 0

@@ -126,7 +126,7 @@ def _first_things(look: _Look) -> tuple[Action, ...]:
     # Who is gone is seen once. Should the release fail or we end here, the leases run out by themselves.
     if gone := tuple(sorted(set(cluster.gone) - there)):
         actions.append(ReleaseLeases(gone))
-    waiting = any(queue.due or queue.in_flight for queue in look.facts.queues.values())
+    waiting = any(queue.due or queue.in_flight or queue.expired for queue in look.facts.queues.values())
     if waiting and not any(member.serving for member in look.members):
         actions.append(MaintainQueues())
     return tuple(actions)

@@ -65,10 +65,24 @@ class Weights(Model):
     """The share of jobs enqueued with priority low."""
 
 
+KEEP_COMPLETED, KEEP_DEAD = 100_000, 10_000
+"""Completed jobs and dead letters that a queue keeps where its pool does not say otherwise."""
+
+
 class QueuePolicy(Model):
-    """In which order a queue's jobs are claimed."""
+    """In which order a queue's jobs are claimed, and how many of those that have ended it keeps."""
 
     priority: PriorityMode = PriorityMode.STRICT
     """`Strict`: high before normal before low; `Weighted`: by `weights`, so that low never starves."""
     weights: Weights = Weights()
     """Only with `priority: Weighted`."""
+    keep_completed: int = Field(default=KEEP_COMPLETED, ge=0, le=10_000_000)
+    """How many completed and cancelled jobs each queue keeps, however long their results' TTL; the oldest go first.
+    `0`: none."""
+    keep_dead: int = Field(default=KEEP_DEAD, ge=0, le=10_000_000)
+    """How many dead letters each queue keeps; those that died first are dropped, and counted. `0`: none."""
+
+    @property
+    def keep(self) -> tuple[int, int]:
+        """Completed jobs and dead letters to keep."""
+        return self.keep_completed, self.keep_dead

@@ -76,7 +76,8 @@ class Board:
     @property
     def ended(self) -> int:
         """Jobs that came to their end since the run began."""
-        return self.books.completed + self.books.dead + self.books.cancelled + self.books.purged
+        books = self.books
+        return books.completed + books.dead + books.cancelled + books.purged + books.dropped
 
     async def report(self, pool: Pool, plan: Plan) -> None:
         """One pass of one pool."""

@@ -26,8 +26,9 @@ class Books:
                 gone = before - first
                 accepted = gone.enqueued + first.waiting + first.dead
                 self._carried += Ledger(
-                    accepted, gone.completed, gone.cancelled, gone.purged, 0, gone.died, gone.failed
-                )
+                    accepted, gone.completed, gone.cancelled, gone.purged, 0, gone.died, gone.failed,
+                    dropped=gone.dropped,
+                )  # fmt: skip
                 self._first[queue] = NOTHING
             self._last[queue] = ledger
         total = self._carried

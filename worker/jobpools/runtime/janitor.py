@@ -42,7 +42,9 @@ class Janitor:
         self._outage = outage
         self._metrics = metrics
         self._rescuers = {
-            lane.queue: Rescuer(connection, self._worker, lease_ms=lane.lease_ms, max_crashes=lane.max_crashes)
+            lane.queue: Rescuer(
+                connection, self._worker, lease_ms=lane.lease_ms, max_crashes=lane.max_crashes, keep=lane.keep
+            )
             for lane in lanes
         }
 
@@ -81,6 +83,7 @@ class Janitor:
         swept = await self._rescuers[lane.queue].sweep(
             lane.queue, holders=tails, cause=self._cause, goes_on=partial(self._goes_on, lane)
         )
+        lane.lose(swept.dropped)
         self._metrics.rescued += sum(each.outcome.kind is OutcomeKind.CRASHED for each in swept.rescued)
 
     def _goes_on(self, lane: Lane, taken: writes.Taken) -> bool:

@@ -12,6 +12,7 @@ from jobpools.core.serving import JobDefaults, QueuePolicy
 from jobpools.core.units import QueueName, WorkerId
 from jobpools.core.weights import priority_turns
 from jobpools.errors import StoreDataError, StoreError
+from jobpools.rescue import dropped
 from jobpools.runtime.attempt import Entry, Run
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.outage import Pauses
@@ -34,6 +35,10 @@ DUE_SPACING = 0.005
 """Seconds that a step for a scheduled job waits for others that fall due with it."""
 LONGEST_NAP = 10.0
 """Seconds after which a resting worker shows /livez that it still comes round."""
+SAID_AGAIN = 60.0
+"""Seconds between two lines about dropped dead letters."""
+TOLD_LIMIT = 1000
+"""Different refusals that are remembered, so that each is said once: job names of others can be many."""
 DRAINING_PAUSE = 1.0
 """Seconds until a worker that may not claim asks again."""
 
@@ -71,6 +76,10 @@ class Lane:
         self.worker = worker
         self.services = processor.services
         self._policy = policy
+        self.keep = policy.keep
+        """How many completed jobs and dead letters the queue keeps."""
+        self._dropped = 0
+        self._say_dropped = 0.0
         self._entries = entries
         self._processor = processor
         self._metrics = metrics
@@ -94,14 +103,14 @@ class Lane:
         """There is something to settle."""
         return bool(self._completed or self._settled)
 
-    def complete(self, member: str, result: bytes, seconds: float, ttl: float) -> None:
+    def complete(self, member: str, name: str, result: bytes, seconds: float, ttl: float) -> None:
         """The attempt returned."""
         keep = int(ttl * 1000)
         group = self._completed.get(keep)
         if group is None:
             group = self._completed[keep] = writes.Completed()
         group.members.append(member)
-        group.records.append(completed_record(result, self._processor.time.now(), seconds))
+        group.records.append(completed_record(name, result, seconds))
 
     def settle(self, member: str, priority: Priority, settlement: Settlement) -> None:
         """The attempt ended otherwise."""
@@ -126,6 +135,7 @@ class Lane:
                 tail=tail,
                 lease_ms=self.lease_ms,
                 order=self._order(claim),
+                keep=self.keep,
             )
         except StoreError:
             self._uncertain = True
@@ -162,6 +172,8 @@ class Lane:
             log.warning("%s: %d settlements refused: their leases had gone to others", self.queue, len(reply.stale))
         self._uncertain = False
         self._processor.time.learn(reply.now)
+        if reply.dropped:
+            self.lose(reply.dropped)
         self.draining = reply.draining
         self.hungry = reply.left > 0 and not reply.draining
         self._due = None if reply.next_due < 0 else time.monotonic() + reply.next_due / 1000
@@ -205,8 +217,7 @@ class Lane:
         self.held[member] = run
 
     def _refuse(self, run: Run, why: str) -> None:
-        if why not in self._told:
-            self._told.add(why)
+        if self._is_news(why):
             log.warning("%s: %s; handed back, for a worker that can run it", run.envelope.id, why)
         run.settled = True
         self._processor.conclude(run, Outcome(OutcomeKind.UNRUNNABLE, message=why))
@@ -243,6 +254,14 @@ class Lane:
 
     # Trouble of its own
 
+    def lose(self, number: int) -> None:
+        """Count dead letters that the queue did not keep, and say so, at most once a minute."""
+        self._metrics.dead_dropped += number
+        self._dropped += number
+        if self._dropped and time.monotonic() >= self._say_dropped:
+            log.warning("%s", dropped(self.queue, self._dropped, self.keep[1]))
+            self._dropped, self._say_dropped = 0, time.monotonic() + SAID_AGAIN
+
     async def check(self) -> None:
         """Whether its keys are what they should be. Raises StoreError."""
         await reads.check_types(self._connection, self.queue)
@@ -254,10 +273,17 @@ class Lane:
         self._resume = time.monotonic() + self._pauses.next()
         self.tell(error)
 
+    def _is_news(self, what: str) -> bool:
+        if what in self._told:
+            return False
+        if len(self._told) >= TOLD_LIMIT:
+            self._told.clear()
+        self._told.add(what)
+        return True
+
     def tell(self, error: StoreError) -> None:
         """Say once what is wrong with this queue."""
-        if str(error) not in self._told:
-            self._told.add(str(error))
+        if self._is_news(str(error)):
             log.error("queue %s: %s; it is tried again, and nothing else waits for it", self.queue, error)
 
     @property

@@ -55,6 +55,8 @@ class Metrics:
         self.rescued = 0
         """Expired leases of other workers that this one took over."""
         self.renewals_failed = 0
+        self.dead_dropped = 0
+        """Dead letters that were more than a queue keeps, dropped by this worker."""
 
     def tally(self, name: str) -> Tally:
         """The counts of one job name."""
@@ -87,6 +89,7 @@ class Metrics:
             ("handed_back_total", "Jobs returned before they were started.", self.handed_back),
             ("rescued_total", "Expired leases of other workers taken over.", self.rescued),
             ("steps_total", "Round trips that settle and claim.", self.steps),
+            ("dead_dropped_total", "Dead letters dropped because a queue held more than it keeps.", self.dead_dropped),
             ("renewals_failed_total", "Lease renewals that did not reach Redis.", self.renewals_failed),
         ):
             lines += [f"# HELP jobpools_{name} {text}", f"# TYPE jobpools_{name} counter"]

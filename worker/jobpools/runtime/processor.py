@@ -198,7 +198,7 @@ class Processor:
         result = b"null"
         if value is not None and ttl > 0:
             result = self._encoded(run, value)
-        run.lane.complete(run.member, result, seconds, ttl)
+        run.lane.complete(run.member, run.entry.name, result, seconds, ttl)
         run.settled = True
         run.entry.tally.complete(seconds)
         mean = self.mean

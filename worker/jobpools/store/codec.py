@@ -233,31 +233,62 @@ def read_history(raw: bytes | None) -> History:
 
 
 class ResultRecord(msgspec.Struct):
-    """How a job ended, for as long as its TTL says."""
+    """How a job ended, for as long as its TTL says. All that is kept of it: the envelope goes when the job ends."""
 
     state: str
     """`completed` or `cancelled`."""
     at: float
-    """Seconds since the epoch."""
+    """When it ended by the server's clock, seconds since the epoch."""
+    until: float
+    """When the record is over, likewise."""
     ms: float = 0.0
     """How long the last attempt ran."""
+    name: str = ""
+    """The handler's."""
     result: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_result = msgspec.json.Decoder(ResultRecord)
+_ENDED_AS = {b"c": "completed", b"x": "cancelled"}
+_HEAD = 13
+"""Bytes of a record's letter and its two times."""
 
 
-def completed_record(result: bytes, at: float, seconds: float) -> bytes:
-    """The record of a completed job, from its result's JSON."""
-    return b'{"state":"completed","at":%.3f,"ms":%.3f,"result":%b}' % (at, seconds * 1000, result)
+@lru_cache(maxsize=1024)
+def _word(name: str) -> bytes:
+    """A name without blanks: as it is, or as JSON whose blanks are spelt out."""
+    if name and " " not in name and name[0] != '"':
+        return name.encode(errors="backslashreplace")
+    return msgspec.json.encode(name).replace(b" ", rb"\u0020")
+
+
+def completed_record(name: str, result: bytes, seconds: float) -> bytes:
+    """Return a worker's part of the record of a completed job; step.lua puts letter and times before it.
+
+    Args:
+        name: the handler's.
+        result: what it returned, as JSON.
+        seconds: how long the attempt ran.
+    """
+    return b"%.4g %b %b" % (seconds * 1000, _word(name), result)
 
 
 def decode_result(raw: bytes) -> ResultRecord:
-    """Raises StoreDataError."""
+    """Return what a record says. Raises StoreDataError."""
+    state, (ms, _, rest) = _ENDED_AS.get(raw[:1]), raw[_HEAD:].partition(b" ")
+    if state is None or len(raw) < _HEAD or (state == "completed") != bool(rest):
+        raise StoreDataError(f"not a result: {raw[:40]!r}")
+    at, ttl = int.from_bytes(raw[1:7]), int.from_bytes(raw[7:13])
+    word, _, result = rest.partition(b" ")
     try:
-        return _result.decode(raw)
-    except msgspec.DecodeError as error:
+        name = msgspec.json.decode(word, type=str) if word[:1] == b'"' else word.decode()
+        return ResultRecord(state, at / 1000, (at + ttl) / 1000, float(ms or 0), name, msgspec.Raw(result or b"null"))
+    except (ValueError, msgspec.DecodeError) as error:
         raise StoreDataError(f"not a result: {error}") from error
+
+
+def decode_ended(entry: bytes) -> tuple[int, int, str]:
+    """Return (ms when it ended, ms it is kept, id) of an entry in a list of ended jobs."""
+    return int.from_bytes(entry[:6]), int.from_bytes(entry[6:12]), entry[12:].decode()
 
 
 def decode_json(raw: bytes) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from functools import lru_cache
 
 WAKE_CHANNEL = "jobpools:wake"
 """PUBLISH of a queue's name when it goes from nothing ready to something ready."""
-ENDED_CHANNEL = "jobpools:ended"
-"""What the channels begin with on which those who wait for results hear of the ends of jobs."""
 
 PARTS = (
     "jobs",
@@ -21,8 +19,6 @@ PARTS = (
     "cancelling",
     "totals",
     "fires",
-    "waiters",
-    "waiters:old",
     "ready:high",
     "ready:normal",
     "ready:low",
@@ -32,7 +28,7 @@ PARTS = (
 )
 """What a queue consists of; docs/protocol.md says what each one holds."""
 
-SORTED_SETS = frozenset({"done", "leases", "dead", "scheduled:high", "scheduled:normal", "scheduled:low"})
+SORTED_SETS = frozenset({"leases", "dead", "scheduled:high", "scheduled:normal", "scheduled:low"})
 LISTS = frozenset({"wake", "ready:high", "ready:normal", "ready:low"})
 SETS = frozenset({"draining", "cancelling"})
 """Of which type the parts are; the rest are hashes."""
@@ -63,6 +59,11 @@ def of_queue(queue: str, part: str) -> str:
 def for_script(queue: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """The keys that a script's header names, in its order."""
     return tuple(of_queue(queue, name.replace("_", ":")) for name in names)
+
+
+def ended(queue: str, length: str) -> str:
+    """List of ended jobs whose TTLs are of one power of two: `jobpools:{emails}:done:27`. `done` names all of them."""
+    return of_queue(queue, f"done:{length}")
 
 
 def workers(pool: str) -> str:

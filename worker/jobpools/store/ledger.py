@@ -26,6 +26,8 @@ class Ledger:
     ready: int = 0
     scheduled: int = 0
     running: int = 0
+    dropped: int = 0
+    """Dead jobs that were more than the queue keeps."""
 
     @property
     def waiting(self) -> int:
@@ -40,7 +42,7 @@ class Ledger:
     @property
     def lost(self) -> int:
         """Accepted jobs of which nothing is known any more. Anything but 0 is a bug, or somebody deleted keys."""
-        return self.enqueued - self.completed - self.cancelled - self.purged - self.dead - self.waiting
+        return self.enqueued - self.completed - self.cancelled - self.purged - self.dropped - self.dead - self.waiting
 
     def __add__(self, other: "Ledger") -> "Ledger":
         return Ledger(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
@@ -67,6 +69,7 @@ def _ledger(reply: list[Any]) -> Ledger:
         completed=totals.get("completed", 0),
         cancelled=totals.get("cancelled", 0),
         purged=totals.get("purged", 0),
+        dropped=totals.get("dropped", 0),
         dead=dead,
         died=totals.get("dead", 0),
         failed=totals.get("failed", 0) + totals.get("crashed", 0),

@@ -37,6 +37,8 @@ class JobView:
     """Who runs it."""
     ended_at: float | None = None
     result: bytes | None = None
+    ran_for: float | None = None
+    """Seconds that the attempt ran that completed it."""
     history: History = History()  # noqa: RUF009  # frozen, so one for all is safe
     problem: str = ""
     """Why the envelope cannot be read; empty: it can."""
@@ -71,7 +73,7 @@ async def endpoint_facts(
 
 
 def _queue_facts(reply: list[Any]) -> QueueFacts:
-    now, queued, due, later, in_flight, dead, next_due, heads, since, totals, _ = reply
+    now, queued, due, later, in_flight, dead, next_due, heads, since, totals, _, expired = reply
     counts = {name.decode(): int(value) for name, value in zip(totals[::2], totals[1::2], strict=True)}
     ages = [_age(now / 1000, head.decode(), stamp) for head, stamp in zip(heads, since, strict=True)]
     return QueueFacts(
@@ -81,6 +83,7 @@ def _queue_facts(reply: list[Any]) -> QueueFacts:
         in_flight=in_flight,
         dead=dead,
         oldest_seconds=max((age for age in ages if age is not None), default=None),
+        expired=bool(expired),
         due_in=None if next_due < 0 else (next_due - now) / 1000,
         completed_total=counts.get("completed", 0),
         failed_total=counts.get("failed", 0),
@@ -162,10 +165,28 @@ async def queues(connection: Connection) -> list[str]:
     return sorted([key[len(head) : -len(tail)] for key in await connection.scan(f"{head}*{tail}")])
 
 
-async def result(connection: Connection, queue: str, job_id: str) -> codec.ResultRecord | None:
-    """How the job ended; None: it has not, or its result is not kept."""
-    raw = await connection.execute("HGET", keys.of_queue(queue, "results"), job_id)
-    return None if raw is None else codec.decode_result(raw)
+async def server_time(connection: Connection) -> float:
+    """The server's time, seconds since the epoch."""
+    return _seconds(await connection.execute("TIME"), "")
+
+
+def _seconds(reply: Any, now: int | str) -> float:
+    """The time of a TIME's reply, or the given one in ms."""
+    return int(reply[0]) + int(reply[1]) / 1e6 if now == "" else int(now) / 1000
+
+
+async def result(connection: Connection, queue: str, job_id: str, now: int | str = "") -> codec.ResultRecord | None:
+    """How the job ended; None: it has not, or its result is not kept any more."""
+    time, raw = await connection.gather([("TIME",), ("HGET", keys.of_queue(queue, "results"), job_id)])
+    return _live(raw, _seconds(time, now))
+
+
+def _live(raw: bytes | None, now: float) -> codec.ResultRecord | None:
+    """What a record says; None: there is none, or it is over, which counts as gone to the millisecond."""
+    if raw is None:
+        return None
+    record = codec.decode_result(raw)
+    return record if record.until > now else None
 
 
 async def over(connection: Connection, queue: str, job_id: str) -> bool:
@@ -177,24 +198,26 @@ async def over(connection: Connection, queue: str, job_id: str) -> bool:
     return not known or bool(ended) or dead is not None
 
 
-async def job(connection: Connection, queue: str, job_id: str) -> JobView | None:
+async def job(connection: Connection, queue: str, job_id: str, now: int | str = "") -> JobView | None:
     """One job, wherever it is; None: no such job, or its result's TTL is over.
 
     Of one that waits or runs the server looks through all leases: a tenth of a second where 100,000 jobs run.
     """
-    while (view := await _look(connection, queue, job_id)) is not None and view.state is JobState.QUEUED:
+    while (view := await _look(connection, queue, job_id, now)) is not None and view.state is JobState.QUEUED:
         # Nothing told of it. Whether it waits, runs, or moved on from look to look, is asked in one atomic step.
-        (told,) = await connection.call("states", queue, [job_id])
+        (told,) = await connection.call("states", queue, [now, job_id])
         state, _, worker = told.decode().partition(":")
         if state in (JobState.QUEUED, JobState.RUNNING):
             return replace(view, state=JobState(state), worker=worker)
     return view
 
 
-async def _look(connection: Connection, queue: str, job_id: str) -> JobView | None:
+async def _look(connection: Connection, queue: str, job_id: str, now: int | str) -> JobView | None:
     at = _at(queue)
-    envelope, history, record, dead, *due = await connection.gather(
+    # The envelope first: a job that ends in between is found as it waited or ran, or by its record.
+    time, envelope, history, record, dead, *due = await connection.gather(
         [
+            ("TIME",),
             ("HGET", at("jobs"), job_id),
             ("HGET", at("history"), job_id),
             ("HGET", at("results"), job_id),
@@ -202,17 +225,13 @@ async def _look(connection: Connection, queue: str, job_id: str) -> JobView | No
             *[("ZSCORE", at(part), job_id) for part, _ in _SCHEDULED],
         ]
     )
+    ended = _live(record, _seconds(time, now))
+    if ended is not None:
+        return _ended_view(queue, job_id, ended, history)
     if envelope is None:
         return None
-    if record is not None:
-        ended = codec.decode_result(record)
-        facts: dict[str, Any] = {
-            "state": JobState(ended.state),
-            "ended_at": ended.at,
-            "result": bytes(ended.result) if ended.state == JobState.COMPLETED else None,
-        }
-    elif dead is not None:
-        facts = {"state": JobState.DEAD, "ended_at": float(dead) / 1000}
+    if dead is not None:
+        facts: dict[str, Any] = {"state": JobState.DEAD, "ended_at": float(dead) / 1000}
     elif any(score is not None for score in due):
         facts = {"state": JobState.SCHEDULED, "due_at": next(float(score) for score in due if score is not None) / 1000}
     else:
@@ -222,6 +241,21 @@ async def _look(connection: Connection, queue: str, job_id: str) -> JobView | No
 
 def _at(queue: str) -> Any:
     return lambda part: keys.of_queue(queue, part)
+
+
+def _ended_view(queue: str, job_id: str, ended: codec.ResultRecord, history: bytes | None) -> JobView:
+    """Of a job that has ended, its record is all there is, and the history of the attempts before."""
+    return JobView(
+        id=job_id,
+        queue=queue,
+        state=JobState(ended.state),
+        name=ended.name,
+        enqueued_at=codec.id_time(job_id) or 0.0,
+        ended_at=ended.at,
+        result=bytes(ended.result) if ended.state == JobState.COMPLETED else None,
+        ran_for=ended.ms / 1000 if ended.state == JobState.COMPLETED else None,
+        history=codec.decode_history(history),
+    )
 
 
 def _view(queue: str, job_id: str, envelope: bytes | None, history: bytes | None, facts: dict[str, Any]) -> JobView:
@@ -243,23 +277,46 @@ def _view(queue: str, job_id: str, envelope: bytes | None, history: bytes | None
     )
 
 
-async def jobs(connection: Connection, queue: str, state: JobState, limit: int = 100) -> list[JobView]:
+async def jobs(
+    connection: Connection, queue: str, state: JobState, limit: int = 100, now: int | str = ""
+) -> list[JobView]:
     """The first jobs of a state, in the order in which something happens to them next; ended ones newest first."""
+    if state in (JobState.COMPLETED, JobState.CANCELLED):
+        return await _ended(connection, queue, state, limit, now)
     found = await _ids(connection, queue, state, limit)
     if not found:
         return []
     ids = [job_id for job_id, _ in found]
     at = _at(queue)
-    envelopes, histories, records = await connection.gather(
-        [("HMGET", at(part), *ids) for part in ("jobs", "history", "results")]
-    )
-    views = []
-    for (job_id, facts), envelope, history, record in zip(found, envelopes, histories, records, strict=True):
-        if record is not None:
-            ended = codec.decode_result(record)
-            facts |= {"state": JobState(ended.state), "ended_at": ended.at, "result": bytes(ended.result)}
-        if envelope is not None and facts["state"] is state:
-            views.append(_view(queue, job_id, envelope, history, facts))
+    envelopes, histories = await connection.gather([("HMGET", at(part), *ids) for part in ("jobs", "history")])
+    return [
+        _view(queue, job_id, envelope, history, facts)
+        for (job_id, facts), envelope, history in zip(found, envelopes, histories, strict=True)
+        if envelope is not None  # it has ended meanwhile
+    ]
+
+
+async def _ended(connection: Connection, queue: str, state: JobState, limit: int, now: int | str) -> list[JobView]:
+    """Jobs that ended in this state, newest first."""
+    at = _at(queue)
+    classes = [kind.decode() for kind, _ in _pairs(await connection.execute("HGETALL", at("done")))]
+    views: list[JobView] = []
+    window, more = limit, bool(classes)
+    while more and len(views) < limit:
+        lists = await connection.gather([("LRANGE", keys.ended(queue, each), -window, -1) for each in classes])
+        newest = sorted((codec.decode_ended(entry) for each in lists for entry in each), reverse=True)[:window]
+        ids = [job_id for _, _, job_id in newest]
+        time, records, histories = await connection.gather(
+            [("TIME",), *[("HMGET", at(part), *(ids or [""])) for part in ("results", "history")]]
+        )
+        found = [
+            (job_id, record, history)
+            for job_id, raw, history in zip(ids, records, histories, strict=False)
+            if (record := _live(raw, _seconds(time, now))) is not None and record.state == state
+        ]
+        views = [_ended_view(queue, *each) for each in found[:limit]]
+        more = len(newest) == window
+        window *= 4
     return views
 
 
@@ -298,12 +355,8 @@ async def _ids(connection: Connection, queue: str, state: JobState, limit: int) 
         scores = [await connection.execute("ZRANGE", place, 0, last, "WITHSCORES") for place in places]
         due = sorted((score, job_id) for found in scores for job_id, score in _scored(found))
         return [(job_id, {"state": state, "due_at": score / 1000}) for score, job_id in due[:limit]]
-    part = "dead" if state is JobState.DEAD else "done"
-    ended = _scored(await connection.execute("ZRANGE", at(part), 0, last, "REV", "WITHSCORES"))
-    return [
-        (job_id, {"state": state} | ({"ended_at": score / 1000} if state is JobState.DEAD else {}))
-        for job_id, score in ended
-    ]
+    ended = _scored(await connection.execute("ZRANGE", at("dead"), 0, last, "REV", "WITHSCORES"))
+    return [(job_id, {"state": state, "ended_at": score / 1000}) for job_id, score in ended]
 
 
 def _scored(reply: Any) -> list[tuple[str, float]]:

@@ -183,7 +183,7 @@ async def _job_states(connection: Connection, jobs: Sequence[FiredJob]) -> dict[
     await connection.load("states")
     replies = await connection.gather(
         [
-            ("EVALSHA", script.sha, len(script.keys), *keys.for_script(queue, script.keys), *ids)
+            ("EVALSHA", script.sha, len(script.keys), *keys.for_script(queue, script.keys), writes.SERVER_CLOCK, *ids)
             for queue, ids in queues.items()
         ]
     )

@@ -25,7 +25,6 @@ NAMES = (
     "adopt",
     "fire",
     "record",
-    "wait",
 )
 
 _FOLDER = Path(__file__).with_name("lua")

@@ -9,6 +9,7 @@ import msgspec
 
 from jobpools.core.facts import Heartbeat
 from jobpools.core.job import Disposition, History, JobState, OutcomeKind, Priority, Settlement
+from jobpools.core.serving import KEEP_COMPLETED, KEEP_DEAD
 from jobpools.store import codec, keys, scripts
 from jobpools.store.connect import Connection, SyncConnection
 
@@ -26,6 +27,9 @@ LETTERS = {Priority.HIGH: "h", Priority.NORMAL: "n", Priority.LOW: "l"}
 _LETTER_OF = {str(priority): letter for priority, letter in LETTERS.items()}
 STRICT = "hnl"
 NOTHING_YET = History()
+Keep = tuple[int, int]
+"""How many completed jobs and how many dead letters a queue keeps."""
+KEEP: Keep = (KEEP_COMPLETED, KEEP_DEAD)
 SERVER_CLOCK = ""
 
 
@@ -77,6 +81,8 @@ class StepReply:
     """Jobs that are still ready."""
     now: float
     """The server's time, seconds since the epoch."""
+    dropped: int
+    """Dead letters that were more than the queue keeps, and are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,10 @@ class Rescue:
     """Leases beyond the limit that could have been taken over."""
     now: float
     """The server's time, seconds since the epoch."""
+    more: bool = False
+    """There is more to forget: call again."""
+    dropped: int = 0
+    """Dead letters that were more than the queue keeps, and are gone."""
 
 
 class Sending(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -188,6 +198,7 @@ async def step(  # noqa: PLR0913  # the hot path's one call: an object around th
     tail: str,
     lease_ms: int,
     order: str = STRICT,
+    keep: Keep = KEEP,
     now: int | str = SERVER_CLOCK,
 ) -> StepReply:
     """Settle and claim in one round trip.
@@ -197,13 +208,14 @@ async def step(  # noqa: PLR0913  # the hot path's one call: an object around th
     worker never used before; the lease of a claimed id is `id + tail`.
     Sent twice because the answer was lost, the second one's settlements are stale and change nothing.
     """
-    arguments: list[Any] = [now, worker, claim, tail, lease_ms, order, len(completed)]
+    arguments: list[Any] = [now, worker, claim, tail, lease_ms, order, *keep, len(completed)]
     for ttl, group in completed.items():
         arguments += (ttl, len(group.members), *group.members, *group.records)
     for each in settled:
         arguments.extend(_settled_arguments(each))
-    ids, envelopes, histories, stale, next_due, draining, left, time = await connection.call("step", queue, arguments)
-    return StepReply(ids, envelopes, histories, stale, int(next_due), bool(draining), left, time / 1000)
+    reply = await connection.call("step", queue, arguments)
+    ids, envelopes, histories, stale, next_due, draining, left, time, dropped = reply
+    return StepReply(ids, envelopes, histories, stale, int(next_due), bool(draining), left, time / 1000, dropped)
 
 
 def renew(
@@ -222,14 +234,15 @@ async def rescue(  # noqa: PLR0913  # as the script
     lease_ms: int,
     limit: int = RESCUED_AT_ONCE,
     hosts: Sequence[str] = (),
+    keep: Keep = KEEP,
     now: int | str = SERVER_CLOCK,
 ) -> Rescue:
     """Take over the leases that have expired, or those of `hosts`; promote what is due; forget what is over.
 
     Among the hosts, a `codec.tail` stands for the leases of one claim, and `held_by(worker)` for those of one worker.
     """
-    ids, envelopes, histories, former, promoted, left, time = await connection.call(
-        "rescue", queue, [now, tail, lease_ms, limit, *hosts]
+    ids, envelopes, histories, former, promoted, left, time, more, dropped = await connection.call(
+        "rescue", queue, [now, tail, lease_ms, *keep, limit, *hosts]
     )
     taken = [
         Taken(
@@ -242,7 +255,7 @@ async def rescue(  # noqa: PLR0913  # as the script
         )
         for job_id, envelope, history, member in zip(ids, envelopes, histories, former, strict=True)
     ]
-    return Rescue(taken, promoted, left, time / 1000)
+    return Rescue(taken, promoted, left, time / 1000, bool(more), dropped)
 
 
 def held_by(worker: str) -> str:

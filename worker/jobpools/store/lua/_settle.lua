@@ -13,15 +13,16 @@ function settle.dead(now, id)
   redis.call('HINCRBY', totals, 'dead', 1)
 end
 function settle.cancel(now, id, _, ttl)
-  redis.call('HSET', results, id, string.format('{"state":"cancelled","at":%.3f}', now / 1000))
-  redis.call('ZADD', done, now + ttl, id)
+  for _, key in ipairs({jobs, results, totals}) do redis.call('HLEN', key) end -- what cannot be written is found first
+  retain(now, tonumber(ttl), 'x', {id}, function() return '' end)
   redis.call('HINCRBY', totals, 'cancelled', 1)
+  redis.call('HDEL', jobs, id)
 end
 
 -- settle_one(now, leased, first): settle one attempt that did not complete; `leased` is leases_of's.
 --   ARGV from `first`: the six arguments of such a settlement, as step.lua names them
 --   A stale member is added to leased.stale and changes nothing.
---   Needs `safely`, `notify`, `reclaim` and the keys history results done leases dead since cancelling totals ready_… scheduled_….
+--   Needs `safely`, `reclaim`, `retain` and the keys jobs history results done leases dead since cancelling totals ready_… scheduled_….
 local function settle_one(now, leased, first)
   local member, disposition, delay, note = ARGV[first], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4]
   local id = leased.id_of(member)
@@ -39,5 +40,4 @@ local function settle_one(now, leased, first)
     end
     settle[disposition](now, id, ARGV[first + 1], delay)
   end, function() redis.call('ZADD', leases, leased.expiry, member) end)
-  if disposition == 'dead' or disposition == 'cancel' then notify({id}) end
 end

@@ -1,17 +1,15 @@
 -- cancel: take a job out of its queue, or ask the worker that runs it to stop it.
--- USES: clock notify
--- KEYS: jobs results done dead leases since cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- USES: clock records
+-- KEYS: jobs history results done dead leases since cancelling totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given id ttl
 --   given: now in ms, '' for the server's clock; ttl: ms that the record stays
 -- RETURNS: the state it is in now: cancelled, running (it will be), completed, dead, or '' (no such job)
--- CHANGES: ready or scheduled, results, done, totals; or cancelling, which renew tells its worker
+-- CHANGES: jobs, ready or scheduled, results, done, totals; or cancelling, which renew tells its worker
 local now = clock(given)
-if redis.call('HEXISTS', jobs, id) == 0 then return '' end
-local ended = redis.call('HGET', results, id)
-if ended then return string.match(ended, '"state":"(%a+)"') end
+if redis.call('HEXISTS', jobs, id) == 0 then return recorded(now, id) or '' end
 if redis.call('ZSCORE', dead, id) then return 'dead' end
-for _, key in ipairs({since, totals}) do redis.call('HLEN', key) end -- one of another type is found before anything is taken
-redis.call('ZCARD', done)
+-- One of another type is found before anything is taken.
+for _, key in ipairs({since, totals, results, done, history}) do redis.call('HLEN', key) end
 local found = 0
 for _, key in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do found = found + redis.call('ZREM', key, id) end
 for _, key in ipairs({ready_high, ready_normal, ready_low}) do
@@ -22,8 +20,7 @@ if found == 0 then
   return 'running'
 end
 redis.call('HDEL', since, id)
-redis.call('HSET', results, id, string.format('{"state":"cancelled","at":%.3f}', now / 1000))
-redis.call('ZADD', done, now + tonumber(ttl), id)
+retain(now, tonumber(ttl), 'x', {id}, function() return '' end)
 redis.call('HINCRBY', totals, 'cancelled', 1)
-notify({id})
+redis.call('HDEL', jobs, id)
 return 'cancelled'

@@ -1,6 +1,6 @@
 -- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known already is left alone.
--- USES: clock wake
--- KEYS: jobs since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- USES: clock wake records
+-- KEYS: jobs history results done since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given channel queue ...
 --   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each job id, priority (h, n, l), due ('' for at once; ms from now; or '@' and ms since the epoch), envelope
@@ -21,7 +21,8 @@ for i = 4, #ARGV, 4 do
   if due ~= '' and not (digits and #digits < 16) then return redis.error_reply('ERR no such time: ' .. due) end
   if due ~= '' then redis.call('ZCARD', scheduled[ARGV[i + 1]]) end
 end
-for _, key in ipairs({since, totals}) do redis.call('HLEN', key) end
+for _, key in ipairs({jobs, since, totals}) do redis.call('HLEN', key) end
+local ended = some_ended()
 redis.call('LLEN', wake)
 
 -- An age is counted from the time in a UUIDv7. Where that is not now (the producer's clock is wrong, the job was made long
@@ -38,7 +39,7 @@ end
 
 for i = 4, #ARGV, 4 do
   local id, priority, due = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local new = redis.call('HSETNX', jobs, id, ARGV[i + 3])
+  local new = ended and is_retained(now, id) and 0 or redis.call('HSETNX', jobs, id, ARGV[i + 3])
   accepted[#accepted + 1] = new
   if new == 1 then
     count = count + 1

@@ -1,10 +1,10 @@
 -- facts: one queue at one moment.
 -- USES: clock
--- KEYS: leases dead since draining totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- KEYS: leases dead done since draining totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given
 --   given: now in ms, '' for the server's clock
 -- RETURNS: {now, queued, due, scheduled later, leases, dead, next due in ms or -1, heads of the ready lists, since when each
---   of them is ready where its id does not say, totals by name, draining workers}
+--   of them is ready where its id does not say, totals by name, draining workers, 1 where records are over and still there}
 -- CHANGES: nothing
 local now = clock(given)
 local queued, due, later, next_due = 0, 0, 0, -1
@@ -23,7 +23,11 @@ for _, key in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do
   local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   if head[2] and (next_due < 0 or tonumber(head[2]) < next_due) then next_due = tonumber(head[2]) end
 end
+local expired, classes = 0, redis.call('HGETALL', done)
+for i = 2, #classes, 2 do
+  if tonumber(classes[i]) <= now then expired = 1 end
+end
 return {
   now, queued, due, later, redis.call('ZCARD', leases), redis.call('ZCARD', dead), next_due, heads, head_since,
-  redis.call('HGETALL', totals), redis.call('SMEMBERS', draining),
+  redis.call('HGETALL', totals), redis.call('SMEMBERS', draining), expired,
 }

@@ -1,19 +1,21 @@
 -- rescue: take over leases whose holders are gone, promote what is due, forget what is over.
--- USES: clock safely promote trim wake
--- KEYS: jobs history results done leases since wake ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
--- ARGV: given tail lease limit ...
+-- USES: clock safely promote records trim wake
+-- KEYS: jobs history results done leases dead since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- ARGV: given tail lease keep_completed keep_dead limit ...
 --   given: now in ms, '' for the server's clock; tail: what follows an id in the caller's leases; limit: how many at most
+--   keep_completed, keep_dead: how many completed jobs and dead letters the queue keeps; the oldest go first
 --   ...: hosts that are gone for certain, ":worker:" for one worker of a host, or tails (":worker:number") of claims whose
 --        answers were lost; none: the leases that have expired
 -- RETURNS: {ids, envelopes, histories, members that were taken over, promoted, how many more there were beyond
---   the limit, now}
+--   the limit, now, whether more is to be forgotten 0/1, dead letters dropped}
 -- CHANGES: each lease taken over becomes the caller's, under a new fence: the caller decides what becomes of the job and
 --   settles it with step. If the caller dies between the two, its lease expires and the next rescue takes it.
+local FORGOTTEN = 1000 -- at most, at once: about a millisecond of the server's time
 local now = clock(given)
 local function wanted(member)
   -- An id may hold colons and dots of its own: only the last two fields are the lease's.
   local host, worker = string.match(member, ':([^:]*)%.[^:.]*:[^:]*$'), string.match(member, '(:[^:]*:)[^:]*$')
-  for i = 5, #ARGV do
+  for i = 7, #ARGV do
     local which = ARGV[i]
     if string.sub(which, -1) == ':' then
       if worker == which then return true end
@@ -27,7 +29,7 @@ local function wanted(member)
 end
 
 local candidates, more = {}, 0
-if #ARGV < 5 then
+if #ARGV < 7 then
   more = redis.call('ZCOUNT', leases, '-inf', now)
   candidates = redis.call('ZRANGE', leases, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 else
@@ -51,7 +53,7 @@ for _, member in ipairs(candidates) do
     histories[#ids] = redis.call('HGET', history, id)
   end
 end
-trim(now, 1000)
+local over, dropped = trim(now, FORGOTTEN, tonumber(keep_completed)), drop_dead(FORGOTTEN, tonumber(keep_dead))
 local moved = promote(now, 1000)
 if moved > 0 and ready_left() > 0 then wake_one() end
-return {ids, envelopes, histories, taken, moved, more, now}
+return {ids, envelopes, histories, taken, moved, more, now, math.max(over, dropped) == FORGOTTEN and 1 or 0, dropped}

@@ -1,9 +1,11 @@
 -- states: where jobs are.
--- KEYS: jobs results dead leases scheduled_high scheduled_normal scheduled_low
--- ARGV: ...
---   ...: job ids
+-- USES: clock records
+-- KEYS: jobs history results done dead leases scheduled_high scheduled_normal scheduled_low
+-- ARGV: given ...
+--   given: now in ms, '' for the server's clock; ...: job ids
 -- RETURNS: for each its state, or '' where nothing is known of it; of a running one "running:worker"
 -- CHANGES: nothing
+local now = clock(given)
 local holders
 local function holder_of(id)
   if not holders then -- a look through all leases, for those only that are nowhere else
@@ -17,9 +19,7 @@ local function holder_of(id)
 end
 
 local function state_of(id)
-  if redis.call('HEXISTS', jobs, id) == 0 then return '' end
-  local ended = redis.call('HGET', results, id)
-  if ended then return string.match(ended, '"state":"(%a+)"') end
+  if redis.call('HEXISTS', jobs, id) == 0 then return recorded(now, id) or '' end
   if redis.call('ZSCORE', dead, id) then return 'dead' end
   for _, key in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do
     if redis.call('ZSCORE', key, id) then return 'scheduled' end
@@ -29,5 +29,5 @@ local function state_of(id)
 end
 
 local found = {}
-for i, id in ipairs(ARGV) do found[i] = state_of(id) end
+for i = 2, #ARGV do found[i - 1] = state_of(ARGV[i]) end
 return found

@@ -1,23 +1,29 @@
 -- step: settle a batch of finished attempts, then claim up to `claim` jobs, in one round trip.
--- USES: clock safely promote lease notify reclaim complete settle trim wake claim next_due
--- KEYS: jobs history results done leases dead since wake draining cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
--- ARGV: given worker claim tail lease order completed ...
+-- USES: clock safely promote lease reclaim records complete settle trim wake claim next_due
+-- KEYS: jobs history results done leases dead since wake draining cancelling totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- ARGV: given worker claim tail lease order keep_completed keep_dead completed ...
 --   given: now in ms, '' for the server's clock; tail: what follows an id in the leases of this claim (":worker:number")
 --   lease: ms until the new leases expire; order: the priorities in the order they are asked, as in "hnl"; one may be asked
 --   for at most so many first, as in "h5n3l1hnl"
---   ...: first, `completed` times: ms to keep the results (0: forget the jobs), number of jobs, their members, their records
+--   keep_completed, keep_dead: how many completed jobs and dead letters the queue keeps; the oldest go first
+--   ...: first, `completed` times: ms to keep the results (0: forget the jobs), number of jobs, their members, their
+--        records from the time they ran on, as _records.lua has them
 --   ...: then for each other settlement: member, priority (h, n, l), disposition, ms from now ('' for at once; for cancel:
 --        ms to keep the record), history ('' for none; for cancel: the record), total to count in ('' for none)
--- RETURNS: {ids, envelopes, histories or nil, stale members, ms until the next scheduled job or -1, draining 0/1, ready left, now}
+-- RETURNS: {ids, envelopes, histories or nil, stale members, ms until the next scheduled job or -1, draining 0/1, ready left, now,
+--   dead letters dropped}
 -- CHANGES: whatever the settlements say; each only if exactly its member is among the leases, or is reclaimed: else
 --   it is stale, and skipped
 local now = clock(given)
 local leased = leases_of(tail, now, lease)
 
-local first = 8
-for _ = 1, tonumber(completed) do first = complete(now, leased, first) end
+local keep, first = tonumber(keep_completed), 10
+for _ = 1, tonumber(completed) do first = complete(now, leased, first, keep) end
 for i = first, #ARGV, 6 do settle_one(now, leased, i) end
-trim(now, 200)
+local others = (#ARGV - first + 1) / 6
+-- Twice as many as this step adds: what is over goes as fast as it comes.
+trim(now, math.min(2 * leased.completed + 200, 4000), keep)
+local dropped = drop_dead(2 * others + 100, tonumber(keep_dead))
 local later = redis.call('EXISTS', scheduled_high, scheduled_normal, scheduled_low) > 0
 if later then promote(now, 200) end
 
@@ -25,4 +31,5 @@ local stopped = redis.call('SISMEMBER', draining, worker)
 local most = stopped == 0 and tonumber(claim) or 0
 local ids, envelopes, histories, left = claim_ready(leased, tail, most, order)
 if left > 0 then wake_one() end
-return {ids, envelopes, histories or {}, leased.stale, left == 0 and later and next_due(now) or -1, stopped, left, now}
+local wait = left == 0 and later and next_due(now) or -1
+return {ids, envelopes, histories or {}, leased.stale, wait, stopped, left, now, dropped}

@@ -1,0 +1,51 @@
+"""All that a server holds of one queue, in the form of the model."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from jobpools.store import codec, keys
+from jobpools.store.connect import SyncConnection
+
+_KIND = {part: keys.kind(part) for part in keys.PARTS} | {"jobs": "names"}
+_READ = {"hash": ("HGETALL",), "names": ("HKEYS",), "zset": ("ZRANGE",), "list": ("LRANGE",), "set": ("SMEMBERS",)}
+_REST: dict[str, tuple[Any, ...]] = {
+    "hash": (), "names": (), "zset": (0, -1, "WITHSCORES"), "list": (0, -1), "set": (),
+}  # fmt: skip
+
+
+def _plain(part: str, value: Any) -> Any:
+    """As the model has it."""
+    match _KIND[part]:
+        case "zset":
+            return {member.decode(): int(score) for member, score in zip(value[::2], value[1::2], strict=True)}
+        case "list":
+            return [item.decode() for item in value]
+        case "set" | "names":
+            return {item.decode() for item in value}
+        case _ if part == "history":
+            return {job_id.decode() for job_id in value}
+        case _ if part == "results":
+            return {job_id.decode(): codec.decode_result(raw).state for job_id, raw in value.items()}
+        case _:
+            return {name.decode(): int(number) for name, number in value.items()}
+
+
+def snapshot(connection: SyncConnection, queue: str, classes: Iterable[str]) -> dict[str, Any]:
+    """Everything that the server holds, by part; a key of another name is a leak.
+
+    `classes` are those of the TTLs of ended jobs.
+    """
+    lists = {keys.ended(queue, kind): f"done:{kind}" for kind in classes}
+    pipeline = connection.client.pipeline(transaction=False)
+    for part in keys.PARTS:
+        pipeline.execute_command(*_READ[_KIND[part]], keys.of_queue(queue, part), *_REST[_KIND[part]])
+    for name in lists:
+        pipeline.execute_command("LRANGE", name, 0, -1)
+    pipeline.execute_command("KEYS", "*")
+    *held, all_keys = pipeline.execute()
+    assert {key.decode() for key in all_keys} <= {keys.of_queue(queue, part) for part in keys.PARTS} | lists.keys()
+    found = {part: _plain(part, value) for part, value in zip(keys.PARTS, held, strict=False) if value}
+    for part, entries in zip(lists.values(), held[len(keys.PARTS) :], strict=True):
+        if entries:
+            found[part] = [codec.decode_ended(entry)[2] for entry in entries]
+    return found

@@ -1,0 +1,179 @@
+"""Nothing of a queue grows without a limit: what ended goes as fast as it comes, and what is kept is small."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from jobpools.core.job import JobState, Priority
+from jobpools.rescue import Rescuer
+from jobpools.store import codec, connect, deadletters, draws, keys, ledger, reads, writes
+from jobpools.store.connect import Connection
+from tests.store.conftest import QUEUE, Send, sending
+from tests.store.test_reads import failed
+from tests.support.servers import Server, redis_binary, running, valkey_binary
+
+NOW = 1_900_000_000_000
+WORKER = "w.1"
+numbers = count(1)
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of its own, whose memory nothing else uses."""
+    binary = valkey_binary() if request.param == "valkey" else redis_binary()
+    if binary is None:
+        pytest.skip("no redis-server: apt-get install redis-server")
+    with running(binary) as found:
+        yield found
+
+
+@pytest.fixture
+async def alone(server: Server) -> AsyncIterator[Connection]:
+    made = connect.connect(server.url)
+    yield made
+    await made.aclose()
+
+
+async def drain(  # what a drain may be like
+    store: Connection, jobs: int, ttl: int, now: int | str = NOW, *, keep: writes.Keep = writes.KEEP, batch: int = 500
+) -> None:
+    """Enqueue jobs with ids of the default kind and complete them, a batch after the other."""
+    for start in range(0, jobs, batch):
+        number = min(batch, jobs - start)
+        sent = [sending(draws.job_id(NOW / 1000), enqueued=None) for _ in range(number)]
+        await writes.enqueue(store, sent, now)
+        reply = await writes.step(
+            store, QUEUE, WORKER, claim=number, tail=codec.tail(WORKER, next(numbers)), lease_ms=60_000, now=now
+        )
+        tail = codec.tail(WORKER, next(numbers) - 1)
+        done = writes.Completed(
+            [job_id.decode() + tail for job_id in reply.ids], [codec.completed_record("send", b"null", 0.0125)] * number
+        )
+        settled = await writes.step(
+            store, QUEUE, WORKER, completed={ttl: done}, tail=codec.tail(WORKER, 0), lease_ms=1, now=now, keep=keep
+        )
+        assert settled.stale == []
+
+
+async def test_a_completed_job_costs_less_than_200_bytes(alone: Connection, server: Server) -> None:
+    with server.client() as raw:
+        await drain(alone, 500, 86_400_000)  # what the first one costs (scripts, buffers) counts no job
+        before = raw.info("memory")["used_memory"]
+        await drain(alone, 100_000, 86_400_000, keep=(200_000, 0))
+        assert raw.hlen(keys.of_queue(QUEUE, "results")) == 100_500
+        cost = (raw.info("memory")["used_memory"] - before) / 100_000
+    assert cost < 200, f"{cost:.0f} bytes"
+
+
+async def kept(raw: Any) -> set[str]:
+    return {name.decode() for name in raw.hkeys(keys.of_queue(QUEUE, "results"))}
+
+
+async def test_the_oldest_completed_jobs_go_first_whatever_their_ttl(store: Connection, raw: Any) -> None:
+    for number in range(30):
+        await drain(store, 1, (1_000_000, 50_000_000, 9_000)[number % 3], NOW + number, keep=(20, 0))
+    ended = sorted(codec.decode_result(record).at for record in raw.hvals(keys.of_queue(QUEUE, "results")))
+    assert ended == [(NOW + number) / 1000 for number in range(10, 30)]
+    assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
+
+
+@pytest.mark.parametrize("keep", [0, 1, 700])
+async def test_a_smaller_limit_is_reached_by_further_steps(store: Connection, raw: Redis, keep: int) -> None:
+    await drain(store, 3000, 86_400_000)
+    found = await writes.rescue(store, QUEUE, tail=":x.y:0000000001", lease_ms=1, now=NOW, keep=(keep, 0))
+    assert found.more
+    await Rescuer(store, "x.y", lease_ms=1, keep=(keep, 0)).sweep(QUEUE)
+    assert raw.hlen(keys.of_queue(QUEUE, "results")) == keep
+    assert len(await reads.jobs(store, QUEUE, JobState.COMPLETED, 5000, NOW)) == keep
+
+
+async def test_short_ttls_never_wait_behind_long_ones(store: Connection, raw: Redis) -> None:
+    for number in range(10):
+        await drain(store, 100, 86_400_000, NOW + number)
+        await drain(store, 100, 1000, NOW + number)
+    await drain(store, 1, 0, NOW + 1010)
+    assert raw.hlen(keys.of_queue(QUEUE, "results")) == 2000 - 200 - 202, "200 more than twice what a step adds"
+    await writes.rescue(store, QUEUE, tail=":x.y:0000000001", lease_ms=1, now=NOW + 1010)
+    assert raw.hlen(keys.of_queue(QUEUE, "results")) == 1000
+
+
+async def test_what_expires_goes_as_fast_as_jobs_complete(alone: Connection, server: Server) -> None:
+    """A drain of 60,000 jobs in a minute with a TTL of a second; the 300,000 of it are in tests/bench."""
+    with server.client() as raw:
+        most, size = 0, []
+        for number in range(120):
+            await drain(alone, 500, 1000, NOW + 500 * number)
+            most = max(most, raw.hlen(keys.of_queue(QUEUE, "results")))
+            size.append(raw.info("memory")["used_memory_dataset"])
+        assert most <= 2000, "what a second brings, and no more"
+        assert max(size[60:]) < max(size[10:60]) * 1.2, "flat"
+
+
+async def test_a_long_rest_is_made_up_for_at_once(store: Connection, raw: Redis) -> None:
+    await drain(store, 20_000, 1, "")
+    begun = time.monotonic()
+    swept = await Rescuer(store, "x.y", lease_ms=1).sweep(QUEUE)
+    assert not swept.more
+    assert raw.hlen(keys.of_queue(QUEUE, "results")) == 0
+    assert not raw.exists(keys.of_queue(QUEUE, "done"))
+    assert time.monotonic() - begun < 10
+
+
+async def test_the_operator_sees_that_records_are_over(store: Connection) -> None:
+    await drain(store, 10, 1000)
+    for later, expired in ((0, False), (999, False), (1000, True)):
+        facts = await reads.endpoint_facts(store, {"default/shop": [QUEUE]}, NOW + later)
+        assert [each.expired for each in facts.queues.values()] == [expired]
+
+
+async def test_an_id_is_free_again_when_its_record_is_over(store: Connection, raw: Redis, job: Send) -> None:
+    """Though nobody has removed the record yet; and the second job's record is not removed in place of the first's."""
+
+    async def complete(ttl: int, now: int) -> None:
+        tail = codec.tail(WORKER, next(numbers))
+        (job_id,) = (await writes.step(store, QUEUE, WORKER, claim=1, tail=tail, lease_ms=1000, now=now)).ids
+        done = writes.Completed([job_id.decode() + tail], [codec.completed_record("send", b"1", 1)])
+        await writes.step(store, QUEUE, WORKER, completed={ttl: done}, tail=tail, lease_ms=1, now=now)
+
+    await writes.enqueue(store, [job("blocks")], NOW)
+    await complete(2000, NOW)
+    await writes.enqueue(store, [job("own")], NOW)
+    await complete(1100, NOW)
+    assert await writes.enqueue(store, [job("own")], NOW + 1099) == [False]
+    assert await writes.enqueue(store, [job("own")], NOW + 1100) == [True]
+    await complete(60_000, NOW + 1100)
+    await writes.rescue(store, QUEUE, tail=":x.y:0000000001", lease_ms=1, now=NOW + 5000)
+    assert await kept(raw) == {"own"}
+    assert (await ledger.read(store, [QUEUE]))[QUEUE].completed == 3
+
+
+async def dies(store: Connection, job_id: str, now: int, keep: int) -> int:
+    """How many dead letters were dropped for it."""
+    tail = codec.tail(WORKER, next(numbers))
+    (claimed,) = (await writes.step(store, QUEUE, WORKER, claim=1, tail=tail, lease_ms=1000, now=now)).ids
+    assert claimed.decode() == job_id
+    each = failed(attempts=1)
+    settled = [writes.Settled(job_id + tail, Priority.NORMAL, each)]
+    reply = await writes.step(store, QUEUE, WORKER, settled=settled, tail=tail, lease_ms=1, now=now, keep=(1, keep))
+    return reply.dropped
+
+
+async def test_dead_letters_are_kept_up_to_a_number_and_dropped_ones_are_counted(
+    store: Connection, raw: Redis, job: Send
+) -> None:
+    dropped = 0
+    for number in range(8):
+        await writes.enqueue(store, [job(f"j{number}")], NOW)
+        dropped += await dies(store, f"j{number}", NOW + number, keep=5)
+    assert dropped == 3
+    assert {death.id for death in await deadletters.snapshot(store, QUEUE)} == {f"j{n}" for n in range(3, 8)}
+    assert raw.hlen(keys.of_queue(QUEUE, "jobs")) == raw.hlen(keys.of_queue(QUEUE, "history")) == 5
+    books = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (books.dead, books.dropped, books.died, books.lost) == (5, 3, 8, 0)
+    swept = await Rescuer(store, "x.y", lease_ms=1, keep=(1, 0)).sweep(QUEUE)
+    assert swept.dropped == 5
+    assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0

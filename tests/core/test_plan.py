@@ -76,6 +76,17 @@ def test_what_is_not_there_and_cannot_be_made_is_not_scaled() -> None:
     _, plan = look(world, Unwilling(world), None)
     assert world.replicas == {}, "a Deployment of this name may be somebody else's"
     assert condition(plan.status, "Degraded")["reason"] == "ActionFailed"
+    ready = condition(plan.status, "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "ActionFailed"), "no job that comes is worked on"
+    assert [event.reason for event in plan.events] == ["ActionFailed"]
+
+
+def test_a_pool_that_was_made_by_another_try_is_ready() -> None:
+    world = World()
+    _, plan = look(world, Unwilling(world), None)
+    assert condition(plan.status, "Ready")["status"] == "False", "nothing waits, and nothing could be worked on"
+    _, mended = look(world, FakeCluster(world), plan.status)
+    assert condition(mended.status, "Ready")["status"] == "True"
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,10 @@ class Valkey:
 class Operator:
     """`python -m jobpools_operator` with its log in a file."""
 
-    def __init__(self, redis_url: str, namespace: str, identity: str, folder: Path, kubeconfig: Path) -> None:
-        """`kubeconfig`: who it is to the API server."""
+    def __init__(  # who it is, and what it looks after
+        self, redis_url: str, namespace: str, identity: str, folder: Path, kubeconfig: Path, *, everywhere: bool = False
+    ) -> None:
+        """`kubeconfig`: who it is to the API server. `everywhere`: it looks after all namespaces, not its own alone."""
         self.identity = identity
         self.port = free_port()
         self.log = folder / f"{identity}.log"
@@ -64,7 +66,7 @@ class Operator:
             "KUBECONFIG": str(kubeconfig),
             "JOBPOOLS_REDIS_URL": redis_url,
             "JOBPOOLS_LEASE_NAME": f"{namespace}-operator",
-            "JOBPOOLS_NAMESPACES": namespace,
+            "JOBPOOLS_NAMESPACES": "" if everywhere else namespace,
             "JOBPOOLS_LEASE_NAMESPACE": namespace,
             "JOBPOOLS_IDENTITY": identity,
             "JOBPOOLS_PROBE_PORT": str(self.port),

@@ -54,7 +54,8 @@ class Shell:
             memory, trouble = await _apply(pool, plan, self, there=there)
             self.memories[key] = memory
             if trouble:
-                plan = failed(plan, *trouble, before, reading.now)
+                missing = not there and trouble[0] == act.EnsurePool.__name__
+                plan = failed(plan, *trouble, before, reading.now, missing=missing)
             # 4 status and events, once
             await self.reporter.report(pool, plan)
         except Exception:

@@ -102,14 +102,21 @@ def plan_pool(pool: Pool, facts: PoolFacts, memory: Memory, now: float, before: 
     )
 
 
-def failed(plan: Plan, action: str, error: str, before: Mapping[str, Any] | None, now: float) -> Plan:
-    """The plan as it is to be reported when one of its actions failed: Degraded, and worth another look soon."""
+def failed(  # the plan, what went wrong, and what was there before
+    plan: Plan, action: str, error: str, before: Mapping[str, Any] | None, now: float, *, missing: bool = False
+) -> Plan:
+    """The plan as it is to be reported when one of its actions failed: Degraded, and worth another look soon.
+
+    `missing`: what the action was to make is not there, so no job that comes is worked on: not Ready either.
+    """
     said: Decision[bool | None] = Decision(True, "ActionFailed", f"{action}: {error}")
-    kept = [each for each in plan.status.get("conditions", []) if each["type"] != "Degraded"]
+    judged = {"Ready": replace(said, value=False)} if missing else {}
+    judged["Degraded"] = said
+    kept = [each for each in plan.status.get("conditions", []) if each["type"] not in judged]
     generation = int(plan.status.get("observedGeneration", 0))
-    told = {**plan.status, "conditions": [*kept, *conditions({"Degraded": said}, before, generation, now)]}
+    told = {**plan.status, "conditions": [*kept, *conditions(judged, before, generation, now)]}
     news = tuple(each for each in events(before, told) if each.reason == said.reason)
-    return replace(plan, status=told, events=news, requeue_after=max(UNKNOWN, plan.requeue_after))
+    return replace(plan, status=told, events=news[:1], requeue_after=max(UNKNOWN, plan.requeue_after))
 
 
 def _first_things(look: _Look) -> tuple[Action, ...]:

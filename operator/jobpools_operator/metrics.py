@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from jobpools.runtime.endpoints import Answer
 from jobpools.runtime.metrics import CONTENT_TYPE
+from jobpools.runtime.probes import Answer
 from jobpools_operator.kube.lease import Leadership
 from jobpools_operator.wake import Control
 

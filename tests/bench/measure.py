@@ -14,6 +14,7 @@ import msgspec
 
 from jobpools import Call
 from jobpools.client import Client
+from jobpools.runtime import processes
 from tests.bench import floor
 from tests.bench.jobs import app, arguments, timed, told
 from tests.support.servers import Server
@@ -146,7 +147,13 @@ def idle(server: Server, bytecode: str) -> dict[str, float]:
                 client.config_resetstat()
                 time.sleep(IDLE)
                 sent = sum(client.info("commandstats").get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in SENT)
-            pages = int(Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1])
+            held = sum(map(proportional, [process.pid, *processes.below(process.pid)]))
         finally:
             process.terminate()
-    return {"start": began - now, "commands": sent / IDLE, "MB": pages * 4096 / 1e6}
+    return {"start": began - now, "commands": sent / IDLE, "MB": held / 1e6}
+
+
+def proportional(pid: int) -> int:
+    """Bytes of a process's memory; what it shares with others counts by its share."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024

@@ -73,9 +73,9 @@ class Storm:
 
     async def stop_worker(self) -> None:
         worker = self.draw.choice(self.workers)
-        worker.send(signal.SIGSTOP)
+        worker.freeze()
         await asyncio.sleep(self.draw.random() * 2)
-        worker.send(signal.SIGCONT)
+        worker.thaw()
 
     async def kill_server(self) -> None:
         self.scene.server.kill()

@@ -117,11 +117,11 @@ async def test_a_worker_that_stood_still_for_longer_than_its_lease_settles_nothi
     with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="0.6s") as (a,):
         sent = [await jobs.work.enqueue(0.5), await jobs.grind.enqueue(0.5)]
         eventually("both run", lambda: len(scene.notes("begun")) == 2)
-        a.send(signal.SIGSTOP)
+        a.freeze()
         with crew(scene.folder, scene.server.url, APP, "b", **scene.environment, LEASE="0.6s") as (b,):
             books = await scene.ended(10)
             assert (books.completed, books.failed) == (2, 2), "each crashed once and was completed by the other"
-            a.send(signal.SIGCONT)
+            a.thaw()
             eventually("both late ones were refused", lambda: a.metric("jobpools_stale_total") >= 2)
             assert b.metric("jobpools_stale_total") == 0
     assert (await scene.books()).completed == 2
@@ -132,9 +132,9 @@ async def test_a_worker_alone_that_stood_still_goes_on_where_it_was(scene: Scene
     with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="0.5s") as (a,):
         sent = [await jobs.work.enqueue(0.5), await jobs.grind.enqueue(0.5)]
         eventually("both run", lambda: len(scene.notes("begun")) == 2)
-        a.send(signal.SIGSTOP)
+        a.freeze()
         await asyncio.sleep(1.5)  # three leases: what is waited for is that time passes
-        a.send(signal.SIGCONT)
+        a.thaw()
         books = await scene.ended(10)
         assert (books.completed, books.failed) == (2, 0), "nobody else wanted them"
     assert len(scene.notes("begun")) == 2

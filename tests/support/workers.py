@@ -1,6 +1,5 @@
 """Real `jobpools worker` processes for tests: started with an environment, signalled, read by their log."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jobpools.runtime import processes
 from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE, eventually
 
@@ -51,18 +51,21 @@ class WorkerProcess:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
+    def tree(self) -> list[int]:
+        """The process that is seen, its worker, and whatever these started, parents first."""
+        return [self.process.pid, *processes.below(self.process.pid)]
+
+    def worker(self) -> int:
+        """The process that runs the jobs."""
+        return processes.below(self.process.pid)[0]
+
     def freeze(self) -> None:
         """Stop the worker and all its children, as a paused machine does."""
-        self._signal_tree(signal.SIGSTOP)
+        processes.send(self.tree(), signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let them go on."""
-        self._signal_tree(signal.SIGCONT)
-
-    def _signal_tree(self, number: signal.Signals) -> None:
-        for pid in _tree(self.process.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+        processes.send(self.tree(), signal.SIGCONT)
 
     def kill(self) -> None:
         self.process.kill()
@@ -86,16 +89,6 @@ class WorkerProcess:
         lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith(f"{name}{{")]
         assert lines, name
         return sum(float(line.rpartition(" ")[2]) for line in lines)
-
-
-def _tree(pid: int) -> list[int]:
-    """A process and all its descendants, parents first."""
-    found = [pid]
-    for each in found:
-        for task in Path(f"/proc/{each}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                found += [int(child) for child in task.read_text().split()]
-    return found
 
 
 @contextmanager

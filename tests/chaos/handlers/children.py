@@ -1,6 +1,8 @@
 """Jobs that start processes of their own, in all the ways that people do it, and tell how these ended."""
 
 import asyncio
+import atexit
+import ctypes
 import multiprocessing
 import os
 import pty
@@ -15,6 +17,8 @@ from multiprocessing.context import BaseContext
 from jobpools import App, Context, Retry
 
 app = App("children", queue="children")
+if os.environ.get("HANGS_AT_EXIT"):
+    atexit.register(time.sleep, 600)
 ONCE = Retry(strategy="none")
 SIGNALS = {"is interrupted": signal.SIGINT, "is told to end": signal.SIGTERM, "hangs up": signal.SIGHUP}
 
@@ -173,3 +177,11 @@ async def leaves_some_behind(ctx: Context, method: str) -> str:
         started = subprocess.Popen(command, start_new_session=True)  # noqa: ASYNC220  # on purpose
         note(ctx, f"child {started.pid}")
     return "started"
+
+
+@app.job(retry=ONCE)
+async def holds_the_gil(ctx: Context, seconds: int) -> str:
+    """As a C extension does that never lets go of it."""
+    note(ctx, "begun")
+    ctypes.PyDLL(None).sleep(seconds)
+    return "done"

@@ -36,7 +36,7 @@ class Run:
     """One attempt in hand, from its claim to its settlement."""
 
     __slots__ = (
-        "claimed", "deadline", "entry", "envelope", "history", "lane", "member", "settled", "started", "task",
+        "claimed", "deadline", "entry", "envelope", "history", "lane", "member", "row", "settled", "started", "task",
         "timeout", "verdict",
     )  # fmt: skip
 
@@ -47,6 +47,8 @@ class Run:
         self.entry = entry
         self.history = history
         self.claimed = 0.0
+        self.row = 0
+        """Its place in the memory that the supervisor reads; 0: it has none."""
         self.started = 0.0
         """By the monotonic clock; 0: not yet."""
         self.deadline = 0.0

@@ -1,13 +1,12 @@
-"""/livez, /readyz and /metrics, from a thread of their own: they answer while a handler blocks the event loop."""
+"""/livez, /readyz and /metrics of a worker without a supervisor: a thread answers while the event loop is blocked."""
 
 import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping
 
-Answer = tuple[int, str, str]
-"""Status, content type, body."""
-_REASONS = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}
+from jobpools.runtime.probes import NOT_FOUND, Answer, path_of, response
+
 _PATIENCE = 5.0
 """Seconds that a caller gets to send its request: one at a time is served, probes are short."""
 
@@ -21,8 +20,8 @@ class Endpoints:
     def __init__(self, port: int, routes: Mapping[str, Callable[[], Answer]], host: str = "") -> None:
         """Port 0 picks a free one. Raises OSError when the port is taken."""
         self._routes = routes
-        self._socket = socket.create_server((host, port), backlog=16)
-        self.port: int = self._socket.getsockname()[1]
+        self.socket = socket.create_server((host, port), backlog=16)
+        self.port: int = self.socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, name="jobpools-endpoints", daemon=True)
 
     def start(self) -> None:
@@ -32,14 +31,14 @@ class Endpoints:
     def close(self) -> None:
         """Answer no more."""
         # accept() in the other thread ends only when the socket is shut down, not when it is merely closed.
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
         self._thread.join()
 
     def _serve(self) -> None:
         while True:
             try:
-                connection, _ = self._socket.accept()
+                connection, _ = self.socket.accept()
             except OSError:
                 return
             with connection:
@@ -54,17 +53,10 @@ class Endpoints:
     def _answer(self, connection: socket.socket) -> None:
         connection.settimeout(_PATIENCE)
         request = b""
-        while b"\r\n\r\n" not in request and len(request) < 1 << 16:
+        while (path := path_of(request)) is None:
             part = connection.recv(4096)
             if not part:
                 return
             request += part
-        path = request.partition(b"\r\n")[0].split(b" ")[1:2]
-        route = self._routes.get(path[0].decode("latin-1").partition("?")[0]) if path else None
-        status, kind, body = route() if route else (404, "text/plain", "there are /livez, /readyz and /metrics\n")
-        data = body.encode()
-        head = (
-            f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {kind}\r\n"
-            f"Content-Length: {len(data)}\r\nConnection: close\r\n\r\n"
-        )
-        connection.sendall(head.encode() + data)
+        route = self._routes.get(path)
+        connection.sendall(response(route() if route else NOT_FOUND))

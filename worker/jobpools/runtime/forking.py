@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -24,18 +23,17 @@ is_child = False
 _loop: asyncio.AbstractEventLoop | None = None
 _loop_thread = 0
 _masks = threading.local()
-_in_child: list[Callable[[], None]] = []
+_private: tuple[int, ...] = ()
 _hooked = False
 
 
-def protect(loop: asyncio.AbstractEventLoop, *in_child: Callable[[], None]) -> None:
+def protect(loop: asyncio.AbstractEventLoop, private: tuple[int, ...] = ()) -> None:
     """Protect the worker on this event loop from the children that its handlers fork.
 
-    Call it on the thread that runs the loop. Each of `in_child` runs in every forked child.
+    Call it on the thread that runs the loop. `private` are more descriptors that no child may use.
     """
-    global _loop, _loop_thread, _hooked  # noqa: PLW0603  # hooks of a fork belong to the process
-    _loop, _loop_thread = loop, threading.get_ident()
-    _in_child[:] = in_child
+    global _loop, _loop_thread, _private, _hooked  # noqa: PLW0603  # hooks of a fork belong to the process
+    _loop, _loop_thread, _private = loop, threading.get_ident(), private
     if not _hooked:
         _hooked = True
         os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
@@ -89,8 +87,6 @@ def _after_in_child() -> None:
     _detach(loop)
     if threading.get_ident() == _loop_thread:
         _disarm(loop)
-    for each in _in_child:
-        each()
     signal.pthread_sigmask(signal.SIG_SETMASK, _masks.former)
 
 
@@ -100,11 +96,7 @@ def _detach(loop: Any) -> None:
     They stay open and lead nowhere: closed, their numbers would be used again, and closed a second time by their owner.
     """
     owners = (getattr(loop, name, None) for name in ("_selector", "_ssock", "_csock"))
-    replace_descriptors([owner.fileno() for owner in owners if owner is not None])
-
-
-def replace_descriptors(numbers: list[int]) -> None:
-    """Let these descriptors lead nowhere, in this process alone."""
+    numbers = [*_private, *(owner.fileno() for owner in owners if owner is not None)]
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in numbers:
         if number >= 0:

@@ -214,6 +214,7 @@ class Lane:
         """The attempt goes on under another lease."""
         self.held.pop(run.member, None)
         run.member = member
+        self._processor.vitals.rename(run.row, member)
         self.held[member] = run
 
     def _refuse(self, run: Run, why: str) -> None:

@@ -56,8 +56,10 @@ class LeaseThread:
 
     def _renew_all(self) -> None:
         due = time.monotonic() + self._interval
+        self._processor.vitals.beat(time.monotonic())
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             due = time.monotonic() + self._interval
+            self._processor.vitals.beat(time.monotonic())
             try:
                 for lane in self._lanes:
                     self._renew_lane(lane)

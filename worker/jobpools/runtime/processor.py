@@ -17,6 +17,7 @@ from jobpools.runtime.context import Context
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.middleware import Middleware, wrapped
 from jobpools.runtime.services import Services
+from jobpools.runtime.vitals import Vitals
 from jobpools.store import draws
 from jobpools.store.clock import ServerClock
 
@@ -66,6 +67,8 @@ class Processor:
         self.stopping = False
         """No attempt is started any more."""
         self.middlewares: Sequence[Middleware] = ()
+        self.vitals = Vitals()
+        """Where the supervisor reads which attempts have started."""
         self.wake: Callable[[], None] = lambda: None
         """Called when there is something for the next step to do."""
         self.services = services
@@ -170,6 +173,7 @@ class Processor:
             context = Context(run)
             run.started = started = clock()
             run.deadline = started + run.timeout
+            run.row = self.vitals.begin(run.member, run.deadline)
             arguments = entry.decode(bytes(run.envelope.args))
             stage = RUNNING
             if self.middlewares:
@@ -243,6 +247,8 @@ class Processor:
         return decision
 
     def _free(self, run: Run) -> None:
+        self.vitals.end(run.row)
+        run.row = 0
         run.task = None  # breaks the cycle run → task → coroutine → run
         self.running.discard(run)
         if self._monitor.blocked:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from jobpools.core.facts import Heartbeat
 from jobpools.errors import ConfigurationError, StoreError
-from jobpools.runtime.endpoints import Answer, Endpoints
+from jobpools.runtime import link, probes
+from jobpools.runtime.endpoints import Endpoints
 from jobpools.runtime.metrics import CONTENT_TYPE
+from jobpools.runtime.probes import Answer
+from jobpools.runtime.vitals import Seen
 from jobpools.store import reads, writes
 
 if TYPE_CHECKING:
@@ -20,8 +23,8 @@ HEARTBEAT_INTERVAL = 5.0
 SOON = 1.0
 """Seconds after a heartbeat until the next one where the number of slots in use has changed."""
 CHECK_INTERVAL = 0.25
-STALLED_AFTER = 30.0
-"""Seconds without progress after which /livez fails: longer than any pause of the machine, short enough to matter."""
+PUBLISH_INTERVAL = 0.1
+"""Seconds between two times at which the supervisor is told how the worker is."""
 
 log = logging.getLogger("jobpools.worker")
 
@@ -43,7 +46,46 @@ class Reporting:
             except OSError as error:
                 why = os.strerror(error.errno) if error.errno else str(error)
                 raise ConfigurationError(f"--probe-port {port}: {why}: give another one, or 0 for none") from error
-            self._endpoints.start()
+        self._connect()
+
+    def _connect(self) -> None:
+        """Have the supervisor answer on the port; without one, a thread does."""
+        supervisor = link.of_this_process()
+        self.publish()
+        if supervisor is None:
+            if self._endpoints is not None:
+                self._endpoints.start()
+            return
+        supervisor.hello(self._hello(), None if self._endpoints is None else self._endpoints.socket)
+        supervisor.serve(lambda: probes.response(self._metrics()))
+        if self._endpoints is not None:
+            self._endpoints.socket.close()
+            self._endpoints = None
+
+    def _hello(self) -> dict[str, object]:
+        """What the supervisor must know to act in this worker's place."""
+        worker, settings = self._worker, self._worker.settings
+        limits = {name: entry.max_crashes for name, entry in worker.entries.items()}
+        return {
+            "worker": worker.id,
+            "pool": settings.pool,
+            "redis_url": settings.redis_url,
+            "queues": [lane.queue for lane in worker.lanes],
+            "lease": settings.lease,
+            "max_crashes": settings.job.max_crashes,
+            "max_crashes_of": {name: limit for name, limit in limits.items() if limit != settings.job.max_crashes},
+            "log": settings.log,
+        }
+
+    def publish(self) -> None:
+        """Tell the supervisor how the worker is."""
+        self._worker.vitals.publish(self._seen())
+
+    async def publish_again_and_again(self) -> None:
+        """Tell the supervisor how the worker is, as long as the event loop moves."""
+        while True:
+            self.publish()
+            await asyncio.sleep(PUBLISH_INTERVAL)
 
     async def run(self) -> None:
         """Heartbeat after heartbeat."""
@@ -105,25 +147,22 @@ class Reporting:
             failed=worker.metrics.failed,
         )
 
-    def _livez(self) -> Answer:
-        """Whether the worker makes progress, or has a reason not to: Redis is away, or a handler that is in time."""
-        now = time.monotonic()
+    def _seen(self) -> Seen:
         processor = self._worker.processor
-        blocked = now - processor.watched
-        excused = max((run.deadline for run in list(processor.running) if run.started), default=0.0)
-        if blocked > STALLED_AFTER and now > excused + STALLED_AFTER:
-            return 503, "text/plain", f"the event loop has not come round for {blocked:.0f} s\n"
-        stalled = now - self._worker.dispatcher.progress
-        if blocked <= STALLED_AFTER < stalled and not self._worker.outage.known:
-            return 503, "text/plain", f"the claim loop has not come round for {stalled:.0f} s\n"
-        return 200, "text/plain", "ok\n"
+        return Seen(
+            beat=self._worker.leases.renewed,
+            watched=processor.watched,
+            progress=self._worker.dispatcher.progress,
+            outage=self._worker.outage.known,
+            stopping=processor.stopping,
+            deadline=max((run.deadline for run in list(processor.running) if run.started), default=0.0),
+        )
+
+    def _livez(self) -> Answer:
+        return probes.livez(self._seen(), time.monotonic())
 
     def _readyz(self) -> Answer:
-        if self._worker.outage.known:
-            return 503, "text/plain", "Redis is away\n"
-        if self._worker.processor.stopping:
-            return 503, "text/plain", "stopping\n"
-        return 200, "text/plain", "ok\n"
+        return probes.readyz(self._seen())
 
     def _metrics(self) -> Answer:
         worker = self._worker

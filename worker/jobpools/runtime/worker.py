@@ -20,7 +20,7 @@ from jobpools.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from jobpools.runtime import event_loop, forking, logs
+from jobpools.runtime import event_loop, forking, link, logs
 from jobpools.runtime.attempt import Entry, Run
 from jobpools.runtime.dispatcher import Dispatcher
 from jobpools.runtime.executor import Threads, bind
@@ -36,6 +36,7 @@ from jobpools.runtime.registry import App
 from jobpools.runtime.reporting import Reporting
 from jobpools.runtime.services import Services
 from jobpools.runtime.stopping import Stopped, Stopping, stopping
+from jobpools.runtime.vitals import Vitals
 from jobpools.settings import WorkerSettings
 from jobpools.store import connect, draws
 
@@ -61,6 +62,8 @@ class Worker:
         self.id = WorkerId(draws.worker_id(settings.worker))
         self.metrics = Metrics(settings.pool)
         self.outage = Outage()
+        supervisor = link.of_this_process()
+        self.vitals = Vitals() if supervisor is None else supervisor.vitals
         self.services = Services()
         self.threads = Threads(settings.concurrency)
         self.processor = Processor(
@@ -71,12 +74,13 @@ class Worker:
             max_result=settings.max_payload,
         )
         self.processor.middlewares = tuple(app.middlewares)
+        self.processor.vitals = self.vitals
         self.connection = connect.connect(settings.redis_url)
         self._waiting = connect.connect(settings.redis_url, timeout=WAIT + connect.ANSWER_TIMEOUT)
-        entries = self._entries()
+        self.entries = self._entries()
         self.lanes = [
             Lane(self.connection, QueueName(queue.name), worker=self.id, weight=queue.weight, policy=settings.queue,
-                 entries=entries, processor=self.processor, metrics=self.metrics, lease=settings.lease,
+                 entries=self.entries, processor=self.processor, metrics=self.metrics, lease=settings.lease,
                  defaults=settings.job)
             for queue in self._queues()
         ]  # fmt: skip
@@ -122,7 +126,8 @@ class Worker:
             return 0
         self.leases.start()
         loop = asyncio.get_running_loop()
-        forking.protect(loop)
+        supervisor = link.of_this_process()
+        forking.protect(loop, () if supervisor is None else (supervisor.fileno(),))
         dispatching = loop.create_task(self.dispatcher.run(), name="dispatcher")
         parts = [dispatching, *(loop.create_task(part, name=name) for name, part in self._parts().items())]
         queues = ", ".join(lane.queue for lane in self.lanes)
@@ -189,6 +194,7 @@ class Worker:
             "janitor": self.janitor.run(),
             "heartbeat": self.reporting.run(),
             "threads": self._watch_threads(),
+            "vitals": self.reporting.publish_again_and_again(),
         }
         for listener in self.dispatcher.listeners:
             parts[listener.name] = listener.run()
@@ -207,6 +213,7 @@ class Worker:
         """Stop claiming, hand back what has not begun, finish what runs within the grace, hand back the rest."""
         processor = self.processor
         processor.stopping = True
+        self.reporting.publish()
         waiting, grace = list(processor.waiting), self.settings.grace
         processor.waiting.clear()
         processor.hand_back(waiting)
@@ -293,6 +300,10 @@ def _one_redis(app: App, settings: WorkerSettings) -> WorkerSettings:
 def run_worker(settings: WorkerSettings, app: App | None = None, signals: Stopping | None = None) -> int:
     """Run one worker in this process until SIGTERM, SIGINT, SIGHUP or SIGQUIT; returns the exit code.
 
+    `jobpools worker` calls this in a child of its supervisor. Called from Python there is none: leases are not renewed
+    while a handler holds the GIL for longer than the lease, a death of the process is noticed when its leases expire,
+    and what its handlers started may outlive it.
+
     0: it drained; 1: a part of it broke. Raises JobpoolsError when it cannot start: AppImportError,
     ConfigurationError, StoreAuthError.
     """
@@ -321,6 +332,8 @@ def _run(settings: WorkerSettings, app: App, signals: Stopping) -> int:
                       worker.processor.stuck)  # fmt: skip
             # The event loop would wait for them for ever.
             logging.shutdown()
+            if (supervisor := link.of_this_process()) is not None:
+                supervisor.goodbye(code)
             os._exit(code)
         return code
 

@@ -1,0 +1,119 @@
+"""The supervisor's answers to probes: they come while the worker's own threads stand still."""
+
+import contextlib
+import select
+import socket
+import time
+from collections.abc import Callable
+
+from jobpools.runtime.probes import STALLED, Answer, path_of, response
+
+PATIENCE = 5.0
+"""Seconds that a caller gets to send its request and to take the answer."""
+HANDED_OVER = 3.0
+"""Seconds that the worker gets to answer a scrape; then it is said to be stalled."""
+MOST = 64
+"""Maximum number of callers at once; more wait to be accepted."""
+
+
+class Caller:
+    """One connection, until it is answered."""
+
+    __slots__ = ("connection", "is_handed_over", "request", "until")
+
+    def __init__(self, connection: socket.socket, until: float) -> None:
+        self.connection = connection
+        self.request = b""
+        self.until = until
+        self.is_handed_over = False
+
+
+class Front:
+    """An HTTP server inside a poll loop; GET only, one request a connection."""
+
+    def __init__(
+        self,
+        poller: select.poll,
+        listening: socket.socket,
+        answer: Callable[[str, socket.socket], Answer | None],
+    ) -> None:
+        """`answer(path, connection)` returns None where another process answers on the connection."""
+        self._poller = poller
+        self._listening = listening
+        self._answer = answer
+        self._callers: dict[int, Caller] = {}
+        listening.setblocking(False)
+        poller.register(listening, select.POLLIN)
+
+    def on(self, descriptor: int) -> bool:
+        """Go on with a descriptor that is readable; False: it is not one of these."""
+        if descriptor == self._listening.fileno():
+            self._accept()
+        elif descriptor in self._callers:
+            caller = self._callers[descriptor]
+            if caller.is_handed_over:  # the worker has answered and shut the connection down
+                self._close(caller)
+            else:
+                self._read(caller)
+        else:
+            return False
+        return True
+
+    def drop_late(self, now: float) -> None:
+        """Close the connections of callers that sent no request in time, and of those that got no answer."""
+        for caller in [each for each in self._callers.values() if each.until < now]:
+            if caller.is_handed_over:
+                self._write(caller, STALLED)
+            self._close(caller)
+
+    def close(self) -> None:
+        """Answer no more."""
+        for caller in list(self._callers.values()):
+            self._close(caller)
+        self._poller.unregister(self._listening)
+        self._listening.close()
+
+    def _accept(self) -> None:
+        if len(self._callers) >= MOST:
+            self._close(min(self._callers.values(), key=lambda each: each.until))
+        try:
+            connection, _ = self._listening.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        self._callers[connection.fileno()] = Caller(connection, time.monotonic() + PATIENCE)
+        self._poller.register(connection, select.POLLIN)
+
+    def _read(self, caller: Caller) -> None:
+        try:
+            part = caller.connection.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            part = b""
+        caller.request += part
+        path = path_of(caller.request)
+        if path is not None:
+            self._reply(caller, path)
+        elif not part:
+            self._close(caller)
+
+    def _reply(self, caller: Caller, path: str) -> None:
+        answer = self._answer(path, caller.connection)
+        if answer is not None:
+            self._write(caller, answer)
+            self._close(caller)
+            return
+        caller.is_handed_over, caller.until = True, time.monotonic() + HANDED_OVER
+        self._poller.modify(caller.connection, 0)  # only its end is told
+
+    @staticmethod
+    def _write(caller: Caller, answer: Answer) -> None:
+        with contextlib.suppress(OSError):  # a small answer fits into the socket's buffer
+            caller.connection.sendall(response(answer))
+            caller.connection.shutdown(socket.SHUT_WR)
+
+    def _close(self, caller: Caller) -> None:
+        self._poller.unregister(caller.connection)
+        del self._callers[caller.connection.fileno()]
+        caller.connection.close()

@@ -1,0 +1,67 @@
+"""What happens to a worker whose supervisor is killed: it stands still at once, and a guardian ends it.
+
+Nothing can be done by a process that gets SIGKILL. So the kernel stops the worker in that instant (PR_SET_PDEATHSIG
+with SIGSTOP: it settles nothing more, even if a handler holds the GIL), and the guardian, which waits on a pipe for the
+supervisor's end, kills what the worker started and then the worker. The guardian is a shell, because that takes 1 MB
+where a Python takes 9: only when it has something to do does it become one.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+from jobpools.runtime import processes
+
+SHELL = "/bin/sh"
+_SCRIPT = 'read -r _; exec "$@"'
+_PDEATHSIG, _SUBREAPER = 1, 36
+"""prctl(2), Linux."""
+_LINUX = sys.platform.startswith("linux")
+
+
+def is_possible() -> bool:
+    """Return whether this system can have a guardian."""
+    return _LINUX and os.access(SHELL, os.X_OK)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what is left of a child's processes when the child is gone. Linux only."""
+    if _LINUX:
+        ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def follow_parent(parent: int, number: int) -> None:
+    """Get this signal when the parent dies. Linux only."""
+    if not _LINUX:
+        return
+    ctypes.CDLL(None).prctl(_PDEATHSIG, number, 0, 0, 0)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
+
+
+def start(worker: int) -> tuple[int, int]:
+    """Start the guardian of a worker; returns its pid and the pipe's end that keeps it waiting. Raises OSError."""
+    found = processes.look(worker)
+    program = [sys.executable, "-I", "-S", processes.__file__, str(worker), str(found.start if found else 0)]
+    waiting, held = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _become_shell(waiting, program)
+    os.close(waiting)
+    return pid, held
+
+
+def _become_shell(waiting: int, program: list[str]) -> None:
+    try:
+        os.setsid()  # what is sent to the supervisor's group is not for the guardian
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for source, target in ((waiting, 0), (nowhere, 1), (nowhere, 2)):
+            os.dup2(source, target)
+        os.closerange(3, 1024)
+        for number in (signal.SIGPIPE, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.execv(SHELL, [SHELL, "-c", _SCRIPT, SHELL, *program])  # noqa: S606  # a constant script
+    finally:
+        os._exit(127)

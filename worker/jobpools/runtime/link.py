@@ -1,0 +1,75 @@
+"""A worker's connection to its supervisor: hello, goodbye, and the scrapes that the supervisor hands over."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jobpools.runtime import guardian
+from jobpools.runtime.vitals import Vitals
+
+GUARDED = 10.0
+"""Seconds that a guardian gets to end this process."""
+
+
+class Link:
+    """The worker's side."""
+
+    def __init__(self, channel: socket.socket, vitals: Vitals) -> None:
+        self._channel = channel
+        self._pid = os.getpid()
+        self.vitals = vitals
+
+    def fileno(self) -> int:
+        """Return the descriptor of the connection."""
+        return self._channel.fileno()
+
+    def hello(self, facts: Mapping[str, Any], listening: socket.socket | None) -> None:
+        """Say who this worker is; the supervisor answers on the socket from now on."""
+        line = json.dumps(facts).encode() + b"\n"
+        sockets = [] if listening is None else [listening.fileno()]
+        sent = socket.send_fds(self._channel, [line], sockets)
+        self._channel.sendall(line[sent:])
+
+    def goodbye(self, code: int) -> None:
+        """Say that everything is settled, and with which exit code this worker ends."""
+        if os.getpid() == self._pid:
+            with contextlib.suppress(OSError):  # the supervisor is gone, and nobody asks
+                self._channel.sendall(json.dumps({"goodbye": code}).encode() + b"\n")
+
+    def serve(self, answer: Callable[[], bytes]) -> None:
+        """Answer each scrape that the supervisor hands over, in a thread of its own."""
+        threading.Thread(target=self._serve, args=(answer,), name="jobpools-link", daemon=True).start()
+
+    def _serve(self, answer: Callable[[], bytes]) -> None:
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self._channel, 1, 1)
+            if not data:
+                # The supervisor was killed. Where there is a guardian, this process is about to stand still, and the
+                # guardian ends it after what it started. Elsewhere it ends itself, with its process group.
+                time.sleep(GUARDED if guardian.is_possible() else 0)
+                os.killpg(os.getpgrp(), signal.SIGKILL)
+            for descriptor in descriptors:
+                with socket.socket(fileno=descriptor) as connection, contextlib.suppress(OSError):
+                    connection.settimeout(1)
+                    connection.sendall(answer())
+                    connection.shutdown(socket.SHUT_RDWR)  # the supervisor sees by it that there was an answer
+
+
+_of_this_process: Link | None = None
+
+
+def connect(link: Link) -> None:
+    """Make this the link of this process."""
+    global _of_this_process  # noqa: PLW0603  # a process has one supervisor
+    _of_this_process = link
+
+
+def of_this_process() -> Link | None:
+    """Return the link to the supervisor; None: there is none."""
+    return _of_this_process

@@ -1,0 +1,101 @@
+"""Processes below a process: found in /proc, told to end, and ended.
+
+Also a program: `python processes.py PID START` ends a worker whose supervisor was killed, and all that it started. It
+imports nothing of jobpools, for it starts while the worker stands still.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from typing import NamedTuple
+
+GRACE = 2.0
+"""Seconds that processes get to end by themselves after SIGTERM."""
+LAST = 2.0
+"""Seconds that the system gets to end what was killed."""
+_LOOK = 0.01
+_STATE, _PARENT, _START = 0, 1, 19
+"""Fields of /proc/PID/stat behind the name."""
+
+
+class Process(NamedTuple):
+    """One line of the process table."""
+
+    pid: int
+    parent: int
+    state: str
+    start: int
+    """When it started, in ticks since the machine's start."""
+
+
+def table() -> dict[int, Process]:
+    """Return all processes that there are; empty where the system has no /proc."""
+    try:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208  # no pathlib: it is small
+    except OSError:
+        return {}
+    return {pid: found for pid in pids if (found := look(pid)) is not None}
+
+
+def look(pid: int) -> Process | None:
+    """Return one process; None: there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123  # as above
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return Process(pid, int(fields[_PARENT]), fields[_STATE], int(fields[_START]))
+
+
+def below(pid: int) -> list[int]:
+    """Return the living processes below one, parents first."""
+    processes = table()
+    found, heads = [], {pid}
+    while heads:
+        heads = {each.pid for each in processes.values() if each.parent in heads}
+        found += [each for each in heads if processes[each].state != "Z"]
+    return found
+
+
+def send(pids: list[int], number: int) -> None:
+    """Send a signal to each that is still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def end_below(pid: int, spared: frozenset[int] = frozenset()) -> None:
+    """End what is below a process: SIGTERM, then SIGKILL for what is left after GRACE. Returns when nothing is left."""
+
+    def left() -> list[int]:
+        with contextlib.suppress(ChildProcessError):  # reap what was left to this process
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        return [each for each in below(pid) if each not in spared]
+
+    for number, seconds in ((signal.SIGTERM, GRACE), (signal.SIGKILL, LAST)):
+        until = time.monotonic() + seconds
+        told: set[int] = set()
+        while (found := left()) and time.monotonic() < until:
+            send([each for each in found if each not in told], number)
+            told.update(found)
+            time.sleep(_LOOK)
+
+
+def end_stopped(pid: int, start: int) -> None:
+    """End a worker that stands still because its supervisor was killed, and all below it."""
+    found = look(pid)
+    if found is None or found.start != start:
+        return  # it has ended, and the number is another's
+    # The worker last: without it nobody could say what it started.
+    until = time.monotonic() + LAST
+    while (left := below(pid)) and time.monotonic() < until:
+        send(left, signal.SIGKILL)
+        time.sleep(_LOOK)
+    send([pid], signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    end_stopped(int(sys.argv[1]), int(sys.argv[2]))

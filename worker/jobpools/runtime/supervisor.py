@@ -1,0 +1,258 @@
+"""The parent process of `jobpools worker`: small, and able to act while the worker cannot.
+
+It forks the worker before anything heavy is imported, hands signals on to it, answers its probes, renews its leases
+while a handler holds the GIL, settles what it held when it dies, and ends what it started.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from jobpools.runtime import guardian, link, probes, processes
+from jobpools.runtime.front import Front
+from jobpools.runtime.vitals import Vitals
+
+HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that are the worker's."""
+STALLED_AFTER, SHORTEST_STALL = 0.4, 1.0
+"""How long nothing of the worker may move: a share of the lease, and at least so many seconds."""
+LOOKS = 20
+"""Looks at the worker in the time of one lease."""
+OVERTIME = 30.0
+"""Seconds beyond the latest deadline of its attempts after which a worker that does not move is killed."""
+LAST_WORDS = 10.0
+"""Seconds that a worker gets to end after its goodbye."""
+
+
+class Ended(NamedTuple):
+    """How the worker's process ended."""
+
+    status: int
+    """As waitpid(2) gives it."""
+    peak_bytes: int
+    """The most memory that it had."""
+
+
+class Supervisor:
+    """The parent of one worker."""
+
+    def __init__(self, worker: int, channel: socket.socket, vitals: Vitals, wake: int) -> None:
+        self._worker = worker
+        self._channel = channel
+        self._vitals = vitals
+        self._wake = wake
+        self._unread = b""
+        self._hello: Mapping[str, Any] | None = None
+        self._code: int | None = None
+        """The exit code of the worker's goodbye; None: it has said none."""
+        self._ended: Ended | None = None
+        self._leaving = 0.0
+        self._front: Front | None = None
+        self._guardian, self._guarded = 0, -1
+        self._poller = select.poll()
+        for each in (channel.fileno(), wake):
+            self._poller.register(each, select.POLLIN)
+
+    def run(self) -> int:
+        """Stay until the worker has ended and nothing that it started is left; returns the exit code."""
+        self._guard()
+        while self._ended is None:
+            for descriptor, _ in self._poller.poll(self._interval()):
+                self._on(descriptor)
+            self._look(time.monotonic())
+        self._read()  # the last words may have come with the end
+        if self._front is not None:
+            self._front.close()
+        processes.end_below(os.getpid(), spared=frozenset({self._guardian}))
+        if self._guardian:
+            processes.send([self._guardian], signal.SIGKILL)
+        return self._leave(self._ended.status)
+
+    def _guard(self) -> None:
+        if guardian.is_possible():
+            with contextlib.suppress(OSError):  # too many processes: the worker works without one
+                self._guardian, self._guarded = guardian.start(self._worker)
+
+    def _interval(self) -> float | None:
+        """Return the milliseconds until the next look; None: nothing has to be looked at."""
+        if self._code is not None:
+            return 100
+        if self._hello is None:
+            return None
+        return max(50, float(self._hello["lease"]) * 1000 / LOOKS)
+
+    # What comes in
+
+    def _on(self, descriptor: int) -> None:
+        if descriptor == self._wake:
+            self._signals()
+        elif descriptor == self._channel.fileno():
+            self._read()
+        elif self._front is not None:
+            self._front.on(descriptor)
+
+    def _signals(self) -> None:
+        for number in os.read(self._wake, 512):
+            if number == signal.SIGCHLD:
+                self._reap()
+            elif number == signal.SIGTSTP:  # Ctrl-Z: the worker and what it started stand still, too
+                self._send(signal.SIGSTOP, group=True)
+                os.kill(os.getpid(), signal.SIGSTOP)
+            else:
+                self._send(number, group=number == signal.SIGCONT)
+
+    def _send(self, number: int, *, group: bool = False) -> None:
+        if self._ended is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                (os.killpg if group else os.kill)(self._worker, number)
+
+    def _reap(self) -> None:
+        """Take note of children that ended: the worker, the guardian, and orphans of handlers."""
+        with contextlib.suppress(ChildProcessError):
+            while (found := os.wait4(-1, os.WNOHANG))[0]:
+                pid, status, usage = found
+                if pid == self._worker:
+                    unit = 1 if sys.platform == "darwin" else 1024
+                    self._ended = Ended(status, usage.ru_maxrss * unit)
+                elif pid == self._guardian:
+                    self._guardian = 0
+                    os.close(self._guarded)
+
+    def _read(self) -> None:
+        """Take the worker's messages."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._channel, 1 << 16, 1)
+        except (BlockingIOError, ConnectionResetError):
+            return
+        if not data:
+            with contextlib.suppress(KeyError):  # read once more after the end
+                self._poller.unregister(self._channel)
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for descriptor in descriptors:
+            self._front = Front(self._poller, socket.socket(fileno=descriptor), self._answer)
+        for line in lines:
+            self._take(json.loads(line))
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        if "goodbye" not in message:
+            self._hello = message
+            return
+        self._code = int(message["goodbye"])
+        self._leaving = time.monotonic()
+        # Everything is settled. A child that is left would keep the interpreter from ending: it joins them.
+        processes.send(processes.below(self._worker), signal.SIGTERM)
+
+    def _answer(self, path: str, connection: socket.socket) -> probes.Answer | None:
+        """Answer a probe. A scrape is handed over to the worker, which has the figures."""
+        now = time.monotonic()
+        if path == "/livez":
+            return probes.livez(self._vitals.seen(), now)
+        if path == "/readyz":
+            return probes.readyz(self._vitals.seen())
+        if path != "/metrics":
+            return probes.NOT_FOUND
+        if self._silence(now) > self._stalled_after():
+            return probes.STALLED
+        try:
+            socket.send_fds(self._channel, [b"."], [connection.fileno()])
+        except OSError:
+            return probes.STALLED
+        return None
+
+    # What is looked at
+
+    def _look(self, now: float) -> None:
+        if self._front is not None:
+            self._front.drop_late(now)
+        if self._code is not None and now > self._leaving + processes.GRACE:
+            processes.send(processes.below(self._worker), signal.SIGKILL)
+        if self._code is not None and now > self._leaving + LAST_WORDS:
+            self._send(signal.SIGKILL)  # an exit handler of the app's hangs
+
+    def _silence(self, now: float) -> float:
+        """Seconds since the worker's lease thread last moved."""
+        beat = self._vitals.seen().beat
+        return now - beat if beat else 0.0
+
+    def _stalled_after(self) -> float:
+        lease = float(self._hello["lease"]) if self._hello else 0.0
+        return max(STALLED_AFTER * lease, SHORTEST_STALL)
+
+    def _leave(self, status: int) -> int:
+        """Return the exit code, or end by the same signal as the worker."""
+        if self._code is not None:
+            return self._code
+        code = os.waitstatus_to_exitcode(status)
+        if code >= 0:
+            return code
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the worker's core is the one to look at
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            if -code not in (signal.SIGKILL, signal.SIGSTOP):
+                signal.signal(-code, signal.SIG_DFL)
+            os.kill(os.getpid(), -code)
+        return 128 - code  # the first process of a container gets no signal from itself
+
+
+def run(work: Callable[[], int]) -> int:
+    """Do this work, a worker's, in a child process and supervise it; returns the exit code, in both processes."""
+    vitals = Vitals()
+    ours, theirs = socket.socketpair()
+    guardian.adopt_orphans()
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    parent = os.getpid()
+    worker = os.fork()
+    if worker == 0:
+        ours.close()
+        return _worker(work, link.Link(theirs, vitals), parent, former)
+    theirs.close()
+    ours.setblocking(False)
+    wake = _handle_signals()
+    signal.pthread_sigmask(signal.SIG_SETMASK, former)
+    return Supervisor(worker, ours, vitals, wake).run()
+
+
+def _handle_signals() -> int:
+    """Have all signals written to a pipe; returns its end to read."""
+    wake, written = os.pipe()
+    for each in (wake, written):
+        os.set_blocking(each, False)
+    signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+    for number in (*HANDED_ON, signal.SIGCHLD, signal.SIGTSTP, signal.SIGCONT):
+        # nohup: what its caller ignores, a program goes on to ignore.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _noted)
+    return wake
+
+
+def _noted(number: int, _frame: object) -> None:
+    """Do nothing: the signal's number is in the pipe."""
+
+
+def _worker(work: Callable[[], int], mine: link.Link, parent: int, mask: set[signal.Signals | int]) -> int:
+    """Be the worker."""
+    os.setsid()  # Ctrl-C is for the supervisor, which hands it on once
+    guardian.follow_parent(parent, signal.SIGSTOP if guardian.is_possible() else signal.SIGKILL)
+    link.connect(mine)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    code = _code_of(work)
+    mine.goodbye(code)
+    return code
+
+
+def _code_of(work: Callable[[], int]) -> int:
+    try:
+        return work()
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        sys.stderr.write(f"{end.code}\n")
+        return 1

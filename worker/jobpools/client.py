@@ -26,6 +26,7 @@ from jobpools.loop_thread import LoopThread
 from jobpools.settings import DEFAULT_MAX_PAYLOAD
 from jobpools.store import abandoned, connect, draws, writes
 from jobpools.store.codec import VERSION, Envelope, check_id, encode
+from jobpools.waiting import Waiters
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -181,7 +182,6 @@ class Client:
     """Sends jobs to one Redis. It connects when it first has to, once for each event loop and once for sync code."""
 
     def __init__(self, url: str, max_payload: int = DEFAULT_MAX_PAYLOAD) -> None:
-        self.url = url
         self.max_payload = max_payload
         """Bytes of the largest encoded job."""
         self._connections = Connections(url)
@@ -191,9 +191,22 @@ class Client:
         weakref.finalize(self, self._thread.close)
         abandoned.tell_of_forks(self)
 
+    @property
+    def url(self) -> str:
+        """The URL of the server; a new one is for connections that are not open yet."""
+        return self._connections.url
+
+    @url.setter
+    def url(self, url: str) -> None:
+        self._connections.url = url
+
     def connection(self) -> connect.Connection:
         """Return the running event loop's connection. It is closed with the loop, or by `aclose`."""
-        return self._connections.here()
+        return self._connections.here().connection
+
+    def waiters(self) -> Waiters:
+        """Return what waits for the ends of jobs in the running event loop."""
+        return self._connections.here().waiters
 
     def sync_connection(self) -> connect.SyncConnection:
         """Return the connection of sync code, which threads share."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from jobpools.store import abandoned
 from jobpools.store.connect import Connection, connect
+from jobpools.waiting import Waiters
 
 _ATTRIBUTE = "_jobpools_connections"
 """The loop's attribute: by the token of a `Connections`, its connection there."""
@@ -24,13 +25,16 @@ class _Token:
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class Opened:
+    """What one event loop has."""
+
     connection: Connection
+    waiters: Waiters
     closing: AsyncGenerator[None, None]
     """Closes the connection when it is closed."""
 
 
-_inherited: list[dict[_Token, _Opened]] = []
+_inherited: list[dict[_Token, Opened]] = []
 """What a child process has of its parent's loops. To collect it would wake the parent's loop: they share the wake-up
 socket, and a loop is told when a generator of its own is collected."""
 
@@ -49,26 +53,27 @@ class Connections:
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         weakref.finalize(self, _release, self._token, self._loops).atexit = False
 
-    def here(self) -> Connection:
-        """Return the running event loop's connection; the first call opens it."""
+    def here(self) -> Opened:
+        """Return what the running event loop has; the first call makes it."""
         loop = asyncio.get_running_loop()
-        opened: dict[_Token, _Opened] | None = getattr(loop, _ATTRIBUTE, None)
+        opened: dict[_Token, Opened] | None = getattr(loop, _ATTRIBUTE, None)
         found = None if opened is None else opened.get(self._token)
-        return self._open(loop) if found is None else found.connection
+        return self._open(loop) if found is None else found
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> Connection:
+    def _open(self, loop: asyncio.AbstractEventLoop) -> Opened:
         abandoned.sweep()
-        opened: dict[_Token, _Opened] | None = getattr(loop, _ATTRIBUTE, None)
+        opened: dict[_Token, Opened] | None = getattr(loop, _ATTRIBUTE, None)
         if opened is None:
             opened = {}
             setattr(loop, _ATTRIBUTE, opened)
         connection = connect(self.url)
-        closing = _close_at_the_end(opened, self._token, connection)
+        waiters = Waiters(connection)
+        closing = _close_at_the_end(opened, self._token, connection, waiters)
         _start(closing)
-        opened[self._token] = _Opened(connection, closing)
+        found = opened[self._token] = Opened(connection, waiters, closing)
         with self._lock:
             self._loops.add(loop)
-        return connection
+        return found
 
     async def aclose(self) -> None:
         """Close the running event loop's connection."""
@@ -90,12 +95,13 @@ def _release(token: _Token, loops: "weakref.WeakSet[asyncio.AbstractEventLoop]")
 
 
 async def _close_at_the_end(
-    opened: dict[_Token, _Opened], token: _Token, connection: Connection
+    opened: dict[_Token, Opened], token: _Token, connection: Connection, waiters: Waiters
 ) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
         opened.pop(token, None)
+        await waiters.aclose()
         await connection.aclose()
 
 

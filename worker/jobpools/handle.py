@@ -23,14 +23,11 @@ from jobpools.errors import (
 from jobpools.store import reads, writes
 from jobpools.store.codec import ResultRecord
 from jobpools.store.connect import Connection
+from jobpools.waiting import Waiters
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 """What a job returns: a list of jobs with different results is one of jobs that return an object."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
-"""Seconds between two looks for a result: growing, so that a long job is not asked for a thousand times."""
-LOOKS_PER_END = 4
-"""Looks for a result until one for another end, or none."""
 Span = str | float | timedelta
 """A duration: seconds, `"1h30m"` or a timedelta."""
 
@@ -40,6 +37,9 @@ class Endpoint(Protocol):
 
     def connection(self) -> Connection:
         """Return the running event loop's connection."""
+
+    def waiters(self) -> Waiters:
+        """Return what waits for the ends of jobs in the running event loop."""
 
     def run_sync(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine for sync code and return its result."""
@@ -75,32 +75,38 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
     async def result(self, timeout: Span | None = None) -> R_co:  # noqa: ASYNC109  # the caller's wish, told in the error
         """Wait until the job has ended and return what its handler returned.
 
+        The end is pushed by the server: any number may wait, and none polls. An outage of the server that begins while
+        this waits is waited out. A job whose `result_ttl` is 0 leaves nothing: JobNotFoundError when it has completed.
+
         `timeout` is a duration (`10`, `"2m"`); None waits for ever, and one that is over already looks once. Raises
         JobDeadError, JobCancelledError, JobNotFoundError, ResultTimeoutError, StoreError, and ConfigurationError for a
         timeout that is no duration.
         """
-        connection, started = self.client.connection(), time.monotonic()
-        patience = None if timeout is None else _patience(timeout)
-        pause, looks = FIRST_PAUSE, 0
+        limit = None if timeout is None else _seconds(timeout)
+        deadline = None if limit is None else time.monotonic() + limit
         while True:
-            record = await reads.result(connection, self.queue, self.id)
+            in_time = await self._end(deadline)
+            record = await reads.result(self.client.connection(), self.queue, self.id)
             if record is not None:
                 return self._value(record)
-            left = None if patience is None else started + patience - time.monotonic()
-            late = left is not None and left <= 0
-            # The results alone do not tell of a dead job; what does is asked for more rarely.
-            if late or (looks % LOOKS_PER_END == 0 and await reads.over(connection, self.queue, self.id)):
-                view = await self._view()
-                if view.state in (JobState.COMPLETED, JobState.CANCELLED):
-                    continue  # it ended between the two looks
-                if view.state is JobState.DEAD:
-                    raise JobDeadError(_obituary(view))
-                if late:
-                    waited = format_duration(patience or 0.0)
-                    raise ResultTimeoutError(f"job {self.id} had not ended after {waited}: it is {view.state}")
-            looks += 1
-            await asyncio.sleep(pause if left is None else min(pause, left))
-            pause = min(pause * 1.5, LONGEST_PAUSE)
+            view = await self._view()
+            if view.state is JobState.DEAD:
+                raise JobDeadError(_obituary(view))
+            if not in_time and view.state not in (JobState.COMPLETED, JobState.CANCELLED):
+                waited = format_duration(limit or 0.0)
+                raise ResultTimeoutError(f"job {self.id} had not ended after {waited}: it is {view.state}")
+
+    async def _end(self, deadline: float | None) -> bool:
+        """Wait until the job has ended; False: not before the deadline (monotonic seconds)."""
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            return False
+        try:
+            async with asyncio.timeout(left):
+                await self.client.waiters().ended(self.queue, self.id)
+        except TimeoutError:
+            return False
+        return True
 
     def state_sync(self) -> JobState:
         """`state` for code without an event loop. Called in a running event loop's thread it blocks that loop."""
@@ -138,7 +144,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         return f"<JobHandle {self.id} queue={self.queue}>"
 
 
-def _patience(timeout: Span) -> float:
+def _seconds(timeout: Span) -> float:
     """Seconds. What is left of a caller's deadline may be below zero, and for ever may be infinity."""
     try:
         return parse_duration(max(0.0, min(timeout, LONGEST)) if isinstance(timeout, (int, float)) else timeout)

@@ -5,6 +5,8 @@ from functools import lru_cache
 
 WAKE_CHANNEL = "jobpools:wake"
 """PUBLISH of a queue's name when it goes from nothing ready to something ready."""
+ENDED_CHANNEL = "jobpools:ended"
+"""What the channels begin with on which those who wait for results hear of the ends of jobs."""
 
 PARTS = (
     "jobs",
@@ -19,6 +21,8 @@ PARTS = (
     "cancelling",
     "totals",
     "fires",
+    "waiters",
+    "waiters:old",
     "ready:high",
     "ready:normal",
     "ready:low",

@@ -25,6 +25,7 @@ NAMES = (
     "adopt",
     "fire",
     "record",
+    "wait",
 )
 
 _FOLDER = Path(__file__).with_name("lua")

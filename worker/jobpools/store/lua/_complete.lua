@@ -2,7 +2,7 @@
 --   ARGV from `first`: ms to keep the results (0: forget the jobs), number of jobs, their members, their records
 --   keep: how many records the queue keeps; 0: none
 --   Returns where the next group begins. Stale members are added to leased.stale and change nothing.
---   Needs `safely`, `reclaim`, `retain` and the keys jobs history results done leases cancelling totals.
+--   Needs `safely`, `notify`, `reclaim`, `retain` and the keys jobs history results done leases cancelling totals.
 local function complete(now, leased, first, keep)
   local ttl, number = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
   local members, records = first + 2, first + 2 + number
@@ -36,6 +36,7 @@ local function complete(now, leased, first, keep)
         if held[i + 1] then redis.call('ZADD', leases, leased.expiry, ARGV[members + i]) end
       end
     end)
+    notify(ids)
   end
   return records + number
 end

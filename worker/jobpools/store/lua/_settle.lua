@@ -22,7 +22,7 @@ end
 -- settle_one(now, leased, first): settle one attempt that did not complete; `leased` is leases_of's.
 --   ARGV from `first`: the six arguments of such a settlement, as step.lua names them
 --   A stale member is added to leased.stale and changes nothing.
---   Needs `safely`, `reclaim`, `retain` and the keys jobs history results done leases dead since cancelling totals ready_… scheduled_….
+--   Needs `safely`, `notify`, `reclaim`, `retain` and the keys jobs history results done leases dead since cancelling totals ready_… scheduled_….
 local function settle_one(now, leased, first)
   local member, disposition, delay, note = ARGV[first], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4]
   local id = leased.id_of(member)
@@ -40,4 +40,5 @@ local function settle_one(now, leased, first)
     end
     settle[disposition](now, id, ARGV[first + 1], delay)
   end, function() redis.call('ZADD', leases, leased.expiry, member) end)
+  if disposition == 'dead' or disposition == 'cancel' then notify({id}) end
 end

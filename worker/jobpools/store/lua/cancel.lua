@@ -1,6 +1,6 @@
 -- cancel: take a job out of its queue, or ask the worker that runs it to stop it.
--- USES: clock records
--- KEYS: jobs history results done dead leases since cancelling totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- USES: clock records notify
+-- KEYS: jobs history results done dead leases since cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given id ttl
 --   given: now in ms, '' for the server's clock; ttl: ms that the record stays
 -- RETURNS: the state it is in now: cancelled, running (it will be), completed, dead, or '' (no such job)
@@ -23,4 +23,5 @@ redis.call('HDEL', since, id)
 retain(now, tonumber(ttl), 'x', {id}, function() return '' end)
 redis.call('HINCRBY', totals, 'cancelled', 1)
 redis.call('HDEL', jobs, id)
+notify({id})
 return 'cancelled'

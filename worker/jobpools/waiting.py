@@ -1,0 +1,179 @@
+"""Wait for the ends of jobs: one subscription for all that wait in one event loop, and no polling."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from typing import Any
+
+from jobpools.errors import StoreError, StoreUnavailableError
+from jobpools.store import draws, endings
+from jobpools.store.connect import Connection, connect
+
+REGISTERED_EVERY = 10.0
+"""Seconds after which all that wait register again: what was published and lost is found then."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+"""Seconds between two attempts to reach a server that is away."""
+
+Key = tuple[str, str]
+"""Queue and job id."""
+
+
+class Waiters:
+    """All that wait in one event loop. Nothing runs while nobody waits."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._channel = endings.new_channel()
+        self._waiting: dict[Key, set[asyncio.Future[None]]] = {}
+        self._registered: set[Key] = set()
+        """Those of `_waiting` whose first registration was answered; an outage does not end them."""
+        self._fresh: set[Key] = set()
+        """Those to register next."""
+        self._nudge: asyncio.Future[None] | None = None
+        """Ends the pause between two registrations."""
+        self._serving: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+        self._ears: Connection | None = None
+        """The subscription's own connection, which may wait for ever."""
+        self._subscribed: contextlib.AsyncExitStack | None = None
+        self._subscription: Any = None
+
+    async def ended(self, queue: str, job_id: str) -> None:
+        """Return when the job has ended, or is not known.
+
+        Raises StoreError when the server cannot be asked at first. An outage later on is waited out.
+        """
+        key, future = (queue, job_id), asyncio.get_running_loop().create_future()
+        if key not in self._waiting:
+            self._waiting[key] = set()
+            self._fresh.add(key)
+        self._waiting[key].add(future)
+        if self._serving is None:
+            self._serving = asyncio.create_task(self._serve(), name="jobpools results")
+            self._serving.add_done_callback(self._served)
+        elif self._nudge is not None and not self._nudge.done():
+            self._nudge.set_result(None)
+        try:
+            await future
+        finally:
+            self._leave(key, future)
+            if not self._waiting:
+                await self._rest()
+
+    def _leave(self, key: Key, future: asyncio.Future[None]) -> None:
+        futures = self._waiting.get(key, set())
+        futures.discard(future)
+        if not futures:
+            self._waiting.pop(key, None)
+            self._registered.discard(key)
+            self._fresh.discard(key)
+
+    async def _rest(self) -> None:
+        """End the task with the last that waited: a loop may end at any time and should find no task of ours."""
+        serving, self._serving = self._serving, None
+        if serving is not None:
+            serving.cancel()
+            await asyncio.wait([serving])
+
+    async def _serve(self) -> None:
+        async with self._turn:  # the task before may still be ending
+            pause = FIRST_PAUSE
+            while True:
+                try:
+                    await self._look()
+                    await self._subscribe()
+                    pause = FIRST_PAUSE
+                    await self._attend()
+                except StoreError as error:
+                    await self._unsubscribe()
+                    self._fail(error)
+                # By chance up to half as long again: many processes do not come back at the same moment.
+                await self._pause(pause * (1 + draws.fraction() / 2))
+                pause = min(2 * pause, LONGEST_PAUSE)
+                self._fresh = set(self._waiting)
+
+    async def _look(self) -> None:
+        """Before a subscription is made, look whether there is anything to wait for."""
+        if self._subscription is None:
+            await self._register(set(self._fresh), "")
+
+    async def _attend(self) -> None:
+        """Register and listen until the subscription breaks. Raises StoreError when the server cannot be asked."""
+        hearing, clock = asyncio.create_task(self._hear()), asyncio.get_running_loop().time
+        again = clock() + REGISTERED_EVERY
+        try:
+            while not hearing.done():
+                if clock() >= again:
+                    self._fresh, again = set(self._waiting), clock() + REGISTERED_EVERY
+                fresh, self._fresh = self._fresh, set()
+                await self._register(fresh, self._channel)
+                if not self._fresh:
+                    await self._pause(again - clock(), hearing)
+        finally:
+            hearing.cancel()
+            await asyncio.wait([hearing])
+        await self._unsubscribe()
+
+    async def _pause(self, seconds: float, hearing: asyncio.Task[None] | None = None) -> None:
+        """Wait, but not longer than until somebody comes who waits, or the subscription breaks."""
+        self._nudge = asyncio.get_running_loop().create_future()
+        await asyncio.wait(
+            [self._nudge, *([hearing] if hearing else [])], timeout=seconds, return_when="FIRST_COMPLETED"
+        )
+        self._nudge = None
+
+    async def _register(self, asked: Iterable[Key], channel: str) -> None:
+        queues: dict[str, list[str]] = {}
+        for queue, job_id in asked:
+            queues.setdefault(queue, []).append(job_id)
+        for queue, ids in queues.items():
+            ended = await endings.register(self._connection, queue, channel, ids)
+            self._registered.update((queue, job_id) for job_id in ids if (queue, job_id) in self._waiting)
+            self._tell(queue, ended)
+
+    async def _hear(self) -> None:
+        with contextlib.suppress(StoreError):  # what is lost meanwhile is found by registering again
+            while True:
+                self._tell(*await endings.heard(self._subscription, self._connection.url))
+
+    def _tell(self, queue: str, ids: Iterable[str]) -> None:
+        for job_id in ids:
+            for future in self._waiting.get((queue, job_id), ()):
+                if not future.done():
+                    future.set_result(None)
+
+    def _served(self, serving: asyncio.Task[None]) -> None:
+        """Whatever ends the task ends those that wait: nobody would tell them."""
+        if not serving.cancelled() and (error := serving.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """End those that were never answered; a server that is only away ends no others."""
+        for key, futures in self._waiting.items():
+            if key not in self._registered or not isinstance(error, StoreUnavailableError):
+                for future in futures:
+                    if not future.done():
+                        future.set_exception(error)
+
+    async def _subscribe(self) -> None:
+        if self._subscription is not None or not self._waiting:
+            return
+        if self._ears is None:
+            self._ears = connect(self._connection.url, timeout=None)
+        self._subscribed = contextlib.AsyncExitStack()
+        self._subscription = await self._subscribed.enter_async_context(endings.subscription(self._ears, self._channel))
+
+    async def _unsubscribe(self) -> None:
+        subscribed, self._subscribed, self._subscription = self._subscribed, None, None
+        if subscribed is not None:
+            with contextlib.suppress(StoreError):
+                await subscribed.aclose()
+
+    async def aclose(self) -> None:
+        """Close the subscription. Who still waits is told so by a StoreError."""
+        await self._rest()
+        self._fail(StoreError("the client was closed while this waited for a job to end"))
+        await self._unsubscribe()
+        if self._ears is not None:
+            await self._ears.aclose()
+            self._ears = None

@@ -68,6 +68,16 @@ async def test_the_result_is_awaited_while_the_job_runs(app: App) -> None:
     assert result == "done"
 
 
+async def test_any_number_of_results_is_awaited_together(app: App) -> None:
+    @app.job
+    async def double(n: int) -> int:
+        return 2 * n
+
+    jobs = await app.enqueue_many(double.call(n) for n in range(300))
+    results, _ = await asyncio.gather(asyncio.gather(*(job.result(timeout=30) for job in jobs)), run_until_idle(app))
+    assert results == [2 * n for n in range(300)]
+
+
 async def test_a_test_that_takes_too_long_says_what_it_waited_for(app: App) -> None:
     @app.job
     async def endless() -> None:

@@ -29,7 +29,8 @@ from jobpools import (
 from jobpools.store import keys
 from jobpools.testing import run_until_idle
 from tests.runtime.conftest import working
-from tests.support.servers import Server, free_port, running, valkey_binary
+from tests.support.ports import free_port
+from tests.support.servers import Server, running, valkey_binary
 from tests.support.waiting import eventually, until
 
 Double = Handler[[int], int]
@@ -182,6 +183,8 @@ def test_a_loop_ends_with_nothing_of_ours_in_it(valkey_url: str, end: str) -> No
         finally:
             loop.close()
 
+    asyncio.run(double.enqueue(0))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         for _ in range(20):
@@ -190,6 +193,7 @@ def test_a_loop_ends_with_nothing_of_ours_in_it(valkey_url: str, end: str) -> No
         asyncio.run(double.enqueue(2))
         gc.collect()
     assert [str(each.message) for each in warned] == []
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
     assert threading.active_count() == 1
 
 

@@ -47,7 +47,7 @@ async def heard(subscription: Any, url: str) -> tuple[str, list[str]]:
         while True:
             kind, *_, message = await subscription.parse_response()
             if kind == b"message":
-                queue, *ids = message.decode().split(" ")
+                queue, *ids = message.decode(errors="replace").split(" ")
                 return queue, ids
     except FOREIGN as error:
         raise translate(error, url) from error

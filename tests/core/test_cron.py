@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from cronsim import CronSim, CronSimError
 from hypothesis import given, settings, strategies as st
 
 from jobpools.core.cron import MACROS, Schedule, schedule, zone
@@ -198,6 +199,67 @@ def test_a_fixed_time_of_the_day_comes_once_every_day(minute: int, hour: int, ti
     ticks = Schedule(f"{minute} {hour} * * *", time_zone).between(start - 1, end - 1, 1000)
     days = [datetime.fromtimestamp(tick, ZoneInfo(time_zone)).date() for tick in ticks]
     assert len(days) == len(set(days)) == (366 if year % 4 == 0 else 365)
+
+
+DAYS = ["*", "*/2", "*/1", "*/5", "*,5", "5,*", "1-31/2", "1-7", "13", "1,15", "L", "31", "5/3"]
+WEEKDAYS = ["*", "*/2", "*/1", "*/3", "*,1", "1,*", "1-5", "1", "mon,fri", "7", "0", "5#2", "fri#5", "5L", "0-7"]
+
+
+def by_cronsim(expression: str, start: datetime, number: int) -> list[float]:
+    clock = CronSim(expression, start)
+    return [next(clock).timestamp() for _ in range(number)]
+
+
+@pytest.mark.parametrize("weekday", WEEKDAYS)
+@pytest.mark.parametrize("day", DAYS)
+def test_day_of_month_and_day_of_week_together_are_those_of_cronsim(day: str, weekday: str) -> None:
+    """Either is enough, unless a field begins with a star: `*/2` does."""
+    expression, start = f"30 6 {day} * {weekday}", datetime(2026, 11, 25, 12, 1, 30, tzinfo=UTC)
+    found = Schedule(expression).between(start.timestamp(), start.timestamp() + 20 * 366 * 86400, 6)
+    assert found == by_cronsim(expression, start, len(found))
+    assert len(found) == 6
+
+
+field = st.sampled_from(["*", "*/7", "0", "3-9", "1,5,9", "2-8/3", "4/3"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    minute=field, hour=field, day=st.sampled_from(DAYS), month=st.sampled_from(["*", "*/3", "1", "feb-jun", "2,11"]),
+    weekday=st.sampled_from(WEEKDAYS), seconds=st.integers(0, 4 * 366 * 86400),
+)  # fmt: skip
+def test_ticks_are_those_of_cronsim(minute: str, hour: str, day: str, month: str, weekday: str, seconds: int) -> None:
+    expression = f"{minute} {hour} {day} {month} {weekday}"
+    start = datetime.fromtimestamp(YEAR + seconds, UTC)
+    expected: list[float] = []
+    try:
+        clock = Schedule(expression)
+        expected = by_cronsim(expression, start, 3)
+    except (SpecError, CronSimError, StopIteration):
+        assert "31" in day or "#" in weekday, f"{expression}: only what no month has may never come"
+        return
+    found, instant = [], start.timestamp()
+    for _ in expected:
+        instant = clock.after(instant) or 0.0
+        found.append(instant)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "same"),
+    [
+        ("0 0 ? * 1", "0 0 * * 1"),
+        ("0 0 13 * ?", "0 0 13 * *"),
+        ("0 0 * * L5", "0 0 * * 5L"),
+        ("0 0 * * 5-1", "0 0 * * 0,1,5,6"),
+        ("0 22-1 * * *", "0 0,1,22,23 * * *"),
+        ("0 0 30 2 1", "0 0 * 2 1"),
+    ],
+)
+def test_what_cronsim_does_not_read_means_what_it_says(expression: str, same: str) -> None:
+    assert Schedule(expression).between(YEAR, YEAR + 400 * 86400, 20) == Schedule(same).between(
+        YEAR, YEAR + 400 * 86400, 20
+    )
 
 
 def test_all_macros_are_expressions() -> None:

@@ -5,6 +5,9 @@ A tick is an instant, in seconds since the epoch. Where the clocks jump, this is
     the schedule's minute and hour    local time that does not exist    local time that comes twice
     both fixed, as in `30 2 * * *`    fires once, when the clocks jump  fires once, the first time
     a `*` in one, as in `0 * * * *`   is skipped: no hour was lost      fires both times: no hour is left out
+
+Day of month and day of week are Vixie cron's, too: where both are given, either is enough, unless one of the two fields
+begins with `*` (or is `?`): then both must match. `*/2` begins with a star.
 """
 
 import difflib
@@ -30,6 +33,9 @@ MACROS: Final = {
     "@hourly": "0 * * * *",
 }
 _DRAWN: Final = re.compile(r"(?:^|,)[rh](?:$|[,/(])", re.IGNORECASE)
+_LAST: Final = re.compile(r"(?<![\w#])([0-7])L(?!\w)", re.IGNORECASE)
+"""The last such weekday of a month, as Quartz and cronsim write it; croniter writes L5."""
+_STARS: Final = "*?"
 _DAY = timedelta(days=1)
 _FIRST_SPAN = 60.0
 """The first guess, in seconds, at how far back the latest tick is; doubled until one is found."""
@@ -57,12 +63,12 @@ class Schedule:
         self._known = functools.lru_cache(maxsize=8)(self._first_after)
         """A pass asks for the same instants of many schedules, and for some of them twice."""
         try:
-            self._clock = croniter(" ".join(fields), datetime(2024, 1, 1), ret_type=datetime)  # noqa: DTZ001  wall clock
-            self._clock.get_next()
-        except CroniterBadDateError as error:
-            raise SpecError(f"schedule {expression!r} never comes: no such date exists") from error
+            clocks = [_clock(each) for each in _alternatives(fields)]
         except (CroniterError, ValueError, KeyError, IndexError) as error:
             raise SpecError(f"schedule {expression!r} is not a cron expression: {_first_line(error)}") from error
+        self._clocks = [each for each in clocks if each is not None]
+        if not self._clocks:
+            raise SpecError(f"schedule {expression!r} never comes: no such date exists")
 
     def after(self, instant: float) -> float | None:
         """The first tick later than `instant`; None: there is none within the calendar's reach."""
@@ -106,11 +112,8 @@ class Schedule:
 
     def _wall(self, after: datetime) -> datetime | None:
         """The next time of the wall clock, which knows no zone."""
-        try:
-            found: datetime = self._clock.get_next(start_time=after)
-        except (CroniterBadDateError, OverflowError, ValueError):
-            return None
-        return found
+        found = (_next(clock, after) for clock in self._clocks)
+        return min((each for each in found if each is not None), default=None)
 
     def _search(self, instant: float, local: datetime, set_back: timedelta) -> float | None:
         """The slow way, near a change of the clocks: wall times in order are not instants in order there."""
@@ -154,6 +157,35 @@ def schedule(expression: str, time_zone: str = "UTC") -> Schedule:
     return Schedule(expression, time_zone)
 
 
+def _alternatives(fields: list[str]) -> list[list[str]]:
+    """Return the expressions of which a tick matches at least one; each of them wants both of its day fields.
+
+    Vixie cron's rule: a day of month and a day of week are alternatives, unless one of the fields begins with a star.
+    """
+    minute, hour, day, month, weekday = fields
+    if day[0] in _STARS or weekday[0] in _STARS:
+        return [fields]
+    return [[minute, hour, day, month, "*"], [minute, hour, "*", month, weekday]]
+
+
+def _clock(fields: list[str]) -> "croniter[datetime] | None":
+    """Return a clock of these fields, both day fields to be met; None: there is no such date."""
+    try:
+        clock = croniter(" ".join(fields), datetime(2024, 1, 1), ret_type=datetime, day_or=False)  # noqa: DTZ001  wall clock
+        clock.get_next()
+    except CroniterBadDateError:
+        return None
+    return clock
+
+
+def _next(clock: "croniter[datetime]", after: datetime) -> datetime | None:
+    try:
+        found: datetime = clock.get_next(start_time=after)
+    except (CroniterBadDateError, OverflowError, ValueError):
+        return None
+    return found
+
+
 def _fields(expression: str) -> list[str]:
     text = MACROS.get(expression.strip().lower(), expression)
     fields = text.split()
@@ -168,7 +200,7 @@ def _fields(expression: str) -> list[str]:
         )
     if drawn := next((field for field in fields if _DRAWN.search(field)), None):
         raise SpecError(f"schedule {expression!r}: {drawn!r} is drawn at random; write the time out")
-    return fields
+    return [*fields[:-1], _LAST.sub(r"L\1", fields[-1])]
 
 
 def _first_line(error: Exception) -> str:

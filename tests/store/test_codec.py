@@ -198,6 +198,23 @@ def test_when_it_was_enqueued() -> None:
     assert at("own") == 0
 
 
+@pytest.mark.parametrize(
+    "text", ["x" * 8000, "\x00" * 8000, "ü" * 8000, "\ud800" * 8000], ids=["ascii", "control", "umlauts", "surrogates"]
+)
+def test_a_history_is_bounded_in_bytes_however_a_job_fails(text: str) -> None:
+    entries = tuple(Attempt(number, OutcomeKind.FAILED, 1.0, text, text, text) for number in range(20))
+    encoded = codec.encode_history(History(attempts=20, entries=entries, note=text))
+    assert len(encoded) <= codec.HISTORY_BYTES
+    found = codec.decode_history(encoded)
+    assert (found.attempts, found.entries[-1].attempt) == (20, 19)
+
+
+def test_tracebacks_of_older_attempts_go_first() -> None:
+    entries = tuple(Attempt(number, OutcomeKind.FAILED, 1.0, "E", "m", "t" * 7000) for number in range(3))
+    found = codec.decode_history(codec.encode_history(History(attempts=3, entries=entries)))
+    assert [bool(each.traceback) for each in found.entries] == [False, True, True]
+
+
 # Results
 
 

@@ -117,8 +117,8 @@ def span(option: str, text: str) -> float:
 async def workers(connection: Connection) -> list[dict[str, Any]]:
     """A row for each worker that reported lately."""
     names, pools = await reads.queues(connection), await reads.pools(connection)
-    found = (await reads.endpoint_facts(connection, dict.fromkeys(pools, names))).heartbeats
-    now = time.time()
+    facts = await reads.endpoint_facts(connection, dict.fromkeys(pools, names))
+    found, now = facts.heartbeats, facts.now or time.time()
     return [
         {
             "worker": each.host,
@@ -141,13 +141,13 @@ async def workers(connection: Connection) -> list[dict[str, Any]]:
 
 async def jobs(connection: Connection, queue: str | None, state: JobState | None, limit: int) -> list[dict[str, Any]]:
     """A row for each job; of all queues and states where none is given."""
-    names = await named(connection, queue)
+    names, now = await named(connection, queue), await reads.server_time(connection)
     states = [state] if state else list(JobState)
     rows: list[dict[str, Any]] = []
     for name in names:
         for each in states:
             views = await reads.jobs(connection, name, each, limit - len(rows))
-            rows += [row(view) for view in views]
+            rows += [row(view, now) for view in views]
             if len(rows) >= limit:
                 return rows[:limit]
     return rows
@@ -191,11 +191,10 @@ def attempts_begun(view: reads.JobView) -> int:
     return view.history.attempts + view.history.crashes + last
 
 
-def row(view: reads.JobView) -> dict[str, Any]:
+def row(view: reads.JobView, now: float) -> dict[str, Any]:
     """A job in a listing."""
     last = view.history.entries[-1] if view.history.entries else None
     error = f"{last.error or last.outcome}: {last.message}" if last else ""
-    now = time.time()
     return {
         "id": view.id,
         "queue": view.queue,

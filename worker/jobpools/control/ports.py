@@ -70,6 +70,10 @@ class Reporter(Protocol):
 class Schedules(Protocol):
     """What one Redis endpoint remembers of schedules, and where their jobs go."""
 
+    async def now(self) -> float:
+        """The server's time, seconds since the epoch. Raises StoreError."""
+        ...
+
     async def observe(self, crons: Sequence[Cron], now: float) -> dict[str, CronFacts]:
         """What is known of each, by key; one that is new begins at `now`. Raises StoreError."""
         ...

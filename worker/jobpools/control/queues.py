@@ -61,6 +61,7 @@ class StoreQueues:
             heartbeats={**one.heartbeats, **other.heartbeats},
             warnings=one.warnings or other.warnings,
             problems={**one.problems, **other.problems},
+            now=other.now if one.now is None else one.now,
         )
 
     async def pause(self, pool: Pool, workers: Sequence[str]) -> None:

@@ -37,7 +37,8 @@ class Shell:
 
     async def read(self, pools: Sequence[Pool], now: float) -> "Reading":
         """What the queues of all `pools` say, for a pass of each. `now`: seconds since the epoch. Raises nothing."""
-        return Reading(*await observe_queues(pools, self.queues), now)
+        endpoint, problem = await observe_queues(pools, self.queues)
+        return Reading(None if endpoint is None else endpoint.by_clock(now), problem, now)
 
     async def run(self, pool: Pool, reading: "Reading") -> float:
         """One pass; the seconds until the pool is worth another look. Its failure is reported, and raises nothing."""

@@ -20,6 +20,7 @@ from jobpools.core.facts import CronFacts
 from jobpools.core.fires import UNKNOWN, held, plan_cron
 from jobpools.core.specs import Cron
 from jobpools.errors import ObservationError, StoreDataError, StoreError
+from jobpools.store.clock import ServerClock
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,9 @@ LONGEST_REST: Final = 10.0
 """Seconds after which the clock is looked at again, should somebody have set it."""
 AGAIN: Final = 0.5
 """Seconds to the next look when another pass was recorded in between."""
+
+SAME_TIME: Final = 1.0
+"""Seconds by which the server's time may differ from what was expected without anything being planned anew."""
 
 Status = Mapping[str, Any]
 
@@ -45,9 +49,12 @@ class _Look:
 class Timetable:
     """Schedules, and when each is worth a look. Costs nothing between two ticks, however many there are."""
 
-    def __init__(self, schedules: Schedules, reporter: CronReporter, clock: Callable[[], float] = time.time) -> None:
-        """`clock`: seconds since the epoch."""
-        self._schedules, self._reporter, self._clock = schedules, reporter, clock
+    def __init__(self, schedules: Schedules, reporter: CronReporter, clock: Callable[[], float] | None = None) -> None:
+        """`clock`: seconds since the epoch; None: the server's, whatever this machine's clock says."""
+        self._server = ServerClock() if clock is None else None
+        self._schedules, self._reporter, self._clock = schedules, reporter, clock or self._server_time
+        self._unknown = ""
+        """Why the time is not known; empty: it is."""
         self.crons: dict[str, Cron] = {}
         self.fired = 0
         """Fires since the start, of this process."""
@@ -102,8 +109,29 @@ class Timetable:
                     async with asyncio.timeout(min(wait, LONGEST_REST)):
                         await self._woken.wait()
 
+    def _server_time(self) -> float:
+        return self._server.now() if self._server is not None else time.time()
+
+    async def _learn_time(self) -> None:
+        """Ask the server for its time: ticks are judged by it."""
+        if self._server is None:
+            return
+        before = self._server.now()
+        try:
+            self._server.learn(await self._schedules.now())
+        except StoreError as error:
+            self._unknown = (str(error) or type(error).__name__).splitlines()[0]
+            return
+        self._unknown, now = "", self._server.now()
+        if abs(now - before) > SAME_TIME:
+            # What was planned by another time is looked at again: it may be due, or not for a long time.
+            self._asked = dict.fromkeys(self._asked, now)
+            for key in self.crons:
+                self._enter(key, now)
+
     async def look(self) -> float:
         """One pass over what is due now; when the next one is worth a look, seconds since the epoch."""
+        await self._learn_time()
         now = self._clock()
         if self._gone and not await self._forget():
             return now + UNKNOWN
@@ -174,6 +202,8 @@ class Timetable:
             await self._report(look, now)
 
     async def _observe(self, batch: Sequence[Cron], now: float) -> tuple[dict[str, CronFacts], str]:
+        if self._unknown:
+            return {}, self._unknown
         try:
             return await self._schedules.observe(batch, now), "its state cannot be read"
         except (ObservationError, StoreError) as error:

@@ -1,7 +1,7 @@
 """What was seen, before anything is decided. None is unknown, and unknown is never zero."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jobpools.core.job import JobState
 from jobpools.core.units import QueueName, WorkerId
@@ -76,6 +76,34 @@ class EndpointFacts:
     """What is wrong with the server, as in an eviction policy that loses jobs."""
     problems: Mapping[str, str] = field(default_factory=dict)
     """By pool key: why this pool's queues could not be read, though the others' could."""
+    now: float | None = field(default=None, compare=False)
+    """The server's time, seconds since the epoch; None: not known."""
+
+    def by_clock(self, now: float) -> "EndpointFacts":
+        """Return the same facts with the workers' times as a clock tells them that says `now` at this moment.
+
+        The planner compares them with its own clock, which may be wrong.
+        """
+        shift = 0.0 if self.now is None else now - self.now
+        if abs(shift) < 1:
+            return self
+        return replace(
+            self,
+            now=now,
+            heartbeats={
+                pool: tuple(_shifted(each, shift) for each in found) for pool, found in self.heartbeats.items()
+            },
+        )
+
+
+def _shifted(report: Heartbeat, shift: float) -> Heartbeat:
+    idle = report.idle_since
+    return replace(
+        report,
+        started=report.started + shift,
+        seen=report.seen + shift,
+        idle_since=None if idle is None else idle + shift,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What a job is in Redis: the envelope, its history and its result, as JSON, with a version."""
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, cast
 
@@ -197,14 +198,49 @@ _history = msgspec.json.Decoder(_History)
 _FIELDS = _Entry.__struct_fields__
 
 
+HISTORY_BYTES = 16 * 1024
+"""Maximum bytes of a history: what is kept of a job does not grow with how it fails."""
+_SHORT = 200
+"""Characters that are left of each text of a history that is too long."""
+
+
 def encode_history(history: History) -> bytes:
-    """Return a history as JSON. Never raises: one that cannot be encoded would keep its step from ever being sent."""
+    """Return a history as JSON. Never raises: one that cannot be encoded would keep its step from ever being sent.
+
+    One that is longer than HISTORY_BYTES loses the tracebacks of older attempts first.
+    """
     try:
-        entries = tuple(_Entry(**{name: _whole(getattr(entry, name)) for name in _FIELDS}) for entry in history.entries)
-        return msgspec.json.encode(_History(history.attempts, history.crashes, entries, _whole(history.note)))
+        return _fitted(history)
     except Exception:  # noqa: BLE001  # what it holds comes from exceptions, whose code is the user's
         note = "the history could not be encoded"
         return msgspec.json.encode(_History(history.attempts, history.crashes, (), note))
+
+
+def _fitted(history: History) -> bytes:
+    encoded, entries = _encoded(history), list(history.entries)
+    for place in range(len(entries) - 1):
+        if len(encoded) <= HISTORY_BYTES:
+            return encoded
+        entries[place] = replace(entries[place], traceback="")
+        encoded = _encoded(replace(history, entries=tuple(entries)))
+    return encoded if len(encoded) <= HISTORY_BYTES else _shortened(history, entries)
+
+
+def _shortened(history: History, entries: list[Attempt]) -> bytes:
+    """Cut all texts, and then keep as many of the latest attempts as fit."""
+    cut = [
+        replace(each, error=each.error[:_SHORT], message=each.message[:_SHORT], traceback=each.traceback[-5 * _SHORT :])
+        for each in entries
+    ]
+    short = replace(history, entries=tuple(cut), note=history.note[: 2 * _SHORT])
+    while len(short.entries) > 1 and len(_encoded(short)) > HISTORY_BYTES:
+        short = replace(short, entries=short.entries[1:])
+    return _encoded(short)
+
+
+def _encoded(history: History) -> bytes:
+    entries = tuple(_Entry(**{name: _whole(getattr(entry, name)) for name in _FIELDS}) for entry in history.entries)
+    return msgspec.json.encode(_History(history.attempts, history.crashes, entries, _whole(history.note)))
 
 
 def _whole(value: Any) -> Any:

@@ -69,6 +69,7 @@ async def endpoint_facts(
             for pool, reply in zip(pools, replies[len(asked) :], strict=False)
         },
         warnings=_warnings(replies[-1]),
+        now=server_now,
     )
 
 

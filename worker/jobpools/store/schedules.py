@@ -18,7 +18,7 @@ from jobpools.core.facts import CronFacts, FiredJob
 from jobpools.core.fires import times
 from jobpools.core.specs import Cron, CronSpec
 from jobpools.errors import StoreDataError, StoreError
-from jobpools.store import codec, keys, scripts, writes
+from jobpools.store import codec, keys, reads, scripts, writes
 from jobpools.store.connect import Connection
 
 Raw = dict[str, Any]
@@ -41,6 +41,10 @@ class StoreSchedules:
         self._connection = connection
         self._adopted: dict[str, bytes] = {}
         """By key: the spec that the server was last told."""
+
+    async def now(self) -> float:
+        """The server's time, seconds since the epoch. Raises StoreError."""
+        return await reads.server_time(self._connection)
 
     async def observe(self, crons: Sequence[Cron], now: float) -> dict[str, CronFacts]:
         """What is known of each, by key; one that is new, or whose times are, begins now. Raises StoreError."""

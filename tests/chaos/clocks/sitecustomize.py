@@ -1,0 +1,14 @@
+"""Python reads this at its start where its folder is on PYTHONPATH: the clock is wrong by CLOCK_OFF seconds."""
+
+import os
+import time
+
+_right, _off = time.time, float(os.environ.get("CLOCK_OFF", "0"))
+
+
+def _wrong() -> float:
+    return _right() + _off
+
+
+time.time = _wrong
+time.time_ns = lambda: int(_wrong() * 1e9)

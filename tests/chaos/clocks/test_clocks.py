@@ -1,0 +1,134 @@
+"""Producers and workers whose clocks are wrong by minutes and by a day: nothing happens earlier or later for it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from jobpools import Client, JobCancelledError, JobDeadError, JobNotFoundError, JobState
+from jobpools.control.schedules import Timetable
+from jobpools.core.actions import CronPlan
+from jobpools.core.specs import Cron
+from jobpools.store import reads
+from jobpools.store.connect import Connection, connect
+from jobpools.store.schedules import StoreSchedules
+from tests.chaos.clocks import apps
+from tests.support.workers import crew
+
+HERE = Path(__file__).parent
+OFF = [-86_400, -120, 120, 86_400]
+QUEUE = "default"
+right = time.time
+
+
+@pytest.fixture
+async def store(valkey_url: str) -> AsyncIterator[Connection]:
+    apps.app.use(Client(valkey_url))
+    made = connect(valkey_url)
+    yield made
+    await made.aclose()
+    await apps.app.client.aclose()
+
+
+@pytest.fixture(params=[*[("producer", off) for off in OFF], *[("worker", off) for off in OFF]], ids=str)
+def wrong(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[str, int]:
+    """Whose clock is wrong, and by how many seconds."""
+    who, off = request.param
+    if who == "producer":
+        monkeypatch.setattr(time, "time", lambda: right() + off)
+    else:
+        monkeypatch.setenv("PYTHONPATH", str(HERE))
+        monkeypatch.setenv("CLOCK_OFF", str(off))
+    return who, off
+
+
+async def gone(ask: Callable[[], object]) -> None:
+    """Wait until the job is not known any more."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await ask()  # type: ignore[misc]  # a coroutine
+            except JobNotFoundError:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_wrong_clock_changes_nothing(
+    store: Connection, valkey_url: str, tmp_path: Path, wrong: tuple[str, int]
+) -> None:
+    who, off = wrong
+    begun = time.monotonic()
+    waiting = await apps.clock.enqueue()
+    (facts,) = (await reads.endpoint_facts(store, {"default/clocks": [QUEUE]})).queues.values()
+    assert facts.oldest_seconds is not None
+    assert facts.oldest_seconds < 30, "the age of a job drives scaling and alerts"
+    delayed = await apps.clock.options(delay="1s").enqueue()
+    with crew(tmp_path, valkey_url, "tests.chaos.clocks.apps:app", "clocks"):
+        told = await waiting.result(timeout=30)
+        assert abs(told - right() - (off if who == "worker" else 0)) < 60, "its clock is wrong"
+        await delayed.result(timeout=30)
+        assert time.monotonic() - begun >= 0.9, "not before its time"
+
+        begun = time.monotonic()
+        assert await (await apps.second_time.enqueue()).result(timeout=30) == 2
+        assert time.monotonic() - begun >= 0.9
+
+        with pytest.raises(JobDeadError, match="TimeoutError"):
+            await (job := await apps.too_long.enqueue()).result(timeout=30)
+        view = await reads.job(store, QUEUE, job.id)
+        assert view is not None
+        assert view.ended_at is not None
+        for at in (view.ended_at, view.history.entries[-1].at):
+            assert abs(at - right()) < 60, "records tell the server's time"
+
+        running = await apps.endless.enqueue()
+        async with asyncio.timeout(30):
+            while await running.state() is not JobState.RUNNING:  # noqa: ASYNC110  # another process's doing
+                await asyncio.sleep(0.02)
+        await running.cancel()
+        with pytest.raises(JobCancelledError):
+            await running.result(timeout=30)
+
+        short = await apps.short.enqueue()
+        assert await short.result(timeout=30) == "here"
+        begun = time.monotonic()
+        await gone(short.state)
+        assert time.monotonic() - begun < 10, "a result of two seconds"
+        (worker,) = await reads.workers(store, "default/worker", [QUEUE])
+        assert all(abs(at - right()) < 60 for at in (worker.started, worker.idle_since or right()))
+
+
+class Told:
+    """The port CronReporter."""
+
+    def __init__(self) -> None:
+        self.plans: list[CronPlan] = []
+
+    async def report_cron(self, cron: Cron, plan: CronPlan) -> None:  # noqa: ARG002  # the port's
+        """Keep the plan."""
+        self.plans.append(plan)
+
+
+@pytest.mark.parametrize("off", OFF)
+async def test_ticks_are_judged_by_the_servers_time(
+    store: Connection, monkeypatch: pytest.MonkeyPatch, off: int
+) -> None:
+    """A leader whose clock is right is followed by one whose clock is wrong: it fires no tick of another day."""
+    cron = Cron.model_validate(
+        {"meta": {"name": "tick", "namespace": "default"},
+         "spec": {"schedule": "* * * * *", "catchUp": "All", "job": {"name": "clock", "queue": QUEUE}}}
+    )  # fmt: skip
+    told = Told()
+    first = Timetable(StoreSchedules(store), told)
+    first.put(cron)
+    await first.look()
+    monkeypatch.setattr(time, "time", lambda: right() + off)
+    other = Timetable(StoreSchedules(store), told)
+    other.put(cron)
+    begun = right()
+    look_at = await other.look()
+    fires = [fire for plan in told.plans for fire in plan.fires]
+    assert len(fires) <= 1 + (right() // 60 - begun // 60), "no tick of another day"
+    assert begun < look_at < right() + 70, "the next tick is within a minute of the server's time"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import threading
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.api
 
-FEW, MANY, QUICK = 20, 200, 15
+FEW, MANY, QUICK, ALONE = 20, 200, 18, 5
 BY_THE_CLOCK = {"leases", "configmaps"}
 """Resources whose requests come with time and not with pools."""
 
@@ -83,20 +84,28 @@ def test_a_pool_costs_as_many_requests_among_many_as_among_few(operator: Operato
 def test_a_pool_reacts_while_many_others_are_taken_up(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     kubectl.apply(*pools("quick", QUICK))
     eventually("they are settled", lambda: ready(kubectl) == QUICK, within=60)
-    times = []
+    names = [f"quick-{number:03d}" for number in range(QUICK)]
+    before = [reaction(kubectl, valkey, name) for name in names[:ALONE]]
     applying = threading.Thread(target=kubectl.apply, args=pools("many", MANY))
     applying.start()
-    for number in range(QUICK):
-        began = time.monotonic()
-        enqueue(valkey, f"quick-{number:03d}", 1)
-        eventually("it reacts", partial(scaled, kubectl, f"quick-{number:03d}"))
-        times.append(time.monotonic() - began)
+    times = []
+    for name in names[ALONE:]:
+        times.append(reaction(kubectl, valkey, name))
         if ready(kubectl) >= MANY:
             break
     applying.join()
     assert len(times) > 2, "else nothing was measured while the others were taken up"
-    assert sorted(times)[len(times) // 2] < 1.0, times  # a request of kubectl takes 0.1 s or more of it
+    # A busy machine is slow at both; pools that wait for all others take tens of seconds.
+    assert statistics.median(times) < max(1.0, 6 * statistics.median(before)), (before, times)
     assert operator.metric("operator_leading") == 1
+
+
+def reaction(kubectl: Kubectl, valkey: Valkey, name: str) -> float:
+    """Seconds from a job to the Deployment's new size, of which kubectl takes a part."""
+    began = time.monotonic()
+    enqueue(valkey, name, 1)
+    eventually("it reacts", partial(scaled, kubectl, name))
+    return time.monotonic() - began
 
 
 def scaled(kubectl: Kubectl, name: str) -> bool:

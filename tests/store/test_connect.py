@@ -167,7 +167,7 @@ async def test_out_of_memory_refuses_new_jobs_and_finishes_old_ones(job: Send) -
         await writes.enqueue(connection, [job("a"), job("b")])
         with server.client() as client:
             client.config_set("maxmemory", 1)
-        with pytest.raises(StoreUnavailableError, match="out of memory: raise maxmemory"):
+        with pytest.raises(StoreUnavailableError, match=r"out of memory .*; raise maxmemory"):
             await writes.enqueue(connection, [job("c")])
         tails = [f":w.1:{number:010d}" for number in range(3)]
         reply = await writes.step(connection, QUEUE, "w.1", claim=1, tail=tails[0], lease_ms=1000)
@@ -183,9 +183,7 @@ async def test_a_replica_is_not_the_right_server_now(job: Send) -> None:
         connection = connect.connect(server.url)
         with server.client() as client:
             client.execute_command("REPLICAOF", "127.0.0.1", "1")
-        with pytest.raises(
-            StoreUnavailableError, match="cannot be reached: You can't write against a read only replica"
-        ):
+        with pytest.raises(StoreUnavailableError, match=r"is a read-only replica .*; writes go to the primary"):
             await writes.enqueue(connection, [job("a")])
         await connection.aclose()
 

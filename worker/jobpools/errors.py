@@ -61,7 +61,10 @@ class StoreError(JobpoolsError):
 
 
 class StoreUnavailableError(StoreError):
-    """Redis cannot be reached now; worth another try."""
+    """Redis cannot be reached now, or refuses commands for now; worth another try.
+
+    Whether an `enqueue` arrived is not known: send it again under an id of your own, and it is one job.
+    """
 
 
 class StoreAuthError(StoreError):

@@ -1,12 +1,13 @@
 """The control loop's view of one Redis endpoint: the port `Queues` of jobpools.control."""
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from jobpools.core.facts import EndpointFacts
 from jobpools.core.specs import Pool
-from jobpools.errors import StoreDataError, StoreUnavailableError
+from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 from jobpools.rescue import Rescuer, dropped
 from jobpools.store import draws, reads, writes
 from jobpools.store.connect import Connection
@@ -37,14 +38,30 @@ class StoreQueues:
     async def observe(self, pools: Sequence[Pool]) -> EndpointFacts:
         """Raises StoreError."""
         names = {pool.meta.key: [queue.name for queue in pool.spec.queues] for pool in pools}
-        try:
+        with self._noticing():
             facts = await self._facts(names)
-        except StoreUnavailableError:
-            self._away = True
-            raise
-        if self._away:
+        if self._away and await self._writable(pools):
             self._away, self._back = False, self._clock()
         return facts
+
+    @contextlib.contextmanager
+    def _noticing(self) -> Iterator[None]:
+        """Remember an outage: leases cannot be renewed in it, so those that expire say nothing of their workers."""
+        try:
+            yield
+        except (StoreUnavailableError, StoreAuthError):
+            self._away = True
+            raise
+
+    async def _writable(self, pools: Sequence[Pool]) -> bool:
+        """Whether the server accepts a write: a replica answers every read."""
+        queues = [queue.name for pool in pools for queue in pool.spec.queues]
+        try:
+            for queue in queues[:1]:
+                await writes.probe(self._connection, queue)
+        except StoreError as error:
+            return not isinstance(error, (StoreUnavailableError, StoreAuthError))
+        return True
 
     async def _facts(self, names: Mapping[str, Sequence[str]]) -> EndpointFacts:
         """A key of another type in one queue makes its pools unknown and nobody else: they are found by halves."""
@@ -106,11 +123,12 @@ class StoreQueues:
     async def maintain(self, pool: Pool) -> int:
         """Promote due jobs, settle as crashed what expired leases held, forget what is over."""
         moved = 0
-        for queue in pool.spec.queues:
-            if self._clock() < self._back + RENEWED_WITHIN:
-                moved += (await self._rescuer.promote(queue.name, pool.spec.queue.keep)).promoted
-            else:
-                moved += await self._rescue(pool, queue.name, ())
+        with self._noticing():
+            for queue in pool.spec.queues:
+                if self._away or self._clock() < self._back + RENEWED_WITHIN:
+                    moved += (await self._rescuer.promote(queue.name, pool.spec.queue.keep)).promoted
+                else:
+                    moved += await self._rescue(pool, queue.name, ())
         return moved
 
     async def _rescue(self, pool: Pool, queue: str, hosts: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from jobpools.core.weights import take_turns
 from jobpools.errors import StoreError
 from jobpools.runtime.lane import LONGEST_NAP, Lane
 from jobpools.runtime.listener import Listener
-from jobpools.runtime.outage import Outage, Pauses, away
+from jobpools.runtime.outage import Outage, Pauses, away, jittered
 from jobpools.runtime.processor import Processor
 
 GATHERING, GATHERING_LOOK = 0.005, 0.0005
@@ -28,6 +28,8 @@ class Dispatcher:
         self._event = asyncio.Event()
         self._pauses = Pauses()
         self._finish = False
+        self._trying = False
+        """The latest step failed."""
         self.listeners: Sequence[Listener] = ()
         """Told when it rests."""
         self.progress = time.monotonic()
@@ -50,8 +52,10 @@ class Dispatcher:
             self.progress = time.monotonic()
             self._event.clear()
             await self._gather()
-            shares = self._shares(self._processor.room())
+            shares = {} if self._trying else self._shares(self._processor.room())
             busy = [lane for lane in self._lanes if (lane.outbox or shares.get(lane)) and not lane.ailing]
+            if self._trying and not self._finish:
+                busy = busy or [lane for lane in self._lanes if not lane.ailing]
             if busy:
                 await self._round(busy, shares)
             elif self._finish and not self._processor.held and not any(lane.outbox for lane in self._lanes):
@@ -69,7 +73,9 @@ class Dispatcher:
             await asyncio.sleep(GATHERING_LOOK)
 
     async def _round(self, busy: list[Lane], shares: dict[Lane, int]) -> None:
-        if len(busy) == 1:
+        if self._trying:
+            errors = [await _step(lane, 0) or await _prove(lane) for lane in busy]
+        elif len(busy) == 1:
             errors = [await _step(busy[0], shares.get(busy[0], 0))]
         else:
             errors = await asyncio.gather(*[_step(lane, shares.get(lane, 0)) for lane in busy])
@@ -82,11 +88,15 @@ class Dispatcher:
         if gone is not None:
             # Whether the step was carried out is unknown. Its settlements stay in the outbox: once more does no harm,
             # the fence sees to that. Jobs that it claimed and that never arrived the janitor finds, and hands back.
+            # Until a step and a write work again, nothing is claimed: what an unanswered step claims, nobody runs.
+            self._trying = True
             self._outage.noticed(gone, "steps")
-            await asyncio.sleep(self._pauses.next())
+            await asyncio.sleep(jittered(self._pauses.next()))
             return
-        self._outage.over("steps")
-        self._pauses.reset()
+        if self._trying or self._outage.failing("steps"):  # the latter where the start of the worker failed
+            self._trying = False
+            self._outage.over("steps")
+            self._pauses.reset()
         self.draining = any(lane.draining for lane in self._lanes)
 
     async def _rest(self) -> None:
@@ -120,6 +130,15 @@ async def _step(lane: Lane, claim: int) -> StoreError | None:
     """One queue's step to its end; what Redis said against it is an answer, so that the other queues' are heard too."""
     try:
         await lane.step(claim)
+    except StoreError as error:
+        return error
+    return None
+
+
+async def _prove(lane: Lane) -> StoreError | None:
+    """Return what the server says against a write to one queue; a step with nothing to settle writes nothing."""
+    try:
+        await lane.prove()
     except StoreError as error:
         return error
     return None

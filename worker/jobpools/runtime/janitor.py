@@ -18,6 +18,8 @@ from jobpools.store import connect, draws, writes
 
 INTERVAL = 0.3
 """The interval between two looks, as a share of the lease: 3 s of 10 s, and a little more by chance."""
+NAME = "rescue"
+"""What the janitor's conversation with Redis is called."""
 
 
 class Janitor:
@@ -54,16 +56,28 @@ class Janitor:
             # By chance up to a third longer, so that many workers do not look at the same moment.
             await asyncio.sleep(self._interval * (1 + draws.fraction() / 3))
             await self._renewed()
-            for lane in self._lanes:
-                # After an outage leases have run out whose holders are alive: they get the time to renew them.
-                if self._outage.known or time.monotonic() < self._outage.ended + self._lease / 2:
-                    break
-                try:
-                    await self._look(lane)
-                except StoreError as error:
-                    if away(error):
-                        break
-                    lane.tell(error)
+            if self._outage.known_beside(NAME):
+                continue
+            # After a failure the first success ends the outage; what expired meanwhile is looked at the next time.
+            failed = self._outage.failing(NAME)
+            errors = [error for lane in self._lanes if (error := await self._tried(lane, failed=failed)) is not None]
+            if errors:
+                self._outage.noticed(errors[0], NAME)
+            else:
+                self._outage.over(NAME)
+
+    async def _tried(self, lane: Lane, *, failed: bool) -> StoreError | None:
+        """Look at one queue; returns what the server says against it, where that concerns the server as a whole.
+
+        `failed`: the latest look did; then this one only proves that a write is accepted.
+        """
+        try:
+            await (lane.prove() if failed else self._look(lane))
+        except StoreError as error:
+            if away(error):
+                return error
+            lane.tell(error)
+        return None
 
     async def _renewed(self) -> None:
         """After a standstill of the process our own leases may have run out: first the lease thread renews them."""
@@ -77,7 +91,9 @@ class Janitor:
         if lane.unanswered:
             # Their jobs were never begun: back with them now, before their leases run out and count as a crash.
             await self._take_over(lane, [tail for tail, _ in lane.unanswered])
-        await self._take_over(lane, ())
+        # After an outage leases have run out whose holders are alive: they get the time to renew them.
+        if now >= self._outage.ended + self._lease / 2:
+            await self._take_over(lane, ())
 
     async def _take_over(self, lane: Lane, tails: Sequence[str]) -> None:
         swept = await self._rescuers[lane.queue].sweep(

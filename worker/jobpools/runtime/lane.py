@@ -93,6 +93,8 @@ class Lane:
         """Claims without an answer, and until when their jobs may stand as leased to us, who have not got them."""
         self._pauses = Pauses()
         self._resume: float | None = None
+        self._failed = False
+        """The latest step was refused, for a reason of this queue's own."""
         self._uncertain = False
         self._told: set[str] = set()
 
@@ -143,6 +145,9 @@ class Lane:
                 self.unanswered.append((tail, time.monotonic() + 2 * self.lease_ms / 1000))
             raise
         # No await from here on: what Redis knows now, `held` knows too before anybody else looks.
+        if self._failed:
+            self._failed = False
+            self._pauses.reset()
         self._let_go(completed, settled)
         self._metrics.steps += 1
         self._learn(reply)
@@ -263,15 +268,19 @@ class Lane:
             log.warning("%s", dropped(self.queue, self._dropped, self.keep[1]))
             self._dropped, self._say_dropped = 0, time.monotonic() + SAID_AGAIN
 
+    async def prove(self) -> None:
+        """Prove that the server accepts a write to this queue. Raises StoreError."""
+        await writes.probe(self._connection, self.queue)
+
     async def check(self) -> None:
         """Whether its keys are what they should be. Raises StoreError."""
         await reads.check_types(self._connection, self.queue)
         self._resume = None
-        self._pauses.reset()
 
     def fail(self, error: StoreError) -> None:
         """Redis refuses this queue's step: leave it alone for a while; the others go on."""
         self._resume = time.monotonic() + self._pauses.next()
+        self._failed = True
         self.tell(error)
 
     def _is_news(self, what: str) -> bool:

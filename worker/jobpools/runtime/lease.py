@@ -13,7 +13,7 @@ from jobpools.core.job import OutcomeKind
 from jobpools.errors import StoreError
 from jobpools.runtime.lane import Lane
 from jobpools.runtime.metrics import Metrics
-from jobpools.runtime.outage import Outage, away
+from jobpools.runtime.outage import Outage, away, jittered
 from jobpools.runtime.processor import Processor
 from jobpools.settings import WorkerSettings
 from jobpools.store import connect, writes
@@ -57,23 +57,28 @@ class LeaseThread:
     def _renew_all(self) -> None:
         due = time.monotonic() + self._interval
         self._processor.vitals.beat(time.monotonic())
+        pause = self._interval / 5
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             due = time.monotonic() + self._interval
             self._processor.vitals.beat(time.monotonic())
             try:
                 for lane in self._lanes:
                     self._renew_lane(lane)
+                    if self._outage.failing("leases"):  # with nothing to renew, nothing was written
+                        writes.probe_sync(self._connection, lane.queue)
             except StoreError as error:
                 self._metrics.renewals_failed += 1
                 self._outage.noticed(error, "leases")
-                # Sooner than usual: every lost second counts against the lease.
-                due = time.monotonic() + self._interval / 5
+                # First sooner than usual: every lost second counts against the lease.
+                due = time.monotonic() + jittered(pause)
+                pause = min(2 * pause, self._interval)
             except Exception:
                 # Without this thread every lease of the worker would run out.
                 log.exception("renewing leases failed; it is tried again")
             else:
                 self.renewed = time.monotonic()
                 self._outage.over("leases")
+                pause = self._interval / 5
 
     def _renew_lane(self, lane: Lane) -> None:
         # list() of a dict of str runs no Python code: the event loop cannot change it meanwhile.

@@ -1,17 +1,20 @@
 """How an idle worker learns that a queue has work: one blocking wait on the wake-ups of all its queues."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
-from jobpools.errors import StoreError
+from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.runtime.lane import Lane
-from jobpools.runtime.outage import FIRST_PAUSE, Outage, Pauses, away
+from jobpools.runtime.outage import FIRST_PAUSE, Outage, Pauses, away, jittered
 from jobpools.runtime.processor import Processor
-from jobpools.store import reads, wakeups
+from jobpools.store import reads, wakeups, writes
 from jobpools.store.connect import Connection
 
 WAIT = 5.0
 """Seconds that one blocking wait for a wake-up lasts: also how long a lost wake-up can go unnoticed."""
+SHORT_WAIT = 0.01
+"""Seconds of the wait that finds out whether waiting works again."""
 
 
 class Listener:
@@ -64,8 +67,10 @@ class Listener:
         if queue is None:
             return self._lanes
         if not self._processor.room():
-            # Filled meanwhile from elsewhere: the token is for a worker that has room.
-            await wakeups.pass_on(self._connection, queue)
+            # Filled meanwhile from elsewhere: the token is for a worker that has room. One that a full server refuses
+            # is made up for by the next look of any worker.
+            with contextlib.suppress(StoreUnavailableError):
+                await wakeups.pass_on(self._connection, queue)
         woken = next(lane for lane in asked if lane.queue == queue)
         # Whoever was served stands behind next time: the first queue asked is the first one heard.
         self._lanes.remove(woken)
@@ -73,13 +78,16 @@ class Listener:
         return [woken]
 
     async def _sit_out(self, error: StoreError) -> None:
-        """Until Redis answers again, whether or not a job is wanted meanwhile: who says away must say back."""
-        pauses = Pauses()
-        while True:
+        """Wait until the server accepts this wait and a write again, whether or not a job is wanted meanwhile."""
+        pauses, queues = Pauses(), [lane.queue for lane in self._lanes]
+        while away(error):
             self._outage.noticed(error, self.name)
-            await asyncio.sleep(pauses.next())
+            await asyncio.sleep(jittered(pauses.next()))
             try:
-                await self._connection.execute("PING")
+                for queue in queues:
+                    await writes.probe(self._connection, queue)
+                # A token that this takes is not lost: after an outage all queues are looked at.
+                await wakeups.wait(self._connection, queues, SHORT_WAIT)
             except StoreError as again:
                 error = again
             else:

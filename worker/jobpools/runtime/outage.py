@@ -1,4 +1,4 @@
-"""Redis away and back: told once each, whoever notices first, and how long to wait between tries."""
+"""Outages of Redis: told once when they begin and once when they are over, and how long to wait between tries."""
 
 import logging
 import threading
@@ -6,9 +6,14 @@ import time
 
 from jobpools.core.units import format_duration
 from jobpools.errors import StoreAuthError, StoreError, StoreUnavailableError
+from jobpools.store import draws
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between tries: doubled each time, so that a server that comes back is not overrun."""
+JITTER = 0.25
+"""Share of a pause that is drawn, so that workers that lost a server together do not come back together."""
+STABLE, LONGEST_STABLE = 1.0, 10.0
+"""Seconds without a failure after which an outage counts as over; doubled for each relapse before that."""
 
 log = logging.getLogger("jobpools.worker")
 
@@ -21,33 +26,48 @@ def away(error: StoreError) -> bool:
 class Outage:
     """Shared by a worker's conversations with Redis; away while one of them fails, back when none does.
 
-    Each conversation goes on trying, so each says itself when it is over. The lease thread is one: hence the lock.
+    A conversation tries again until its own command works and a write is accepted; then it calls `over`. That the
+    outage is over is told by `look`, when no conversation has failed for some time: a server that accepts every other
+    connection makes one outage and not ten a second. The lease thread is a conversation: hence the lock.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._failing: set[str] = set()
         self._since = 0.0
+        self._told = False
+        """The outage was told, and its end was not."""
+        self._stable = STABLE
         self.ended = float("-inf")
-        """When the latest outage was over, by the monotonic clock."""
+        """When no conversation failed any more, by the monotonic clock."""
 
     @property
     def known(self) -> bool:
         """Redis is known to be away now."""
         return bool(self._failing)
 
+    def failing(self, conversation: str) -> bool:
+        """Whether this conversation waits for its command to work again."""
+        return conversation in self._failing
+
+    def known_beside(self, conversation: str) -> bool:
+        """Whether another conversation knows that Redis is away."""
+        return bool(self._failing - {conversation})
+
     def noticed(self, error: StoreError, conversation: str) -> None:
         """A command failed."""
         with self._lock:
-            first = not self._failing
+            relapsed, first = self._told and not self._failing, not self._told
             self._failing.add(conversation)
+            if relapsed:
+                self._stable = min(self._stable * 2, LONGEST_STABLE)
             if first:
-                self._since = time.monotonic()
+                self._told, self._since, self._stable = True, time.monotonic(), STABLE
         if first:
             log.warning("Redis is away: %s; jobs in hand go on and are settled when it is back", error)
 
     def over(self, conversation: str) -> None:
-        """A command worked."""
+        """The conversation's command works again, and a write was accepted."""
         if not self._failing:
             return
         with self._lock:
@@ -55,8 +75,17 @@ class Outage:
             self._failing.discard(conversation)
             if last:
                 self.ended = time.monotonic()
-        if last:
-            log.warning("Redis is back after %s", format_duration(time.monotonic() - self._since))
+
+    def look(self, now: float) -> None:
+        """Tell that the outage is over, once nothing has failed for long enough; `now` by the monotonic clock."""
+        if not self._told:
+            return
+        with self._lock:
+            over = self._told and not self._failing and now >= self.ended + self._stable
+            if over:
+                self._told = False
+        if over:
+            log.warning("Redis is back after %s", format_duration(self.ended - self._since))
 
 
 class Pauses:
@@ -75,3 +104,8 @@ class Pauses:
     def reset(self) -> None:
         """It worked."""
         self._next = FIRST_PAUSE
+
+
+def jittered(pause: float) -> float:
+    """Return a pause with its drawn share: between 75 % and 125 % of it."""
+    return pause * (1 - JITTER + 2 * JITTER * draws.fraction())

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from jobpools.core.facts import Heartbeat
-from jobpools.errors import ConfigurationError, StoreError
+from jobpools.errors import ConfigurationError, StoreError, StoreUnavailableError
 from jobpools.runtime import link, probes
 from jobpools.runtime.endpoints import Endpoints
 from jobpools.runtime.metrics import CONTENT_TYPE
@@ -36,6 +36,7 @@ class Reporting:
         self._worker = worker
         self._endpoints: Endpoints | None = None
         self._version = _version()
+        self._told: set[str] = set()
 
     def start(self) -> None:
         """Open the endpoints. Raises ConfigurationError when the port is taken."""
@@ -102,10 +103,19 @@ class Reporting:
                         warned = True
                         for warning in await reads.server_warnings(self._worker.connection):
                             log.warning("%s", warning)
-                except StoreError:
+                except StoreError as error:
                     # The steps tell of an outage; this one only tries again, a second later.
                     told += 1 - HEARTBEAT_INTERVAL
+                    self._refused(error)
+            self._worker.outage.look(time.monotonic())
             await asyncio.sleep(CHECK_INTERVAL)
+
+    def _refused(self, error: StoreError) -> None:
+        """Tell once what an outage of the steps does not tell, as a missing right."""
+        if not isinstance(error, StoreUnavailableError) and str(error) not in self._told:
+            self._told.add(str(error))
+            log.warning("worker %s: its heartbeat was refused: %s; it is not listed until one succeeds",
+                        self._worker.id, error)  # fmt: skip
 
     async def stop(self) -> None:
         """Forget this worker in Redis and close the endpoints."""

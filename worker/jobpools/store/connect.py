@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import os
-import re
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -13,26 +11,13 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AskError,
-    AuthenticationError,
-    AuthorizationError,
-    ClusterError,
-    ConnectionError as RedisConnectionError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisClusterException,
-    RedisError,
-    TimeoutError as RedisTimeoutError,
-    TryAgainError,
-)
+from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
-from jobpools.errors import ConfigurationError, StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
+from jobpools.errors import ConfigurationError, StoreDataError, StoreError
 from jobpools.store import abandoned, keys, scripts
 from jobpools.store.packing import AT_HAND, Express, packed
+from jobpools.store.translation import ELSEWHERE, FOREIGN, code_of, safe_url, translate, translated
 
 CONNECT_TIMEOUT = 2.0
 """Seconds."""
@@ -42,58 +27,6 @@ AT_ONCE = 60
 """Commands under way at once; more wait for their turn."""
 POOL_SIZE = AT_ONCE + AT_HAND + 4
 """Connections of one client at most (it would refuse one more): the last few are for what stays subscribed."""
-FOREIGN = (RedisError, RedisClusterException, OSError)
-"""What the client raises: the cluster's own errors are no RedisError."""
-_AUTH = (AuthenticationError, AuthorizationError, NoPermissionError)
-_AUTH_CODES = ("NOAUTH", "WRONGPASS", "NOPERM", "ACL failure", "invalid username-password")
-_AWAY = (
-    RedisConnectionError, RedisTimeoutError, RedisClusterException, ClusterError, AskError, TryAgainError,
-    ReadOnlyError, OSError,
-)  # fmt: skip
-"""Also of a server that is there and is not the right one now: while a cluster moves slots or a replica takes over."""
-_RETRY_CODES = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN")
-
-
-def safe_url(url: str) -> str:
-    """The URL without its password, however odd the URL is."""
-    scheme, found, rest = url.partition("://")
-    before, at, host = rest.rpartition("@")
-    user, colon, _ = before.partition(":")
-    hidden = f"{user}:***" if colon else before
-    shown = re.sub(r"(?i)([?&][^=&]*password=)[^&]*", r"\1***", host)
-    return f"{scheme}{found}{hidden}{at}{shown}"
-
-
-def translate(error: Exception, url: str) -> StoreError:
-    """One of ours for one of the client's, in one line, without the password."""
-    # Of an error in a script only the first half is for people.
-    where, text = safe_url(url), re.sub(r"\.? script: .*", "", str(error).partition("\n")[0]).rstrip(".")
-    if isinstance(error, _AUTH) or any(code in text for code in _AUTH_CODES):
-        return StoreAuthError(f"{where}: {text}: check user and password in the URL, and the user's ACL")
-    if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
-        return StoreUnavailableError(f"{where}: out of memory: raise maxmemory; {text}")
-    if isinstance(error, _AWAY) or text.startswith(_RETRY_CODES):
-        return StoreUnavailableError(f"{where}: cannot be reached: {_reason(error, text)}")
-    if "WRONGTYPE" in text:
-        return StoreDataError(f"{where}: a key of the queue holds another type: is something else using its name?")
-    return StoreError(f"{where}: {text or type(error).__name__}")
-
-
-def _reason(error: Exception, text: str) -> str:
-    """`Connection refused` of `Error 111 connecting to host:1. Connect call failed ('host', 1)`, for people."""
-    if found := re.search(r"Error (-?\d+) connecting to \S+ (.*)", text):
-        number, rest = int(found[1]), found[2].rstrip(".")
-        return os.strerror(number) if number > 0 else rest
-    return text.rstrip(".") or type(error).__name__
-
-
-@contextlib.contextmanager
-def translated(url: str) -> Iterator[None]:
-    """Raises StoreError and its kin for the client's errors, which stay as the cause."""
-    try:
-        yield
-    except FOREIGN as error:
-        raise translate(error, url) from error
 
 
 def _options(timeout: float | None) -> dict[str, Any]:
@@ -192,7 +125,16 @@ class Connection:
         self.cluster = _split(url)[0] == "cluster"
         self._turns = asyncio.Semaphore(AT_ONCE)
         # In a cluster the client must find the node first.
-        self._express = self.client.execute_command if self.cluster else Express(self.client.connection_pool).send
+        self._at_hand = None if self.cluster else Express(self.client.connection_pool)
+        self._express = self.client.execute_command if self._at_hand is None else self._at_hand.send
+
+    async def _refused(self, error: Exception) -> StoreError:
+        """Translate an error; after one of a former primary, the next command makes a new connection."""
+        if self._at_hand is not None and code_of(error) in ELSEWHERE:
+            with contextlib.suppress(*FOREIGN):
+                await self._at_hand.drop()
+                await self.client.connection_pool.disconnect(inuse_connections=False)
+        return translate(error, self.url)
 
     async def _send(self, *command: Any) -> Any:
         async with self._turns:
@@ -203,14 +145,14 @@ class Connection:
         try:
             return await self._send(*command)
         except FOREIGN as error:
-            raise translate(error, self.url) from error
+            raise await self._refused(error) from error
 
     async def swiftly(self, *command: Any) -> Any:
         """One command of the hot path; the reply may lack what the client makes of some (a dict, a bool)."""
         try:
             return await self._swiftly(*command)
         except FOREIGN as error:
-            raise translate(error, self.url) from error
+            raise await self._refused(error) from error
 
     async def _swiftly(self, *command: Any) -> Any:
         async with self._turns:
@@ -230,7 +172,7 @@ class Connection:
             except NoScriptError:
                 return await self._swiftly("EVAL", script.source, len(names), *names, *arguments)
         except FOREIGN as error:
-            found = translate(error, self.url)
+            found = await self._refused(error)
             if isinstance(found, StoreDataError):
                 kinds = [await self.execute("TYPE", name) for name in names]
                 found = StoreDataError(keys.misfit(names, kinds) or str(found))
@@ -251,7 +193,7 @@ class Connection:
                 await self.load(*scripts_read)
                 return await self._pipeline(commands)
         except FOREIGN as error:
-            raise translate(error, self.url) from error
+            raise await self._refused(error) from error
 
     async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         pipeline = self.client.pipeline() if self.cluster else self.client.pipeline(transaction=False)
@@ -329,10 +271,19 @@ class SyncConnection:
         with self._turns:
             return self.client.execute_command(*command)
 
+    def _refused(self, error: Exception) -> StoreError:
+        """As the other one's."""
+        pool = getattr(self._client, "connection_pool", None)
+        if pool is not None and code_of(error) in ELSEWHERE:
+            pool.disconnect(inuse_connections=False)
+        return translate(error, self.url)
+
     def execute(self, *command: Any) -> Any:
         """One command."""
-        with translated(self.url):
+        try:
             return self._send(*command)
+        except FOREIGN as error:
+            raise self._refused(error) from error
 
     def call(self, name: str, queue: str, arguments: Sequence[Any]) -> Any:
         """One script on one queue's keys."""
@@ -345,7 +296,7 @@ class SyncConnection:
             except NoScriptError:
                 return self._send("EVAL", script.source, len(names), *names, *arguments)
         except FOREIGN as error:
-            found = translate(error, self.url)
+            found = self._refused(error)
             if isinstance(found, StoreDataError):
                 kinds = [self.execute("TYPE", name) for name in names]
                 found = StoreDataError(keys.misfit(names, kinds) or str(found))

@@ -84,6 +84,13 @@ class Express:
             else:
                 await self._pool.release(connection)
 
+    async def drop(self) -> None:
+        """Close the connections at hand: they lead to a server that is not the right one any more."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.disconnect(nowait=True)
+            await self._pool.release(connection)
+
     async def _take(self) -> Any:
         while self._idle:
             connection = self._idle.pop()

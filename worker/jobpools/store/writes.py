@@ -218,6 +218,21 @@ async def step(  # noqa: PLR0913  # the hot path's one call: an object around th
     return StepReply(ids, envelopes, histories, stale, int(next_due), bool(draining), left, time / 1000, dropped)
 
 
+def _probe(queue: str) -> tuple[Any, ...]:
+    # Refused as any write that takes memory is, and without effect: XX adds nothing.
+    return "ZADD", keys.of_queue(queue, "leases"), "XX", 0, "-"
+
+
+async def probe(connection: Connection, queue: str) -> None:
+    """Prove that the server accepts a write to this queue. Raises StoreError. Changes nothing."""
+    await connection.execute(*_probe(queue))
+
+
+def probe_sync(connection: SyncConnection, queue: str) -> None:
+    """The same, blocking."""
+    connection.execute(*_probe(queue))
+
+
 def renew(
     connection: SyncConnection, queue: str, members: Sequence[str], lease_ms: int, now: int | str = SERVER_CLOCK
 ) -> tuple[list[str], list[str]]:

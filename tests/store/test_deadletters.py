@@ -58,3 +58,22 @@ async def test_a_dead_job_that_cannot_be_read_comes_back_too(store: Connection, 
     raw.hset(keys.of_queue(QUEUE, "jobs"), "a", '{"v":9}')
     assert await deadletters.replay(store, QUEUE, ["a"], NOW) == 1
     assert await deadletters.replay(store, QUEUE, [], NOW) == 0
+
+
+async def test_a_job_that_died_anew_since_the_snapshot_is_left_alone(store: Connection, raw: Redis, job: Send) -> None:
+    await writes.enqueue(store, [job("a"), job("b")], NOW)
+    await bury(store, "a", "b")
+    deaths = await deadletters.snapshot(store, QUEUE)
+    assert [(death.id, death.at) for death in deaths] == [("a", NOW), ("b", NOW + 1)]
+    raw.zadd(keys.of_queue(QUEUE, "dead"), {"a": NOW + 5})
+    assert [page async for page in deadletters.purging(store, QUEUE, deaths)] == [deadletters.Page(2, 1)]
+    assert [page async for page in deadletters.replaying(store, QUEUE, deaths, NOW)] == [deadletters.Page(2, 0)]
+    assert raw.zrange(keys.of_queue(QUEUE, "dead"), 0, -1) == [b"a"]
+
+
+def test_a_page_is_bounded_by_jobs_and_by_bytes() -> None:
+    assert deadletters.next_size(20, 20 * 300) == 80
+    assert deadletters.next_size(250, 250 * 300) == deadletters.LARGEST_PAGE
+    assert deadletters.next_size(20, 20 * 1_000_000) == 2
+    assert deadletters.next_size(1, 10_000_000) == 1
+    assert deadletters.next_size(20, 0) == 80

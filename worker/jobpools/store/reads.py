@@ -190,15 +190,6 @@ def _live(raw: bytes | None, now: float) -> codec.ResultRecord | None:
     return record if record.until > now else None
 
 
-async def over(connection: Connection, queue: str, job_id: str) -> bool:
-    """Whether the job has ended, or is not known. Costs the server nothing worth counting, however much is going on."""
-    at = _at(queue)
-    known, ended, dead = await connection.gather(
-        [("HEXISTS", at("jobs"), job_id), ("HEXISTS", at("results"), job_id), ("ZSCORE", at("dead"), job_id)]
-    )
-    return not known or bool(ended) or dead is not None
-
-
 async def job(connection: Connection, queue: str, job_id: str, now: int | str = "") -> JobView | None:
     """One job, wherever it is; None: no such job, or its result's TTL is over.
 

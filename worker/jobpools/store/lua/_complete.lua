@@ -10,7 +10,7 @@ local function complete(now, leased, first, keep)
   local ids, places, n, id_of = {}, {}, 0, leased.id_of
   for i = 0, number - 1 do
     local member = ARGV[members + i]
-    held[i + 1] = held[i + 1] or reclaim(leased.expiry, member)
+    if not held[i + 1] and reclaim(leased.expiry, member) then held[i + 1] = 1 end
     if held[i + 1] then
       n = n + 1
       ids[n], places[n] = id_of(member), records + i

@@ -42,6 +42,10 @@ class Link:
             with contextlib.suppress(OSError):  # the supervisor is gone, and nobody asks
                 self._channel.sendall(json.dumps({"goodbye": code}).encode() + b"\n")
 
+    def detach(self) -> None:
+        """Leave the connection to the end of the process: a thread may be reading from it."""
+        self._channel.detach()
+
     def serve(self, answer: Callable[[], bytes]) -> None:
         """Answer each scrape that the supervisor hands over, in a thread of its own."""
         threading.Thread(target=self._serve, args=(answer,), name="jobpools-link", daemon=True).start()

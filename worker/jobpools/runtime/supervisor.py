@@ -49,6 +49,8 @@ class Supervisor:
         self._channel = channel
         self._vitals = vitals
         self._wake = wake
+        self.was_told = False
+        """A signal was handed on to the worker."""
         self._unread = b""
         self._hello: Mapping[str, Any] | None = None
         self._code: int | None = None
@@ -107,6 +109,7 @@ class Supervisor:
                 self._send(signal.SIGSTOP, group=True)
                 os.kill(os.getpid(), signal.SIGSTOP)
             else:
+                self.was_told = self.was_told or number in HANDED_ON
                 self._send(number, group=number == signal.SIGCONT)
 
     def _send(self, number: int, *, group: bool = False) -> None:
@@ -217,7 +220,14 @@ def run(work: Callable[[], int]) -> int:
     ours.setblocking(False)
     wake = _handle_signals()
     signal.pthread_sigmask(signal.SIG_SETMASK, former)
-    return Supervisor(worker, ours, vitals, wake).run()
+    with ours:
+        supervisor = Supervisor(worker, ours, vitals, wake)
+        code = supervisor.run()
+    if supervisor.was_told:
+        # The interpreter's own end restores the default action: a late signal would change the exit code.
+        for number in HANDED_ON:
+            signal.signal(number, signal.SIG_IGN)
+    return code
 
 
 def _handle_signals() -> int:
@@ -245,6 +255,7 @@ def _worker(work: Callable[[], int], mine: link.Link, parent: int, mask: set[sig
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     code = _code_of(work)
     mine.goodbye(code)
+    mine.detach()
     return code
 
 

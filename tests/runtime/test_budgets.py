@@ -68,11 +68,12 @@ async def test_an_idle_worker_is_small_and_nearly_silent(valkey_url: str, tmp_pa
             size = sum(memory(each, "Pss") for each in tree)
             resident = [memory(each, "Rss") for each in tree]
             before, begun = await commands(store), time.monotonic()
-            eventually("some time to count in", lambda: time.monotonic() - begun > 10)
+            # Of what comes every 3 to 10 s, ten seconds may hold one of each kind too many.
+            eventually("some time to count in", lambda: time.monotonic() - begun > 20)
             sent = await commands(store) - before
             a_second = sent / (time.monotonic() - begun)
     each = " + ".join(f"{one:.1f}" for one in resident)
-    tell(f"an idle worker: {size:.1f} MiB (resident: {each}), {a_second:.2f} commands a second ({sent} in 10 s)")
+    tell(f"an idle worker: {size:.1f} MiB (resident: {each}), {a_second:.2f} commands a second ({sent} in 20 s)")
     assert size < LARGEST
     assert a_second < 1
 

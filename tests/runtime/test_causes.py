@@ -55,7 +55,9 @@ async def dead(
     assert entry.error.endswith(error), entry
     assert "\n" not in entry.error + entry.message + past.note
     assert entry.traceback
-    (said,) = (each for each in caplog.records if each.levelno >= logging.WARNING)
+    warnings = (each for each in caplog.records if each.levelno >= logging.WARNING)
+    # To describe what is huge takes long on a busy machine, and the loop's watchdog says so.
+    (said,) = (each for each in warnings if f"{job.id}: it blocked" not in each.getMessage())
     assert job.id in said.getMessage()
     assert "\n" not in said.getMessage()
     assert said.exc_text

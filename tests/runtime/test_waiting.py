@@ -26,7 +26,7 @@ from jobpools import (
     StoreUnavailableError,
     waiting,
 )
-from jobpools.store import keys
+from jobpools.store import endings, keys
 from jobpools.testing import run_until_idle
 from tests.runtime.conftest import working
 from tests.support.ports import free_port
@@ -250,6 +250,25 @@ async def test_a_server_that_is_away_at_first_is_an_error_at_once() -> None:
         await asyncio.wait_for(app.handle("any").result(), 10)
     with pytest.raises(StoreUnavailableError):
         await asyncio.to_thread(app.handle("any").result_sync, 5)
+    await app.aclose()
+
+
+async def test_an_error_that_nobody_thought_of_ends_those_that_wait(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, double = make(valkey_url)
+    job = await double.enqueue(1)
+
+    async def broken(*_: Any) -> list[str]:
+        raise RuntimeError("never thought of")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(endings, "register", broken)
+        with pytest.raises(RuntimeError, match="never thought of"):
+            await asyncio.wait_for(job.result(), 10)
+    result = asyncio.create_task(job.result())
+    await run_until_idle(app)
+    assert await asyncio.wait_for(result, 10) == 2, "the next one is served again"
     await app.aclose()
 
 

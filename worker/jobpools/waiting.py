@@ -144,6 +144,8 @@ class Waiters:
 
     def _served(self, serving: asyncio.Task[None]) -> None:
         """Whatever ends the task ends those that wait: nobody would tell them."""
+        if self._serving is serving:
+            self._serving = None
         if not serving.cancelled() and (error := serving.exception()) is not None:
             self._fail(error)
 

@@ -26,8 +26,10 @@ from jobpools_operator.workqueue import Workqueue
 
 GAP = 0.1
 """Seconds between two passes of a pool, however often it is woken."""
-BATCH = 32
+BATCH = 16
 """Maximum number of pools that are read together. What is woken meanwhile waits for one batch, not for all pools."""
+AHEAD = 5.0
+"""Seconds by which a pool whose queue has new jobs goes before the others: those that are taken up can wait."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 """Seconds until a lost subscription is tried again."""
 FOREVER = 3600.0
@@ -146,12 +148,12 @@ class Endpoint:
         """Nothing is left to look after."""
         return not self.pools and self.timetable.idle
 
-    def touch(self, key: str) -> None:
-        """Something happened to this pool."""
+    def touch(self, key: str, ahead: float = 0.0) -> None:
+        """Something happened to this pool. `ahead`: it goes before pools that have been due for fewer seconds."""
         if key in self.pools:
             now = self._tools.clock()
             soonest = max(now, self._passed.get(key, -FOREVER) + GAP)
-            self._due.hasten(key, soonest)
+            self._due.hasten(key, soonest if soonest > now else now - ahead)
             self._woken.set()
 
     def touch_all(self) -> None:
@@ -178,7 +180,7 @@ class Endpoint:
                     pause = FIRST_PAUSE
                     if queue:
                         for key in self._by_queue.get(queue, ()):
-                            self.touch(key)
+                            self.touch(key, AHEAD)
                     else:
                         self.touch_all()  # what was published while nobody listened is found by looking
             except StoreError as error:

@@ -15,6 +15,7 @@ from jobpools.client import Options
 from jobpools.core.facts import ClusterFacts, Memory, PoolFacts
 from jobpools.core.plan import Plan, plan_pool
 from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools_operator.endpoint import AHEAD, BATCH
 from jobpools_operator.kube.client import Api
 from jobpools_operator.kube.cluster import KubeCluster
 from jobpools_operator.kube.lease import Leadership
@@ -134,6 +135,23 @@ async def test_a_pool_of_the_same_name_begins_anew(stage: Stage) -> None:
     stage.endpoint.put(pool_of("slow", uid="2"))
     await until(lambda: stage.sizes[SLOW] == 1)
     assert stage.cluster.hangs == 2
+
+
+async def test_a_pool_with_new_jobs_goes_before_pools_that_are_taken_up(valkey: Valkey) -> None:
+    made = Stage(valkey.url)
+    names = [f"many-{number}" for number in range(BATCH)]
+    for name in names:
+        made.endpoint.put(pool_of(name))
+    made.endpoint.put(pool_of("urgent"))
+    made.endpoint.touch("default/urgent", AHEAD)  # its queue was empty, and is not
+    task = asyncio.create_task(made.endpoint.run())
+    try:
+        await until(lambda: len(made.sizes) == len(made.endpoint.pools))
+        assert list(made.sizes).index("default/urgent") < BATCH, "it is in the first batch"
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        await made.client.aclose()
 
 
 async def test_what_was_counted_stays_counted_when_its_pool_goes() -> None:

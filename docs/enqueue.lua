@@ -1,4 +1,4 @@
-local jobs, history, results, done, since, wake, totals, ready_high, ready_normal, ready_low, scheduled_high, scheduled_normal, scheduled_low = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local jobs, results, since, wake, totals, ready_high, ready_normal, ready_low, scheduled_high, scheduled_normal, scheduled_low = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local given, channel, queue = ARGV[1], ARGV[2], ARGV[3]
 -- now in ms: the argument, or the server's own clock where it is empty. One clock for all leases.
 local function clock(given)
@@ -25,7 +25,9 @@ end
 --   Beside it the job stands in a list, in the order in which jobs ended, with the same 12 bytes before its id. There is one
 --   list for each power of two of TTLs: a short one never waits behind a long one, and what is over goes within
 --   twice its TTL. `done` says of each such class before which ms nothing in its list is over.
---   Needs the keys results done history.
+--   Needs the key results; `done`, its lists and `history` are named after it, where the script has no such key.
+local beside = string.sub(results, 1, -#'results' - 1)
+local done, history = beside .. 'done', beside .. 'history'
 local function done_list(class) return done .. ':' .. class end
 local function entry_of(at, ttl, id) return struct.pack('>I6I6', at, ttl) .. id end
 local function class_of(ttl)
@@ -33,25 +35,33 @@ local function class_of(ttl)
   return string.format('%d', exponent)
 end
 
--- retain(now, ttl, letter, ids, rest_of): these jobs end now; rest_of(i) is what follows at and ttl in the record of ids[i].
-local function retain(now, ttl, letter, ids, rest_of)
+-- classes_of(): by class, the ms of `done`.
+local function classes_of()
+  local found, flat = {}, redis.call('HGETALL', done)
+  for i = 1, #flat, 2 do found[flat[i]] = tonumber(flat[i + 1]) end
+  return found
+end
+
+-- retain(now, ttl, letter, ids, rest_of, classes): these jobs end now; rest_of(i) is what follows at and ttl in the record of ids[i].
+--   classes: classes_of's, to which theirs is added. Returns how many jobs are in their list then.
+local function retain(now, ttl, letter, ids, rest_of, classes)
   local class, front = class_of(ttl), entry_of(now, ttl, '')
   local head, pairs_of_record, entries = letter .. front, {}, {}
   for i = 1, #ids do
     pairs_of_record[2 * i - 1], pairs_of_record[2 * i] = ids[i], head .. rest_of(i)
     entries[i] = front .. ids[i]
   end
-  redis.call('HSETNX', done, class, now + ttl)
-  redis.call('RPUSH', done_list(class), unpack(entries))
+  if not classes[class] then
+    redis.call('HSETNX', done, class, now + ttl)
+    classes[class] = now + ttl
+  end
   redis.call('HSET', results, unpack(pairs_of_record))
+  return redis.call('RPUSH', done_list(class), unpack(entries))
 end
 
--- recorded(now, id): the state of a job that has ended, and whose record is not over. Else nil, and where there is one that
---   is over, its entry and class.
+-- state_in(now, record, id): the state that a record tells; of one that is over nil, its entry and its class.
 local STATES = {c = 'completed', x = 'cancelled'}
-local function recorded(now, id)
-  local record = redis.call('HGET', results, id)
-  if not record then return nil end
+local function state_in(now, record, id)
   local state = STATES[string.sub(record, 1, 1)]
   if not state or #record < 13 then return nil end
   local at, ttl = struct.unpack('>I6I6', record, 2)
@@ -59,9 +69,17 @@ local function recorded(now, id)
   return nil, entry_of(at, ttl, id), class_of(ttl)
 end
 
--- is_retained(now, id): whether an id is taken by a job that has ended. A record that is over gives it free.
-local function is_retained(now, id)
-  local state, entry, class = recorded(now, id)
+-- recorded(now, id): the state of a job that has ended, and whose record is not over; else nil.
+local function recorded(now, id)
+  local record = redis.call('HGET', results, id)
+  return record and (state_in(now, record, id)) or nil
+end
+
+-- is_taken(now, id, record): whether a job that has ended has this id; `record` is its field of results. A record that is
+--   over gives its id free.
+local function is_taken(now, id, record)
+  if not record then return false end
+  local state, entry, class = state_in(now, record, id)
   if entry then
     redis.call('LREM', done_list(class), 1, entry)
     redis.call('HDEL', results, id)
@@ -70,16 +88,9 @@ local function is_retained(now, id)
   return state ~= nil
 end
 
--- some_ended(): whether is_retained is worth asking. What it writes to is found to be of another type here.
-local function some_ended()
-  if redis.call('HLEN', results) == 0 then return false end
-  for _, key in ipairs({done, history}) do redis.call('HLEN', key) end
-  return true
-end
-
 -- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known already is left alone.
 -- USES: clock wake records
--- KEYS: jobs history results done since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- KEYS: jobs results since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given channel queue ...
 --   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each job id, priority (h, n, l), due ('' for at once; ms from now; or '@' and ms since the epoch), envelope
@@ -90,19 +101,6 @@ local scheduled = {h = scheduled_high, n = scheduled_normal, l = scheduled_low}
 local before = ready_left()
 local now = clock(given)
 local accepted, batches, count, pushed, sooner = {}, {h = {}, n = {}, l = {}}, 0, 0, false
-
--- Whatever can be wrong is found before anything is written.
-if (#ARGV - 3) % 4 ~= 0 then return redis.error_reply('ERR four arguments a job') end
-for i = 4, #ARGV, 4 do
-  local due = ARGV[i + 2]
-  if not ready[ARGV[i + 1]] then return redis.error_reply('ERR no such priority: ' .. ARGV[i + 1]) end
-  local digits = string.match(due, '^@%-?(%d+)$') or string.match(due, '^%d+$')
-  if due ~= '' and not (digits and #digits < 16) then return redis.error_reply('ERR no such time: ' .. due) end
-  if due ~= '' then redis.call('ZCARD', scheduled[ARGV[i + 1]]) end
-end
-for _, key in ipairs({jobs, since, totals}) do redis.call('HLEN', key) end
-local ended = some_ended()
-redis.call('LLEN', wake)
 
 -- An age is counted from the time in a UUIDv7. Where that is not now (the producer's clock is wrong, the job was made long
 -- before it was sent, or the id is of another kind), `since` says it. Ids of one moment begin alike and are judged once.
@@ -116,9 +114,33 @@ local function tells_now(id)
   return agrees and #id == 36
 end
 
+-- Whatever can be wrong is found before anything is written.
+local stamped, ids = false, {}
+if (#ARGV - 3) % 4 ~= 0 then return redis.error_reply('ERR four arguments a job') end
+for i = 4, #ARGV, 4 do
+  local due = ARGV[i + 2]
+  if not ready[ARGV[i + 1]] then return redis.error_reply('ERR no such priority: ' .. ARGV[i + 1]) end
+  local digits = string.match(due, '^@%-?(%d+)$') or string.match(due, '^%d+$')
+  if due ~= '' and not (digits and #digits < 16) then return redis.error_reply('ERR no such time: ' .. due) end
+  if due ~= '' then redis.call('ZCARD', scheduled[ARGV[i + 1]]) end
+  ids[#ids + 1] = ARGV[i]
+  stamped = stamped or due == '' and not tells_now(ARGV[i])
+end
+if stamped then redis.call('HLEN', since) end
+redis.call('HLEN', totals)
+local taken = {}
+for from = 1, #ids, 1000 do
+  local records = redis.call('HMGET', results, unpack(ids, from, math.min(from + 999, #ids)))
+  for i, record in ipairs(records) do
+    local id = ids[from + i - 1]
+    if record then taken[id] = is_taken(now, id, record) end
+  end
+end
+redis.call('LLEN', wake)
+
 for i = 4, #ARGV, 4 do
   local id, priority, due = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local new = ended and is_retained(now, id) and 0 or redis.call('HSETNX', jobs, id, ARGV[i + 3])
+  local new = taken[id] and 0 or redis.call('HSETNX', jobs, id, ARGV[i + 3])
   accepted[#accepted + 1] = new
   if new == 1 then
     count = count + 1

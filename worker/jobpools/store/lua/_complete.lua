@@ -21,14 +21,13 @@ local function complete(now, leased, first, keep)
   if n > 0 then
     redis.call('ZREM', leases, unpack(ARGV, members, records - 1))
     safely(function()
-      for _, key in ipairs({jobs, results, totals}) do redis.call('HLEN', key) end -- what cannot be written is found first
       if redis.call('EXISTS', cancelling) == 1 then redis.call('SREM', cancelling, unpack(ids)) end
+      redis.call('HINCRBY', totals, 'completed', n)
       if ttl > 0 and keep > 0 then
-        retain(now, ttl, 'c', ids, function(i) return ARGV[places[i]] end)
+        leased.longest = math.max(leased.longest, retain(now, ttl, 'c', ids, function(i) return ARGV[places[i]] end, leased.classes))
       else
         redis.call('HDEL', history, unpack(ids))
       end
-      redis.call('HINCRBY', totals, 'completed', n)
       redis.call('HDEL', jobs, unpack(ids))
       leased.completed = leased.completed + n
     end, function()

@@ -12,9 +12,9 @@ function settle.dead(now, id)
   redis.call('ZADD', dead, now, id)
   redis.call('HINCRBY', totals, 'dead', 1)
 end
-function settle.cancel(now, id, _, ttl)
+function settle.cancel(now, id, _, ttl, leased_classes)
   for _, key in ipairs({jobs, results, totals}) do redis.call('HLEN', key) end -- what cannot be written is found first
-  retain(now, tonumber(ttl), 'x', {id}, function() return '' end)
+  retain(now, tonumber(ttl), 'x', {id}, function() return '' end, leased_classes)
   redis.call('HINCRBY', totals, 'cancelled', 1)
   redis.call('HDEL', jobs, id)
 end
@@ -38,7 +38,7 @@ local function settle_one(now, leased, first)
       -- It was asked to stop and would run again, were this not its end.
       disposition, delay = 'cancel', CANCELLED_TTL
     end
-    settle[disposition](now, id, ARGV[first + 1], delay)
+    settle[disposition](now, id, ARGV[first + 1], delay, leased.classes)
   end, function() redis.call('ZADD', leases, leased.expiry, member) end)
   if disposition == 'dead' or disposition == 'cancel' then notify({id}) end
 end

@@ -1,5 +1,7 @@
--- trim(now, limit, keep): forget the records that are over, and the oldest of those beyond `keep`; at most `limit` in all.
---   Returns how many it forgot: where that is `limit`, there may be more. Needs `done_list` and the keys results done history.
+-- trim(now, limit, keep, classes, longest): forget the records that are over, and the oldest of those beyond `keep`; at most
+--   `limit` in all. Returns how many it forgot: where that is `limit`, there may be more.
+--   classes: classes_of's; longest: length of the longest list that was added to; where that is little beside a large `keep`,
+--   nothing is counted; nil: not known. Needs `done_list` and the keys results done history.
 local function forget_first(class, entries, number)
   if number == 0 then return 0 end
   local ids = {}
@@ -49,15 +51,16 @@ local function forget_oldest(classes, number)
   return math.min(number, #found)
 end
 
-local function trim(now, limit, keep)
-  local gone, left, classes = 0, limit, redis.call('HGETALL', done)
-  local there = {}
-  for i = 1, #classes, 2 do
-    if left > 0 and tonumber(classes[i + 1]) <= now then left = left - forget_over(now, classes[i], left) end
-    there[#there + 1] = classes[i]
+local CLASSES = 42 -- of TTLs: a hundred years are less than 2^42 ms
+local function trim(now, limit, keep, classes, longest)
+  local gone, left, there = 0, limit, {}
+  for class, bound in pairs(classes) do
+    if left > 0 and bound <= now then left = left - forget_over(now, class, left) end
+    there[#there + 1] = class
   end
   -- With several lists a hundred at once: as many are read of each, however few of one are the oldest.
-  local excess = math.min(left, redis.call('HLEN', results) - keep)
+  local few = longest and keep >= 5000 and longest * CLASSES <= keep
+  local excess = few and 0 or math.min(left, redis.call('HLEN', results) - keep)
   while excess > 0 do
     gone = forget_oldest(there, #there > 1 and math.min(excess, 100) or excess)
     if gone == 0 then break end

@@ -1,6 +1,6 @@
 -- cancel: take a job out of its queue, or ask the worker that runs it to stop it.
 -- USES: clock records notify
--- KEYS: jobs history results done dead leases since cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- KEYS: jobs results done dead leases since cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given id ttl
 --   given: now in ms, '' for the server's clock; ttl: ms that the record stays
 -- RETURNS: the state it is in now: cancelled, running (it will be), completed, dead, or '' (no such job)
@@ -9,7 +9,7 @@ local now = clock(given)
 if redis.call('HEXISTS', jobs, id) == 0 then return recorded(now, id) or '' end
 if redis.call('ZSCORE', dead, id) then return 'dead' end
 -- One of another type is found before anything is taken.
-for _, key in ipairs({since, totals, results, done, history}) do redis.call('HLEN', key) end
+for _, key in ipairs({since, totals, results, done}) do redis.call('HLEN', key) end
 local found = 0
 for _, key in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do found = found + redis.call('ZREM', key, id) end
 for _, key in ipairs({ready_high, ready_normal, ready_low}) do
@@ -20,7 +20,7 @@ if found == 0 then
   return 'running'
 end
 redis.call('HDEL', since, id)
-retain(now, tonumber(ttl), 'x', {id}, function() return '' end)
+retain(now, tonumber(ttl), 'x', {id}, function() return '' end, {})
 redis.call('HINCRBY', totals, 'cancelled', 1)
 redis.call('HDEL', jobs, id)
 notify({id})

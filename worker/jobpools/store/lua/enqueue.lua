@@ -1,6 +1,6 @@
 -- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known already is left alone.
 -- USES: clock wake records
--- KEYS: jobs history results done since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- KEYS: jobs results since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given channel queue ...
 --   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each job id, priority (h, n, l), due ('' for at once; ms from now; or '@' and ms since the epoch), envelope
@@ -11,19 +11,6 @@ local scheduled = {h = scheduled_high, n = scheduled_normal, l = scheduled_low}
 local before = ready_left()
 local now = clock(given)
 local accepted, batches, count, pushed, sooner = {}, {h = {}, n = {}, l = {}}, 0, 0, false
-
--- Whatever can be wrong is found before anything is written.
-if (#ARGV - 3) % 4 ~= 0 then return redis.error_reply('ERR four arguments a job') end
-for i = 4, #ARGV, 4 do
-  local due = ARGV[i + 2]
-  if not ready[ARGV[i + 1]] then return redis.error_reply('ERR no such priority: ' .. ARGV[i + 1]) end
-  local digits = string.match(due, '^@%-?(%d+)$') or string.match(due, '^%d+$')
-  if due ~= '' and not (digits and #digits < 16) then return redis.error_reply('ERR no such time: ' .. due) end
-  if due ~= '' then redis.call('ZCARD', scheduled[ARGV[i + 1]]) end
-end
-for _, key in ipairs({jobs, since, totals}) do redis.call('HLEN', key) end
-local ended = some_ended()
-redis.call('LLEN', wake)
 
 -- An age is counted from the time in a UUIDv7. Where that is not now (the producer's clock is wrong, the job was made long
 -- before it was sent, or the id is of another kind), `since` says it. Ids of one moment begin alike and are judged once.
@@ -37,9 +24,33 @@ local function tells_now(id)
   return agrees and #id == 36
 end
 
+-- Whatever can be wrong is found before anything is written.
+local stamped, ids = false, {}
+if (#ARGV - 3) % 4 ~= 0 then return redis.error_reply('ERR four arguments a job') end
+for i = 4, #ARGV, 4 do
+  local due = ARGV[i + 2]
+  if not ready[ARGV[i + 1]] then return redis.error_reply('ERR no such priority: ' .. ARGV[i + 1]) end
+  local digits = string.match(due, '^@%-?(%d+)$') or string.match(due, '^%d+$')
+  if due ~= '' and not (digits and #digits < 16) then return redis.error_reply('ERR no such time: ' .. due) end
+  if due ~= '' then redis.call('ZCARD', scheduled[ARGV[i + 1]]) end
+  ids[#ids + 1] = ARGV[i]
+  stamped = stamped or due == '' and not tells_now(ARGV[i])
+end
+if stamped then redis.call('HLEN', since) end
+redis.call('HLEN', totals)
+local taken = {}
+for from = 1, #ids, 1000 do
+  local records = redis.call('HMGET', results, unpack(ids, from, math.min(from + 999, #ids)))
+  for i, record in ipairs(records) do
+    local id = ids[from + i - 1]
+    if record then taken[id] = is_taken(now, id, record) end
+  end
+end
+redis.call('LLEN', wake)
+
 for i = 4, #ARGV, 4 do
   local id, priority, due = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local new = ended and is_retained(now, id) and 0 or redis.call('HSETNX', jobs, id, ARGV[i + 3])
+  local new = taken[id] and 0 or redis.call('HSETNX', jobs, id, ARGV[i + 3])
   accepted[#accepted + 1] = new
   if new == 1 then
     count = count + 1

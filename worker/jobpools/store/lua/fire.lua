@@ -1,6 +1,6 @@
 -- fire: enqueue the jobs of schedules' ticks, each once: not where that tick, or a later one, was fired into this queue.
 -- USES: clock wake records
--- KEYS: jobs history results done since wake totals fires ready_high ready_normal ready_low
+-- KEYS: jobs results since wake totals fires ready_high ready_normal ready_low
 -- ARGV: given channel queue ...
 --   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each tick, a schedule's in order: schedule, born, due in ms, job id, priority (h, n, l), envelope
@@ -12,8 +12,7 @@ local ready = {h = ready_high, n = ready_normal, l = ready_low}
 local before, accepted, count = ready_left(), {}, 0
 
 -- Whatever can be wrong is found before anything is written.
-for _, key in ipairs({jobs, since, totals, fires}) do redis.call('HLEN', key) end
-local ended = some_ended()
+for _, key in ipairs({jobs, results, since, totals, fires}) do redis.call('HLEN', key) end
 redis.call('LLEN', wake)
 
 -- The id alone would not do: a job whose result is not kept is forgotten as soon as it has completed.
@@ -24,7 +23,7 @@ end
 
 for i = 4, #ARGV, 6 do
   local schedule, born, due, id = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local new = is_new(schedule, born, due) and not (ended and is_retained(now, id)) and redis.call('HSETNX', jobs, id, ARGV[i + 5]) or 0
+  local new = is_new(schedule, born, due) and not is_taken(now, id, redis.call('HGET', results, id)) and redis.call('HSETNX', jobs, id, ARGV[i + 5]) or 0
   accepted[#accepted + 1] = new
   if new == 1 then
     redis.call('HSET', fires, schedule, born .. ' ' .. due)

@@ -53,7 +53,7 @@ for _, member in ipairs(candidates) do
     histories[#ids] = redis.call('HGET', history, id)
   end
 end
-local over, dropped = trim(now, FORGOTTEN, tonumber(keep_completed)), drop_dead(FORGOTTEN, tonumber(keep_dead))
+local over, dropped = trim(now, FORGOTTEN, tonumber(keep_completed), classes_of()), drop_dead(FORGOTTEN, tonumber(keep_dead))
 local moved = promote(now, 1000)
 if moved > 0 and ready_left() > 0 then wake_one() end
 return {ids, envelopes, histories, taken, moved, more, now, math.max(over, dropped) == FORGOTTEN and 1 or 0, dropped}

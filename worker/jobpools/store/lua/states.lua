@@ -1,6 +1,6 @@
 -- states: where jobs are.
 -- USES: clock records
--- KEYS: jobs history results done dead leases scheduled_high scheduled_normal scheduled_low
+-- KEYS: jobs results dead leases scheduled_high scheduled_normal scheduled_low
 -- ARGV: given ...
 --   given: now in ms, '' for the server's clock; ...: job ids
 -- RETURNS: for each its state, or '' where nothing is known of it; of a running one "running:worker"

@@ -16,14 +16,15 @@
 --   it is stale, and skipped
 local now = clock(given)
 local leased = leases_of(tail, now, lease)
+leased.classes = classes_of()
 
 local keep, first = tonumber(keep_completed), 10
 for _ = 1, tonumber(completed) do first = complete(now, leased, first, keep) end
 for i = first, #ARGV, 6 do settle_one(now, leased, i) end
 local others = (#ARGV - first + 1) / 6
 -- Twice as many as this step adds: what is over goes as fast as it comes.
-trim(now, math.min(2 * leased.completed + 200, 4000), keep)
-local dropped = drop_dead(2 * others + 100, tonumber(keep_dead))
+trim(now, math.min(2 * leased.completed + 200, 4000), keep, leased.classes, leased.longest)
+local dropped = others > 0 and drop_dead(2 * others + 100, tonumber(keep_dead)) or 0
 local later = redis.call('EXISTS', scheduled_high, scheduled_normal, scheduled_low) > 0
 if later then promote(now, 200) end
 

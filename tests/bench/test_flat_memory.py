@@ -1,0 +1,46 @@
+"""A drain of 300,000 jobs whose results live for a second: what Redis holds does not grow with them."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from jobpools.client import Client
+from jobpools.store import keys, ledger
+from jobpools.store.connect import connect
+from tests.bench.jobs import QUEUE, app, arguments, noop
+from tests.support.servers import running, valkey_binary
+from tests.support.workers import crew
+
+JOBS, CHUNK = 300_000, 20_000
+
+
+async def drained(url: str, most: int) -> ledger.Ledger:
+    """The books as soon as so few jobs wait."""
+    connection = connect(url)
+    try:
+        while True:
+            books = (await ledger.read(connection, [QUEUE]))[QUEUE]
+            if books.waiting <= most:
+                return books
+            await asyncio.sleep(0.02)
+    finally:
+        await connection.aclose()
+
+
+async def test_memory_is_flat_while_results_expire(tmp_path: Path) -> None:
+    with running(valkey_binary()) as server, server.client() as raw:
+        app.use(Client(server.url))
+        sizes, kept, rates = [], [], []
+        with crew(tmp_path, server.url, "tests.bench.jobs:app", "bench", JOB='{"resultTTL":"1s"}', CONCURRENCY="100"):
+            for start in range(0, JOBS, CHUNK):
+                begun = time.monotonic()
+                await app.enqueue_many([noop.call(**arguments(start + n)) for n in range(CHUNK)])
+                books = await drained(server.url, 0)
+                rates.append(CHUNK / (time.monotonic() - begun))
+                sizes.append(raw.info("memory")["used_memory_dataset"])
+                kept.append(raw.hlen(keys.of_queue(QUEUE, "results")))
+        await app.client.aclose()
+    assert (books.completed, books.lost) == (JOBS, 0)
+    # In steady state the records of the last second are there, and of those that are over at most as many again.
+    assert max(kept) <= 2 * max(*rates, CHUNK) + 1000, kept
+    assert max(sizes[5:]) <= max(sizes[:5]) * 1.3, sizes

@@ -127,6 +127,7 @@ async def workers(connection: Connection) -> list[dict[str, Any]]:
             "busy": each.busy,
             "completed": each.completed,
             "failed": each.failed,
+            "left_behind": each.left_behind,
             "draining": each.draining,
             "memory": f"{each.rss_bytes / 1e6:.0f}MB",
             "age": now - each.started,

@@ -26,7 +26,19 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="With --all: do not ask."
 
 POOL_COLUMNS = ("pool", "workers", "slots", "busy", "draining", "completed", "failed")
 QUEUE_COLUMNS = ("queue", "queued", "scheduled", "running", "dead", "oldest", "completed", "failed")
-WORKER_COLUMNS = ("worker", "pool", "slots", "busy", "completed", "failed", "draining", "memory", "age", "seen")
+WORKER_COLUMNS = (
+    "worker",
+    "pool",
+    "slots",
+    "busy",
+    "completed",
+    "failed",
+    "left_behind",
+    "draining",
+    "memory",
+    "age",
+    "seen",
+)
 STAT_COLUMNS = (
     "queue", "enqueued", "completed", "retried", "dead", "dropped", "cancelled", "lost", "failures", "enqueued/s",
     "completed/s",

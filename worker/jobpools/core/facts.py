@@ -58,6 +58,8 @@ class Heartbeat:
     rss_bytes: int = 0
     completed: int = 0
     failed: int = 0
+    left_behind: int | None = None
+    """Threads and coroutines that still run though their attempts have ended; None: an older worker does not say."""
 
     @property
     def host(self) -> str:

@@ -11,6 +11,7 @@ from types import CoroutineType
 from typing import Any
 
 from jobpools.runtime import forking
+from jobpools.runtime.left_behind import LeftBehind
 
 Call = Callable[[], Any]
 _NOBODY_AWAITS = (
@@ -21,10 +22,11 @@ _NOBODY_AWAITS = (
 class _Ticket:
     """One call on its way through a thread."""
 
-    __slots__ = ("abandoned", "call", "ended", "future", "started")
+    __slots__ = ("abandoned", "call", "ended", "future", "job", "started")
 
-    def __init__(self, call: Call, future: "asyncio.Future[Any]") -> None:
+    def __init__(self, call: Call, future: "asyncio.Future[Any]", job: str) -> None:
         self.call = call
+        self.job = job
         self.future = future
         self.started = False
         self.ended = False
@@ -38,8 +40,9 @@ class Threads:
     These are daemons. They are started when first needed.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, left_behind: LeftBehind | None = None) -> None:
         self._size = size
+        self._runs_on = LeftBehind() if left_behind is None else left_behind
         self._lock = threading.Condition()
         self._waiting: deque[_Ticket] = deque()
         self._threads = 0
@@ -51,13 +54,15 @@ class Threads:
         """Threads whose job was settled without them and that still run."""
         return self._left_behind
 
-    async def run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run it in a thread, with this task's context variables, and return what it returns.
+    async def run(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], job: str = ""
+    ) -> Any:
+        """Run it in a thread, with this task's context variables, and return what it returns. `job`: whose code it is.
 
         When the task is cancelled, a call that no thread has begun is dropped; one that runs is left behind.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        ticket = _Ticket(partial(contextvars.copy_context().run, function, *args, **kwargs), future)
+        ticket = _Ticket(partial(contextvars.copy_context().run, function, *args, **kwargs), future, job)
         self._submit(ticket)
         try:
             result, error = await future
@@ -84,6 +89,7 @@ class Threads:
                 self._waiting.remove(ticket)
             elif not ticket.ended:
                 self._left_behind += 1
+                self._runs_on.add(ticket.job)
 
     def _work(self) -> None:
         while True:
@@ -100,6 +106,7 @@ class Threads:
                 if ticket.abandoned:
                     # Another thread took its place when it was left behind.
                     self._left_behind -= 1
+                    self._runs_on.remove(ticket.job)
                     if self._threads - self._left_behind > self._size:
                         self._threads -= 1
                         return
@@ -134,5 +141,5 @@ def bind(function: Callable[..., Any], threads: Threads | None, *, takes_context
             return lambda context, kwargs: function(context, **kwargs)
         return lambda _context, kwargs: function(**kwargs)
     if takes_context:
-        return lambda context, kwargs: threads.run(function, (context,), kwargs)
-    return lambda _context, kwargs: threads.run(function, (), kwargs)
+        return lambda context, kwargs: threads.run(function, (context,), kwargs, context.id)
+    return lambda context, kwargs: threads.run(function, (), kwargs, context.id)

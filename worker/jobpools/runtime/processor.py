@@ -6,14 +6,16 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
 from jobpools.core.units import LONGEST, Decision, WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
-from jobpools.runtime import current, forking, outcomes, settlement
+from jobpools.runtime import current, forking, left_behind, outcomes, settlement
 from jobpools.runtime.attempt import Run
 from jobpools.runtime.blocking import Monitor
 from jobpools.runtime.context import Context
+from jobpools.runtime.left_behind import Executor, LeftBehind
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.middleware import Middleware, wrapped
 from jobpools.runtime.services import Services
@@ -74,7 +76,11 @@ class Processor:
         self.services = services
         self._metrics = metrics
         self._max_result = max_result
-        self._left_behind: set[asyncio.Task[None]] = set()
+        self.left_behind = LeftBehind()
+        self.executor = Executor(self.left_behind)
+        """For the event loop: what handlers run by `asyncio.to_thread`."""
+        self._deaf: set[asyncio.Task[None]] = set()
+        """Tasks that were cancelled, have not ended, and are not waited for any more."""
         self._monitor = Monitor(lambda: self.watched, WATCH_INTERVAL, clock)
         self._raised: dict[Run, Outcome] = {}
         """Attempts that are told to stop because their code raised outside their own task, and how they end."""
@@ -120,7 +126,10 @@ class Processor:
         for run in runs:
             run.claimed = now
             if run.history is not None and run.history.crashes and not self._may_join(run):
-                self._send_away(run)
+                self._sent_away = [each for each in self._sent_away if each.member in each.lane.held] + [run]
+                self._send_away(run, "it runs apart from others like it")
+            elif self.left_behind and run.envelope.id in self.left_behind:
+                self._send_away(run, "code of an earlier attempt still runs in this worker")
             else:
                 self.waiting.append(run)
         if self.waiting:
@@ -148,11 +157,11 @@ class Processor:
             self._suspect = run
         return run is self._suspect
 
-    def _send_away(self, run: Run) -> None:
+    def _send_away(self, run: Run, why: str) -> None:
+        """Hand it back uncharged, and leave it to other workers for a while."""
         run.settled = True
         pause = ALONE_PAUSE * (1 - draws.fraction() / 2)
-        self._sent_away = [other for other in self._sent_away if other.member in other.lane.held] + [run]
-        self.conclude(run, Outcome(OutcomeKind.INTERRUPTED, message="it runs apart from others like it", delay=pause))
+        self.conclude(run, Outcome(OutcomeKind.INTERRUPTED, message=why, delay=pause))
 
     async def _alone(self, run: Run) -> None:
         """An attempt that begins when this worker has let go of those that it sent away."""
@@ -232,8 +241,17 @@ class Processor:
         if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.TIMED_OUT):
             self.mean = seconds if self.mean is None else self.mean + MEAN_WEIGHT * (seconds - self.mean)
             outcome = self._monitor.described(run, outcome)
-        self.conclude(run, outcome)
+        self.conclude(run, self._with_rest(run, outcome))
         self._free(run)
+
+    def _with_rest(self, run: Run, outcome: Outcome) -> Outcome:
+        """Return the outcome with the fact that code of the attempt runs on, if it does."""
+        self.executor.ended(run)
+        if not self.left_behind or run.envelope.id not in self.left_behind:
+            return outcome
+        if outcome.kind is OutcomeKind.CANCELLED:
+            log.warning("%s %s: %s", run.entry.name, run.envelope.id, left_behind.NOTE)
+        return replace(outcome, message=f"{outcome.message}; {left_behind.NOTE}")
 
     def conclude(self, run: Run, outcome: Outcome, worker: str = "") -> Decision[Settlement]:
         """The one path of every attempt that did not complete: decide, tell, and put it into the next step.
@@ -325,13 +343,16 @@ class Processor:
     @property
     def stuck(self) -> int:
         """Coroutines that were cancelled, have not ended, and are not waited for any more."""
-        return len(self._left_behind)
+        return len(self._deaf)
 
     def _leave_behind(self, run: Run) -> None:
         """Keep a task that nobody waits for from the garbage collector until it ends."""
         if run.task is not None and not run.task.done():
-            self._left_behind.add(run.task)
-            run.task.add_done_callback(self._left_behind.discard)
+            job = run.envelope.id
+            self._deaf.add(run.task)
+            self.left_behind.add(job)
+            run.task.add_done_callback(self._deaf.discard)
+            run.task.add_done_callback(lambda _task: self.left_behind.remove(job))
 
     async def watch(self) -> None:
         """Look at all deadlines, again and again. Time for which a job held up the event loop counts for it alone."""

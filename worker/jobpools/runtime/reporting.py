@@ -155,6 +155,7 @@ class Reporting:
             rss_bytes=_rss_bytes(),
             completed=worker.metrics.completed,
             failed=worker.metrics.failed,
+            left_behind=worker.processor.left_behind.count,
         )
 
     def _seen(self) -> Seen:
@@ -181,7 +182,11 @@ class Reporting:
             ("busy", "Slots in use.", float(self._busy())),
             ("waiting", "Jobs claimed and not started.", float(len(worker.processor.waiting))),
             ("redis_up", "1 while Redis answers.", float(not worker.outage.known)),
-            ("threads_left_behind", "Threads that outlived their jobs.", float(worker.threads.left_behind)),
+            (
+                "threads_left_behind",
+                "Threads and coroutines that outlived their attempts.",
+                float(worker.processor.left_behind.count),
+            ),
             ("worker_start_time_seconds", "When the worker started.", worker.processor.time.at(worker.started)),
             ("worker_resident_memory_bytes", "Memory in use.", float(_rss_bytes())),
         )

@@ -65,7 +65,6 @@ class Worker:
         supervisor = link.of_this_process()
         self.vitals = Vitals() if supervisor is None else supervisor.vitals
         self.services = Services()
-        self.threads = Threads(settings.concurrency)
         self.processor = Processor(
             slots=settings.concurrency,
             worker=self.id,
@@ -75,6 +74,7 @@ class Worker:
         )
         self.processor.middlewares = tuple(app.middlewares)
         self.processor.vitals = self.vitals
+        self.threads = Threads(settings.concurrency, self.processor.left_behind)
         self.connection = connect.connect(settings.redis_url)
         self._waiting = connect.connect(settings.redis_url, timeout=WAIT + connect.ANSWER_TIMEOUT)
         self.entries = self._entries()
@@ -240,13 +240,13 @@ class Worker:
 
     async def _watch_threads(self) -> None:
         """Threads that outlived their jobs pile up: a fresh process is the only cure."""
-        while self.threads.left_behind <= self.settings.concurrency:  # noqa: ASYNC110  # nobody waits for this one
+        while self.processor.left_behind.count <= self.settings.concurrency:  # noqa: ASYNC110  # nobody waits for this one
             await asyncio.sleep(1)
         self._exit_code = 1
         log.error(
             "worker %s: %d threads still run though their jobs timed out; it goes, so that a fresh one takes its place",
             self.id,
-            self.threads.left_behind,
+            self.processor.left_behind.count,
         )
         self.stop()
         await asyncio.Event().wait()
@@ -325,12 +325,14 @@ def _run(settings: WorkerSettings, app: App, signals: Stopping) -> int:
     async def work() -> int:
         nonlocal worker
         worker = made = Worker(app, settings)
-        with signals.working(asyncio.get_running_loop(), worker.stop, lambda: made.services.is_blocking):
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(worker.processor.executor)
+        with signals.working(loop, worker.stop, lambda: made.services.is_blocking):
             code = await worker.run()
-        if worker.processor.stuck:
-            log.error("worker %s: %d coroutines ignore their cancellation; it ends without them", worker.id,
-                      worker.processor.stuck)  # fmt: skip
-            # The event loop would wait for them for ever.
+        if worker.processor.stuck or not worker.processor.executor.drained(FLUSH_PATIENCE):
+            log.error("worker %s: code of %d jobs does not end; the worker ends without it", worker.id,
+                      worker.processor.left_behind.count)  # fmt: skip
+            # The event loop would wait for it for ever.
             logging.shutdown()
             if (supervisor := link.of_this_process()) is not None:
                 supervisor.goodbye(code)

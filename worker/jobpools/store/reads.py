@@ -119,7 +119,7 @@ def _heartbeats(pool: str, reply: Any, draining: set[str], now: float) -> tuple[
     return tuple(sorted(found, key=lambda each: each.worker))
 
 
-_REPORTED = ("slots", "busy", "started", "idle_since", "version", "rss_bytes", "completed", "failed")
+_REPORTED = ("slots", "busy", "started", "idle_since", "version", "rss_bytes", "completed", "failed", "left_behind")
 
 
 def _warnings(info: Any) -> tuple[str, ...]:

@@ -314,7 +314,17 @@ async def heartbeat(connection: Connection, report: Heartbeat, now: int | str = 
     script = scripts.get("heartbeat")
     values = {
         name: getattr(report, name)
-        for name in ("slots", "busy", "started", "idle_since", "version", "rss_bytes", "completed", "failed")
+        for name in (
+            "slots",
+            "busy",
+            "started",
+            "idle_since",
+            "version",
+            "rss_bytes",
+            "completed",
+            "failed",
+            "left_behind",
+        )
     }
     arguments = [now, report.worker, msgspec.json.encode(values)]
     await connection.call_keys(script, [keys.workers(report.pool)], arguments)

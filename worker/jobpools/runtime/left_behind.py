@@ -1,0 +1,85 @@
+"""Code that still runs for attempts that have ended: Python can stop neither a thread nor a deaf coroutine.
+
+The next attempt of such a job does not start in this process before that code has ended.
+"""
+
+import concurrent.futures
+import threading
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from jobpools.runtime import current
+from jobpools.runtime.attempt import Run
+
+NOTE = (
+    "its code runs on in this worker until it returns, for Python cannot stop it; no other attempt starts here before"
+)
+
+
+class LeftBehind:
+    """By job: how many threads and coroutines still run for attempts that have ended. Any thread may call it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: Counter[str] = Counter()
+
+    def add(self, job: str) -> None:
+        """One more runs on for this job."""
+        with self._lock:
+            self._jobs[job] += 1
+
+    def remove(self, job: str) -> None:
+        """One has ended."""
+        with self._lock:
+            self._jobs[job] -= 1
+            if self._jobs[job] <= 0:
+                del self._jobs[job]
+
+    def __contains__(self, job: str) -> bool:
+        """Return whether code of an earlier attempt of this job still runs here."""
+        return job in self._jobs
+
+    def __bool__(self) -> bool:
+        """Return whether any such code runs."""
+        return bool(self._jobs)
+
+    @property
+    def count(self) -> int:
+        """How many threads and coroutines run on."""
+        with self._lock:
+            return self._jobs.total()
+
+
+class Executor(concurrent.futures.ThreadPoolExecutor):
+    """The event loop's executor (`asyncio.to_thread`): knows which attempt each of its calls belongs to."""
+
+    def __init__(self, left_behind: LeftBehind) -> None:
+        super().__init__(thread_name_prefix="jobpools-executor")
+        self._left_behind = left_behind
+        self._calls: dict[concurrent.futures.Future[Any], Run] = {}
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
+        """Submit a call, as `asyncio.to_thread` and `run_in_executor` do."""
+        future = super().submit(function, *args, **kwargs)
+        run = current.attempt.get()
+        if run is not None:
+            self._calls[future] = run
+            future.add_done_callback(lambda done: self._calls.pop(done, None))
+        return future
+
+    def ended(self, run: Run) -> None:
+        """The attempt has ended without completing: its calls that still run are left behind."""
+        for future, caller in list(self._calls.items()):
+            if caller is run and not future.cancel():
+                job = run.envelope.id
+                self._left_behind.add(job)
+                future.add_done_callback(partial(self._remove, job))
+
+    def _remove(self, job: str, _done: concurrent.futures.Future[Any]) -> None:
+        self._left_behind.remove(job)
+
+    def drained(self, seconds: float) -> bool:
+        """Wait until no call of a job runs any more; False when the time is over before that."""
+        return not concurrent.futures.wait(list(self._calls), seconds).not_done

@@ -141,7 +141,7 @@ LISTINGS = {
     "nothing to replay": Bad("dead replay nope", r"no job nope in any queue: .*"),
     "which dead jobs": Bad("dead purge", r"which dead jobs\? Write jobpools dead purge ID…, or --queue NAME --all"),
     "ids and all": Bad("dead purge known --all", r"which dead jobs\? .*"),
-    "all of which queue": Bad("dead purge --all", r"--all needs --queue: which queue's dead jobs\?"),
+    "all of which queue": Bad("dead purge --all", r"--all needs --queue: which queue's jobs should purge change\?"),
     "all of no queue": Bad("dead purge --all -q emals", r"queue emals has never had a job; did you mean emails\?"),
     "a span that is none": Bad("stats --over 1", r"--over: '1' is not a duration: .*"),
     "no URL": Bad("queues --redis foo", r"foo: not a Redis URL: write redis://host:6379/0, .*"),

@@ -240,6 +240,15 @@ def test_python_m_is_the_same_command_and_its_usage_says_so(module: str, process
     assert run("worker").err == process("worker").err
 
 
+def test_called_by_another_program_it_does_not_fork_it(jobpools: Shell) -> None:
+    process = os.getpid()
+    ran = jobpools("worker", "nosuch:app")
+    if os.getpid() != process:
+        os._exit(1)  # a copy of this test run: it must not go on
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert ran.err.startswith("jobpools: nosuch:app: there is no module nosuch")
+
+
 LOADED = """
 import sys
 sys.argv = ["jobpools", *{words!r}]

@@ -5,11 +5,20 @@ import sys
 
 def main() -> None:
     """The entry point of the `jobpools` script."""
-    if sys.argv[1:2] == ["worker"]:
+    if sys.argv[1:2] == ["worker"] and _is_program(sys.argv[1:]):
         from jobpools.runtime import supervisor
 
         raise SystemExit(supervisor.run(_command))
     raise SystemExit(_command())
+
+
+def _is_program(words: list[str]) -> bool:
+    """Return whether this process was started to run this command: only then may it become a worker's supervisor.
+
+    A program that calls `main` for itself (a test, a notebook) must not be forked: it would go on twice.
+    """
+    own = getattr(sys.modules.get("__main__"), "main", None)
+    return own is main or sys.orig_argv[-len(words) :] == words
 
 
 def _command() -> int:

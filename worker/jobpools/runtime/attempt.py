@@ -18,11 +18,24 @@ if TYPE_CHECKING:
 class Entry:
     """A handler as this worker runs it: what `@app.job` left open is filled in with the pool's defaults."""
 
-    __slots__ = ("call", "decode", "encode_result", "max_crashes", "name", "result_ttl", "retry", "tally", "timeout")
+    __slots__ = (
+        "call",
+        "decode",
+        "encode_result",
+        "max_crashes",
+        "name",
+        "number",
+        "result_ttl",
+        "retry",
+        "tally",
+        "timeout",
+    )
 
     def __init__(self, name: str, tally: Tally) -> None:
         self.name = name
         self.tally = tally
+        self.number = 0
+        """Its place among the worker's handlers."""
         self.call: Callable[[Context, dict[str, Any]], Any]
         self.decode: Callable[[bytes], dict[str, Any]]
         self.encode_result: Callable[[Any], bytes]

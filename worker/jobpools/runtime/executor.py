@@ -10,8 +10,9 @@ from functools import partial
 from types import CoroutineType
 from typing import Any
 
-from jobpools.runtime import forking
+from jobpools.runtime import current, forking
 from jobpools.runtime.left_behind import LeftBehind
+from jobpools.runtime.vitals import Vitals
 
 Call = Callable[[], Any]
 _NOBODY_AWAITS = (
@@ -22,11 +23,13 @@ _NOBODY_AWAITS = (
 class _Ticket:
     """One call on its way through a thread."""
 
-    __slots__ = ("abandoned", "call", "ended", "future", "job", "started")
+    __slots__ = ("abandoned", "call", "ended", "future", "job", "row", "started")
 
-    def __init__(self, call: Call, future: "asyncio.Future[Any]", job: str) -> None:
+    def __init__(self, call: Call, future: "asyncio.Future[Any]", job: str, row: int) -> None:
         self.call = call
         self.job = job
+        self.row = row
+        """The attempt's place in the worker's vitals; 0: it has none."""
         self.future = future
         self.started = False
         self.ended = False
@@ -40,9 +43,10 @@ class Threads:
     These are daemons. They are started when first needed.
     """
 
-    def __init__(self, size: int, left_behind: LeftBehind | None = None) -> None:
+    def __init__(self, size: int, left_behind: LeftBehind | None = None, vitals: Vitals | None = None) -> None:
         self._size = size
         self._runs_on = LeftBehind() if left_behind is None else left_behind
+        self._vitals = Vitals() if vitals is None else vitals
         self._lock = threading.Condition()
         self._waiting: deque[_Ticket] = deque()
         self._threads = 0
@@ -62,7 +66,9 @@ class Threads:
         When the task is cancelled, a call that no thread has begun is dropped; one that runs is left behind.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        ticket = _Ticket(partial(contextvars.copy_context().run, function, *args, **kwargs), future, job)
+        attempt = current.attempt.get()
+        call = partial(contextvars.copy_context().run, function, *args, **kwargs)
+        ticket = _Ticket(call, future, job, 0 if attempt is None else attempt.row)
         self._submit(ticket)
         try:
             result, error = await future
@@ -100,7 +106,9 @@ class Threads:
                 self._idle -= 1
                 ticket = self._waiting.popleft()
                 ticket.started = True
+            self._vitals.thread_begins(ticket.row, threading.get_ident())
             self._call(ticket)
+            self._vitals.thread_ends(ticket.row, threading.get_ident())
             with self._lock:
                 ticket.ended = True
                 if ticket.abandoned:

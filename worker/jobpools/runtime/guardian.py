@@ -7,6 +7,7 @@ where a Python takes 9: only when it has something to do does it become one.
 """
 
 import ctypes
+import itertools
 import os
 import signal
 import sys
@@ -38,6 +39,18 @@ def follow_parent(parent: int, number: int) -> None:
     ctypes.CDLL(None).prctl(_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
+
+
+def oom_kills() -> int:
+    """Return how many processes of this container the kernel has killed for want of memory; 0 where nobody tells."""
+    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
+        try:
+            with open(path, encoding="ascii") as file:  # noqa: PTH123  # no pathlib: the supervisor is small
+                words = file.read().split()
+        except OSError:
+            continue
+        return next((int(count) for name, count in itertools.pairwise(words) if name == "oom_kill"), 0)
+    return 0
 
 
 def start(worker: int) -> tuple[int, int]:

@@ -18,6 +18,8 @@ from jobpools.runtime.processor import Processor
 from jobpools.settings import WorkerSettings
 from jobpools.store import connect, writes
 
+BEATS = 5
+"""Signs of life for the supervisor in the time between two renewals."""
 BATCH = 1000
 """Leases in one call."""
 
@@ -58,9 +60,11 @@ class LeaseThread:
         due = time.monotonic() + self._interval
         self._processor.vitals.beat(time.monotonic())
         pause = self._interval / 5
-        while not self._stop.wait(max(0.0, due - time.monotonic())):
-            due = time.monotonic() + self._interval
+        while not self._stop.wait(min(self._interval / BEATS, max(0.0, due - time.monotonic()))):
             self._processor.vitals.beat(time.monotonic())
+            if time.monotonic() < due:
+                continue
+            due = time.monotonic() + self._interval
             try:
                 for lane in self._lanes:
                     self._renew_lane(lane)

@@ -84,6 +84,16 @@ def end_below(pid: int, spared: frozenset[int] = frozenset()) -> None:
             time.sleep(_LOOK)
 
 
+def wait_for(pid: int, seconds: float) -> None:
+    """Wait for a child, as long as it may take, and kill it then. 0: there is none."""
+    until = time.monotonic() + seconds
+    with contextlib.suppress(ChildProcessError):  # it has been reaped already
+        while pid and os.waitpid(pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() > until:
+                send([pid], signal.SIGKILL)
+            time.sleep(_LOOK)
+
+
 def end_stopped(pid: int, start: int) -> None:
     """End a worker that stands still because its supervisor was killed, and all below it."""
     found = look(pid)

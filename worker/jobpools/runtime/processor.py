@@ -182,7 +182,7 @@ class Processor:
             context = Context(run)
             run.started = started = clock()
             run.deadline = started + run.timeout
-            run.row = self.vitals.begin(run.member, run.deadline)
+            run.row = self.vitals.begin(run.member, run.deadline, entry.number)
             arguments = entry.decode(bytes(run.envelope.args))
             stage = RUNNING
             if self.middlewares:

@@ -1,9 +1,11 @@
 """What a worker tells of itself: its heartbeat in Redis, and the answers of its endpoints."""
 
 import asyncio
+import inspect
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jobpools.core.facts import Heartbeat
@@ -76,6 +78,7 @@ class Reporting:
             "max_crashes": settings.job.max_crashes,
             "max_crashes_of": {name: limit for name, limit in limits.items() if limit != settings.job.max_crashes},
             "log": settings.log,
+            "code": [_code(worker.app.handlers[name].function) for name in worker.entries],
         }
 
     def publish(self) -> None:
@@ -191,6 +194,12 @@ class Reporting:
             ("worker_resident_memory_bytes", "Memory in use.", float(_rss_bytes())),
         )
         return 200, CONTENT_TYPE, worker.metrics.render(gauges)
+
+
+def _code(function: Callable[..., object]) -> tuple[str, str]:
+    """Where a handler's code is, as a traceback of a fatal signal names it: file and function."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return ("", "") if code is None else (code.co_filename, code.co_name)
 
 
 def _version() -> str:

@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from jobpools.runtime import guardian, link, probes, processes
+from jobpools.runtime import guardian, link, probes, processes, substitute
 from jobpools.runtime.front import Front
 from jobpools.runtime.vitals import Vitals
 
 HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that are the worker's."""
-STALLED_AFTER, SHORTEST_STALL = 0.4, 1.0
+STALLED_AFTER, SHORTEST_STALL = 0.15, 1.0
 """How long nothing of the worker may move: a share of the lease, and at least so many seconds."""
 LOOKS = 20
 """Looks at the worker in the time of one lease."""
@@ -30,6 +30,12 @@ OVERTIME = 30.0
 """Seconds beyond the latest deadline of its attempts after which a worker that does not move is killed."""
 LAST_WORDS = 10.0
 """Seconds that a worker gets to end after its goodbye."""
+
+
+SHORTEST_LEASE = 2.0
+"""Seconds; shorter leases expire before a supervisor can settle what a dead worker held."""
+SETTLING = 15.0
+"""Seconds that a dead worker's jobs may take to be settled; then their leases expire."""
 
 
 class Ended(NamedTuple):
@@ -44,7 +50,7 @@ class Ended(NamedTuple):
 class Supervisor:
     """The parent of one worker."""
 
-    def __init__(self, worker: int, channel: socket.socket, vitals: Vitals, wake: int) -> None:
+    def __init__(self, worker: int, channel: socket.socket, vitals: Vitals, wake: int, tracebacks: int) -> None:
         self._worker = worker
         self._channel = channel
         self._vitals = vitals
@@ -59,6 +65,13 @@ class Supervisor:
         self._leaving = 0.0
         self._front: Front | None = None
         self._guardian, self._guarded = 0, -1
+        self._helper = 0
+        """The process that renews the leases while the worker does not move."""
+        self._note = ""
+        """Why the worker was killed by its supervisor."""
+        self._killed = 0.0
+        self._tracebacks = tracebacks
+        self._oom_kills = guardian.oom_kills()
         self._poller = select.poll()
         for each in (channel.fileno(), wake):
             self._poller.register(each, select.POLLIN)
@@ -73,7 +86,10 @@ class Supervisor:
         self._read()  # the last words may have come with the end
         if self._front is not None:
             self._front.close()
-        processes.end_below(os.getpid(), spared=frozenset({self._guardian}))
+        self._stop_helper()
+        settler = self._settle(self._ended)
+        processes.end_below(os.getpid(), spared=frozenset({self._guardian, settler}))
+        processes.wait_for(settler, SETTLING)
         if self._guardian:
             processes.send([self._guardian], signal.SIGKILL)
         return self._leave(self._ended.status)
@@ -126,8 +142,10 @@ class Supervisor:
                     unit = 1 if sys.platform == "darwin" else 1024
                     self._ended = Ended(status, usage.ru_maxrss * unit)
                 elif pid == self._guardian:
-                    self._guardian = 0
                     os.close(self._guarded)
+                    self._guardian, self._guarded = 0, -1
+                elif pid == self._helper:
+                    self._helper = 0
 
     def _read(self) -> None:
         """Take the worker's messages."""
@@ -179,11 +197,83 @@ class Supervisor:
             processes.send(processes.below(self._worker), signal.SIGKILL)
         if self._code is not None and now > self._leaving + LAST_WORDS:
             self._send(signal.SIGKILL)  # an exit handler of the app's hangs
+        if self._hello is not None and self._code is None and self._ended is None:
+            self._look_at_stall(self._hello, now)
+
+    def _look_at_stall(self, hello: Mapping[str, Any], now: float) -> None:
+        """Renew the leases in the worker's place while nothing of it moves, but not for ever."""
+        silence, seen = self._silence(now), self._vitals.seen()
+        if silence <= self._stalled_after():
+            if self._helper:
+                self._stop_helper()
+                substitute.say(hello, f"worker {hello['worker']}: it moves again")
+        elif now > max(seen.deadline, seen.beat) + OVERTIME:
+            self._kill(silence, now)
+        elif not self._helper:
+            self._helper = self._fork(lambda: substitute.extend(hello, silence))
+
+    def _kill(self, silence: float, now: float) -> None:
+        if not self._note:
+            self._note = (
+                f"the worker did not move for {silence:.0f} s, {OVERTIME:.0f} s longer than its jobs may take: "
+                "a handler holds the GIL; its supervisor killed it"
+            )
+            self._stop_helper()
+            self._killed = now
+            self._send(signal.SIGABRT)  # its traceback names the handler
+        elif now > self._killed + processes.GRACE:
+            self._send(signal.SIGKILL)
+
+    def _settle(self, ended: Ended) -> int:
+        """Settle what a dead worker held, in a process of its own; returns its pid, 0 where there is nothing to do."""
+        hello = self._hello
+        if hello is None or self._code is not None or float(hello["lease"]) < SHORTEST_LEASE:
+            return 0
+        from jobpools.runtime.blame import Death
+
+        code = os.waitstatus_to_exitcode(ended.status)
+        death = Death(
+            exit_code=code,
+            peak_bytes=ended.peak_bytes,
+            out_of_memory=code == -signal.SIGKILL and guardian.oom_kills() > self._oom_kills,
+            started=self._vitals.started(),
+            confessed=self._vitals.confessed,
+            loop_thread=self._vitals.loop_thread,
+            code=hello["code"],
+            dump=os.pread(self._tracebacks, 1 << 18, 0).decode("utf-8", "replace"),
+            note=self._note,
+        )
+        return self._fork(lambda: substitute.settle(hello, death))
+
+    def _fork(self, work: Callable[[], None]) -> int:
+        """Do this in a process of its own; returns its pid."""
+        parent = os.getpid()
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            guardian.follow_parent(parent, signal.SIGKILL)
+            signal.set_wakeup_fd(-1)
+            if self._guarded >= 0:
+                os.close(self._guarded)  # else the guardian would wait for this process, too
+            self._channel.close()
+            work()
+        except BaseException:  # noqa: BLE001  # this process must not go on as a second supervisor
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(0)
+
+    def _stop_helper(self) -> None:
+        helper, self._helper = self._helper, 0
+        if helper:
+            processes.send([helper], signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(helper, 0)
 
     def _silence(self, now: float) -> float:
-        """Seconds since the worker's lease thread last moved."""
-        beat = self._vitals.seen().beat
-        return now - beat if beat else 0.0
+        """Seconds since the worker's event loop or its lease thread last moved."""
+        seen = self._vitals.seen()
+        return now - max(seen.beat, seen.watched) if seen.beat else 0.0
 
     def _stalled_after(self) -> float:
         lease = float(self._hello["lease"]) if self._hello else 0.0
@@ -209,25 +299,36 @@ def run(work: Callable[[], int]) -> int:
     """Do this work, a worker's, in a child process and supervise it; returns the exit code, in both processes."""
     vitals = Vitals()
     ours, theirs = socket.socketpair()
+    tracebacks = _file_in_memory()
     guardian.adopt_orphans()
     former = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     parent = os.getpid()
     worker = os.fork()
     if worker == 0:
         ours.close()
-        return _worker(work, link.Link(theirs, vitals), parent, former)
+        return _worker(work, link.Link(theirs, vitals), parent, former, tracebacks)
     theirs.close()
     ours.setblocking(False)
     wake = _handle_signals()
     signal.pthread_sigmask(signal.SIG_SETMASK, former)
     with ours:
-        supervisor = Supervisor(worker, ours, vitals, wake)
+        supervisor = Supervisor(worker, ours, vitals, wake, tracebacks)
         code = supervisor.run()
     if supervisor.was_told:
         # The interpreter's own end restores the default action: a late signal would change the exit code.
         for number in HANDED_ON:
             signal.signal(number, signal.SIG_IGN)
     return code
+
+
+def _file_in_memory() -> int:
+    """Return a file that faulthandler can write to, and that has no name."""
+    if hasattr(os, "memfd_create"):  # Linux
+        return os.memfd_create("jobpools-tracebacks")
+    import tempfile
+
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # for as long as the process lives
+    return os.dup(file.fileno())
 
 
 def _handle_signals() -> int:
@@ -247,11 +348,16 @@ def _noted(number: int, _frame: object) -> None:
     """Do nothing: the signal's number is in the pipe."""
 
 
-def _worker(work: Callable[[], int], mine: link.Link, parent: int, mask: set[signal.Signals | int]) -> int:
+def _worker(
+    work: Callable[[], int], mine: link.Link, parent: int, mask: set[signal.Signals | int], tracebacks: int
+) -> int:
     """Be the worker."""
     os.setsid()  # Ctrl-C is for the supervisor, which hands it on once
     guardian.follow_parent(parent, signal.SIGSTOP if guardian.is_possible() else signal.SIGKILL)
     link.connect(mine)
+    from jobpools.runtime import confession
+
+    confession.write_tracebacks(tracebacks)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     code = _code_of(work)
     mine.goodbye(code)

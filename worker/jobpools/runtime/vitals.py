@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 ROWS = 2048
 """Maximum number of started attempts that are written down; what is beyond it is not known to have started."""
-_BEAT, _WATCHED, _PROGRESS, _OUTAGE, _STOPPING = range(1, 6)
+_BEAT, _WATCHED, _PROGRESS, _OUTAGE, _STOPPING, _CONFESSED, _LOOP_THREAD = range(1, 8)
 _FIRST_ROW = 16
 _WORD = 8
 
@@ -31,29 +31,41 @@ class Seen(NamedTuple):
     """The latest deadline of the attempts that have started; 0: none has."""
 
 
+class Started(NamedTuple):
+    """An attempt that has started and not ended."""
+
+    thread: int
+    """The thread of a plain function; 0: it runs in the event loop's."""
+    handler: int
+    """Which handler: its number in the worker's hello."""
+
+
 class Vitals:
     """What one worker is doing now."""
 
-    __slots__ = ("_free", "_memory", "keys", "times", "until")
+    __slots__ = ("_free", "_memory", "_numbers", "handlers", "keys", "threads", "times", "until")
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, (_FIRST_ROW + 2 * ROWS) * _WORD)
+        self._memory = mmap.mmap(-1, (_FIRST_ROW + 4 * ROWS) * _WORD)
         words = memoryview(self._memory)
         self.times = words.cast("d")
-        self.keys = words.cast("q")[_FIRST_ROW : _FIRST_ROW + ROWS]
+        self._numbers = words.cast("q")
+        blocks = [self._numbers[_FIRST_ROW + n * ROWS : _FIRST_ROW + (n + 1) * ROWS] for n in range(4)]
+        self.keys, _, self.threads, self.handlers = blocks
         """By row: the key of the attempt that has started; 0: none."""
-        self.until = self.times[_FIRST_ROW + ROWS :]
+        self.until = self.times[_FIRST_ROW + ROWS : _FIRST_ROW + 2 * ROWS]
         """By row: the attempt's deadline."""
         self._free = list(range(ROWS - 1, 0, -1))
 
     # Written by the worker
 
-    def begin(self, lease: str, deadline: float) -> int:
+    def begin(self, lease: str, deadline: float, handler: int) -> int:
         """Write down that an attempt starts; returns its row. Row 0: there are too many."""
         if not self._free:
             return 0
         row = self._free.pop()
         self.until[row] = deadline
+        self.handlers[row] = handler
         self.keys[row] = key(lease)
         return row
 
@@ -72,6 +84,24 @@ class Vitals:
         """Write down that the lease thread moves."""
         self.times[_BEAT] = now
 
+    def thread_begins(self, row: int, thread: int) -> None:
+        """Write down which thread runs the attempt of this row."""
+        if row:
+            self.threads[row] = thread
+
+    def thread_ends(self, row: int, thread: int) -> None:
+        """Write down that the thread has ended its call; the row may be another attempt's by now."""
+        if row and self.threads[row] == thread:
+            self.threads[row] = 0
+
+    def confess(self, lease: str) -> None:
+        """Write down that this attempt is about to end the process."""
+        self._numbers[_CONFESSED] = key(lease)
+
+    def loop_runs_in(self, thread: int) -> None:
+        """Write down which thread runs the event loop."""
+        self._numbers[_LOOP_THREAD] = thread
+
     def publish(self, seen: Seen) -> None:
         """Write down what the event loop knows; beat and deadline are written where they change."""
         times = self.times
@@ -88,9 +118,20 @@ class Vitals:
             times[_BEAT], times[_WATCHED], times[_PROGRESS], bool(times[_OUTAGE]), bool(times[_STOPPING]), deadline
         )
 
-    def started(self) -> dict[int, int]:
-        """Return the keys of the attempts that have started and not ended, and their rows."""
-        return {each: row for row, each in enumerate(self.keys) if each}
+    def started(self) -> dict[int, Started]:
+        """Return the attempts that have started and not ended, by their keys."""
+        rows = [(row, each) for row, each in enumerate(self.keys) if each]
+        return {each: Started(self.threads[row], self.handlers[row]) for row, each in rows}
+
+    @property
+    def confessed(self) -> int:
+        """The key of the attempt that was about to end the process; 0: none was."""
+        return self._numbers[_CONFESSED]
+
+    @property
+    def loop_thread(self) -> int:
+        """The thread that runs the event loop."""
+        return self._numbers[_LOOP_THREAD]
 
 
 def key(lease: str) -> int:

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import os
+import threading
 import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from jobpools.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from jobpools.runtime import event_loop, forking, link, logs
+from jobpools.runtime import confession, event_loop, forking, link, logs
 from jobpools.runtime.attempt import Entry, Run
 from jobpools.runtime.dispatcher import Dispatcher
 from jobpools.runtime.executor import Threads, bind
@@ -74,7 +75,7 @@ class Worker:
         )
         self.processor.middlewares = tuple(app.middlewares)
         self.processor.vitals = self.vitals
-        self.threads = Threads(settings.concurrency, self.processor.left_behind)
+        self.threads = Threads(settings.concurrency, self.processor.left_behind, self.vitals)
         self.connection = connect.connect(settings.redis_url)
         self._waiting = connect.connect(settings.redis_url, timeout=WAIT + connect.ANSWER_TIMEOUT)
         self.entries = self._entries()
@@ -128,6 +129,9 @@ class Worker:
         loop = asyncio.get_running_loop()
         supervisor = link.of_this_process()
         forking.protect(loop, () if supervisor is None else (supervisor.fileno(),))
+        self.vitals.loop_runs_in(threading.get_ident())
+        if supervisor is not None:
+            confession.prepare(self.vitals)
         dispatching = loop.create_task(self.dispatcher.run(), name="dispatcher")
         parts = [dispatching, *(loop.create_task(part, name=name) for name, part in self._parts().items())]
         queues = ", ".join(lane.queue for lane in self.lanes)
@@ -263,7 +267,10 @@ class Worker:
         return tuple(QueueRef(name=name) for name in names)
 
     def _entries(self) -> dict[str, Entry]:
-        return {name: self._entry(name) for name in self.app.handlers}
+        entries = {name: self._entry(name) for name in self.app.handlers}
+        for number, entry in enumerate(entries.values()):
+            entry.number = number
+        return entries
 
     def _entry(self, name: str) -> Entry:
         handler, pool = self.app.handlers[name], self.settings.job

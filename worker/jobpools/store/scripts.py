@@ -14,6 +14,7 @@ NAMES = (
     "enqueue",
     "step",
     "renew",
+    "extend",
     "rescue",
     "drain",
     "cancel",

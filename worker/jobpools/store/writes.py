@@ -330,6 +330,20 @@ async def heartbeat(connection: Connection, report: Heartbeat, now: int | str = 
     await connection.call_keys(script, [keys.workers(report.pool)], arguments)
 
 
+async def extend(connection: Connection, queue: str, worker: str, lease_ms: int, now: int | str = SERVER_CLOCK) -> int:
+    """Renew all leases of a worker in its place; returns how many. Raises StoreError."""
+    return int(await connection.call("extend", queue, [now, worker, lease_ms]))
+
+
+async def repeat_heartbeat(connection: Connection, pool: str, worker: str, now: int | str = SERVER_CLOCK) -> None:
+    """Report again what a worker last reported, if it is listed: it is alive and cannot say so. Raises StoreError."""
+    key = keys.workers(pool)
+    value = await connection.execute("HGET", key, worker)
+    if value is not None:
+        report = value.partition(b" ")[2]
+        await connection.call_keys(scripts.get("heartbeat"), [key], [now, worker, report])
+
+
 async def forget_worker(connection: Connection, pool: str, worker: str, queues: Sequence[str]) -> None:
     """A worker that went for good is no longer listed."""
     await unlist(connection, pool, [worker])

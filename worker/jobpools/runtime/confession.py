@@ -1,0 +1,58 @@
+"""A worker writes down which attempt ends its process, before it does: nobody could say so afterwards."""
+
+import faulthandler
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from jobpools.runtime import current, forking
+from jobpools.runtime.vitals import Vitals
+
+_HARMLESS = (0, signal.SIGCONT, signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG)
+
+
+def prepare(vitals: Vitals) -> None:
+    """Make calls that end this process write down the attempt that they came from.
+
+    These calls give the interpreter no chance to say anything later. Signals that C code raises, faulthandler tells.
+    """
+
+    def confess() -> None:
+        run = current.attempt.get()
+        if run is not None and run.row and not forking.is_child:
+            vitals.confess(run.member)
+
+    os._exit = _first(os._exit, confess, lambda *_: True)
+    os.abort = _first(os.abort, confess, lambda *_: True)
+    os.kill = _first(os.kill, confess, lambda pid, number: pid in (os.getpid(), 0, -1) and _is_fatal(number))
+    os.killpg = _first(os.killpg, confess, lambda group, number: group in (os.getpgrp(), 0) and _is_fatal(number))
+    signal.raise_signal = _first(signal.raise_signal, confess, _is_fatal)
+    signal.pthread_kill = _first(signal.pthread_kill, confess, lambda _, number: _is_fatal(number))
+
+
+def write_tracebacks(descriptor: int) -> None:
+    """Have the traceback of a fatal signal written there; in forked children, to stderr."""
+    faulthandler.enable(descriptor, all_threads=True)
+    os.register_at_fork(after_in_child=_to_stderr)
+
+
+def _to_stderr() -> None:
+    if sys.__stderr__ is not None:
+        faulthandler.enable(2)
+
+
+def _is_fatal(number: int) -> bool:
+    return number not in _HARMLESS and signal.getsignal(number) in (signal.SIG_DFL, None)
+
+
+def _first(function: Callable[..., Any], confess: Callable[[], None], ends: Callable[..., bool]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def told(*args: Any, **kwargs: Any) -> Any:
+        if ends(*args, **kwargs):
+            confess()
+        return function(*args, **kwargs)
+
+    return told

@@ -1,0 +1,98 @@
+"""What a supervisor does at the queues in its worker's place: renew its leases, and settle what it held when it died.
+
+It runs in a process of its own, which lives only as long as it is needed: the supervisor stays small, and a Redis that
+does not answer cannot hold it up.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jobpools.core.job import Outcome, OutcomeKind
+from jobpools.core.units import WorkerId
+from jobpools.errors import StoreError
+from jobpools.rescue import Rescued, Rescuer
+from jobpools.runtime import logs
+from jobpools.runtime.blame import Blame
+from jobpools.runtime.vitals import key
+from jobpools.store import connect, draws, writes
+
+EXTENSIONS = 4
+"""Renewals in the time of one lease."""
+TRIES, PAUSE = 5, 0.5
+"""Tries to settle what a dead worker held, and seconds between them; then its leases expire, as those of any worker."""
+
+log = logging.getLogger("jobpools.worker")
+
+
+def extend(hello: Mapping[str, Any]) -> None:
+    """Renew a worker's leases and its heartbeat until this process is killed."""
+    _begin(hello)
+    asyncio.run(_extend(hello))
+
+
+async def _extend(hello: Mapping[str, Any]) -> None:
+    lease = float(hello["lease"])
+    connection = connect.connect(hello["redis_url"], timeout=lease / 2)
+    while True:
+        # An outage: the worker's own threads would fare no better.
+        with contextlib.suppress(StoreError):
+            for queue in hello["queues"]:
+                await writes.extend(connection, queue, hello["worker"], int(lease * 1000))
+            await writes.repeat_heartbeat(connection, hello["pool"], hello["worker"])
+        await asyncio.sleep(lease / EXTENSIONS)
+
+
+def settle(hello: Mapping[str, Any], blame: Blame) -> None:
+    """Settle what a dead worker held: who is to blame is charged, the others are handed back."""
+    _begin(hello)
+    asyncio.run(_settle(hello, blame))
+
+
+async def _settle(hello: Mapping[str, Any], blame: Blame) -> None:
+    connection = connect.connect(hello["redis_url"])
+    queues: Sequence[str] = hello["queues"]
+    limits = hello["max_crashes_of"]
+    rescuer = Rescuer(
+        connection,
+        draws.worker_id(f"{WorkerId(hello['worker']).rpartition('.')[0]}-supervisor"),
+        lease_ms=int(float(hello["lease"]) * 1000),
+        max_crashes=lambda name: int(limits.get(name, hello["max_crashes"])),
+    )
+    settled: list[Rescued] = []
+
+    def cause(taken: writes.Taken) -> Outcome:
+        return outcome_of(taken, blame)
+
+    for left in reversed(range(TRIES)):
+        try:
+            for queue in queues:
+                settled += (await rescuer.sweep(queue, holders=[f":{hello['worker']}:"], cause=cause)).rescued
+            await writes.forget_worker(connection, hello["pool"], hello["worker"], queues)
+            break
+        except StoreError as error:
+            if not left:
+                log.warning("worker %s: what it held waits until its leases expire: %s", hello["worker"], error)
+            await asyncio.sleep(PAUSE)
+    charged = [f"{each.name} {each.taken.id}" for each in settled if each.outcome.kind is OutcomeKind.CRASHED]
+    log.error(
+        "worker %s: %s; charged with a crash: %s; handed back: %d", hello["worker"], blame.cause,
+        ", ".join(charged) or "no job", len(settled) - len(charged),
+    )  # fmt: skip
+    await connection.aclose()
+
+
+def outcome_of(taken: writes.Taken, blame: Blame) -> Outcome:
+    """Return how the attempt of a lease ended, by the worker's death."""
+    if key(taken.lease) in blame.keys:
+        return Outcome(OutcomeKind.CRASHED, error="WorkerLost", message=blame.cause, traceback=blame.traceback)
+    return Outcome(OutcomeKind.INTERRUPTED, message=f"{blame.cause}, and this job is not to blame")
+
+
+def _begin(hello: Mapping[str, Any]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    logs.configure(hello["log"], level=logging.WARNING)

@@ -166,6 +166,16 @@ async def disturb(how: str) -> str:
 
 
 @app.job(retry=ONCE)
+async def cancel_all(*, itself: bool) -> str:
+    """As programs do when they end."""
+    for each in asyncio.all_tasks():
+        if itself or each is not asyncio.current_task():
+            each.cancel()
+    await asyncio.sleep(0.1)
+    return "done"
+
+
+@app.job(retry=ONCE)
 async def stop_later(how: str) -> str:
     """Stops the event loop from where no exception reaches the handler."""
     loop = asyncio.get_running_loop()

@@ -93,6 +93,22 @@ async def test_what_a_handler_does_to_the_event_loop_is_its_own_failure(
         goes_in_peace(worker)
 
 
+async def test_a_job_that_cancels_all_tasks_cancels_none_of_the_worker_or_of_other_jobs(
+    url: str, tmp_path: Path
+) -> None:
+    with crew(tmp_path, url, APP, "a", QUEUES='["exits", "more"]') as (worker,):
+        beside = await exits.neighbour.enqueue(1.0)
+        job = await exits.cancel_all.enqueue(itself=False)
+        assert await job.result(timeout=WITHIN) == "done"
+        too = await exits.cancel_all.enqueue(itself=True)
+        with pytest.raises(JobDeadError, match="CancelledError"):
+            await too.result(timeout=WITHIN)
+        assert await beside.result(timeout=30) == 1
+        assert worker.said(f"cancel_all {job.id}: it may not cancel a task") > 0
+        assert await (await exits.neighbour.options(queue="more").enqueue(0.1)).result(timeout=30) == 1
+        goes_in_peace(worker)
+
+
 @pytest.mark.parametrize("how", ["callback", "thread", "exit in a thread", "callback of a thread"])
 async def test_an_event_loop_that_is_stopped_from_outside_the_handler_runs_on(
     url: str, tmp_path: Path, how: str

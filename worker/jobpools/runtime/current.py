@@ -1,10 +1,34 @@
 """The attempt whose code is running: known in its task, in tasks and threads it starts, and in its callbacks."""
 
+import asyncio
 import contextvars
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from jobpools.runtime.attempt import Run
 
+T = TypeVar("T")
 attempt: contextvars.ContextVar["Run | None"] = contextvars.ContextVar("jobpools_attempt", default=None)
 """Set once for each attempt; whatever copies the context (tasks, callbacks, `asyncio.to_thread`) has it too."""
+
+log = logging.getLogger("jobpools.worker")
+
+
+class WorkerTask(asyncio.Task[T]):
+    """A task of the worker, or of one attempt (`owner`): the code of other jobs cannot cancel it.
+
+    A handler may cancel `asyncio.all_tasks()`, as programs do when they end: those of the worker are among them.
+    """
+
+    __slots__ = ("owner",)
+    owner: "Run"
+    """Not set: the worker itself."""
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel the task, unless the code of a job asks for it that the task does not belong to."""
+        run = attempt.get()
+        if run is None or run is getattr(self, "owner", None):
+            return super().cancel(msg)
+        log.warning("%s %s: it may not cancel a task of the worker or of another job", run.entry.name, run.envelope.id)
+        return False

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from jobpools.core.weights import take_turns
 from jobpools.errors import StoreError
+from jobpools.runtime.current import WorkerTask
 from jobpools.runtime.lane import LONGEST_NAP, Lane
 from jobpools.runtime.listener import Listener
 from jobpools.runtime.outage import Outage, Pauses, away, jittered
@@ -78,7 +79,7 @@ class Dispatcher:
         elif len(busy) == 1:
             errors = [await _step(busy[0], shares.get(busy[0], 0))]
         else:
-            errors = await asyncio.gather(*[_step(lane, shares.get(lane, 0)) for lane in busy])
+            errors = await asyncio.gather(*[WorkerTask(_step(lane, shares.get(lane, 0))) for lane in busy])
         gone = None
         for lane, error in zip(busy, errors, strict=True):
             if error is not None and away(error):

@@ -32,7 +32,7 @@ def run(main: Coroutine[Any, Any, T], blame: Callable[[Run, BaseException], None
     loop = runner.get_loop()
     stop = _protected(loop)
     try:
-        task = loop.create_task(main)
+        task = current.WorkerTask(main, loop=loop)
         _finish(loop, task, stop, blame)
         return task.result()
     finally:

@@ -15,6 +15,7 @@ from jobpools.runtime import current, forking, left_behind, outcomes, settlement
 from jobpools.runtime.attempt import Run
 from jobpools.runtime.blocking import Monitor
 from jobpools.runtime.context import Context
+from jobpools.runtime.current import WorkerTask
 from jobpools.runtime.left_behind import Executor, LeftBehind
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.middleware import Middleware, wrapped
@@ -122,13 +123,13 @@ class Processor:
         if self.stopping:
             self.hand_back(runs)
             return
-        now = clock()
+        now, some_left_behind = clock(), bool(self.left_behind)
         for run in runs:
             run.claimed = now
             if run.history is not None and run.history.crashes and not self._may_join(run):
                 self._sent_away = [each for each in self._sent_away if each.member in each.lane.held] + [run]
                 self._send_away(run, "it runs apart from others like it")
-            elif self.left_behind and run.envelope.id in self.left_behind:
+            elif some_left_behind and run.envelope.id in self.left_behind:
                 self._send_away(run, "code of an earlier attempt still runs in this worker")
             else:
                 self.waiting.append(run)
@@ -141,10 +142,10 @@ class Processor:
         while waiting and len(running) < self.slots and not self.stopping:
             run = waiting.popleft()
             running.add(run)
-            # Task itself: loop.create_task adds a Python call that only looks for a task factory.
-            # A context of its own, for this code may run in that of the attempt that has just ended.
+            # No loop.create_task: it only looks for a task factory. A context of its own, not the ended attempt's.
             coroutine = self._attempt(run) if run is not self._suspect else self._alone(run)
-            run.task = asyncio.Task(coroutine, loop=loop, context=self._context.copy())
+            run.task = task = WorkerTask(coroutine, loop=loop, context=self._context.copy())
+            task.owner = run
 
     # A job that takes its worker down is charged with a crash, and so is whatever runs beside it. So that it takes none
     # of them along to the dead-letter queue, a worker has only one job at a time that may crash only once more.

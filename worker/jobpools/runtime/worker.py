@@ -23,6 +23,7 @@ from jobpools.errors import (
 )
 from jobpools.runtime import confession, event_loop, forking, link, logs
 from jobpools.runtime.attempt import Entry, Run
+from jobpools.runtime.current import WorkerTask
 from jobpools.runtime.dispatcher import Dispatcher
 from jobpools.runtime.executor import Threads, bind
 from jobpools.runtime.janitor import Janitor
@@ -132,8 +133,8 @@ class Worker:
         self.vitals.loop_runs_in(threading.get_ident())
         if supervisor is not None:
             confession.prepare(self.vitals)
-        dispatching = loop.create_task(self.dispatcher.run(), name="dispatcher")
-        parts = [dispatching, *(loop.create_task(part, name=name) for name, part in self._parts().items())]
+        dispatching = WorkerTask(self.dispatcher.run(), loop=loop, name="dispatcher")
+        parts = [dispatching, *(WorkerTask(part, loop=loop, name=name) for name, part in self._parts().items())]
         queues = ", ".join(lane.queue for lane in self.lanes)
         log.info("worker %s: %d slots, queues %s, jobs %s", self.id, self.settings.concurrency, queues, self._names())
         try:
@@ -205,7 +206,7 @@ class Worker:
         return parts
 
     async def _until_stopped(self, parts: Sequence[asyncio.Task[None]]) -> None:
-        stopped = asyncio.create_task(self._stop.wait())
+        stopped = WorkerTask(self._stop.wait())
         done, _ = await asyncio.wait([stopped, *parts], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         for part in done - {stopped}:

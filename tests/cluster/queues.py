@@ -1,7 +1,6 @@
 """A queue as raw Redis shows it, and the traces of the suite's jobs: what the product's words are held against."""
 
 import asyncio
-import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from redis.retry import Retry
 
 from jobpools import Client
 from jobpools.client import Options
+from jobpools.store.codec import decode_result
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Queue:
         patient = Retry(ConstantBackoff(0.5), 60)  # a port-forward comes back after its pod
         errors = [exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError]
         self.redis: Any = Redis.from_url(url, decode_responses=True, retry=patient, retry_on_error=errors)
+        self._bytes: Any = Redis.from_url(url, retry=patient, retry_on_error=errors)
 
     def _key(self, part: str) -> str:
         return f"jobpools:{{{self.name}}}:{part}"
@@ -64,13 +65,10 @@ class Queue:
         found: list[str] = self.redis.zrange(self._key("leases"), 0, -1)
         return found
 
-    def results(self) -> dict[str, dict[str, Any]]:
-        """By id: the record of each job that completed (or was cancelled)."""
-        found: dict[str, str] = self.redis.hgetall(self._key("results"))
-        return {id_: json.loads(record) for id_, record in found.items()}
-
     def completed(self) -> set[str]:
-        return {id_ for id_, record in self.results().items() if record["state"] == "completed"}
+        """The ids of the jobs whose record says so (docs/protocol.md); a record is bytes, and no text."""
+        found: dict[bytes, bytes] = self._bytes.hgetall(self._key("results"))
+        return {id_.decode() for id_, record in found.items() if decode_result(record).state == "completed"}
 
     def dead(self) -> list[str]:
         found: list[str] = self.redis.zrange(self._key("dead"), 0, -1)

@@ -47,8 +47,8 @@ def test_what_cannot_work_is_one_line_and_exit_code_1(arguments: list[str], line
 def test_a_wrong_password_is_one_line_without_the_password() -> None:
     with running(valkey_binary(), password="right") as server:  # noqa: S106  # of a server that lives for this test
         said = refused(APP, "--redis", server.url.replace("right", "wrong-secret"))
-        assert "invalid username-password pair or user is disabled: check user and password" in said
-        assert "check user and password in the URL" in said
+        assert "refuses the user or password (invalid username-password pair or user is disabled)" in said
+        assert "; check user and password in the URL" in said
         assert "secret" not in said
         assert "check user and password" in refused(APP, "--redis", f"redis://127.0.0.1:{server.port}/0")
 

@@ -132,6 +132,12 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert anchor in slugs, f"{short(path)}: {target}"
 
 
+@pytest.mark.parametrize("path", DOCS, ids=short)
+def test_the_tests_that_documents_name_exist(path: Path) -> None:
+    for named in re.findall(r"`(tests/[\w/]+\.py)", path.read_text()):
+        assert (ROOT / named).exists(), f"{short(path)}: {named}"
+
+
 def test_make_help_lists_every_target() -> None:
     text = (ROOT / "Makefile").read_text()
     phony = set(re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)[0].split())

@@ -10,12 +10,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import AfterValidator
 from redis import Redis
 
-from jobpools import App, Handler
+from jobpools import App, Handler, JobCancelledError
 from jobpools.store.connect import Connection, SyncConnection
+from jobpools.testing import run_until_idle
 from tests.support.waiting import until
 
 Noop = Handler[[int], None]
@@ -158,6 +161,37 @@ async def test_sync_forms_work_in_the_thread_of_a_running_loop(valkey_url: str) 
     assert job.cancel_sync() == "cancelled"
     assert await job.state() == "cancelled"
     await app.aclose()
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_sync_code_goes_on_after_whatever_a_result_raises(valkey_url: str, kind: type[BaseException]) -> None:
+    """Results are read in a thread that all sync code shares: what a validator raises reaches only its own caller."""
+    app = App("shop", redis=valkey_url)
+
+    def leave(value: int) -> int:
+        if threading.current_thread() is not threading.main_thread():
+            raise kind("from a validator")
+        return value
+
+    @app.job
+    async def work() -> Annotated[int, AfterValidator(leave)]:
+        return 1
+
+    @app.job
+    async def harmless() -> int:
+        return 2
+
+    broken, fine, later = work.enqueue_sync(), harmless.enqueue_sync(), harmless.options(delay=600).enqueue_sync()
+    asyncio.run(run_until_idle(app))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(later.result_sync, 60)
+        with pytest.raises(kind, match="from a validator"):
+            broken.result_sync(30)
+        assert fine.result_sync(30) == 2
+        assert later.cancel_sync() == "cancelled"
+        with pytest.raises(JobCancelledError):
+            waiting.result(30)
+    app.close()
 
 
 # Forks: each runs in a process of its own, so that the test suite is not forked.

@@ -1,9 +1,10 @@
 """An event loop in a thread of its own, for sync code that has to wait."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from typing import Any, TypeVar
 
 from jobpools.store import abandoned
@@ -36,13 +37,16 @@ class LoopThread:
 
     def run(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run one coroutine and return its result; the calling thread blocks. An interrupt cancels it."""
+        ended: Future[T] = Future()
         with self._lock:
             loop = self._loop or self._start()
-            future = asyncio.run_coroutine_threadsafe(make(), loop)
+            running = asyncio.run_coroutine_threadsafe(_tell(make(), ended), loop)
+        # What ends before it has begun (the thread was closed) tells nothing.
+        running.add_done_callback(lambda _: ended.cancel())
         try:
-            return future.result()
+            return ended.result()
         finally:
-            future.cancel()  # of no consequence once it is done
+            running.cancel()  # of no consequence once it is done
 
     def _start(self) -> asyncio.AbstractEventLoop:
         ready: Future[asyncio.AbstractEventLoop] = Future()
@@ -68,3 +72,21 @@ class LoopThread:
     def after_fork(self) -> None:
         """Begin anew in a child process, which has no such thread."""
         self._begin()
+
+
+async def _tell(work: Coroutine[Any, Any, T], ended: Future[T]) -> None:
+    """Hand the end of some work to the thread that waits for it, whatever was raised.
+
+    A task that raises SystemExit or KeyboardInterrupt ends its event loop, and with it all that waits there. Both may
+    come from code of the user's: a validator of a result's type.
+    """
+    try:
+        result = await work
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001  # raised again in the thread that waits
+        with contextlib.suppress(InvalidStateError):
+            ended.set_exception(error)
+    else:
+        with contextlib.suppress(InvalidStateError):
+            ended.set_result(result)

@@ -184,7 +184,7 @@ def test_a_loop_ends_with_nothing_of_ours_in_it(valkey_url: str, end: str) -> No
             loop.close()
 
     asyncio.run(double.enqueue(0))
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before, threads = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         for _ in range(20):
@@ -194,7 +194,7 @@ def test_a_loop_ends_with_nothing_of_ours_in_it(valkey_url: str, end: str) -> No
         gc.collect()
     assert [str(each.message) for each in warned] == []
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
-    assert threading.active_count() == 1
+    assert threading.active_count() <= threads
 
 
 async def test_a_subscription_that_breaks_loses_nothing(valkey_url: str, raw: Redis) -> None:

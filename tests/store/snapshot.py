@@ -44,7 +44,11 @@ def snapshot(connection: SyncConnection, queue: str, classes: Iterable[str]) -> 
     pipeline.execute_command("KEYS", "*")
     *held, all_keys = pipeline.execute()
     assert {key.decode() for key in all_keys} <= {keys.of_queue(queue, part) for part in keys.PARTS} | lists.keys()
-    found = {part: _plain(part, value) for part, value in zip(keys.PARTS, held, strict=False) if value}
+    found = {
+        part: _plain(part, value)
+        for part, value in zip(keys.PARTS, held, strict=False)
+        if value and part != "handlers"  # what names are numbered is no part of the model
+    }
     for part, entries in zip(lists.values(), held[len(keys.PARTS) :], strict=True):
         if entries:
             found[part] = [codec.decode_ended(entry)[2] for entry in entries]

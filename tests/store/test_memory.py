@@ -38,9 +38,10 @@ async def alone(server: Server) -> AsyncIterator[Connection]:
     await made.aclose()
 
 
-async def drain(  # what a drain may be like
-    store: Connection, jobs: int, ttl: int, now: int | str = NOW, *, keep: writes.Keep = writes.KEEP, batch: int = 500
-) -> None:
+async def drain(  # noqa: PLR0913  # what a drain may be like
+    store: Connection, jobs: int, ttl: int, now: int | str = NOW, *, keep: writes.Keep = writes.KEEP, batch: int = 500,
+    name: str = "send",
+) -> None:  # fmt: skip
     """Enqueue jobs with ids of the default kind and complete them, a batch after the other."""
     for start in range(0, jobs, batch):
         number = min(batch, jobs - start)
@@ -51,7 +52,7 @@ async def drain(  # what a drain may be like
         )
         tail = codec.tail(WORKER, next(numbers) - 1)
         done = writes.Completed(
-            [job_id.decode() + tail for job_id in reply.ids], [codec.completed_record("send", b"null", 0.0125)] * number
+            [job_id.decode() + tail for job_id in reply.ids], [codec.completed_record(name, b"null", 0.0125)] * number
         )
         settled = await writes.step(
             store, QUEUE, WORKER, completed={ttl: done}, tail=codec.tail(WORKER, 0), lease_ms=1, now=now, keep=keep
@@ -59,14 +60,34 @@ async def drain(  # what a drain may be like
         assert settled.stale == []
 
 
-async def test_a_completed_job_costs_less_than_200_bytes(alone: Connection, server: Server) -> None:
+@pytest.mark.parametrize(
+    ("jobs", "batch", "name"), [(100_000, 500, "send"), (70_000, 500, "shop.jobs." + "x" * 200), (10_000, 1, "n" * 30)]
+)
+async def test_a_completed_job_costs_less_than_200_bytes(
+    alone: Connection, server: Server, jobs: int, batch: int, name: str
+) -> None:
+    """Whatever its handler is called, in batches and one at a time, with a table that is full or has just grown."""
     with server.client() as raw:
         await drain(alone, 500, 86_400_000)  # what the first one costs (scripts, buffers) counts no job
         before = raw.info("memory")["used_memory"]
-        await drain(alone, 100_000, 86_400_000, keep=(200_000, 0))
-        assert raw.hlen(keys.of_queue(QUEUE, "results")) == 100_500
-        cost = (raw.info("memory")["used_memory"] - before) / 100_000
+        await drain(alone, jobs, 86_400_000, keep=(200_000, 0), batch=batch, name=name)
+        assert raw.hlen(keys.of_queue(QUEUE, "results")) == jobs + 500
+        cost = (raw.info("memory")["used_memory"] - before) / jobs
     assert cost < 200, f"{cost:.0f} bytes"
+
+
+async def test_names_of_handlers_come_back_and_are_kept_once(store: Connection, raw: Redis) -> None:
+    """Also those that look like a number, that hold blanks, and those of more handlers than are numbered."""
+    names = ["send", "#1", "#", '"send"', "two words", "größe", *[f"handler-{number}" for number in range(1100)]]
+    for number, name in enumerate(names):
+        await drain(store, 1, 86_400_000, NOW + number, name=name)
+    kept = await reads.jobs(store, QUEUE, JobState.COMPLETED, 5000, NOW)
+    assert [each.name for each in reversed(kept)] == names
+    for each in (kept[0], kept[-1], kept[-2]):
+        found = await reads.job(store, QUEUE, each.id, NOW)
+        assert found is not None
+        assert found.name == each.name
+    assert raw.hlen(keys.of_queue(QUEUE, "handlers")) == 1000
 
 
 async def kept(raw: Any) -> set[str]:

@@ -1,6 +1,7 @@
 """What a job is in Redis: the envelope, its history and its result, as JSON, with a version."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, cast
@@ -280,7 +281,7 @@ class ResultRecord(msgspec.Struct):
     ms: float = 0.0
     """How long the last attempt ran."""
     name: str = ""
-    """The handler's."""
+    """The handler's, or its number (`#3`), which `name_of` makes a name again."""
     result: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -291,14 +292,16 @@ _HEAD = 13
 
 @lru_cache(maxsize=1024)
 def _word(name: str) -> bytes:
-    """A name without blanks: as it is, or as JSON whose blanks are spelt out."""
-    if name and " " not in name and name[0] != '"':
+    """A name without blanks, which is no number: as it is, or as JSON whose blanks are spelt out."""
+    if name and " " not in name and name[0] not in '"#':
         return name.encode(errors="backslashreplace")
     return msgspec.json.encode(name).replace(b" ", rb"\u0020")
 
 
 def completed_record(name: str, result: bytes, seconds: float) -> bytes:
-    """Return a worker's part of the record of a completed job; step.lua puts letter and times before it.
+    """Return a worker's part of the record of a completed job.
+
+    step.lua puts letter and times before it, and a number in place of the name.
 
     Args:
         name: the handler's.
@@ -316,10 +319,22 @@ def decode_result(raw: bytes) -> ResultRecord:
     at, ttl = int.from_bytes(raw[1:7]), int.from_bytes(raw[7:13])
     word, _, result = rest.partition(b" ")
     try:
-        name = msgspec.json.decode(word, type=str) if word[:1] == b'"' else word.decode()
-        return ResultRecord(state, at / 1000, (at + ttl) / 1000, float(ms or 0), name, msgspec.Raw(result or b"null"))
+        name, ran = _name(word), float(ms or 0)
+        return ResultRecord(state, at / 1000, (at + ttl) / 1000, ran, name, msgspec.Raw(result or b"null"))
     except (ValueError, msgspec.DecodeError) as error:
         raise StoreDataError(f"not a result: {error}") from error
+
+
+def _name(word: bytes) -> str:
+    return msgspec.json.decode(word, type=str) if word[:1] == b'"' else word.decode()
+
+
+def names_of(numbers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return names by their number (`#3`), of the key `handlers`. Raises StoreDataError."""
+    try:
+        return {f"#{number.decode()}": _name(word) for word, number in numbers}
+    except (ValueError, msgspec.DecodeError) as error:
+        raise StoreDataError(f"not the number of a handler: {error}") from error
 
 
 def decode_ended(entry: bytes) -> tuple[int, int, str]:

@@ -13,6 +13,7 @@ PARTS = (
     "history",
     "results",
     "done",
+    "handlers",
     "leases",
     "dead",
     "since",

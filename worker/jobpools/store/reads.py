@@ -219,7 +219,8 @@ async def _look(connection: Connection, queue: str, job_id: str, now: int | str)
     )
     ended = _live(record, _seconds(time, now))
     if ended is not None:
-        return _ended_view(queue, job_id, ended, history)
+        names = codec.names_of(_pairs(await connection.execute("HGETALL", at("handlers"))))
+        return _ended_view(queue, job_id, ended, history, names)
     if envelope is None:
         return None
     if dead is not None:
@@ -235,13 +236,15 @@ def _at(queue: str) -> Any:
     return lambda part: keys.of_queue(queue, part)
 
 
-def _ended_view(queue: str, job_id: str, ended: codec.ResultRecord, history: bytes | None) -> JobView:
+def _ended_view(
+    queue: str, job_id: str, ended: codec.ResultRecord, history: bytes | None, names: Mapping[str, str]
+) -> JobView:
     """Of a job that has ended, its record is all there is, and the history of the attempts before."""
     return JobView(
         id=job_id,
         queue=queue,
         state=JobState(ended.state),
-        name=ended.name,
+        name=names.get(ended.name, ended.name),
         enqueued_at=codec.id_time(job_id) or 0.0,
         ended_at=ended.at,
         result=bytes(ended.result) if ended.state == JobState.COMPLETED else None,
@@ -298,15 +301,20 @@ async def _ended(connection: Connection, queue: str, state: JobState, limit: int
         lists = await connection.gather([("LRANGE", keys.ended(queue, each), -window, -1) for each in classes])
         newest = sorted((codec.decode_ended(entry) for each in lists for entry in each), reverse=True)[:window]
         ids = [job_id for _, _, job_id in newest]
-        time, records, histories = await connection.gather(
-            [("TIME",), *[("HMGET", at(part), *(ids or [""])) for part in ("results", "history")]]
+        time, numbers, records, histories = await connection.gather(
+            [
+                ("TIME",),
+                ("HGETALL", at("handlers")),
+                *[("HMGET", at(part), *(ids or [""])) for part in ("results", "history")],
+            ]
         )
+        names = codec.names_of(_pairs(numbers))
         found = [
             (job_id, record, history)
             for job_id, raw, history in zip(ids, records, histories, strict=False)
             if (record := _live(raw, _seconds(time, now))) is not None and record.state == state
         ]
-        views = [_ended_view(queue, *each) for each in found[:limit]]
+        views = [_ended_view(queue, *each, names) for each in found[:limit]]
         more = len(newest) == window
         window *= 4
     return views

@@ -2,18 +2,19 @@
 --   ARGV from `first`: ms to keep the results (0: forget the jobs), number of jobs, their members, their records
 --   keep: how many records the queue keeps; 0: none
 --   Returns where the next group begins. Stale members are added to leased.stale and change nothing.
---   Needs `safely`, `notify`, `reclaim`, `retain` and the keys jobs history results done leases cancelling totals.
+--   Needs `safely`, `notify`, `reclaim`, `retain`, `short` and the keys jobs history results done leases cancelling totals.
 local function complete(now, leased, first, keep)
   local ttl, number = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
+  local keeps = ttl > 0 and keep > 0
   local members, records = first + 2, first + 2 + number
   local held = redis.call('ZMSCORE', leases, unpack(ARGV, members, records - 1))
-  local ids, places, n, id_of = {}, {}, 0, leased.id_of
+  local ids, said, n, id_of = {}, {}, 0, leased.id_of
   for i = 0, number - 1 do
     local member = ARGV[members + i]
     if not held[i + 1] and reclaim(leased.expiry, member) then held[i + 1] = 1 end
     if held[i + 1] then
       n = n + 1
-      ids[n], places[n] = id_of(member), records + i
+      ids[n], said[n] = id_of(member), keeps and short(ARGV[records + i])
     else
       leased.stale[#leased.stale + 1] = member
     end
@@ -23,8 +24,8 @@ local function complete(now, leased, first, keep)
     safely(function()
       if redis.call('EXISTS', cancelling) == 1 then redis.call('SREM', cancelling, unpack(ids)) end
       redis.call('HINCRBY', totals, 'completed', n)
-      if ttl > 0 and keep > 0 then
-        leased.longest = math.max(leased.longest, retain(now, ttl, 'c', ids, function(i) return ARGV[places[i]] end, leased.classes))
+      if keeps then
+        leased.longest = math.max(leased.longest, retain(now, ttl, 'c', ids, function(i) return said[i] end, leased.classes))
       else
         redis.call('HDEL', history, unpack(ids))
       end

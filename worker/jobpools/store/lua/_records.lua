@@ -1,6 +1,6 @@
 -- What stays of ended jobs: records in `results`, for as long as their TTL says.
 --   A record begins with a letter, c (completed) or x (cancelled), and 12 bytes: when the job ended and how long it is kept,
---   both in ms, 48 bits. Of a completed job "<ms that it ran> <name> <result>" follows.
+--   both in ms, 48 bits. Of a completed job "<ms that it ran> <name> <result>" follows, a number in place of most names (_handlers.lua).
 --   Beside it the job stands in a list, in the order in which jobs ended, with the same 12 bytes before its id. There is one
 --   list for each power of two of TTLs: a short one never waits behind a long one, and what is over goes within
 --   twice its TTL. `done` says of each such class before which ms nothing in its list is over.

@@ -1,0 +1,28 @@
+-- short(record): what a worker says of a completed job, "12.5 send null", with a number in place of the handler's name:
+--   "12.5 #3 null". The hash `handlers` has the number of each name, NUMBERED names at most; others stay as they are.
+--   One HGET a name and script. Needs the key handlers.
+local NUMBERED = 1000
+local word_of = {}
+local function numbered(name)
+  local number = redis.call('HGET', handlers, name)
+  if not number then
+    number = redis.call('HLEN', handlers) + 1
+    if number > NUMBERED then return name end
+    redis.call('HDEL', handlers, '') -- a first write that takes no memory: a server beyond its maxmemory accepts the rest
+    redis.call('HSET', handlers, name, number)
+  end
+  return string.format('#%d', number)
+end
+
+local function short(record)
+  local first = string.find(record, ' ', 1, true)
+  local second = first and string.find(record, ' ', first + 1, true)
+  if not second then return record end
+  local name = string.sub(record, first + 1, second - 1)
+  local word = word_of[name]
+  if not word then
+    word = numbered(name)
+    word_of[name] = word
+  end
+  return string.sub(record, 1, first) .. word .. string.sub(record, second)
+end

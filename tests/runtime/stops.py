@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -34,6 +35,24 @@ def doze(seconds: float) -> str:
     say("doze begins")
     time.sleep(seconds)
     return "dozed"
+
+
+@app.job
+async def deafen(number: int, how: str) -> str:
+    """Takes a signal of the worker's for itself, as servers and tools do that are programs of their own elsewhere."""
+    loop = asyncio.get_running_loop()
+    match how:
+        case "ignore":
+            signal.signal(number, signal.SIG_IGN)
+        case "default":
+            signal.signal(number, signal.SIG_DFL)
+        case "handler":
+            signal.signal(number, lambda *_: say("mine"))
+        case _:
+            loop.add_signal_handler(number, say, "mine")
+    if how == "removed from loop":
+        loop.remove_signal_handler(number)
+    return "deaf"
 
 
 if PHASE == "import":

@@ -106,6 +106,22 @@ async def test_any_number_of_them_at_any_time_changes_nothing_more(
 
 
 @pytest.mark.parametrize("number", DRAINS, ids=lambda number: number.name)
+@pytest.mark.parametrize("how", ["ignore", "default", "handler", "loop", "removed from loop"])
+async def test_a_job_cannot_make_the_worker_deaf_to_its_signals(
+    app: App, valkey_url: str, tmp_path: Path, how: str, number: signal.Signals
+) -> None:
+    running = [await app.enqueue("nap", {"seconds": 3}, queue=QUEUE)]
+    with started(tmp_path, valkey_url, CONCURRENCY="2") as worker:
+        said(worker, "nap begins")
+        assert await (await app.enqueue("deafen", {"number": int(number), "how": how}, queue=QUEUE)).result() == "deaf"
+        said(worker, f"code of a job changed what {number.name} does")
+        worker.send(number)
+        said(worker, f"{number.name}: told to stop")
+        assert worker.wait(20) == 0, worker.log()
+    assert await running[0].result() == "slept"
+
+
+@pytest.mark.parametrize("number", DRAINS, ids=lambda number: number.name)
 @pytest.mark.parametrize(
     ("phase", "where"),
     [("import", "importing"), ("deaf import", "importing"), ("async service", "opening"), ("plain service", "opening")],

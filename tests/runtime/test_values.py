@@ -1,6 +1,7 @@
 """What JSON cannot hold: refused where it is written, with the place and the remedy; what is accepted can be read."""
 # one case a line: a table is read from top to bottom
 
+import asyncio
 import dataclasses
 import math
 from collections.abc import Callable
@@ -63,10 +64,17 @@ BAD: dict[str, tuple[Any, str]] = {
     "half a character in a key": ({"a\ud800": 1}, r"x: a key is text with half of a surrogate pair; .*"),
     "a long integer": ({"n": 10**5000}, r"x\.n: an integer of more than 4300 digits; send it as hexadecimal text, .*"),
     "a long negative integer": (-(10**5000), r"x: an integer of more than 4300 digits; .*"),
-    "nesting": (nested(250), r"x(\.0){199}: nested more than 199 levels deep, .*"),
-    "nesting just beyond the reader's limit": (nested(201), r"x(\.0){199}: nested more than 199 levels deep, .*"),
-    "nesting that nothing writes": (nested(5000), r"x(\.0){199}: nested more than 199 levels deep, .*"),
-    "a circle": (itself(), r"x(\.0)+: nested more than 199 levels deep, or contains itself; .*"),
+    "nesting": (nested(250), r"x\.0\.0\.…\.0\.0\.0: nested more than 199 levels deep, .*"),
+    "nesting just beyond the reader's limit": (
+        nested(201),
+        r"x\.0\.0\.…\.0\.0\.0: nested more than 199 levels deep, .*",
+    ),
+    "nesting that nothing writes": (nested(5000), r"x\.0\.0\.…\.0\.0\.0: nested more than 199 levels deep, .*"),
+    "a circle": (itself(), r"x\.0\.0\.…\.0\.0\.0: nested more than 199 levels deep, or contains itself; .*"),
+    "long names that say nothing more": (
+        {"a" * 5000: {"b" * 5000: math.nan}},
+        r"x\.a{59}…\.b{59}…: nan has no JSON and would be read back as 'NaN'; .*",
+    ),
     "not a number": (math.nan, r"x: nan has no JSON and would be read back as 'NaN'; annotate the value as float, .*"),
     "infinity in a list": ([1.0, -math.inf], r"x\.1: -inf has no JSON and would be read back as '-Infinity'; .*"),
     "not a number in a tuple": ((1, (math.nan,)), r"x\.1\.0: nan has no JSON .*"),
@@ -236,9 +244,10 @@ class Mute(Exception):  # noqa: N818  # a name as users give it
         raise RuntimeError("no words")
 
 
-ERRORS: dict[str, Exception] = {
+ERRORS: dict[str, BaseException] = {
     "key": KeyError("REGION"), "recursion": RecursionError("too deep"), "mute": Mute(), "zero": ZeroDivisionError("x"),
     "stop": StopIteration(1), "lines": LookupError("one\ntwo"), "async": StopAsyncIteration(),
+    "exit": SystemExit(3), "generator": GeneratorExit(), "cancelled": asyncio.CancelledError(),
 }  # fmt: skip
 
 
@@ -296,6 +305,14 @@ class Unbuildable:
         raise cls.error
 
 
+class Leaving:
+    """A type whose schema ends the program."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        raise SystemExit(3)
+
+
 class Frame:
     """What pydantic knows nothing of."""
 
@@ -308,6 +325,7 @@ Tree = list["Tree"]  # type: ignore[misc]  # an alias of itself
     [
         (Unbuildable, "ZeroDivisionError: no schema today"),
         (list[Unbuildable], "ZeroDivisionError: no schema today"),
+        (Leaving, "SystemExit: 3"),
         (Frame, ".*Frame.*"),
         ("Missing", "its annotations do not resolve: name 'Missing' is not defined"),
         ("1 +", "its annotations do not resolve: .*"),

@@ -4,8 +4,11 @@ import asyncio
 import concurrent.futures
 import contextlib
 import gc
+import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
 
@@ -151,6 +154,10 @@ async def disturb(how: str) -> str:
     match how:
         case "stop":
             loop.stop()
+        case "shutdown_default_executor":
+            await loop.shutdown_default_executor()
+        case "shutdown_asyncgens":
+            await loop.shutdown_asyncgens()
         case "close":
             loop.close()
         case "run":
@@ -163,6 +170,11 @@ async def disturb(how: str) -> str:
             task.cancel()
             await asyncio.sleep(0)
     return "done"
+
+
+@app.job(retry=ONCE)
+async def uses_a_thread() -> str:
+    return await asyncio.to_thread(lambda: "done")
 
 
 @app.job(retry=ONCE)
@@ -209,6 +221,59 @@ async def leaves_a_task_behind() -> str:
 
 
 tasks: set[asyncio.Task[None]] = set()
+
+
+class AlarmError(Exception):
+    """Not SystemExit, nor KeyboardInterrupt."""
+
+
+def ring(*_: object) -> NoReturn:
+    raise AlarmError("ring")
+
+
+@app.job(retry=ONCE)
+async def exits_many_times(times: int) -> None:
+    """Nothing else runs between these."""
+    for _ in range(times):
+        asyncio.get_running_loop().call_soon(leave)
+    await asyncio.sleep(60)
+
+
+if "JOBPOOLS_ALARM" in os.environ:
+
+    @app.service
+    async def alarm() -> AsyncIterator[None]:
+        signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        yield
+
+
+@app.job(retry=ONCE)
+async def sets_an_alarm(seconds: float, again: float) -> str:
+    """Nothing of this job runs when it rings."""
+    signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds, again)
+    try:
+        await asyncio.sleep(60)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return "done"
+
+
+@app.job(retry=ONCE)
+async def spins(ctx: Context, seconds: float) -> int:
+    """Gives the event loop no long rest."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:  # noqa: ASYNC110  # the subject
+        await asyncio.sleep(0)
+    return ctx.attempt
+
+
+@app.job(retry=ONCE)
+async def closes_descriptors() -> None:
+    """As programs do that become daemons. The event loop's are among them."""
+    os.closerange(3, 100)
+    await asyncio.sleep(60)
 
 
 @app.job

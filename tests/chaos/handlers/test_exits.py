@@ -74,6 +74,8 @@ async def test_what_asyncio_itself_raises_is_a_failure_where_a_handler_raises_it
     ("how", "error"),
     [
         ("stop", "RuntimeError: loop.stop(): the event loop belongs to the worker"),
+        ("shutdown_default_executor", "RuntimeError: loop.shutdown_default_executor(): the event loop belongs to"),
+        ("shutdown_asyncgens", "RuntimeError: loop.shutdown_asyncgens(): the event loop belongs to"),
         ("close", "RuntimeError: Cannot close a running event loop"),
         ("run", "RuntimeError: This event loop is already running"),
         ("asyncio.run", "RuntimeError: asyncio.run() cannot be called"),
@@ -90,6 +92,7 @@ async def test_what_a_handler_does_to_the_event_loop_is_its_own_failure(
             await job.result(timeout=WITHIN)
         assert error in str(died.value)
         assert await beside.result(timeout=30) == 1
+        assert await (await exits.uses_a_thread.enqueue()).result(timeout=WITHIN) == "done"
         goes_in_peace(worker)
 
 
@@ -124,6 +127,51 @@ async def test_an_event_loop_that_is_stopped_from_outside_the_handler_runs_on(
             assert worker.said("code that belongs to no job raised SystemExit: 3 (") == 1
             assert "exits.py:" in worker.log()
         goes_in_peace(worker)
+
+
+@pytest.mark.parametrize("again", [0.0, 0.01])
+async def test_what_a_jobs_signal_handler_raises_fails_that_job_alone(url: str, tmp_path: Path, again: float) -> None:
+    with crew(tmp_path, url, APP, "a", CONCURRENCY="20") as (worker,):
+        beside = [await exits.neighbour.enqueue(1.0), await exits.spins.enqueue(1.0)]
+        job = await exits.sets_an_alarm.enqueue(0.3, again)
+        with pytest.raises(JobDeadError, match="AlarmError: ring"):
+            await job.result(timeout=WITHIN)
+        assert [await one.result(timeout=30) for one in beside] == [1, 1]
+        assert "exits.py" in worker.log()
+        assert worker.said("broke") == 0
+        goes_in_peace(worker)
+
+
+async def test_many_exits_at_once_do_not_look_like_a_broken_event_loop(url: str, tmp_path: Path) -> None:
+    with crew(tmp_path, url, APP, "a") as (worker,):
+        job = await exits.exits_many_times.enqueue(50)
+        with pytest.raises(JobDeadError, match="SystemExit: 3"):
+            await job.result(timeout=WITHIN)
+        goes_in_peace(worker)
+
+
+async def test_an_error_out_of_the_event_loop_that_belongs_to_no_job_is_logged_and_the_worker_goes_on(
+    url: str, tmp_path: Path
+) -> None:
+    with crew(tmp_path, url, APP, "a", ALARM="1") as (worker,):
+        eventually("it is logged", lambda: worker.said("raised tests.chaos.handlers.exits.AlarmError: ring (") == 1)
+        assert "exits.py:" in worker.log()
+        assert await (await exits.neighbour.enqueue(0.1)).result(timeout=30) == 1
+        goes_in_peace(worker)
+
+
+async def test_a_job_that_breaks_the_event_loop_ends_the_worker_at_once_and_its_jobs_run_again(
+    url: str, tmp_path: Path
+) -> None:
+    with crew(tmp_path, url, APP, "a", "b", CONCURRENCY="2") as workers:
+        beside = [await exits.neighbour.enqueue(1.0) for _ in range(3)]
+        job = await exits.closes_descriptors.options(max_crashes=1).enqueue()
+        with pytest.raises(JobDeadError, match="WorkerLost: the worker's process ended with exit code 1"):
+            await job.result(timeout=WITHIN)
+        log = "".join(worker.log() for worker in workers)
+        assert log.count("the event loop broke") == 1
+        assert "CancelledError" not in log
+        assert {await one.result(timeout=30) for one in beside} <= {1, 2}
 
 
 async def test_a_task_that_outlives_its_job_is_named_and_charges_nobody(url: str, tmp_path: Path) -> None:

@@ -17,6 +17,10 @@ DEEPEST: Final = 199
 """Maximum levels of nesting in one argument or result: the reader stops at 200, and the arguments are a level."""
 LONGEST_INTEGER: Final = 4300
 """Maximum decimal digits of an integer: Python's own limit for text, and that of the reader."""
+_ENDS: Final = 3
+"""Maximum names that are said of each end of a path."""
+_NAME: Final = 60
+"""Maximum characters that are said of a name in a path: it may be any key of a dict."""
 _TOO_LONG: Final = 10**LONGEST_INTEGER
 _ABSENT: Final = object()
 _BYTES: Final = (
@@ -67,8 +71,14 @@ def flaw(value: Any, back: Any = _ABSENT, root: Path = ()) -> str | None:
     """Return `where: what is wrong; what to do` for the first part that JSON cannot hold; None when there is none."""
     for path, each, after in _parts(value, back, root):
         if found := _wrong(each, after, len(path)):
-            return f"{'.'.join(path)}: {found}" if path else found
+            return f"{_spelt(path)}: {found}" if path else found
     return None
+
+
+def _spelt(path: Path) -> str:
+    """Return a path as text that leaves room for what is wrong there."""
+    names = path if len(path) <= 2 * _ENDS else (*path[:_ENDS], "…", *path[-_ENDS:])
+    return ".".join(name if len(name) <= _NAME else f"{name[: _NAME - 1]}…" for name in names)
 
 
 def first_line(error: BaseException) -> str:

@@ -58,6 +58,8 @@ def cause_of(death: Death) -> str:
     """Return how the worker died, in words."""
     if death.note:
         return death.note
+    if death.exit_code >= 0 and not death.confessed:
+        return f"the worker's process ended with exit code {death.exit_code} in the middle of its jobs"
     if death.exit_code >= 0:
         return f"the worker was ended by os._exit({death.exit_code})"
     name = signal.Signals(-death.exit_code).name

@@ -1,41 +1,58 @@
 """Runs the worker's event loop. What the code of a job raises out of it, or does to it, ends the job, not the worker.
 
 asyncio lets SystemExit and KeyboardInterrupt of any task or callback end the loop: a `sys.exit()` in a task that a
-handler started would take the whole worker along. Here the attempt that such code belongs to is failed with that
-error, and the loop runs on.
+handler started would take the whole worker along. So would any exception of a signal handler (of an alarm, say) that
+comes while the loop waits. Here the attempt that such code belongs to is failed with that error, and the loop runs on.
 """
 
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from jobpools.core.descriptions import traceback_of
-from jobpools.runtime import current, forking, outcomes
+from jobpools.runtime import alarms, current, forking, outcomes
 from jobpools.runtime.attempt import Run
 
 T = TypeVar("T")
+_OWNERS = ("stop", "shutdown_default_executor", "shutdown_asyncgens")
+"""Methods of the event loop that end it for every job: only the worker may call them."""
+BROKEN_AFTER = 5
+"""Errors out of the loop, with no callback run between them, after which it is taken for broken."""
 _HANDLE = asyncio.Handle._run.__code__  # noqa: SLF001  # the frame that knows the context of what it runs
 
 log = logging.getLogger("jobpools.worker")
 
 
+class LoopBrokenError(RuntimeError):
+    """The event loop cannot run any more, for example because a job closed its descriptors."""
+
+
 def run(main: Coroutine[Any, Any, T], blame: Callable[[Run, BaseException], None]) -> T:
     """Run `main` to its end, as `asyncio.run` does, and return what it returns.
 
-    `blame(attempt, error)` is called where code of that attempt raised an error out of the event loop.
+    `blame(attempt, error)` is called where code of that attempt raised an error out of the event loop. Raises
+    LoopBrokenError where a job has left a loop that cannot run.
     """
     runner = asyncio.Runner()
     loop = runner.get_loop()
     stop = _protected(loop)
+    undo = alarms.prepare(loop, blame)
     try:
         task = current.WorkerTask(main, loop=loop)
         _finish(loop, task, stop, blame)
         return task.result()
+    except LoopBrokenError:
+        # Nothing can be settled without a loop, and cancelled jobs would only be told as failed.
+        log.critical("the event loop broke; the worker ends, and its jobs run again", exc_info=True)
+        logging.shutdown()
+        os._exit(1)
     finally:
+        undo()
         # As Runner.close does it; but whatever jobs left running may raise more out of the loop while it is cancelled.
         if left := asyncio.all_tasks(loop):
             for each in left:
@@ -53,14 +70,25 @@ def _finish(
 ) -> None:
     """Run the loop until `awaited` is done, however often something is raised out of the loop meanwhile."""
     awaited.add_done_callback(lambda _awaited: stop())
+    errors = 0
+
+    def moves() -> None:
+        nonlocal errors
+        errors = 0
+
     while not awaited.done():
         try:
             loop.run_forever()
-        except (SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:  # what a signal handler raises may be anything
             if forking.is_child:
                 forking.leave(error)
-            if not awaited.done():
-                _take(error, blame)
+            if awaited.done():
+                return
+            _take(error, blame)
+            errors = 0 if _callback(error) is not None else errors + 1
+            if errors >= BROKEN_AFTER:
+                raise LoopBrokenError(str(error)) from error
+            loop.call_soon(moves)
 
 
 def _take(error: BaseException, blame: Callable[[Run, BaseException], None]) -> None:
@@ -77,26 +105,33 @@ def _take(error: BaseException, blame: Callable[[Run, BaseException], None]) -> 
 
 def culprit(error: BaseException) -> Run | None:
     """Return the attempt whose task or callback raised the error out of the event loop; None: it is not known."""
-    found = None
-    for frame, _ in traceback.walk_tb(traceback_of(error)):
-        if frame.f_code is _HANDLE:
-            found = frame.f_locals["self"]._context.get(current.attempt)  # noqa: SLF001  # asyncio has no public way
-    return found
+    handle = _callback(error)
+    return None if handle is None else handle._context.get(current.attempt)  # noqa: SLF001  # asyncio has no public way
+
+
+def _callback(error: BaseException) -> Any:
+    """Return the innermost handle of the event loop that the error came through; None: the loop ran none then."""
+    frames = [frame for frame, _ in traceback.walk_tb(traceback_of(error)) if frame.f_code is _HANDLE]
+    return frames[-1].f_locals["self"] if frames else None
 
 
 def _protected(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
-    """Let the code of jobs stop the loop no more; return what stops it."""
+    """Let the code of jobs end the loop no more; return what stops it."""
     stop = loop.stop
-
-    def refuse() -> None:
-        if current.attempt.get() is not None:
-            raise RuntimeError("loop.stop(): the event loop belongs to the worker; a job must not stop it")
-        stop()
-
     loop.set_exception_handler(_report)
-    with contextlib.suppress(AttributeError):  # a loop in C, as uvloop's, has no room for it: it is run again
-        loop.stop = refuse  # type: ignore[method-assign]  # of this loop alone
+    for name in _OWNERS:
+        with contextlib.suppress(AttributeError):  # a loop in C, as uvloop's, has no room for it: it is run again
+            setattr(loop, name, _refusing(name, getattr(loop, name)))
     return stop
+
+
+def _refusing(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if current.attempt.get() is not None:
+            raise RuntimeError(f"loop.{name}(): the event loop belongs to the worker; a job must not end it")
+        return method(*args, **kwargs)
+
+    return checked
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

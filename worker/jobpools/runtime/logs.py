@@ -7,6 +7,7 @@ nothing.
 """
 
 import contextlib
+import errno
 import io
 import json
 import logging
@@ -23,6 +24,7 @@ PASSED_ON = "%(levelname)s  %(message)s"
 """Where somebody puts the time and who we are before each line."""
 STALLED = 1.0
 """Seconds that a line waits for a reader of a full pipe that does not block."""
+_STDERR = 2
 _TREE = "jobpools"
 _NAMES = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 
@@ -58,8 +60,14 @@ class Output:
                 self._stream.write(f"{text}\n")
                 self._stream.flush()
             return
+        data = f"{text}\n".encode(errors="backslashreplace")
         with contextlib.suppress(OSError):
-            _write(self._descriptor, f"{text}\n".encode(errors="backslashreplace"))
+            try:
+                _write(self._descriptor, data)
+            except OSError as error:
+                if error.errno != errno.EBADF:
+                    raise
+                _write(_STDERR, data)  # code of a job has closed it, as programs do that become daemons
 
     def close(self) -> None:
         """Give the descriptor back."""

@@ -1,5 +1,6 @@
 """A handler's signature as a JSON schema: arguments are checked by it when enqueued and again when run."""
 
+import asyncio
 import functools
 import inspect
 import typing
@@ -17,6 +18,8 @@ from jobpools.runtime import argument_types
 from jobpools.runtime.context import Context
 
 _PROBLEMS_TOLD = 3
+ANYTHING = (Exception, SystemExit, GeneratorExit, asyncio.CancelledError)
+"""What the code of a type may raise; not Ctrl-C, nor what stops a worker that starts."""
 
 
 def code_of(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,7 +106,7 @@ class Signature:
             back = adapter.validator.validate_json(raw)
             if self._lossy:
                 json_values.check(checked, back)
-        except Exception as error:  # a validator, a serializer or a default factory may raise anything
+        except ANYTHING as error:  # a validator, a serializer or a default factory may raise anything
             raise ArgumentsError(f"{self._label}: {self._refusal(error, kwargs, checked)}") from error
         return raw
 
@@ -159,7 +162,7 @@ class Signature:
         adapter = self._result or self._build_result()
         try:
             return json_values.decode(raw) if adapter is None else adapter.validator.validate_json(raw)
-        except Exception as error:  # a validator may raise anything
+        except ANYTHING as error:  # a validator may raise anything
             raise StoreDataError(
                 f"the result does not match the return type of the handler: {self._label}: "
                 f"{self._explained(error, 'result')}"
@@ -173,7 +176,7 @@ class Signature:
             raise ArgumentsError(f"{self._label}: {', '.join(sorted(twice))}: given twice")
         return named | kwargs
 
-    def _refusal(self, error: Exception, given: dict[str, Any], checked: Any) -> str:
+    def _refusal(self, error: BaseException, given: dict[str, Any], checked: Any) -> str:
         """Return what is wrong with a call, and with which argument, as far as that can be found out."""
         if isinstance(error, ValidationError):
             return json_values.flaw(checked) or self._explain(error)
@@ -193,11 +196,11 @@ class Signature:
                 adapter: TypeAdapter[Any] = TypeAdapter(argument_types.plain(self._fields.get(name, self._rest)))
                 raw = _serializer(adapter).to_json(adapter.validator.validate_python(value), warnings=False)
                 adapter.validator.validate_json(raw)
-            except Exception:  # noqa: BLE001  # which one is the question, not how
+            except ANYTHING:  # which one is the question, not how
                 return name
         return None
 
-    def _explained(self, error: Exception, whole: str) -> str:
+    def _explained(self, error: BaseException, whole: str) -> str:
         if isinstance(error, ValidationError):
             return self._explain(error, whole)
         return str(error) if isinstance(error, json_values.LostError) else _spoken(error)
@@ -223,7 +226,7 @@ class Signature:
         if self._hints is None:
             try:
                 self._hints = typing.get_type_hints(code_of(self._function), include_extras=True)
-            except Exception as error:  # an annotation is code
+            except ANYTHING as error:  # an annotation is code
                 raise ConfigurationError(
                     f"job {self._label}: its annotations do not resolve: {_line(words(error))}"
                 ) from error
@@ -237,7 +240,7 @@ class Signature:
             self._lossy = json_values.is_lossy(self._adapter.core_schema)
         except ConfigurationError:
             raise
-        except Exception as error:  # __get_pydantic_core_schema__ of a user's class may raise anything
+        except ANYTHING as error:  # __get_pydantic_core_schema__ of a user's class may raise anything
             raise ConfigurationError(f"job {self._label}: its arguments cannot be JSON: {_built(error)}") from error
         return self._adapter
 
@@ -249,7 +252,7 @@ class Signature:
             self._result = TypeAdapter(hint)
             self._result_json = _serializer(self._result)
             self._lossy_result = json_values.is_lossy(self._result.core_schema)
-        except Exception as error:  # as above
+        except ANYTHING as error:  # as above
             raise ConfigurationError(f"job {self._label}: its result cannot be JSON: {_built(error)}") from error
         return self._result
 
@@ -263,18 +266,18 @@ def _raised_by_serializer(adapter: TypeAdapter[Any], value: Any) -> Exception | 
     """Return what a serializer of the user's raised: only the form for Python keeps it as a cause."""
     try:
         adapter.serializer.to_python(value, mode="json", by_alias=True, round_trip=True, warnings=False)
-    except Exception as error:  # noqa: BLE001  # the subject
+    except ANYTHING as error:  # the subject
         return error.__cause__ if isinstance(error.__cause__, Exception) else None
     return None
 
 
-def _built(error: Exception) -> str:
+def _built(error: BaseException) -> str:
     """Return why pydantic could not build a type; its own errors say enough without their class."""
     own = type(error).__module__.startswith("pydantic")
     return _line(str(error)) if own else _spoken(error)
 
 
-def _spoken(error: Exception) -> str:
+def _spoken(error: BaseException) -> str:
     return f"{spoken(qualified(type(error)))}: {words(error)}"
 
 

@@ -15,15 +15,18 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 from jobpools.runtime import forking
+from jobpools.runtime.current import WorkerTask
 
 SIGNALS = (*forking.SIGNALS, signal.SIGQUIT)
 ENOUGH = 2
 """Calls of `stop` that make a difference: the first drains, the second hands back at once."""
+HELD_EVERY = 0.25
+"""Seconds between two looks whether code of a job has taken the signals away."""
 
 log = logging.getLogger("jobpools.worker")
 
@@ -67,15 +70,27 @@ class Stopping:
         loop.add_reader(ours, _drained, ours)
         former = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         self._may_raise, self._tell = blocks, lambda: _call(loop, stop)
-        _install(self._came)  # once more: the app may have put its own there
+        numbers = list(_install(self._came))  # once more: the app may have put its own there
+        holding = WorkerTask(self._hold(numbers), loop=loop, name="signals")
         try:
             yield
         finally:
+            holding.cancel()
             self.is_over, self._may_raise, self._tell = True, lambda: False, None
             signal.set_wakeup_fd(former)
             loop.remove_reader(ours)
             ours.close()
             theirs.close()
+
+    async def _hold(self, numbers: Sequence[signal.Signals]) -> None:
+        """Take the signals back from code of a job that gave them a handler of its own: a worker must hear them."""
+        while True:
+            await asyncio.sleep(HELD_EVERY)
+            if taken := [number for number in numbers if signal.getsignal(number) != self._came]:
+                for number in taken:
+                    signal.signal(number, self._came)
+                names = ", ".join(number.name for number in taken)
+                log.warning("code of a job changed what %s does; the worker takes it back, for it stops by it", names)
 
     def _came(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() != self.pid:

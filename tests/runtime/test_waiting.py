@@ -197,6 +197,25 @@ def test_a_loop_ends_with_nothing_of_ours_in_it(valkey_url: str, end: str) -> No
     assert threading.active_count() <= threads
 
 
+def test_loops_that_end_with_a_result_say_nothing(valkey_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Subscribed, with its waiter just served: the loop closes what it has and complains of nothing."""
+    app, double = make(valkey_url)
+
+    async def served() -> int:
+        other, _ = make(valkey_url)
+        job = await double.enqueue(4)
+        working = asyncio.create_task(run_until_idle(other))
+        found = await job.result(timeout=60)
+        await working
+        await other.aclose()
+        return found
+
+    for _ in range(10):
+        assert asyncio.run(served()) == 8
+    app.close()
+    assert [each.getMessage() for each in caplog.records if each.name == "asyncio"] == []
+
+
 async def test_a_subscription_that_breaks_loses_nothing(valkey_url: str, raw: Redis) -> None:
     app, double = make(valkey_url)
     async with working(app):

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable
-from typing import Any
 
 from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.store import draws, endings
@@ -35,8 +34,7 @@ class Waiters:
         self._turn = asyncio.Lock()
         self._ears: Connection | None = None
         """The subscription's own connection, which may wait for ever."""
-        self._subscribed: contextlib.AsyncExitStack | None = None
-        self._subscription: Any = None
+        self._subscription: endings.Subscription | None = None
 
     async def ended(self, queue: str, job_id: str) -> None:
         """Return when the job has ended, or is not known.
@@ -133,8 +131,8 @@ class Waiters:
 
     async def _hear(self) -> None:
         with contextlib.suppress(StoreError):  # what is lost meanwhile is found by registering again
-            while True:
-                self._tell(*await endings.heard(self._subscription, self._connection.url))
+            while self._subscription is not None:
+                self._tell(*await self._subscription.heard())
 
     def _tell(self, queue: str, ids: Iterable[str]) -> None:
         for job_id in ids:
@@ -162,14 +160,14 @@ class Waiters:
             return
         if self._ears is None:
             self._ears = connect(self._connection.url, timeout=None)
-        self._subscribed = contextlib.AsyncExitStack()
-        self._subscription = await self._subscribed.enter_async_context(endings.subscription(self._ears, self._channel))
+        subscription = endings.Subscription(self._ears, self._channel)
+        await subscription.open()
+        self._subscription = subscription
 
     async def _unsubscribe(self) -> None:
-        subscribed, self._subscribed, self._subscription = self._subscribed, None, None
-        if subscribed is not None:
-            with contextlib.suppress(StoreError):
-                await subscribed.aclose()
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            await subscription.aclose()
 
     async def aclose(self) -> None:
         """Close the subscription. Who still waits is told so by a StoreError."""

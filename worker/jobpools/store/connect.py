@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -214,27 +214,42 @@ class Connection:
         except FOREIGN as error:
             raise translate(error, self.url) from error
 
-    @contextlib.asynccontextmanager
-    async def subscriber(self) -> AsyncIterator[Any]:
-        """A subscription of the client's. In a cluster any node will do: a message reaches all of them."""
-        alone = redis.asyncio.Redis.from_url(_plain(self.url), **_options(None)) if self.cluster else None
-        if alone is not None:
-            pool: Any = alone.connection_pool
-            pool.connection_class = packed(pool.connection_class)
-        channel = (alone or self.client).pubsub()
-        try:
-            yield channel
-        finally:
-            with contextlib.suppress(*FOREIGN):
-                await channel.aclose()
-                if alone is not None:
-                    await alone.aclose()
+    def subscriber(self) -> "Subscriber":
+        """Return a subscription to be opened. In a cluster any node will do: a message reaches all of them."""
+        return Subscriber(self)
 
     async def aclose(self) -> None:
         """Close every socket."""
         with contextlib.suppress(*FOREIGN):
             for client in (self.client, *_sentinels(self.client)):
                 await client.aclose()
+
+
+class Subscriber:
+    """A subscription of the client's, for as long as its `async with` lasts.
+
+    It is no asynchronous generator: an event loop that ends closes all of those at the same time and in no order.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._alone: Any = None
+        self._channel: Any = None
+
+    async def __aenter__(self) -> Any:
+        connection = self._connection
+        if connection.cluster:
+            self._alone = redis.asyncio.Redis.from_url(_plain(connection.url), **_options(None))
+            pool: Any = self._alone.connection_pool
+            pool.connection_class = packed(pool.connection_class)
+        self._channel = (self._alone or connection.client).pubsub()
+        return self._channel
+
+    async def __aexit__(self, *_: object) -> None:
+        with contextlib.suppress(*FOREIGN):
+            await self._channel.aclose()
+            if self._alone is not None:
+                await self._alone.aclose()
 
 
 class SyncConnection:

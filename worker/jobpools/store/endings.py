@@ -1,11 +1,10 @@
 """`A job has ended`: how those who wait for results learn of it without asking again and again."""
 
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from jobpools.store import draws, keys
-from jobpools.store.connect import FOREIGN, Connection, translate
+from jobpools.store.connect import Connection, translated
 
 REGISTERED_AT_ONCE = 500
 """Jobs of one call of wait.lua: about a millisecond of the server's time."""
@@ -29,25 +28,35 @@ async def register(connection: Connection, queue: str, channel: str, ids: Sequen
     return ended
 
 
-@contextlib.asynccontextmanager
-async def subscription(connection: Connection, channel: str) -> AsyncIterator[Any]:
-    """Subscribe to a channel of `new_channel`. The connection must be one that may wait for ever. Raises StoreError."""
-    try:
-        async with connection.subscriber() as made:
-            await made.subscribe(channel)
-            await made.parse_response()  # from here on each message arrives
-            yield made
-    except FOREIGN as error:
-        raise translate(error, connection.url) from error
+class Subscription:
+    """Hears what is published to one channel of `new_channel`. The connection must be one that may wait for ever."""
 
+    def __init__(self, connection: Connection, channel: str) -> None:
+        self._url = connection.url
+        self._channel = channel
+        self._subscriber = connection.subscriber()
+        self._messages: Any = None
 
-async def heard(subscription: Any, url: str) -> tuple[str, list[str]]:
-    """Wait for the next message and return its queue and the ids of jobs that have ended. Raises StoreError."""
-    try:
-        while True:
-            kind, *_, message = await subscription.parse_response()
-            if kind == b"message":
-                queue, *ids = message.decode(errors="replace").split(" ")
-                return queue, ids
-    except FOREIGN as error:
-        raise translate(error, url) from error
+    async def open(self) -> None:
+        """Subscribe; from then on each message arrives. Raises StoreError, and is closed then."""
+        self._messages = await self._subscriber.__aenter__()
+        try:
+            with translated(self._url):
+                await self._messages.subscribe(self._channel)
+                await self._messages.parse_response()
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def heard(self) -> tuple[str, list[str]]:
+        """Wait for the next message and return its queue and the ids of jobs that have ended. Raises StoreError."""
+        with translated(self._url):
+            while True:
+                kind, *_, message = await self._messages.parse_response()
+                if kind == b"message":
+                    queue, *ids = message.decode(errors="replace").split(" ")
+                    return queue, ids
+
+    async def aclose(self) -> None:
+        """Unsubscribe."""
+        await self._subscriber.__aexit__(None, None, None)

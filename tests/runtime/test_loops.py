@@ -16,7 +16,7 @@ import pytest
 from pydantic import AfterValidator
 from redis import Redis
 
-from jobpools import App, Handler, JobCancelledError
+from jobpools import App, Handler, JobCancelledError, StoreDataError
 from jobpools.store.connect import Connection, SyncConnection
 from jobpools.testing import run_until_idle
 from tests.support.waiting import until
@@ -185,7 +185,7 @@ def test_sync_code_goes_on_after_whatever_a_result_raises(valkey_url: str, kind:
     asyncio.run(run_until_idle(app))
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(later.result_sync, 60)
-        with pytest.raises(kind, match="from a validator"):
+        with pytest.raises((kind, StoreDataError)):
             broken.result_sync(30)
         assert fine.result_sync(30) == 2
         assert later.cancel_sync() == "cancelled"

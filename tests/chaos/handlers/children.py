@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.context import BaseContext
+from typing import Any
 
 from jobpools import App, Context, Retry
 
@@ -65,6 +67,35 @@ async def _in_child(what: str) -> None:
         case _ if what in SIGNALS:
             os.kill(os.getpid(), SIGNALS[what])
             time.sleep(1)  # noqa: ASYNC251  # the child waits for its end
+
+
+@app.job(retry=ONCE)
+async def forks_in_an_executor(ctx: Context, what: str) -> str:
+    note(ctx, "begun")
+
+    def fork() -> int:
+        pid = os.fork()
+        if pid == 0:
+            with contextlib.suppress(StopIteration):
+                _in_child(what).send(None)
+        return pid
+
+    return await asyncio.to_thread(ended, await asyncio.to_thread(fork))
+
+
+@app.job(retry=ONCE)
+def sends_an_end(method: str) -> list[int | None]:
+    """The functions that end a process are sent to other processes by name."""
+    context: Any = multiprocessing.get_context(method)
+    processes = [
+        context.Process(target=os._exit, args=(4,)),
+        context.Process(target=os.abort),
+        context.Process(target=signal.raise_signal, args=(signal.SIGTERM,)),
+    ]
+    for each in processes:
+        each.start()
+        each.join()
+    return [each.exitcode for each in processes]
 
 
 @app.job(retry=ONCE)

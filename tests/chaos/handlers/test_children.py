@@ -59,7 +59,7 @@ FORKS = {
 async def test_a_forked_child_never_goes_on_as_a_second_worker(url: str, tmp_path: Path) -> None:
     with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="40") as (worker,):
         beside = [await children.neighbour.enqueue(1.0) for _ in range(3)]
-        for job in (children.forks, children.forks_in_a_thread):
+        for job in (children.forks, children.forks_in_a_thread, children.forks_in_an_executor):
             sent = {what: await job.enqueue(what) for what in FORKS}
             assert {what: await each.result(timeout=30) for what, each in sent.items()} == FORKS
             assert [begun(tmp_path, each) for each in sent.values()] == [1] * len(FORKS)
@@ -79,6 +79,14 @@ async def test_processes_are_terminated_and_the_worker_goes_on(url: str, tmp_pat
             sent = [(way, await job.enqueue(way, method)) for way in expected for _ in range(2)]
             for way, each in sent:
                 assert await each.result(timeout=60) == expected[way], way
+        await unharmed(worker, tmp_path, beside)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+async def test_functions_that_end_a_process_can_be_sent_to_one(url: str, tmp_path: Path, method: str) -> None:
+    with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes")) as (worker,):
+        beside = [await children.neighbour.enqueue(1.0)]
+        assert await (await children.sends_an_end.enqueue(method)).result(timeout=60) == [4, -6, -15]
         await unharmed(worker, tmp_path, beside)
 
 

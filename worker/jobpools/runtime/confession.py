@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from jobpools.runtime import current, forking
@@ -25,12 +26,12 @@ def prepare(vitals: Vitals) -> None:
         if run is not None and run.row and not forking.is_child:
             vitals.confess(run.member)
 
-    os._exit = _first(os._exit, confess, lambda *_: True)
-    os.abort = _first(os.abort, confess, lambda *_: True)
-    os.kill = _first(os.kill, confess, lambda pid, number: pid in (os.getpid(), 0, -1) and _is_fatal(number))
-    os.killpg = _first(os.killpg, confess, lambda group, number: group in (os.getpgrp(), 0) and _is_fatal(number))
-    signal.raise_signal = _first(signal.raise_signal, confess, _is_fatal)
-    signal.pthread_kill = _first(signal.pthread_kill, confess, lambda _, number: _is_fatal(number))
+    os._exit = _first(os, os._exit, confess, lambda *_: True)
+    os.abort = _first(os, os.abort, confess, lambda *_: True)
+    os.kill = _first(os, os.kill, confess, lambda pid, number: pid in (os.getpid(), 0, -1) and _is_fatal(number))
+    os.killpg = _first(os, os.killpg, confess, lambda group, number: group in (os.getpgrp(), 0) and _is_fatal(number))
+    signal.raise_signal = _first(signal, signal.raise_signal, confess, _is_fatal)
+    signal.pthread_kill = _first(signal, signal.pthread_kill, confess, lambda _, number: _is_fatal(number))
 
 
 def write_tracebacks(descriptor: int) -> None:
@@ -48,11 +49,14 @@ def _is_fatal(number: int) -> bool:
     return number not in _HARMLESS and signal.getsignal(number) in (signal.SIG_DFL, None)
 
 
-def _first(function: Callable[..., Any], confess: Callable[[], None], ends: Callable[..., bool]) -> Callable[..., Any]:
+def _first(
+    module: ModuleType, function: Callable[..., Any], confess: Callable[[], None], ends: Callable[..., bool]
+) -> Callable[..., Any]:
     @functools.wraps(function)
     def told(*args: Any, **kwargs: Any) -> Any:
         if ends(*args, **kwargs):
             confess()
         return function(*args, **kwargs)
 
+    told.__module__ = module.__name__  # where pickle finds it, to send it to another process
     return told

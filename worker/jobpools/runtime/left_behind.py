@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from jobpools.runtime import current
+from jobpools.runtime import current, forking
 from jobpools.runtime.attempt import Run
 
 NOTE = (
@@ -52,6 +52,19 @@ class LeftBehind:
             return self._jobs.total()
 
 
+def _in_one_process(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call the function; in a process that it forked, the thread must not wait for more calls."""
+    error: BaseException | None = None
+    try:
+        return function(*args, **kwargs)
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if forking.is_child:
+            forking.leave(error)
+
+
 class Executor(concurrent.futures.ThreadPoolExecutor):
     """The event loop's executor (`asyncio.to_thread`): knows which attempt each of its calls belongs to."""
 
@@ -62,7 +75,7 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
         """Submit a call, as `asyncio.to_thread` and `run_in_executor` do."""
-        future = super().submit(function, *args, **kwargs)
+        future = super().submit(_in_one_process, function, *args, **kwargs)
         run = current.attempt.get()
         if run is not None:
             self._calls[future] = run

@@ -53,6 +53,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     ),
     "recursion": ("def f(): f()\nf()", r"RecursionError: .*\(\S*/shop\.py:5\)"),
     "a warning with -W error": ("import warnings; warnings.warn('old')", r"UserWarning: old" + HERE),
+    "bytes that are no text": ("x = '\udcff'", r"SyntaxError: \(unicode error\) 'utf-8' codec can't decode .*"),
     "an attribute that raises": (
         "del app\ndef __getattr__(name): raise ZeroDivisionError(name)",
         r"ZeroDivisionError: app \(\S*/shop\.py:6\)",
@@ -67,7 +68,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, body: str, *flags: str, words: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
-    (folder / "shop.py").write_text(HEAD + body)
+    (folder / "shop.py").write_text(HEAD + body, errors="surrogateescape")
     env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "JOBPOOLS_REDIS_URL": "redis://127.0.0.1:1/0"}
     return subprocess.run(
         [sys.executable, *flags, *(words or (*COMMAND[1:], "shop:app", "--redis", "redis://127.0.0.1:1/0"))],
@@ -81,6 +82,22 @@ def test_a_broken_import_is_one_line_with_the_place(folder: Path, body: str, say
     ended = run(folder, body, *flags)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert re.fullmatch(rf"jobpools: shop:app: importing it failed: {says}\n", ended.stderr), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "says"),
+    [
+        ("import os; os._exit(3)", 3, r"importing it failed: it ended the process by os\._exit\(3\)"),
+        ("import os; os.abort()", -signal.SIGABRT, "the worker was killed by SIGABRT while it started"),
+        ("import ctypes; ctypes.string_at(0)", -signal.SIGSEGV, "the worker was killed by SIGSEGV while it started"),
+    ],
+)
+def test_an_import_that_ends_the_process_is_one_line_with_the_place(
+    folder: Path, body: str, code: int, says: str
+) -> None:
+    ended = run(folder, body)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert re.fullmatch(rf".*shop:app: {says}{HERE}\n", ended.stderr), ended.stderr
 
 
 @pytest.mark.parametrize("body", ["import sys; sys.exit(3)", "raise KeyError('region')"])

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from jobpools.runtime.vitals import Started
 
 _FRAME = re.compile(r'^  File "(.*)", line \d+ in (.*)$', re.MULTILINE)
+_PLACE = re.compile(r'^  File "([^<].*)", line (\d+) in ', re.MULTILINE)
 
 
 class Death(NamedTuple):
@@ -67,6 +68,14 @@ def cause_of(death: Death) -> str:
     if death.out_of_memory:
         return f"the kernel killed the worker: out of memory ({name}{peak}); raise the memory limit or use less"
     return f"the worker was killed by {name}{peak}"
+
+
+def place_of(dump: str, libraries: tuple[str, ...]) -> str:
+    """Return ` (file:line)` of the innermost frame that a fatal signal hit outside of libraries; empty: none is."""
+    for file, line in _PLACE.findall(_own_thread(dump)[1]):
+        if not file.startswith(libraries):
+            return f" ({file}:{line})"
+    return ""
 
 
 def _culprits(death: Death) -> Collection[int]:

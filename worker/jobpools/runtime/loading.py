@@ -1,6 +1,7 @@
 """`module:name` → the App, or one line that says why not."""
 
 import contextlib
+import functools
 import importlib
 import logging
 import os
@@ -13,9 +14,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
-from jobpools.core.descriptions import traceback_of, words
+from jobpools.core.descriptions import READ_LIMIT, one_line, traceback_of, words
 from jobpools.core.spelling import meant
 from jobpools.errors import AppImportError
 from jobpools.runtime import forking, outcomes
@@ -84,19 +85,36 @@ def _guarded(reference: str, module_name: str, look_up: Callable[[], Any]) -> An
 @contextlib.contextmanager
 def _surroundings(reference: str, module_name: str) -> Iterator[None]:
     """Give the module a command line without our words, put its warnings into one line, and report a slow import."""
-    arguments, shown = sys.argv, warnings.showwarning
+    arguments, shown, leave = sys.argv, warnings.showwarning, os._exit
     slow = threading.Timer(SLOW, _report_slow, (reference, module_name, threading.get_ident()))
     slow.daemon = True
     sys.argv = arguments[:1]  # argparse in the module would take our words for its own, and exit
     warnings.showwarning = _in_one_line(reference, shown)
     slow.start()
+    # What a signal ends, the supervisor tells.
+    os._exit = _telling(reference, module_name, leave)  # type: ignore[assignment]  # it takes what that takes
     try:
         yield
     finally:
+        os._exit = leave
         slow.cancel()
         sys.argv = arguments
         if getattr(warnings.showwarning, "__module__", None) == __name__:  # else the app has put its own there
             warnings.showwarning = shown
+
+
+def _telling(reference: str, module_name: str, leave: Callable[[int], NoReturn]) -> Callable[[int], NoReturn]:
+    """Return an `os._exit` that says in a line who calls it."""
+    process = os.getpid()
+
+    @functools.wraps(leave)
+    def told(status: int) -> NoReturn:
+        if os.getpid() == process:
+            place = _place(traceback.extract_stack(), module_name)
+            log.error("%s: importing it failed: it ended the process by os._exit(%s)%s", reference, status, place)
+        leave(status)
+
+    return told
 
 
 def _in_one_line(reference: str, shown: Callable[..., None]) -> Callable[..., None]:
@@ -126,8 +144,9 @@ def _why(error: BaseException, module_name: str) -> str:
     if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
         return f"there is no module {error.name}, neither in {Path.cwd()} nor installed"
     said = outcomes.in_a_line(error, lambda _: False)
-    if isinstance(error, SyntaxError):
-        return f"importing it failed: {said.partition(' (')[0]} ({error.filename}, line {error.lineno or 1})"
+    if isinstance(error, SyntaxError) and error.filename:
+        said = f"{type(error).__name__}: {one_line(str(error.msg), READ_LIMIT)}"
+        return f"importing it failed: {said} ({error.filename}, line {error.lineno or 1})"
     if isinstance(error, SystemExit):
         said = f"it ended the program (SystemExit: {words(error) or '0'})"
     place = _place(traceback.extract_tb(traceback_of(error)), module_name)

@@ -27,6 +27,26 @@ def settle(hello: Mapping[str, Any], death: "Death") -> None:
     takeover.settle(hello, blame(death))
 
 
+def tell(status: int, dump: str) -> None:
+    """Write to stderr that a signal ended the worker while it imported its app: nothing of the worker can."""
+    import os
+    import signal
+    import sys
+    import sysconfig
+    from pathlib import Path
+
+    from jobpools.runtime.blame import place_of
+
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return
+    told = sys.argv[2] if sys.argv[2:3] and not sys.argv[2].startswith("-") else os.environ.get("JOBPOOLS_APP", "")
+    app = f"{told}: " if told else ""
+    libraries = (*(sysconfig.get_path(each) for each in ("stdlib", "purelib")), str(Path(__file__).parents[1]))
+    name, place = signal.Signals(-code).name, place_of(dump, libraries)
+    sys.stderr.write(f"jobpools: {app}the worker was killed by {name} while it started{place}\n")
+
+
 def say(hello: Mapping[str, Any], text: str) -> None:
     """Write a warning to the log, in the worker's form."""
     import logging

@@ -227,6 +227,8 @@ class Supervisor:
     def _settle(self, ended: Ended) -> int:
         """Settle what a dead worker held, in a process of its own; returns its pid, 0 where there is nothing to do."""
         hello = self._hello
+        if hello is None and self._code is None and not self.was_told:
+            return self._fork(lambda: substitute.tell(ended.status, self._traceback()))
         if hello is None or self._code is not None or float(hello["lease"]) < SHORTEST_LEASE:
             return 0
         from jobpools.runtime.blame import Death
@@ -240,10 +242,14 @@ class Supervisor:
             confessed=self._vitals.confessed,
             loop_thread=self._vitals.loop_thread,
             code=hello["code"],
-            dump=os.pread(self._tracebacks, 1 << 18, 0).decode("utf-8", "replace"),
+            dump=self._traceback(),
             note=self._note,
         )
         return self._fork(lambda: substitute.settle(hello, death))
+
+    def _traceback(self) -> str:
+        """Return what faulthandler wrote."""
+        return os.pread(self._tracebacks, 1 << 18, 0).decode("utf-8", "replace")
 
     def _fork(self, work: Callable[[], None]) -> int:
         """Do this in a process of its own; returns its pid."""

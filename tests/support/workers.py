@@ -24,6 +24,7 @@ class WorkerProcess:
     def __init__(self, folder: Path, name: str, url: str, app: str, **environment: str) -> None:
         """`environment` without the prefix: `LEASE="1s"` is JOBPOOLS_LEASE."""
         self.name = name
+        self._worker = 0
         self.port = free_port()
         self._log = folder / f"{name}.log"
         given = {"REDIS_URL": url, "APP": app, "WORKER": name, "PROBE_PORT": str(self.port)} | environment
@@ -56,8 +57,10 @@ class WorkerProcess:
         return [self.process.pid, *processes.below(self.process.pid)]
 
     def worker(self) -> int:
-        """The process that runs the jobs."""
-        return processes.below(self.process.pid)[0]
+        """The process that runs the jobs; the same at each call, for the supervisor starts others beside it later."""
+        if not self._worker:
+            self._worker = processes.below(self.process.pid)[0]
+        return self._worker
 
     def freeze(self) -> None:
         """Stop the worker and all its children, as a paused machine does."""

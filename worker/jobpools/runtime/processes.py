@@ -50,12 +50,13 @@ def look(pid: int) -> Process | None:
 
 
 def below(pid: int) -> list[int]:
-    """Return the living processes below one, parents first."""
+    """Return the living processes below one, parents first, and of each generation the oldest first."""
     processes = table()
     found, heads = [], {pid}
     while heads:
         heads = {each.pid for each in processes.values() if each.parent in heads}
-        found += [each for each in heads if processes[each].state != "Z"]
+        oldest = sorted(heads, key=lambda each: (processes[each].start, each))
+        found += [each for each in oldest if processes[each].state != "Z"]
     return found
 
 

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from jobpools.control.queues import StoreQueues
+from jobpools.core.actions import MaintainQueues
+from jobpools.core.facts import ClusterFacts, Memory, PoolFacts
 from jobpools.core.job import JobState, Priority
+from jobpools.core.plan import plan_pool
+from jobpools.core.specs import Meta, Pool, PoolSpec
 from jobpools.rescue import Rescuer
 from jobpools.store import codec, connect, deadletters, draws, keys, ledger, reads, writes
 from jobpools.store.connect import Connection
@@ -149,6 +154,27 @@ async def test_the_operator_sees_that_records_are_over(store: Connection) -> Non
     for later, expired in ((0, False), (999, False), (1000, True)):
         facts = await reads.endpoint_facts(store, {"default/shop": [QUEUE]}, NOW + later)
         assert [each.expired for each in facts.queues.values()] == [expired]
+
+
+async def test_the_operator_sees_records_of_jobs_that_were_cancelled_beside_no_worker(
+    store: Connection, raw: Redis, job: Send
+) -> None:
+    """Who sends and cancels (a debounce) leaves a record each time, and no step of a worker comes by."""
+    keep = 5
+    for number in range(8):
+        await writes.enqueue(store, [job(f"job{number}")])
+        await writes.cancel(store, QUEUE, f"job{number}")
+    facts = (await reads.endpoint_facts(store, {"default/shop": [QUEUE]})).queues
+    assert [each.ended for each in facts.values()] == [8]
+    pool = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate(
+        {"app": "shop:app", "queues": [QUEUE], "queue": {"keepCompleted": keep}}
+    ))  # fmt: skip
+    cluster = ClusterFacts(replicas=0, current=True)
+    assert MaintainQueues() in plan_pool(pool, PoolFacts(facts, (), cluster), Memory(), 1001, None).actions
+    await StoreQueues(store, "operator").maintain(pool)
+    assert raw.hlen(keys.of_queue(QUEUE, "results")) == keep
+    facts = (await reads.endpoint_facts(store, {"default/shop": [QUEUE]})).queues
+    assert MaintainQueues() not in plan_pool(pool, PoolFacts(facts, (), cluster), Memory(), 1001, None).actions
 
 
 async def test_an_id_is_free_again_when_its_record_is_over(store: Connection, raw: Redis, job: Send) -> None:

@@ -24,6 +24,8 @@ class QueueFacts:
     """How long the longest-waiting queued job has been ready; None: nothing is queued."""
     expired: bool = False
     """There are records of ended jobs whose time is over: somebody should remove them."""
+    ended: int = 0
+    """Records of completed and cancelled jobs."""
     due_in: float | None = None
     """Seconds until the next scheduled job falls due; negative: it is due already; None: nothing is scheduled."""
     completed_total: int = 0

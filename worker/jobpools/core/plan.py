@@ -21,7 +21,7 @@ from jobpools.core.actions import (
     UndrainWorkers,
 )
 from jobpools.core.conditions import conditions
-from jobpools.core.facts import Memory, PoolFacts
+from jobpools.core.facts import Memory, PoolFacts, QueueFacts
 from jobpools.core.replicas import size
 from jobpools.core.roster import Member, roster, unlisted
 from jobpools.core.shrink import LEFT_TO_THE_CLUSTER, Scene, Shrink, shrink
@@ -133,10 +133,16 @@ def _first_things(look: _Look) -> tuple[Action, ...]:
     # Who is gone is seen once. Should the release fail or we end here, the leases run out by themselves.
     if gone := tuple(sorted(set(cluster.gone) - there)):
         actions.append(ReleaseLeases(gone))
-    waiting = any(queue.due or queue.in_flight or queue.expired for queue in look.facts.queues.values())
+    waiting = any(_needs_upkeep(queue, look.pool.spec.queue.keep) for queue in look.facts.queues.values())
     if waiting and not any(member.serving for member in look.members):
         actions.append(MaintainQueues())
     return tuple(actions)
+
+
+def _needs_upkeep(queue: QueueFacts, keep: tuple[int, int]) -> bool:
+    """Whether a queue has something that its workers would promote, rescue or forget."""
+    completed, dead = keep
+    return bool(queue.due or queue.in_flight or queue.expired) or queue.ended > completed or queue.dead > dead
 
 
 def _grow(look: _Look) -> tuple[Action, ...]:

@@ -74,7 +74,7 @@ async def endpoint_facts(
 
 
 def _queue_facts(reply: list[Any]) -> QueueFacts:
-    now, queued, due, later, in_flight, dead, next_due, heads, since, totals, _, expired = reply
+    now, queued, due, later, in_flight, dead, next_due, heads, since, totals, _, expired, ended = reply
     counts = {name.decode(): int(value) for name, value in zip(totals[::2], totals[1::2], strict=True)}
     ages = [_age(now / 1000, head.decode(), stamp) for head, stamp in zip(heads, since, strict=True)]
     return QueueFacts(
@@ -85,6 +85,7 @@ def _queue_facts(reply: list[Any]) -> QueueFacts:
         dead=dead,
         oldest_seconds=max((age for age in ages if age is not None), default=None),
         expired=bool(expired),
+        ended=ended,
         due_in=None if next_due < 0 else (next_due - now) / 1000,
         completed_total=counts.get("completed", 0),
         failed_total=counts.get("failed", 0),

@@ -1,10 +1,10 @@
 -- facts: one queue at one moment.
 -- USES: clock
--- KEYS: leases dead done since draining totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- KEYS: results leases dead done since draining totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given
 --   given: now in ms, '' for the server's clock
 -- RETURNS: {now, queued, due, scheduled later, leases, dead, next due in ms or -1, heads of the ready lists, since when each
---   of them is ready where its id does not say, totals by name, draining workers, 1 where records are over and still there}
+--   of them is ready where its id does not say, totals by name, draining workers, 1 where records are over and still there, records of ended jobs}
 -- CHANGES: nothing
 local now = clock(given)
 local queued, due, later, next_due = 0, 0, 0, -1
@@ -29,5 +29,5 @@ for i = 2, #classes, 2 do
 end
 return {
   now, queued, due, later, redis.call('ZCARD', leases), redis.call('ZCARD', dead), next_due, heads, head_since,
-  redis.call('HGETALL', totals), redis.call('SMEMBERS', draining), expired,
+  redis.call('HGETALL', totals), redis.call('SMEMBERS', draining), expired, redis.call('HLEN', results),
 }

@@ -93,7 +93,7 @@ async def test_an_idle_worker_picks_a_job_up_with_four_commands(app: App, valkey
             for _ in range(100):
                 await one(noop, worker)
     assert counts.sent < 4 + BESIDE / 100, "enqueue; wait, claim, settle"
-    assert counts.called < 46 + BESIDE / 100, "of 43"
+    assert counts.called < 47 + BESIDE / 100, "of 47: one of them the number of the handler's name"
     assert counts.received < 2500
     assert counts.returned < 330
 

@@ -115,16 +115,19 @@ local function tells_now(id)
 end
 
 -- Whatever can be wrong is found before anything is written.
-local stamped, ids = false, {}
+local stamps, stamped, ids = {}, false, {}
 if (#ARGV - 3) % 4 ~= 0 then return redis.error_reply('ERR four arguments a job') end
 for i = 4, #ARGV, 4 do
   local due = ARGV[i + 2]
   if not ready[ARGV[i + 1]] then return redis.error_reply('ERR no such priority: ' .. ARGV[i + 1]) end
-  local digits = string.match(due, '^@%-?(%d+)$') or string.match(due, '^%d+$')
-  if due ~= '' and not (digits and #digits < 16) then return redis.error_reply('ERR no such time: ' .. due) end
-  if due ~= '' then redis.call('ZCARD', scheduled[ARGV[i + 1]]) end
+  if due == '' then
+    if not tells_now(ARGV[i]) then stamps[i], stamped = true, true end
+  else
+    local digits = string.match(due, '^@%-?(%d+)$') or string.match(due, '^%d+$')
+    if not (digits and #digits < 16) then return redis.error_reply('ERR no such time: ' .. due) end
+    redis.call('ZCARD', scheduled[ARGV[i + 1]])
+  end
   ids[#ids + 1] = ARGV[i]
-  stamped = stamped or due == '' and not tells_now(ARGV[i])
 end
 if stamped then redis.call('HLEN', since) end
 redis.call('HLEN', totals)
@@ -152,7 +155,7 @@ for i = 4, #ARGV, 4 do
       local batch = batches[priority]
       batch[#batch + 1] = id
       pushed = pushed + 1
-      if not tells_now(id) then redis.call('HSET', since, id, now) end
+      if stamps[i] then redis.call('HSET', since, id, now) end
     end
   end
 end

@@ -130,7 +130,7 @@ def test_a_wrong_password_is_one_line_without_it(process: Shell) -> None:
         for secret, words in [("", "queues"), *((":wrong@", each) for each in commands)]:
             ran = process(*words.split(), "--redis", f"redis://{secret}127.0.0.1:{guarded.port}/0")
             assert ran.code == 1
-            assert re.fullmatch(r"jobpools: redis://\S+: .*: check user and password in the URL, and .* ACL\n", ran.err)
+            assert re.fullmatch(r"jobpools: redis://\S+: .*; check user and password in the URL, and .* ACL\n", ran.err)
             assert "wrong@" not in ran.err
 
 

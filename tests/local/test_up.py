@@ -34,7 +34,7 @@ def test_failures_and_crashes_are_in_the_books(up: Up) -> None:
     # Each of the two failed three times; the third kills two workers and no more, as its handler says.
     assert re.match(r"done: 0 completed, 5 retried, 3 dead, 0 lost; ", run.lines[-1]), run.text
     assert len([line for line in run.lines if "died: signal SIGKILL" in line]) == 2
-    assert not run._find("Traceback")
+    assert run._find(r"^\d\d:\d\d:\d\d  quick-\w+-\d+ \| Traceback ")
     # Whoever wrote a line, it begins with one time and one name.
     assert run._find(r"^\d\d:\d\d:\d\d  quick-\w+-\d+ \| WARNING  fails \S+: Retried: attempt 1 of 3 failed ")
     assert not [line for line in run.lines[:-1] if len(re.findall(r"\b\d\d:\d\d:\d\d\b", line)) != 1], run.text

@@ -15,6 +15,7 @@ from jobpools.runtime.endpoints import Endpoints
 from jobpools.runtime.metrics import CONTENT_TYPE
 from jobpools.runtime.probes import Answer
 from jobpools.runtime.vitals import Seen
+from jobpools.settings import READY_FD
 from jobpools.store import reads, writes
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Reporting:
             "max_crashes": settings.job.max_crashes,
             "max_crashes_of": {name: limit for name, limit in limits.items() if limit != settings.job.max_crashes},
             "log": settings.log,
+            "passed_on": bool(os.environ.get(READY_FD)),
             "code": [_code(worker.app.handlers[name].function) for name in worker.entries],
         }
 

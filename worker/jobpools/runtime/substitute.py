@@ -53,5 +53,5 @@ def say(hello: Mapping[str, Any], text: str) -> None:
 
     from jobpools.runtime import logs
 
-    logs.configure(hello["log"])
+    logs.configure(hello["log"], passed_on=hello["passed_on"])
     logging.getLogger("jobpools.worker").warning("%s", text)

@@ -95,4 +95,4 @@ def outcome_of(taken: writes.Taken, blame: Blame) -> Outcome:
 def _begin(hello: Mapping[str, Any]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    logs.configure(hello["log"], level=logging.WARNING)
+    logs.configure(hello["log"], level=logging.WARNING, passed_on=hello["passed_on"])

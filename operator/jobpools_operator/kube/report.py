@@ -75,6 +75,8 @@ class KubeReporter:
         self._written: dict[str, tuple[float, Object]] = {}
         self._waiting: dict[str, tuple[str, Meta, Object]] = {}
         """By plural and key: where to write, and what."""
+        self._newer: dict[str, tuple[str, Meta, Object] | None] = {}
+        """By key whose write runs: the status that was put meanwhile, if any. It is judged by how that write ends."""
         self._due = Workqueue()
         """The same keys, and when to write each."""
         self._bucket = Bucket(clock)
@@ -98,7 +100,7 @@ class KubeReporter:
     def forget(self, plural: str, meta: Meta) -> None:
         """The object is gone."""
         key = f"{plural}/{meta.key}"
-        for table in (self._written, self._waiting, self._not_before):
+        for table in (self._written, self._waiting, self._not_before, self._newer):
             table.pop(key, None)
         self._due.discard(key)
 
@@ -111,8 +113,13 @@ class KubeReporter:
     def put(self, plural: str, meta: Meta, status: Object) -> None:
         """Write this status when it is due."""
         key = f"{plural}/{meta.key}"
+        if key in self._newer:
+            # Not compared with the status before: that may be what the object says no more in a moment.
+            self._newer[key] = (plural, meta, status)
+            return
         at, old = self._written.get(key, (-QUIET, {}))
-        gap = urgency(old, status)
+        # A write that failed may have arrived: what the object says is unknown.
+        gap = 0.0 if key in self._not_before else urgency(old, status)
         if gap >= QUIET:
             self._waiting.pop(key, None)
             self._due.discard(key)
@@ -142,6 +149,9 @@ class KubeReporter:
                 group.create_task(self._run_statuses())
         finally:
             self._due.clear()
+            # Crash window: a write that was cut off may have arrived. The next term writes its first status anyway.
+            self._not_before |= dict.fromkeys(self._newer, 0.0)
+            self._newer.clear()
             self._waiting.clear()  # the next leader says how it is; what we say before our next term is kept for it
 
     async def _run_statuses(self) -> None:
@@ -176,21 +186,29 @@ class KubeReporter:
         old = self._written.get(key, (0.0, {}))[1]
         gone = dict.fromkeys(old.keys() - status.keys())  # a figure that is not known any more is taken away
         path = path_of(OURS, meta.namespace, plural, meta.name, "status")
+        self._newer[key] = None
         try:
             await self._api.merge(path, {"status": status | gone}, REPORTER)
         except ApiError as error:
-            if error.missing:
-                self._written.pop(key, None)
-                return
-            log.warning("status: %s", error)
-            later = self._not_before[key] = self._clock() + AFTER_FAILURE
-            if key not in self._waiting:
-                self._waiting[key] = (plural, meta, status)
-                self._due.put(key, later)
+            self._failed(key, (plural, meta, status), error)
             return
         self.writes += 1
-        self._not_before.pop(key, None)
-        self._written[key] = (self._clock(), status)
+        if key in self._newer:  # else the object was forgotten meanwhile
+            self._not_before.pop(key, None)
+            self._written[key] = (self._clock(), status)
+            if newer := self._newer.pop(key):
+                self.put(*newer)
+
+    def _failed(self, key: str, tried: tuple[str, Meta, Object], error: ApiError) -> None:
+        """Write the latest status again later, unless the object is gone."""
+        if error.missing:
+            self._newer.pop(key, None)
+            self._written.pop(key, None)
+            return
+        log.warning("status: %s", error)
+        if key in self._newer:
+            self._not_before[key] = self._clock() + AFTER_FAILURE
+            self.put(*(self._newer.pop(key) or tried))
 
     def _event(self, kind: str, meta: Meta, event: Event) -> Object:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -35,11 +35,10 @@ def test_the_shops_day(tmp_path: Path) -> None:
     assert 5 <= peak <= 8
     assert run._find(r"180 e-mails arrived .* 120 labels bought, 6000 products imported, .* 0 things missing$")
     assert run._find(r"raw_photograph\) is dead after 0 attempts and 2 crashes")
-    assert len(run.lines) < 110, "too many lines to read"
-    # The log shows where each refused label was raised; anything else that fails is a fault of ours.
-    assert run.text.count("Traceback") == run.text.count("| shop.jobs.CarrierUnavailableError: the carrier said 503"), (
-        run.text
-    )
+    # The log shows where each refused label was raised, in four lines; anything else that fails is a fault of ours.
+    tracebacks = run.text.count("Traceback")
+    assert tracebacks == run.text.count("| shop.jobs.CarrierUnavailableError: the carrier said 503"), run.text
+    assert len(run.lines) - 4 * tracebacks < 90, "too many lines to read"
     assert plot.read_bytes().startswith(b"\x89PNG")
     assert len(list((tmp_path / "shop" / "media").glob("L*.webp"))) == 72
     assert len(list((tmp_path / "shop" / "reports").glob("*.png"))) >= 1

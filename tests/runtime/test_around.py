@@ -255,8 +255,10 @@ async def test_by_weight_each_large_claim_is_shared(app: App) -> None:
     for what in ("low", "normal", "high"):
         await app.enqueue_many([note.options(priority=what).call(what) for _ in range(2000)])
     async with working(app, queue=QueuePolicy.model_validate({"priority": "Weighted"}), concurrency=160) as worker:
+        # No prefetch: in one claim the high ones start first, and a count that ends inside one of 800 is off by 180.
+        worker.processor._prefetch = lambda: 0  # type: ignore[method-assign]
         await until(lambda: worker.metrics.completed == 6000)
     assert Counter(order[:160]) == {"high": 100, "normal": 50, "low": 10}
     share = Counter(order[:3000])
-    assert abs(share["high"] - 1875) < 150, share
+    assert abs(share["high"] - 1875) < 100, share
     assert abs(share["low"] - 187) < 40, share

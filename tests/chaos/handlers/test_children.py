@@ -78,10 +78,12 @@ async def test_processes_are_terminated_and_the_worker_goes_on(url: str, tmp_pat
         for job in (children.multiprocesses, children.multiprocesses_in_a_thread):
             sent = [(way, await job.enqueue(way, method)) for way in expected for _ in range(2)]
             for way, each in sent:
-                # Python's own fork server reports 255 now and then for a child that is terminated as soon as it
-                # starts, without a worker around it as well: in 2 of 300 groups of three such children.
-                codes = (await each.result(timeout=60)).replace("255", "-15")
-                assert codes == expected[way], way
+                found = await each.result(timeout=60)
+                if method == "forkserver":
+                    # Python's fork server reports 255 now and then for a child that is terminated as soon as it starts,
+                    # without a worker around it as well: in 2 of 300 groups of three such children.
+                    found = found.replace("255", "-15")
+                assert found == expected[way], way
         await unharmed(worker, tmp_path, beside)
 
 

@@ -10,11 +10,11 @@ from jobpools.core.specs import Cron
 from jobpools.store.connect import connect
 from jobpools.store.schedules import StoreSchedules
 
-APART = timedelta(milliseconds=20)
+APART = timedelta(milliseconds=50)
 
 
 def crons(start: float, count: int) -> list[Cron]:
-    """So many schedules, each of one tick, 20 ms one after the other."""
+    """So many schedules, each of one tick, 50 ms one after the other."""
     first = datetime.fromtimestamp(round(start), UTC)
     job = {"name": "work", "queue": "ticks"}
     return [

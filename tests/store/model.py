@@ -284,11 +284,15 @@ class Queue:
         """Members that are gone."""
         gone = []
         for member in members:
-            if member in self.leases or self.reclaim(member, until):
+            if member in self.leases or (self.renews(member) and self.reclaim(member, until)):
                 self.leases[member] = until
             else:
                 gone.append(member)
         return gone
+
+    def renews(self, member: str) -> bool:
+        """A worker that may not claim takes back nothing by renewing."""
+        return split_member(member)[1] not in self.draining
 
     def drain(self, worker: str) -> bool:
         if self.members(lambda each: each == worker):

@@ -229,7 +229,7 @@ class Story(RuleBasedStateMachine):
     @rule(worker=workers, chosen=places)
     def renew(self, worker: str, chosen: list[int]) -> None:
         members = self.held(worker, chosen)
-        self.uncharge(members)
+        self.uncharge([member for member in members if self.model.renews(member)])
         gone, cancelling = writes.renew(self.sync, QUEUE, members, LEASE, self.now)
         assert gone == self.model.renew(members, self.now + LEASE)
         asked = {job_id for member in members if (job_id := codec.split_member(member)[0]) in self.model.cancelling}

@@ -112,6 +112,19 @@ async def test_an_attempt_that_still_runs_has_its_lease_again(
     await balanced(store, raw, completed=1, dead=0)
 
 
+async def test_a_worker_that_was_called_gone_renews_nothing_that_was_taken_from_it(
+    store: Connection, sync_store: SyncConnection, raw: Redis, job: Send
+) -> None:
+    """Its pod is being ended: a lease that it took back would run out with it, and the job wait a lease longer."""
+    lease = await charged(store, job, 3)
+    await writes.pause(store, [QUEUE], [WORKER])
+    assert writes.renew(sync_store, QUEUE, [lease], LEASE) == ([lease], [])
+    assert (await view(store)).history.crashes == 1
+    await balanced(store, raw, running=0, waiting=1)
+    assert (await completes(store, lease)).stale == [], "what it completed counts, where nobody has begun it"
+    await balanced(store, raw, completed=1, dead=0)
+
+
 async def test_earlier_records_stay(store: Connection, sync_store: SyncConnection, job: Send) -> None:
     await charged(store, job, 9, worker="web-2.b")
     rescuer = Rescuer(store, "operator.x", lease_ms=LEASE, max_crashes=lambda _: 2)

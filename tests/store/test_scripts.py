@@ -72,7 +72,7 @@ def test_a_call_that_does_not_fit_is_refused(name: str) -> None:
 async def test_a_wrong_call_never_leaves(store: Connection, sync_store: SyncConnection) -> None:
     with pytest.raises(TypeError, match=re.escape("drain.lua takes 2 keys and 1 arguments, not 2 and 2")):
         await store.call("drain", QUEUE, ["worker", "more"])
-    with pytest.raises(TypeError, match=re.escape("renew.lua takes 11 keys and 2+ arguments, not 11 and 1")):
+    with pytest.raises(TypeError, match=re.escape("renew.lua takes 12 keys and 2+ arguments, not 12 and 1")):
         sync_store.call("renew", QUEUE, [""])
     with pytest.raises(TypeError):
         await store.call_keys(scripts.get("drain"), [], ["worker"])

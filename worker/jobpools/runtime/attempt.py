@@ -75,6 +75,12 @@ class Run:
         self.task: asyncio.Task[None] | None = None
 
     @property
+    def max_crashes(self) -> int:
+        """The most times it may take its worker down: the job's own limit, else the handler's."""
+        limit = self.envelope.max_crashes
+        return self.entry.max_crashes if limit is None else limit
+
+    @property
     def worker(self) -> str:
         """Who runs it."""
         return self.lane.worker

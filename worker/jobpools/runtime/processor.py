@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
-from jobpools.core.units import LONGEST, Decision, WorkerId
+from jobpools.core.job import History, Outcome, OutcomeKind, Priority
+from jobpools.core.units import LONGEST, WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
 from jobpools.runtime import current, forking, left_behind, outcomes, settlement
 from jobpools.runtime.attempt import Run
@@ -151,8 +151,7 @@ class Processor:
     # of them along to the dead-letter queue, a worker has only one job at a time that may crash only once more.
 
     def _may_join(self, run: Run) -> bool:
-        limit = run.entry.max_crashes if run.envelope.max_crashes is None else run.envelope.max_crashes
-        if (run.history or History()).crashes + 1 < limit:
+        if (run.history or History()).crashes + 1 < run.max_crashes:
             return True
         if self._suspect is None or self._suspect.settled:
             self._suspect = run
@@ -254,16 +253,12 @@ class Processor:
             log.warning("%s %s: %s", run.entry.name, run.envelope.id, left_behind.NOTE)
         return replace(outcome, message=f"{outcome.message}; {left_behind.NOTE}")
 
-    def conclude(self, run: Run, outcome: Outcome, worker: str = "") -> Decision[Settlement]:
-        """The one path of every attempt that did not complete: decide, tell, and put it into the next step.
-
-        `worker` is who ran it, if it was another one.
-        """
-        decision = settlement.decide(run, outcome, worker or self.worker, self.time.now())
+    def conclude(self, run: Run, outcome: Outcome) -> None:
+        """The one path of every attempt that did not complete: decide, tell, and put it into the next step."""
+        decision = settlement.decide(run, outcome, self.time.now())
         run.lane.settle(run.member, Priority(run.envelope.priority), decision.value)
         settlement.tell(run, outcome, decision)
         self.wake()
-        return decision
 
     def _free(self, run: Run) -> None:
         self.vitals.end(run.row)

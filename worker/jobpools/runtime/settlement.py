@@ -12,19 +12,18 @@ from jobpools.store import draws
 log = logging.getLogger("jobpools.worker")
 
 
-def decide(run: Run, outcome: Outcome, worker: str, now: float) -> Decision[Settlement]:
+def decide(run: Run, outcome: Outcome, now: float) -> Decision[Settlement]:
     """Return what is done with the job; where its own policy cannot be followed, the default policy decides."""
     envelope, entry, history = run.envelope, run.entry, run.history or History()
-    crashes = entry.max_crashes if envelope.max_crashes is None else envelope.max_crashes
     jitter = draws.fraction()
     policy = envelope.retry or entry.retry
     try:
-        return settle(outcome, policy, history, now, jitter, max_crashes=crashes, worker=worker)
+        return settle(outcome, policy, history, now, jitter, max_crashes=run.max_crashes, worker=run.worker)
     except BaseException:  # noqa: BLE001  # a job without a decision would hold its slot and its lease
         said = "%s %s: its retry policy failed; the default policy decides"
         safely(lambda: log.exception(said, entry.name, envelope.id), None)
         plain = Outcome(outcome.kind, error=outcome.error, message=outcome.message, traceback=outcome.traceback)
-        return settle(plain, Retry(), history, now, jitter, max_crashes=crashes, worker=worker)
+        return settle(plain, Retry(), history, now, jitter, max_crashes=run.max_crashes, worker=run.worker)
 
 
 def tell(run: Run, outcome: Outcome, decision: Decision[Settlement]) -> None:

@@ -276,7 +276,9 @@ async def test_of_jobs_that_may_crash_only_once_more_one_is_run_and_the_rest_is_
     assert runs[0].started, "only now may it take the worker down"
     bench.processor.take([bench.run("suspect 3", crashes=2)])
     assert "suspect 3" in bench.queue.ends()
-    assert [run.member for run in bench.processor._sent_away] == ["suspect 3"], "those that are gone are forgotten"
+    assert [run.member for run in bench.processor.quarantine._sent_away] == ["suspect 3"], (
+        "those that are gone are forgotten"
+    )
     bench.processor.stop(runs[0], OutcomeKind.CANCELLED)
     await asyncio.sleep(0.01)
     bench.processor.take([last := bench.run("suspect 4", crashes=2)])

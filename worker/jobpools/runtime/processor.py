@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from jobpools.core.job import History, Outcome, OutcomeKind, Priority
+from jobpools.core.job import Outcome, OutcomeKind, Priority
 from jobpools.core.units import LONGEST, WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
 from jobpools.runtime import current, forking, left_behind, outcomes, settlement
@@ -19,6 +19,7 @@ from jobpools.runtime.current import WorkerTask
 from jobpools.runtime.left_behind import Executor, LeftBehind
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.middleware import Middleware, wrapped
+from jobpools.runtime.quarantine import Quarantine
 from jobpools.runtime.services import Services
 from jobpools.runtime.vitals import Vitals
 from jobpools.store import draws
@@ -85,9 +86,7 @@ class Processor:
         self._monitor = Monitor(lambda: self.watched, WATCH_INTERVAL, clock)
         self._raised: dict[Run, Outcome] = {}
         """Attempts that are told to stop because their code raised outside their own task, and how they end."""
-        self._suspect: Run | None = None
-        """The one job in hand that may crash only once more."""
-        self._sent_away: list[Run] = []
+        self.quarantine = Quarantine()
         self._context = contextvars.copy_context()
         self._chatty = log.isEnabledFor(logging.DEBUG)
 
@@ -126,8 +125,7 @@ class Processor:
         now, some_left_behind = clock(), bool(self.left_behind)
         for run in runs:
             run.claimed = now
-            if run.history is not None and run.history.crashes and not self._may_join(run):
-                self._sent_away = [each for each in self._sent_away if each.member in each.lane.held] + [run]
+            if run.history is not None and run.history.crashes and not self.quarantine.admits(run):
                 self._send_away(run, "it runs apart from others like it")
             elif some_left_behind and run.envelope.id in self.left_behind:
                 self._send_away(run, "code of an earlier attempt still runs in this worker")
@@ -139,23 +137,14 @@ class Processor:
 
     def _fill(self) -> None:
         running, waiting, loop = self.running, self.waiting, asyncio.get_running_loop()
+        suspect = self.quarantine.suspect
         while waiting and len(running) < self.slots and not self.stopping:
             run = waiting.popleft()
             running.add(run)
             # No loop.create_task: it only looks for a task factory. A context of its own, not the ended attempt's.
-            coroutine = self._attempt(run) if run is not self._suspect else self._alone(run)
+            coroutine = self._attempt(run) if run is not suspect else self._alone(run)
             run.task = task = WorkerTask(coroutine, loop=loop, context=self._context.copy())
             task.owner = run
-
-    # A job that takes its worker down is charged with a crash, and so is whatever runs beside it. So that it takes none
-    # of them along to the dead-letter queue, a worker has only one job at a time that may crash only once more.
-
-    def _may_join(self, run: Run) -> bool:
-        if (run.history or History()).crashes + 1 < run.max_crashes:
-            return True
-        if self._suspect is None or self._suspect.settled:
-            self._suspect = run
-        return run is self._suspect
 
     def _send_away(self, run: Run, why: str) -> None:
         """Hand it back uncharged, and leave it to other workers for a while."""
@@ -165,9 +154,7 @@ class Processor:
 
     async def _alone(self, run: Run) -> None:
         """An attempt that begins when this worker has let go of those that it sent away."""
-        while any(other.member in other.lane.held for other in self._sent_away):  # noqa: ASYNC110  # rare, and a step long
-            await asyncio.sleep(0.005)
-        self._sent_away.clear()
+        await self.quarantine.alone()
         await self._attempt(run)
 
     async def _attempt(self, run: Run) -> None:

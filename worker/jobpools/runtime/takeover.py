@@ -70,7 +70,7 @@ async def _settle(hello: Mapping[str, Any], blame: Blame) -> None:
     for left in reversed(range(TRIES)):
         try:
             for queue in queues:
-                settled += (await rescuer.sweep(queue, holders=[f":{hello['worker']}:"], cause=cause)).rescued
+                settled += (await rescuer.sweep(queue, holders=[writes.held_by(hello["worker"])], cause=cause)).rescued
             await writes.forget_worker(connection, hello["pool"], hello["worker"], queues)
             break
         except StoreError as error:

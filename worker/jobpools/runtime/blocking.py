@@ -4,7 +4,6 @@ A handler that blocks in `async def` stops every job of its worker. A thread loo
 thread while the loop is late: the code that is running there belongs to an attempt, which its context names.
 """
 
-import asyncio
 import logging
 import sys
 import sysconfig
@@ -34,7 +33,6 @@ NAMES = 3
 """Maximum running jobs that the log names where none of them was seen to hold up the event loop."""
 REMEDY = "make the handler a plain def, or call the blocking code with asyncio.to_thread"
 
-_HANDLE = asyncio.Handle._run.__code__  # noqa: SLF001  # the frame that knows the context of what it runs
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _UNSEEN = (
     "the event loop was late by %s, and no job was seen to block it: the process was stopped, the machine was busy, "
@@ -139,9 +137,9 @@ class Monitor:
 
 def owner(frame: FrameType | None) -> Run | None:
     """Return the attempt whose task or callback this stack of the event loop's thread runs; None: no job's."""
-    while frame is not None and frame.f_code is not _HANDLE:
+    while frame is not None and frame.f_code is not current.RUN_HANDLE:
         frame = frame.f_back
-    return None if frame is None else frame.f_locals["self"]._context.get(current.attempt)  # noqa: SLF001  # as above
+    return None if frame is None else current.attempt_of(frame.f_locals["self"])
 
 
 def place(frame: FrameType) -> str:

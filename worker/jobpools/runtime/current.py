@@ -12,7 +12,16 @@ T = TypeVar("T")
 attempt: contextvars.ContextVar["Run | None"] = contextvars.ContextVar("jobpools_attempt", default=None)
 """Set once for each attempt; whatever copies the context (tasks, callbacks, `asyncio.to_thread`) has it too."""
 
+RUN_HANDLE = asyncio.Handle._run.__code__  # noqa: SLF001  # asyncio has no public way
+"""The code of the frame in which the event loop runs a task's step or a callback; its `self` is the handle."""
+
 log = logging.getLogger("jobpools.worker")
+
+
+def attempt_of(handle: Any) -> "Run | None":
+    """Return the attempt that a handle of the event loop belongs to; None: it is no job's."""
+    found: Run | None = handle._context.get(attempt)  # noqa: SLF001  # as above
+    return found
 
 
 class WorkerTask(asyncio.Task[T]):

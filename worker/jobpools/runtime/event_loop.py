@@ -23,7 +23,6 @@ _OWNERS = ("stop", "shutdown_default_executor", "shutdown_asyncgens")
 """Methods of the event loop that end it for every job: only the worker may call them."""
 BROKEN_AFTER = 5
 """Errors out of the loop, with no callback run between them, after which it is taken for broken."""
-_HANDLE = asyncio.Handle._run.__code__  # noqa: SLF001  # the frame that knows the context of what it runs
 
 log = logging.getLogger("jobpools.worker")
 
@@ -106,12 +105,12 @@ def _take(error: BaseException, blame: Callable[[Run, BaseException], None]) -> 
 def culprit(error: BaseException) -> Run | None:
     """Return the attempt whose task or callback raised the error out of the event loop; None: it is not known."""
     handle = _callback(error)
-    return None if handle is None else handle._context.get(current.attempt)  # noqa: SLF001  # asyncio has no public way
+    return None if handle is None else current.attempt_of(handle)
 
 
 def _callback(error: BaseException) -> Any:
     """Return the innermost handle of the event loop that the error came through; None: the loop ran none then."""
-    frames = [frame for frame, _ in traceback.walk_tb(traceback_of(error)) if frame.f_code is _HANDLE]
+    frames = [frame for frame, _ in traceback.walk_tb(traceback_of(error)) if frame.f_code is current.RUN_HANDLE]
     return frames[-1].f_locals["self"] if frames else None
 
 
@@ -137,7 +136,7 @@ def _refusing(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Report an error that nobody awaits as asyncio does, with the job whose callback raised it."""
     handle = context.get("handle")
-    run = None if handle is None else handle._context.get(current.attempt)  # noqa: SLF001  # as above
+    run = None if handle is None else current.attempt_of(handle)
     if run is not None:
         context = context | {"message": f"{run.entry.name} {run.envelope.id}: {context.get('message')}"}
     loop.default_exception_handler(context)

@@ -89,6 +89,13 @@ def decide(
     return Rescued(taken, name, outcome, _with_fence(decision, taken))
 
 
+def tell(rescued: Rescued) -> None:
+    """Log what becomes of a job that was taken over."""
+    level = logging.WARNING if rescued.outcome.kind is OutcomeKind.CRASHED else logging.DEBUG
+    decision = rescued.decision
+    log.log(level, "%s %s: %s: %s", rescued.name, rescued.taken.id, decision.reason, decision.message)
+
+
 def _with_fence(decision: Decision[Settlement], taken: writes.Taken) -> Decision[Settlement]:
     """Return the decision with the fence in the record of a crash: its worker may live, and take the job back."""
     settlement = decision.value
@@ -131,6 +138,7 @@ class Rescuer:
         lease_ms: int,
         max_crashes: Callable[[str], int] = lambda _: DEFAULT_MAX_CRASHES,
         keep: writes.Keep = writes.KEEP,
+        tell: Callable[[Rescued], None] = tell,
     ) -> None:
         """Open nothing.
 
@@ -140,8 +148,10 @@ class Rescuer:
             lease_ms: the lease for the time between take and record.
             max_crashes: the limit of a handler by name, where the envelope does not say one.
             keep: how many completed jobs and dead letters a queue keeps.
+            tell: is called with each job that was taken over, before its settlement is recorded.
         """
         self._keep = keep
+        self._tell = tell
         self._connection = connection
         self._worker = worker
         self._lease_ms = lease_ms
@@ -223,8 +233,7 @@ class Rescuer:
 
     def _decided(self, taken: writes.Taken, cause: Outcome, max_crashes: Callable[[str], int], now: float) -> Rescued:
         rescued = decide(taken, cause, max_crashes, now, draws.fraction())
-        level = logging.WARNING if rescued.outcome.kind is OutcomeKind.CRASHED else logging.DEBUG
-        log.log(level, "%s %s: %s: %s", rescued.name, taken.id, rescued.decision.reason, rescued.decision.message)
+        self._tell(rescued)
         return rescued
 
     async def _record(self, queue: str, settled: Sequence[writes.Settled]) -> None:

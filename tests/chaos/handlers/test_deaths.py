@@ -66,6 +66,8 @@ async def test_only_the_job_that_killed_its_worker_is_charged(
         killer = await (deadly.deadly_in_a_thread if in_thread else deadly.deadly).enqueue(way)
         assert a.wait(30) in (3, -signal.SIGABRT, -signal.SIGKILL, -signal.SIGSEGV)
         assert a.said("charged with a crash: deadly") == 1
+        assert a.said(f"{killer.id} (crash 1, runs again); handed back: 6") == 1
+        assert a.said(f" {killer.id}") == 1, "one line tells of it"
     found = await view(store, killer)
     (crash,) = found.history.entries
     assert (found.history.crashes, found.history.attempts) == (1, 0)
@@ -82,6 +84,7 @@ async def test_poison_ends_as_dead_with_the_cause(valkey_url: str, store: Connec
     for name in ("a", "b"):
         worker = WorkerProcess(tmp_path, name, valkey_url, APP, NOTES=str(tmp_path / "notes"))
         assert worker.wait() == -signal.SIGSEGV
+    assert worker.said(f"{job.id} (crash 2, dead)") == 1
     with pytest.raises(JobDeadError):
         await job.result(timeout=5)
     assert (await view(store, job)).history.crashes == 2

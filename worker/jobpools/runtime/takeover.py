@@ -11,7 +11,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobpools.core.job import Outcome, OutcomeKind
+from jobpools.core.job import Disposition, Outcome, OutcomeKind
 from jobpools.core.units import WorkerId
 from jobpools.errors import StoreError
 from jobpools.rescue import Rescued, Rescuer
@@ -56,13 +56,14 @@ async def _settle(hello: Mapping[str, Any], blame: Blame) -> None:
     connection = connect.connect(hello["redis_url"])
     queues: Sequence[str] = hello["queues"]
     limits = hello["max_crashes_of"]
+    settled: list[Rescued] = []
     rescuer = Rescuer(
         connection,
         draws.worker_id(f"{WorkerId(hello['worker']).rpartition('.')[0]}-supervisor"),
         lease_ms=int(float(hello["lease"]) * 1000),
         max_crashes=lambda name: int(limits.get(name, hello["max_crashes"])),
+        tell=settled.append,
     )
-    settled: list[Rescued] = []
 
     def cause(taken: writes.Taken) -> Outcome:
         return outcome_of(taken, blame)
@@ -70,19 +71,26 @@ async def _settle(hello: Mapping[str, Any], blame: Blame) -> None:
     for left in reversed(range(TRIES)):
         try:
             for queue in queues:
-                settled += (await rescuer.sweep(queue, holders=[writes.held_by(hello["worker"])], cause=cause)).rescued
+                await rescuer.sweep(queue, holders=[writes.held_by(hello["worker"])], cause=cause)
             await writes.forget_worker(connection, hello["pool"], hello["worker"], queues)
             break
         except StoreError as error:
             if not left:
                 log.warning("worker %s: what it held waits until its leases expire: %s", hello["worker"], error)
             await asyncio.sleep(PAUSE)
-    charged = [f"{each.name} {each.taken.id}" for each in settled if each.outcome.kind is OutcomeKind.CRASHED]
+    charged = [_charge(each) for each in settled if each.outcome.kind is OutcomeKind.CRASHED]
     log.error(
         "worker %s: %s; charged with a crash: %s; handed back: %d", hello["worker"], blame.cause,
         ", ".join(charged) or "no job", len(settled) - len(charged),
     )  # fmt: skip
     await connection.aclose()
+
+
+def _charge(rescued: Rescued) -> str:
+    """Return a job that is charged, and what becomes of it."""
+    settlement = rescued.decision.value
+    follows = "dead" if settlement.disposition is Disposition.DEAD else "runs again"
+    return f"{rescued.name} {rescued.taken.id} (crash {settlement.history.crashes}, {follows})"
 
 
 def outcome_of(taken: writes.Taken, blame: Blame) -> Outcome:

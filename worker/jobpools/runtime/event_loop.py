@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from jobpools.core.descriptions import traceback_of
-from jobpools.runtime import alarms, current, forking, outcomes
+from jobpools.runtime import current, forking, outcomes, signal_handlers
 from jobpools.runtime.attempt import Run
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ def run(main: Coroutine[Any, Any, T], blame: Callable[[Run, BaseException], None
     runner = asyncio.Runner()
     loop = runner.get_loop()
     stop = _protected(loop)
-    undo = alarms.prepare(loop, blame)
+    undo = signal_handlers.prepare(loop, blame)
     try:
         task = current.WorkerTask(main, loop=loop)
         _finish(loop, task, stop, blame)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from jobpools.runtime import guardian, link, probes, processes, substitute
-from jobpools.runtime.front import Front
+from jobpools.runtime.probe_server import ProbeServer
 from jobpools.runtime.vitals import Vitals
 
 HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -63,7 +63,7 @@ class Supervisor:
         """The exit code of the worker's goodbye; None: it has said none."""
         self._ended: Ended | None = None
         self._leaving = 0.0
-        self._front: Front | None = None
+        self._probe_server: ProbeServer | None = None
         self._guardian, self._guarded = 0, -1
         self._helper = 0
         """The process that renews the leases while the worker does not move."""
@@ -84,8 +84,8 @@ class Supervisor:
                 self._on(descriptor)
             self._look(time.monotonic())
         self._read()  # the last words may have come with the end
-        if self._front is not None:
-            self._front.close()
+        if self._probe_server is not None:
+            self._probe_server.close()
         self._stop_helper()
         settler = self._settle(self._ended)
         processes.end_below(os.getpid(), spared=frozenset({self._guardian, settler}))
@@ -114,8 +114,8 @@ class Supervisor:
             self._signals()
         elif descriptor == self._channel.fileno():
             self._read()
-        elif self._front is not None:
-            self._front.on(descriptor)
+        elif self._probe_server is not None:
+            self._probe_server.on(descriptor)
 
     def _signals(self) -> None:
         for number in os.read(self._wake, 512):
@@ -158,7 +158,7 @@ class Supervisor:
                 self._poller.unregister(self._channel)
         *lines, self._unread = (self._unread + data).split(b"\n")
         for descriptor in descriptors:
-            self._front = Front(self._poller, socket.socket(fileno=descriptor), self._answer)
+            self._probe_server = ProbeServer(self._poller, socket.socket(fileno=descriptor), self._answer)
         for line in lines:
             self._take(json.loads(line))
 
@@ -191,8 +191,8 @@ class Supervisor:
     # What is looked at
 
     def _look(self, now: float) -> None:
-        if self._front is not None:
-            self._front.drop_late(now)
+        if self._probe_server is not None:
+            self._probe_server.drop_late(now)
         if self._code is not None and now > self._leaving + processes.GRACE:
             processes.send(processes.below(self._worker), signal.SIGKILL)
         if self._code is not None and now > self._leaving + LAST_WORDS:
@@ -361,9 +361,9 @@ def _worker(
     os.setsid()  # Ctrl-C is for the supervisor, which hands it on once
     guardian.follow_parent(parent, signal.SIGSTOP if guardian.is_possible() else signal.SIGKILL)
     link.connect(mine)
-    from jobpools.runtime import confession
+    from jobpools.runtime import exit_hooks
 
-    confession.write_tracebacks(tracebacks)
+    exit_hooks.write_tracebacks(tracebacks)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     code = _code_of(work)
     mine.goodbye(code)

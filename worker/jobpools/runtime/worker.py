@@ -21,7 +21,7 @@ from jobpools.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from jobpools.runtime import confession, event_loop, forking, link, logs
+from jobpools.runtime import event_loop, exit_hooks, forking, link, logs
 from jobpools.runtime.attempt import Entry, Run
 from jobpools.runtime.current import WorkerTask
 from jobpools.runtime.dispatcher import Dispatcher
@@ -132,7 +132,7 @@ class Worker:
         forking.protect(loop, () if supervisor is None else (supervisor.fileno(),))
         self.vitals.loop_runs_in(threading.get_ident())
         if supervisor is not None:
-            confession.prepare(self.vitals)
+            exit_hooks.prepare(self.vitals)
         dispatching = WorkerTask(self.dispatcher.run(), loop=loop, name="dispatcher")
         parts = [dispatching, *(WorkerTask(part, loop=loop, name=name) for name, part in self._parts().items())]
         queues = ", ".join(lane.queue for lane in self.lanes)

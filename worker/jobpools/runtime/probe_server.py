@@ -28,7 +28,7 @@ class Caller:
         self.is_handed_over = False
 
 
-class Front:
+class ProbeServer:
     """An HTTP server inside a poll loop; GET only, one request a connection."""
 
     def __init__(
@@ -45,8 +45,8 @@ class Front:
         listening.setblocking(False)
         poller.register(listening, select.POLLIN)
 
-    def on(self, descriptor: int) -> bool:
-        """Go on with a descriptor that is readable; False: it is not one of these."""
+    def on(self, descriptor: int) -> None:
+        """Go on with a descriptor that is readable, if it is one of these."""
         if descriptor == self._listening.fileno():
             self._accept()
         elif descriptor in self._callers:
@@ -55,9 +55,6 @@ class Front:
                 self._close(caller)
             else:
                 self._read(caller)
-        else:
-            return False
-        return True
 
     def drop_late(self, now: float) -> None:
         """Close the connections of callers that sent no request in time, and of those that got no answer."""

@@ -17,6 +17,7 @@ from jobpools.store.codec import tail
 from jobpools.store.connect import Connection
 from jobpools.testing import run_until_idle
 from tests.contract.conftest import Endpoint
+from tests.support import dead_jobs
 
 QUEUES = ["emails", "reports", "default"]
 
@@ -98,7 +99,7 @@ async def test_a_failed_job_is_retried_and_then_dead_and_then_replayed(app: App)
     (dead,) = await deadletters.listed(connection(app), "emails")
     assert [entry.message for entry in dead.history.entries] == ["no", "no"]
     broken = False
-    assert await deadletters.replay(connection(app), "emails", [job.id]) == 1
+    assert await dead_jobs.replay(connection(app), "emails", [job.id]) == 1
     await run_until_idle(app)
     assert await job.result() == 1
     await books_balance(app)
@@ -111,7 +112,7 @@ async def test_dead_jobs_are_purged(app: App) -> None:
 
     job = await poison.enqueue()
     await run_until_idle(app)
-    assert await deadletters.purge(connection(app), "emails", [job.id]) == 1
+    assert await dead_jobs.purge(connection(app), "emails", [job.id]) == 1
     assert await reads.job(connection(app), "emails", job.id) is None
     await books_balance(app)
 

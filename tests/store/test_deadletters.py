@@ -7,6 +7,7 @@ from jobpools.core.retry import Retry, settle
 from jobpools.store import codec, deadletters, keys, ledger, reads, writes
 from jobpools.store.connect import Connection
 from tests.store.conftest import QUEUE, Send
+from tests.support import dead_jobs
 
 NOW = 1_900_000_000_000
 
@@ -29,7 +30,7 @@ async def test_dead_jobs_come_back_with_all_attempts_ahead(store: Connection, ra
     await bury(store, "a", "b")
     assert [view.id for view in await deadletters.listed(store, QUEUE)] == ["b", "a"]
     raw.delete(keys.of_queue(QUEUE, "wake"))
-    assert await deadletters.replay(store, QUEUE, ["a", "c", "never", "a"], NOW) == 1
+    assert await dead_jobs.replay(store, QUEUE, ["a", "c", "never", "a"], NOW) == 1
     view = await reads.job(store, QUEUE, "a")
     assert view is not None
     assert view.state is JobState.QUEUED
@@ -44,8 +45,8 @@ async def test_dead_jobs_come_back_with_all_attempts_ahead(store: Connection, ra
 async def test_dead_jobs_are_forgotten_with_all_that_was_known(store: Connection, raw: Redis, job: Send) -> None:
     await writes.enqueue(store, [job("a"), job("b")], NOW)
     await bury(store, "a")
-    assert await deadletters.purge(store, QUEUE, ["a", "b", "never"]) == 1
-    assert await deadletters.purge(store, QUEUE, []) == 0
+    assert await dead_jobs.purge(store, QUEUE, ["a", "b", "never"]) == 1
+    assert await dead_jobs.purge(store, QUEUE, []) == 0
     assert raw.hkeys(keys.of_queue(QUEUE, "jobs")) == [b"b"], "one that waits is left alone"
     assert raw.exists(keys.of_queue(QUEUE, "history"), keys.of_queue(QUEUE, "dead")) == 0
     books = (await ledger.read(store, [QUEUE]))[QUEUE]
@@ -56,8 +57,8 @@ async def test_a_dead_job_that_cannot_be_read_comes_back_too(store: Connection, 
     await writes.enqueue(store, [job("a")], NOW)
     await bury(store, "a")
     raw.hset(keys.of_queue(QUEUE, "jobs"), "a", '{"v":9}')
-    assert await deadletters.replay(store, QUEUE, ["a"], NOW) == 1
-    assert await deadletters.replay(store, QUEUE, [], NOW) == 0
+    assert await dead_jobs.replay(store, QUEUE, ["a"], NOW) == 1
+    assert await dead_jobs.replay(store, QUEUE, [], NOW) == 0
 
 
 async def test_a_job_that_died_anew_since_the_snapshot_is_left_alone(store: Connection, raw: Redis, job: Send) -> None:

@@ -22,9 +22,10 @@ from hypothesis.stateful import (
 from jobpools.core.job import TRANSITIONS, History, JobState, Outcome, OutcomeKind, Priority, Settlement
 from jobpools.core.retry import Retry, settle
 from jobpools.rescue import decide, vanished
-from jobpools.store import codec, connect, deadletters, keys, ledger, reads, writes
+from jobpools.store import codec, connect, keys, ledger, reads, writes
 from tests.store.model import PRIORITIES, Queue, uncharged
 from tests.store.snapshot import snapshot
+from tests.support import dead_jobs
 from tests.support.servers import Server
 
 
@@ -294,7 +295,7 @@ class Story(RuleBasedStateMachine):
     def replay(self, chosen: list[int]) -> None:
         ids = list(dict.fromkeys(self.any_dead(place) for place in chosen))
         dead = [job_id for job_id in ids if job_id in self.model.dead]
-        assert self.run(deadletters.replay(self.connection, QUEUE, ids, self.now)) == self.model.replay(ids, self.now)
+        assert self.run(dead_jobs.replay(self.connection, QUEUE, ids, self.now)) == self.model.replay(ids, self.now)
         for job_id in dead:
             self.histories[job_id] = History(entries=self.histories[job_id].entries)
 
@@ -302,7 +303,7 @@ class Story(RuleBasedStateMachine):
     @rule(chosen=places)
     def purge(self, chosen: list[int]) -> None:
         ids = list(dict.fromkeys(self.any_dead(place) for place in chosen))
-        assert self.run(deadletters.purge(self.connection, QUEUE, ids)) == self.model.purge(ids)
+        assert self.run(dead_jobs.purge(self.connection, QUEUE, ids)) == self.model.purge(ids)
 
     def any_dead(self, place: int) -> str:
         candidates = [*sorted(self.model.dead), "order:0.x"]

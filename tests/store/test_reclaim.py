@@ -8,10 +8,11 @@ from redis import Redis
 from jobpools.core.job import JobState, Outcome, OutcomeKind, Priority
 from jobpools.core.retry import Retry, settle
 from jobpools.rescue import Rescuer
-from jobpools.store import codec, deadletters, keys, ledger, reads, writes
+from jobpools.store import codec, keys, ledger, reads, writes
 from jobpools.store.connect import Connection, SyncConnection
 from jobpools.store.reads import JobView
 from tests.store.conftest import QUEUE, Send
+from tests.support import dead_jobs
 
 WORKER = "web-1.a"
 TAIL = codec.tail(WORKER, 7)
@@ -191,6 +192,6 @@ async def test_another_fence_of_the_same_worker_is_refused(store: Connection, jo
 
 async def test_what_was_purged_is_gone(store: Connection, job: Send) -> None:
     lease = await charged(store, job, 1)
-    assert await deadletters.purge(store, QUEUE, ["x"]) == 1
+    assert await dead_jobs.purge(store, QUEUE, ["x"]) == 1
     assert (await completes(store, lease)).stale == [lease.encode()]
     assert await reads.job(store, QUEUE, "x") is None

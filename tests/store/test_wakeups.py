@@ -9,9 +9,10 @@ from redis import Redis
 
 from jobpools.core.job import Disposition, Priority, Settlement
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import codec, connect, deadletters, keys, wakeups, writes
+from jobpools.store import codec, connect, keys, wakeups, writes
 from jobpools.store.connect import Connection
 from tests.store.conftest import QUEUE, Send
+from tests.support import dead_jobs
 from tests.support.servers import running, valkey_binary
 
 
@@ -93,7 +94,7 @@ async def test_a_queue_that_fills_from_empty_is_published_once(store: Connection
         await writes.step(store, QUEUE, "w.1", settled=settled, tail=":w.1:0000000002", lease_ms=1000)
         await writes.enqueue(store, [job("e", queue="other")])
         assert await asyncio.wait_for(found.get(), 5) == "other", "nothing was said meanwhile"
-        await deadletters.replay(store, QUEUE, ["a"])
+        await dead_jobs.replay(store, QUEUE, ["a"])
         assert await asyncio.wait_for(found.get(), 5) == QUEUE
         assert found.empty()
 

@@ -112,15 +112,3 @@ async def purging(connection: Connection, queue: str, deaths: Sequence[Death]) -
         page = deaths[start : start + LARGEST_PAGE]
         pairs = [value for death in page for value in (death.id, "" if death.at is None else death.at)]
         yield Page(len(page), int(await connection.call("purge", queue, pairs)))
-
-
-async def replay(connection: Connection, queue: str, ids: Sequence[str], now: int | str = SERVER_CLOCK) -> int:
-    """Put dead jobs back into their queue; returns how many were dead. The others are left alone."""
-    deaths = [Death(job_id) for job_id in dict.fromkeys(ids)]
-    return sum([page.changed async for page in replaying(connection, queue, deaths, now)])
-
-
-async def purge(connection: Connection, queue: str, ids: Sequence[str]) -> int:
-    """Forget dead jobs for good; returns how many were dead."""
-    deaths = [Death(job_id) for job_id in dict.fromkeys(ids)]
-    return sum([page.changed async for page in purging(connection, queue, deaths)])

@@ -28,13 +28,12 @@ async def test_sync_code_follows_jobs_too(app: App) -> None:
 
     def view() -> tuple[JobState, JobState, int]:
         first, second = app.enqueue_many_sync([add.call(1, 2), add.options(delay="1h").call(3, 4)])
-        waiting = first.state_sync()
-        return waiting, second.cancel_sync(), first.result_sync(timeout=30)
+        return second.state_sync(), second.cancel_sync(), first.result_sync(timeout=30)
 
     following = asyncio.create_task(asyncio.to_thread(view))
     while not following.done():
         await run_until_idle(app)
-    assert await following == (JobState.QUEUED, JobState.CANCELLED, 3)
+    assert await following == (JobState.SCHEDULED, JobState.CANCELLED, 3)
 
 
 async def test_many_jobs_may_differ_in_everything(app: App) -> None:

@@ -107,7 +107,7 @@ POOL_STATUS: Schema = {
         "readyReplicas": _field("integer", "Workers that take jobs."),
         "busy": _field(
             "integer",
-            "Slots in use, at most 5 s ago. A slot is in use until Redis has recorded the end of its attempt.",
+            "Slots in use, at most 5 s old. A slot is in use until Redis has recorded the end of its attempt.",
         ),
         "queued": _field(
             "integer", "Jobs that wait. Rewritten when the figure in steps of 1, 2, 5 and their tens changes."

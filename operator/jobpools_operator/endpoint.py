@@ -53,7 +53,7 @@ class Tools:
     clock: Callable[[], float] = time.monotonic
     memories: dict[str, Memory] = field(default_factory=dict)
     statuses: dict[str, Status] = field(default_factory=dict)
-    """By pool key: what was said last, so that transition times are kept and nothing is said twice."""
+    """By pool key: the last report, so that transition times are kept and no event is repeated."""
 
     cron_statuses: dict[str, Status] = field(default_factory=dict)
     """By schedule key, likewise."""
@@ -62,7 +62,7 @@ class Tools:
     misdeletions: int = 0
 
     async def report(self, pool: Pool, plan: Plan) -> None:
-        """The port Reporter: remember what is said, and say it."""
+        """The port Reporter: store the report, and write it."""
         self.misdeletions += plan.misdeletions
         self.statuses[pool.meta.key] = plan.status
         await self.reporter.report(pool, plan)
@@ -103,7 +103,7 @@ class Endpoint:
         self._woken = asyncio.Event()
 
     def put(self, served: Served) -> None:
-        """Look after this pool or schedule, and look at it now."""
+        """Manage this pool or schedule, and plan a pass now."""
         key = served.meta.key
         if isinstance(served, Cron):
             self.timetable.put(served, self._tools.cron_statuses.get(key))
@@ -115,12 +115,12 @@ class Endpoint:
         self.touch(key)
 
     def holds(self, served: Served) -> bool:
-        """It looks after exactly this."""
+        """Return whether this endpoint manages exactly this object."""
         known: Mapping[str, Served] = self.pools if isinstance(served, Pool) else self.timetable.crons
         return known.get(served.meta.key) == served
 
     def drop(self, served: Served, *, forget: bool = True) -> None:
-        """Look after it no more. `forget`: of a schedule, Redis shall know nothing any more either."""
+        """Stop managing it. `forget`: also delete the schedule's state in Redis."""
         key = served.meta.key
         if isinstance(served, Cron):
             self.timetable.drop(key, forget=forget)
@@ -128,7 +128,7 @@ class Endpoint:
         self._unlist(key)
         self._passed.pop(key, None)
         if task := self._passing.get(key):
-            task.cancel()  # it must not say or remember anything of a pool that is gone or another's now
+            task.cancel()  # it must not report on or store anything about a pool that was deleted or moved
 
     def _unlist(self, key: str) -> None:
         self._due.discard(key)
@@ -145,7 +145,7 @@ class Endpoint:
 
     @property
     def idle(self) -> bool:
-        """Nothing is left to look after."""
+        """Return whether nothing is left to manage."""
         return not self.pools and self.timetable.idle
 
     def touch(self, key: str, ahead: float = 0.0) -> None:
@@ -182,7 +182,7 @@ class Endpoint:
                         for key in self._by_queue.get(queue, ()):
                             self.touch(key, AHEAD)
                     else:
-                        self.touch_all()  # what was published while nobody listened is found by looking
+                        self.touch_all()  # messages published without a subscription are lost: check every pool
             except StoreError as error:
                 log.warning("wake-ups: %s; again in %.1f s", error, pause)
             finally:

@@ -1,4 +1,4 @@
-"""Redis refuses, hangs, cuts or crawls while a worker works: told once, nothing lost, and back by itself."""
+"""Redis refuses, hangs, cuts or is slow while a worker runs: one outage in the log, no job lost, recovery by itself."""
 
 import asyncio
 import contextlib

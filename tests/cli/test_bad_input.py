@@ -133,7 +133,7 @@ ENQUEUE = {
 }  # fmt: skip
 
 LISTINGS = {
-    "no such job": Bad("jobs show nope", r"no job nope in any queue: it never was, or its result's time is over"),
+    "no such job": Bad("jobs show nope", r"no job nope in any queue: it never existed, or its result's TTL has passed"),
     "no such job in this queue": Bad("jobs show nope -q emails", r"no job nope in queue emails: .*"),
     "no such queue": Bad("jobs -q emals", r"queue emals has never had a job; did you mean emails\?"),
     "nothing to cancel": Bad("jobs cancel nope", r"no job nope in any queue: .*"),

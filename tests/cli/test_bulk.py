@@ -1,4 +1,4 @@
-"""Commands for many jobs: what was there when they began, once each, whatever goes on beside them."""
+"""Bulk commands change the jobs that existed when they began, once each, whatever happens meanwhile."""
 
 import json
 import os

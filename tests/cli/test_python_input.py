@@ -122,7 +122,7 @@ CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "a job's name": (job(name=7), ConfigurationError, r"@app\.job: name: 7 is no text"),
     "a class": (job(Thing), ConfigurationError, r"@app\.job: <class '.*Thing'> is no function: .*"),
     "a method": (job(Thing.named), ConfigurationError, r"@app\.job: .* takes self: decorate a function or a bound method"),
-    "no call": (lambda app: asyncio.run(app.enqueue_many([app.handlers["send"]])), ArgumentsError, r"enqueue_many: <Handler send .*> is no call: write handler\.call\(…\)"),  # type: ignore[list-item]  # that is the mistake
+    "no call": (lambda app: asyncio.run(app.enqueue_many([app.handlers["send"]])), ArgumentsError, r"enqueue_many: <Handler send .*> is not a call; use handler\.call\(…\)"),  # type: ignore[list-item]  # that is the mistake
     "no function": (lambda app: app.job("emails"), ConfigurationError, r"@app\.job: 'emails' is no function: write @app\.job or @app\.job\(name=…\)"),  # type: ignore[call-overload]  # that is the mistake
     "an id of another type": (options(id=7), ConfigurationError, r"send\.options: id: 7 cannot be an id: .*"),
     "a tag of another type": (options(tags=[7]), ConfigurationError, r"send\.options: tags: \[7\] is no list of strings"),
@@ -139,8 +139,8 @@ CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "a retry's strategy": (lambda _: retry(strategy="linear"), ConfigurationError, r"Retry: strategy: \"linear\" should be 'none', 'fixed' or 'exponential'"),
     "a retry's error": (lambda _: retry(on=[7]), ConfigurationError, r"Retry: on: 7 is neither an exception class nor the name of one"),
     "a retry's function": (job(retry=retry(function=wait)), ConfigurationError, r"job other: retry: its function wait is async, and nobody awaits it: .*"),
-    "a context that is not the first": (lambda app: app.job(late).enqueue_sync("ada"), ConfigurationError, r"job late: ctx: the Context comes first and alone: write \(ctx: Context, …\)"),  # type: ignore[call-arg]  # that is the mistake
-    "a context or none": (lambda app: app.job(perhaps).enqueue_sync(), ConfigurationError, r"job perhaps: ctx: the Context comes first and alone: .*"),
+    "a context that is not the first": (lambda app: app.job(late).enqueue_sync("ada"), ConfigurationError, r"job late: ctx: the Context must be the first argument; use \(ctx: Context, …\)"),  # type: ignore[call-arg]  # that is the mistake
+    "a context or none": (lambda app: app.job(perhaps).enqueue_sync(), ConfigurationError, r"job perhaps: ctx: the Context must be the first argument; .*"),
     "a retry's class that is no error": (lambda _: retry(on=[int]), ConfigurationError, r"Retry: on: <class 'int'> is neither an exception class nor the name of one"),
     "a retry's only error": (lambda _: retry(on=ValueError), ConfigurationError, r"Retry: on: <class 'ValueError'> is no list: write it in brackets"),
     "nobody there": (lambda _: _to("redis://127.0.0.1:1/0"), StoreUnavailableError, r"redis://127\.0\.0\.1:1/0: cannot be reached: .*"),

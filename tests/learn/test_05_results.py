@@ -26,7 +26,7 @@ async def test_a_result_that_nobody_needs_is_not_kept(app: App) -> None:
 
     job = await noop.enqueue()
     await run_until_idle(app)
-    with pytest.raises(JobNotFoundError, match="it never was, or its result's TTL is over"):
+    with pytest.raises(JobNotFoundError, match="it never existed, or its result's TTL has passed"):
         await job.result()
 
 

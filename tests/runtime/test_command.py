@@ -105,7 +105,7 @@ async def test_a_coroutine_that_ignores_its_cancellation_does_not_keep_the_worke
             eventually("it runs", lambda: a.metric("jobpools_busy") == 1)
             a.send(signal.SIGTERM)
             assert a.wait(30) == 0
-            assert a.said("code of 1 jobs does not end; the worker ends without it") == 1
+            assert a.said("code of 1 jobs still runs; the worker ends without waiting for it") == 1
         assert await job.state() is JobState.QUEUED
 
 

@@ -92,12 +92,12 @@ async def test_a_worker_answers_while_a_handler_blocks_its_event_loop(app: App) 
         assert samples["jobpools_busy", frozenset({("pool", "default/worker")})] == 1
         assert samples["jobpools_slots", frozenset({("pool", "default/worker")})] == 5
 
-        # What /livez calls dead: a loop that does not come round though no handler in time excuses it.
+        # /livez fails when a loop does not run and no handler within its deadline is the reason.
         dispatcher = worker.dispatcher
         worker.dispatcher = SimpleNamespace(progress=time.monotonic() - 60, draining=False)  # type: ignore[assignment]
         stalled = await asyncio.to_thread(get, port, "/livez")
         worker.dispatcher = dispatcher
-        assert stalled[::2] == (503, "the claim loop has not come round for 60 s\n")
+        assert stalled[::2] == (503, "the claim loop has not run for 60 s\n")
         assert (await asyncio.to_thread(get, port, "/livez"))[0] == 200
         worker.processor.stopping = True
         assert (await asyncio.to_thread(get, port, "/readyz"))[::2] == (503, "stopping\n")

@@ -1,4 +1,4 @@
-"""Whatever an app does to `logging`, at import or from a handler: the worker's lines are there, each once."""
+"""An app's changes to `logging`, at import or from a handler, do not lose or duplicate the worker's lines."""
 
 import logging
 import re

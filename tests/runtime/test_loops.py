@@ -69,7 +69,7 @@ def test_two_thousand_runs_keep_nothing(valkey_url: str) -> None:
 
 @pytest.mark.usefixtures("quiet")
 def test_loops_that_are_closed_without_a_goodbye(valkey_url: str) -> None:
-    """`asyncio.run` closes what its loop holds; who closes a loop by hand may not."""
+    """`asyncio.run` closes its loop's connections; `loop.close()` by hand may not."""
     app, noop = make(valkey_url)
     before = descriptors()
     for n in range(300):
@@ -244,7 +244,7 @@ FORKS = {
         send(5)
         inherited = sockets()
         def work():
-            # The pair by which the parent's loop is woken stays: it is no connection.
+            # The socket pair that wakes the parent's loop stays open: it is not a connection.
             assert len(sockets() & inherited) <= 2 < len(inherited)
             send(100)
         children = [child_of(work) for _ in range(4)]
@@ -261,7 +261,7 @@ FORKS = {
                 left = sockets() & inherited
                 asyncio.run(many(50))
                 send(10)
-                # The loop's own pair of sockets, by which it is woken, stays: it is no connection.
+                # The socket pair that wakes the loop stays open: it is not a connection.
                 assert len(left) <= 2, left
             children = [child_of(work) for _ in range(3)]
             await many(50)

@@ -68,7 +68,7 @@ class MuteError(Exception):
 def test_an_error_that_cannot_say_what_it_is_ends_its_attempt_all_the_same() -> None:
     outcome = outcomes.failed(caught(MuteError()))
     assert outcome.error == f"{__name__}.MuteError"
-    assert outcome.message == "it cannot say what it is: its __str__ raised RuntimeError"
+    assert outcome.message == "no message: its __str__ raised RuntimeError"
 
 
 def test_a_long_message_and_a_long_traceback_are_cut() -> None:

@@ -1,4 +1,4 @@
-"""One rescue for workers and the operator: the same leases end the same way, whoever finds them."""
+"""One rescue for workers and the operator: both settle the same leases in the same way."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

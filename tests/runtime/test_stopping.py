@@ -114,7 +114,7 @@ async def test_a_job_cannot_make_the_worker_deaf_to_its_signals(
     with started(tmp_path, valkey_url, CONCURRENCY="2") as worker:
         said(worker, "nap begins")
         assert await (await app.enqueue("deafen", {"number": int(number), "how": how}, queue=QUEUE)).result() == "deaf"
-        said(worker, f"code of a job changed what {number.name} does")
+        said(worker, f"a job changed the handler of {number.name}")
         worker.send(number)
         said(worker, f"{number.name}: told to stop")
         assert worker.wait(20) == 0, worker.log()
@@ -136,7 +136,8 @@ async def test_told_to_stop_before_it_began_it_takes_no_job(  # noqa: PLR0913, P
         said(worker, where)
         worker.send(number)
         assert worker.wait(20) == 0, worker.log()
-        assert worker.said("told to stop") == 1, worker.log()
+        told = f"stopped by {number.name} while" if where == "importing" else f"{number.name}: told to stop"
+        assert worker.said(told) == 1, worker.log()
         assert "Traceback" not in worker.log()
         assert worker.said("nap begins") == 0
     await uncharged(store, [job], JobState.QUEUED)

@@ -192,7 +192,7 @@ class Queue:
         return True
 
     def reclaims(self, member: str) -> bool:
-        """The job was charged with a crash under this very lease, and nobody has begun it since."""
+        """The job was charged with a crash under exactly this lease, and no attempt has started since."""
         job_id, worker = split_member(member)
         entries = self.past[job_id].entries if job_id in self.histories else ()
         if not entries or entries[-1].outcome is not OutcomeKind.CRASHED:

@@ -47,7 +47,7 @@ def snapshot(connection: SyncConnection, queue: str, classes: Iterable[str]) -> 
     found = {
         part: _plain(part, value)
         for part, value in zip(keys.PARTS, held, strict=False)
-        if value and part != "handlers"  # what names are numbered is no part of the model
+        if value and part != "handlers"  # the numbers of names are not part of the model
     }
     for part, entries in zip(lists.values(), held[len(keys.PARTS) :], strict=True):
         if entries:

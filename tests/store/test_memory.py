@@ -159,7 +159,7 @@ async def test_the_operator_sees_that_records_are_over(store: Connection) -> Non
 async def test_the_operator_sees_records_of_jobs_that_were_cancelled_beside_no_worker(
     store: Connection, raw: Redis, job: Send
 ) -> None:
-    """Who sends and cancels (a debounce) leaves a record each time, and no step of a worker comes by."""
+    """A producer that enqueues and cancels (a debounce) leaves a record each time, and no worker's step removes it."""
     keep = 5
     for number in range(8):
         await writes.enqueue(store, [job(f"job{number}")])
@@ -178,7 +178,7 @@ async def test_the_operator_sees_records_of_jobs_that_were_cancelled_beside_no_w
 
 
 async def test_an_id_is_free_again_when_its_record_is_over(store: Connection, raw: Redis, job: Send) -> None:
-    """Though nobody has removed the record yet; and the second job's record is not removed in place of the first's."""
+    """Even before the record is removed; and the second job's record is not removed instead of the first's."""
 
     async def complete(ttl: int, now: int) -> None:
         tail = codec.tail(WORKER, next(numbers))

@@ -191,7 +191,9 @@ async def test_a_job_is_seen_wherever_it_is(store: Connection, job: Send) -> Non
         await reads.result(store, QUEUE, "done", NOW + 60_000),
         await reads.job(store, QUEUE, "done", NOW + 60_000),
     ):
-        assert over is None, "past its TTL it is gone to the millisecond, though nobody has removed it yet"
+        assert over is None, (
+            "past its TTL a record counts as gone to the millisecond, even if it has not been removed yet"
+        )
 
 
 async def test_lists_are_in_the_order_of_what_happens_next(store: Connection, job: Send) -> None:

@@ -1,4 +1,4 @@
-"""A worker that stood still for longer than its lease comes back: what nobody has begun since is its own again."""
+"""A worker that was stopped for longer than its lease reclaims the jobs whose next attempt has not started."""
 
 from collections.abc import Callable
 

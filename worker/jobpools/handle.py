@@ -1,4 +1,4 @@
-"""A job that was sent: follow it, cancel it, wait for its result, from asyncio and from sync code."""
+"""Handles of enqueued jobs: read the state, cancel, and wait for the result, from asyncio and from sync code."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ from jobpools.waiting import Waiters
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
-"""What a job returns: a list of jobs with different results is one of jobs that return an object."""
+"""A job's result type. Covariant: handles with different result types fit in one list of `JobHandle[object]`."""
 Span = str | float | timedelta
 """A duration: seconds, `"1h30m"` or a timedelta."""
 
@@ -46,10 +46,10 @@ class Endpoint(Protocol):
 
 
 class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
-    """A job that was sent: where it is, what came out of it."""
+    """An enqueued job: its state and its result."""
 
     client: Endpoint
-    """What sent it, or would have."""
+    """The client that sent it, or would have."""
     id: str
     queue: str
     new: bool = True
@@ -58,11 +58,11 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
     """As the call's."""
 
     async def state(self) -> JobState:
-        """Where the job is now. Raises JobNotFoundError."""
+        """Return the job's present state. Raises JobNotFoundError."""
         return (await self._view()).state
 
     async def cancel(self) -> JobState:
-        """Take it out of its queue, or tell its worker to stop it; returns the state it is in then.
+        """Cancel the job: remove it from its queue, or have its worker stop it. Returns the state afterwards.
 
         A running job is stopped within a few seconds (`running` is returned). One that has ended stays as it is.
         Raises JobNotFoundError.
@@ -75,12 +75,13 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
     async def result(self, timeout: Span | None = None) -> R_co:  # noqa: ASYNC109  # the caller's wish, told in the error
         """Wait until the job has ended and return what its handler returned.
 
-        The end is pushed by the server: any number may wait, and none polls. An outage of the server that begins while
-        this waits is waited out. A job whose `result_ttl` is 0 leaves nothing: JobNotFoundError when it has completed.
+        The server pushes the end: any number of callers may wait, and none polls. The wait continues through an outage
+        that begins meanwhile. A job whose `result_ttl` is 0 keeps no result: when it has completed, this raises
+        JobNotFoundError.
 
-        `timeout` is a duration (`10`, `"2m"`); None waits for ever, and one that is over already looks once. Raises
+        `timeout` is a duration (`10`, `"2m"`); None waits forever; with 0 or less the state is read once. Raises
         JobDeadError, JobCancelledError, JobNotFoundError, ResultTimeoutError, StoreError, and ConfigurationError for a
-        timeout that is no duration.
+        timeout that is not a duration.
         """
         limit = None if timeout is None else _seconds(timeout)
         deadline = None if limit is None else time.monotonic() + limit
@@ -91,7 +92,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
                 return self._value(record)
             view = await self._view()
             if view.state is JobState.DEAD:
-                raise JobDeadError(_obituary(view))
+                raise JobDeadError(_death_message(view))
             if not in_time and view.state not in (JobState.COMPLETED, JobState.CANCELLED):
                 waited = format_duration(limit or 0.0)
                 raise ResultTimeoutError(f"job {self.id} had not ended after {waited}: it is {view.state}")
@@ -119,14 +120,16 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
     def result_sync(self, timeout: Span | None = None) -> R_co:
         """`result` for code without an event loop; threads may wait at the same time.
 
-        Called in a running event loop's thread it blocks that loop: a job that needs the loop to run never ends then.
+        Called in a running event loop's thread, it blocks that loop; a job that runs on that loop then never ends.
         """
         return self.client.run_sync(lambda: self.result(timeout))
 
     async def _view(self) -> reads.JobView:
         view = await reads.job(self.client.connection(), self.queue, self.id)
         if view is None:
-            raise JobNotFoundError(f"no job {self.id} in queue {self.queue}: it never was, or its result's TTL is over")
+            raise JobNotFoundError(
+                f"no job {self.id} in queue {self.queue}: it never existed, or its result's TTL has passed"
+            )
         return view
 
     def _value(self, record: ResultRecord) -> R_co:
@@ -145,14 +148,14 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
 
 
 def _seconds(timeout: Span) -> float:
-    """Seconds. What is left of a caller's deadline may be below zero, and for ever may be infinity."""
+    """Return a timeout in seconds. A caller's remaining time may be negative, and infinity waits forever."""
     try:
         return parse_duration(max(0.0, min(timeout, LONGEST)) if isinstance(timeout, (int, float)) else timeout)
     except ValueError as error:
         raise ConfigurationError(f"result: timeout: {error}") from error
 
 
-def _obituary(view: reads.JobView) -> str:
+def _death_message(view: reads.JobView) -> str:
     history = view.history
     tries = f"{history.attempts} attempts" if history.attempts != 1 else "1 attempt"
     if history.crashes:

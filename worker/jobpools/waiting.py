@@ -1,4 +1,4 @@
-"""Wait for the ends of jobs: one subscription for all that wait in one event loop, and no polling."""
+"""Wait for the ends of jobs: one subscription for all callers of an event loop, and no polling."""
 
 import asyncio
 import contextlib
@@ -9,16 +9,16 @@ from jobpools.store import draws, endings
 from jobpools.store.connect import Connection, connect
 
 REGISTERED_EVERY = 10.0
-"""Seconds after which all that wait register again: what was published and lost is found then."""
+"""Seconds after which all waiting callers register again, which finds ends whose message was lost."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
-"""Seconds between two attempts to reach a server that is away."""
+"""Seconds between two attempts to reach an unreachable server."""
 
 Key = tuple[str, str]
 """Queue and job id."""
 
 
 class Waiters:
-    """All that wait in one event loop. Nothing runs while nobody waits."""
+    """The callers that wait in one event loop. No task runs while no caller waits."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -30,25 +30,25 @@ class Waiters:
         """Those to register next."""
         self._nudge: asyncio.Future[None] | None = None
         """Ends the pause between two registrations."""
-        self._serving: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         self._ears: Connection | None = None
-        """The subscription's own connection, which may wait for ever."""
+        """The subscription's own connection, which has no read timeout."""
         self._subscription: endings.Subscription | None = None
 
     async def ended(self, queue: str, job_id: str) -> None:
         """Return when the job has ended, or is not known.
 
-        Raises StoreError when the server cannot be asked at first. An outage later on is waited out.
+        Raises StoreError when the first request fails. During a later outage it continues to wait.
         """
         key, future = (queue, job_id), asyncio.get_running_loop().create_future()
         if key not in self._waiting:
             self._waiting[key] = set()
             self._fresh.add(key)
         self._waiting[key].add(future)
-        if self._serving is None:
-            self._serving = asyncio.create_task(self._serve(), name="jobpools results")
-            self._serving.add_done_callback(self._served)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="jobpools results")
+            self._task.add_done_callback(self._done)
         elif self._nudge is not None and not self._nudge.done():
             self._nudge.set_result(None)
         try:
@@ -67,14 +67,14 @@ class Waiters:
             self._fresh.discard(key)
 
     async def _rest(self) -> None:
-        """End the task with the last that waited: a loop may end at any time and should find no task of ours."""
-        serving, self._serving = self._serving, None
-        if serving is not None:
-            serving.cancel()
-            await asyncio.wait([serving])
+        """End the task with the last waiting caller: a loop may end at any time, and no task of ours should be left."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
 
-    async def _serve(self) -> None:
-        async with self._turn:  # the task before may still be ending
+    async def _run(self) -> None:
+        async with self._turn:  # the previous task may still be ending
             pause = FIRST_PAUSE
             while True:
                 try:
@@ -85,13 +85,13 @@ class Waiters:
                 except StoreError as error:
                     await self._unsubscribe()
                     self._fail(error)
-                # By chance up to half as long again: many processes do not come back at the same moment.
+                # Jitter of up to half the pause: many processes must not reconnect at the same moment.
                 await self._pause(pause * (1 + draws.fraction() / 2))
                 pause = min(2 * pause, LONGEST_PAUSE)
                 self._fresh = set(self._waiting)
 
     async def _look(self) -> None:
-        """Before a subscription is made, look whether there is anything to wait for."""
+        """Check, before a subscription is made, whether any of the jobs has not ended."""
         if self._subscription is None:
             await self._register(set(self._fresh), "")
 
@@ -113,7 +113,7 @@ class Waiters:
         await self._unsubscribe()
 
     async def _pause(self, seconds: float, hearing: asyncio.Task[None] | None = None) -> None:
-        """Wait, but not longer than until somebody comes who waits, or the subscription breaks."""
+        """Wait until the time is over, a new caller waits, or the subscription breaks."""
         self._nudge = asyncio.get_running_loop().create_future()
         await asyncio.wait(
             [self._nudge, *([hearing] if hearing else [])], timeout=seconds, return_when="FIRST_COMPLETED"
@@ -130,7 +130,7 @@ class Waiters:
             self._tell(queue, ended)
 
     async def _hear(self) -> None:
-        with contextlib.suppress(StoreError):  # what is lost meanwhile is found by registering again
+        with contextlib.suppress(StoreError):  # messages lost meanwhile are found by registering again
             while self._subscription is not None:
                 self._tell(*await self._subscription.heard())
 
@@ -140,15 +140,15 @@ class Waiters:
                 if not future.done():
                     future.set_result(None)
 
-    def _served(self, serving: asyncio.Task[None]) -> None:
-        """Whatever ends the task ends those that wait: nobody would tell them."""
-        if self._serving is serving:
-            self._serving = None
-        if not serving.cancelled() and (error := serving.exception()) is not None:
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """Fail all waiting callers with the error that ended the task: they would wait forever."""
+        if self._task is task:
+            self._task = None
+        if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        """End those that were never answered; a server that is only away ends no others."""
+        """Fail the callers whose registration was never answered; an unreachable server fails no others."""
         for key, futures in self._waiting.items():
             if key not in self._registered or not isinstance(error, StoreUnavailableError):
                 for future in futures:
@@ -170,7 +170,7 @@ class Waiters:
             await subscription.aclose()
 
     async def aclose(self) -> None:
-        """Close the subscription. Who still waits is told so by a StoreError."""
+        """Close the subscription. Callers that still wait receive a StoreError."""
         await self._rest()
         self._fail(StoreError("the client was closed while this waited for a job to end"))
         await self._unsubscribe()

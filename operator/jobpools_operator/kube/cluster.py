@@ -123,7 +123,7 @@ class KubeCluster:
             self.touched(key)
 
     def _forget_gone(self) -> None:
-        """Forget pods that went too long ago, also those of a pool that nobody looks at."""
+        """Forget pods that went too long ago, also those of pools without a pass."""
         while self._went and self._went[0][0] <= self._clock() - GONE_FOR:
             _, key, name = self._went.popleft()
             names = self._gone.get(key, set())
@@ -267,7 +267,7 @@ def _scaled(found: Object) -> bool:
 def _rolling(found: Object) -> bool:
     """Pods of an older template are there, or the controller has not yet read what was written last.
 
-    Where no pod is and none is asked for, nothing is replaced: nobody waits for the controller, which is slow when many
+    Where no pod is and none is asked for, nothing is replaced: do not wait for the controller, which is slow when many
     Deployments are new.
     """
     status = found.get("status", {})

@@ -84,7 +84,7 @@ class KubeReporter:
         self._not_before: dict[str, float] = {}
         self._told: dict[tuple[str, str, str], float] = {}
         self._told_until = clock()
-        """When what is no longer needed of `_told` is dropped: at each event it would cost as much as all of them."""
+        """When stale items of `_told` are next dropped: at each event that would cost as much as all of them."""
         self._more = asyncio.Event()
         self.writes = 0
         """Statuses written since the start."""

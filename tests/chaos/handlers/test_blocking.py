@@ -1,4 +1,4 @@
-"""A handler that blocks the event loop is named, and times out nobody but itself."""
+"""A handler that blocks the event loop is named in the log, and no other job times out."""
 
 import re
 from collections.abc import AsyncIterator

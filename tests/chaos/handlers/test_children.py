@@ -32,7 +32,7 @@ def begun(folder: Path, job: JobHandle[str]) -> int:
 
 
 async def unharmed(worker: WorkerProcess, folder: Path, beside: list[JobHandle[str]]) -> None:
-    """The neighbours ran once, nothing was handed back, and the worker goes when it is told, and not before."""
+    """The other jobs ran once, nothing was handed back, and the worker ends when it is told to, and not before."""
     for job in beside:
         assert await job.result(timeout=30) == "done"
         assert begun(folder, job) == 1

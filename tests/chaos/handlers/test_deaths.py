@@ -113,7 +113,7 @@ async def test_a_handler_may_hold_the_gil_for_longer_than_the_lease(
             assert begun(tmp_path, holder) == 1
             assert b.metric("jobpools_rescued_total") == 0
             assert a.said("its supervisor renews its leases") == 1
-            eventually("it is said to move again", lambda: a.said("it moves again") == 1)
+            eventually("the log reports progress", lambda: a.said("it makes progress again") == 1)
     for job in (holder, *beside):
         assert (await view(store, job)).history.crashes == 0
 

@@ -166,7 +166,7 @@ async def test_a_job_that_breaks_the_event_loop_ends_the_worker_at_once_and_its_
     with crew(tmp_path, url, APP, "a", "b", CONCURRENCY="2") as workers:
         beside = [await exits.neighbour.enqueue(1.0) for _ in range(3)]
         job = await exits.closes_descriptors.options(max_crashes=1).enqueue()
-        with pytest.raises(JobDeadError, match="WorkerLost: the worker's process ended with exit code 1"):
+        with pytest.raises(JobDeadError, match="WorkerLost: the worker process exited with code 1"):
             await job.result(timeout=WITHIN)
         log = "".join(worker.log() for worker in workers)
         assert log.count("the event loop broke") == 1
@@ -186,7 +186,7 @@ async def test_a_task_that_outlives_its_job_is_named_and_charges_nobody(url: str
 
 
 async def test_what_jobs_left_running_may_exit_while_the_worker_goes(url: str, tmp_path: Path) -> None:
-    """Their tasks are cancelled when everything is settled; what they raise then is no exit code of the worker."""
+    """Their tasks are cancelled when all jobs are settled; an exception then does not change the exit code."""
     with crew(tmp_path, url, APP, "a") as (worker,):
         for _ in range(3):
             job = await exits.exits_when_cancelled.enqueue()

@@ -1,4 +1,4 @@
-"""A function that runs on after its attempt ended: said, counted, and never beside the next attempt of its job."""
+"""A function that outlives its attempt is logged, counted, and never runs beside the next attempt of its job."""
 
 import json
 import signal
@@ -59,7 +59,7 @@ async def test_the_next_attempt_waits_until_the_code_of_the_one_before_has_ended
     with crew(tmp_path, url, APP, "a", **told(tmp_path)) as (worker,):
         job = await KINDS[kind].enqueue()
         eventually("it timed out", lambda: worker.said("ran longer than 500ms") > 0, told=worker.log)
-        assert worker.said("its code runs on in this worker until it returns") == 1
+        assert worker.said("its code still runs in this worker, because Python cannot stop it") == 1
         eventually("it is counted", lambda: left_behind(worker) == 1)
         eventually("the heartbeat says so", lambda: json.loads(listed(url, "-o", "json"))[0]["left_behind"] == 1)
         assert "left_behind: 1" in listed(url, "-o", "yaml")
@@ -98,7 +98,7 @@ async def test_a_cancelled_job_whose_code_runs_on_is_named_and_keeps_no_worker_f
         await job.cancel()
         eventually("it is cancelled", lambda: worker.said(f"{job.id}: Cancelled") == 1, told=worker.log)
         assert await job.state() is JobState.CANCELLED
-        assert worker.said(f"{job.id}: its code runs on in this worker") == 1
+        assert worker.said(f"{job.id}: its code still runs in this worker") == 1
         assert left_behind(worker) == 1
         worker.send(signal.SIGTERM)
         assert worker.wait(30) == 0, worker.log()

@@ -161,7 +161,7 @@ async def find(connection: Connection, job_id: str, queue: str | None) -> reads.
         if view is not None:
             return view
     where = f"queue {queue}" if queue else "any queue"
-    raise JobNotFoundError(f"no job {job_id} in {where}: it never was, or its result's time is over")
+    raise JobNotFoundError(f"no job {job_id} in {where}: it never existed, or its result's TTL has passed")
 
 
 async def cancel(connection: Connection, job_id: str, queue: str | None) -> tuple[str, JobState]:
@@ -184,9 +184,9 @@ async def named(connection: Connection, queue: str | None) -> list[str]:
 
 
 def attempts_begun(view: reads.JobView) -> int:
-    """Return how often the job was started: failed, timed out and crashed attempts, and the one that runs or completed.
+    """Return the number of started attempts: failed, timed out, crashed, and the one that is running or completed.
 
-    An attempt that was handed back (its worker drained) is charged to nobody and not counted.
+    An attempt that was handed back (its worker drained) is not charged and not counted.
     """
     last = view.state in (JobState.RUNNING, JobState.COMPLETED)
     return view.history.attempts + view.history.crashes + last

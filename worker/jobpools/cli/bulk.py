@@ -1,4 +1,4 @@
-"""Commands for many jobs: each works on the jobs that were there when it began, once each, and says how far it came."""
+"""Bulk commands: each changes the jobs that existed when it began, once each, and reports its progress."""
 
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -29,14 +29,14 @@ _KEYS: Mapping[Verb, str] = {"replay": "replayed", "purge": "purged", "cancel": 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which jobs a command is for."""
+    """The jobs that a command selects."""
 
     ids: Sequence[str] = ()
     queue: str | None = None
     every: bool = False
     """All jobs of `queue`."""
     limit: int | None = None
-    """With `every`: at most so many, the earliest first."""
+    """With `every`: maximum number of jobs, the earliest first."""
     state: JobState | None = None
     """With `every` of cancel: only jobs in this state."""
 
@@ -58,7 +58,7 @@ class Tally:
         self.running += page.running
 
     def progress(self) -> str:
-        """Return what is done, for a command that ends early."""
+        """Return a description of the progress, for a command that ends early."""
         return f"{self.changed} of {jobs(self.found)} {DONE[self.verb]} before that; run the command again for the rest"
 
 
@@ -68,7 +68,7 @@ def jobs(count: int) -> str:
 
 
 def run(verb: Verb, choice: Choice, redis: str | None, output: Output, *, confirmed: bool) -> None:
-    """Replay, purge or cancel jobs, and print how many. Raises JobpoolsError; after Ctrl-C it says how far it came."""
+    """Replay, purge or cancel jobs, and print how many. Raises JobpoolsError; after Ctrl-C it prints the progress."""
     tally = Tally(verb)
     try:
         asking.ask(redis, lambda connection: _run(connection, choice, tally, confirmed=confirmed))
@@ -107,7 +107,7 @@ async def _run(connection: Connection, choice: Choice, tally: Tally, *, confirme
 
 
 async def _all(connection: Connection, verb: Verb, choice: Choice) -> dict[str, list[Death]]:
-    """All jobs of a queue that the command may change, as they are now."""
+    """Return all jobs of a queue that the command may change, as they are now."""
     if choice.queue is None:
         raise ConfigurationError(f"--all needs --queue: which queue's jobs should {verb} change?")
     await asking.named(connection, choice.queue)
@@ -120,7 +120,7 @@ async def _all(connection: Connection, verb: Verb, choice: Choice) -> dict[str, 
 
 
 async def _named(connection: Connection, verb: Verb, choice: Choice) -> dict[str, list[Death]]:
-    """The jobs of these ids, by queue. Raises JobNotFoundError, and ConfigurationError for one that is not dead."""
+    """Return these jobs by queue. Raises JobNotFoundError, and ConfigurationError for one that is not dead."""
     work: dict[str, list[Death]] = {}
     for job_id in dict.fromkeys(choice.ids):
         view = await asking.find(connection, job_id, choice.queue)
@@ -137,7 +137,7 @@ def _pages(connection: Connection, verb: Verb, queue: str, chosen: Sequence[Deat
 
 
 def _confirm(tally: Tally, choice: Choice) -> None:
-    """Ask a person at a terminal; a script is taken at its word. Raises typer.Abort for a no."""
+    """Ask for confirmation at a terminal, and never in a script. Raises typer.Abort when the answer is no."""
     question = _CONFIRMED.get(tally.verb)
     if question and sys.stdin.isatty() and sys.stderr.isatty():
         typer.confirm(question.format(jobs=jobs(tally.found), queue=choice.queue), abort=True, err=True)

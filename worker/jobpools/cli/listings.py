@@ -21,8 +21,10 @@ JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", show_d
 JobIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of jobs.", show_default=False)]
 Every = Annotated[bool, typer.Option("--all", help="All dead jobs of --queue.")]
 Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
-Most = Annotated[int | None, typer.Option("--limit", min=1, help="With --all: at most so many, the earliest first.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="With --all: do not ask.")]
+Most = Annotated[
+    int | None, typer.Option("--limit", min=1, help="With --all: maximum number of jobs, the earliest first.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="With --all: do not ask for confirmation.")]
 
 POOL_COLUMNS = ("pool", "workers", "slots", "busy", "draining", "completed", "failed")
 QUEUE_COLUMNS = ("queue", "queued", "scheduled", "running", "dead", "oldest", "completed", "failed")
@@ -185,9 +187,9 @@ def dead_replay(
     redis: Redis = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Put dead jobs back into their queue, with all their attempts ahead of them again.
+    """Put dead jobs back into their queue, with their attempt count reset.
 
-    --all is for the jobs that are dead when the command begins, each once: jobs that die again meanwhile stay dead.
+    --all selects the jobs that are dead when the command begins, each once: jobs that die again meanwhile stay dead.
     """
     _dead("replay", (ids or [], queue, every, limit), redis, output, yes=True)
 
@@ -203,7 +205,7 @@ def dead_purge(  # noqa: PLR0913  # a command's own flags
     redis: Redis = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Forget dead jobs for good. --all is for the jobs that are dead when the command begins."""
+    """Delete dead jobs for good. --all selects the jobs that are dead when the command begins."""
     _dead("purge", (ids or [], queue, every, limit), redis, output, yes=yes)
 
 

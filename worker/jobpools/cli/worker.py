@@ -50,11 +50,11 @@ def _work(settings: "WorkerSettings", descriptor: str, signals: "Stopping") -> i
         app = import_app(settings.app)
         signals.check()
     except Stopped as told:
-        log.info("told to stop by %s while the app was imported; no job was taken", told)
+        log.info("stopped by %s while the app was imported; no job was claimed", told)
         return 0
     logs.configure(settings.log, passed_on=bool(descriptor))
     if descriptor:
-        # Whoever gave it tells people of our comings and goings.
+        # The process that set it logs when workers start and end.
         logs.quieter(logging.WARNING)
         _tell(descriptor)
     return run_worker(settings, app, signals)

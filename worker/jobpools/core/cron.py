@@ -169,7 +169,7 @@ def _alternatives(fields: list[str]) -> list[list[str]]:
 
 
 def _clock(fields: list[str]) -> "croniter[datetime] | None":
-    """Return a clock of these fields, both day fields to be met; None: there is no such date."""
+    """Return an iterator over the times at which both day fields match; None: no such date exists."""
     try:
         clock = croniter(" ".join(fields), datetime(2024, 1, 1), ret_type=datetime, day_or=False)  # noqa: DTZ001  wall clock
         clock.get_next()

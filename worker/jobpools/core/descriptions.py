@@ -1,4 +1,4 @@
-"""What an exception is called and what it says, whatever its own code does. Nothing here raises."""
+"""The type and the message of an exception, whatever its own code does. No function here raises."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -8,7 +8,7 @@ T = TypeVar("T")
 NAME_LIMIT = 200
 """Maximum characters of an error type."""
 READ_LIMIT = 20_000
-"""Maximum characters of an exception's text that are looked at."""
+"""Maximum characters of an exception's text that are read."""
 GROUP_DEPTH = 20
 """Maximum levels of nested exception groups that are searched for the first error."""
 
@@ -46,7 +46,7 @@ def bare(kind: type[BaseException]) -> str:
 
 
 def spoken(name: str) -> str:
-    """Return a qualified name as people write it: `ValueError`, and `httpx.ConnectError`."""
+    """Return a qualified name without `builtins.`: `ValueError`, and `httpx.ConnectError`."""
     return name.removeprefix("builtins.")
 
 
@@ -62,11 +62,11 @@ def traceback_of(error: BaseException) -> TracebackType | None:
 
 
 def words(error: BaseException) -> str:
-    """Return what an exception says, in one line; of an exception group also the first error in it."""
+    """Return an exception's message in one line; for an exception group, with the first error in it."""
     try:
         text = one_line(str(error), READ_LIMIT)
     except BaseException as mute:  # noqa: BLE001  # user code: the job must still be settled
-        return f"it cannot say what it is: its __str__ raised {bare(type(mute))}"
+        return f"no message: its __str__ raised {bare(type(mute))}"
     first = safely(lambda: _first(error), None)
     if first is None:
         return text
@@ -74,7 +74,7 @@ def words(error: BaseException) -> str:
 
 
 def _first(error: BaseException) -> BaseException | None:
-    """Return the first error of a group that is no group itself; None for an exception that is no group."""
+    """Return the first error in a group that is not a group itself; None for a plain exception."""
     found: Any = error
     for _ in range(GROUP_DEPTH):
         if not issubclass(type(found), BaseExceptionGroup):

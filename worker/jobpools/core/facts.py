@@ -23,7 +23,7 @@ class QueueFacts:
     oldest_seconds: float | None
     """How long the longest-waiting queued job has been ready; None: nothing is queued."""
     expired: bool = False
-    """There are records of ended jobs whose time is over: somebody should remove them."""
+    """Records of ended jobs have expired and must still be removed."""
     ended: int = 0
     """Records of completed and cancelled jobs."""
     due_in: float | None = None
@@ -61,7 +61,7 @@ class Heartbeat:
     completed: int = 0
     failed: int = 0
     left_behind: int | None = None
-    """Threads and coroutines that still run though their attempts have ended; None: an older worker does not say."""
+    """Threads and coroutines that still run after their attempts have ended; None: unknown (an older worker)."""
 
     @property
     def host(self) -> str:
@@ -84,7 +84,7 @@ class EndpointFacts:
     """The server's time, seconds since the epoch; None: not known."""
 
     def by_clock(self, now: float) -> "EndpointFacts":
-        """Return the same facts with the workers' times as a clock tells them that says `now` at this moment.
+        """Return the same facts with the workers' times converted to a clock that shows `now` at this moment.
 
         The planner compares them with its own clock, which may be wrong.
         """

@@ -66,21 +66,22 @@ class Weights(Model):
 
 
 KEEP_COMPLETED, KEEP_DEAD = 100_000, 10_000
-"""Completed jobs and dead letters that a queue keeps where its pool does not say otherwise."""
+"""Default number of completed jobs and of dead letters that a queue keeps."""
 
 
 class QueuePolicy(Model):
-    """In which order a queue's jobs are claimed, and how many of those that have ended it keeps."""
+    """The order in which a queue's jobs are claimed, and the number of ended jobs that it keeps."""
 
     priority: PriorityMode = PriorityMode.STRICT
     """`Strict`: high before normal before low; `Weighted`: by `weights`, so that low never starves."""
     weights: Weights = Weights()
     """Only with `priority: Weighted`."""
     keep_completed: int = Field(default=KEEP_COMPLETED, ge=0, le=10_000_000)
-    """How many completed and cancelled jobs each queue keeps, however long their results' TTL; the oldest go first.
-    `0`: none."""
+    """Maximum number of completed and cancelled jobs that each queue keeps. Beyond it the oldest are removed, even
+    before their results' TTL has passed. `0` keeps none."""
     keep_dead: int = Field(default=KEEP_DEAD, ge=0, le=10_000_000)
-    """How many dead letters each queue keeps; those that died first are dropped, and counted. `0`: none."""
+    """Maximum number of dead letters that each queue keeps. Beyond it those that died first are dropped, and counted.
+    `0` keeps none."""
 
     @property
     def keep(self) -> tuple[int, int]:

@@ -31,7 +31,7 @@ class _Extra:
 
 
 def fields(label: str, parameters: Sequence[inspect.Parameter], hints: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Return the arguments with a name of their own, and the type of all others; `hints` are resolved annotations.
+    """Return the named arguments, and the type of all others; `hints` are resolved annotations.
 
     Optional ones are NotRequired. The type of the others is None where the handler takes no others.
 
@@ -44,7 +44,7 @@ def fields(label: str, parameters: Sequence[inspect.Parameter], hints: Mapping[s
         hint = hints.get(parameter.name, Any)
         if Context in (hint, *typing.get_args(hint)):
             raise ConfigurationError(
-                f"job {label}: {parameter.name}: the Context comes first and alone: write (ctx: Context, …)"
+                f"job {label}: {parameter.name}: the Context must be the first argument; use (ctx: Context, …)"
             )
         if parameter.kind is not parameter.VAR_KEYWORD:
             named[parameter.name] = hint if parameter.default is parameter.empty else NotRequired[hint]

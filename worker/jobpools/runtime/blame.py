@@ -1,4 +1,4 @@
-"""Which job made its worker die, and of what. Pure: facts of the death in, a decision out.
+"""Decide which job caused its worker's death, and how. Pure: facts of the death in, a decision out.
 
 The evidence, from the best to the worst: the worker wrote down which attempt was about to end the process; the
 traceback of a fatal signal says which thread it hit and whose code ran there; only one attempt had started. Where none
@@ -23,31 +23,31 @@ class Death(NamedTuple):
     exit_code: int
     """Negative for a signal, as in `subprocess`."""
     peak_bytes: int
-    """The most memory that the worker had; 0: unknown."""
+    """Peak memory of the worker in bytes; 0: unknown."""
     out_of_memory: bool
     """The kernel's OOM killer ended a process of this container."""
     started: Mapping[int, Started]
     """The attempts that had started, by their keys."""
     confessed: int
-    """The key of the attempt that wrote down that it ends the process; 0: none."""
+    """The key of the attempt that recorded that it ends the process; 0: none."""
     loop_thread: int
     """The thread that ran the event loop."""
     code: Sequence[Sequence[str]]
     """By handler's number: file and function."""
     dump: str
-    """What faulthandler wrote."""
+    """The traceback that faulthandler wrote."""
     note: str = ""
-    """What the supervisor knows better: why it killed the worker."""
+    """Why the supervisor killed the worker; empty: it did not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """Whom a death is charged to."""
+    """The attempts that a death is charged to, and the cause."""
 
     keys: Collection[int]
     cause: str
     traceback: str
-    """Where a fatal signal hit; empty: it is not known."""
+    """The frames in which a fatal signal arrived; empty: unknown."""
 
 
 def blame(death: Death) -> Blame:
@@ -56,11 +56,11 @@ def blame(death: Death) -> Blame:
 
 
 def cause_of(death: Death) -> str:
-    """Return how the worker died, in words."""
+    """Return a description of how the worker died."""
     if death.note:
         return death.note
     if death.exit_code >= 0 and not death.confessed:
-        return f"the worker's process ended with exit code {death.exit_code} in the middle of its jobs"
+        return f"the worker process exited with code {death.exit_code} while it ran jobs"
     if death.exit_code >= 0:
         return f"the worker was ended by os._exit({death.exit_code})"
     name = signal.Signals(-death.exit_code).name
@@ -71,7 +71,7 @@ def cause_of(death: Death) -> str:
 
 
 def place_of(dump: str, libraries: tuple[str, ...]) -> str:
-    """Return ` (file:line)` of the innermost frame that a fatal signal hit outside of libraries; empty: none is."""
+    """Return ` (file:line)` of the innermost frame of a fatal signal outside of libraries; empty: none."""
     for file, line in _PLACE.findall(_own_thread(dump)[1]):
         if not file.startswith(libraries):
             return f" ({file}:{line})"

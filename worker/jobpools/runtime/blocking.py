@@ -1,4 +1,4 @@
-"""Names the job that holds up the event loop, and gives the time that it took back to the others.
+"""Find the job that blocks the event loop, and extend the deadlines of the other jobs by that time.
 
 A handler that blocks in `async def` stops every job of its worker. A thread looks at the stack of the event loop's
 thread while the loop is late: the code that is running there belongs to an attempt, which its context names.
@@ -20,17 +20,17 @@ from jobpools.runtime import current, outcomes
 from jobpools.runtime.attempt import Run
 
 LOOK_INTERVAL = 0.1
-"""Seconds between two looks at the event loop's last beat."""
+"""Seconds between two checks of the event loop's last beat."""
 LOOKED_AT_AFTER = 0.2
-"""Seconds without a beat after which the stack is looked at: sooner than the log tells, so that it knows the name."""
+"""Seconds without a beat after which the stack is sampled: sooner than the log reports, so that the job is known."""
 FORGIVEN_FROM = 0.02
 """Seconds by which the event loop must be late for deadlines to move: less is the work of many quick jobs."""
 TOLD_AFTER = 0.5
-"""Seconds by which the event loop must have been late for the log to name who held it up."""
+"""Seconds by which the event loop must have been late for the log to name the job that blocked it."""
 TOLD_MEANWHILE = 10.0
-"""Seconds after which the log names a job that still holds up the event loop."""
+"""Seconds after which the log names a job that still blocks the event loop."""
 NAMES = 3
-"""Maximum running jobs that the log names where none of them was seen to hold up the event loop."""
+"""Maximum running jobs that the log names if none of them was seen to block the event loop."""
 REMEDY = "make the handler a plain def, or call the blocking code with asyncio.to_thread"
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -44,7 +44,7 @@ log = logging.getLogger("jobpools.worker")
 
 @dataclass(slots=True)
 class Block:
-    """For how long an attempt held up the event loop, and where it was when it was last seen."""
+    """The time for which an attempt blocked the event loop, and its last known place in the code."""
 
     seconds: float
     place: str
@@ -62,18 +62,18 @@ Blocks = dict[Run, Block]
 
 
 class Monitor:
-    """The thread that looks at the event loop's stack while the loop is late, and what it has seen."""
+    """The thread that samples the event loop's stack while the loop is late, and its findings."""
 
     def __init__(self, beat: Callable[[], float], interval: float, clock: Callable[[], float]) -> None:
         """`beat`: when the event loop last came round; it does so every `interval` seconds."""
         self.blocked: Blocks = {}
-        """Running attempts that have held up the event loop, up to its last beat."""
+        """Running attempts that have blocked the event loop, up to its last beat."""
         self._beat = beat
         self._interval = interval
         self._clock = clock
         self._watched = 0
         self._seen: Blocks = {}
-        """Who has held up the loop since its last beat, as far as is known now."""
+        """Attempts that have blocked the loop since its last beat, as far as is known."""
         self._last = 0.0
         """Up to when the time is accounted for."""
         self._told: Run | None = None
@@ -85,11 +85,11 @@ class Monitor:
         threading.Thread(target=self._watch, name="jobpools-monitor", daemon=True).start()
 
     def stop(self) -> None:
-        """End; the thread goes by itself within LOOK_INTERVAL."""
+        """Stop; the thread ends by itself within LOOK_INTERVAL."""
         self._stop.set()
 
     def beaten(self, now: float, late: float, running: set[Run]) -> None:
-        """The loop came round, `late` seconds too late: move the deadlines of those who did not do it, name who did."""
+        """Handle a beat, `late` seconds late: extend the deadlines of other attempts, log the one that blocked."""
         if late < FORGIVEN_FROM:
             return
         blocks, self._seen = self._seen, {}
@@ -118,7 +118,7 @@ class Monitor:
             safely(self.look, None)
 
     def look(self) -> None:
-        """Look at the stack if the loop is late, and charge the time since the last look to whose code is there."""
+        """If the loop is late, sample its stack, and charge the time since the last sample to the attempt there."""
         now, beat = self._clock(), self._beat()
         if now - beat < self._interval + LOOKED_AT_AFTER:
             return
@@ -143,7 +143,7 @@ def owner(frame: FrameType | None) -> Run | None:
 
 
 def place(frame: FrameType) -> str:
-    """Return `file:line (function)` of the innermost frame that is no library's, or of the innermost one."""
+    """Return `file:line (function)` of the innermost frame outside of libraries, or of the innermost frame."""
     each: FrameType | None = frame
     while each is not None and _is_library(each.f_code.co_filename):
         each = each.f_back
@@ -156,7 +156,7 @@ def _is_library(file: str) -> bool:
 
 
 def forgive(runs: Iterable[Run], seconds: float, blocks: Mapping[Run, Block], now: float) -> None:
-    """Move the deadlines by the time for which the loop was late; not by what an attempt itself held it up."""
+    """Extend the deadlines by the time for which the loop was late, less the time that an attempt itself blocked it."""
     for run in runs:
         if run.started:
             own = blocks[run].seconds if run in blocks else 0.0
@@ -164,7 +164,7 @@ def forgive(runs: Iterable[Run], seconds: float, blocks: Mapping[Run, Block], no
 
 
 def tell(blocks: Mapping[Run, Block], seconds: float, runs: Iterable[Run]) -> None:
-    """Log who held up the event loop, for how long and where, and what to do."""
+    """Log which job blocked the event loop, for how long and where, and the remedy."""
     if seconds < TOLD_AFTER:
         return
     for run, block in blocks.items():

@@ -89,7 +89,7 @@ class Dispatcher:
         if gone is not None:
             # Whether the step was carried out is unknown. Its settlements stay in the outbox: once more does no harm,
             # the fence sees to that. Jobs that it claimed and that never arrived the janitor finds, and hands back.
-            # Until a step and a write work again, nothing is claimed: what an unanswered step claims, nobody runs.
+            # Claim nothing until a step and a write work again: jobs claimed by an unanswered step would not run.
             self._trying = True
             self._outage.noticed(gone, "steps")
             await asyncio.sleep(jittered(self._pauses.next()))
@@ -137,7 +137,7 @@ async def _step(lane: Lane, claim: int) -> StoreError | None:
 
 
 async def _prove(lane: Lane) -> StoreError | None:
-    """Return what the server says against a write to one queue; a step with nothing to settle writes nothing."""
+    """Return the server's error for a write to one queue; a step with nothing to settle writes nothing."""
     try:
         await lane.prove()
     except StoreError as error:

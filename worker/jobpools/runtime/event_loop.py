@@ -1,4 +1,4 @@
-"""Runs the worker's event loop. What the code of a job raises out of it, or does to it, ends the job, not the worker.
+"""Run the worker's event loop. If a job's code breaks out of it, or stops it, the job fails and the worker continues.
 
 asyncio lets SystemExit and KeyboardInterrupt of any task or callback end the loop: a `sys.exit()` in a task that a
 handler started would take the whole worker along. So would any exception of a signal handler (of an alarm, say) that
@@ -22,7 +22,7 @@ T = TypeVar("T")
 _OWNERS = ("stop", "shutdown_default_executor", "shutdown_asyncgens")
 """Methods of the event loop that end it for every job: only the worker may call them."""
 BROKEN_AFTER = 5
-"""Errors out of the loop, with no callback run between them, after which it is taken for broken."""
+"""Number of errors out of the loop, with no callback run between them, after which it counts as broken."""
 
 log = logging.getLogger("jobpools.worker")
 
@@ -99,7 +99,7 @@ def _take(error: BaseException, blame: Callable[[Run, BaseException], None]) -> 
         raise error
     else:
         said = outcomes.in_a_line(error, lambda file: not outcomes.is_plumbing(file))
-        log.error("code that belongs to no job raised %s in the event loop; the worker goes on", said)
+        log.error("code that belongs to no job raised %s in the event loop; the worker continues", said)
 
 
 def culprit(error: BaseException) -> Run | None:
@@ -115,7 +115,7 @@ def _callback(error: BaseException) -> Any:
 
 
 def _protected(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
-    """Let the code of jobs end the loop no more; return what stops it."""
+    """Prevent jobs from stopping the loop; return the function that stops it."""
     stop = loop.stop
     loop.set_exception_handler(_report)
     for name in _OWNERS:
@@ -127,14 +127,14 @@ def _protected(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
 def _refusing(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     def checked(*args: Any, **kwargs: Any) -> Any:
         if current.attempt.get() is not None:
-            raise RuntimeError(f"loop.{name}(): the event loop belongs to the worker; a job must not end it")
+            raise RuntimeError(f"loop.{name}(): the event loop belongs to the worker; a job must not stop it")
         return method(*args, **kwargs)
 
     return checked
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Report an error that nobody awaits as asyncio does, with the job whose callback raised it."""
+    """Report an unretrieved error as asyncio does, with the job whose callback raised it."""
     handle = context.get("handle")
     run = None if handle is None else current.attempt_of(handle)
     if run is not None:

@@ -1,4 +1,4 @@
-"""A worker writes down which attempt ends its process, before it does: nobody could say so afterwards."""
+"""Record which attempt ends the worker's process, before the process ends: afterwards it is unknown."""
 
 import faulthandler
 import functools
@@ -16,9 +16,9 @@ _HARMLESS = (0, signal.SIGCONT, signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG)
 
 
 def prepare(vitals: Vitals) -> None:
-    """Make calls that end this process write down the attempt that they came from.
+    """Make calls that end this process record the attempt that made them.
 
-    These calls give the interpreter no chance to say anything later. Signals that C code raises, faulthandler tells.
+    After these calls the interpreter runs no more code. faulthandler reports the signals that C code raises.
     """
 
     def confess() -> None:
@@ -35,7 +35,7 @@ def prepare(vitals: Vitals) -> None:
 
 
 def write_tracebacks(descriptor: int) -> None:
-    """Have the traceback of a fatal signal written there; in forked children, to stderr."""
+    """Have faulthandler write the traceback of a fatal signal to this file; in forked children, to stderr."""
     faulthandler.enable(descriptor, all_threads=True)
     os.register_at_fork(after_in_child=_to_stderr)
 

@@ -1,6 +1,6 @@
-"""What happens to a worker whose supervisor is killed: it stands still at once, and a guardian ends it.
+"""End a worker whose supervisor is killed: the kernel stops it at once, and a guardian kills it.
 
-Nothing can be done by a process that gets SIGKILL. So the kernel stops the worker in that instant (PR_SET_PDEATHSIG
+A process cannot react to SIGKILL. So the kernel stops the worker at that moment (PR_SET_PDEATHSIG
 with SIGSTOP: it settles nothing more, even if a handler holds the GIL), and the guardian, which waits on a pipe for the
 supervisor's end, kills what the worker started and then the worker. The guardian is a shell, because that takes 1 MB
 where a Python takes 9: only when it has something to do does it become one.
@@ -27,13 +27,13 @@ def is_possible() -> bool:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what is left of a child's processes when the child is gone. Linux only."""
+    """Become the parent of a child's remaining processes when the child ends. Linux only."""
     if _LINUX:
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
 
 
 def follow_parent(parent: int, number: int) -> None:
-    """Get this signal when the parent dies. Linux only."""
+    """Have the kernel send this signal when the parent dies. Linux only."""
     if not _LINUX:
         return
     ctypes.CDLL(None).prctl(_PDEATHSIG, number, 0, 0, 0)
@@ -42,7 +42,7 @@ def follow_parent(parent: int, number: int) -> None:
 
 
 def oom_kills() -> int:
-    """Return how many processes of this container the kernel has killed for want of memory; 0 where nobody tells."""
+    """Return how many processes of this container the kernel has killed because of its memory limit; 0: unknown."""
     for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
         try:
             with open(path, encoding="ascii") as file:  # noqa: PTH123  # no pathlib: the supervisor is small
@@ -67,7 +67,7 @@ def start(worker: int) -> tuple[int, int]:
 
 def _become_shell(waiting: int, program: list[str]) -> None:
     try:
-        os.setsid()  # what is sent to the supervisor's group is not for the guardian
+        os.setsid()  # signals to the supervisor's process group must not reach the guardian
         nowhere = os.open(os.devnull, os.O_RDWR)
         for source, target in ((waiting, 0), (nowhere, 1), (nowhere, 2)):
             os.dup2(source, target)

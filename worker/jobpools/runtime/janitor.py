@@ -19,7 +19,7 @@ from jobpools.store import connect, draws, writes
 INTERVAL = 0.3
 """The interval between two looks, as a share of the lease: 3 s of 10 s, and a little more by chance."""
 NAME = "rescue"
-"""What the janitor's conversation with Redis is called."""
+"""Name of the janitor's conversation with Redis."""
 
 
 class Janitor:
@@ -58,7 +58,7 @@ class Janitor:
             await self._renewed()
             if self._outage.known_beside(NAME):
                 continue
-            # After a failure the first success ends the outage; what expired meanwhile is looked at the next time.
+            # After a failure, the first success ends the outage; the next pass rescues expired leases.
             failed = self._outage.failing(NAME)
             errors = [error for lane in self._lanes if (error := await self._tried(lane, failed=failed)) is not None]
             if errors:
@@ -67,7 +67,7 @@ class Janitor:
                 self._outage.over(NAME)
 
     async def _tried(self, lane: Lane, *, failed: bool) -> StoreError | None:
-        """Look at one queue; returns what the server says against it, where that concerns the server as a whole.
+        """Check one queue; returns the server's error if it concerns the whole server.
 
         `failed`: the latest look did; then this one only proves that a write is accepted.
         """
@@ -91,7 +91,7 @@ class Janitor:
         if lane.unanswered:
             # Their jobs were never begun: back with them now, before their leases run out and count as a crash.
             await self._take_over(lane, [tail for tail, _ in lane.unanswered])
-        # After an outage leases have run out whose holders are alive: they get the time to renew them.
+        # After an outage, leases of live workers may have expired: give the workers time to renew them.
         if now >= self._outage.ended + self._lease / 2:
             await self._take_over(lane, ())
 
@@ -103,7 +103,7 @@ class Janitor:
         self._metrics.rescued += sum(each.outcome.kind is OutcomeKind.CRASHED for each in swept.rescued)
 
     def _goes_on(self, lane: Lane, taken: writes.Taken) -> bool:
-        """Whether it is an attempt of this worker, renewed too late: it goes on under the new fence."""
+        """Return whether it is this worker's attempt, renewed too late: it continues under the new fence."""
         run = lane.running(taken.id) if taken.former == self._worker else None
         if run is None:
             return False
@@ -112,5 +112,5 @@ class Janitor:
 
     def _cause(self, taken: writes.Taken) -> Outcome:
         if taken.former == self._worker:
-            return Outcome(OutcomeKind.INTERRUPTED, message="its claim was lost on the way to the worker")
+            return Outcome(OutcomeKind.INTERRUPTED, message="the reply to its claim did not reach the worker")
         return vanished(taken)

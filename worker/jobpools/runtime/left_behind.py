@@ -1,6 +1,7 @@
-"""Code that still runs for attempts that have ended: Python can stop neither a thread nor a deaf coroutine.
+"""Code that still runs for attempts that have ended.
 
-The next attempt of such a job does not start in this process before that code has ended.
+Python can stop neither a thread nor a coroutine that ignores its cancellation.
+The next attempt of such a job does not start in this process until that code has ended.
 """
 
 import concurrent.futures
@@ -14,7 +15,7 @@ from jobpools.runtime import current, forking
 from jobpools.runtime.attempt import Run
 
 NOTE = (
-    "its code runs on in this worker until it returns, for Python cannot stop it; no other attempt starts here before"
+    "its code still runs in this worker, because Python cannot stop it; no other attempt starts here until it returns"
 )
 
 
@@ -26,12 +27,12 @@ class LeftBehind:
         self._jobs: Counter[str] = Counter()
 
     def add(self, job: str) -> None:
-        """One more runs on for this job."""
+        """Count one more thread or coroutine that still runs for this job."""
         with self._lock:
             self._jobs[job] += 1
 
     def remove(self, job: str) -> None:
-        """One has ended."""
+        """Count one that has ended."""
         with self._lock:
             self._jobs[job] -= 1
             if self._jobs[job] <= 0:
@@ -47,7 +48,7 @@ class LeftBehind:
 
     @property
     def count(self) -> int:
-        """How many threads and coroutines run on."""
+        """Number of threads and coroutines that still run."""
         with self._lock:
             return self._jobs.total()
 

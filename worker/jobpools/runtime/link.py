@@ -14,7 +14,7 @@ from jobpools.runtime import guardian
 from jobpools.runtime.vitals import Vitals
 
 GUARDED = 10.0
-"""Seconds that a guardian gets to end this process."""
+"""Maximum seconds for a guardian to end this process."""
 
 
 class Link:
@@ -30,16 +30,16 @@ class Link:
         return self._channel.fileno()
 
     def hello(self, facts: Mapping[str, Any], listening: socket.socket | None) -> None:
-        """Say who this worker is; the supervisor answers on the socket from now on."""
+        """Send this worker's description; from now on the supervisor answers on the socket."""
         line = json.dumps(facts).encode() + b"\n"
         sockets = [] if listening is None else [listening.fileno()]
         sent = socket.send_fds(self._channel, [line], sockets)
         self._channel.sendall(line[sent:])
 
     def goodbye(self, code: int) -> None:
-        """Say that everything is settled, and with which exit code this worker ends."""
+        """Send that every attempt is settled, and this worker's exit code."""
         if os.getpid() == self._pid:
-            with contextlib.suppress(OSError):  # the supervisor is gone, and nobody asks
+            with contextlib.suppress(OSError):  # the supervisor has ended and reads no goodbye
                 self._channel.sendall(json.dumps({"goodbye": code}).encode() + b"\n")
 
     def detach(self) -> None:

@@ -47,14 +47,14 @@ class JsonLines(logging.Formatter):
 
 
 class Output:
-    """A stream that is chosen once, with a descriptor of its own: it outlives what the app does to sys.stderr."""
+    """A stream that is chosen once, with its own descriptor: the app's changes to sys.stderr do not affect it."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._descriptor = _duplicate(stream)
 
     def write(self, text: str) -> None:
-        """Write one text and a line break; a stream that is gone, or that nobody reads, is no error."""
+        """Write one text and a line break; a closed stream, or one without a reader, is not an error."""
         if self._descriptor is None:
             with contextlib.suppress(Exception):  # a stream of the app's: it may raise anything
                 self._stream.write(f"{text}\n")
@@ -88,7 +88,7 @@ class Lines(logging.Handler):
         """Write the record. A record that cannot be formatted is written as its format string."""
         try:
             text = self.format(record)
-        except Exception as error:  # noqa: BLE001  # arguments of a record are anybody's code
+        except Exception as error:  # noqa: BLE001  # formatting a record's arguments runs arbitrary code
             text = f"{record.name}  {record.msg!s} (its arguments cannot be shown: {type(error).__name__})"
         self._output.write(text)
 
@@ -145,7 +145,7 @@ _owner = _Owner()
 def owned(form: Form, level: int = logging.INFO, *, passed_on: bool = False) -> Iterator[Output]:
     """Write the worker's own lines to what sys.stderr is now, out of the app's reach, until the block ends.
 
-    `passed_on`: whoever reads the lines puts the time and our name before them. Yields the Output, for last words.
+    `passed_on`: the reader of the lines adds the time and the worker's name. Yields the Output, for final messages.
     """
     output = Output(sys.stderr)
     _owner.lines, _owner.output, _owner.level = Lines(output, _formatter(form, passed_on=passed_on)), output, level
@@ -172,7 +172,7 @@ def configure(form: Form, level: int = logging.INFO, *, passed_on: bool = False)
         return
     output = _owner.output or Output(sys.stderr)
     root.addHandler(Lines(output, _formatter(form, passed_on=passed_on)))
-    if root.level == logging.WARNING:  # nobody has set it
+    if root.level == logging.WARNING:  # the default: the app has not set it
         root.setLevel(level)
 
 
@@ -226,4 +226,4 @@ def _write(descriptor: int, data: bytes) -> None:
             data = data[os.write(descriptor, data) :]
         except BlockingIOError:
             if not select.select([], [descriptor], [], STALLED)[1]:
-                return  # nobody reads: a lost line is better than a worker that stands still
+                return  # no reader: a lost line is better than a blocked worker

@@ -1,4 +1,4 @@
-"""The supervisor's answers to probes: they come while the worker's own threads stand still."""
+"""The supervisor's probe server: it responds even while the worker's threads are blocked."""
 
 import contextlib
 import select
@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from jobpools.runtime.probes import STALLED, Answer, path_of, response
 
-PATIENCE = 5.0
-"""Seconds that a caller gets to send its request and to take the answer."""
+CALLER_TIMEOUT = 5.0
+"""Maximum seconds for a caller to send its request and to read the response."""
 HANDED_OVER = 3.0
-"""Seconds that the worker gets to answer a scrape; then it is said to be stalled."""
+"""Maximum seconds for the worker to answer a scrape; then the response says that it is stalled."""
 MOST = 64
 """Maximum number of callers at once; more wait to be accepted."""
 
@@ -46,7 +46,7 @@ class ProbeServer:
         poller.register(listening, select.POLLIN)
 
     def on(self, descriptor: int) -> None:
-        """Go on with a descriptor that is readable, if it is one of these."""
+        """Handle a readable descriptor, if it belongs to this server."""
         if descriptor == self._listening.fileno():
             self._accept()
         elif descriptor in self._callers:
@@ -78,7 +78,7 @@ class ProbeServer:
         except OSError:
             return
         connection.setblocking(False)
-        self._callers[connection.fileno()] = Caller(connection, time.monotonic() + PATIENCE)
+        self._callers[connection.fileno()] = Caller(connection, time.monotonic() + CALLER_TIMEOUT)
         self._poller.register(connection, select.POLLIN)
 
     def _read(self, caller: Caller) -> None:

@@ -1,7 +1,7 @@
-"""Processes below a process: found in /proc, told to end, and ended.
+"""Descendants of a process: find them in /proc, terminate them, and kill them.
 
 Also a program: `python processes.py PID START` ends a worker whose supervisor was killed, and all that it started. It
-imports nothing of jobpools, for it starts while the worker stands still.
+imports nothing of jobpools, because it starts while the worker is stopped.
 """
 
 import contextlib
@@ -12,9 +12,9 @@ import time
 from typing import NamedTuple
 
 GRACE = 2.0
-"""Seconds that processes get to end by themselves after SIGTERM."""
+"""Seconds between SIGTERM and SIGKILL."""
 LAST = 2.0
-"""Seconds that the system gets to end what was killed."""
+"""Maximum seconds to wait for killed processes to end."""
 _LOOK = 0.01
 _STATE, _PARENT, _START = 0, 1, 19
 """Fields of /proc/PID/stat behind the name."""
@@ -96,11 +96,11 @@ def wait_for(pid: int, seconds: float) -> None:
 
 
 def end_stopped(pid: int, start: int) -> None:
-    """End a worker that stands still because its supervisor was killed, and all below it."""
+    """End a worker that is stopped because its supervisor was killed, and all its descendants."""
     found = look(pid)
     if found is None or found.start != start:
         return  # it has ended, and the number is another's
-    # The worker last: without it nobody could say what it started.
+    # The worker last: its descendants are found only while it exists.
     until = time.monotonic() + LAST
     while (left := below(pid)) and time.monotonic() < until:
         send(left, signal.SIGKILL)

@@ -80,12 +80,12 @@ class Processor:
         self._max_result = max_result
         self.left_behind = LeftBehind()
         self.executor = Executor(self.left_behind)
-        """For the event loop: what handlers run by `asyncio.to_thread`."""
+        """The event loop's executor, which runs handlers' `asyncio.to_thread` calls."""
         self._deaf: set[asyncio.Task[None]] = set()
-        """Tasks that were cancelled, have not ended, and are not waited for any more."""
+        """Cancelled tasks that have not ended and are no longer waited for."""
         self._monitor = Monitor(lambda: self.watched, WATCH_INTERVAL, clock)
         self._raised: dict[Run, Outcome] = {}
-        """Attempts that are told to stop because their code raised outside their own task, and how they end."""
+        """Attempts that are stopped because their code raised outside their own task, and their outcomes."""
         self.quarantine = Quarantine()
         self._context = contextvars.copy_context()
         self._chatty = log.isEnabledFor(logging.DEBUG)
@@ -126,7 +126,7 @@ class Processor:
         for run in runs:
             run.claimed = now
             if run.history is not None and run.history.crashes and not self.quarantine.admits(run):
-                self._send_away(run, "it runs apart from others like it")
+                self._send_away(run, "it may crash only once more, and such jobs run one at a time")
             elif some_left_behind and run.envelope.id in self.left_behind:
                 self._send_away(run, "code of an earlier attempt still runs in this worker")
             else:
@@ -147,7 +147,7 @@ class Processor:
             task.owner = run
 
     def _send_away(self, run: Run, why: str) -> None:
-        """Hand it back uncharged, and leave it to other workers for a while."""
+        """Hand the job back uncharged, with a delay in which other workers may claim it."""
         run.settled = True
         pause = ALONE_PAUSE * (1 - draws.fraction() / 2)
         self.conclude(run, Outcome(OutcomeKind.INTERRUPTED, message=why, delay=pause))
@@ -160,7 +160,7 @@ class Processor:
     async def _attempt(self, run: Run) -> None:
         """Run one attempt to its settlement: the one guard around decoding, handler, middleware and encoding.
 
-        Whatever any of them raises ends this attempt at once with that error; nothing outside catches it again.
+        An exception of any of them ends this attempt at once with that error; no outer code handles it again.
         """
         entry = run.entry
         stage = DECODING
@@ -182,7 +182,7 @@ class Processor:
                 stage = ENCODING
                 self._complete(run, value, clock() - started)
                 return
-            # It was told to stop and returned instead of raising: what it was told counts.
+            # It was told to stop and returned instead of raising: the reason it was told counts.
             outcome = self._verdict(run) or Outcome(run.verdict)
         except BaseException as error:  # noqa: BLE001  # whatever it is, it ends the attempt, not the worker
             if forking.is_child:
@@ -218,7 +218,7 @@ class Processor:
 
     def _end(self, run: Run, outcome: Outcome) -> None:
         if run.settled:
-            # The watchdog was quicker, or the lease was lost: the job's fate is decided elsewhere.
+            # The watchdog was quicker, or the lease was lost: the job is settled elsewhere.
             if run in self.running:
                 self._free(run)
             return
@@ -232,7 +232,7 @@ class Processor:
         self._free(run)
 
     def _with_rest(self, run: Run, outcome: Outcome) -> Outcome:
-        """Return the outcome with the fact that code of the attempt runs on, if it does."""
+        """Return the outcome, with a note if code of the attempt still runs."""
         self.executor.ended(run)
         if not self.left_behind or run.envelope.id not in self.left_behind:
             return outcome
@@ -338,7 +338,7 @@ class Processor:
             run.task.add_done_callback(lambda _task: self.left_behind.remove(job))
 
     async def watch(self) -> None:
-        """Look at all deadlines, again and again. Time for which a job held up the event loop counts for it alone."""
+        """Check all deadlines periodically. Time for which a job blocks the event loop counts against that job only."""
         self.watched = clock()
         self._monitor.start()
         try:
@@ -374,9 +374,9 @@ class Processor:
 
 
 def _final(stage: str, error: BaseException) -> str:
-    """Return why another attempt would end the same; empty: it might not."""
+    """Return why another attempt would end in the same way; empty: it might not."""
     if stage is ENCODING:
-        return "the work is done, and its result would be as unfit again"
+        return "the work is done, and the result of another attempt would fail in the same way"
     if stage is DECODING and issubclass(type(error), ArgumentsError):
-        return "the arguments would be the same again"
+        return "another attempt would have the same arguments"
     return ""

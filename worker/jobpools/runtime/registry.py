@@ -312,7 +312,7 @@ class App:
         return JobHandle(self.client, id=id, queue=queue or self.queue)
 
     async def aclose(self) -> None:
-        """Close the connections of this event loop and of sync code. They open again when they are needed."""
+        """Close the connections of this event loop and of sync code. They are opened again when needed."""
         if self._client is not None:
             await self._client.aclose()
 
@@ -341,8 +341,8 @@ class App:
 
 
 def _calls(call: str, given: Iterable[Call[Any]]) -> list[Call[Any]]:
-    """Return the calls to send. Raises ArgumentsError for what is no such call; `call` is who was given it."""
+    """Return the calls to send. Raises ArgumentsError for any other object; `call` names the method in the error."""
     calls = list(given)
     if strange := [each for each in calls if not isinstance(each, Call)]:
-        raise ArgumentsError(f"{call}: {strange[0]!r} is no call: write handler.call(…)")
+        raise ArgumentsError(f"{call}: {strange[0]!r} is not a call; use handler.call(…)")
     return calls

@@ -24,32 +24,32 @@ from jobpools.runtime.current import WorkerTask
 
 SIGNALS = (*forking.SIGNALS, signal.SIGQUIT)
 ENOUGH = 2
-"""Calls of `stop` that make a difference: the first drains, the second hands back at once."""
+"""Calls of `stop` that have an effect: the first drains, the second hands back at once."""
 HELD_EVERY = 0.25
-"""Seconds between two looks whether code of a job has taken the signals away."""
+"""Seconds between two checks whether a job has replaced the signal handlers."""
 
 log = logging.getLogger("jobpools.worker")
 
 
 class Stopped(BaseException):
-    """The process was told to stop before it had a job."""
+    """The process received a stop signal before it claimed a job."""
 
 
 class Stopping:
-    """What the stop signals do in this process, at the moment."""
+    """The present effect of the stop signals in this process."""
 
     def __init__(self) -> None:
         self.told: signal.Signals | None = None
-        """The first signal that came; None: none did."""
+        """The first signal received; None: none was."""
         self.is_over = False
-        """The worker has ended, or is about to: signals do nothing any more."""
+        """The worker has ended, or is about to: signals have no effect any more."""
         self._count = 0
         self.pid = os.getpid()
         self._tell: Callable[[], None] | None = None
         self._may_raise: Callable[[], bool] = lambda: not self.is_over
 
     def check(self) -> None:
-        """Raise Stopped if a signal came: code of the app may have swallowed the first one."""
+        """Raise Stopped if a signal arrived: code of the app may have swallowed the first exception."""
         if self.told is not None:
             raise Stopped(self.told.name)
 
@@ -83,14 +83,14 @@ class Stopping:
             theirs.close()
 
     async def _hold(self, numbers: Sequence[signal.Signals]) -> None:
-        """Take the signals back from code of a job that gave them a handler of its own: a worker must hear them."""
+        """Reinstall signal handlers that a job has replaced: a worker must receive its stop signals."""
         while True:
             await asyncio.sleep(HELD_EVERY)
             if taken := [number for number in numbers if signal.getsignal(number) != self._came]:
                 for number in taken:
                     signal.signal(number, self._came)
                 names = ", ".join(number.name for number in taken)
-                log.warning("code of a job changed what %s does; the worker takes it back, for it stops by it", names)
+                log.warning("a job changed the handler of %s; the worker restores its own, which stops it", names)
 
     def _came(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() != self.pid:
@@ -147,7 +147,7 @@ def _ignore(state: Stopping) -> None:
 
 
 def _drained(ours: socket.socket) -> None:
-    """Empty the socket that a signal wakes the event loop by."""
+    """Drain the socket by which a signal wakes the event loop."""
     with contextlib.suppress(BlockingIOError):
         while ours.recv(1024):
             pass

@@ -1,4 +1,4 @@
-"""What a supervisor does in its worker's place. All that it needs is imported when it is needed: it stays small."""
+"""What a supervisor does in its worker's place. Imports happen on use, so that the supervisor stays small."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,10 +8,10 @@ if TYPE_CHECKING:
 
 
 def extend(hello: Mapping[str, Any], silence: float) -> None:
-    """Say that nothing of the worker has moved for so many seconds, and renew its leases until killed."""
+    """Log that the worker has made no progress for so many seconds, and renew its leases until killed."""
     say(
         hello,
-        f"worker {hello['worker']}: nothing of it has moved for {silence:.1f} s: a handler holds the GIL, or the "
+        f"worker {hello['worker']}: it has made no progress for {silence:.1f} s: a handler holds the GIL, or the "
         "process is stopped; its supervisor renews its leases",
     )
     from jobpools.runtime import takeover
@@ -28,7 +28,7 @@ def settle(hello: Mapping[str, Any], death: "Death") -> None:
 
 
 def tell(status: int, dump: str) -> None:
-    """Write to stderr that a signal ended the worker while it imported its app: nothing of the worker can."""
+    """Write to stderr that a signal ended the worker while it imported its app: the worker itself cannot."""
     import os
     import signal
     import sys

@@ -1,7 +1,7 @@
 """The parent process of `jobpools worker`: small, and able to act while the worker cannot.
 
 It forks the worker before anything heavy is imported, hands signals on to it, answers its probes, renews its leases
-while a handler holds the GIL, settles what it held when it dies, and ends what it started.
+while a handler holds the GIL, settles the worker's leases when it dies, and ends the processes that it started.
 """
 
 import contextlib
@@ -21,19 +21,19 @@ from jobpools.runtime.probe_server import ProbeServer
 from jobpools.runtime.vitals import Vitals
 
 HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that are the worker's."""
+"""Signals that are forwarded to the worker."""
 STALLED_AFTER, SHORTEST_STALL = 0.15, 1.0
-"""How long nothing of the worker may move: a share of the lease, and at least so many seconds."""
+"""Maximum time without progress of the worker: a share of the lease, and a minimum in seconds."""
 LOOKS = 20
-"""Looks at the worker in the time of one lease."""
+"""Checks of the worker per lease duration."""
 OVERTIME = 30.0
-"""Seconds beyond the latest deadline of its attempts after which a worker that does not move is killed."""
+"""Seconds beyond the latest deadline of its attempts after which a worker without progress is killed."""
 LAST_WORDS = 10.0
-"""Seconds that a worker gets to end after its goodbye."""
+"""Maximum seconds between a worker's goodbye and its end."""
 
 
 SHORTEST_LEASE = 2.0
-"""Seconds; shorter leases expire before a supervisor can settle what a dead worker held."""
+"""Minimum seconds of a lease; shorter ones expire before a supervisor can settle a dead worker's leases."""
 SETTLING = 15.0
 """Seconds that a dead worker's jobs may take to be settled; then their leases expire."""
 
@@ -44,7 +44,7 @@ class Ended(NamedTuple):
     status: int
     """As waitpid(2) gives it."""
     peak_bytes: int
-    """The most memory that it had."""
+    """Its peak memory."""
 
 
 class Supervisor:
@@ -56,17 +56,17 @@ class Supervisor:
         self._vitals = vitals
         self._wake = wake
         self.was_told = False
-        """A signal was handed on to the worker."""
+        """A signal was forwarded to the worker."""
         self._unread = b""
         self._hello: Mapping[str, Any] | None = None
         self._code: int | None = None
-        """The exit code of the worker's goodbye; None: it has said none."""
+        """The exit code in the worker's goodbye; None: no goodbye has arrived."""
         self._ended: Ended | None = None
         self._leaving = 0.0
         self._probe_server: ProbeServer | None = None
         self._guardian, self._guarded = 0, -1
         self._helper = 0
-        """The process that renews the leases while the worker does not move."""
+        """The process that renews the leases while the worker makes no progress."""
         self._note = ""
         """Why the worker was killed by its supervisor."""
         self._killed = 0.0
@@ -77,13 +77,13 @@ class Supervisor:
             self._poller.register(each, select.POLLIN)
 
     def run(self) -> int:
-        """Stay until the worker has ended and nothing that it started is left; returns the exit code."""
+        """Supervise until the worker and all processes that it started have ended; returns the exit code."""
         self._guard()
         while self._ended is None:
             for descriptor, _ in self._poller.poll(self._interval()):
                 self._on(descriptor)
             self._look(time.monotonic())
-        self._read()  # the last words may have come with the end
+        self._read()  # the last messages may have arrived with the worker's end
         if self._probe_server is not None:
             self._probe_server.close()
         self._stop_helper()
@@ -96,11 +96,11 @@ class Supervisor:
 
     def _guard(self) -> None:
         if guardian.is_possible():
-            with contextlib.suppress(OSError):  # too many processes: the worker works without one
+            with contextlib.suppress(OSError):  # too many processes: the worker runs without a guardian
                 self._guardian, self._guarded = guardian.start(self._worker)
 
     def _interval(self) -> float | None:
-        """Return the milliseconds until the next look; None: nothing has to be looked at."""
+        """Return the milliseconds until the next check; None: there is nothing to check."""
         if self._code is not None:
             return 100
         if self._hello is None:
@@ -121,7 +121,7 @@ class Supervisor:
         for number in os.read(self._wake, 512):
             if number == signal.SIGCHLD:
                 self._reap()
-            elif number == signal.SIGTSTP:  # Ctrl-Z: the worker and what it started stand still, too
+            elif number == signal.SIGTSTP:  # Ctrl-Z: stop the worker and the processes it started, too
                 self._send(signal.SIGSTOP, group=True)
                 os.kill(os.getpid(), signal.SIGSTOP)
             else:
@@ -134,7 +134,7 @@ class Supervisor:
                 (os.killpg if group else os.kill)(self._worker, number)
 
     def _reap(self) -> None:
-        """Take note of children that ended: the worker, the guardian, and orphans of handlers."""
+        """Reap children that have ended: the worker, the guardian, and orphans of handlers."""
         with contextlib.suppress(ChildProcessError):
             while (found := os.wait4(-1, os.WNOHANG))[0]:
                 pid, status, usage = found
@@ -148,7 +148,7 @@ class Supervisor:
                     self._helper = 0
 
     def _read(self) -> None:
-        """Take the worker's messages."""
+        """Read the worker's messages."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self._channel, 1 << 16, 1)
         except (BlockingIOError, ConnectionResetError):
@@ -201,12 +201,12 @@ class Supervisor:
             self._look_at_stall(self._hello, now)
 
     def _look_at_stall(self, hello: Mapping[str, Any], now: float) -> None:
-        """Renew the leases in the worker's place while nothing of it moves, but not for ever."""
+        """Renew the leases in the worker's place while it makes no progress, for a limited time."""
         silence, seen = self._silence(now), self._vitals.seen()
         if silence <= self._stalled_after():
             if self._helper:
                 self._stop_helper()
-                substitute.say(hello, f"worker {hello['worker']}: it moves again")
+                substitute.say(hello, f"worker {hello['worker']}: it makes progress again")
         elif now > max(seen.deadline, seen.beat) + OVERTIME:
             self._kill(silence, now)
         elif not self._helper:
@@ -215,7 +215,7 @@ class Supervisor:
     def _kill(self, silence: float, now: float) -> None:
         if not self._note:
             self._note = (
-                f"the worker did not move for {silence:.0f} s, {OVERTIME:.0f} s longer than its jobs may take: "
+                f"the worker made no progress for {silence:.0f} s, {OVERTIME:.0f} s beyond its jobs' timeouts: "
                 "a handler holds the GIL; its supervisor killed it"
             )
             self._stop_helper()
@@ -225,7 +225,7 @@ class Supervisor:
             self._send(signal.SIGKILL)
 
     def _settle(self, ended: Ended) -> int:
-        """Settle what a dead worker held, in a process of its own; returns its pid, 0 where there is nothing to do."""
+        """Settle a dead worker's leases in a new process; returns its pid, 0 if there is nothing to do."""
         hello = self._hello
         if hello is None and self._code is None and not self.was_told:
             return self._fork(lambda: substitute.tell(ended.status, self._traceback()))
@@ -248,11 +248,11 @@ class Supervisor:
         return self._fork(lambda: substitute.settle(hello, death))
 
     def _traceback(self) -> str:
-        """Return what faulthandler wrote."""
+        """Return the traceback that faulthandler wrote."""
         return os.pread(self._tracebacks, 1 << 18, 0).decode("utf-8", "replace")
 
     def _fork(self, work: Callable[[], None]) -> int:
-        """Do this in a process of its own; returns its pid."""
+        """Run this in a new process; returns its pid."""
         parent = os.getpid()
         pid = os.fork()
         if pid:
@@ -302,7 +302,7 @@ class Supervisor:
 
 
 def run(work: Callable[[], int]) -> int:
-    """Do this work, a worker's, in a child process and supervise it; returns the exit code, in both processes."""
+    """Run the worker in a child process and supervise it; returns the exit code, in both processes."""
     vitals = Vitals()
     ours, theirs = socket.socketpair()
     tracebacks = _file_in_memory()
@@ -344,7 +344,7 @@ def _handle_signals() -> int:
         os.set_blocking(each, False)
     signal.set_wakeup_fd(written, warn_on_full_buffer=False)
     for number in (*HANDED_ON, signal.SIGCHLD, signal.SIGTSTP, signal.SIGCONT):
-        # nohup: what its caller ignores, a program goes on to ignore.
+        # nohup: a signal that the caller ignores stays ignored.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _noted)
     return wake
@@ -357,8 +357,8 @@ def _noted(number: int, _frame: object) -> None:
 def _worker(
     work: Callable[[], int], mine: link.Link, parent: int, mask: set[signal.Signals | int], tracebacks: int
 ) -> int:
-    """Be the worker."""
-    os.setsid()  # Ctrl-C is for the supervisor, which hands it on once
+    """Run as the worker."""
+    os.setsid()  # the terminal sends Ctrl-C to the supervisor only, which forwards it once
     guardian.follow_parent(parent, signal.SIGSTOP if guardian.is_possible() else signal.SIGKILL)
     link.connect(mine)
     from jobpools.runtime import exit_hooks

@@ -1,6 +1,6 @@
-"""What a supervisor does at the queues in its worker's place: renew its leases, and settle what it held when it died.
+"""Actions of a supervisor in its worker's place: renew its leases, and settle them when it has died.
 
-It runs in a process of its own, which lives only as long as it is needed: the supervisor stays small, and a Redis that
+It runs in a separate short-lived process: the supervisor stays small, and a Redis that
 does not answer cannot hold it up.
 """
 
@@ -21,9 +21,9 @@ from jobpools.runtime.vitals import key
 from jobpools.store import connect, draws, writes
 
 EXTENSIONS = 4
-"""Renewals in the time of one lease."""
+"""Renewals per lease duration."""
 TRIES, PAUSE = 5, 0.5
-"""Tries to settle what a dead worker held, and seconds between them; then its leases expire, as those of any worker."""
+"""Tries to settle a dead worker's leases, and seconds between them; after the last try the leases expire."""
 
 log = logging.getLogger("jobpools.worker")
 
@@ -38,7 +38,7 @@ async def _extend(hello: Mapping[str, Any]) -> None:
     lease = float(hello["lease"])
     connection = connect.connect(hello["redis_url"], timeout=lease / 2)
     while True:
-        # An outage: the worker's own threads would fare no better.
+        # An outage: the worker's own threads could not renew them either.
         with contextlib.suppress(StoreError):
             for queue in hello["queues"]:
                 await writes.extend(connection, queue, hello["worker"], int(lease * 1000))
@@ -47,7 +47,7 @@ async def _extend(hello: Mapping[str, Any]) -> None:
 
 
 def settle(hello: Mapping[str, Any], blame: Blame) -> None:
-    """Settle what a dead worker held: who is to blame is charged, the others are handed back."""
+    """Settle a dead worker's leases: charge the attempts that caused its death, hand the others back."""
     _begin(hello)
     asyncio.run(_settle(hello, blame))
 
@@ -76,7 +76,7 @@ async def _settle(hello: Mapping[str, Any], blame: Blame) -> None:
             break
         except StoreError as error:
             if not left:
-                log.warning("worker %s: what it held waits until its leases expire: %s", hello["worker"], error)
+                log.warning("worker %s: its attempts wait until their leases expire: %s", hello["worker"], error)
             await asyncio.sleep(PAUSE)
     charged = [_charge(each) for each in settled if each.outcome.kind is OutcomeKind.CRASHED]
     log.error(
@@ -94,10 +94,10 @@ def _charge(rescued: Rescued) -> str:
 
 
 def outcome_of(taken: writes.Taken, blame: Blame) -> Outcome:
-    """Return how the attempt of a lease ended, by the worker's death."""
+    """Return the outcome of a lease's attempt after the worker's death."""
     if key(taken.lease) in blame.keys:
         return Outcome(OutcomeKind.CRASHED, error="WorkerLost", message=blame.cause, traceback=blame.traceback)
-    return Outcome(OutcomeKind.INTERRUPTED, message=f"{blame.cause}, and this job is not to blame")
+    return Outcome(OutcomeKind.INTERRUPTED, message=f"{blame.cause}; this job did not cause it")
 
 
 def _begin(hello: Mapping[str, Any]) -> None:

@@ -163,7 +163,7 @@ class Worker:
             await self.services.start(self.app.services)
             self.reporting.start()
         except BaseException as error:
-            self._opening = None  # what follows closes; a signal must not cancel it
+            self._opening = None  # from here on services close; a signal must not cancel that
             await self.services.stop()
             await self._close()
             if not (isinstance(error, asyncio.CancelledError) and self._stop.is_set()) and not isinstance(
@@ -245,7 +245,7 @@ class Worker:
 
     async def _watch_threads(self) -> None:
         """Threads that outlived their jobs pile up: a fresh process is the only cure."""
-        while self.processor.left_behind.count <= self.settings.concurrency:  # noqa: ASYNC110  # nobody waits for this one
+        while self.processor.left_behind.count <= self.settings.concurrency:  # noqa: ASYNC110  # a periodic check, with no event to wait for
             await asyncio.sleep(1)
         self._exit_code = 1
         log.error(
@@ -320,7 +320,7 @@ def run_worker(settings: WorkerSettings, app: App | None = None, signals: Stoppi
             found = app or import_app(settings.app)  # before there is an event loop: the module may run one of its own
             return _run(_one_redis(found, settings), found, followed)
     except Stopped as told:
-        log.info("told to stop by %s before the worker began; no job was taken", told)
+        log.info("stopped by %s before the worker started; no job was claimed", told)
         return 0
 
 
@@ -338,9 +338,9 @@ def _run(settings: WorkerSettings, app: App, signals: Stopping) -> int:
         with signals.working(loop, worker.stop, lambda: made.services.is_blocking):
             code = await worker.run()
         if worker.processor.stuck or not worker.processor.executor.drained(FLUSH_PATIENCE):
-            log.error("worker %s: code of %d jobs does not end; the worker ends without it", worker.id,
+            log.error("worker %s: code of %d jobs still runs; the worker ends without waiting for it", worker.id,
                       worker.processor.left_behind.count)  # fmt: skip
-            # The event loop would wait for it for ever.
+            # The event loop would wait for it forever.
             logging.shutdown()
             if (supervisor := link.of_this_process()) is not None:
                 supervisor.goodbye(code)

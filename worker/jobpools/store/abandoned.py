@@ -1,6 +1,6 @@
-"""Connections that nobody can use any more: their descriptors are closed, and nothing is sent.
+"""Abandoned connections: close their descriptors without sending anything.
 
-There are two kinds: those of an event loop that was closed under them, and those that a child process inherited over
+There are two kinds: those whose event loop was closed, and those that a child process inherited over
 a fork. To send anything on the latter (QUIT, a TLS goodbye), to shut them down, or to remove them from the inherited
 event loop's epoll instance would break the parent's connection.
 """
@@ -21,13 +21,13 @@ _owners: WeakSet[Any] = WeakSet()
 
 
 def watch(connection: Any) -> None:
-    """Know a connection of the asyncio client, for as long as it is there."""
+    """Register a connection of the asyncio client, without keeping it alive."""
     with _lock:
         _connections.add(connection)
 
 
 def tell_of_forks(owner: Any) -> None:
-    """Call `owner.after_fork()` in each child process that is forked while the owner is there.
+    """Call `owner.after_fork()` in each child process that is forked while the owner exists.
 
     A constructor calls this last: a fork of another thread must not find half an object.
     """
@@ -50,7 +50,7 @@ def abandon(connection: Any) -> None:
     writer, connection._writer, connection._reader = connection._writer, None, None  # noqa: SLF001  # the client's
     if writer is None:
         return
-    # Below TLS is the transport that has the socket. What is called is what a loop calls at last for a lost connection:
+    # Below TLS is the transport that has the socket. This is the call with which a loop finishes a lost connection:
     # it tells the streams and closes the socket. A loop of another kind has no such method and closes its own handles.
     transport = getattr(getattr(writer.transport, "_ssl_protocol", None), "_transport", writer.transport)
     lost: Callable[[None], None] | None = getattr(transport, "_call_connection_lost", None)
@@ -70,7 +70,7 @@ def abandon_sync(client: Any) -> None:
 
 
 def _in_child() -> None:
-    global _lock  # noqa: PLW0603  # another thread may have held it
+    global _lock  # noqa: PLW0603  # another thread may have held the lock
     _lock = threading.Lock()
     for connection in list(_connections):
         abandon(connection)
@@ -81,7 +81,7 @@ def _in_child() -> None:
 os.register_at_fork(after_in_child=_in_child)
 
 # The client imports these when it first connects. A fork of another thread at that moment leaves the child with an
-# import lock that nobody gives back: its own first connection would wait for ever.
+# import lock that is never released: the child's first connection would wait forever.
 for _module in ("email.message", "email.parser", "encodings.idna", "redis.observability.recorder"):
     with contextlib.suppress(ImportError):  # not in every version
         importlib.import_module(_module)

@@ -292,7 +292,7 @@ _HEAD = 13
 
 @lru_cache(maxsize=1024)
 def _word(name: str) -> bytes:
-    """A name without blanks, which is no number: as it is, or as JSON whose blanks are spelt out."""
+    """Return the name as one word that cannot be a number: as it is, or as JSON with escaped blanks."""
     if name and " " not in name and name[0] not in '"#':
         return name.encode(errors="backslashreplace")
     return msgspec.json.encode(name).replace(b" ", rb"\u0020")

@@ -228,7 +228,7 @@ class Connection:
 class Subscriber:
     """A subscription of the client's, for as long as its `async with` lasts.
 
-    It is no asynchronous generator: an event loop that ends closes all of those at the same time and in no order.
+    It is not an asynchronous generator: a loop that ends closes all of those at the same time, in no defined order.
     """
 
     def __init__(self, connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""`A job has ended`: how those who wait for results learn of it without asking again and again."""
+"""Notifications that a job has ended, for clients that wait for results without polling."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ REGISTERED_AT_ONCE = 500
 
 
 def new_channel() -> str:
-    """Return a channel of one's own."""
+    """Return a new channel for one client."""
     return f"{keys.ENDED_CHANNEL}:{draws.fresh_id()}"
 
 
@@ -29,7 +29,7 @@ async def register(connection: Connection, queue: str, channel: str, ids: Sequen
 
 
 class Subscription:
-    """Hears what is published to one channel of `new_channel`. The connection must be one that may wait for ever."""
+    """A subscription to one channel of `new_channel`. Its connection must have no read timeout."""
 
     def __init__(self, connection: Connection, channel: str) -> None:
         self._url = connection.url

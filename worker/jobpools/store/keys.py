@@ -6,7 +6,7 @@ from functools import lru_cache
 WAKE_CHANNEL = "jobpools:wake"
 """PUBLISH of a queue's name when it goes from nothing ready to something ready."""
 ENDED_CHANNEL = "jobpools:ended"
-"""What the channels begin with on which those who wait for results hear of the ends of jobs."""
+"""Prefix of the channels on which waiting clients are notified of the ends of jobs."""
 
 PARTS = (
     "jobs",

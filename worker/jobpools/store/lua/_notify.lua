@@ -1,5 +1,5 @@
 -- notify(ids): publish that these jobs have ended to the channels that wait for them; a message is the queue and the ids.
---   One EXISTS a script where nobody waits. It never fails: who is not told asks again within seconds.
+--   Costs one EXISTS per script if no client waits. It never fails: a client that missed a message asks again within seconds.
 --   Needs the keys waiters waiters_old.
 local awaited
 local function notify(ids)

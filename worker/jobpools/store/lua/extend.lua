@@ -1,4 +1,4 @@
--- extend: renew all leases of a worker that cannot renew them itself now, for a handler of it holds the GIL.
+-- extend: renew all leases of a worker that cannot renew them itself, because a handler holds the GIL.
 -- USES: clock
 -- KEYS: leases
 -- ARGV: given worker lease

@@ -1,11 +1,11 @@
--- wait: register a channel to which the ends of jobs are published, or say that they have ended, in one atomic step.
+-- wait: register a channel to which the ends of jobs are published, or report that the jobs have ended, in one atomic step.
 -- USES: clock
 -- KEYS: jobs results dead waiters waiters_old
 -- ARGV: given channel ...
 --   given: now in ms, '' for the server's clock; channel: where to publish; '' to look only
 --   ...: job ids, 1000 at most
--- RETURNS: for each 1 while it has not ended, 0 when it has, or when it is not known
--- CHANGES: waiters, which every TURN ms becomes waiters_old: who does not register again within two turns is forgotten
+-- RETURNS: for each 1 while it has not ended, 0 when it has ended or is unknown
+-- CHANGES: waiters, which every TURN ms becomes waiters_old: a client that does not register again within two turns is removed
 local TURN, KEPT = 30000, 60000
 local now = clock(given)
 local ids, open, fresh = {unpack(ARGV, 3)}, {}, {}
@@ -27,7 +27,7 @@ local function has_ended(id)
 end
 
 for i, id in ipairs(ids) do
-  -- Whoever ends a job removes its channels: where ours is still there, it has not ended.
+  -- The script that ends a job removes its channels: if ours is still registered, the job has not ended.
   if is_in(known[i]) then
     open[i] = 1
   elseif not is_in(old[i]) and has_ended(id) then

@@ -40,7 +40,7 @@ format: .venv/stamp ## rewrite what the formatter and the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-generate: .venv/stamp ## crds/ and the chart's copy of it, from core/specs.py; docs/enqueue.lua
+generate: .venv/stamp ## crds/ and the chart's copy of it, from the specs in core/; docs/enqueue.lua
 	@$(BIN)/python -m jobpools_operator.crdgen crds helm/jobpools/crds
 	@$(BIN)/python -c 'from jobpools.store import scripts; print(scripts.get("enqueue").source, end="")' > docs/enqueue.lua
 

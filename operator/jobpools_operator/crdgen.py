@@ -15,9 +15,12 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from jobpools.core.objects import GROUP, NAME_LIMIT, VERSION
+from jobpools.core.pools.specs import PoolSpec
+from jobpools.core.schedules.specs import CronSpec
 from jobpools.core.schema import Model
-from jobpools.core.specs import GROUP, NAME_LIMIT, VERSION, CronSpec, PoolSpec
-from jobpools.core.units import DURATION_PATTERN, NAME_PATTERN, format_duration
+from jobpools.core.text.durations import DURATION_PATTERN, format_duration
+from jobpools.core.text.names import NAME_PATTERN
 
 Schema = dict[str, Any]
 
@@ -345,7 +348,7 @@ def main(folders: list[str]) -> int:
         for name, crd in crds().items():
             text = yaml.dump(crd, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
             (folder / name).write_text(
-                f"# Generated from worker/jobpools/core/specs.py by `make generate`. Do not edit.\n{text}"
+                f"# Generated from the specs in worker/jobpools/core by `make generate`. Do not edit.\n{text}"
             )
     return 0
 

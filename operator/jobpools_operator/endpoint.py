@@ -12,9 +12,11 @@ from typing import Any
 from jobpools.control.queues import StoreQueues
 from jobpools.control.reconcile import Reading, Shell
 from jobpools.control.schedules import Timetable
-from jobpools.core.facts import Memory
-from jobpools.core.plan import CronPlan, Plan
-from jobpools.core.specs import Cron, Pool, RedisRef
+from jobpools.core.objects import RedisRef
+from jobpools.core.pools.facts import Memory
+from jobpools.core.pools.plan import CronPlan, Plan
+from jobpools.core.pools.specs import Pool
+from jobpools.core.schedules.specs import Cron
 from jobpools.errors import StoreError
 from jobpools.store import wakeups
 from jobpools.store.connect import Connection, connect

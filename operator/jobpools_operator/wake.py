@@ -11,8 +11,10 @@ import time
 from typing import Any
 
 from jobpools.core.conditions import conditions
-from jobpools.core.specs import Cron, Meta, Pool
-from jobpools.core.units import Decision
+from jobpools.core.decision import Decision
+from jobpools.core.objects import Meta
+from jobpools.core.pools.specs import Pool
+from jobpools.core.schedules.specs import Cron
 from jobpools.errors import ConfigurationError, ObservationError
 from jobpools.store.connect import safe_url
 from jobpools_operator.endpoint import CRONS, POOLS, Endpoint, Served, Status, Tools

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 import jobpools
 from jobpools import settings
 from jobpools.cli.app import app
-from jobpools.core.units import format_duration
+from jobpools.core.text.durations import format_duration
 from jobpools_operator import settings as operator_settings
 
 ROOT = Path(__file__).parents[2]

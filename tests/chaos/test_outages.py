@@ -10,7 +10,8 @@ import pytest
 
 from jobpools import App, StoreAuthError, StoreError, StoreUnavailableError
 from jobpools.control.queues import StoreQueues
-from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools.core.objects import Meta
+from jobpools.core.pools.specs import Pool, PoolSpec
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scene
 from tests.support.proxy import Proxy, Trouble, between

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobpools.core.facts import CronFacts
+from jobpools.core.schedules.facts import CronFacts
 from jobpools.store import keys
 from jobpools.store.connect import connect
 from jobpools.store.schedules import StoreSchedules

@@ -6,7 +6,8 @@ import pytest
 
 from jobpools import JobState
 from jobpools.control.queues import StoreQueues
-from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools.core.objects import Meta
+from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.store import ledger, reads
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scene

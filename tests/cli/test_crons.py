@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from jobpools.control.schedules import Timetable
-from jobpools.core.actions import CronPlan
-from jobpools.core.specs import Cron
+from jobpools.core.schedules.actions import CronPlan
+from jobpools.core.schedules.specs import Cron
 from jobpools.store.connect import connect
 from jobpools.store.schedules import StoreSchedules
 

@@ -22,7 +22,7 @@ from jobpools import (
     StoreUnavailableError,
     UnknownJobError,
 )
-from jobpools.core.job import Priority
+from jobpools.core.jobs.job import Priority
 from tests.cli.conftest import dump
 from tests.support.servers import running, valkey_binary
 

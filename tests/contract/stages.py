@@ -5,9 +5,9 @@ from typing import Protocol
 
 from jobpools.control.ports import Queues
 from jobpools.control.queues import StoreQueues
-from jobpools.core.facts import Heartbeat
-from jobpools.core.specs import Pool
-from jobpools.core.units import WorkerId
+from jobpools.core.pools.facts import Heartbeat
+from jobpools.core.pools.specs import Pool
+from jobpools.core.text.names import WorkerId
 from jobpools.store import codec, connect, writes
 from tests.store.conftest import sending
 from tests.support.fakes import LEASE, FakeQueues, Worker, World

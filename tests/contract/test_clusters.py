@@ -10,8 +10,9 @@ from typing import Protocol
 import pytest
 
 from jobpools.control.ports import Cluster
-from jobpools.core.facts import ClusterFacts
-from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools.core.objects import Meta
+from jobpools.core.pools.facts import ClusterFacts
+from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.local.cluster import ProcessCluster
 from jobpools.local.commands import Command
 from tests.support.fakes import FakeCluster, World

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from jobpools import App
-from jobpools.core.job import JobState
+from jobpools.core.jobs.job import JobState
 from jobpools.errors import StoreAuthError
 from jobpools.settings import DEFAULT_MAX_PAYLOAD
 from jobpools.store import codec, keys, scripts, writes

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jobpools.core.facts import EndpointFacts, QueueFacts
-from jobpools.core.units import QueueName
+from jobpools.core.pools.facts import EndpointFacts, QueueFacts
+from jobpools.core.text.names import QueueName
 from jobpools.errors import StoreError
 from tests.contract.stages import POOL, FakeStage, Stage, StoreStage
 

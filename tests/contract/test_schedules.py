@@ -7,8 +7,8 @@ import pytest
 
 from jobpools import App, Context
 from jobpools.control.schedules import Timetable
-from jobpools.core.actions import CronPlan
-from jobpools.core.specs import Cron
+from jobpools.core.schedules.actions import CronPlan
+from jobpools.core.schedules.specs import Cron
 from jobpools.store.connect import Connection, connect
 from jobpools.store.schedules import StoreSchedules, listed
 from jobpools.testing import run_until_idle

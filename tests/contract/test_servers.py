@@ -9,9 +9,9 @@ import pytest
 
 from jobpools import App, Context, JobCancelledError, JobDeadError, Retry
 from jobpools.control.queues import StoreQueues
-from jobpools.core.job import JobState
-from jobpools.core.specs import Pool
-from jobpools.core.units import QueueName
+from jobpools.core.jobs.job import JobState
+from jobpools.core.pools.specs import Pool
+from jobpools.core.text.names import QueueName
 from jobpools.store import connect, deadletters, ledger, reads, wakeups, writes
 from jobpools.store.codec import tail
 from jobpools.store.connect import Connection

@@ -6,8 +6,9 @@ import pytest
 
 from jobpools.control.reconcile import Shell, reconcile
 from jobpools.core.conditions import condition
-from jobpools.core.facts import EndpointFacts, Memory
-from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools.core.objects import Meta
+from jobpools.core.pools.facts import EndpointFacts, Memory
+from jobpools.core.pools.specs import Pool, PoolSpec
 from tests.support.fakes import FakeCluster, FakeQueues, FakeReporter, World
 
 

@@ -9,11 +9,11 @@ import pytest
 from redis import Redis
 
 from jobpools.control.schedules import AGAIN, BATCH, Timetable
-from jobpools.core.actions import CronPlan
 from jobpools.core.conditions import condition
-from jobpools.core.facts import CronFacts
-from jobpools.core.fires import UNKNOWN, plan_cron
-from jobpools.core.specs import Cron
+from jobpools.core.schedules.actions import CronPlan
+from jobpools.core.schedules.facts import CronFacts
+from jobpools.core.schedules.plan import UNKNOWN, plan_cron
+from jobpools.core.schedules.specs import Cron
 from jobpools.store import keys
 from jobpools.store.connect import Connection, connect
 from jobpools.store.schedules import StoreSchedules

@@ -7,7 +7,7 @@ import pytest
 from cronsim import CronSim, CronSimError
 from hypothesis import given, settings, strategies as st
 
-from jobpools.core.cron import MACROS, Schedule, schedule, zone
+from jobpools.core.schedules.expression import MACROS, Schedule, schedule, zone
 from jobpools.errors import SpecError
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from jobpools.core.actions import CronPlan
 from jobpools.core.conditions import condition, timestamp
-from jobpools.core.facts import CronFacts, FiredJob
-from jobpools.core.fires import FIRES, ON_TIME, TICKS, fire_id, plan_cron, times
-from jobpools.core.job import JobState
-from jobpools.core.specs import Cron, Meta
+from jobpools.core.jobs.job import JobState
+from jobpools.core.objects import Meta
+from jobpools.core.schedules.actions import CronPlan
+from jobpools.core.schedules.facts import CronFacts, FiredJob
+from jobpools.core.schedules.plan import FIRES, ON_TIME, TICKS, fire_id, plan_cron, times
+from jobpools.core.schedules.specs import Cron
 from jobpools.store.codec import check_id
 
 T0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC).timestamp()
@@ -274,6 +275,6 @@ def test_every_tick_once(spec: dict[str, Any], steps: list[tuple[float, str, Job
 
 
 def _ticks(made: Cron, until: float) -> list[float]:
-    from jobpools.core.cron import Schedule
+    from jobpools.core.schedules.expression import Schedule
 
     return Schedule(made.spec.schedule or "", made.spec.time_zone).between(T0, until, 100_000)

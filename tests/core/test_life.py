@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from jobpools.control.reconcile import Shell, reconcile
-from jobpools.core.facts import Memory
-from jobpools.core.plan import Plan, SetReplicas
-from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools.core.objects import Meta
+from jobpools.core.pools.facts import Memory
+from jobpools.core.pools.plan import Plan, SetReplicas
+from jobpools.core.pools.specs import Pool, PoolSpec
 from tests.support.fakes import FakeCluster, FakeQueues, FakeReporter, World
 
 KEY = "default/shop"

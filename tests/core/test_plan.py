@@ -8,10 +8,11 @@ import pytest
 
 from jobpools.control.reconcile import Shell, reconcile
 from jobpools.core.conditions import condition
-from jobpools.core.facts import ClusterFacts, Heartbeat, Memory, PoolFacts, QueueFacts, WorkerFacts
-from jobpools.core.plan import ACTIVE, REST, UNKNOWN, SetReplicas, plan_pool
-from jobpools.core.specs import Meta, Pool, PoolSpec
-from jobpools.core.units import QueueName, WorkerId
+from jobpools.core.objects import Meta
+from jobpools.core.pools.facts import ClusterFacts, Heartbeat, Memory, PoolFacts, QueueFacts, WorkerFacts
+from jobpools.core.pools.plan import ACTIVE, REST, UNKNOWN, SetReplicas, plan_pool
+from jobpools.core.pools.specs import Pool, PoolSpec
+from jobpools.core.text.names import QueueName, WorkerId
 from jobpools.errors import ObservationError
 from tests.support.fakes import FakeCluster, FakeQueues, FakeReporter, World
 

@@ -7,9 +7,9 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
-from jobpools.core.job import HISTORY_LIMIT, Disposition, History, Outcome, OutcomeKind, Settlement
-from jobpools.core.retry import UNRUNNABLE_DELAY, Retry, backoff, settle
-from jobpools.core.units import Decision
+from jobpools.core.decision import Decision
+from jobpools.core.jobs.job import HISTORY_LIMIT, Disposition, History, Outcome, OutcomeKind, Settlement
+from jobpools.core.jobs.retry import UNRUNNABLE_DELAY, Retry, backoff, settle
 
 NOW = 1_000_000.0
 FAILED = Outcome(

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from jobpools.core.facts import ClusterFacts, Heartbeat, Memory, PoolFacts, QueueFacts, WorkerFacts
-from jobpools.core.plan import ACTIVE, DrainWorkers, MarkWorkers, Plan, SetReplicas, UndrainWorkers, plan_pool
-from jobpools.core.shrink import STARTUP
-from jobpools.core.specs import Meta, Pool, PoolSpec
-from jobpools.core.units import QueueName, WorkerId
+from jobpools.core.objects import Meta
+from jobpools.core.pools.facts import ClusterFacts, Heartbeat, Memory, PoolFacts, QueueFacts, WorkerFacts
+from jobpools.core.pools.plan import ACTIVE, DrainWorkers, MarkWorkers, Plan, SetReplicas, UndrainWorkers, plan_pool
+from jobpools.core.pools.scale_down import STARTUP
+from jobpools.core.pools.specs import Pool, PoolSpec
+from jobpools.core.text.names import QueueName, WorkerId
 
 SPEC = {"app": "shop:app", "queues": ["emails"]}
 

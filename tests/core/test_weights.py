@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 from hypothesis import given, strategies as st
 
-from jobpools.core.job import Priority
-from jobpools.core.serving import PriorityMode, QueuePolicy, Weights
-from jobpools.core.weights import priority_turns, take_turns, weighted_order, weighted_shares
+from jobpools.core.jobs.fairness import priority_turns, take_turns, weighted_order, weighted_shares
+from jobpools.core.jobs.job import Priority
+from jobpools.core.jobs.policies import PriorityMode, QueuePolicy, Weights
 
 draws = st.floats(0, 1, exclude_max=True)
 weights = st.lists(st.integers(1, 1000), max_size=8)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobpools.core.specs import Pool
+from jobpools.core.pools.specs import Pool
 from jobpools_operator.crdgen import crds
 from jobpools_operator.kube import manifests
 

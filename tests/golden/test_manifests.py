@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jobpools.core.specs import Pool
+from jobpools.core.pools.specs import Pool
 from jobpools.errors import SpecError
 from jobpools_operator.handlers.parse import parse_pool
 from jobpools_operator.kube import manifests

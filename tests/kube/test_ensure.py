@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools.core.objects import Meta
+from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools_operator.kube.client import ApiError, Object
 from jobpools_operator.kube.cluster import DEPLOYER, SCALER, KubeCluster, _rolling
 from jobpools_operator.kube.manifests import POOL_LABEL, deployment

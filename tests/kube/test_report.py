@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobpools.core.specs import Meta
+from jobpools.core.objects import Meta
 from jobpools_operator.kube import report
 from jobpools_operator.kube.client import ApiError, Object
 from jobpools_operator.kube.report import LATER, QUIET, RATE, SOON, Bucket, KubeReporter, urgency

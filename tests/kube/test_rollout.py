@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from jobpools.core.facts import Heartbeat
-from jobpools.core.units import WorkerId
+from jobpools.core.pools.facts import Heartbeat
+from jobpools.core.text.names import WorkerId
 from jobpools.store import codec, writes
 from jobpools.store.connect import connect
 from tests.cluster.kubectl import Kubectl

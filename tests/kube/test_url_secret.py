@@ -12,7 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from jobpools.core.specs import Meta, Pool
+from jobpools.core.objects import Meta
+from jobpools.core.pools.specs import Pool
 from jobpools_operator.kube.client import Api, ApiError, Object
 from jobpools_operator.kube.manifests import MANAGER, REDIS_SECRET
 from jobpools_operator.kube.url_secret import FORMER_MANAGERS, OWNERS, UrlSecrets

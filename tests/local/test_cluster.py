@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from jobpools.core.facts import ClusterFacts
-from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools.core.objects import Meta
+from jobpools.core.pools.facts import ClusterFacts
+from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.local import cluster
 from jobpools.local.cluster import ProcessCluster
 from jobpools.local.commands import Command

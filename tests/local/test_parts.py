@@ -9,10 +9,11 @@ from typing import cast
 
 import pytest
 
-from jobpools.core.facts import Memory
-from jobpools.core.plan import Plan
-from jobpools.core.specs import Meta, Pool, PoolSpec
-from jobpools.core.units import Decision
+from jobpools.core.decision import Decision
+from jobpools.core.objects import Meta
+from jobpools.core.pools.facts import Memory
+from jobpools.core.pools.plan import Plan
+from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.errors import ConfigurationError, SpecError
 from jobpools.local import beside, commands, up
 from jobpools.local.board import Board, Row

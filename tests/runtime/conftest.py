@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobpools import App
-from jobpools.core.serving import QueueRef
+from jobpools.core.jobs.policies import QueueRef
 from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
 from jobpools.store.connect import Connection, connect

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobpools import App, ConfigurationError, Context, JobDeadError, Next, Retry
-from jobpools.core.serving import QueuePolicy
+from jobpools.core.jobs.policies import QueuePolicy
 from jobpools.runtime import logs
 from jobpools.runtime.services import Service, Services
 from jobpools.store import reads

@@ -12,7 +12,7 @@ import pytest
 
 from jobpools import App, Context, JobDeadError, JobHandle, JobState, Retry
 from jobpools.client import Options
-from jobpools.core.job import History
+from jobpools.core.jobs.job import History
 from jobpools.store import reads
 from jobpools.store.connect import connect
 from jobpools.testing import run_until_idle

@@ -2,7 +2,7 @@
 
 import re
 
-from jobpools.core.job import OutcomeKind
+from jobpools.core.jobs.job import OutcomeKind
 from jobpools.runtime.metrics import BUCKETS, Metrics
 
 SAMPLE = re.compile(r'^(?P<name>[a-z_]+)\{(?P<labels>(?:[a-z]+="(?:[^"\\\n]|\\["\\n])*",?)*)\} (?P<value>[^ ]+)$')

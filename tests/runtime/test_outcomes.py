@@ -5,8 +5,8 @@ from typing import Any, cast
 import pytest
 
 from jobpools import Retry
-from jobpools.core.job import Attempt, Disposition, History, OutcomeKind
-from jobpools.core.retry import next_delay
+from jobpools.core.jobs.job import Attempt, Disposition, History, OutcomeKind
+from jobpools.core.jobs.retry import next_delay
 from jobpools.runtime import outcomes
 from jobpools.store import codec
 from tests.runtime.test_processor import Bench

@@ -8,9 +8,9 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from jobpools.core.job import Attempt, Disposition, History, OutcomeKind, Priority, Settlement
-from jobpools.core.retry import Retry
-from jobpools.core.units import WorkerId
+from jobpools.core.jobs.job import Attempt, Disposition, History, OutcomeKind, Priority, Settlement
+from jobpools.core.jobs.retry import Retry
+from jobpools.core.text.names import WorkerId
 from jobpools.runtime.attempt import Entry, Run
 from jobpools.runtime.lane import Lane
 from jobpools.runtime.metrics import Metrics

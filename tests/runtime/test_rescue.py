@@ -8,8 +8,9 @@ import pytest
 
 from jobpools import App
 from jobpools.control.queues import StoreQueues
-from jobpools.core.job import JobState, Outcome, OutcomeKind
-from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools.core.jobs.job import JobState, Outcome, OutcomeKind
+from jobpools.core.objects import Meta
+from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.errors import StoreUnavailableError
 from jobpools.rescue import Rescuer, vanished
 from jobpools.store import keys, reads, writes

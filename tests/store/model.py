@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobpools.core.job import Disposition, History, OutcomeKind, Settlement
+from jobpools.core.jobs.job import Disposition, History, OutcomeKind, Settlement
 from jobpools.store.codec import split_member
 from jobpools.store.writes import CANCELLED_TTL
 

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from jobpools.control import queues
-from jobpools.core.job import JobState
-from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools.core.jobs.job import JobState
+from jobpools.core.objects import Meta
+from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.errors import StoreUnavailableError
 from jobpools.store import codec, draws, reads, writes
 from jobpools.store.connect import connect

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from jobpools.core.job import Attempt, History, JobState, OutcomeKind
-from jobpools.core.retry import Retry
+from jobpools.core.jobs.job import Attempt, History, JobState, OutcomeKind
+from jobpools.core.jobs.retry import Retry
 from jobpools.errors import StoreDataError
 from jobpools.store import codec, draws
 

@@ -2,8 +2,8 @@
 
 from redis import Redis
 
-from jobpools.core.job import History, JobState, Outcome, OutcomeKind, Priority
-from jobpools.core.retry import Retry, settle
+from jobpools.core.jobs.job import History, JobState, Outcome, OutcomeKind, Priority
+from jobpools.core.jobs.retry import Retry, settle
 from jobpools.store import codec, deadletters, keys, ledger, reads, writes
 from jobpools.store.connect import Connection
 from tests.store.conftest import QUEUE, Send

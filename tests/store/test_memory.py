@@ -9,11 +9,12 @@ import pytest
 from redis import Redis
 
 from jobpools.control.queues import StoreQueues
-from jobpools.core.actions import MaintainQueues
-from jobpools.core.facts import ClusterFacts, Memory, PoolFacts
-from jobpools.core.job import JobState, Priority
-from jobpools.core.plan import plan_pool
-from jobpools.core.specs import Meta, Pool, PoolSpec
+from jobpools.core.jobs.job import JobState, Priority
+from jobpools.core.objects import Meta
+from jobpools.core.pools.actions import MaintainQueues
+from jobpools.core.pools.facts import ClusterFacts, Memory, PoolFacts
+from jobpools.core.pools.plan import plan_pool
+from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.rescue import Rescuer
 from jobpools.store import codec, connect, deadletters, draws, keys, ledger, reads, writes
 from jobpools.store.connect import Connection

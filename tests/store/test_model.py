@@ -19,8 +19,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobpools.core.job import TRANSITIONS, History, JobState, Outcome, OutcomeKind, Priority, Settlement
-from jobpools.core.retry import Retry, settle
+from jobpools.core.jobs.job import TRANSITIONS, History, JobState, Outcome, OutcomeKind, Priority, Settlement
+from jobpools.core.jobs.retry import Retry, settle
 from jobpools.rescue import decide, vanished
 from jobpools.store import codec, connect, keys, ledger, reads, writes
 from tests.store.model import PRIORITIES, Queue, uncharged

@@ -7,8 +7,8 @@ from redis import Redis
 
 from jobpools.control.observe import pool_facts
 from jobpools.control.queues import StoreQueues
-from jobpools.core.job import Disposition, History, JobState, OutcomeKind
-from jobpools.core.specs import Pool
+from jobpools.core.jobs.job import Disposition, History, JobState, OutcomeKind
+from jobpools.core.pools.specs import Pool
 from jobpools.rescue import decide, vanished
 from jobpools.store import codec, deadletters, keys, ledger, reads, writes
 from jobpools.store.connect import Connection

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from jobpools.core.facts import Heartbeat, QueueFacts
-from jobpools.core.job import Disposition, History, JobState, Outcome, OutcomeKind, Priority, Settlement
-from jobpools.core.retry import Retry, settle
-from jobpools.core.units import WorkerId
+from jobpools.core.jobs.job import Disposition, History, JobState, Outcome, OutcomeKind, Priority, Settlement
+from jobpools.core.jobs.retry import Retry, settle
+from jobpools.core.pools.facts import Heartbeat, QueueFacts
+from jobpools.core.text.names import WorkerId
 from jobpools.errors import StoreDataError
 from jobpools.store import codec, keys, reads, writes
 from jobpools.store.connect import Connection

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from jobpools.core.job import JobState, Outcome, OutcomeKind, Priority
-from jobpools.core.retry import Retry, settle
+from jobpools.core.jobs.job import JobState, Outcome, OutcomeKind, Priority
+from jobpools.core.jobs.retry import Retry, settle
 from jobpools.rescue import Rescuer
 from jobpools.store import codec, keys, ledger, reads, writes
 from jobpools.store.connect import Connection, SyncConnection

@@ -7,9 +7,9 @@ import pytest
 
 from jobpools.client import Client, Options
 from jobpools.control import queues
-from jobpools.core.facts import Heartbeat
-from jobpools.core.specs import Pool
-from jobpools.core.units import WorkerId
+from jobpools.core.pools.facts import Heartbeat
+from jobpools.core.pools.specs import Pool
+from jobpools.core.text.names import WorkerId
 from jobpools.store import codec, reads, writes
 from jobpools.store.connect import Connection, connect
 

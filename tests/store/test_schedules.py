@@ -9,11 +9,11 @@ from redis import Redis
 
 from jobpools import App
 from jobpools.client import Client, Options
-from jobpools.core.actions import CronPlan
-from jobpools.core.facts import CronFacts
-from jobpools.core.fires import plan_cron
-from jobpools.core.job import JobState
-from jobpools.core.specs import Cron
+from jobpools.core.jobs.job import JobState
+from jobpools.core.schedules.actions import CronPlan
+from jobpools.core.schedules.facts import CronFacts
+from jobpools.core.schedules.plan import plan_cron
+from jobpools.core.schedules.specs import Cron
 from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.store import codec, keys, reads, scripts, writes
 from jobpools.store.connect import Connection, connect

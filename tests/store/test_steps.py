@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from jobpools.core.job import Disposition, History, JobState, Outcome, OutcomeKind, Priority, Settlement
-from jobpools.core.retry import Retry, settle
+from jobpools.core.jobs.job import Disposition, History, JobState, Outcome, OutcomeKind, Priority, Settlement
+from jobpools.core.jobs.retry import Retry, settle
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.store import codec, keys, ledger, reads, writes
 from jobpools.store.connect import Connection

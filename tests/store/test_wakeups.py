@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis import Redis
 
-from jobpools.core.job import Disposition, Priority, Settlement
+from jobpools.core.jobs.job import Disposition, Priority, Settlement
 from jobpools.errors import StoreUnavailableError
 from jobpools.store import codec, connect, keys, wakeups, writes
 from jobpools.store.connect import Connection

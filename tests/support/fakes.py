@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jobpools.core.facts import ClusterFacts, EndpointFacts, Heartbeat, QueueFacts, WorkerFacts
-from jobpools.core.plan import Plan
-from jobpools.core.specs import Pool
-from jobpools.core.units import QueueName, WorkerId
+from jobpools.core.pools.facts import ClusterFacts, EndpointFacts, Heartbeat, QueueFacts, WorkerFacts
+from jobpools.core.pools.plan import Plan
+from jobpools.core.pools.specs import Pool
+from jobpools.core.text.names import QueueName, WorkerId
 from jobpools.errors import ObservationError, StoreUnavailableError
 
 LEASE = 10.0

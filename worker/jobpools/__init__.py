@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jobpools.client import Call, Client
-    from jobpools.core.job import JobState, Priority
-    from jobpools.core.retry import Retry
+    from jobpools.core.jobs.job import JobState, Priority
+    from jobpools.core.jobs.retry import Retry
     from jobpools.errors import (
         AppImportError,
         ArgumentsError,
@@ -78,10 +78,10 @@ _HOMES = {
     "Context": "jobpools.runtime.context",
     "Handler": "jobpools.runtime.registry",
     "JobHandle": "jobpools.handle",
-    "JobState": "jobpools.core.job",
+    "JobState": "jobpools.core.jobs.job",
     "Next": "jobpools.runtime.middleware",
-    "Priority": "jobpools.core.job",
-    "Retry": "jobpools.core.retry",
+    "Priority": "jobpools.core.jobs.job",
+    "Retry": "jobpools.core.jobs.retry",
 }
 """Where a name lives; what is not here is an error. Imported when first used: a process pays for what it uses."""
 

@@ -14,12 +14,13 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 import msgspec
 
 from jobpools.connections import Connections
-from jobpools.core import json_values
-from jobpools.core.descriptions import words
-from jobpools.core.job import Priority
-from jobpools.core.retry import Retry
-from jobpools.core.spelling import meant
-from jobpools.core.units import QUEUE_LIMIT, QUEUE_PATTERN, parse_duration
+from jobpools.core.jobs import json_values
+from jobpools.core.jobs.job import Priority
+from jobpools.core.jobs.retry import Retry
+from jobpools.core.text.descriptions import words
+from jobpools.core.text.durations import parse_duration
+from jobpools.core.text.names import QUEUE_LIMIT, QUEUE_PATTERN
+from jobpools.core.text.suggestions import meant
 from jobpools.errors import ArgumentsError, ConfigurationError, PayloadTooLargeError
 from jobpools.handle import JobHandle, Span
 from jobpools.loop_thread import LoopThread

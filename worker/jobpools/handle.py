@@ -8,10 +8,10 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
-from jobpools.core import json_values
-from jobpools.core.descriptions import words
-from jobpools.core.job import JobState
-from jobpools.core.units import LONGEST, format_duration, parse_duration
+from jobpools.core.jobs import json_values
+from jobpools.core.jobs.job import JobState
+from jobpools.core.text.descriptions import words
+from jobpools.core.text.durations import LONGEST, format_duration, parse_duration
 from jobpools.errors import (
     ConfigurationError,
     JobCancelledError,

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from jobpools.core.job import Outcome, OutcomeKind, Settlement
-from jobpools.core.retry import Retry, settle
-from jobpools.core.serving import JobDefaults
-from jobpools.core.units import Decision
+from jobpools.core.decision import Decision
+from jobpools.core.jobs.job import Outcome, OutcomeKind, Settlement
+from jobpools.core.jobs.policies import JobDefaults
+from jobpools.core.jobs.retry import Retry, settle
 from jobpools.errors import StoreDataError
 from jobpools.store import codec, draws, writes
 from jobpools.store.connect import Connection

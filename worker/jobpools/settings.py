@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from jobpools.core.jobs.policies import JobDefaults, QueueEntry, QueuePolicy, QueueRef
 from jobpools.core.schema import Duration
-from jobpools.core.serving import JobDefaults, QueueEntry, QueuePolicy, QueueRef
-from jobpools.core.wording import SHOWN, told
+from jobpools.core.text.validation import SHOWN, told
 from jobpools.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from jobpools.core.specs import Pool
+    from jobpools.core.pools.specs import Pool
 
 REDIS_URL = "JOBPOOLS_REDIS_URL"
 MAX_PAYLOAD = "JOBPOOLS_MAX_PAYLOAD"

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from jobpools.core.job import History, OutcomeKind
-from jobpools.core.serving import JobDefaults, QueueRef
-from jobpools.core.units import QueueName
+from jobpools.core.jobs.job import History, OutcomeKind
+from jobpools.core.jobs.policies import JobDefaults, QueueRef
+from jobpools.core.text.names import QueueName
 from jobpools.runtime.context import Context
 from jobpools.runtime.registry import App
 from jobpools.runtime.services import Services

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from jobpools.core.specs import Cron, Pool
+from jobpools.core.pools.specs import Pool
+from jobpools.core.schedules.specs import Cron
 from jobpools_operator.handlers import crons, pools
 from jobpools_operator.handlers.parse import meta_of
 from jobpools_operator.kube.client import ApiError

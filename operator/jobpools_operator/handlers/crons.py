@@ -5,7 +5,8 @@ from typing import Any
 
 import kopf
 
-from jobpools.core.specs import GROUP, VERSION, Cron
+from jobpools.core.objects import GROUP, VERSION
+from jobpools.core.schedules.specs import Cron
 from jobpools.errors import SpecError
 from jobpools_operator.handlers import REGISTRY
 from jobpools_operator.handlers.parse import meta_of, parse_cron

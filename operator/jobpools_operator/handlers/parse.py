@@ -5,8 +5,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from jobpools.core.objects import Meta
+from jobpools.core.pools.specs import Pool
+from jobpools.core.schedules.specs import Cron
 from jobpools.core.schema import Model
-from jobpools.core.specs import Cron, Meta, Pool
 from jobpools.errors import SpecError
 from jobpools_operator.kube.manifests import CONTAINER
 

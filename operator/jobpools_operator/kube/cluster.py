@@ -5,8 +5,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from jobpools.core.facts import ClusterFacts, WorkerFacts
-from jobpools.core.specs import Pool
+from jobpools.core.pools.facts import ClusterFacts, WorkerFacts
+from jobpools.core.pools.specs import Pool
 from jobpools.errors import ObservationError
 from jobpools_operator.kube import manifests
 from jobpools_operator.kube.client import CORE, DEPLOYMENTS, Api, ApiError, Object, path_of

@@ -8,7 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from jobpools.core.specs import API_VERSION, Meta, Pool
+from jobpools.core.objects import API_VERSION, Meta
+from jobpools.core.pools.specs import Pool
 from jobpools.settings import GRACE_MARGIN, REDIS_URL, worker_env
 
 Object = dict[str, Any]

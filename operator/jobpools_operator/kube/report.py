@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from jobpools.core.plan import Event, Plan
-from jobpools.core.specs import API_VERSION, Meta, Pool
-from jobpools.core.status import coarse
+from jobpools.core.objects import API_VERSION, Meta
+from jobpools.core.pools.plan import Event, Plan
+from jobpools.core.pools.specs import Pool
+from jobpools.core.pools.status import coarse
 from jobpools_operator.kube.client import CORE, OURS, Api, ApiError, Object, path_of
 from jobpools_operator.workqueue import Workqueue
 

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable
 
-from jobpools.core.specs import SecretKeyRef
+from jobpools.core.objects import SecretKeyRef
 from jobpools.errors import ObservationError
 from jobpools_operator.kube.client import CORE, Api, ApiError, Object, path_of
 

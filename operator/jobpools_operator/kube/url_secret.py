@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from jobpools.core.specs import Meta, Pool
+from jobpools.core.objects import Meta
+from jobpools.core.pools.specs import Pool
 from jobpools_operator.kube import manifests
 from jobpools_operator.kube.client import CORE, Api, ApiError, Object, path_of
 from jobpools_operator.workqueue import Workqueue

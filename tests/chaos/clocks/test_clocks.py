@@ -9,8 +9,8 @@ import pytest
 
 from jobpools import Client, JobCancelledError, JobDeadError, JobNotFoundError, JobState
 from jobpools.control.schedules import Timetable
-from jobpools.core.actions import CronPlan
-from jobpools.core.specs import Cron
+from jobpools.core.schedules.actions import CronPlan
+from jobpools.core.schedules.specs import Cron
 from jobpools.store import reads
 from jobpools.store.connect import Connection, connect
 from jobpools.store.schedules import StoreSchedules

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from jobpools.cli.output import moment
-from jobpools.core import json_values
-from jobpools.core.job import JobState
-from jobpools.core.spelling import meant
-from jobpools.core.units import parse_duration
+from jobpools.core.jobs import json_values
+from jobpools.core.jobs.job import JobState
+from jobpools.core.text.durations import parse_duration
+from jobpools.core.text.suggestions import meant
 from jobpools.errors import ConfigurationError, JobNotFoundError, StoreDataError
 from jobpools.settings import redis_url
 from jobpools.store import ledger, reads, writes

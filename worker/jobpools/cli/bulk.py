@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from jobpools.cli import asking
 from jobpools.cli.output import Output, document
 from jobpools.cli.shell import put
-from jobpools.core.job import JobState
+from jobpools.core.jobs.job import JobState
 from jobpools.errors import ConfigurationError, JobpoolsError
 from jobpools.store import cancellations, deadletters
 from jobpools.store.connect import Connection

@@ -27,8 +27,9 @@ def cron_list(redis: Redis = None, output: Form = Output.TABLE) -> None:
 
 def _row(view: Any, now: float) -> dict[str, Any]:
     from jobpools.core.conditions import condition
-    from jobpools.core.fires import ON_TIME, plan_cron
-    from jobpools.core.specs import Cron, Meta
+    from jobpools.core.objects import Meta
+    from jobpools.core.schedules.plan import ON_TIME, plan_cron
+    from jobpools.core.schedules.specs import Cron
 
     namespace, _, name = view.key.partition("/")
     spec, facts = view.spec, view.facts

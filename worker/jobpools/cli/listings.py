@@ -8,7 +8,7 @@ import typer
 
 from jobpools.cli import shell
 from jobpools.cli.output import Output, document, show
-from jobpools.core.job import JobState
+from jobpools.core.jobs.job import JobState
 
 Paths = Annotated[
     list[Path], typer.Argument(metavar="FILES...", help="YAML files, or folders of them.", show_default=False)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobpools.cli.shell import coloured, put
-from jobpools.core.units import format_duration
+from jobpools.core.text.durations import format_duration
 
 CELL_LIMIT = 160
 """Characters of a cell: an error's message may be a page long; --output json has all of it."""

@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from jobpools.core.facts import ClusterFacts, EndpointFacts, Memory, PoolFacts, WorkerFacts
-from jobpools.core.plan import plan_pool
-from jobpools.core.specs import Pool
+from jobpools.core.pools.facts import ClusterFacts, EndpointFacts, Memory, PoolFacts, WorkerFacts
+from jobpools.core.pools.plan import plan_pool
+from jobpools.core.pools.specs import Pool
 from jobpools.store import reads
 from jobpools.store.connect import Connection
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from jobpools.core import json_values
+from jobpools.core.jobs import json_values
 from jobpools.errors import ArgumentsError, ConfigurationError
 
 

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Sequence
 
 from jobpools.control.ports import Cluster, Queues
-from jobpools.core.facts import ClusterFacts, EndpointFacts, PoolFacts
-from jobpools.core.specs import Pool
+from jobpools.core.pools.facts import ClusterFacts, EndpointFacts, PoolFacts
+from jobpools.core.pools.specs import Pool
 from jobpools.errors import ObservationError, StoreError
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,11 @@ A Cluster raises ObservationError for what cannot be read, and Queues raise Stor
 from collections.abc import Sequence
 from typing import Protocol
 
-from jobpools.core.facts import ClusterFacts, CronFacts, EndpointFacts
-from jobpools.core.plan import CronPlan, Plan
-from jobpools.core.specs import Cron, Pool
+from jobpools.core.pools.facts import ClusterFacts, EndpointFacts
+from jobpools.core.pools.plan import CronPlan, Plan
+from jobpools.core.pools.specs import Pool
+from jobpools.core.schedules.facts import CronFacts
+from jobpools.core.schedules.specs import Cron
 
 
 class Cluster(Protocol):

@@ -5,8 +5,8 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from jobpools.core.facts import EndpointFacts
-from jobpools.core.specs import Pool
+from jobpools.core.pools.facts import EndpointFacts
+from jobpools.core.pools.specs import Pool
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 from jobpools.rescue import Rescuer, dropped
 from jobpools.store import draws, reads, writes

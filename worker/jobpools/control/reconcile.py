@@ -13,10 +13,10 @@ from typing import Any
 
 from jobpools.control.observe import observe_cluster, observe_queues, pool_facts
 from jobpools.control.ports import Cluster, Queues, Reporter
-from jobpools.core import actions as act
-from jobpools.core.facts import EndpointFacts, Memory
-from jobpools.core.plan import REST, UNKNOWN, failed, plan_pool
-from jobpools.core.specs import Pool
+from jobpools.core.pools import actions as act
+from jobpools.core.pools.facts import EndpointFacts, Memory
+from jobpools.core.pools.plan import REST, UNKNOWN, failed, plan_pool
+from jobpools.core.pools.specs import Pool
 
 log = logging.getLogger(__name__)
 

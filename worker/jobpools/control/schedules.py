@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jobpools.control.ports import CronReporter, Schedules
-from jobpools.core.actions import CronPlan
-from jobpools.core.facts import CronFacts
-from jobpools.core.fires import UNKNOWN, held, plan_cron
-from jobpools.core.specs import Cron
+from jobpools.core.schedules.actions import CronPlan
+from jobpools.core.schedules.facts import CronFacts
+from jobpools.core.schedules.plan import UNKNOWN, held, plan_cron
+from jobpools.core.schedules.specs import Cron
 from jobpools.errors import ObservationError, StoreDataError, StoreError
 from jobpools.store.clock import ServerClock
 

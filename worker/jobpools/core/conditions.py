@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from jobpools.core.units import Decision
+from jobpools.core.decision import Decision
 
 Condition = dict[str, Any]
 

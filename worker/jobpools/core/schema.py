@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from jobpools.core.units import DURATION_PATTERN, parse_duration
+from jobpools.core.text.durations import DURATION_PATTERN, parse_duration
 
 _NOT_CAMEL = {"result_ttl": "resultTTL", "on": "onErrors"}
 """An acronym, and a word that YAML takes for `true`. Not at the fields: there a type checker would take the key for the

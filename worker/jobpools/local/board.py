@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from jobpools.core.conditions import condition
-from jobpools.core.plan import Plan
-from jobpools.core.specs import Pool
-from jobpools.core.units import format_duration
+from jobpools.core.pools.plan import Plan
+from jobpools.core.pools.specs import Pool
+from jobpools.core.text.durations import format_duration
 from jobpools.store.ledger import Ledger
 
 GOOD = frozenset({"Working", "Idle", "ScaledToZero"})

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from jobpools.core.facts import ClusterFacts, WorkerFacts
-from jobpools.core.specs import Pool
-from jobpools.core.units import format_duration
+from jobpools.core.pools.facts import ClusterFacts, WorkerFacts
+from jobpools.core.pools.specs import Pool
+from jobpools.core.text.durations import format_duration
 from jobpools.local.commands import Command
 from jobpools.local.process import KILL_MARGIN, Process
 

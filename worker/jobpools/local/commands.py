@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jobpools.core.specs import Pool
+from jobpools.core.pools.specs import Pool
 from jobpools.settings import worker_env
 
 

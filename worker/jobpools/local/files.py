@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from jobpools.core import cron as clock
-from jobpools.core.specs import API_VERSION, GROUP, Cron, CronSpec, Meta, Pool, PoolSpec
-from jobpools.core.spelling import meant
-from jobpools.core.wording import told
+from jobpools.core.objects import API_VERSION, GROUP, Meta
+from jobpools.core.pools.specs import Pool, PoolSpec
+from jobpools.core.schedules import expression as clock
+from jobpools.core.schedules.specs import Cron, CronSpec
+from jobpools.core.text.suggestions import meant
+from jobpools.core.text.validation import told
 from jobpools.errors import SpecError
 from jobpools.local.documents import Document, Place, read
 

@@ -4,9 +4,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jobpools.core.specs import Pool, ScalingMode
-from jobpools.core.spelling import meant
-from jobpools.core.units import Decision, format_duration
+from jobpools.core.decision import Decision
+from jobpools.core.pools.specs import Pool, ScalingMode
+from jobpools.core.text.durations import format_duration
+from jobpools.core.text.suggestions import meant
 from jobpools.store import reads
 from jobpools.store.connect import Connection
 from jobpools.store.ledger import Ledger

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from jobpools.control.schedules import Timetable
-from jobpools.core.actions import CronPlan
-from jobpools.core.specs import Cron
+from jobpools.core.schedules.actions import CronPlan
+from jobpools.core.schedules.specs import Cron
 from jobpools.store.connect import Connection
 from jobpools.store.schedules import StoreSchedules
 

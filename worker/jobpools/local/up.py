@@ -12,9 +12,9 @@ from pathlib import Path
 
 from jobpools.control.queues import StoreQueues
 from jobpools.control.reconcile import Shell, next_look, reconcile
-from jobpools.core.facts import Memory
-from jobpools.core.replicas import open_schedules
-from jobpools.core.specs import Pool, ScalingMode
+from jobpools.core.pools.facts import Memory
+from jobpools.core.pools.sizing import open_schedules
+from jobpools.core.pools.specs import Pool, ScalingMode
 from jobpools.errors import ConfigurationError, SpecError, StoreAuthError, StoreError
 from jobpools.local import beside, commands, files, plot
 from jobpools.local.board import Board

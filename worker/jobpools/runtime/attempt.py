@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from jobpools.core.job import History, OutcomeKind
-from jobpools.core.retry import Retry
+from jobpools.core.jobs.job import History, OutcomeKind
+from jobpools.core.jobs.retry import Retry
 from jobpools.runtime.context import Context
 from jobpools.runtime.metrics import Tally
 from jobpools.runtime.services import Services

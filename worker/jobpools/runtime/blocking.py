@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from types import FrameType
 
-from jobpools.core.descriptions import safely
-from jobpools.core.job import Outcome
-from jobpools.core.units import format_duration
+from jobpools.core.jobs.job import Outcome
+from jobpools.core.text.descriptions import safely
+from jobpools.core.text.durations import format_duration
 from jobpools.runtime import current, outcomes
 from jobpools.runtime.attempt import Run
 

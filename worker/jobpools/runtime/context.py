@@ -2,7 +2,7 @@
 
 from typing import Protocol, TypeVar
 
-from jobpools.core.job import History, OutcomeKind
+from jobpools.core.jobs.job import History, OutcomeKind
 from jobpools.runtime.services import Service, Services
 from jobpools.store.codec import Envelope, enqueued_at
 

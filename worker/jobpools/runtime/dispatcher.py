@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from jobpools.core.weights import take_turns
+from jobpools.core.jobs.fairness import take_turns
 from jobpools.errors import StoreError
 from jobpools.runtime.current import WorkerTask
 from jobpools.runtime.lane import LONGEST_NAP, Lane

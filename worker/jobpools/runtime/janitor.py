@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from jobpools.core.job import Outcome, OutcomeKind
+from jobpools.core.jobs.job import Outcome, OutcomeKind
 from jobpools.errors import StoreError
 from jobpools.rescue import Rescuer, vanished
 from jobpools.runtime.lane import Lane

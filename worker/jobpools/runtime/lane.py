@@ -7,10 +7,10 @@ from itertools import repeat
 
 import msgspec
 
-from jobpools.core.job import History, Outcome, OutcomeKind, Priority, Settlement
-from jobpools.core.serving import JobDefaults, QueuePolicy
-from jobpools.core.units import QueueName, WorkerId
-from jobpools.core.weights import priority_turns
+from jobpools.core.jobs.fairness import priority_turns
+from jobpools.core.jobs.job import History, Outcome, OutcomeKind, Priority, Settlement
+from jobpools.core.jobs.policies import JobDefaults, QueuePolicy
+from jobpools.core.text.names import QueueName, WorkerId
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.rescue import dropped
 from jobpools.runtime.attempt import Entry, Run

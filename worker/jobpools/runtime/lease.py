@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from jobpools.core.job import OutcomeKind
+from jobpools.core.jobs.job import OutcomeKind
 from jobpools.errors import StoreError
 from jobpools.runtime.lane import Lane
 from jobpools.runtime.metrics import Metrics

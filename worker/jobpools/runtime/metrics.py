@@ -7,7 +7,7 @@ path of every job.
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from jobpools.core.job import OutcomeKind
+from jobpools.core.jobs.job import OutcomeKind
 
 BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0)
 """Upper bounds of the duration histogram, in seconds."""

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 
-from jobpools.core.units import format_duration
+from jobpools.core.text.durations import format_duration
 from jobpools.errors import StoreAuthError, StoreError, StoreUnavailableError
 from jobpools.store import draws
 

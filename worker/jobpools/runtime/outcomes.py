@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from jobpools.core.descriptions import ancestors, bare, qualified, safely, spoken, traceback_of, words
-from jobpools.core.job import Outcome, OutcomeKind
-from jobpools.core.units import format_duration
+from jobpools.core.jobs.job import Outcome, OutcomeKind
+from jobpools.core.text.descriptions import ancestors, bare, qualified, safely, spoken, traceback_of, words
+from jobpools.core.text.durations import format_duration
 
 MESSAGE_LIMIT = 500
 TRACEBACK_LIMIT = 8000

@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from jobpools.core.job import Outcome, OutcomeKind, Priority
-from jobpools.core.units import LONGEST, WorkerId
+from jobpools.core.jobs.job import Outcome, OutcomeKind, Priority
+from jobpools.core.text.durations import LONGEST
+from jobpools.core.text.names import WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
 from jobpools.runtime import current, forking, left_behind, outcomes, settlement
 from jobpools.runtime.attempt import Run

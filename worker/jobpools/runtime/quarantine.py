@@ -6,7 +6,7 @@ them along to the dead-letter queue, a worker has only one job at a time that ma
 
 import asyncio
 
-from jobpools.core.job import History
+from jobpools.core.jobs.job import History
 from jobpools.runtime.attempt import Run
 
 

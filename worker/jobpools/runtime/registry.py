@@ -28,9 +28,9 @@ from jobpools.client import (
     check_queue,
     checked,
 )
-from jobpools.core.job import Priority
-from jobpools.core.spelling import meant
-from jobpools.core.units import JobId
+from jobpools.core.jobs.job import Priority
+from jobpools.core.text.names import JobId
+from jobpools.core.text.suggestions import meant
 from jobpools.errors import ArgumentsError, ConfigurationError, UnknownJobError
 from jobpools.handle import JobHandle
 from jobpools.runtime import middleware

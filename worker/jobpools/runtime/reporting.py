@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jobpools.core.facts import Heartbeat
+from jobpools.core.pools.facts import Heartbeat
 from jobpools.errors import ConfigurationError, StoreError, StoreUnavailableError
 from jobpools.runtime import link, probes
 from jobpools.runtime.endpoints import Endpoints

@@ -2,10 +2,10 @@
 
 import logging
 
-from jobpools.core.descriptions import safely, traceback_of
-from jobpools.core.job import History, Outcome, OutcomeKind, Settlement
-from jobpools.core.retry import Retry, settle
-from jobpools.core.units import Decision
+from jobpools.core.decision import Decision
+from jobpools.core.jobs.job import History, Outcome, OutcomeKind, Settlement
+from jobpools.core.jobs.retry import Retry, settle
+from jobpools.core.text.descriptions import safely, traceback_of
 from jobpools.runtime.attempt import Run
 from jobpools.store import draws
 

@@ -10,9 +10,9 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializer
 
-from jobpools.core import json_values
-from jobpools.core.descriptions import qualified, spoken, words
-from jobpools.core.spelling import meant
+from jobpools.core.jobs import json_values
+from jobpools.core.text.descriptions import qualified, spoken, words
+from jobpools.core.text.suggestions import meant
 from jobpools.errors import ArgumentsError, ConfigurationError, StoreDataError
 from jobpools.runtime import argument_types
 from jobpools.runtime.context import Context

@@ -11,8 +11,8 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobpools.core.job import Disposition, Outcome, OutcomeKind
-from jobpools.core.units import WorkerId
+from jobpools.core.jobs.job import Disposition, Outcome, OutcomeKind
+from jobpools.core.text.names import WorkerId
 from jobpools.errors import StoreError
 from jobpools.rescue import Rescued, Rescuer
 from jobpools.runtime import logs

@@ -11,9 +11,10 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from jobpools.client import Client
-from jobpools.core.job import OutcomeKind
-from jobpools.core.serving import QueueRef
-from jobpools.core.units import QueueName, WorkerId, format_duration
+from jobpools.core.jobs.job import OutcomeKind
+from jobpools.core.jobs.policies import QueueRef
+from jobpools.core.text.durations import format_duration
+from jobpools.core.text.names import QueueName, WorkerId
 from jobpools.errors import (
     ConfigurationError,
     JobpoolsError,

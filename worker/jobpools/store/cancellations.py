@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
-from jobpools.core.job import JobState, Priority
+from jobpools.core.jobs.job import JobState, Priority
 from jobpools.store import codec, keys, writes
 from jobpools.store.connect import Connection
 from jobpools.store.deadletters import Page

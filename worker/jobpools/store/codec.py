@@ -9,8 +9,8 @@ from typing import Any, cast
 import msgspec
 from pydantic import ValidationError
 
-from jobpools.core.job import Attempt, History, OutcomeKind, Priority
-from jobpools.core.retry import Retry
+from jobpools.core.jobs.job import Attempt, History, OutcomeKind, Priority
+from jobpools.core.jobs.retry import Retry
 from jobpools.errors import StoreDataError
 
 VERSION = 1

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from jobpools.core.job import JobState, Priority
+from jobpools.core.jobs.job import JobState, Priority
 from jobpools.errors import StoreDataError
 from jobpools.store import codec, keys, reads
 from jobpools.store.connect import Connection

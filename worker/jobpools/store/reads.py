@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobpools.core.facts import EndpointFacts, Heartbeat, QueueFacts
-from jobpools.core.job import History, JobState, Priority
-from jobpools.core.units import QueueName, WorkerId
+from jobpools.core.jobs.job import History, JobState, Priority
+from jobpools.core.pools.facts import EndpointFacts, Heartbeat, QueueFacts
+from jobpools.core.text.names import QueueName, WorkerId
 from jobpools.errors import StoreDataError
 from jobpools.store import codec, keys, scripts
 from jobpools.store.connect import Connection

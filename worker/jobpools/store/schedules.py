@@ -13,10 +13,10 @@ import msgspec
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from jobpools.core.actions import CronPlan, Fire
-from jobpools.core.facts import CronFacts, FiredJob
-from jobpools.core.fires import times
-from jobpools.core.specs import Cron, CronSpec
+from jobpools.core.schedules.actions import CronPlan, Fire
+from jobpools.core.schedules.facts import CronFacts, FiredJob
+from jobpools.core.schedules.plan import times
+from jobpools.core.schedules.specs import Cron, CronSpec
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.store import codec, keys, reads, scripts, writes
 from jobpools.store.connect import Connection

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from jobpools.core.facts import Heartbeat
-from jobpools.core.job import Disposition, History, JobState, OutcomeKind, Priority, Settlement
-from jobpools.core.serving import KEEP_COMPLETED, KEEP_DEAD
+from jobpools.core.jobs.job import Disposition, History, JobState, OutcomeKind, Priority, Settlement
+from jobpools.core.jobs.policies import KEEP_COMPLETED, KEEP_DEAD
+from jobpools.core.pools.facts import Heartbeat
 from jobpools.store import codec, keys, scripts
 from jobpools.store.connect import Connection, SyncConnection
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from jobpools.core.facts import ClusterFacts, Heartbeat, PoolFacts, WorkerFacts
+from jobpools.core.pools.facts import ClusterFacts, Heartbeat, PoolFacts, WorkerFacts
 
 
 @dataclass(frozen=True, slots=True)

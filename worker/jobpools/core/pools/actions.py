@@ -1,10 +1,11 @@
-"""What a pass may do to the world and say of it: values, carried out by `jobpools.control`."""
+"""What a pass may do about a pool, as values that `jobpools.control` carries out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from jobpools.core.facts import FiredJob, Memory
-from jobpools.core.units import Decision
+from jobpools.core.decision import Decision
+from jobpools.core.events import Event
+from jobpools.core.pools.facts import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +73,6 @@ Action = (
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened, said once."""
-
-    reason: str
-    message: str
-    warning: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """What one pass decided about one pool.
 
@@ -98,37 +90,3 @@ class Plan:
     """Seconds until the next look, if nothing wakes the loop before."""
     misdeletions: int = 0
     """How many chosen workers were seen to have survived a scale-down, because the cluster took others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fire:
-    """One tick of a schedule that is to be enqueued."""
-
-    id: str
-    """A hash of (schedule, due time): the job's id, so that firing twice enqueues once."""
-    due: float
-    replaces: tuple[FiredJob, ...] = ()
-    """Jobs of former fires to cancel first (concurrencyPolicy Replace)."""
-
-
-@dataclass(frozen=True, slots=True)
-class CronPlan:
-    """What one pass decided about one schedule."""
-
-    fires: tuple[Fire, ...]
-    handled: float | None
-    """The latest tick that is dealt with after this pass, to be recorded after the fires are enqueued; None: no tick
-    was due, so there is nothing to record."""
-    missed: int
-    """How many ticks this pass gave up."""
-    jobs: tuple[FiredJob, ...]
-    """What is to be remembered of fired jobs after this pass, as `CronFacts.jobs`."""
-    next_due: float | None
-    """The next tick; None: there is none, or it is not known."""
-    look_at: float
-    """When this schedule is worth another look, seconds since the epoch."""
-    decision: Decision[int]
-    """How many fires, and why."""
-    status: dict[str, Any] = field(default_factory=dict)
-    """The object's status in the form of the CRD, conditions included, transition times kept from before."""
-    events: tuple[Event, ...] = ()

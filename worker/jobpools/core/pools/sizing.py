@@ -8,11 +8,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from jobpools.core.cron import schedule
-from jobpools.core.facts import Memory, PoolFacts, QueueFacts
-from jobpools.core.roster import busy_hosts
-from jobpools.core.specs import PoolSpec, ScalingMode, ScalingPolicy
-from jobpools.core.units import Decision, format_duration
+from jobpools.core.decision import Decision
+from jobpools.core.pools.facts import Memory, PoolFacts, QueueFacts
+from jobpools.core.pools.specs import PoolSpec, ScalingMode, ScalingPolicy
+from jobpools.core.pools.workers import busy_hosts
+from jobpools.core.schedules.expression import schedule
+from jobpools.core.text.durations import format_duration
 from jobpools.errors import SpecError
 
 LIMITS = frozenset({"TooManyReplicas", "TooFewReplicas", "ScaleUpLimit", "ScaleDownLimit"})

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jobpools.core.actions import Event
-from jobpools.core.alerts import Rates
 from jobpools.core.conditions import condition, conditions, timestamp
-from jobpools.core.facts import ClusterFacts, Memory, PoolFacts
-from jobpools.core.replicas import LIMITS, wrong_schedule
-from jobpools.core.roster import Member, is_busy
-from jobpools.core.specs import Pool, ScalingMode
-from jobpools.core.units import Decision
+from jobpools.core.decision import Decision
+from jobpools.core.events import Event
+from jobpools.core.pools.alerts import Rates
+from jobpools.core.pools.facts import ClusterFacts, Memory, PoolFacts
+from jobpools.core.pools.sizing import LIMITS, wrong_schedule
+from jobpools.core.pools.specs import Pool, ScalingMode
+from jobpools.core.pools.workers import Member, is_busy
 
 Judged = Decision[bool | None]
 """A condition's status (None: Unknown), reason and message."""

@@ -1,29 +1,14 @@
-"""The two kinds of YAML: what a user may write, what each field means, its default and its limits.
+"""WorkerPool: what a user may write, what each field means, its default and its limits."""
 
-The CRDs in `crds/` are generated from these models (descriptions are the docstrings below the fields), and a laptop
-validates its files with the same models, so that one YAML means one thing everywhere.
-"""
-
-import re
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from jobpools.core.job import Priority
+from jobpools.core.jobs.policies import JobDefaults, QueueEntry, QueuePolicy
+from jobpools.core.objects import GROUP, Meta, RedisRef
 from jobpools.core.schema import Duration, Model
-from jobpools.core.serving import JobDefaults, Queue, QueueEntry, QueuePolicy
-from jobpools.core.units import APP_PATTERN, NAME_PATTERN
-
-GROUP = "jobpools.dev"
-VERSION = "v1"
-API_VERSION = f"{GROUP}/{VERSION}"
-NAME_LIMIT = 47
-"""Pods derive their names from the pool's; a Deployment's pod suffix takes 16 of the 63 characters."""
-
-TIME_PATTERN = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-"""RFC 3339, which is what the API server takes for a time; pydantic takes seconds since the epoch and more."""
+from jobpools.core.text.names import APP_PATTERN
 
 
 class ScalingMode(StrEnum):
@@ -123,30 +108,6 @@ class Alerts(Model):
     """Crashed attempts of the last minutes."""
 
 
-class SecretKeyRef(Model):
-    """One key of a Secret in the object's own namespace."""
-
-    name: str = Field(min_length=1)
-    """The Secret's name."""
-    key: str = Field(min_length=1)
-    """The key whose value is the URL."""
-
-
-class RedisRef(Model):
-    """Which Redis or Valkey; exactly one of the two."""
-
-    url: str | None = Field(default=None, min_length=1)
-    """redis://, rediss:// (TLS), redis+sentinel:// or redis+cluster://."""
-    secret_key_ref: SecretKeyRef | None = None
-    """A Secret that holds the URL."""
-
-    @model_validator(mode="after")
-    def _one(self) -> "RedisRef":
-        if (self.url is None) == (self.secret_key_ref is None):
-            raise ValueError("give exactly one of url and secretKeyRef")
-        return self
-
-
 class PoolSpec(Model):
     """A group of equal workers and how many of them there are."""
 
@@ -203,104 +164,6 @@ class PoolSpec(Model):
         return self
 
 
-class ConcurrencyPolicy(StrEnum):
-    """What a fire does while the former one's job has not ended; the words are those of Kubernetes' CronJob."""
-
-    ALLOW = "Allow"
-    FORBID = "Forbid"
-    REPLACE = "Replace"
-
-
-class CatchUp(StrEnum):
-    """What happens to ticks that were missed while nobody led."""
-
-    NONE = "None"
-    LATEST = "Latest"
-    ALL = "All"
-
-
-class CronJobTemplate(Model):
-    """The job that a fire enqueues."""
-
-    name: str
-    """The job's registered name."""
-    queue: Queue = "default"
-    """The queue it goes to."""
-    priority: Priority = Priority.NORMAL
-    """Which of the queue's three lists it waits in."""
-    kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Its arguments, by name."""
-    tags: tuple[str, ...] = ()
-    """For finding it again."""
-
-
-class CronSpec(Model):
-    """A job that is enqueued by the clock, once a tick."""
-
-    schedule: str | None = None
-    """A cron expression of five fields, or @hourly, @daily, @weekly, @monthly, @yearly."""
-    at: AwareDatetime | None = None
-    """One single time instead, with its offset, as in `2027-01-01T00:00:00Z`."""
-    time_zone: str = "UTC"
-    """The IANA time zone of `schedule`."""
-    suspend: bool = False
-    """No fires while true; what falls due meanwhile is skipped and counted as missed."""
-    concurrency_policy: ConcurrencyPolicy = ConcurrencyPolicy.ALLOW
-    """What a fire does while the former one's job has not ended."""
-    starting_deadline_seconds: int | None = Field(default=None, ge=1)
-    """A tick that is later than this is missed; default: no limit."""
-    catch_up: CatchUp = CatchUp.LATEST
-    """Which of the missed ticks are fired when the scheduler is back."""
-    job: CronJobTemplate
-    """The job that a fire enqueues."""
-    redis: RedisRef | None = None
-    """Default: the one that the chart was installed with."""
-
-    @field_validator("at", mode="before")
-    @classmethod
-    def _a_time(cls, at: Any) -> Any:
-        if at is None or isinstance(at, datetime):
-            return at
-        wrong = ValueError(f"{at!r} is no time: write it with its offset, as in 2027-01-01T00:00:00Z")
-        if not isinstance(at, str) or not re.fullmatch(TIME_PATTERN, at):
-            raise wrong
-        try:
-            return datetime.fromisoformat(at.upper())
-        except ValueError as error:  # as in 25:00
-            raise wrong from error
-
-    @field_validator("at")
-    @classmethod
-    def _within_the_calendar(cls, at: datetime | None) -> datetime | None:
-        """In UTC as well, where it may be a day before or after the years that there are."""
-        try:
-            if at is not None:
-                at.astimezone(UTC)
-        except OverflowError as error:
-            raise ValueError("is beyond the calendar") from error
-        return at
-
-    @model_validator(mode="after")
-    def _one(self) -> "CronSpec":
-        if (self.schedule is None) == (self.at is None):
-            raise ValueError("give exactly one of schedule and at")
-        return self
-
-
-class Meta(Model):
-    """Whose spec it is."""
-
-    name: str = Field(pattern=NAME_PATTERN, max_length=NAME_LIMIT)
-    namespace: str = Field(default="default", pattern=NAME_PATTERN, max_length=63)
-    uid: str = ""
-    generation: int = 0
-
-    @property
-    def key(self) -> str:
-        """`namespace/name`: how a pool is called in Redis, in logs and in metrics."""
-        return f"{self.namespace}/{self.name}"
-
-
 class Pool(Model):
     """A WorkerPool object: a cluster's or a file's."""
 
@@ -311,10 +174,3 @@ class Pool(Model):
     def labels(self) -> dict[str, str]:
         """What its Deployment and pods are found by."""
         return {f"{GROUP}/pool": self.meta.name, "app.kubernetes.io/managed-by": "jobpools"}
-
-
-class Cron(Model):
-    """A CronJobSpec object: a cluster's or a file's."""
-
-    meta: Meta
-    spec: CronSpec

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from jobpools.core import alerts
-from jobpools.core.actions import (
+from jobpools.core.conditions import conditions
+from jobpools.core.decision import Decision
+from jobpools.core.events import Event
+from jobpools.core.pools import alerts
+from jobpools.core.pools.actions import (
     Action,
-    CronPlan,
     DrainWorkers,
     EnsurePool,
-    Event,
-    Fire,
     MaintainQueues,
     MarkWorkers,
     PauseWorkers,
@@ -20,14 +20,13 @@ from jobpools.core.actions import (
     SetReplicas,
     UndrainWorkers,
 )
-from jobpools.core.conditions import conditions
-from jobpools.core.facts import Memory, PoolFacts, QueueFacts
-from jobpools.core.replicas import size
-from jobpools.core.roster import Member, roster, unlisted
-from jobpools.core.shrink import LEFT_TO_THE_CLUSTER, Scene, Shrink, shrink
-from jobpools.core.specs import Pool
-from jobpools.core.status import Verdict, alerts_before, events, status
-from jobpools.core.units import Decision
+from jobpools.core.pools.facts import Memory, PoolFacts, QueueFacts
+from jobpools.core.pools.scale_down import LEFT_TO_THE_CLUSTER, Scene, Shrink, shrink
+from jobpools.core.pools.sizing import size
+from jobpools.core.pools.specs import Pool
+from jobpools.core.pools.status import Verdict, alerts_before, events, status
+from jobpools.core.pools.workers import Member, roster, unlisted
+from jobpools.core.schedules.actions import CronPlan, Fire
 
 __all__ = [
     "Action",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
-from jobpools.core.job import Priority
-from jobpools.core.serving import PriorityMode, QueuePolicy
+from jobpools.core.jobs.job import Priority
+from jobpools.core.jobs.policies import PriorityMode, QueuePolicy
 
 T = TypeVar("T")
 

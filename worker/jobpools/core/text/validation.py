@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jobpools.core.units import APP_PATTERN, NAME_PATTERN, QUEUE_PATTERN
+from jobpools.core.text.names import APP_PATTERN, NAME_PATTERN, QUEUE_PATTERN
 
 SHOWN = 60
 """Characters of a wrong value that an error repeats."""

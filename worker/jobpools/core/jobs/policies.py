@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from jobpools.core.retry import Retry
+from jobpools.core.jobs.retry import Retry
 from jobpools.core.schema import Duration, Model, Timeout
-from jobpools.core.units import QUEUE_LIMIT, QUEUE_PATTERN
+from jobpools.core.text.names import QUEUE_LIMIT, QUEUE_PATTERN
 
 Queue = Annotated[str, Field(pattern=QUEUE_PATTERN, max_length=QUEUE_LIMIT)]
 

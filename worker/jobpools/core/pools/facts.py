@@ -1,10 +1,9 @@
-"""What was seen, before anything is decided. None is unknown, and unknown is never zero."""
+"""What was observed of pools before anything is decided. None is unknown, and unknown is never zero."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from jobpools.core.job import JobState
-from jobpools.core.units import QueueName, WorkerId
+from jobpools.core.text.names import QueueName, WorkerId
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,34 +191,3 @@ class Memory:
     """Whom (names) the latest scale-down chose, for comparing with who went."""
     shrunk_to: int | None = None
     """How many workers that scale-down asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class FiredJob:
-    """The job of a fire."""
-
-    id: str
-    queue: str
-    state: str = ""
-    """Empty: the queue knows nothing of it any more, so it has ended."""
-
-    @property
-    def active(self) -> bool:
-        """It has not ended."""
-        return bool(self.state) and not JobState(self.state).ended
-
-
-@dataclass(frozen=True, slots=True)
-class CronFacts:
-    """What is known of one schedule."""
-
-    created: float
-    """When the schedule, with its present times, was first seen; ticks up to then do not count."""
-    last_due: float | None = None
-    """The latest tick that was handled (fired or counted as missed); None: never."""
-    last_fire: float | None = None
-    """The latest tick that was fired; None: never."""
-    jobs: tuple[FiredJob, ...] = ()
-    """Of the latest fires, oldest first: the last one, and before it those that had not ended at the look before."""
-    fired: int = 0
-    missed: int = 0

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from jobpools.core.facts import PoolFacts, QueueFacts, Sample
-from jobpools.core.specs import Alerts
-from jobpools.core.units import Decision, format_duration
+from jobpools.core.decision import Decision
+from jobpools.core.pools.facts import PoolFacts, QueueFacts, Sample
+from jobpools.core.pools.specs import Alerts
+from jobpools.core.text.durations import format_duration
 
 WINDOW: Final = 300.0
 """Seconds over which failures and crashes are counted."""

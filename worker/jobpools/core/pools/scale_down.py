@@ -16,10 +16,11 @@ a generation it follows the marks. So it is told only a size at which each gener
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from jobpools.core.actions import Action, DrainWorkers, Event, MarkWorkers, SetReplicas, UndrainWorkers
-from jobpools.core.facts import ClusterFacts, Memory
-from jobpools.core.roster import Member
-from jobpools.core.units import Decision
+from jobpools.core.decision import Decision
+from jobpools.core.events import Event
+from jobpools.core.pools.actions import Action, DrainWorkers, MarkWorkers, SetReplicas, UndrainWorkers
+from jobpools.core.pools.facts import ClusterFacts, Memory
+from jobpools.core.pools.workers import Member
 
 STARTUP = 30.0
 """Seconds in which a worker begins: it may be ready the next moment, and at work before it has reported."""

@@ -1,22 +1,7 @@
-"""The words every layer shares: names, durations, and what a decision is."""
+"""Durations as people write them: `90s`, `1h30m`, `250ms`."""
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Generic, NewType, TypeVar
-
-QueueName = NewType("QueueName", str)
-JobId = NewType("JobId", str)
-WorkerId = NewType("WorkerId", str)
-"""`<host>.<nonce>`: the pod's (or process's) name and a random part for each start of it; no ':'."""
-
-NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-APP_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
-QUEUE_PATTERN = r"^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$"
-QUEUE_LIMIT = 63
-"""What pools and schedules, the place of an app and queues may be called."""
-
-T_co = TypeVar("T_co", covariant=True)
 
 LONGEST = 36500 * 86400.0
 """Seconds of the longest duration, a hundred years: beyond it clocks and servers count wrongly."""
@@ -24,17 +9,6 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
 """What the CRDs accept as a duration: `90s`, `1h30m`, `250ms`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision(Generic[T_co]):
-    """A value and why it is so: the condition, the event, the log line and the metric label all come from it."""
-
-    value: T_co
-    reason: str
-    """One CamelCase word, stable: users match on it."""
-    message: str
-    """One sentence with the figures that led here."""
 
 
 def parse_duration(value: str | float | timedelta) -> float:

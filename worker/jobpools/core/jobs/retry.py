@@ -8,20 +8,13 @@ from typing import Annotated, Any, Literal, TypedDict, Unpack
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
-from jobpools.core.descriptions import bare, qualified, spoken, words
-from jobpools.core.job import (
-    HISTORY_LIMIT,
-    Attempt,
-    Disposition,
-    History,
-    Outcome,
-    OutcomeKind,
-    Settlement,
-)
+from jobpools.core.decision import Decision
+from jobpools.core.jobs.job import HISTORY_LIMIT, Attempt, Disposition, History, Outcome, OutcomeKind, Settlement
 from jobpools.core.schema import Duration, Model
-from jobpools.core.spelling import meant
-from jobpools.core.units import Decision, format_duration, parse_duration
-from jobpools.core.wording import told
+from jobpools.core.text.descriptions import bare, qualified, spoken, words
+from jobpools.core.text.durations import format_duration, parse_duration
+from jobpools.core.text.suggestions import meant
+from jobpools.core.text.validation import told
 from jobpools.errors import ConfigurationError
 
 RetryFunction = Callable[[int, BaseException | None], float | None]

@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any, Final
 
-from jobpools.core import cron as clock
-from jobpools.core.actions import CronPlan, Event, Fire
 from jobpools.core.conditions import condition, conditions, timestamp
-from jobpools.core.facts import CronFacts, FiredJob
-from jobpools.core.job import JobState
-from jobpools.core.specs import CatchUp, ConcurrencyPolicy, Cron, CronSpec
-from jobpools.core.units import Decision, format_duration
+from jobpools.core.decision import Decision
+from jobpools.core.events import Event
+from jobpools.core.jobs.job import JobState
+from jobpools.core.schedules import expression as clock
+from jobpools.core.schedules.actions import CronPlan, Fire
+from jobpools.core.schedules.facts import CronFacts, FiredJob
+from jobpools.core.schedules.specs import CatchUp, ConcurrencyPolicy, Cron, CronSpec
+from jobpools.core.text.durations import format_duration
 from jobpools.errors import SpecError
 
 FIRES: Final = 100

@@ -1,0 +1,17 @@
+"""A decision: a value, and the reason for it."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[T_co]):
+    """A value and why it is so: the condition, the event, the log line and the metric label all come from it."""
+
+    value: T_co
+    reason: str
+    """One CamelCase word, stable: users match on it."""
+    message: str
+    """One sentence with the figures that led here."""

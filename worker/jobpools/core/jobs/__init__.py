@@ -1,0 +1,1 @@
+"""What a job is, what happens after an attempt, and which queue is claimed next."""

@@ -1,0 +1,1 @@
+"""What a CronJobSpec is, and when it enqueues its job."""

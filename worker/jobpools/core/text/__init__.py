@@ -1,0 +1,1 @@
+"""Pure functions on text: durations, names, suggestions, and the wording of errors."""

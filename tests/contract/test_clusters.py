@@ -14,7 +14,7 @@ from jobpools.core.objects import Meta
 from jobpools.core.pools.facts import ClusterFacts
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.local.cluster import ProcessCluster
-from jobpools.local.commands import Command
+from jobpools.local.worker_command import Command
 from tests.support.fakes import FakeCluster, World
 from tests.support.waiting import PATIENCE
 

@@ -14,7 +14,7 @@ from jobpools.core.pools.facts import ClusterFacts
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.local import cluster
 from jobpools.local.cluster import ProcessCluster
-from jobpools.local.commands import Command
+from jobpools.local.worker_command import Command
 from tests.support.waiting import PATIENCE
 
 READY = "import os, time; print('at work', flush=True); os.write(int(os.environ['JOBPOOLS_READY_FD']), b'1')"

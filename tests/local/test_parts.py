@@ -15,10 +15,10 @@ from jobpools.core.pools.facts import Memory
 from jobpools.core.pools.plan import Plan
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.errors import ConfigurationError, SpecError
-from jobpools.local import beside, commands, up
-from jobpools.local.board import Board, Row
-from jobpools.local.books import Books
-from jobpools.local.lines import Lines, Log, described
+from jobpools.local import companion, up, worker_command
+from jobpools.local.reporter import Board, Row
+from jobpools.local.run_counts import Books
+from jobpools.local.text_view import Lines, Log, described
 from jobpools.settings import WorkerSettings
 from jobpools.store.ledger import Ledger
 
@@ -34,7 +34,7 @@ def pool(**spec: object) -> Pool:
 
 def test_a_worker_reads_back_what_its_pool_says() -> None:
     made = pool(concurrency=7, job={"timeout": "5s", "maxCrashes": 2}, queues=["emails", {"name": "news", "weight": 3}])
-    command = commands.worker(made, "redis://127.0.0.1:1/0", "python", "/srv")
+    command = worker_command.worker(made, "redis://127.0.0.1:1/0", "python", "/srv")
     settings = WorkerSettings.from_env(command.environ({"HOME": "/root"}, "emails-1"))
     assert (settings.pool, settings.worker, settings.app) == ("default/emails", "emails-1", "shop.jobs:app")
     assert (settings.concurrency, settings.job.timeout, settings.job.max_crashes) == (7, 5.0, 2)
@@ -50,12 +50,12 @@ def test_a_pod_templates_plain_values_hold_here_and_the_rest_does_not() -> None:
         {"name": "JOBPOOLS_REDIS_URL", "value": "redis://far.example"},
     ]
     made = pool(template={"spec": {"containers": [{"name": "worker", "env": env}]}})
-    assert commands.template_env(made) == {"SMTP_HOST": "smtp.example"}
+    assert worker_command.template_env(made) == {"SMTP_HOST": "smtp.example"}
 
 
 def test_a_change_that_concerns_no_worker_changes_no_command() -> None:
     before, grown, busier = pool(), pool(scaling={"max": 3}), pool(concurrency=9)
-    made = [commands.worker(each, "redis://127.0.0.1:1/0", "python") for each in (before, grown, busier)]
+    made = [worker_command.worker(each, "redis://127.0.0.1:1/0", "python") for each in (before, grown, busier)]
     assert made[0] == made[1] != made[2]
 
 
@@ -73,13 +73,13 @@ def test_a_change_that_concerns_no_worker_changes_no_command() -> None:
     ],
 )
 def test_the_name_of_a_command(text: str, name: str) -> None:
-    assert beside.short(beside.split(text)) == name
+    assert companion.short(companion.split(text)) == name
 
 
 @pytest.mark.parametrize("text", ["", "  ", "sh -c 'a"])
 def test_no_command(text: str) -> None:
     with pytest.raises(ConfigurationError, match="--with"):
-        beside.split(text)
+        companion.split(text)
 
 
 # The books

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobpools.cli import crons, listings, shell
+from jobpools.cli import listings, schedule_commands, shell
 
 app = typer.Typer(
     name="jobpools",
@@ -70,12 +70,12 @@ def up(  # noqa: PLR0913  # a command's own flags
 ) -> None:
     """Run the pools and schedules of YAML files on this machine. Ctrl-C drains; a second one hands back at once."""
     from jobpools.local import up as local
-    from jobpools.local.lines import Lines, View
+    from jobpools.local.text_view import Lines, View
 
     options = local.Options(tuple(paths), namespace, redis, data, until_idle, plot, beside, fire)
     view: View
     if sys.stdout.isatty():
-        from jobpools.local.live import LiveView
+        from jobpools.local.terminal_view import LiveView
 
         view = LiveView()
     else:
@@ -145,10 +145,10 @@ def enqueue(  # noqa: PLR0913  # a command's own flags
 
     from pydantic_core import to_jsonable_python
 
-    from jobpools.cli import sending
+    from jobpools.cli import enqueue_job
 
     given = {"queue": queue, "priority": priority, "delay": delay, "at": at, "id": id, "tags": tag}
-    handle, result = sending.send(target, words or [], given, redis, wait)
+    handle, result = enqueue_job.send(target, words or [], given, redis, wait)
     if not handle.new:
         sys.stderr.write(f"job {handle.id} is there already in queue {handle.queue}: nothing was written\n")
     if wait is None:
@@ -163,6 +163,6 @@ app.command(epilog=shell.examples("queues", "queues --output json"))(listings.qu
 app.command(epilog=shell.examples("workers", "workers --output yaml"))(listings.workers)
 app.add_typer(listings.jobs, name="jobs")
 app.add_typer(listings.dead, name="dead")
-app.add_typer(crons.cron, name="cron")
+app.add_typer(schedule_commands.cron, name="cron")
 app.command(epilog=shell.examples("stats", "stats --over 10s --output json"))(listings.stats)
 app.command(epilog=shell.examples("plan deploy/", "plan a.yaml b.yaml --output json"))(listings.plan)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobpools.cli import asking
+from jobpools.cli import queries
 from jobpools.cli.output import Output, document
 from jobpools.cli.shell import put
 from jobpools.core.jobs.job import JobState
@@ -71,7 +71,7 @@ def run(verb: Verb, choice: Choice, redis: str | None, output: Output, *, confir
     """Replay, purge or cancel jobs, and print how many. Raises JobpoolsError; after Ctrl-C it prints the progress."""
     tally = Tally(verb)
     try:
-        asking.ask(redis, lambda connection: _run(connection, choice, tally, confirmed=confirmed))
+        queries.ask(redis, lambda connection: _run(connection, choice, tally, confirmed=confirmed))
     except KeyboardInterrupt:
         sys.stderr.write(f"jobpools: interrupted: {tally.progress()}\n")
         raise
@@ -110,7 +110,7 @@ async def _all(connection: Connection, verb: Verb, choice: Choice) -> dict[str, 
     """Return all jobs of a queue that the command may change, as they are now."""
     if choice.queue is None:
         raise ConfigurationError(f"--all needs --queue: which queue's jobs should {verb} change?")
-    await asking.named(connection, choice.queue)
+    await queries.named(connection, choice.queue)
     if verb == "cancel":
         states = [choice.state] if choice.state else cancellations.CANCELLABLE
         found = [Death(job_id) for job_id in await cancellations.snapshot(connection, choice.queue, states)]
@@ -123,7 +123,7 @@ async def _named(connection: Connection, verb: Verb, choice: Choice) -> dict[str
     """Return these jobs by queue. Raises JobNotFoundError, and ConfigurationError for one that is not dead."""
     work: dict[str, list[Death]] = {}
     for job_id in dict.fromkeys(choice.ids):
-        view = await asking.find(connection, job_id, choice.queue)
+        view = await queries.find(connection, job_id, choice.queue)
         if verb != "cancel" and view.state is not JobState.DEAD:
             raise ConfigurationError(f"job {view.id} is {view.state}, not dead: nothing was done")
         work.setdefault(view.queue, []).append(Death(view.id))

@@ -59,23 +59,23 @@ dead = shell.group(
 
 def pools(redis: Redis = None, output: Form = Output.TABLE) -> None:
     """Pools: how many workers and slots there are, how many are busy."""
-    from jobpools.cli import asking
+    from jobpools.cli import queries
 
-    show(asking.ask(redis, asking.pools), POOL_COLUMNS, output, "no pool has a worker")
+    show(queries.ask(redis, queries.pools), POOL_COLUMNS, output, "no pool has a worker")
 
 
 def queues(redis: Redis = None, output: Form = Output.TABLE) -> None:
     """Queues: how much waits, runs, died."""
-    from jobpools.cli import asking
+    from jobpools.cli import queries
 
-    show(asking.ask(redis, asking.queues), QUEUE_COLUMNS, output, "no queue has had a job yet")
+    show(queries.ask(redis, queries.queues), QUEUE_COLUMNS, output, "no queue has had a job yet")
 
 
 def workers(redis: Redis = None, output: Form = Output.TABLE) -> None:
     """Workers that reported in the last 30 s."""
-    from jobpools.cli import asking
+    from jobpools.cli import queries
 
-    show(asking.ask(redis, asking.workers), WORKER_COLUMNS, output, "no worker has reported lately")
+    show(queries.ask(redis, queries.workers), WORKER_COLUMNS, output, "no worker has reported lately")
 
 
 def stats(
@@ -87,10 +87,10 @@ def stats(
 
     The rates are the difference of two looks, `--over` apart.
     """
-    from jobpools.cli import asking
+    from jobpools.cli import queries
 
-    span = asking.span("--over", over)
-    rows = asking.ask(redis, lambda connection: asking.stats(connection, span))
+    span = queries.span("--over", over)
+    rows = queries.ask(redis, lambda connection: queries.stats(connection, span))
     show(rows, STAT_COLUMNS, output, "no queue has had a job yet")
 
 
@@ -100,11 +100,11 @@ def plan(paths: Paths, namespace: Namespace = "default", redis: Redis = None, ou
     Nothing is changed. Workers are those that report to Redis; the windows of scaling.behavior count as over, for
     one look knows no past.
     """
-    from jobpools.cli import asking, planning
-    from jobpools.local import files
+    from jobpools.cli import plan_preview, queries
+    from jobpools.local import spec_files
 
-    found = files.load(paths, namespace)
-    rows = asking.ask(redis, lambda connection: planning.rows(connection, found.pools))
+    found = spec_files.load(paths, namespace)
+    rows = queries.ask(redis, lambda connection: plan_preview.rows(connection, found.pools))
     show(rows, PLAN_COLUMNS, output, "there is no WorkerPool in these files")
 
 
@@ -117,19 +117,19 @@ def jobs_list(
     output: Form = Output.TABLE,
 ) -> None:
     """Jobs, in the order in which something happens to them next; ended ones newest first."""
-    from jobpools.cli import asking
+    from jobpools.cli import queries
 
-    rows = asking.ask(redis, lambda connection: asking.jobs(connection, queue, state, limit))
+    rows = queries.ask(redis, lambda connection: queries.jobs(connection, queue, state, limit))
     show(rows, JOB_COLUMNS, output, "no such job")
 
 
 @jobs.command("show", epilog=shell.examples("jobs show 0197…", "jobs show 0197… --output json"))
 def jobs_show(id: JobId, queue: QueueName = None, redis: Redis = None, output: Form = Output.YAML) -> None:  # noqa: A002  # the job's own word
     """One job with its arguments, its result and what it went through."""
-    from jobpools.cli import asking
+    from jobpools.cli import queries
 
-    view = asking.ask(redis, lambda connection: asking.find(connection, id, queue))
-    document(_told(asking.details(view)), Output.YAML if output is Output.TABLE else output)
+    view = queries.ask(redis, lambda connection: queries.find(connection, id, queue))
+    document(_told(queries.details(view)), Output.YAML if output is Output.TABLE else output)
 
 
 @jobs.command(
@@ -149,7 +149,7 @@ def jobs_cancel(  # noqa: PLR0913  # a command's own flags
     output: Form = Output.TABLE,
 ) -> None:
     """Take jobs out of their queue, or have their workers stop them."""
-    from jobpools.cli import asking, bulk
+    from jobpools.cli import bulk, queries
     from jobpools.errors import ConfigurationError
     from jobpools.store.cancellations import CANCELLABLE
 
@@ -163,7 +163,7 @@ def jobs_cancel(  # noqa: PLR0913  # a command's own flags
         bulk.run("cancel", bulk.Choice(ids or [], queue, every, limit, state), redis, output, confirmed=yes)
         return
     (id,) = ids or []  # noqa: A001  # the job's own word
-    where, found = asking.ask(redis, lambda connection: asking.cancel(connection, id, queue))
+    where, found = queries.ask(redis, lambda connection: queries.cancel(connection, id, queue))
     said = "its worker is told to stop it" if found is JobState.RUNNING else f"it is {found}"
     shell.put(f"job {id} of queue {where}: {said}\n")
 
@@ -171,9 +171,9 @@ def jobs_cancel(  # noqa: PLR0913  # a command's own flags
 @dead.command("list", epilog=shell.examples("dead list", "dead list --queue emails --output json"))
 def dead_list(queue: QueueName = None, limit: Limit = 50, redis: Redis = None, output: Form = Output.TABLE) -> None:
     """Dead jobs, the latest first, and why they died."""
-    from jobpools.cli import asking
+    from jobpools.cli import queries
 
-    rows = asking.ask(redis, lambda connection: asking.jobs(connection, queue, JobState.DEAD, limit))
+    rows = queries.ask(redis, lambda connection: queries.jobs(connection, queue, JobState.DEAD, limit))
     show(rows, DEAD_COLUMNS, output, "no job is dead")
 
 

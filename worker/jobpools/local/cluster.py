@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from jobpools.core.pools.facts import ClusterFacts, WorkerFacts
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.durations import format_duration
-from jobpools.local.commands import Command
-from jobpools.local.process import KILL_MARGIN, Process
+from jobpools.local.child_process import KILL_MARGIN, Process
+from jobpools.local.worker_command import Command
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a worker that died is started again: doubled each time it dies young."""

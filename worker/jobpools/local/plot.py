@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jobpools.errors import ConfigurationError
-from jobpools.local.board import Sample
+from jobpools.local.reporter import Sample
 
 WIDTH, PANEL_HEIGHT, REST_HEIGHT = 9.0, 1.9, 1.3
 """Inches."""

@@ -16,14 +16,14 @@ from jobpools.core.pools.facts import Memory
 from jobpools.core.pools.sizing import open_schedules
 from jobpools.core.pools.specs import Pool, ScalingMode
 from jobpools.errors import ConfigurationError, SpecError, StoreAuthError, StoreError
-from jobpools.local import beside, commands, files, plot
-from jobpools.local.board import Board
-from jobpools.local.books import Books
+from jobpools.local import companion, plot, spec_files, worker_command
 from jobpools.local.cluster import ProcessCluster
-from jobpools.local.leftovers import Leftovers
-from jobpools.local.lines import Log, View
-from jobpools.local.ticks import Ticks
-from jobpools.local.valkey import EmbeddedValkey
+from jobpools.local.embedded_valkey import EmbeddedValkey
+from jobpools.local.remaining_jobs import Leftovers
+from jobpools.local.reporter import Board
+from jobpools.local.run_counts import Books
+from jobpools.local.schedules import Ticks
+from jobpools.local.text_view import Log, View
 from jobpools.settings import REDIS_URL
 from jobpools.store import ledger, reads, wakeups
 from jobpools.store.connect import Connection, connect, safe_url
@@ -61,11 +61,11 @@ class Up:
         """Raises SpecError for files that cannot work, before anything is started."""
         self._options = options
         self._view = view
-        self._files = files.load(options.paths, options.namespace)
+        self._files = spec_files.load(options.paths, options.namespace)
         if options.plot is not None:
             plot.check(options.plot)
-        self._words = () if options.beside is None else beside.split(options.beside)
-        self._beside: beside.Beside | None = None
+        self._words = () if options.beside is None else companion.split(options.beside)
+        self._beside: companion.Beside | None = None
         self._ticks: Ticks | None = None
         self._stamp = self._look_at_files()
         self._url = options.redis or ""
@@ -148,7 +148,7 @@ class Up:
                 "PYTHONPATH": self._path(*self._files.folders.values()),
                 "PYTHONUNBUFFERED": "1",
             }
-            self._beside = beside.Beside(
+            self._beside = companion.Beside(
                 self._words, env, say=self._view.say, told=self._view.told, ended=self._wake.set
             )
 
@@ -251,9 +251,9 @@ class Up:
         least = min(scaling.max, max([scaling.min, *open_schedules(pool.spec, time.time())]))
         return row.desired <= least and self._cluster.running_of(pool) <= least
 
-    def _command(self, pool: Pool) -> commands.Command:
+    def _command(self, pool: Pool) -> worker_command.Command:
         folder = self._files.folders.get(pool.meta.key, Path())
-        return commands.worker(pool, self._url, sys.executable, self._path(folder))
+        return worker_command.worker(pool, self._url, sys.executable, self._path(folder))
 
     @staticmethod
     def _path(*folders: Path) -> str:
@@ -280,7 +280,7 @@ class Up:
     def _look_at_files(self) -> tuple[tuple[str, int, int], ...]:
         """What changes when a file does."""
         found = []
-        for path in files.paths(self._options.paths):
+        for path in spec_files.paths(self._options.paths):
             with contextlib.suppress(OSError):
                 status = path.stat()
                 found.append((str(path), status.st_mtime_ns, status.st_size))
@@ -293,7 +293,7 @@ class Up:
             if stamp == self._stamp:
                 return
             self._stamp = stamp
-            after = files.load(self._options.paths, self._options.namespace)
+            after = spec_files.load(self._options.paths, self._options.namespace)
         except SpecError as error:
             if str(error) != self._refused:
                 self._refused = str(error)
@@ -301,7 +301,7 @@ class Up:
             return
         self._refused = ""
         before, self._files = self._files, after
-        for text in files.differences(before, after):
+        for text in spec_files.differences(before, after):
             self._view.say(text)
         kept = {pool.meta.key for pool in after.pools}
         for pool in before.pools:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobpools.errors import SpecError
-from jobpools.local import files
+from jobpools.local import spec_files
 
 POOL = """\
 apiVersion: jobpools.dev/v1
@@ -31,9 +31,9 @@ spec:
 """
 
 
-def load(folder: Path, text: str, name: str = "shop.yaml") -> files.Files:
+def load(folder: Path, text: str, name: str = "shop.yaml") -> spec_files.Files:
     (folder / name).write_text(text)
-    return files.load([folder])
+    return spec_files.load([folder])
 
 
 def test_a_pool_and_a_schedule(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_files_are_taken_in_order_and_each_once(tmp_path: Path) -> None:
     (tmp_path / "b.yml").write_text(POOL)
     (tmp_path / "a.yaml").write_text(CRON)
     (tmp_path / "notes.txt").write_text("{")
-    assert [path.name for path in files.paths([tmp_path, tmp_path / "b.yml"])] == ["a.yaml", "b.yml"]
+    assert [path.name for path in spec_files.paths([tmp_path, tmp_path / "b.yml"])] == ["a.yaml", "b.yml"]
 
 
 WRONG = {
@@ -160,11 +160,11 @@ def test_wrong_files(tmp_path: Path, text: str, error: str) -> None:
 
 def test_nothing_to_run(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"the folder holds no YAML file \(\*.yaml, \*.yml\)$"):
-        files.load([tmp_path])
+        spec_files.load([tmp_path])
     with pytest.raises(SpecError, match=r"nowhere: no such file or folder$"):
-        files.load([tmp_path / "nowhere"])
+        spec_files.load([tmp_path / "nowhere"])
     with pytest.raises(SpecError, match=r"no WorkerPool and no CronJobSpec in there$"):
         load(tmp_path, "apiVersion: v1\nkind: Service\n")
     (tmp_path / "shop.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpecError, match=r"shop.yaml: cannot be read: "):
-        files.load([tmp_path])
+        spec_files.load([tmp_path])

@@ -7,8 +7,8 @@ import signal
 from collections import deque
 from collections.abc import Callable
 
-from jobpools.local.commands import Command
-from jobpools.local.lifeline import tied
+from jobpools.local.parent_death import tied
+from jobpools.local.worker_command import Command
 from jobpools.settings import READY_FD
 
 _CHUNK = 1 << 16

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jobpools.errors import ConfigurationError
-from jobpools.local.lifeline import tied
+from jobpools.local.parent_death import tied
 
 HOST = "127.0.0.1"
 START_PATIENCE = 15.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobpools.local.leftovers import Kept, judge
+from jobpools.local.remaining_jobs import Kept, judge
 from tests.local.runs import Run
 
 Up = Callable[..., Run]

@@ -16,7 +16,7 @@ from jobpools.core.schedules.specs import Cron, CronSpec
 from jobpools.core.text.suggestions import meant
 from jobpools.core.text.validation import told
 from jobpools.errors import SpecError
-from jobpools.local.documents import Document, Place, read
+from jobpools.local.yaml_documents import Document, Place, read
 
 SUFFIXES = (".yaml", ".yml")
 _SPECS: dict[str, type[BaseModel]] = {"WorkerPool": PoolSpec, "CronJobSpec": CronSpec}

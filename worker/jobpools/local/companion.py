@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jobpools.errors import ConfigurationError
-from jobpools.local.commands import Command
-from jobpools.local.process import Process
+from jobpools.local.child_process import Process
+from jobpools.local.worker_command import Command
 
 PATIENCE = 10.0
 """Seconds that it gets to end after SIGTERM."""

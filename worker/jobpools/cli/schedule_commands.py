@@ -18,10 +18,10 @@ def cron_list(redis: Redis = None, output: Form = Output.TABLE) -> None:
 
     A schedule is known from when an operator or `jobpools up` first saw it. `Overdue`: a tick came and nobody fired it.
     """
-    from jobpools.cli import asking
+    from jobpools.cli import queries
     from jobpools.store import schedules
 
-    views = asking.ask(redis, schedules.listed)
+    views = queries.ask(redis, schedules.listed)
     show([_row(view, time.time()) for view in views], COLUMNS, output, "no schedule has been seen yet")
 
 

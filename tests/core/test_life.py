@@ -10,7 +10,7 @@ from hypothesis import example, given, settings, strategies as st
 
 from jobpools.control.reconcile import Shell, reconcile
 from jobpools.core.objects import Meta
-from jobpools.core.pools.facts import Memory
+from jobpools.core.pools.facts import Memory, Problem
 from jobpools.core.pools.plan import Plan, SetReplicas
 from jobpools.core.pools.specs import Pool, PoolSpec
 from tests.support.fakes import FakeCluster, FakeQueues, FakeReporter, World
@@ -171,10 +171,10 @@ def test_a_pool_nobody_has_heard_of_reaches_zero() -> None:
         life.world.enqueue("emails")
     life.look()
     for worker in life.world.workers:
-        worker.problem = "ImagePullBackOff: no such image"
+        worker.problem = Problem("ImagePullBackOff", "no such image")
     life.world.advance(1)
     for worker in life.world.workers:
-        worker.problem = "ImagePullBackOff: no such image"
+        worker.problem = Problem("ImagePullBackOff", "no such image")
     plan = life.run(20)
     assert plan.status["conditions"][0]["reason"] == "ImagePullBackOff"
     life.world.ready["emails"].clear()

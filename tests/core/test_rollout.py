@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from jobpools.core.objects import Meta
-from jobpools.core.pools.facts import ClusterFacts, Heartbeat, Memory, PoolFacts, QueueFacts, WorkerFacts
+from jobpools.core.pools.facts import ClusterFacts, Heartbeat, Memory, PoolFacts, Problem, QueueFacts, WorkerFacts
 from jobpools.core.pools.plan import ACTIVE, DrainWorkers, MarkWorkers, Plan, SetReplicas, UndrainWorkers, plan_pool
 from jobpools.core.pools.scale_down import STARTUP
 from jobpools.core.pools.specs import Pool, PoolSpec
@@ -19,7 +19,9 @@ class Rollout:
 
     def __init__(self, *, busy: str, new: WorkerFacts | None = None) -> None:
         self.busy = busy
-        self.new = new or WorkerFacts("d", ready=False, problem="ImagePullBackOff: no such image", generation="2")
+        self.new = new or WorkerFacts(
+            "d", ready=False, problem=Problem("ImagePullBackOff", "no such image"), generation="2"
+        )
         rules = {"min": 1, "idle": 0, "behavior": {"scaleDown": {"stabilization": 0}}}
         self.pool = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate(SPEC | {"scaling": rules}))
         self.memory = Memory()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobpools.core.objects import Meta
-from jobpools.core.pools.facts import ClusterFacts
+from jobpools.core.pools.facts import ClusterFacts, Problem
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.local import cluster
 from jobpools.local.cluster import ProcessCluster
@@ -107,10 +107,10 @@ async def test_a_killed_worker_is_replaced_and_called_gone(stages: Callable[[str
     (before,) = (await stage.ready(1, emails)).workers
     os.kill(stage.pid(before.name), signal.SIGKILL)
     facts = await stage.until(lambda facts: before.name in facts.gone, emails)
-    assert [worker.problem for worker in facts.workers] == ["WorkerDied: signal SIGKILL"]
+    assert [worker.problem for worker in facts.workers] == [Problem("WorkerDied", "signal SIGKILL")]
     (after,) = (await stage.ready(1, emails)).workers
     assert after.name != before.name
-    assert after.problem == ""
+    assert after.problem is None
     os.kill(stage.pid(after.name), signal.SIGKILL)
     await stage.until(lambda facts: after.name in facts.gone, emails)
     assert stage.said == [
@@ -148,7 +148,7 @@ async def test_who_does_not_start_is_tried_again_with_longer_pauses_and_said_onc
     (said,) = stage.said
     assert said.endswith("died: no such app (exit code 1); another one starts in 50ms")
     (worker,) = (await stage.cluster.observe(emails)).workers
-    assert (worker.ready, worker.problem) == (False, "WorkerNotStarting: no such app (exit code 1)")
+    assert (worker.ready, worker.problem) == (False, Problem("WorkerNotStarting", "no such app (exit code 1)"))
 
     stage.code = WORKS  # mended
     await stage.cluster.ensure(emails)
@@ -178,7 +178,7 @@ async def test_a_program_that_is_none_is_said(stages: Callable[[str], Stage], mo
     await stage.cluster.scale(emails, 1)
     facts = await stage.until(lambda facts: bool(facts.gone), emails)
     assert "cannot be started" in stage.said[0]
-    assert "cannot be started" in facts.workers[0].problem
+    assert "cannot be started" in str(facts.workers[0].problem)
 
 
 async def test_a_removed_pool_is_forgotten_when_its_last_worker_has_gone(stages: Callable[[str], Stage]) -> None:

@@ -48,8 +48,8 @@ async def test_a_queue_that_cannot_be_read_makes_its_own_pools_unknown_and_no_ot
     seen = [pool_facts(each, endpoint, None, ()) for each in pools]
     assert [facts.queues is not None for facts in seen] == [True, False, True, False]
     assert [facts.heartbeats is not None for facts in seen] == [True, False, True, False]
-    assert [bool(facts.problem) for facts in seen] == [False, True, False, True]
-    assert "holds another type" in seen[1].problem
+    assert [bool(facts.problems) for facts in seen] == [False, True, False, True]
+    assert "holds another type" in seen[1].problems[0].message
     assert seen[0].queues is not None
     assert [each.queued for each in seen[0].queues.values()] == [1]
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jobpools.core.pools.facts import ClusterFacts, EndpointFacts, Heartbeat, QueueFacts, WorkerFacts
+from jobpools.core.pools.facts import ClusterFacts, EndpointFacts, Heartbeat, Problem, QueueFacts, WorkerFacts
 from jobpools.core.pools.plan import Plan
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import QueueName, WorkerId
@@ -41,7 +41,7 @@ class Worker:
     terminating: bool = False
     marked: bool = False
     completed: int = 0
-    problem: str = ""
+    problem: Problem | None = None
 
 
 class World:

@@ -5,7 +5,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from jobpools.core.pools.facts import ClusterFacts, WorkerFacts
+from jobpools.core.pools.facts import ClusterFacts, Problem, WorkerFacts
+from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.specs import Pool
 from jobpools.errors import ObservationError
 from jobpools_operator.kube import manifests
@@ -22,9 +23,11 @@ the watches, the statuses and the Secrets, which wait for no pool."""
 GONE_FOR = 60.0
 """Seconds for which it is remembered that a worker has gone, for whoever looks at its pool then."""
 FINISHED = ("Succeeded", "Failed")
+CONFIG_ERROR = "CreateContainerConfigError"
+"""Reason of a container that waits for a Secret or ConfigMap which does not exist."""
 PROBLEMS = (
     "CrashLoopBackOff",
-    "CreateContainerConfigError",
+    CONFIG_ERROR,
     "CreateContainerError",
     "ErrImageNeverPull",
     "ErrImagePull",
@@ -142,11 +145,7 @@ class KubeCluster:
         self._forget_gone()
         gone = tuple(sorted(self._gone.pop(key, ())))
         found = self._deployments.get(key)
-        secret_problem = ""
-        if pool.spec.redis is None:
-            if _secretless(workers):
-                self.url_secrets.doubt(pool.meta.namespace)
-            secret_problem = self.url_secrets.problem(pool.meta.namespace)
+        secret_problem = self._secret_problem(pool, workers)
         if found is None:
             return ClusterFacts(None, current=False, workers=workers, gone=gone, problem=secret_problem)
         return ClusterFacts(
@@ -154,9 +153,20 @@ class KubeCluster:
             current=_hash(found) == _hash(wanted) and not self._meddled(key, found),
             workers=workers,
             gone=gone,
-            problem=_failure(found) or secret_problem,
+            problem=_replica_failure(found) or secret_problem,
             rolling=_rolling(found),
         )
+
+    def _secret_problem(self, pool: Pool, workers: Sequence[WorkerFacts]) -> Problem | None:
+        """Return why the Secret with the URL cannot be put in place; have it checked when pods lack something."""
+        if pool.spec.redis is not None:
+            return None
+        if any(worker.problem is not None and worker.problem.reason == CONFIG_ERROR for worker in workers):
+            # The kubelet gives this reason for every Secret or ConfigMap that is missing. Only a read shows whether
+            # it is ours.
+            self.url_secrets.doubt(pool.meta.namespace)
+        problem = self.url_secrets.problem(pool.meta.namespace)
+        return Problem(Reason.CLUSTER_PROBLEM, problem) if problem else None
 
     def _meddled(self, key: str, found: Object) -> bool:
         """Another hand changed the Deployment since the last apply. What it did before our start is not seen."""
@@ -249,11 +259,6 @@ def _hash(found: Object) -> str:
     return hashed
 
 
-def _secretless(workers: Sequence[WorkerFacts]) -> bool:
-    """Somebody deleted the Secret with the URL."""
-    return any(manifests.REDIS_SECRET in worker.problem for worker in workers)
-
-
 def _look(found: Object) -> str:
     """A hash of what the Deployment says, the number of workers aside: that is no matter of the spec."""
     return manifests.identity({name: value for name, value in found["spec"].items() if name != "replicas"})
@@ -297,21 +302,22 @@ def _worker(pod: Object) -> WorkerFacts:
     )
 
 
-def _problem(status: Object, conditions: dict[str, Object]) -> str:
+def _problem(status: Object, conditions: dict[str, Object]) -> Problem | None:
+    """Return why the pod's container does not start, or why the pod is on no node."""
     for container in status.get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting", {})
         if waiting.get("reason") in PROBLEMS:
             last = container.get("lastState", {}).get("terminated", {})
-            why = waiting.get("message", "").partition("\n")[0] or last.get("reason", "")
-            return f"{waiting['reason']}: {why}" if why else str(waiting["reason"])
+            return Problem(waiting["reason"], waiting.get("message", "").partition("\n")[0] or last.get("reason", ""))
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
-        return f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}".rstrip(": ")
-    return ""
+        return Problem(scheduled.get("reason", "Unschedulable"), scheduled.get("message", ""))
+    return None
 
 
-def _failure(found: Object) -> str:
+def _replica_failure(found: Object) -> Problem | None:
+    """Return why the Deployment's pods cannot be created, as in `FailedCreate: exceeded quota`."""
     for each in found.get("status", {}).get("conditions", []):
         if each["type"] == "ReplicaFailure" and each["status"] == "True":
-            return f"{each.get('reason', 'ReplicaFailure')}: {each.get('message', '')}".rstrip(": ")
-    return ""
+            return Problem(each.get("reason", "ReplicaFailure"), each.get("message", ""))
+    return None

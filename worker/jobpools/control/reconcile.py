@@ -14,7 +14,7 @@ from typing import Any
 from jobpools.control.observe import observe_cluster, observe_queues, pool_facts
 from jobpools.control.ports import Cluster, Queues, Reporter
 from jobpools.core.pools import actions as act
-from jobpools.core.pools.facts import EndpointFacts, Memory
+from jobpools.core.pools.facts import EndpointFacts, Memory, Problem
 from jobpools.core.pools.plan import REST, UNKNOWN, failed, plan_pool
 from jobpools.core.pools.specs import Pool
 
@@ -71,8 +71,8 @@ class Reading:
     """The queues at one moment."""
 
     endpoint: EndpointFacts | None
-    problem: str
-    """Why there is none."""
+    problem: Problem | None
+    """Why `endpoint` is None."""
     now: float
 
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from jobpools.core.pools.facts import ClusterFacts, WorkerFacts
+from jobpools.core.pools.facts import ClusterFacts, Problem, WorkerFacts
+from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.durations import format_duration
 from jobpools.local.child_process import KILL_MARGIN, Process
@@ -31,7 +32,7 @@ class _Slot:
     marked: bool = False
     deaths: int = 0
     """How many times in a row it died young."""
-    problem: str = ""
+    problem: Problem | None = None
     """Why the one before it died, until it is ready."""
     task: asyncio.Task[None] | None = None
 
@@ -212,7 +213,7 @@ class ProcessCluster:
         self._touched(group.pool.meta.key)
 
     def _began(self, group: _Group, slot: _Slot) -> None:
-        slot.problem = group.said = ""
+        slot.problem, group.said = None, ""
         self.peak = max(self.peak, self.running)
         self._hopeless.discard(group.pool.meta.key)
         self._touched(group.pool.meta.key)
@@ -232,7 +233,7 @@ class ProcessCluster:
             return
         heir = self._new(group)
         heir.deaths = deaths
-        heir.problem = f"{'WorkerDied' if slot.process.ready else 'WorkerNotStarting'}: {why}"
+        heir.problem = Problem(Reason.WORKER_DIED if slot.process.ready else Reason.WORKER_NOT_STARTING, why)
         self._launch(group, heir, pause)
 
     def _stop(self, group: _Group, slot: _Slot) -> None:

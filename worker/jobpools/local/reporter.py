@@ -98,8 +98,7 @@ class Board:
         self.rows[key], self.plans[key] = row, plan
         for event in plan.events:
             if event.warning and event.reason not in SAID:
-                told = event.message.removeprefix(f"{event.reason}: ")
-                self.say(f"{row.pool}: {event.reason}: {told}")
+                self.say(f"{row.pool}: {event.reason}: {event.message}")
         self._tell(key, row)
         self._sample(row)
 

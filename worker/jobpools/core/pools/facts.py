@@ -110,6 +110,19 @@ def _shifted(report: Heartbeat, shift: float) -> Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something cannot run or cannot be observed."""
+
+    reason: str
+    """One CamelCase word: a `Reason`, or the cluster's own, such as `ImagePullBackOff`."""
+    message: str = ""
+    """One line of details. May be empty."""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}" if self.message else self.reason
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerFacts:
     """A worker as the cluster (or the process table) sees it."""
 
@@ -120,8 +133,8 @@ class WorkerFacts:
     marked: bool = False
     """Chosen to go first when the pool shrinks."""
     started: float = 0.0
-    problem: str = ""
-    """Why it cannot run, as in `ImagePullBackOff: …`; empty: nothing is wrong."""
+    problem: Problem | None = None
+    """Why the worker cannot run."""
     generation: str = ""
     """Which spec it was made from: in a rollout the cluster shares out a smaller size among the generations."""
 
@@ -137,8 +150,8 @@ class ClusterFacts:
     workers: tuple[WorkerFacts, ...] = ()
     gone: tuple[str, ...] = ()
     """Workers that ended since the last look: their leases can be released at once."""
-    problem: str = ""
-    """Why the cluster cannot do what was asked, as in `exceeded quota: …`."""
+    problem: Problem | None = None
+    """Why the cluster cannot run the workers that were asked for, as in `FailedCreate: exceeded quota: …`."""
     rolling: bool = False
     """Workers of an older spec are being replaced: nobody can say which generation a shrinking pool would lose."""
 
@@ -155,8 +168,8 @@ class PoolFacts:
     queues: Mapping[QueueName, QueueFacts] | None
     heartbeats: tuple[Heartbeat, ...] | None
     cluster: ClusterFacts | None
-    problem: str = ""
-    """Why something is None, in the words of the one who could not read it."""
+    problems: tuple[Problem, ...] = ()
+    """Why `cluster` (reason `CLUSTER_UNKNOWN`) or the queues (`QUEUES_UNKNOWN`) are None."""
     warnings: tuple[str, ...] = ()
     """What is readable but wrong, as in `maxmemory-policy is allkeys-lru: jobs can be evicted; set noeviction`."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from jobpools.core.decision import Decision
 from jobpools.core.pools.facts import Memory, PoolFacts, QueueFacts
+from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.specs import PoolSpec, ScalingMode, ScalingPolicy
 from jobpools.core.pools.workers import busy_hosts
 from jobpools.core.schedules.expression import schedule
@@ -56,7 +57,9 @@ def size(spec: PoolSpec, facts: PoolFacts, memory: Memory, now: float) -> Sizing
     """How many workers there should be; None: something is unknown, and the last size is held."""
     cluster = facts.cluster
     if cluster is None:
-        return Sizing(Decision(None, "ClusterUnknown", _unknown("the cluster", facts)), memory)
+        return Sizing(
+            Decision(None, Reason.CLUSTER_UNKNOWN, _unknown("the cluster", Reason.CLUSTER_UNKNOWN, facts)), memory
+        )
     current = cluster.replicas or 0
     memory = replace(memory, replicas=remember_size(memory.replicas, current, spec, now))
     if spec.paused:
@@ -65,8 +68,8 @@ def size(spec: PoolSpec, facts: PoolFacts, memory: Memory, now: float) -> Sizing
         wanted = current if spec.replicas is None else spec.replicas
         return Sizing(Decision(wanted, "Manual", f"scaling.mode is Manual: {wanted} workers are asked for"), memory)
     if facts.queues is None or facts.heartbeats is None:
-        message = f"{_unknown('the queues', facts)}: {current} workers are held"
-        return Sizing(Decision(None, "QueuesUnknown", message), memory)
+        message = f"{_unknown('the queues', Reason.QUEUES_UNKNOWN, facts)}: {current} workers are held"
+        return Sizing(Decision(None, Reason.QUEUES_UNKNOWN, message), memory)
     case = Case(
         spec=spec,
         queues=tuple(facts.queues.values()),
@@ -267,5 +270,6 @@ def _active_at(facts: PoolFacts, memory: Memory, now: float) -> float:
     return min(max(known, default=now), now)
 
 
-def _unknown(what: str, facts: PoolFacts) -> str:
-    return f"{what} cannot be read" + (f": {facts.problem}" if facts.problem else "")
+def _unknown(what: str, reason: Reason, facts: PoolFacts) -> str:
+    causes = "; ".join(problem.message for problem in facts.problems if problem.reason == reason)
+    return f"{what} cannot be read" + (f": {causes}" if causes else "")

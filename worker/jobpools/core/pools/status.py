@@ -8,7 +8,7 @@ from jobpools.core.conditions import condition, conditions, timestamp
 from jobpools.core.decision import Decision
 from jobpools.core.events import Event
 from jobpools.core.pools.alerts import Rates
-from jobpools.core.pools.facts import ClusterFacts, Memory, PoolFacts
+from jobpools.core.pools.facts import ClusterFacts, Memory, PoolFacts, Problem
 from jobpools.core.pools.sizing import LIMITS, wrong_schedule
 from jobpools.core.pools.specs import Pool, ScalingMode
 from jobpools.core.pools.workers import Member, is_busy
@@ -69,7 +69,7 @@ def _example(member: Member) -> dict[str, Any]:
         if not is_busy(heartbeat) and heartbeat.idle_since is not None:
             shown["idleSince"] = timestamp(heartbeat.idle_since)
     if worker.problem:
-        shown["problem"] = worker.problem
+        shown["problem"] = str(worker.problem)
     return shown
 
 
@@ -129,7 +129,7 @@ def _cluster_unknown(verdict: Verdict) -> Judged | None:
 
 def _blocked(verdict: Verdict) -> Judged | None:
     problem = _problem(verdict.facts.cluster)
-    return Decision(False, *problem) if problem else None
+    return Decision(False, problem.reason, problem.message) if problem else None
 
 
 def _queues_unknown(verdict: Verdict) -> Judged | None:
@@ -169,19 +169,17 @@ def _ready_count(verdict: Verdict) -> int:
     return sum(member.worker.ready for member in verdict.members)
 
 
-def _problem(cluster: ClusterFacts | None) -> tuple[str, str] | None:
-    """What the cluster says stands in the way, as (reason, message): the first word is the reason where it is one."""
+def _problem(cluster: ClusterFacts | None) -> Problem | None:
+    """Return what keeps the workers from running: the cluster's own problem, else that of the first worker."""
     if cluster is None:
         return None
-    if cluster.problem:
-        return _reason(cluster.problem, "ClusterProblem"), cluster.problem
-    worst = next((worker for worker in cluster.workers if worker.problem and not worker.terminating), None)
-    return None if worst is None else (_reason(worst.problem, "WorkerProblem"), f"{worst.name}: {worst.problem}")
-
-
-def _reason(problem: str, otherwise: str) -> str:
-    first = problem.partition(":")[0].strip()
-    return first if first.isalnum() and first[:1].isupper() else otherwise
+    if cluster.problem is not None:
+        return cluster.problem
+    for worker in cluster.workers:
+        if worker.problem is not None and not worker.terminating:
+            details = f": {worker.problem.message}" if worker.problem.message else ""
+            return Problem(worker.problem.reason, f"{worker.name}{details}")
+    return None
 
 
 def _progressing(verdict: Verdict) -> Judged:
@@ -250,7 +248,7 @@ def _warned(verdict: Verdict) -> Judged | None:
 
 def _blocked_too(verdict: Verdict) -> Judged | None:
     problem = _problem(verdict.facts.cluster)
-    return Decision(True, *problem) if problem else None
+    return Decision(True, problem.reason, problem.message) if problem else None
 
 
 def _well(_: Verdict) -> Judged:

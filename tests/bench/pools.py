@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobpools import Client
-from jobpools.client import Options
+from jobpools.options import Options
 from jobpools_operator.kube.client import DEPLOYMENTS, OURS, Api, Object, path_of
 from tests.cluster.kubectl import Kubectl
 from tests.kube.processes import Operator, Valkey

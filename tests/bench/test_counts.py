@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from jobpools import App
-from jobpools.runtime.registry import Handler
+from jobpools.handlers import Handler
 from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
 from tests.bench.jobs import arguments

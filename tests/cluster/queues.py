@@ -10,7 +10,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from jobpools import Client
-from jobpools.client import Options
+from jobpools.options import Options
 from jobpools.store.codec import decode_result
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from jobpools import Client
-from jobpools.client import Options
+from jobpools.options import Options
 from tests.cluster.kubectl import Kubectl, Object, condition
 from tests.kube.kubelet import Kubelet
 from tests.kube.processes import Operator, Valkey

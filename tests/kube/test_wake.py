@@ -11,11 +11,11 @@ from typing import Any, cast
 import pytest
 
 from jobpools import Client
-from jobpools.client import Options
 from jobpools.core.objects import Meta
 from jobpools.core.pools.facts import ClusterFacts, Memory, PoolFacts
 from jobpools.core.pools.plan import Plan, plan_pool
 from jobpools.core.pools.specs import Pool, PoolSpec
+from jobpools.options import Options
 from jobpools_operator.endpoint import AHEAD, BATCH
 from jobpools_operator.kube.client import Api
 from jobpools_operator.kube.cluster import KubeCluster

@@ -13,7 +13,8 @@ import pytest
 from jobpools import App, ConfigurationError, Context, JobDeadError, Next, Retry
 from jobpools.core.jobs.policies import QueuePolicy
 from jobpools.runtime import logs
-from jobpools.runtime.services import Service, Services
+from jobpools.runtime.services import Services
+from jobpools.service import Service
 from jobpools.store import reads
 from jobpools.store.connect import Connection
 from jobpools.testing import context, run_until_idle

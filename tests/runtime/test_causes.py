@@ -11,8 +11,8 @@ import pydantic
 import pytest
 
 from jobpools import App, Context, JobDeadError, JobHandle, JobState, Retry
-from jobpools.client import Options
 from jobpools.core.jobs.job import History
+from jobpools.options import Options
 from jobpools.store import reads
 from jobpools.store.connect import connect
 from jobpools.testing import run_until_idle

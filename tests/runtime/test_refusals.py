@@ -19,8 +19,8 @@ from jobpools import (
     PayloadTooLargeError,
     Retry,
 )
-from jobpools.client import Options
 from jobpools.errors import StoreUnavailableError
+from jobpools.options import Options
 from jobpools.store import keys, ledger, reads, writes
 from jobpools.store.codec import Envelope
 from jobpools.store.connect import Connection

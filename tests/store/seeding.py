@@ -4,7 +4,7 @@ import os
 import random
 
 from jobpools import App
-from jobpools.client import Options
+from jobpools.options import Options
 
 SEEN = "jobpools:seeding"
 """Hash: which process of which job → the follow-up that ran."""

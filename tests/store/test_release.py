@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jobpools.client import Client, Options
+from jobpools.client import Client
 from jobpools.control import queues
 from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import WorkerId
+from jobpools.options import Options
 from jobpools.store import codec, reads, writes
 from jobpools.store.connect import Connection, connect
 

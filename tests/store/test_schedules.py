@@ -8,13 +8,14 @@ import pytest
 from redis import Redis
 
 from jobpools import App
-from jobpools.client import Client, Options
+from jobpools.client import Client
 from jobpools.core.jobs.job import JobState
 from jobpools.core.schedules.actions import CronPlan
 from jobpools.core.schedules.facts import CronFacts
 from jobpools.core.schedules.plan import plan_cron
 from jobpools.core.schedules.specs import Cron
 from jobpools.errors import StoreError, StoreUnavailableError
+from jobpools.options import Options
 from jobpools.store import codec, keys, reads, scripts, writes
 from jobpools.store.connect import Connection, connect
 from jobpools.store.schedules import StoreSchedules, listed

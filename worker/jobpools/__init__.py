@@ -14,7 +14,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jobpools.app import App
     from jobpools.client import Call, Client
+    from jobpools.context import Context
     from jobpools.core.jobs.job import JobState, Priority
     from jobpools.core.jobs.retry import Retry
     from jobpools.errors import (
@@ -37,9 +39,8 @@ if TYPE_CHECKING:
         UnknownJobError,
     )
     from jobpools.handle import JobHandle
-    from jobpools.runtime.context import Context
-    from jobpools.runtime.middleware import Next
-    from jobpools.runtime.registry import App, Handler
+    from jobpools.handlers import Handler
+    from jobpools.middleware import Next
 
 __all__ = [
     "App",
@@ -72,14 +73,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "App": "jobpools.runtime.registry",
+    "App": "jobpools.app",
     "Call": "jobpools.client",
     "Client": "jobpools.client",
-    "Context": "jobpools.runtime.context",
-    "Handler": "jobpools.runtime.registry",
+    "Context": "jobpools.context",
+    "Handler": "jobpools.handlers",
     "JobHandle": "jobpools.handle",
     "JobState": "jobpools.core.jobs.job",
-    "Next": "jobpools.runtime.middleware",
+    "Next": "jobpools.middleware",
     "Priority": "jobpools.core.jobs.job",
     "Retry": "jobpools.core.jobs.retry",
 }

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from jobpools.app import App
+from jobpools.context import Context
 from jobpools.core.jobs.job import History, OutcomeKind
 from jobpools.core.jobs.policies import JobDefaults, QueueRef
 from jobpools.core.text.names import QueueName
-from jobpools.runtime.context import Context
-from jobpools.runtime.registry import App
 from jobpools.runtime.services import Services
 from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobpools import Client, JobHandle, JobState
-from jobpools.runtime.registry import Handler
+from jobpools.handlers import Handler
 from tests.chaos.handlers import lingering
 from tests.support.waiting import eventually
 from tests.support.workers import WorkerProcess, crew

@@ -48,8 +48,8 @@ def send(
 
     `target` is `module:app`, and the first word the job's name; or the job's name alone, which needs `queue`.
     """
+    from jobpools.app import App
     from jobpools.runtime.loading import import_app
-    from jobpools.runtime.registry import App
 
     if ":" in target:
         if not words:

@@ -1,1 +1,1 @@
-"""Runs handlers: registry and App, execution, leases, the worker process."""
+"""Runs handlers: loading an app, execution, leases, the worker process."""

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from jobpools.context import Context
 from jobpools.core.jobs.job import History, OutcomeKind
 from jobpools.core.jobs.retry import Retry
-from jobpools.runtime.context import Context
 from jobpools.runtime.metrics import Tally
 from jobpools.runtime.services import Services
 from jobpools.store.codec import Envelope

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from jobpools.app import App
 from jobpools.core.text.descriptions import READ_LIMIT, one_line, traceback_of, words
 from jobpools.core.text.suggestions import meant
 from jobpools.errors import AppImportError
 from jobpools.runtime import forking, outcomes
-from jobpools.runtime.registry import App
 from jobpools.runtime.stopping import Stopped
 
 SLOW = 10.0

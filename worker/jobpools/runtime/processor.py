@@ -8,18 +8,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from jobpools.context import Context
 from jobpools.core.jobs.job import Outcome, OutcomeKind, Priority
 from jobpools.core.text.durations import LONGEST
 from jobpools.core.text.names import WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
+from jobpools.middleware import Middleware, wrapped
 from jobpools.runtime import current, forking, left_behind, outcomes, settlement
 from jobpools.runtime.attempt import Run
 from jobpools.runtime.blocking import Monitor
-from jobpools.runtime.context import Context
 from jobpools.runtime.current import WorkerTask
 from jobpools.runtime.left_behind import Executor, LeftBehind
 from jobpools.runtime.metrics import Metrics
-from jobpools.runtime.middleware import Middleware, wrapped
 from jobpools.runtime.quarantine import Quarantine
 from jobpools.runtime.services import Services
 from jobpools.runtime.vitals import Vitals

@@ -1,37 +1,18 @@
-"""What handlers share and the worker opens once: connection pools, clients, models. Closed when it goes."""
+"""The open services of a worker: opened when it starts, closed in reverse order when it stops."""
 
 import asyncio
-import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar, cast
 
 from jobpools.errors import ConfigurationError
 from jobpools.runtime import outcomes
 from jobpools.runtime.stopping import Stopped
+from jobpools.service import Service
 
 log = logging.getLogger("jobpools.worker")
 T = TypeVar("T")
-
-
-class Service(Generic[T]):
-    """A named generator function that yields the thing itself once; `ctx.service(it)` gives the thing to a handler."""
-
-    __slots__ = ("file", "name", "open")
-
-    def __init__(self, function: Callable[[], AsyncIterator[T] | Iterator[T]]) -> None:
-        """Raises ConfigurationError when it is not a generator function."""
-        self.name: str = getattr(function, "__name__", repr(function))
-        self.open: Callable[[], Any]
-        if inspect.isasyncgenfunction(function):
-            self.open = asynccontextmanager(function)
-        elif inspect.isgeneratorfunction(function):
-            self.open = contextmanager(function)
-        else:
-            raise ConfigurationError(f"service {self.name}: write a function that yields the service once")
-        code = getattr(inspect.unwrap(function), "__code__", None)
-        self.file: str = code.co_filename if code is not None else ""
 
 
 class Services:

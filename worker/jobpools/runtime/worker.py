@@ -10,6 +10,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from jobpools.app import App
 from jobpools.client import Client
 from jobpools.core.jobs.job import OutcomeKind
 from jobpools.core.jobs.policies import QueueRef
@@ -35,7 +36,6 @@ from jobpools.runtime.loading import import_app
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.outage import Outage
 from jobpools.runtime.processor import Processor
-from jobpools.runtime.registry import App
 from jobpools.runtime.reporting import Reporting
 from jobpools.runtime.services import Services
 from jobpools.runtime.stopping import Stopped, Stopping, stopping

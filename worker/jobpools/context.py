@@ -3,10 +3,18 @@
 from typing import Protocol, TypeVar
 
 from jobpools.core.jobs.job import History, OutcomeKind
-from jobpools.runtime.services import Service, Services
+from jobpools.service import Service
 from jobpools.store.codec import Envelope, enqueued_at
 
 T = TypeVar("T")
+
+
+class OpenServices(Protocol):
+    """The services that a worker has opened."""
+
+    def get(self, service: Service[T]) -> T:
+        """Return what the worker opened for this service."""
+        ...
 
 
 class Source(Protocol):
@@ -23,7 +31,7 @@ class Source(Protocol):
         ...
 
     @property
-    def services(self) -> Services:
+    def services(self) -> OpenServices:
         """What that worker opened."""
         ...
 

@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from jobpools import App, ArgumentsError, ConfigurationError, Context, StoreDataError
-from jobpools.runtime.signature import Signature
+from jobpools.signature import Signature
 from jobpools.testing import run_until_idle
 
 

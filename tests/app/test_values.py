@@ -15,8 +15,8 @@ import pytest
 from pydantic import Base64Bytes, BaseModel, Field, field_serializer, field_validator
 
 from jobpools import App, ArgumentsError, ConfigurationError, JobDeadError, StoreDataError
-from jobpools.client import Options
-from jobpools.runtime.signature import Signature
+from jobpools.options import Options
+from jobpools.signature import Signature
 from jobpools.testing import run_until_idle
 
 

@@ -9,8 +9,8 @@ import typing_extensions
 from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
+from jobpools.context import Context
 from jobpools.errors import ConfigurationError
-from jobpools.runtime.context import Context
 
 _UNPACK = {typing.Unpack, typing_extensions.Unpack}
 _QUALIFIERS = {Required, NotRequired, typing_extensions.ReadOnly}

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
+from jobpools.context import Context
 from jobpools.errors import ConfigurationError
-from jobpools.runtime.context import Context
 
 Next = Callable[[], Awaitable[Any]]
 """The rest of the attempt and, in the end, the handler: what a middleware awaits once."""

@@ -10,12 +10,12 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializer
 
+from jobpools import argument_types
+from jobpools.context import Context
 from jobpools.core.jobs import json_values
 from jobpools.core.text.descriptions import qualified, spoken, words
 from jobpools.core.text.suggestions import meant
 from jobpools.errors import ArgumentsError, ConfigurationError, StoreDataError
-from jobpools.runtime import argument_types
-from jobpools.runtime.context import Context
 
 _PROBLEMS_TOLD = 3
 ANYTHING = (Exception, SystemExit, GeneratorExit, asyncio.CancelledError)

@@ -25,7 +25,7 @@ demo: .venv/stamp ## the main job on this machine: an online shop's background j
 	@unset JOBPOOLS_REDIS_URL; PATH="$(abspath $(BIN)):$$PATH" jobpools up examples/shop --until-idle --fire --plot demo.png --with 'python -m shop.day'
 
 test: .venv/stamp debian ## every test, on a real Valkey, Redis and Kubernetes
-	@tests/tied TERM tests/all $(BIN)/python
+	@hack/end-with-parent.sh TERM hack/run-all-tests.sh $(BIN)/python
 
 unit: .venv/stamp ## the tests that need no cluster, in seconds
 	@$(BIN)/python -m pytest -q $(UNIT)
@@ -50,10 +50,10 @@ debian: ## Debian packages that the tests need (as root; others are told what is
 	else echo "make: redis-server or openssl is missing: tests against Redis are left out (apt-get install redis-server openssl)"; fi
 
 cluster: ## a real one-node Kubernetes on this machine, without Docker (Linux, root, Go); prints its KUBECONFIG
-	@tests/cluster/cluster up
+	@hack/test-cluster.sh up
 
 cluster-down: ## stop it and remove its state
-	@tests/cluster/cluster down
+	@hack/test-cluster.sh down
 
 kind: ## the same with Docker: kind create cluster, images loaded
 	@kind create cluster --name jobpools --config kind-config.yaml
@@ -61,7 +61,7 @@ kind: ## the same with Docker: kind create cluster, images loaded
 	@kind load docker-image --name jobpools jobpools-worker:dev jobpools-operator:dev
 
 images: ## jobpools-worker:dev and jobpools-operator:dev, with docker, or buildah where there is none
-	@tests/cluster/images
+	@hack/build-images.sh
 
 bench: .venv/stamp ## drain, latency, commands per job, beside the floor
 	@$(BIN)/python -m tests.bench

@@ -1,7 +1,7 @@
 """How long new pools take until they are ready, and how soon another pool reacts meanwhile.
 
 `python -m tests.bench.pools --pools 300 [--namespaces 100] [--redis url]` on the API server of KUBECONFIG. It starts an
-operator for all namespaces: use a control plane of its own (tests/cluster/cluster up --bare, with the CRDs of crds/).
+operator for all namespaces: use a control plane of its own (hack/test-cluster.sh up --bare, with the CRDs of crds/).
 """
 
 import argparse

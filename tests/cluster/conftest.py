@@ -40,7 +40,7 @@ def images() -> dict[str, str]:
     """By name; the suite is left out where there are none, or no cluster."""
     found = {name: os.environ.get(f"JOBPOOLS_{name}_IMAGE", "") for name in IMAGES}
     if not os.environ.get("KUBECONFIG") or not all(found.values()):
-        message = "no cluster with our images: tests/cluster/prepare pytest … gives it one (docs/testing.md)"
+        message = "no cluster with our images: hack/with-test-cluster.sh pytest … gives it one (docs/testing.md)"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)

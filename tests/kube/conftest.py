@@ -23,7 +23,7 @@ def api_server() -> Path:
     """The CRDs are in it."""
     config = os.environ.get("KUBECONFIG")
     if not config:
-        message = "no API server: tests/cluster/prepare pytest … gives one (docs/testing.md)"
+        message = "no API server: hack/with-test-cluster.sh pytest … gives one (docs/testing.md)"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)

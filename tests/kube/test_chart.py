@@ -25,7 +25,7 @@ def tool(name: str) -> str:
 
 
 def missing(what: str) -> NoReturn:
-    message = f"{what} is not there: tests/cluster/cluster build"
+    message = f"{what} is not there: hack/test-cluster.sh build"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)

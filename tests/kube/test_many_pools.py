@@ -50,7 +50,7 @@ def requests(namespace: str) -> Counter[str]:
 def events(user: str) -> Iterator[dict[str, Any]]:
     audit = Path(os.environ["KUBECONFIG"]).parent / "log" / "audit.log"
     if not audit.exists():
-        pytest.skip("only the API server of tests/cluster/cluster keeps an audit log")
+        pytest.skip("only the API server of hack/test-cluster.sh keeps an audit log")
     for line in audit.read_text().splitlines():
         event: dict[str, Any] = json.loads(line)
         if event["user"]["username"] == user:

@@ -55,7 +55,7 @@ def test_every_right_is_used(
 ) -> None:
     audit = Path(os.environ["KUBECONFIG"]).parent / "log" / "audit.log"
     if not audit.exists():
-        pytest.skip("only the API server of tests/cluster/cluster keeps an audit log")
+        pytest.skip("only the API server of hack/test-cluster.sh keeps an audit log")
     kubectl.run("create", "secret", "generic", "mine", f"--from-literal=url={valkey.url}")
     elsewhere = pool("elsewhere", redis={"secretKeyRef": {"name": "mine", "key": "url"}})
     soon = {"idle": "0s", "jobsPerWorker": 1, "behavior": {"scaleDown": {"stabilization": "0s"}}}

@@ -1,6 +1,7 @@
-"""JSON Schemas for kubeconform from the OpenAPI document that Kubernetes' source carries: strict, no download.
+"""Write JSON schemas for kubeconform, made from the OpenAPI document in Kubernetes' source. They are strict.
 
-Usage: schemas.py SWAGGER.JSON FOLDER. Writes FOLDER/<kind>-<group>-<version>.json (core kinds: <kind>-<version>.json).
+Usage: extract_schemas.py SWAGGER.JSON FOLDER. Writes one file for each kind, FOLDER/<kind>-<group>-<version>.json, and
+`<kind>-<version>.json` for kinds of the core group.
 """
 
 import json
@@ -12,7 +13,7 @@ DEFINITIONS = "definitions.json"
 
 
 def strict(definition: dict[str, Any]) -> dict[str, Any]:
-    """The definition, refusing what it does not name, and null where kubectl would drop it."""
+    """Return the definition, closed: unknown fields are refused, and null where kubectl would drop it."""
     text = json.dumps(definition).replace('"#/definitions/', f'"{DEFINITIONS}#/definitions/')
     closed: dict[str, Any] = json.loads(text)
     if "properties" in closed:
@@ -23,6 +24,7 @@ def strict(definition: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(swagger: str, folder: str) -> None:
+    """Write one JSON schema for each kind of `swagger` into `folder`."""
     definitions: dict[str, dict[str, Any]] = json.loads(Path(swagger).read_text())["definitions"]
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)

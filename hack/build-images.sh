@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
 # Container images, with docker, or buildah where there is none (Linux, root).
 #
-#   images [TAG]      jobpools-worker:TAG and jobpools-operator:TAG (default: dev)
-#   images suite      what the cluster suite needs, tagged by content; prints a line JOBPOOLS_…_IMAGE=… for each
+#   build-images.sh [TAG]      jobpools-worker:TAG and jobpools-operator:TAG (default: dev)
+#   build-images.sh suite      what the cluster suite needs, tagged by content; prints a line JOBPOOLS_…_IMAGE=… for each
 #
-# PYTHON_IMAGE: the base (default: python:3.13-slim; with buildah: Debian's Python, made by `cluster base`).
+# PYTHON_IMAGE: the base (default: python:3.13-slim; with buildah: Debian's Python, made by `test-cluster.sh base`).
 # JOBPOOLS_BUILDER=buildah: even where there is Docker, for a node of ours cannot see Docker's images.
-# JOBPOOLS_REGISTRY: pushes there what `images suite` built. pip's index, trusted hosts and timeout are those of this host.
+# JOBPOOLS_REGISTRY: pushes there what `build-images.sh suite` built. pip's index, trusted hosts and timeout are those of this host.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-cd "$here/../.."
+cd "$here/.."
 export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
 scratch=$(mktemp -d); trap 'rm -rf "$scratch"' EXIT
 
-die() { echo "images: $*" >&2; exit 1; }
+die() { echo "build-images: $*" >&2; exit 1; }
 
 tool() { # which builder, and its base image
   if [[ ${JOBPOOLS_BUILDER:-docker} == docker ]] && docker info >/dev/null 2>&1; then builder=docker base=${PYTHON_IMAGE:-python:3.13-slim}; return; fi
   [[ $(uname -s) == Linux && $EUID == 0 ]] || die "no Docker daemon answers, and buildah needs Linux and root"
-  "$here/cluster" deps
+  "$here/test-cluster.sh" deps
   builder=buildah base=${PYTHON_IMAGE:-localhost/jobpools-python:bookworm}
-  [[ -n ${PYTHON_IMAGE:-} ]] || "$here/cluster" base "$base"
+  [[ -n ${PYTHON_IMAGE:-} ]] || "$here/test-cluster.sh" base "$base"
 }
 
 pip_conf() { # what this host's pip is told about its index; it may hold a password, so it goes in as a secret, not as an argument
@@ -53,7 +53,7 @@ suite_image() { # NAME VARIABLE PATHS -- FILE CONTEXT ARGS...
   local name=$1 variable=$2 paths=(); shift 2
   while [[ $1 != -- ]]; do paths+=("$1"); shift; done; shift
   local repository=${JOBPOOLS_REGISTRY:-localhost}/jobpools-$name tag; tag=$(digest "${paths[@]}")
-  built "$repository:$tag" || { echo "images: building jobpools-$name" >&2; build "$repository:$tag" "$@"; }
+  built "$repository:$tag" || { echo "build-images: building jobpools-$name" >&2; build "$repository:$tag" "$@"; }
   [[ -z ${JOBPOOLS_REGISTRY:-} ]] || "$builder" push -q "$repository:$tag" >/dev/null || die "$repository:$tag could not be pushed"
   forget "$repository" "$tag"
   printf -v "$variable" %s "$repository:$tag"

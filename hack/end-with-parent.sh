@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A command that gets a signal when the process that started it dies, be it by kill -9:  tied TERM COMMAND...
+# A command that gets a signal when the process that started it dies, be it by kill -9:  end-with-parent.sh TERM COMMAND...
 # Where there is no setpriv (it is Linux's), the command runs all the same.
 set -euo pipefail
 [[ $# -gt 1 ]] || { sed -n '2,3p' "$0" | cut -c3-; exit 2; }

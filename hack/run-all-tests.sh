@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Every test, in parts that run at the same time, for most of each is waiting:  tests/all .venv/bin/python [PYTEST OPTIONS]
+# Every test, in parts that run at the same time, for most of each is waiting:  hack/run-all-tests.sh .venv/bin/python [PYTEST OPTIONS]
 #
-#   with a Kubernetes   tests/cluster and tests/kube, on the one that tests/cluster/prepare finds or starts
+#   with a Kubernetes   tests/cluster and tests/kube, on the one that hack/with-test-cluster.sh finds or starts
 #   without             the other folders, in four parts, on servers and processes of this machine; the output of each
 #                       part follows when all have ended
 set -euo pipefail
@@ -23,7 +23,7 @@ trap clean EXIT; trap 'exit 130' INT; trap 'exit 143' TERM HUP
 part() { # NAME PYTEST ARGUMENT...: start one in the background, in a process group of its own: Ctrl-C comes to us, and clean passes it on
   local name=$1; shift
   set -m
-  tests/tied INT "$python" -m pytest -q -p no:cacheprovider "${options[@]}" "$@" >"$logs/$name" 2>&1 & running+=($!)
+  hack/end-with-parent.sh INT "$python" -m pytest -q -p no:cacheprovider "${options[@]}" "$@" >"$logs/$name" 2>&1 & running+=($!)
   set +m
 }
 
@@ -41,10 +41,10 @@ how_far() { # as pytest says at the end of each line of dots
 alive() { local part; for part in "${running[@]}"; do kill -0 "$part" 2>/dev/null && return; done; return 1; }
 
 status=0
-tests/tied TERM tests/cluster/prepare "$python" -m pytest -q "$@" tests/cluster tests/kube || status=$?
+hack/end-with-parent.sh TERM hack/with-test-cluster.sh "$python" -m pytest -q "$@" tests/cluster tests/kube || status=$?
 began=$SECONDS
 while alive; do   # whoever waits sees that it goes on
-  if ((SECONDS >= began + 30)); then echo "all: tests without a Kubernetes still run, $SECONDS s so far;$(how_far)" >&2; began=$SECONDS; fi
+  if ((SECONDS >= began + 30)); then echo "run-all-tests: tests without a Kubernetes still run, $SECONDS s so far;$(how_far)" >&2; began=$SECONDS; fi
   sleep 0.2
 done
 for each in "${running[@]}"; do

@@ -12,7 +12,7 @@ import pytest
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.api
-CLUSTER = Path(__file__).parents[1] / "cluster"
+HACK = Path(__file__).parents[2] / "hack"
 PYTEST = """\
 #!/bin/sh
 case "$*" in *--collect-only*) exit 0;; esac
@@ -37,16 +37,16 @@ def env(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def prepare(tmp_path: Path, env: dict[str, str]) -> Iterator[Prepare]:
     """`prepare(seconds)`: one run, which lasts so long; what it says is in the file `said`."""
-    built = subprocess.run([CLUSTER / "cluster", "bin"], check=True, capture_output=True, text=True).stdout.strip()
+    built = subprocess.run([HACK / "test-cluster.sh", "bin"], check=True, capture_output=True, text=True).stdout.strip()
     if not (Path(built) / "stamp").exists():
-        pytest.skip("tests/cluster/cluster build: the project's own Kubernetes is not compiled here")
+        pytest.skip("hack/test-cluster.sh build: the project's own Kubernetes is not compiled here")
     (tmp_path / "pytest").write_text(PYTEST)
     (tmp_path / "pytest").chmod(0o755)
     runs: list[subprocess.Popen[str]] = []
     with (tmp_path / "said").open("a") as said:
 
         def start(seconds: int) -> subprocess.Popen[str]:
-            command = [str(CLUSTER / "prepare"), "./pytest", str(seconds)]
+            command = [str(HACK / "with-test-cluster.sh"), "./pytest", str(seconds)]
             runs.append(subprocess.Popen(command, cwd=tmp_path, env=env, stdout=said, stderr=said, text=True))
             return runs[-1]
 
@@ -54,7 +54,7 @@ def prepare(tmp_path: Path, env: dict[str, str]) -> Iterator[Prepare]:
     for run in runs:
         run.kill()
         run.wait()
-    subprocess.run([CLUSTER / "cluster", "down"], check=True, env=env)
+    subprocess.run([HACK / "test-cluster.sh", "down"], check=True, env=env)
 
 
 def gone(pid: int) -> bool:
@@ -79,7 +79,7 @@ def test_a_killed_run_leaves_nothing_to_the_next_one(prepare: Prepare, tmp_path:
     eventually("its tests go with it", lambda: gone(tests))
     assert (tmp_path / "run" / "admin.conf").exists(), "nobody was left to take it down"
     assert prepare(0).wait(100) == 0
-    assert "prepare: taking down the cluster of a run that was killed\n" in (tmp_path / "said").read_text()
+    assert "with-test-cluster: taking down the cluster of a run that was killed\n" in (tmp_path / "said").read_text()
     assert not (tmp_path / "run").exists()
 
 
@@ -87,7 +87,7 @@ def test_two_runs_take_turns(prepare: Prepare, tmp_path: Path) -> None:
     first = prepare(600)
     began(tmp_path)
     second = prepare(0)
-    line = f"prepare: waiting for the run that has the cluster (process {first.pid})\n"
+    line = f"with-test-cluster: waiting for the run that has the cluster (process {first.pid})\n"
     eventually("the second one waits", lambda: line in (tmp_path / "said").read_text())
     assert second.poll() is None
     first.send_signal(signal.SIGINT)

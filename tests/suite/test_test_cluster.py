@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-CLUSTER = Path(__file__).parents[1] / "cluster" / "cluster"
+CLUSTER = Path(__file__).parents[2] / "hack" / "test-cluster.sh"
 PROGRAMS = [
     "kube-apiserver",
     "kube-controller-manager",
@@ -61,22 +61,23 @@ def test_each_program_is_named_and_counted(build: Build) -> None:
     status, said = build.run()
     assert status == 0, said
     assert [re.sub(r"\d+ s", "0 s", line) for line in said[1:-1]] == [
-        f"cluster: compiling {name} ({number} of 10), 0 s so far" for number, name in enumerate(PROGRAMS, 1)
+        f"test-cluster: compiling {name} ({number} of 10), 0 s so far" for number, name in enumerate(PROGRAMS, 1)
     ]
-    assert re.fullmatch(r"cluster: compiled 10 programs, \d+ s", said[-1])
+    assert re.fullmatch(r"test-cluster: compiled 10 programs, \d+ s", said[-1])
     assert build.run() == (0, []), "it is compiled once"
 
 
 def test_a_slow_program_shows_life(build: Build) -> None:
     status, said = build.run(SLOW="cmd/kube-controller-manager", CLUSTER_PROGRESS="1")
     assert status == 0, said
-    assert len([line for line in said if line.startswith("cluster: compiling kube-controller-manager (2 of 10), ")]) > 2
+    progress = "test-cluster: compiling kube-controller-manager (2 of 10), "
+    assert sum(line.startswith(progress) for line in said) > 2
 
 
 def test_a_failure_names_the_program_and_shows_the_compiler(build: Build) -> None:
     status, said = build.run(BROKEN="cmd/kubelet")
     assert status == 1
-    assert said[-1].startswith("cluster: kubelet could not be compiled (go exited with 1); all of its output: ")
+    assert said[-1].startswith("test-cluster: kubelet could not be compiled (go exited with 1); all of its output: ")
     assert said[-2] == "  x.go:1: undefined: y"
     assert len(Path(said[-1].rpartition(": ")[2]).read_text().splitlines()) == 31, (
         "the last 20 lines are shown, all are kept"

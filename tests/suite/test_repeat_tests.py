@@ -1,4 +1,4 @@
-"""`tests/repeat` runs tests several times, says how each run ended, and ends what it started."""
+"""`hack/repeat-tests.sh` runs tests several times, says how each run ended, and ends what it started."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def repeat(tmp_path: Path) -> Repeat:
 
     def start(runs: list[str], *arguments: str) -> "subprocess.Popen[str]":
         (tmp_path / "runs").write_text("".join(f"{line}\n" for line in runs))
-        command = [str(ROOT / "tests" / "repeat"), *arguments]
+        command = [str(ROOT / "hack" / "repeat-tests.sh"), *arguments]
         env = os.environ | {"PYTHON": str(stub), "TMPDIR": str(tmp_path)}
         return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

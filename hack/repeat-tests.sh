@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run tests several times in a row, to find those that fail now and then:
 #
-#   tests/repeat N [--beside-busy-loop] [--limit SECONDS] -- PYTEST ARGUMENTS...
+#   hack/repeat-tests.sh N [--beside-busy-loop] [--limit SECONDS] -- PYTEST ARGUMENTS...
 #
 #   N                    number of runs, 1 to 100; all of them run, also after a failed one
 #   --beside-busy-loop   keep one core busy meanwhile
@@ -12,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 usage() { sed -n '2,11p' "$0" | cut -c3- >&2; exit 2; }
-die() { echo "repeat: $*" >&2; exit 2; }
+die() { echo "repeat-tests: $*" >&2; exit 2; }
 
 [[ ${1:-} =~ ^[0-9]+$ ]] || usage
 runs=$((10#$1)) limit=900 beside='' loop='' child='' green=0; shift
@@ -36,14 +36,14 @@ clean() { # ends what it started, by process id
 }
 trap clean EXIT; trap 'exit 130' INT; trap 'exit 143' TERM HUP
 
-[[ -z $beside ]] || { tests/tied KILL bash -c 'while :; do :; done' & loop=$!; disown; }
+[[ -z $beside ]] || { hack/end-with-parent.sh KILL bash -c 'while :; do :; done' & loop=$!; disown; }
 
 # `timeout --foreground` passes SIGINT on, and pytest then tears down its fixtures. A run that ignores it for 60 s is killed.
 set -m   # the run is a process group of its own: Ctrl-C comes to this script, and clean passes it on
 began=$SECONDS
 for ((run = 1; run <= runs; run++)); do
   log=$logs/run-$run.log status=0 start=$SECONDS
-  tests/tied INT timeout --foreground --signal=INT --kill-after=60 "$limit" \
+  hack/end-with-parent.sh INT timeout --foreground --signal=INT --kill-after=60 "$limit" \
     "${PYTHON:-.venv/bin/python}" -m pytest -q -p no:cacheprovider "$@" >"$log" 2>&1 & child=$!
   wait "$child" || status=$?
   child='' took=$((SECONDS - start))

@@ -13,7 +13,7 @@ import kopf
 from jobpools.errors import JobpoolsError
 from jobpools.runtime.endpoints import Endpoints
 from jobpools.runtime.logs import configure
-from jobpools_operator.handlers import REGISTRY, audit, crons, lifecycle, pools
+from jobpools_operator.handlers import REGISTRY, audit, lifecycle, pools, schedules
 from jobpools_operator.kube.client import OURS, Api
 from jobpools_operator.kube.cluster import KubeCluster
 from jobpools_operator.kube.lease import Leadership
@@ -23,7 +23,7 @@ from jobpools_operator.metrics import routes
 from jobpools_operator.settings import OperatorSettings
 from jobpools_operator.wake import Control, Tools
 
-LISTED = (lifecycle, pools, crons)
+LISTED = (lifecycle, pools, schedules)
 """Modules whose import registers handlers."""
 
 log = logging.getLogger("jobpools.operator")

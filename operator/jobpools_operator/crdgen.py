@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from jobpools.core.objects import GROUP, NAME_LIMIT, VERSION
 from jobpools.core.pools.specs import PoolSpec
-from jobpools.core.schedules.specs import CronSpec
+from jobpools.core.schedules.specs import ScheduleSpec
 from jobpools.core.schema import Model
 from jobpools.core.text.durations import DURATION_PATTERN, format_duration
 from jobpools.core.text.names import NAME_PATTERN
@@ -53,7 +53,7 @@ POOL_RULES: dict[str, list[dict[str, str]]] = {
     "job.timeout": [{"rule": "self.matches('[1-9]')", "message": "0s leaves a job no time at all"}],
     "redis": REDIS_RULES,
 }
-CRON_RULES: dict[str, list[dict[str, str]]] = {
+SCHEDULE_RULES: dict[str, list[dict[str, str]]] = {
     "": [{"rule": "has(self.schedule) != has(self.at)", "message": "give exactly one of schedule and at"}],
     "redis": REDIS_RULES,
 }
@@ -133,7 +133,7 @@ POOL_STATUS: Schema = {
         "conditions": CONDITIONS,
     },
 }
-CRON_STATUS: Schema = {
+SCHEDULE_STATUS: Schema = {
     "type": "object",
     "description": "What is. A figure that is not known is not there.",
     "properties": {
@@ -172,7 +172,7 @@ POOL_COLUMNS = [
     _column("Failures", "number", ".status.failureRate", wide=True),
     _column("Age", "date", ".metadata.creationTimestamp"),
 ]
-CRON_COLUMNS = [
+SCHEDULE_COLUMNS = [
     _column("Schedule", "string", ".spec.schedule"),
     _column("Timezone", "string", ".spec.timeZone"),
     _column("Suspend", "boolean", ".spec.suspend"),
@@ -314,19 +314,19 @@ def crds() -> dict[str, Schema]:
         "subresources": {"status": {}, "scale": scale},
         "additionalPrinterColumns": POOL_COLUMNS,
     }
-    cron = {
+    schedule = {
         "description": "A job that is enqueued by the clock, once a tick.",
-        "spec": structural(CronSpec, CRON_RULES),
-        "status": CRON_STATUS,
+        "spec": structural(ScheduleSpec, SCHEDULE_RULES),
+        "status": SCHEDULE_STATUS,
         "subresources": {"status": {}},
-        "additionalPrinterColumns": CRON_COLUMNS,
+        "additionalPrinterColumns": SCHEDULE_COLUMNS,
     }
     return {
         "workerpools.yaml": _crd(
             "WorkerPool", "workerpools", {"shortNames": ["jobpools", "jobpool"], "categories": category}, pool
         ),
         "cronjobspecs.yaml": _crd(
-            "CronJobSpec", "cronjobspecs", {"shortNames": ["jobcrons", "jobcron"], "categories": category}, cron
+            "CronJobSpec", "cronjobspecs", {"shortNames": ["jobcrons", "jobcron"], "categories": category}, schedule
         ),
     }
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from jobpools.control.queues import StoreQueues
 from jobpools.control.reconcile import Reading, Shell
-from jobpools.control.schedules import Timetable
+from jobpools.control.schedules import Scheduler
 from jobpools.core.objects import RedisRef
 from jobpools.core.pools.facts import Memory
-from jobpools.core.pools.plan import CronPlan, Plan
+from jobpools.core.pools.plan import Plan, SchedulePlan
 from jobpools.core.pools.specs import Pool
-from jobpools.core.schedules.specs import Cron
+from jobpools.core.schedules.specs import Schedule
 from jobpools.errors import StoreError
 from jobpools.store import wakeups
 from jobpools.store.connect import Connection, connect
@@ -35,12 +35,12 @@ AHEAD = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 """Seconds until a lost subscription is tried again."""
 FOREVER = 3600.0
-POOLS, CRONS = "workerpools", "cronjobspecs"
+POOLS, SCHEDULES = "workerpools", "cronjobspecs"
 """The plurals of our two kinds."""
 
 log = logging.getLogger("jobpools.operator")
 Status = dict[str, Any]
-Served = Pool | Cron
+Served = Pool | Schedule
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Tools:
     statuses: dict[str, Status] = field(default_factory=dict)
     """By pool key: the last report, so that transition times are kept and no event is repeated."""
 
-    cron_statuses: dict[str, Status] = field(default_factory=dict)
+    schedule_statuses: dict[str, Status] = field(default_factory=dict)
     """By schedule key, likewise."""
     passes: int = 0
     fires: int = 0
@@ -69,13 +69,13 @@ class Tools:
         self.statuses[pool.meta.key] = plan.status
         await self.reporter.report(pool, plan)
 
-    async def report_cron(self, cron: Cron, plan: CronPlan) -> None:
-        """The port CronReporter."""
+    async def report_schedule(self, schedule: Schedule, plan: SchedulePlan) -> None:
+        """The port ScheduleReporter."""
         self.fires += len(plan.fires)
-        self.cron_statuses[cron.meta.key] = plan.status
-        self.reporter.put(CRONS, cron.meta, plan.status)
+        self.schedule_statuses[schedule.meta.key] = plan.status
+        self.reporter.put(SCHEDULES, schedule.meta, plan.status)
         for event in plan.events:
-            self.reporter.event("CronJobSpec", cron.meta, event)
+            self.reporter.event("CronJobSpec", schedule.meta, event)
 
     async def url(self, namespace: str, redis: RedisRef | None) -> str:
         """Where the jobs of a pool or schedule are. Raises ObservationError when its Secret cannot be read."""
@@ -94,7 +94,7 @@ class Endpoint:
         self.pools: dict[str, Pool] = {}
         self.connection: Connection = connect(url)
         self._tools = tools
-        self.timetable = Timetable(StoreSchedules(self.connection), tools)
+        self.scheduler = Scheduler(StoreSchedules(self.connection), tools)
         queues = StoreQueues(self.connection, "operator")
         self._shell = Shell(tools.cluster, queues, tools, tools.memories, tools.statuses)
         self._passing: dict[str, asyncio.Task[None]] = {}
@@ -107,8 +107,8 @@ class Endpoint:
     def put(self, served: Served) -> None:
         """Manage this pool or schedule, and plan a pass now."""
         key = served.meta.key
-        if isinstance(served, Cron):
-            self.timetable.put(served, self._tools.cron_statuses.get(key))
+        if isinstance(served, Schedule):
+            self.scheduler.put(served, self._tools.schedule_statuses.get(key))
             return
         self._unlist(key)
         self.pools[key] = served
@@ -118,14 +118,14 @@ class Endpoint:
 
     def holds(self, served: Served) -> bool:
         """Return whether this endpoint manages exactly this object."""
-        known: Mapping[str, Served] = self.pools if isinstance(served, Pool) else self.timetable.crons
+        known: Mapping[str, Served] = self.pools if isinstance(served, Pool) else self.scheduler.schedules
         return known.get(served.meta.key) == served
 
     def drop(self, served: Served, *, forget: bool = True) -> None:
         """Stop managing it. `forget`: also delete the schedule's state in Redis."""
         key = served.meta.key
-        if isinstance(served, Cron):
-            self.timetable.drop(key, forget=forget)
+        if isinstance(served, Schedule):
+            self.scheduler.drop(key, forget=forget)
             return
         self._unlist(key)
         self._passed.pop(key, None)
@@ -143,12 +143,12 @@ class Endpoint:
     @property
     def empty(self) -> bool:
         """It has no pool and no schedule; one that was deleted may still have to be forgotten."""
-        return not self.pools and not self.timetable.crons
+        return not self.pools and not self.scheduler.schedules
 
     @property
     def idle(self) -> bool:
         """Return whether nothing is left to manage."""
-        return not self.pools and self.timetable.idle
+        return not self.pools and self.scheduler.idle
 
     def touch(self, key: str, ahead: float = 0.0) -> None:
         """Something happened to this pool. `ahead`: it goes before pools that have been due for fewer seconds."""
@@ -169,7 +169,7 @@ class Endpoint:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen())
                 group.create_task(self._plan(group))
-                group.create_task(self.timetable.run())
+                group.create_task(self.scheduler.run())
         finally:
             await self.connection.aclose()
 

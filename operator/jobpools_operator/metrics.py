@@ -33,7 +33,7 @@ def _lines(control: Control, leadership: Leadership) -> Iterator[str]:
         ("operator_leading", "gauge", "1: this operator acts; 0: it stands by.", int(leadership.leading)),
         ("operator_pools", "gauge", "WorkerPools that are looked after.", len(control.pools)),
         ("operator_pools_invalid", "gauge", "Objects whose spec cannot work.", len(control.invalid)),
-        ("operator_schedules", "gauge", "CronJobSpecs that are looked after.", len(control.crons)),
+        ("operator_schedules", "gauge", "CronJobSpecs that are looked after.", len(control.schedules)),
         ("operator_fires_total", "counter", "Ticks of schedules whose job was enqueued.", tools.fires),
         ("operator_endpoints", "gauge", "Redis endpoints in use.", len(control.endpoints)),
         ("operator_passes_total", "counter", "Looks at a pool.", tools.passes),

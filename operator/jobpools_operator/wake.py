@@ -14,12 +14,12 @@ from jobpools.core.conditions import conditions
 from jobpools.core.decision import Decision
 from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool
-from jobpools.core.schedules.specs import Cron
+from jobpools.core.schedules.specs import Schedule
 from jobpools.errors import ConfigurationError, ObservationError
 from jobpools.store.connect import safe_url
-from jobpools_operator.endpoint import CRONS, POOLS, Endpoint, Served, Status, Tools
+from jobpools_operator.endpoint import POOLS, SCHEDULES, Endpoint, Served, Status, Tools
 
-__all__ = ["CRONS", "POOLS", "Control", "Endpoint", "Tools", "refusal"]
+__all__ = ["POOLS", "SCHEDULES", "Control", "Endpoint", "Tools", "refusal"]
 
 AGAIN = 5.0
 """Seconds until a pool whose Secret could not be read is looked at again."""
@@ -31,7 +31,7 @@ log = logging.getLogger("jobpools.operator")
 
 def plural_of(served: Served) -> str:
     """Of its kind."""
-    return POOLS if isinstance(served, Pool) else CRONS
+    return POOLS if isinstance(served, Pool) else SCHEDULES
 
 
 def refusal(meta: Meta, reason: str, message: str, *, ready: bool | None = False) -> Status:
@@ -49,12 +49,12 @@ class Control:
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
         self.pools: dict[str, Pool] = {}
-        self.crons: dict[str, Cron] = {}
+        self.schedules: dict[str, Schedule] = {}
         self.invalid: dict[str, tuple[str, Meta, Status]] = {}
         """Objects that cannot be served, by plural and key: what their status has to say."""
         self.endpoints: dict[str, Endpoint] = {}
-        self._served: dict[str, dict[str, Any]] = {POOLS: self.pools, CRONS: self.crons}
-        self._statuses: dict[str, dict[str, Status]] = {POOLS: tools.statuses, CRONS: tools.cron_statuses}
+        self._served: dict[str, dict[str, Any]] = {POOLS: self.pools, SCHEDULES: self.schedules}
+        self._statuses: dict[str, dict[str, Status]] = {POOLS: tools.statuses, SCHEDULES: tools.schedule_statuses}
         self._place_of: dict[str, Endpoint] = {}
         """By plural and key: where an object's jobs are."""
         self._left: set[str] = set()

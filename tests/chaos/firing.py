@@ -4,35 +4,35 @@ import asyncio
 import sys
 from datetime import UTC, datetime, timedelta
 
-from jobpools.control.schedules import Timetable
-from jobpools.core.schedules.actions import CronPlan
-from jobpools.core.schedules.specs import Cron
+from jobpools.control.schedules import Scheduler
+from jobpools.core.schedules.actions import SchedulePlan
+from jobpools.core.schedules.specs import Schedule
 from jobpools.store.connect import connect
 from jobpools.store.schedules import StoreSchedules
 
 APART = timedelta(milliseconds=50)
 
 
-def crons(start: float, count: int) -> list[Cron]:
+def schedules(start: float, count: int) -> list[Schedule]:
     """So many schedules, each of one tick, 50 ms one after the other."""
     first = datetime.fromtimestamp(round(start), UTC)
     job = {"name": "work", "queue": "ticks"}
     return [
-        Cron.model_validate({"meta": {"name": f"c{number}"}, "spec": {"at": first + number * APART, "job": job}})
+        Schedule.model_validate({"meta": {"name": f"c{number}"}, "spec": {"at": first + number * APART, "job": job}})
         for number in range(count)
     ]
 
 
 class Silent:
-    async def report_cron(self, cron: Cron, plan: CronPlan) -> None:
+    async def report_schedule(self, schedule: Schedule, plan: SchedulePlan) -> None:
         pass
 
 
 async def main(url: str, start: float, count: int) -> None:
-    timetable = Timetable(StoreSchedules(connect(url)), Silent())
-    for cron in crons(start, count):
-        timetable.put(cron)
-    await timetable.run()
+    scheduler = Scheduler(StoreSchedules(connect(url)), Silent())
+    for schedule in schedules(start, count):
+        scheduler.put(schedule)
+    await scheduler.run()
 
 
 if __name__ == "__main__":

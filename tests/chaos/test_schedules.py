@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobpools.core.schedules.facts import CronFacts
+from jobpools.core.schedules.facts import ScheduleFacts
 from jobpools.store import keys
 from jobpools.store.connect import connect
 from jobpools.store.schedules import StoreSchedules
-from tests.chaos.firing import crons
+from tests.chaos.firing import schedules
 from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.chaos
@@ -38,10 +38,10 @@ def end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
         process.wait()
 
 
-async def known(url: str, start: float) -> list[CronFacts]:
+async def known(url: str, start: float) -> list[ScheduleFacts]:
     connection = connect(url)
     try:
-        return list((await StoreSchedules(connection).observe(crons(start, TICKS), time.time())).values())
+        return list((await StoreSchedules(connection).observe(schedules(start, TICKS), time.time())).values())
     finally:
         await connection.aclose()
 

@@ -11,7 +11,7 @@ from redis import Redis
 
 from tests.cli.conftest import APP, POOL, Shell, dump
 
-CRON = """
+SCHEDULE = """
 apiVersion: jobpools.dev/v1
 kind: CronJobSpec
 metadata: {name: nightly}
@@ -163,8 +163,8 @@ def pool(line: str, says: str, *, at: int = 8) -> Bad:
     return yaml(f"{POOL}  {line}\n", rf"bad\.yaml:{at}: spec\.{says}")
 
 
-def cron(line: str, says: str) -> Bad:
-    return yaml(f"{CRON}  {line}\n", rf"bad\.yaml:{says}")
+def schedule(line: str, says: str) -> Bad:
+    return yaml(f"{SCHEDULE}  {line}\n", rf"bad\.yaml:{says}")
 
 
 FILES = {
@@ -188,14 +188,14 @@ FILES = {
         POOL.replace("max: 3", "schedules: [{cron: '* * * *', duration: 1h, min: 1}]"),
         r"bad\.yaml:8: spec\.scaling\.schedules\[0\]\.cron: '\* \* \* \*' has 4 fields, not 5 .*",
     ),
-    "a cron of 4 fields": cron("schedule: '* * * *'", r"7: spec\.schedule: '\* \* \* \*' has 4 fields, not 5 \(minute hour day month weekday\)"),
-    "a cron of 6 fields": cron("schedule: '0 * * * * *'", r"7: spec\.schedule: '0 \* \* \* \* \*' has 6 fields, not 5 .*"),
-    "a cron out of range": cron("schedule: '61 * * * *'", r"7: spec\.schedule: '61 \* \* \* \*' is not a cron expression: .*"),
-    "a cron that never comes": cron("schedule: '0 0 30 2 *'", r"7: spec\.schedule: '0 0 30 2 \*' never comes: .*"),
-    "unknown zone": cron("schedule: '@daily'\n  timeZone: Europe/Berlim", r"8: spec\.timeZone: 'Europe/Berlim' is unknown; did you mean Europe/Berlin\?"),
-    "no time at all": yaml(CRON, r"bad\.yaml:5: spec: give exactly one of schedule and at"),
-    "two kinds of time": cron("schedule: '@daily'\n  at: 2027-01-01T00:00:00Z", r"5: spec: give exactly one of schedule and at"),
-    "a moment without a zone": cron("at: 2027-01-01T00:00:00", r"7: spec\.at: .* is no time: write it with its offset, as in 2027-01-01T00:00:00Z"),
+    "a schedule of 4 fields": schedule("schedule: '* * * *'", r"7: spec\.schedule: '\* \* \* \*' has 4 fields, not 5 \(minute hour day month weekday\)"),
+    "a schedule of 6 fields": schedule("schedule: '0 * * * * *'", r"7: spec\.schedule: '0 \* \* \* \* \*' has 6 fields, not 5 .*"),
+    "a schedule out of range": schedule("schedule: '61 * * * *'", r"7: spec\.schedule: '61 \* \* \* \*' is not a cron expression: .*"),
+    "a schedule that never comes": schedule("schedule: '0 0 30 2 *'", r"7: spec\.schedule: '0 0 30 2 \*' never comes: .*"),
+    "unknown zone": schedule("schedule: '@daily'\n  timeZone: Europe/Berlim", r"8: spec\.timeZone: 'Europe/Berlim' is unknown; did you mean Europe/Berlin\?"),
+    "no time at all": yaml(SCHEDULE, r"bad\.yaml:5: spec: give exactly one of schedule and at"),
+    "two kinds of time": schedule("schedule: '@daily'\n  at: 2027-01-01T00:00:00Z", r"5: spec: give exactly one of schedule and at"),
+    "a moment without a zone": schedule("at: 2027-01-01T00:00:00", r"7: spec\.at: .* is no time: write it with its offset, as in 2027-01-01T00:00:00Z"),
     "two of one name": yaml(f"{POOL}---{POOL}", r"bad\.yaml:12: metadata\.name: two WorkerPools are called default/mail; the other one is at bad\.yaml:2"),
     "two of one name in two files": Bad(
         "plan pool.yaml bad.yaml", r"bad\.yaml:4: metadata\.name: two WorkerPools are called default/mail; the other one is at pool\.yaml:2",

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from jobpools.control.schedules import Timetable
-from jobpools.core.schedules.actions import CronPlan
-from jobpools.core.schedules.specs import Cron
+from jobpools.control.schedules import Scheduler
+from jobpools.core.schedules.actions import SchedulePlan
+from jobpools.core.schedules.specs import Schedule
 from jobpools.store.connect import connect
 from jobpools.store.schedules import StoreSchedules
 
@@ -21,25 +21,25 @@ def jobpools(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def cron(name: str, **spec: Any) -> Cron:
+def schedule(name: str, **spec: Any) -> Schedule:
     base: dict[str, Any] = {"job": {"name": "report", "queue": "reports"}}
-    return Cron.model_validate({"meta": {"name": name, "namespace": "shop"}, "spec": base | spec})
+    return Schedule.model_validate({"meta": {"name": name, "namespace": "shop"}, "spec": base | spec})
 
 
 class Silent:
-    async def report_cron(self, cron: Cron, plan: CronPlan) -> None:
+    async def report_schedule(self, schedule: Schedule, plan: SchedulePlan) -> None:
         pass
 
 
-def fire(url: str, *crons: Cron, at: float) -> None:
+def fire(url: str, *schedules: Schedule, at: float) -> None:
     """What an operator does at this time."""
 
     async def whole() -> None:
         connection = connect(url)
-        timetable = Timetable(StoreSchedules(connection), Silent(), lambda: at)
-        for each in crons:
-            timetable.put(each)
-        await timetable.look()
+        scheduler = Scheduler(StoreSchedules(connection), Silent(), lambda: at)
+        for each in schedules:
+            scheduler.put(each)
+        await scheduler.look()
         await connection.aclose()
 
     asyncio.run(whole())
@@ -54,8 +54,8 @@ def test_nothing_yet(valkey_url: str) -> None:
 
 def test_what_was_fired_and_what_comes_next(valkey_url: str) -> None:
     now = time.time()
-    hourly = cron("hourly", schedule="0 * * * *", timeZone="Europe/Berlin")
-    asleep = cron("asleep", schedule="0 0 1 1 *", suspend=True)
+    hourly = schedule("hourly", schedule="0 * * * *", timeZone="Europe/Berlin")
+    asleep = schedule("asleep", schedule="0 0 1 1 *", suspend=True)
     fire(valkey_url, hourly, asleep, at=now - 7300)
     fire(valkey_url, hourly, asleep, at=now - now % 3600)
     run = jobpools(valkey_url, "cron", "list")
@@ -72,8 +72,8 @@ def test_what_was_fired_and_what_comes_next(valkey_url: str) -> None:
 
 
 def test_all_of_it_as_json_and_yaml(valkey_url: str) -> None:
-    fire(valkey_url, cron("once", at="2027-01-15T08:00:00Z"), at=1_800_000_000 - 10)
-    fire(valkey_url, cron("once", at="2027-01-15T08:00:00Z"), at=1_800_000_000 + 10)
+    fire(valkey_url, schedule("once", at="2027-01-15T08:00:00Z"), at=1_800_000_000 - 10)
+    fire(valkey_url, schedule("once", at="2027-01-15T08:00:00Z"), at=1_800_000_000 + 10)
     (row,) = json.loads(jobpools(valkey_url, "cron", "-o", "json").stdout)
     assert yaml.safe_load(jobpools(valkey_url, "cron", "-o", "yaml").stdout) == [row]
     assert row | {"id": ""} == {
@@ -84,10 +84,10 @@ def test_all_of_it_as_json_and_yaml(valkey_url: str) -> None:
 
 
 def test_a_tick_that_nobody_fires_is_overdue(valkey_url: str) -> None:
-    fire(valkey_url, cron("minutely", schedule="* * * * *"), at=time.time() - 600)
+    fire(valkey_url, schedule("minutely", schedule="* * * * *"), at=time.time() - 600)
     (row,) = json.loads(jobpools(valkey_url, "cron", "-o", "json").stdout)
     assert (row["reason"], row["fired"], row["missed"]) == ("Overdue", 0, 0)
-    fire(valkey_url, cron("once", at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 100))),
+    fire(valkey_url, schedule("once", at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 100))),
          at=time.time() - 200)  # fmt: skip
     rows = json.loads(jobpools(valkey_url, "cron", "-o", "json").stdout)
     assert {row["schedule"]: row["reason"] for row in rows}["shop/once"] == "Overdue"

@@ -205,13 +205,13 @@ def ticking(request: pytest.FixtureRequest) -> Iterator[Ticking | None]:
     system, images = request.getfixturevalue("system"), request.getfixturevalue("images")
     queue = Queue(request.getfixturevalue("redis_url"), "ticks")
     kubectl = make_namespace("suite-ticks")
-    cron = {
+    schedule = {
         "apiVersion": "jobpools.dev/v1",
         "kind": "CronJobSpec",
         "metadata": {"name": "every-minute"},
         "spec": {"schedule": "*/1 * * * *", "job": {"name": "work", "queue": queue.name, "kwargs": {"seconds": 0.1}}},
     }
-    kubectl.apply(pool_object("ticks", queue.name, image=images["SUITE"], scaling={"max": 1, **SOON}), cron)
+    kubectl.apply(pool_object("ticks", queue.name, image=images["SUITE"], scaling={"max": 1, **SOON}), schedule)
     yield Ticking(kubectl, queue, time.time())
     remove_namespace(kubectl)
     assert system

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from jobpools import App, Context
-from jobpools.control.schedules import Timetable
-from jobpools.core.schedules.actions import CronPlan
-from jobpools.core.schedules.specs import Cron
+from jobpools.control.schedules import Scheduler
+from jobpools.core.schedules.actions import SchedulePlan
+from jobpools.core.schedules.specs import Schedule
 from jobpools.store.connect import Connection, connect
 from jobpools.store.schedules import StoreSchedules, listed
 from jobpools.testing import run_until_idle
@@ -18,13 +18,13 @@ T0 = 1_800_000_000.0
 
 
 class Told:
-    """The port CronReporter: the latest plan of each schedule."""
+    """The port ScheduleReporter: the latest plan of each schedule."""
 
     def __init__(self) -> None:
-        self.plans: dict[str, CronPlan] = {}
+        self.plans: dict[str, SchedulePlan] = {}
 
-    async def report_cron(self, cron: Cron, plan: CronPlan) -> None:
-        self.plans[cron.meta.name] = plan
+    async def report_schedule(self, schedule: Schedule, plan: SchedulePlan) -> None:
+        self.plans[schedule.meta.name] = plan
 
     def says(self, name: str) -> dict[str, Any]:
         return {"state": "", **self.plans[name].status.get("lastJob", {}), **self.plans[name].status}
@@ -37,18 +37,22 @@ async def connection(endpoint: Endpoint) -> AsyncIterator[Connection]:
     await made.aclose()
 
 
-def cron(name: str, queue: str, **spec: Any) -> Cron:
+def schedule(name: str, queue: str, **spec: Any) -> Schedule:
     base = {"schedule": "* * * * *", "job": {"name": "note", "queue": queue, "kwargs": {"name": name}}}
-    return Cron.model_validate({"meta": {"name": name}, "spec": base | spec})
+    return Schedule.model_validate({"meta": {"name": name}, "spec": base | spec})
 
 
 async def test_two_queues_from_the_first_sight_to_the_last(endpoint: Endpoint, connection: Connection) -> None:
     now, told = [T0], Told()
-    timetable = Timetable(StoreSchedules(connection), told, lambda: now[0])
-    crons = [cron("a", "emails"), cron("b", "reports"), cron("c", "emails", concurrencyPolicy="Replace")]
-    for each in crons:
-        timetable.put(each)
-    assert await timetable.look() == T0 + 60
+    scheduler = Scheduler(StoreSchedules(connection), told, lambda: now[0])
+    schedules = [
+        schedule("a", "emails"),
+        schedule("b", "reports"),
+        schedule("c", "emails", concurrencyPolicy="Replace"),
+    ]
+    for each in schedules:
+        scheduler.put(each)
+    assert await scheduler.look() == T0 + 60
     ran: list[tuple[str, str]] = []
     async with App("suite", redis=endpoint.url) as app:
 
@@ -57,22 +61,22 @@ async def test_two_queues_from_the_first_sight_to_the_last(endpoint: Endpoint, c
             ran.append((name, ctx.id))
 
         now[0] = T0 + 60
-        await timetable.look()
+        await scheduler.look()
         now[0] = T0 + 120
-        await timetable.look()
+        await scheduler.look()
         assert [told.says(name)["fired"] for name in "abc"] == [2, 2, 2]
         assert [told.says(name)["active"] for name in "abc"] == [2, 2, 1]
         await run_until_idle(app, queues=["emails", "reports"])
         assert sorted(name for name, _ in ran) == ["a", "a", "b", "b", "c"]
         assert len({job_id for _, job_id in ran}) == 5
     now[0] = T0 + 122
-    await timetable.look()
+    await scheduler.look()
     assert [told.says(name)["state"] for name in "abc"] == ["completed"] * 3
 
     assert [(view.key, view.facts.fired) for view in await listed(connection)] == [
         ("default/a", 2), ("default/b", 2), ("default/c", 2),
     ]  # fmt: skip
-    for each in crons:
-        timetable.drop(each.meta.key)
-    await timetable.look()
+    for each in schedules:
+        scheduler.drop(each.meta.key)
+    await scheduler.look()
     assert await listed(connection) == []

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from jobpools.control.schedules import AGAIN, BATCH, Timetable
+from jobpools.control.schedules import AGAIN, BATCH, Scheduler
 from jobpools.core.conditions import condition
-from jobpools.core.schedules.actions import CronPlan
-from jobpools.core.schedules.facts import CronFacts
-from jobpools.core.schedules.plan import UNKNOWN, plan_cron
-from jobpools.core.schedules.specs import Cron
+from jobpools.core.schedules.actions import SchedulePlan
+from jobpools.core.schedules.facts import ScheduleFacts
+from jobpools.core.schedules.plan import UNKNOWN, plan_schedule
+from jobpools.core.schedules.specs import Schedule
 from jobpools.store import keys
 from jobpools.store.connect import Connection, connect
 from jobpools.store.schedules import StoreSchedules
@@ -22,10 +22,10 @@ from tests.support.servers import running, valkey_binary
 T0 = 1_800_000_000.0
 
 
-def cron(name: str = "tick", **spec: Any) -> Cron:
+def schedule(name: str = "tick", **spec: Any) -> Schedule:
     base: dict[str, Any] = {"job": {"name": "work", "queue": "ticks"}}
     base |= {} if "at" in spec else {"schedule": "* * * * *"}
-    return Cron.model_validate({"meta": {"name": name}, "spec": base | spec})
+    return Schedule.model_validate({"meta": {"name": name}, "spec": base | spec})
 
 
 class Clock:
@@ -37,14 +37,14 @@ class Clock:
 
 
 class Told:
-    """The port CronReporter."""
+    """The port ScheduleReporter."""
 
     def __init__(self) -> None:
-        self.plans: list[tuple[str, CronPlan]] = []
+        self.plans: list[tuple[str, SchedulePlan]] = []
         self.news = asyncio.Event()
 
-    async def report_cron(self, cron: Cron, plan: CronPlan) -> None:
-        self.plans.append((cron.meta.name, plan))
+    async def report_schedule(self, schedule: Schedule, plan: SchedulePlan) -> None:
+        self.plans.append((schedule.meta.name, plan))
         self.news.set()
 
     def fired(self) -> list[tuple[str, float]]:
@@ -72,8 +72,8 @@ def told() -> Told:
 
 
 @pytest.fixture
-def timetable(connection: Connection, told: Told, clock: Clock) -> Timetable:
-    return Timetable(StoreSchedules(connection), told, clock)
+def scheduler(connection: Connection, told: Told, clock: Clock) -> Scheduler:
+    return Scheduler(StoreSchedules(connection), told, clock)
 
 
 def queued(url: str) -> int:
@@ -81,39 +81,39 @@ def queued(url: str) -> int:
         return int(redis.llen(keys.of_queue("ticks", "ready:normal")))  # type: ignore[arg-type]  # a synchronous client
 
 
-async def live(timetable: Timetable, clock: Clock, until: float) -> None:
+async def live(scheduler: Scheduler, clock: Clock, until: float) -> None:
     """Look whenever a look is due."""
-    while (at := await timetable.look()) <= until:
+    while (at := await scheduler.look()) <= until:
         clock.now = max(clock.now, at)
     clock.now = until
 
 
 async def test_it_looks_when_something_is_due_and_at_no_other_time(
-    timetable: Timetable, told: Told, clock: Clock, valkey_url: str
+    scheduler: Scheduler, told: Told, clock: Clock, valkey_url: str
 ) -> None:
-    timetable.put(cron())
-    timetable.put(cron("quarter", schedule="*/15 * * * *"))
-    assert await timetable.look() == T0 + 60
+    scheduler.put(schedule())
+    scheduler.put(schedule("quarter", schedule="*/15 * * * *"))
+    assert await scheduler.look() == T0 + 60
     seen = len(told.plans)
     clock.now = T0 + 59
-    assert await timetable.look() == T0 + 60
+    assert await scheduler.look() == T0 + 60
     assert len(told.plans) == seen, "nothing was due, nothing was read"
-    await live(timetable, clock, T0 + 901)
+    await live(scheduler, clock, T0 + 901)
     expected = [("tick", 60.0 * number) for number in range(1, 16)] + [("quarter", 900.0)]
     assert sorted(told.fired()) == sorted(expected)
-    assert queued(valkey_url) == timetable.fired == 16
+    assert queued(valkey_url) == scheduler.fired == 16
 
 
 async def test_the_next_process_goes_on(
-    timetable: Timetable, connection: Connection, told: Told, clock: Clock, valkey_url: str
+    scheduler: Scheduler, connection: Connection, told: Told, clock: Clock, valkey_url: str
 ) -> None:
-    timetable.put(cron(catchUp="All"))
-    await live(timetable, clock, T0 + 70)
+    scheduler.put(schedule(catchUp="All"))
+    await live(scheduler, clock, T0 + 70)
     clock.now = T0 + 245
-    other = Timetable(StoreSchedules(connection), told, clock)
-    other.put(cron(catchUp="All"))
+    other = Scheduler(StoreSchedules(connection), told, clock)
+    other.put(schedule(catchUp="All"))
     await other.look()
-    await timetable.look()  # the former one does not know that it is none any more
+    await scheduler.look()  # the former one does not know that it is none any more
     await other.look()
     assert told.fired() == [("tick", 60.0), ("tick", 120.0), ("tick", 180.0), ("tick", 240.0)]
     assert queued(valkey_url) == 4
@@ -123,10 +123,10 @@ async def test_two_at_once_fire_each_tick_once(connection: Connection, clock: Cl
     pair, said = [], []
     for _ in range(2):
         told = Told()
-        pair.append(Timetable(StoreSchedules(connection), told, clock))
+        pair.append(Scheduler(StoreSchedules(connection), told, clock))
         said.append(told)
         for number in range(40):
-            pair[-1].put(cron(f"c{number}"))
+            pair[-1].put(schedule(f"c{number}"))
     await pair[0].look()
     await pair[1].look()
     for minute in range(1, 6):
@@ -140,43 +140,43 @@ async def test_two_at_once_fire_each_tick_once(connection: Connection, clock: Cl
     assert known == 5
 
 
-def _all(count: int) -> list[Cron]:
-    return [cron(f"c{number}") for number in range(count)]
+def _all(count: int) -> list[Schedule]:
+    return [schedule(f"c{number}") for number in range(count)]
 
 
-def asked(timetable: Timetable) -> bool:
-    return timetable.asked
+def asked(scheduler: Scheduler) -> bool:
+    return scheduler.asked
 
 
 async def test_what_is_asked_for_fires_once_at_once(
-    timetable: Timetable, told: Told, clock: Clock, valkey_url: str
+    scheduler: Scheduler, told: Told, clock: Clock, valkey_url: str
 ) -> None:
-    timetable.put(cron(), fire=True)
-    assert asked(timetable)
-    assert await timetable.look() <= T0 + 60
-    assert not asked(timetable)
+    scheduler.put(schedule(), fire=True)
+    assert asked(scheduler)
+    assert await scheduler.look() <= T0 + 60
+    assert not asked(scheduler)
     assert told.fired() == [("tick", 0.0)]
-    await live(timetable, clock, T0 + 61)
+    await live(scheduler, clock, T0 + 61)
     assert told.fired() == [("tick", 0.0), ("tick", 60.0)]
     assert queued(valkey_url) == 2
 
 
 async def test_a_changed_schedule_is_looked_at_now_and_a_dropped_one_is_forgotten(
-    timetable: Timetable, told: Told, clock: Clock, connection: Connection
+    scheduler: Scheduler, told: Told, clock: Clock, connection: Connection
 ) -> None:
-    timetable.put(cron())
-    await timetable.look()
+    scheduler.put(schedule())
+    await scheduler.look()
     clock.now = T0 + 30
-    timetable.put(cron(schedule="0 0 1 1 *"))
-    await timetable.look()
-    await live(timetable, clock, T0 + 90)
+    scheduler.put(schedule(schedule="0 0 1 1 *"))
+    await scheduler.look()
+    await live(scheduler, clock, T0 + 90)
     assert told.fired() == []
-    timetable.drop("default/tick", forget=False)
-    await timetable.look()
+    scheduler.drop("default/tick", forget=False)
+    await scheduler.look()
     assert await connection.execute("HEXISTS", keys.schedules("state"), "default/tick") == 1
-    timetable.put(cron())
-    timetable.drop("default/tick")
-    await timetable.look()
+    scheduler.put(schedule())
+    scheduler.drop("default/tick")
+    await scheduler.look()
     assert await connection.execute("EXISTS", keys.schedules("state"), keys.schedules("table")) == 0
 
 
@@ -184,14 +184,14 @@ async def test_a_schedule_that_changes_during_its_pass_gets_another(
     connection: Connection, told: Told, clock: Clock
 ) -> None:
     class Slow(StoreSchedules):
-        async def observe(self, crons: Any, now: float) -> dict[str, CronFacts]:
-            found = await super().observe(crons, now)
-            if not told.plans and slow.crons["default/tick"].spec.schedule == "* * * * *":
-                slow.put(cron(schedule="30 * * * *"))
+        async def observe(self, schedules: Any, now: float) -> dict[str, ScheduleFacts]:
+            found = await super().observe(schedules, now)
+            if not told.plans and slow.schedules["default/tick"].spec.schedule == "* * * * *":
+                slow.put(schedule(schedule="30 * * * *"))
             return found
 
-    slow = Timetable(Slow(connection), told, clock)
-    slow.put(cron())
+    slow = Scheduler(Slow(connection), told, clock)
+    slow.put(schedule())
     assert await slow.look() <= T0, "the new one waits for its pass"
     assert told.plans == []
     await slow.look()
@@ -199,21 +199,21 @@ async def test_a_schedule_that_changes_during_its_pass_gets_another(
 
 
 async def test_one_that_cannot_be_thought_through_holds_up_no_other(
-    timetable: Timetable,
+    scheduler: Scheduler,
     told: Told,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def plan(made: Cron, *rest: Any) -> CronPlan:
+    def plan(made: Schedule, *rest: Any) -> SchedulePlan:
         if made.meta.name == "broken":
             raise ZeroDivisionError
-        return plan_cron(made, *rest)
+        return plan_schedule(made, *rest)
 
-    monkeypatch.setattr("jobpools.control.schedules.plan_cron", plan)
-    timetable.put(cron("broken"))
-    timetable.put(cron())
-    await live(timetable, clock, T0 + 61)
+    monkeypatch.setattr("jobpools.control.schedules.plan_schedule", plan)
+    scheduler.put(schedule("broken"))
+    scheduler.put(schedule())
+    await live(scheduler, clock, T0 + 61)
     assert told.fired() == [("tick", 60.0)]
     assert "default/broken: the pass failed" in caplog.text
 
@@ -230,13 +230,13 @@ async def test_a_pass_that_breaks_is_tried_again(
             return await super().enqueue(due, now)
 
     store = Breaks(connection)
-    timetable = Timetable(store, told, clock)
-    timetable.put(cron())
-    await live(timetable, clock, T0 + 61)
+    scheduler = Scheduler(store, told, clock)
+    scheduler.put(schedule())
+    await live(scheduler, clock, T0 + 61)
     assert told.fired() == []
     assert "a pass of 1 schedules failed" in caplog.text
     store.broken = False
-    await live(timetable, clock, T0 + 63)
+    await live(scheduler, clock, T0 + 63)
     assert told.fired() == [("tick", 60.0)]
 
 
@@ -244,15 +244,15 @@ async def test_a_schedule_that_cannot_even_be_read_holds_up_nobody(
     connection: Connection, told: Told, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Choking(StoreSchedules):
-        async def observe(self, crons: Sequence[Cron], now: float) -> dict[str, CronFacts]:
-            if any(cron.meta.name == "poison" for cron in crons):
+        async def observe(self, schedules: Sequence[Schedule], now: float) -> dict[str, ScheduleFacts]:
+            if any(schedule.meta.name == "poison" for schedule in schedules):
                 raise OverflowError("date value out of range")
-            return await super().observe(crons, now)
+            return await super().observe(schedules, now)
 
-    timetable = Timetable(Choking(connection), told, clock)
+    scheduler = Scheduler(Choking(connection), told, clock)
     for name in ("a", "poison", "z"):
-        timetable.put(cron(name))
-    await live(timetable, clock, T0 + 60)
+        scheduler.put(schedule(name))
+    await live(scheduler, clock, T0 + 60)
     assert sorted(told.fired()) == [("a", 60.0), ("z", 60.0)]
     assert "a pass of 3 schedules failed" in caplog.text
 
@@ -261,36 +261,36 @@ async def test_ticks_wait_while_redis_is_away(told: Told, clock: Clock) -> None:
     with running(valkey_binary()) as server:
         connection = connect(server.url)
         try:
-            timetable = Timetable(StoreSchedules(connection), told, clock)
-            timetable.put(cron())
-            await timetable.look()
+            scheduler = Scheduler(StoreSchedules(connection), told, clock)
+            scheduler.put(schedule())
+            await scheduler.look()
             server.kill()
             clock.now = T0 + 60
-            assert await timetable.look() == T0 + 60 + UNKNOWN
+            assert await scheduler.look() == T0 + 60 + UNKNOWN
             assert told.reason() == "RedisUnknown"
-            timetable.drop("default/tick")
-            assert await timetable.look() == T0 + 60 + UNKNOWN, "it is forgotten later"
-            timetable.put(cron("new"), fire=True)
-            await timetable.look()
-            assert timetable.asked
+            scheduler.drop("default/tick")
+            assert await scheduler.look() == T0 + 60 + UNKNOWN, "it is forgotten later"
+            scheduler.put(schedule("new"), fire=True)
+            await scheduler.look()
+            assert scheduler.asked
             server.start()
             clock.now += UNKNOWN
-            await timetable.look()
+            await scheduler.look()
             assert [name for name, _ in told.fired()] == ["new"]
-            assert not timetable.asked
+            assert not scheduler.asked
         finally:
             await connection.aclose()
 
 
 async def test_it_sleeps_until_the_very_moment(connection: Connection, told: Told, valkey_url: str) -> None:
     """The real clock. How late a fire is, is measured; 50 ms is what a busy machine may add."""
-    timetable = Timetable(StoreSchedules(connection), told)
+    scheduler = Scheduler(StoreSchedules(connection), told)
     now = time.time()
     for number in range(5):
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now + 0.2 + number / 10))
         millis = int((now + 0.2 + number / 10) % 1 * 1000)
-        timetable.put(cron(f"c{number}", at=f"{at}.{millis:03}Z"))
-    running_ = asyncio.create_task(timetable.run())
+        scheduler.put(schedule(f"c{number}", at=f"{at}.{millis:03}Z"))
+    running_ = asyncio.create_task(scheduler.run())
     async with asyncio.timeout(10):
         while len(told.fired()) < 5:
             told.news.clear()
@@ -305,42 +305,42 @@ async def test_it_sleeps_until_the_very_moment(connection: Connection, told: Tol
 
 
 async def test_thousands_cost_nothing_between_their_ticks(
-    timetable: Timetable, told: Told, clock: Clock, valkey_url: str
+    scheduler: Scheduler, told: Told, clock: Clock, valkey_url: str
 ) -> None:
     """Counted, not timed: reads of the server, and plans made."""
     for number in range(3_000):
-        timetable.put(cron(f"c{number}", schedule=f"{number % 60} 0 1 1 *"))
-    while await timetable.look() <= T0:
+        scheduler.put(schedule(f"c{number}", schedule=f"{number % 60} 0 1 1 *"))
+    while await scheduler.look() <= T0:
         pass
     assert len(told.plans) == 3_000
     with Redis.from_url(valkey_url) as redis:
         before = redis.info("stats")["total_commands_processed"]  # type: ignore[index]  # a synchronous client
         for second in range(100):
             clock.now = T0 + second
-            await timetable.look()
+            await scheduler.look()
         assert redis.info("stats")["total_commands_processed"] - before <= 3  # type: ignore[index]  # likewise
     assert len(told.plans) == 3_000
-    timetable.put(cron("one", at="2027-01-15T08:01:45Z"))
-    await timetable.look()
+    scheduler.put(schedule("one", at="2027-01-15T08:01:45Z"))
+    await scheduler.look()
     clock.now = T0 + 105
-    await timetable.look()
+    await scheduler.look()
     assert told.fired() == [("one", 105.0)]
     assert len(told.plans) == 3_002, "of all of them, the one that was due"
     assert BATCH < 3_000
 
 
 async def test_a_queue_that_cannot_be_read_holds_up_its_own_schedules_and_no_others(
-    timetable: Timetable, told: Told, clock: Clock, valkey_url: str
+    scheduler: Scheduler, told: Told, clock: Clock, valkey_url: str
 ) -> None:
-    timetable.put(cron("a"))
-    timetable.put(cron("b", job={"name": "work", "queue": "broken"}))
-    timetable.put(cron("c"))
-    await live(timetable, clock, T0 + 60)
+    scheduler.put(schedule("a"))
+    scheduler.put(schedule("b", job={"name": "work", "queue": "broken"}))
+    scheduler.put(schedule("c"))
+    await live(scheduler, clock, T0 + 60)
     with Redis.from_url(valkey_url) as redis:
         for part in ("jobs", "done"):
             redis.delete(keys.of_queue("broken", part))
             redis.set(keys.of_queue("broken", part), "a string")
     told.plans.clear()
-    await live(timetable, clock, T0 + 120)
+    await live(scheduler, clock, T0 + 120)
     assert sorted(told.fired()) == [("a", 120.0), ("c", 120.0)]
     assert {name for name, plan in told.plans if plan.decision.reason == "RedisUnknown"} == {"b"}

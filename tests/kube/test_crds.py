@@ -17,7 +17,7 @@ def pool(name: str = "emails", **spec: Any) -> Object:
     return {"apiVersion": "jobpools.dev/v1", "kind": "WorkerPool", "metadata": {"name": name}, "spec": base | spec}
 
 
-def cron(name: str = "report", **spec: Any) -> Object:
+def schedule(name: str = "report", **spec: Any) -> Object:
     base: Object = {"job": {"name": "report", "kwargs": {"deep": [{"er": None}]}}}
     return {"apiVersion": "jobpools.dev/v1", "kind": "CronJobSpec", "metadata": {"name": name}, "spec": base | spec}
 
@@ -44,13 +44,13 @@ def test_every_field_is_explained() -> None:
 
 @pytest.mark.api
 def test_names_and_columns(kubectl: Kubectl) -> None:
-    kubectl.apply(pool(), cron(schedule="0 * * * *"))
+    kubectl.apply(pool(), schedule(schedule="0 * * * *"))
     head = kubectl.run("get", "jobpools").splitlines()[0].split()
     assert head == ["NAME", "READY", "DESIRED", "BUSY", "QUEUED", "OLDEST", "REASON", "AGE"]
     wide = kubectl.run("get", "jobpool", "-o", "wide").splitlines()[0].split()
     assert wide == [*head[:-1], "MIN", "MAX", "IN-FLIGHT", "RATE/MIN", "FAILURES", "AGE"]
-    crons = ["NAME", "SCHEDULE", "TIMEZONE", "SUSPEND", "NEXT", "LAST", "STATE", "AGE"]
-    assert kubectl.run("get", "jobcrons").splitlines()[0].split() == crons
+    schedules = ["NAME", "SCHEDULE", "TIMEZONE", "SUSPEND", "NEXT", "LAST", "STATE", "AGE"]
+    assert kubectl.run("get", "jobcrons").splitlines()[0].split() == schedules
     both = kubectl.run("get", "jobpools-all", "--output=name").split()
     assert both == ["cronjobspec.jobpools.dev/report", "workerpool.jobpools.dev/emails"]
 
@@ -151,13 +151,13 @@ def test_names_that_pods_could_not_bear_are_refused(kubectl: Kubectl, name: str,
 )
 def test_bad_schedules_are_refused_in_words(kubectl: Kubectl, spec: Object, words: str) -> None:
     with pytest.raises(AssertionError) as refusal:
-        kubectl.apply(cron(**spec))
+        kubectl.apply(schedule(**spec))
     assert words in str(refusal.value)
 
 
 @pytest.mark.api
 def test_arguments_are_kept_as_they_were_written(kubectl: Kubectl) -> None:
-    kubectl.run("create", "-f", "-", stdin=json.dumps(cron(at="2099-01-01T00:00:00Z")))  # `apply` leaves out nulls
+    kubectl.run("create", "-f", "-", stdin=json.dumps(schedule(at="2099-01-01T00:00:00Z")))  # `apply` leaves out nulls
     found = kubectl.get("jobcron", "report")
     assert found is not None
     assert found["spec"]["job"]["kwargs"] == {"deep": [{"er": None}]}

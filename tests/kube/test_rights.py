@@ -13,8 +13,8 @@ from tests.cluster.kubectl import Kubectl
 from tests.kube.kubelet import Kubelet
 from tests.kube.processes import Operator, Valkey
 from tests.kube.test_chart import render
-from tests.kube.test_crons import cron
 from tests.kube.test_operator import enqueue, pool, reason, replicas
+from tests.kube.test_schedules import schedule
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.api
@@ -59,7 +59,7 @@ def test_every_right_is_used(
     kubectl.run("create", "secret", "generic", "mine", f"--from-literal=url={valkey.url}")
     elsewhere = pool("elsewhere", redis={"secretKeyRef": {"name": "mine", "key": "url"}})
     soon = {"idle": "0s", "jobsPerWorker": 1, "behavior": {"scaleDown": {"stabilization": "0s"}}}
-    kubectl.apply(pool(scaling=soon), elsewhere, cron())
+    kubectl.apply(pool(scaling=soon), elsewhere, schedule())
     enqueue(valkey, "emails", 2)
     eventually("two workers", lambda: replicas(kubectl) == 2, within=10)
     kubelet = Kubelet(kubectl, "emails")

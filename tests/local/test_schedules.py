@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 Up = Callable[..., Run]
 
 
-def cron(name: str, **spec: str) -> str:
+def schedule(name: str, **spec: str) -> str:
     lines = [f"  {key}: {value}" for key, value in spec.items()]
     head = f"apiVersion: jobpools.dev/v1\nkind: CronJobSpec\nmetadata: {{name: {name}}}\nspec:\n"
     return head + "\n".join([*lines, "  job: {name: quick, queue: quick, kwargs: {n: 1}}"]) + "\n"
@@ -35,7 +35,7 @@ def counts(url: str, name: str) -> tuple[int, int]:
 
 
 def test_every_schedule_fires_once_at_the_start_where_that_is_asked_for(up: Up, folder: Path) -> None:
-    (folder / "crons.yaml").write_text("---\n".join(cron(f"c{n}", schedule='"0 0 1 1 *"') for n in range(3)))
+    (folder / "schedules.yaml").write_text("---\n".join(schedule(f"c{n}", schedule='"0 0 1 1 *"') for n in range(3)))
     run = up("--until-idle", "--fire")
     assert run.end() == 0
     assert len([line for line in run.lines if ": quick goes to queue quick" in line]) == 3
@@ -43,7 +43,7 @@ def test_every_schedule_fires_once_at_the_start_where_that_is_asked_for(up: Up, 
 
 
 def test_a_run_until_idle_does_not_wait_for_ticks_to_come(up: Up, folder: Path) -> None:
-    (folder / "crons.yaml").write_text(cron("yearly", schedule='"@yearly"'))
+    (folder / "schedules.yaml").write_text(schedule("yearly", schedule='"@yearly"'))
     run = up("--until-idle")
     assert run.end() == 0
     assert run._find(r"next ticks: yearly \d{4}-")
@@ -51,13 +51,15 @@ def test_a_run_until_idle_does_not_wait_for_ticks_to_come(up: Up, folder: Path) 
 
 
 def test_a_tick_fires_and_its_job_runs_and_an_edit_is_followed(up: Up, folder: Path, valkey_url: str) -> None:
-    (folder / "crons.yaml").write_text(cron("far", schedule='"@yearly"'))
+    (folder / "schedules.yaml").write_text(schedule("far", schedule='"@yearly"'))
     run = up("--redis", valkey_url)
     run.wait("; 1 schedule; ")
-    (folder / "crons.yaml").write_text(cron("once", at=in_seconds(2)) + "---\n" + cron("far", schedule='"@yearly"'))
+    (folder / "schedules.yaml").write_text(
+        schedule("once", at=in_seconds(2)) + "---\n" + schedule("far", schedule='"@yearly"')
+    )
     run.wait("schedule once: quick goes to queue quick")
     assert counts(valkey_url, "once") == (1, 0)
-    (folder / "crons.yaml").write_text(cron("far", at=in_seconds(2)))
+    (folder / "schedules.yaml").write_text(schedule("far", at=in_seconds(2)))
     run.wait("schedule default/once: removed")
     run.wait("schedule far: quick goes to queue quick")
     eventually("what is gone is forgotten", lambda: counts(valkey_url, "once") == (0, 0))
@@ -74,8 +76,8 @@ def test_a_tick_fires_and_its_job_runs_and_an_edit_is_followed(up: Up, folder: P
 def test_a_killed_run_is_followed_by_one_that_fires_nothing_twice(up: Up, folder: Path, valkey_url: str) -> None:
     first = up("--redis", valkey_url)
     first.wait("0 schedules")
-    both = [cron("before", at=in_seconds(2)), cron("between", at=in_seconds(4))]
-    (folder / "crons.yaml").write_text("---\n".join(both))
+    both = [schedule("before", at=in_seconds(2)), schedule("between", at=in_seconds(4))]
+    (folder / "schedules.yaml").write_text("---\n".join(both))
     first.wait("schedule before: quick goes to queue quick")
     os.kill(first.process.pid, signal.SIGKILL)
     first.process.wait()

@@ -20,7 +20,7 @@ spec:
     min: 0
     max: 4
 """
-CRON = """\
+SCHEDULE = """\
 apiVersion: jobpools.dev/v1
 kind: CronJobSpec
 metadata: {name: nightly}
@@ -37,11 +37,11 @@ def load(folder: Path, text: str, name: str = "shop.yaml") -> spec_files.Files:
 
 
 def test_a_pool_and_a_schedule(tmp_path: Path) -> None:
-    found = load(tmp_path, f"{POOL}---\n{CRON}")
-    (pool,), (cron,) = found.pools, found.crons
+    found = load(tmp_path, f"{POOL}---\n{SCHEDULE}")
+    (pool,), (schedule,) = found.pools, found.schedules
     assert (pool.meta.key, pool.spec.scaling.max) == ("default/emails", 4)
     assert [(queue.name, queue.weight) for queue in pool.spec.queues] == [("emails", 1), ("reports", 2)]
-    assert (cron.meta.key, cron.spec.time_zone) == ("default/nightly", "Europe/Berlin")
+    assert (schedule.meta.key, schedule.spec.time_zone) == ("default/nightly", "Europe/Berlin")
     assert found.folders == {"default/emails": tmp_path}
     assert found.notes == ()
 
@@ -64,7 +64,7 @@ def test_a_name_may_be_used_once_in_each_namespace_and_kind(tmp_path: Path) -> N
 
 def test_files_are_taken_in_order_and_each_once(tmp_path: Path) -> None:
     (tmp_path / "b.yml").write_text(POOL)
-    (tmp_path / "a.yaml").write_text(CRON)
+    (tmp_path / "a.yaml").write_text(SCHEDULE)
     (tmp_path / "notes.txt").write_text("{")
     assert [path.name for path in spec_files.paths([tmp_path, tmp_path / "b.yml"])] == ["a.yaml", "b.yml"]
 
@@ -96,22 +96,22 @@ WRONG = {
     "a template of nothing": (POOL + "  template: {spec: }\n", "10: spec.template: spec is to be a mapping"),
     "not YAML": (POOL + "  x: [", "10: not YAML: "),
     "no object": ("- a\n- b\n", "1: this is no Kubernetes object"),
-    "cron of four fields": (CRON.replace("0 6 * * *", "6 * * *"), "5: spec.schedule: "),
-    "cron of six fields": (CRON.replace("0 6 * * *", "0 0 6 * * *"), "5: spec.schedule: "),
-    "cron out of range": (CRON.replace("0 6 * * *", "61 6 * * *"), "5: spec.schedule: "),
-    "unknown time zone": (CRON.replace("Berlin", "Berlinn"), "6: spec.timeZone: "),
-    "schedule and at": (CRON + "  at: 2027-01-01T00:00:00Z\n", "4: spec: give exactly one of schedule and at"),
+    "schedule of four fields": (SCHEDULE.replace("0 6 * * *", "6 * * *"), "5: spec.schedule: "),
+    "schedule of six fields": (SCHEDULE.replace("0 6 * * *", "0 0 6 * * *"), "5: spec.schedule: "),
+    "schedule out of range": (SCHEDULE.replace("0 6 * * *", "61 6 * * *"), "5: spec.schedule: "),
+    "unknown time zone": (SCHEDULE.replace("Berlin", "Berlinn"), "6: spec.timeZone: "),
+    "schedule and at": (SCHEDULE + "  at: 2027-01-01T00:00:00Z\n", "4: spec: give exactly one of schedule and at"),
     "at without a time zone": (
-        CRON.replace('schedule: "0 6 * * *"', "at: 2027-01-01T00:00:00").replace("  timeZone: Europe/Berlin\n", ""),
+        SCHEDULE.replace('schedule: "0 6 * * *"', "at: 2027-01-01T00:00:00").replace("  timeZone: Europe/Berlin\n", ""),
         "5: spec.at: ",
     ),
     "at beyond the calendar": (
-        CRON.replace('schedule: "0 6 * * *"', 'at: "9999-12-31T23:59:59-14:00"'),
+        SCHEDULE.replace('schedule: "0 6 * * *"', 'at: "9999-12-31T23:59:59-14:00"'),
         "5: spec.at: is beyond the calendar",
     ),
     **{
         f"at {text}": (
-            CRON.replace('schedule: "0 6 * * *"', f"at: {text}"),
+            SCHEDULE.replace('schedule: "0 6 * * *"', f"at: {text}"),
             f"5: spec.at: {json.loads(text)!r} is no time: write it with its offset, as in 2027-01-01T00:00:00Z",
         )
         for text in (
@@ -128,7 +128,10 @@ WRONG = {
             "true",
         )
     },
-    "at an hour that is none": (CRON.replace('schedule: "0 6 * * *"', 'at: "2027-01-01T25:00:00Z"'), "5: spec.at: "),
+    "at an hour that is none": (
+        SCHEDULE.replace('schedule: "0 6 * * *"', 'at: "2027-01-01T25:00:00Z"'),
+        "5: spec.at: ",
+    ),
     "a duration and a line break": (
         POOL + '    idle: "90s\\n"\n',
         "10: spec.scaling.idle: '90s\\n' is not a duration: ",
@@ -145,8 +148,8 @@ WRONG = {
     ["2027-01-01T09:00:00Z", "2027-01-01T10:00:00+01:00", "2027-01-01T09:00:00.000Z", '"2027-01-01t09:00:00z"'],
 )
 def test_a_time_is_that_of_its_offset(tmp_path: Path, text: str) -> None:
-    found = load(tmp_path, CRON.replace('schedule: "0 6 * * *"', f"at: {text}"))
-    assert found.crons[0].spec.at == datetime(2027, 1, 1, 9, tzinfo=UTC)
+    found = load(tmp_path, SCHEDULE.replace('schedule: "0 6 * * *"', f"at: {text}"))
+    assert found.schedules[0].spec.at == datetime(2027, 1, 1, 9, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(("text", "error"), WRONG.values(), ids=WRONG)

@@ -10,10 +10,10 @@ from redis import Redis
 from jobpools import App
 from jobpools.client import Client
 from jobpools.core.jobs.job import JobState
-from jobpools.core.schedules.actions import CronPlan
-from jobpools.core.schedules.facts import CronFacts
-from jobpools.core.schedules.plan import plan_cron
-from jobpools.core.schedules.specs import Cron
+from jobpools.core.schedules.actions import SchedulePlan
+from jobpools.core.schedules.facts import ScheduleFacts
+from jobpools.core.schedules.plan import plan_schedule
+from jobpools.core.schedules.specs import Schedule
 from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.options import Options
 from jobpools.store import codec, keys, reads, scripts, writes
@@ -26,10 +26,10 @@ T0 = 1_800_000_000.0
 MINUTE = 60.0
 
 
-def cron(name: str = "tick", **spec: Any) -> Cron:
+def schedule(name: str = "tick", **spec: Any) -> Schedule:
     base: dict[str, Any] = {"job": {"name": "work", "queue": "ticks"}}
     base |= {} if "at" in spec else {"schedule": "* * * * *"}
-    return Cron.model_validate({"meta": {"name": name}, "spec": base | spec})
+    return Schedule.model_validate({"meta": {"name": name}, "spec": base | spec})
 
 
 @pytest.fixture
@@ -44,34 +44,36 @@ def store(connection: Connection) -> StoreSchedules:
     return StoreSchedules(connection)
 
 
-async def fire(store: StoreSchedules, made: Cron, now: float, state: CronFacts | None = None) -> tuple[CronPlan, bool]:
+async def fire(
+    store: StoreSchedules, made: Schedule, now: float, state: ScheduleFacts | None = None
+) -> tuple[SchedulePlan, bool]:
     """One whole pass."""
     seen = state or (await store.observe([made], now))[made.meta.key]
-    plan = plan_cron(made, seen, now, None)
+    plan = plan_schedule(made, seen, now, None)
     assert await store.enqueue([(made, seen, plan)], now) == {}
     return plan, plan.handled is None or (await store.record([(made, seen, plan)])) == [True]
 
 
 async def test_a_new_schedule_begins_when_it_is_first_seen(store: StoreSchedules) -> None:
-    assert await store.observe([cron()], T0) == {"default/tick": CronFacts(created=T0)}
-    assert await store.observe([cron()], T0 + 100) == {"default/tick": CronFacts(created=T0)}
+    assert await store.observe([schedule()], T0) == {"default/tick": ScheduleFacts(created=T0)}
+    assert await store.observe([schedule()], T0 + 100) == {"default/tick": ScheduleFacts(created=T0)}
 
 
 async def test_what_was_fired_is_remembered(store: StoreSchedules, connection: Connection) -> None:
-    await store.observe([cron()], T0)
-    plan, recorded = await fire(store, cron(), T0 + 181)
+    await store.observe([schedule()], T0)
+    plan, recorded = await fire(store, schedule(), T0 + 181)
     assert recorded
     fresh = StoreSchedules(connection)  # another process
-    known = (await fresh.observe([cron()], T0 + 200))["default/tick"]
-    assert known == CronFacts(created=T0, last_due=T0 + 180, last_fire=T0 + 180, jobs=plan.jobs, fired=1, missed=2)
+    known = (await fresh.observe([schedule()], T0 + 200))["default/tick"]
+    assert known == ScheduleFacts(created=T0, last_due=T0 + 180, last_fire=T0 + 180, jobs=plan.jobs, fired=1, missed=2)
     assert [job.state for job in known.jobs] == ["queued"]
 
 
 async def test_a_fires_job_is_as_one_that_is_enqueued_by_name(valkey_url: str, store: StoreSchedules) -> None:
     job = {"name": "mail.send", "queue": "mails", "priority": "high", "kwargs": {"to": "ä", "n": [1, None]},
            "tags": ["a", "b"]}  # fmt: skip
-    await store.observe([cron(job=job)], T0)
-    plan, _ = await fire(store, cron(job=job), T0 + 60)
+    await store.observe([schedule(job=job)], T0)
+    plan, _ = await fire(store, schedule(job=job), T0 + 60)
     client = Client(valkey_url)
     options = Options.make(queue="mails", priority="high", tags=["a", "b"], id=plan.fires[0].id)
     expected = client.call_json("mail.send", {"to": "ä", "n": [1, None]}, options).envelope
@@ -91,8 +93,8 @@ async def test_a_fire_leaves_the_queue_as_enqueue_does(valkey_url: str, store: S
     with Redis.from_url(valkey_url) as redis, redis.pubsub() as channel:
         channel.subscribe(keys.WAKE_CHANNEL)
         channel.get_message(timeout=1)
-        await store.observe([cron()], T0)
-        plan, _ = await fire(store, cron(), T0 + 60)
+        await store.observe([schedule()], T0)
+        plan, _ = await fire(store, schedule(), T0 + 60)
         fired = _contents(redis)
         assert fired.pop("fires") == {b"default/tick": f"{T0:.0f}000 {T0 + 60:.0f}000".encode()}
         message = channel.get_message(timeout=5)
@@ -121,9 +123,9 @@ async def test_a_job_that_left_no_trace_is_not_fired_again(
     store: StoreSchedules, connection: Connection, valkey_url: str
 ) -> None:
     """Its result is not kept, it has completed, and who fired it was killed before he recorded the tick."""
-    seen = (await store.observe([cron()], T0))["default/tick"]
-    plan = plan_cron(cron(), seen, T0 + 60, None)
-    await store.enqueue([(cron(), seen, plan)], T0 + 60)
+    seen = (await store.observe([schedule()], T0))["default/tick"]
+    plan = plan_schedule(schedule(), seen, T0 + 60, None)
+    await store.enqueue([(schedule(), seen, plan)], T0 + 60)
     app = App("suite", redis=valkey_url)
 
     @app.job(name="work", queue="ticks", result_ttl=0)
@@ -132,19 +134,19 @@ async def test_a_job_that_left_no_trace_is_not_fired_again(
     await run_until_idle(app)
     await app.client.aclose()
     assert await reads.job(connection, "ticks", plan.fires[0].id) is None
-    again, recorded = await fire(store, cron(), T0 + 61)
+    again, recorded = await fire(store, schedule(), T0 + 61)
     assert [each.id for each in again.fires] == [each.id for each in plan.fires]
     assert recorded
     assert await reads.jobs(connection, "ticks", JobState.QUEUED) == []
-    assert (await fire(store, cron(), T0 + 120))[1]
+    assert (await fire(store, schedule(), T0 + 120))[1]
     assert len(await reads.jobs(connection, "ticks", JobState.QUEUED)) == 1
 
 
 async def test_a_schedule_that_was_made_anew_has_fired_nothing(store: StoreSchedules, connection: Connection) -> None:
     ahead = T0 + 1e6  # a clock that was wrong
-    await store.observe([cron()], ahead)
-    await fire(store, cron(), ahead + 60)
-    made_anew = Cron.model_validate({"meta": {"name": "tick", "uid": "2"}, "spec": cron().spec})
+    await store.observe([schedule()], ahead)
+    await fire(store, schedule(), ahead + 60)
+    made_anew = Schedule.model_validate({"meta": {"name": "tick", "uid": "2"}, "spec": schedule().spec})
     await connection.execute(
         "HDEL", keys.schedules("state"), "default/tick"
     )  # and the queue still knows the former one
@@ -154,44 +156,44 @@ async def test_a_schedule_that_was_made_anew_has_fired_nothing(store: StoreSched
 
 
 async def test_firing_again_enqueues_nothing(store: StoreSchedules, connection: Connection) -> None:
-    seen = (await store.observe([cron()], T0))["default/tick"]
-    plan = plan_cron(cron(), seen, T0 + 60, None)
-    await store.enqueue([(cron(), seen, plan)], T0 + 60)  # and then its process was killed
-    again, recorded = await fire(store, cron(), T0 + 65)
+    seen = (await store.observe([schedule()], T0))["default/tick"]
+    plan = plan_schedule(schedule(), seen, T0 + 60, None)
+    await store.enqueue([(schedule(), seen, plan)], T0 + 60)  # and then its process was killed
+    again, recorded = await fire(store, schedule(), T0 + 65)
     assert [each.id for each in again.fires] == [each.id for each in plan.fires]
     assert recorded
     assert len(await reads.jobs(connection, "ticks", JobState.QUEUED)) == 1
-    assert (await store.observe([cron()], T0 + 70))["default/tick"].fired == 1
+    assert (await store.observe([schedule()], T0 + 70))["default/tick"].fired == 1
 
 
 async def test_who_comes_second_records_nothing(store: StoreSchedules) -> None:
-    seen = (await store.observe([cron()], T0))["default/tick"]
-    assert (await fire(store, cron(), T0 + 125, seen))[1]
-    known = await store.observe([cron()], T0 + 125)
-    assert not (await fire(store, cron(), T0 + 65, seen))[1], "a leader that does not know yet that it is none"
-    assert await store.observe([cron()], T0 + 125) == known
+    seen = (await store.observe([schedule()], T0))["default/tick"]
+    assert (await fire(store, schedule(), T0 + 125, seen))[1]
+    known = await store.observe([schedule()], T0 + 125)
+    assert not (await fire(store, schedule(), T0 + 65, seen))[1], "a leader that does not know yet that it is none"
+    assert await store.observe([schedule()], T0 + 125) == known
 
 
 async def test_other_times_begin_anew_and_nothing_fires_twice(store: StoreSchedules) -> None:
-    await store.observe([cron()], T0)
-    await fire(store, cron(), T0 + 60)
-    hourly = cron(schedule="0 * * * *")
+    await store.observe([schedule()], T0)
+    await fire(store, schedule(), T0 + 60)
+    hourly = schedule(schedule="0 * * * *")
     known = (await store.observe([hourly], T0 + 90))["default/tick"]
     assert (known.created, known.last_due, known.fired) == (T0 + 90, T0 + 60, 1)
-    back = (await store.observe([cron()], T0 + 200))["default/tick"]
-    assert plan_cron(cron(), back, T0 + 239, None).fires == (), "ticks of the time between do not count"
-    other = cron(job={"name": "other"})
+    back = (await store.observe([schedule()], T0 + 200))["default/tick"]
+    assert plan_schedule(schedule(), back, T0 + 239, None).fires == (), "ticks of the time between do not count"
+    other = schedule(job={"name": "other"})
     assert (await store.observe([other], T0 + 230))["default/tick"].created == T0 + 200, "another job, the same times"
 
 
 async def test_other_times_seen_by_somebody_else_void_a_pass(store: StoreSchedules, connection: Connection) -> None:
-    seen = (await store.observe([cron()], T0))["default/tick"]
-    await StoreSchedules(connection).observe([cron(schedule="0 * * * *")], T0 + 1)
-    assert not (await fire(store, cron(), T0 + 60, seen))[1]
+    seen = (await store.observe([schedule()], T0))["default/tick"]
+    await StoreSchedules(connection).observe([schedule(schedule="0 * * * *")], T0 + 1)
+    assert not (await fire(store, schedule(), T0 + 60, seen))[1]
 
 
 async def test_one_single_time_to_the_millisecond(store: StoreSchedules) -> None:
-    once = cron(at="2027-01-15T08:00:00.123456Z")
+    once = schedule(at="2027-01-15T08:00:00.123456Z")
     await store.observe([once], T0)
     plan, recorded = await fire(store, once, T0 + 1)
     assert [each.due for each in plan.fires] == [T0 + 0.123]
@@ -200,7 +202,7 @@ async def test_one_single_time_to_the_millisecond(store: StoreSchedules) -> None
 
 
 async def test_replace_cancels_the_former(store: StoreSchedules, connection: Connection) -> None:
-    made = cron(concurrencyPolicy="Replace")
+    made = schedule(concurrencyPolicy="Replace")
     await store.observe([made], T0)
     first, _ = await fire(store, made, T0 + 60)
     second, _ = await fire(store, made, T0 + 120)
@@ -238,9 +240,9 @@ async def test_states_of_jobs(connection: Connection) -> None:
 async def test_forgotten_schedules_leave_nothing(
     store: StoreSchedules, connection: Connection, valkey_url: str
 ) -> None:
-    both = [cron("a"), cron("b")]
+    both = [schedule("a"), schedule("b")]
     await store.observe(both, T0)
-    await fire(store, cron("a"), T0 + 60)
+    await fire(store, schedule("a"), T0 + 60)
     await store.forget(["default/a", "default/unknown"])
     assert [view.key for view in await listed(connection)] == ["default/b"]
     await store.forget(["default/b"])
@@ -250,7 +252,7 @@ async def test_forgotten_schedules_leave_nothing(
 
 
 async def test_listed_with_what_was_fired(store: StoreSchedules, connection: Connection) -> None:
-    made = [cron("b", timeZone="Europe/Berlin", redis={"url": "redis://:secret@r"}), cron("a")]
+    made = [schedule("b", timeZone="Europe/Berlin", redis={"url": "redis://:secret@r"}), schedule("a")]
     await store.observe(made, T0)
     await fire(store, made[1], T0 + 60)
     views = await listed(connection)
@@ -262,7 +264,7 @@ async def test_listed_with_what_was_fired(store: StoreSchedules, connection: Con
 
 
 async def test_what_a_newer_version_wrote_is_left_alone(store: StoreSchedules, connection: Connection) -> None:
-    await store.observe([cron("a"), cron("b")], T0)
+    await store.observe([schedule("a"), schedule("b")], T0)
     newer = b'{"schedule":"* * * * *","job":{"name":"work"},"moon":"full"}'
     await connection.execute("HSET", keys.schedules("table"), "default/a", newer)
     assert [view.key for view in await listed(connection)] == ["default/b"]
@@ -270,12 +272,12 @@ async def test_what_a_newer_version_wrote_is_left_alone(store: StoreSchedules, c
 
 
 async def test_thousands_in_a_few_round_trips(store: StoreSchedules, valkey_url: str) -> None:
-    many = [cron(f"c{number}") for number in range(2000)]
+    many = [schedule(f"c{number}") for number in range(2000)]
     await store.observe(many, T0)
     with Redis.from_url(valkey_url) as redis:
         before = redis.info("commandstats")
         seen = await store.observe(many, T0 + 60)
-        plans = [(each, seen[each.meta.key], plan_cron(each, seen[each.meta.key], T0 + 60, None)) for each in many]
+        plans = [(each, seen[each.meta.key], plan_schedule(each, seen[each.meta.key], T0 + 60, None)) for each in many]
         assert await store.enqueue(plans, T0 + 60) == {}
         assert await store.record(plans) == [True] * 2000
         after = redis.info("commandstats")
@@ -294,9 +296,9 @@ def _calls(stats: Any, name: str) -> int:
 async def test_one_queue_that_refuses_holds_up_no_other(store: StoreSchedules, valkey_url: str) -> None:
     with Redis.from_url(valkey_url) as redis:
         redis.set(keys.of_queue("broken", "jobs"), "a string")
-    good, bad = cron("good"), cron("bad", job={"name": "work", "queue": "broken"})
+    good, bad = schedule("good"), schedule("bad", job={"name": "work", "queue": "broken"})
     seen = await store.observe([good, bad], T0)
-    due = [(each, (known := seen[each.meta.key]), plan_cron(each, known, T0 + 60, None)) for each in (bad, good)]
+    due = [(each, (known := seen[each.meta.key]), plan_schedule(each, known, T0 + 60, None)) for each in (bad, good)]
     failed = await store.enqueue(due, T0 + 60)
     assert list(failed) == ["default/bad"]
     assert "jobpools:{broken}:jobs is a string" in failed["default/bad"]
@@ -312,17 +314,18 @@ async def test_a_server_that_lost_its_data_begins_anew_and_one_that_is_away_is_u
 
 
 async def _lost_and_away(server: Server, store: StoreSchedules) -> None:
-    await store.observe([cron()], T0)
-    await fire(store, cron(), T0 + 60)
+    await store.observe([schedule()], T0)
+    await fire(store, schedule(), T0 + 60)
     server.kill()
     with pytest.raises(StoreUnavailableError):
-        await store.observe([cron()], T0 + 70)
-    plan = plan_cron(cron(), CronFacts(created=T0), T0 + 120, None)
+        await store.observe([schedule()], T0 + 70)
+    plan = plan_schedule(schedule(), ScheduleFacts(created=T0), T0 + 120, None)
     assert (
-        "cannot be reached" in (await store.enqueue([(cron(), CronFacts(created=T0), plan)], T0 + 120))["default/tick"]
+        "cannot be reached"
+        in (await store.enqueue([(schedule(), ScheduleFacts(created=T0), plan)], T0 + 120))["default/tick"]
     )
     with pytest.raises(StoreError):
-        await store.record([(cron(), CronFacts(created=T0), plan)])
+        await store.record([(schedule(), ScheduleFacts(created=T0), plan)])
     server.start()
-    assert await store.observe([cron()], T0 + 130) == {"default/tick": CronFacts(created=T0 + 130)}
-    assert (await fire(store, cron(), T0 + 180))[1]
+    assert await store.observe([schedule()], T0 + 130) == {"default/tick": ScheduleFacts(created=T0 + 130)}
+    assert (await fire(store, schedule(), T0 + 180))[1]

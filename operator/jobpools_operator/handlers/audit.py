@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from jobpools.core.pools.specs import Pool
-from jobpools.core.schedules.specs import Cron
-from jobpools_operator.handlers import crons, pools
+from jobpools.core.schedules.specs import Schedule
+from jobpools_operator.handlers import pools, schedules
 from jobpools_operator.handlers.parse import meta_of
 from jobpools_operator.kube.client import ApiError
-from jobpools_operator.wake import CRONS, POOLS, Control
+from jobpools_operator.wake import POOLS, SCHEDULES, Control
 
 EVERY = 300.0
 
@@ -28,7 +28,7 @@ async def audit(control: Control, listed: List) -> None:
         await asyncio.sleep(EVERY)
         try:
             await _compare(listed, POOLS, control.pools, control, pools.seen)
-            await _compare(listed, CRONS, control.crons, control, crons.seen)
+            await _compare(listed, SCHEDULES, control.schedules, control, schedules.seen)
         except ApiError as error:
             log.warning("audit: %s", error)
 
@@ -36,7 +36,7 @@ async def audit(control: Control, listed: List) -> None:
 async def _compare(
     listed: List,
     plural: str,
-    served: Mapping[str, Pool | Cron],
+    served: Mapping[str, Pool | Schedule],
     control: Control,
     seen: Callable[[Control, dict[str, Any]], None],
 ) -> None:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool
-from jobpools.core.schedules.specs import Cron
+from jobpools.core.schedules.specs import Schedule
 from jobpools.core.schema import Model
 from jobpools.errors import SpecError
 from jobpools_operator.kube.manifests import CONTAINER
@@ -32,9 +32,9 @@ def parse_pool(body: Mapping[str, Any]) -> Pool:
     return pool
 
 
-def parse_cron(body: Mapping[str, Any]) -> Cron:
+def parse_schedule(body: Mapping[str, Any]) -> Schedule:
     """Raises SpecError with the path and what is wrong there, in one line."""
-    return _parse(Cron, body)
+    return _parse(Schedule, body)
 
 
 def _parse(model: type[M], body: Mapping[str, Any]) -> M:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobpools import Client, JobCancelledError, JobDeadError, JobNotFoundError, JobState
-from jobpools.control.schedules import Timetable
-from jobpools.core.schedules.actions import CronPlan
-from jobpools.core.schedules.specs import Cron
+from jobpools.control.schedules import Scheduler
+from jobpools.core.schedules.actions import SchedulePlan
+from jobpools.core.schedules.specs import Schedule
 from jobpools.store import reads
 from jobpools.store.connect import Connection, connect
 from jobpools.store.schedules import StoreSchedules
@@ -101,12 +101,12 @@ async def test_a_wrong_clock_changes_nothing(
 
 
 class Told:
-    """The port CronReporter."""
+    """The port ScheduleReporter."""
 
     def __init__(self) -> None:
-        self.plans: list[CronPlan] = []
+        self.plans: list[SchedulePlan] = []
 
-    async def report_cron(self, cron: Cron, plan: CronPlan) -> None:  # noqa: ARG002  # the port's
+    async def report_schedule(self, schedule: Schedule, plan: SchedulePlan) -> None:  # noqa: ARG002  # the port's
         """Keep the plan."""
         self.plans.append(plan)
 
@@ -116,17 +116,17 @@ async def test_ticks_are_judged_by_the_servers_time(
     store: Connection, monkeypatch: pytest.MonkeyPatch, off: int
 ) -> None:
     """A leader whose clock is right is followed by one whose clock is wrong: it fires no tick of another day."""
-    cron = Cron.model_validate(
+    schedule = Schedule.model_validate(
         {"meta": {"name": "tick", "namespace": "default"},
          "spec": {"schedule": "* * * * *", "catchUp": "All", "job": {"name": "clock", "queue": QUEUE}}}
     )  # fmt: skip
     told = Told()
-    first = Timetable(StoreSchedules(store), told)
-    first.put(cron)
+    first = Scheduler(StoreSchedules(store), told)
+    first.put(schedule)
     await first.look()
     monkeypatch.setattr(time, "time", lambda: right() + off)
-    other = Timetable(StoreSchedules(store), told)
-    other.put(cron)
+    other = Scheduler(StoreSchedules(store), told)
+    other.put(schedule)
     begun = right()
     look_at = await other.look()
     fires = [fire for plan in told.plans for fire in plan.fires]

@@ -7,7 +7,7 @@ import pytest
 from cronsim import CronSim, CronSimError
 from hypothesis import given, settings, strategies as st
 
-from jobpools.core.schedules.expression import MACROS, Schedule, schedule, zone
+from jobpools.core.schedules.expression import MACROS, CronExpression, parse_cron, zone
 from jobpools.errors import SpecError
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -47,7 +47,7 @@ def shown(ticks: list[float], time_zone: str) -> list[str]:
     ],
 )
 def test_the_next_tick(expression: str, after: str, expected: str) -> None:
-    assert Schedule(expression).after(at(after)) == at(expected)
+    assert CronExpression(expression).after(at(after)) == at(expected)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_the_next_tick(expression: str, after: str, expected: str) -> None:
     ],
 )
 def test_when_the_clocks_go_forward(expression: str, ticks: list[str]) -> None:
-    found = Schedule(expression, "Europe/Berlin").between(at("2026-03-28 00:00"), at("2026-03-31 00:00"), 100)
+    found = CronExpression(expression, "Europe/Berlin").between(at("2026-03-28 00:00"), at("2026-03-31 00:00"), 100)
     assert shown(found, "Europe/Berlin")[: len(ticks)] == ticks
     assert bool(found) == bool(ticks)
 
@@ -79,14 +79,16 @@ def test_when_the_clocks_go_forward(expression: str, ticks: list[str]) -> None:
     ],
 )  # fmt: skip
 def test_when_the_clocks_go_back(expression: str, ticks: list[str]) -> None:
-    found = Schedule(expression, "Europe/Berlin").between(at("2026-10-24 00:00"), at("2026-10-27 00:00"), 100)
+    found = CronExpression(expression, "Europe/Berlin").between(at("2026-10-24 00:00"), at("2026-10-27 00:00"), 100)
     assert shown(found, "Europe/Berlin")[: len(ticks)] == ticks
 
 
 def test_half_an_hour_of_daylight_saving() -> None:
     """Lord Howe sets its clocks back from 02:00 to 01:30 on April 5, 2026."""
     howe = "Australia/Lord_Howe"
-    found = Schedule("*/15 * * * *", howe).between(at("2026-04-05 01:15", howe), at("2026-04-05 02:15", howe), 100)
+    found = CronExpression("*/15 * * * *", howe).between(
+        at("2026-04-05 01:15", howe), at("2026-04-05 02:15", howe), 100
+    )
     assert shown(found, howe) == [
         "04-05 01:30+1100", "04-05 01:45+1100", "04-05 01:30+1030", "04-05 01:45+1030", "04-05 02:00+1030",
         "04-05 02:15+1030",
@@ -119,36 +121,36 @@ def test_half_an_hour_of_daylight_saving() -> None:
 )
 def test_what_is_wrong_is_said_in_one_line(expression: str, time_zone: str, said: str) -> None:
     with pytest.raises(SpecError) as caught:
-        Schedule(expression, time_zone)
+        CronExpression(expression, time_zone)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_kept_schedules_are_the_same() -> None:
-    assert schedule("1 2 3 4 5", "Asia/Tokyo") is schedule("1 2 3 4 5", "Asia/Tokyo")
+    assert parse_cron("1 2 3 4 5", "Asia/Tokyo") is parse_cron("1 2 3 4 5", "Asia/Tokyo")
     assert zone("Asia/Tokyo").key == "Asia/Tokyo"
 
 
 def test_the_latest_tick() -> None:
-    hourly = Schedule("0 * * * *")
+    hourly = CronExpression("0 * * * *")
     noon = at("2026-11-25 12:00")
     assert hourly.latest(noon) == noon
     assert hourly.latest(noon + 3599) == noon
     assert hourly.latest(noon - 0.001) == noon - 3600
     assert hourly.latest(noon + 10, since=noon) is None
     assert hourly.latest(noon + 10, since=noon - 1) == noon
-    assert Schedule("0 0 29 2 *").latest(noon) == at("2024-02-29 00:00")
+    assert CronExpression("0 0 29 2 *").latest(noon) == at("2024-02-29 00:00")
 
 
 def test_ticks_between() -> None:
-    hourly, noon = Schedule("0 * * * *"), at("2026-11-25 12:00")
+    hourly, noon = CronExpression("0 * * * *"), at("2026-11-25 12:00")
     assert hourly.between(noon, noon + 7200, 10) == [noon + 3600, noon + 7200], "the first end is out, the last one in"
     assert hourly.between(noon, noon + 10 * 3600, 3) == [noon + 3600, noon + 7200, noon + 10800]
     assert hourly.between(noon, noon, 10) == hourly.between(noon, noon - 9999, 10) == []
 
 
 def test_no_tick_within_the_calendars_reach() -> None:
-    assert Schedule("0 0 1 1 *").after(at("9999-06-01 00:00")) is None
+    assert CronExpression("0 0 1 1 *").after(at("9999-06-01 00:00")) is None
 
 
 def _expected(expression: str, time_zone: str, start: float, end: float) -> list[float]:
@@ -182,9 +184,9 @@ def test_as_a_clock_on_the_wall_shows_it(minute: str, hour: str, time_zone: str,
     start = YEAR + timedelta(days=day).total_seconds() + late
     end = start + 30 * 3600
     expression = f"{minute} {hour} * * *"
-    found = Schedule(expression, time_zone).between(start, end, 100_000)
+    found = CronExpression(expression, time_zone).between(start, end, 100_000)
     assert found == _expected(expression, time_zone, start, end)
-    assert Schedule(expression, time_zone).latest(end, since=start) == (found[-1] if found else None)
+    assert CronExpression(expression, time_zone).latest(end, since=start) == (found[-1] if found else None)
 
 
 @settings(max_examples=20, deadline=None)
@@ -196,7 +198,7 @@ def test_as_a_clock_on_the_wall_shows_it(minute: str, hour: str, time_zone: str,
 )
 def test_a_fixed_time_of_the_day_comes_once_every_day(minute: int, hour: int, time_zone: str, year: int) -> None:
     start, end = at(f"{year}-01-01 00:00", time_zone), at(f"{year + 1}-01-01 00:00", time_zone)
-    ticks = Schedule(f"{minute} {hour} * * *", time_zone).between(start - 1, end - 1, 1000)
+    ticks = CronExpression(f"{minute} {hour} * * *", time_zone).between(start - 1, end - 1, 1000)
     days = [datetime.fromtimestamp(tick, ZoneInfo(time_zone)).date() for tick in ticks]
     assert len(days) == len(set(days)) == (366 if year % 4 == 0 else 365)
 
@@ -215,7 +217,7 @@ def by_cronsim(expression: str, start: datetime, number: int) -> list[float]:
 def test_day_of_month_and_day_of_week_together_are_those_of_cronsim(day: str, weekday: str) -> None:
     """Either is enough, unless a field begins with a star: `*/2` does."""
     expression, start = f"30 6 {day} * {weekday}", datetime(2026, 11, 25, 12, 1, 30, tzinfo=UTC)
-    found = Schedule(expression).between(start.timestamp(), start.timestamp() + 20 * 366 * 86400, 6)
+    found = CronExpression(expression).between(start.timestamp(), start.timestamp() + 20 * 366 * 86400, 6)
     assert found == by_cronsim(expression, start, len(found))
     assert len(found) == 6
 
@@ -233,7 +235,7 @@ def test_ticks_are_those_of_cronsim(minute: str, hour: str, day: str, month: str
     start = datetime.fromtimestamp(YEAR + seconds, UTC)
     expected: list[float] = []
     try:
-        clock = Schedule(expression)
+        clock = CronExpression(expression)
         expected = by_cronsim(expression, start, 3)
     except (SpecError, CronSimError, StopIteration):
         assert "31" in day or "#" in weekday, f"{expression}: only what no month has may never come"
@@ -257,10 +259,13 @@ def test_ticks_are_those_of_cronsim(minute: str, hour: str, day: str, month: str
     ],
 )
 def test_what_cronsim_does_not_read_means_what_it_says(expression: str, same: str) -> None:
-    assert Schedule(expression).between(YEAR, YEAR + 400 * 86400, 20) == Schedule(same).between(
+    assert CronExpression(expression).between(YEAR, YEAR + 400 * 86400, 20) == CronExpression(same).between(
         YEAR, YEAR + 400 * 86400, 20
     )
 
 
 def test_all_macros_are_expressions() -> None:
-    assert all(Schedule(macro).after(YEAR) == Schedule(expression).after(YEAR) for macro, expression in MACROS.items())
+    assert all(
+        CronExpression(macro).after(YEAR) == CronExpression(expression).after(YEAR)
+        for macro, expression in MACROS.items()
+    )

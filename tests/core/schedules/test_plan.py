@@ -10,26 +10,26 @@ from hypothesis import given, settings, strategies as st
 from jobpools.core.conditions import condition, timestamp
 from jobpools.core.jobs.job import JobState
 from jobpools.core.objects import Meta
-from jobpools.core.schedules.actions import CronPlan
-from jobpools.core.schedules.facts import CronFacts, FiredJob
-from jobpools.core.schedules.plan import FIRES, ON_TIME, TICKS, fire_id, plan_cron, times
-from jobpools.core.schedules.specs import Cron
+from jobpools.core.schedules.actions import SchedulePlan
+from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
+from jobpools.core.schedules.plan import FIRES, ON_TIME, TICKS, fire_id, plan_schedule, times
+from jobpools.core.schedules.specs import Schedule
 from jobpools.store.codec import check_id
 
 T0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC).timestamp()
 MINUTE = 60.0
 
 
-def cron(**spec: Any) -> Cron:
+def schedule(**spec: Any) -> Schedule:
     base: dict[str, Any] = {"job": {"name": "work"}} | ({} if "at" in spec else {"schedule": "* * * * *"})
-    return Cron.model_validate({"meta": {"name": "tick", "generation": 3}, "spec": base | spec})
+    return Schedule.model_validate({"meta": {"name": "tick", "generation": 3}, "spec": base | spec})
 
 
-def facts(handled: float = T0, **known: Any) -> CronFacts:
-    return CronFacts(**{"created": T0 - 600, "last_due": handled, "fired": 5, "missed": 2} | known)
+def facts(handled: float = T0, **known: Any) -> ScheduleFacts:
+    return ScheduleFacts(**{"created": T0 - 600, "last_due": handled, "fired": 5, "missed": 2} | known)
 
 
-def after(before: CronFacts, plan: CronPlan, state: str = "queued") -> CronFacts:
+def after(before: ScheduleFacts, plan: SchedulePlan, state: str = "queued") -> ScheduleFacts:
     """What is recorded when a plan has been carried out."""
     if plan.handled is None:
         return before
@@ -84,7 +84,7 @@ ENDED = (FiredJob("fire-1", "default", "completed"),)
 def test_table(  # noqa: PLR0913, PLR0917  # a row of the table
     story: str, spec: dict[str, Any], known: dict[str, Any], late: float, fires: list[int], missed: int, reason: str
 ) -> None:
-    plan = plan_cron(cron(**spec), facts(**known), T0 + late, None)
+    plan = plan_schedule(schedule(**spec), facts(**known), T0 + late, None)
     assert [(fire.due - T0) / MINUTE for fire in plan.fires] == fires, story
     assert (plan.missed, plan.decision.value, plan.decision.reason) == (missed, len(fires), reason), story
     assert plan.decision.message
@@ -92,7 +92,7 @@ def test_table(  # noqa: PLR0913, PLR0917  # a row of the table
 
 def test_replace_names_all_that_have_not_ended() -> None:
     jobs = (FiredJob("fire-0", "other", "scheduled"), *RUNNING)
-    plan = plan_cron(cron(concurrencyPolicy="Replace"), facts(jobs=jobs), T0 + 60, None)
+    plan = plan_schedule(schedule(concurrencyPolicy="Replace"), facts(jobs=jobs), T0 + 60, None)
     (fire,) = plan.fires
     assert fire.replaces == jobs
     assert [job.id for job in plan.jobs] == [fire.id]
@@ -100,17 +100,17 @@ def test_replace_names_all_that_have_not_ended() -> None:
 
 
 def test_what_is_asked_for_is_fired_once_beside_its_ticks() -> None:
-    plan = plan_cron(cron(), facts(), T0 + 30, None, asked=[T0 + 30])
+    plan = plan_schedule(schedule(), facts(), T0 + 30, None, asked=[T0 + 30])
     assert [fire.due for fire in plan.fires] == [T0 + 30]
     known = after(facts(), plan)
-    assert plan_cron(cron(), known, T0 + 31, None, asked=[T0 + 30]).fires == ()
-    assert [fire.due for fire in plan_cron(cron(), known, T0 + 60, None, asked=[T0 + 30]).fires] == [T0 + 60]
-    assert plan_cron(cron(suspend=True), facts(), T0 + 30, None, asked=[T0 + 30]).fires == ()
+    assert plan_schedule(schedule(), known, T0 + 31, None, asked=[T0 + 30]).fires == ()
+    assert [fire.due for fire in plan_schedule(schedule(), known, T0 + 60, None, asked=[T0 + 30]).fires] == [T0 + 60]
+    assert plan_schedule(schedule(suspend=True), facts(), T0 + 30, None, asked=[T0 + 30]).fires == ()
 
 
 def test_unknown_is_not_zero() -> None:
-    before = plan_cron(cron(), facts(), T0 + 60, None).status
-    plan = plan_cron(cron(), None, T0 + 130, before, problem="redis://r: cannot be reached")
+    before = plan_schedule(schedule(), facts(), T0 + 60, None).status
+    plan = plan_schedule(schedule(), None, T0 + 130, before, problem="redis://r: cannot be reached")
     assert (plan.fires, plan.handled, plan.missed) == ((), None, 0)
     assert {**plan.status, "conditions": 0} == {**before, "conditions": 0}
     ready = condition(plan.status, "Ready")
@@ -120,7 +120,7 @@ def test_unknown_is_not_zero() -> None:
 
 
 def test_status_in_the_form_of_the_crd() -> None:
-    plan = plan_cron(cron(), facts(jobs=RUNNING, last_fire=T0), T0 + 60, None)
+    plan = plan_schedule(schedule(), facts(jobs=RUNNING, last_fire=T0), T0 + 60, None)
     assert plan.status == {
         "observedGeneration": 3,
         "nextScheduleTime": timestamp(T0 + 120),
@@ -140,7 +140,7 @@ def test_status_in_the_form_of_the_crd() -> None:
             }
         ],
     }
-    later = plan_cron(cron(), after(facts(), plan, "completed"), T0 + 90, plan.status)
+    later = plan_schedule(schedule(), after(facts(), plan, "completed"), T0 + 90, plan.status)
     assert condition(later.status, "Ready") == condition(plan.status, "Ready"), "the transition time is kept"
     assert later.status["lastJob"]["state"] == "completed"
     assert later.status["active"] == 0
@@ -148,29 +148,29 @@ def test_status_in_the_form_of_the_crd() -> None:
 
 def test_an_end_that_was_seen_stays() -> None:
     ended = facts(jobs=ENDED, last_fire=T0)
-    before = plan_cron(cron(), ended, T0 + 30, None).status
+    before = plan_schedule(schedule(), ended, T0 + 30, None).status
     gone = facts(jobs=(replace(ENDED[0], state=""),), last_fire=T0)
-    assert plan_cron(cron(), gone, T0 + 40, before).status["lastJob"] == {"id": "fire-1", "state": "completed"}
-    assert plan_cron(cron(), gone, T0 + 40, None).status["lastJob"] == {"id": "fire-1"}
+    assert plan_schedule(schedule(), gone, T0 + 40, before).status["lastJob"] == {"id": "fire-1", "state": "completed"}
+    assert plan_schedule(schedule(), gone, T0 + 40, None).status["lastJob"] == {"id": "fire-1"}
 
 
 def test_a_suspended_schedule_has_no_next_time() -> None:
-    plan = plan_cron(cron(suspend=True), facts(), T0 + 30, None)
+    plan = plan_schedule(schedule(suspend=True), facts(), T0 + 30, None)
     assert "nextScheduleTime" not in plan.status
     assert plan.next_due == plan.look_at == T0 + 60, "what falls due is counted"
     assert plan.events == ()
 
 
 def test_what_is_wrong_is_said_once() -> None:
-    wrong = cron(schedule="* * *")
-    first = plan_cron(wrong, facts(), T0, None)
+    wrong = schedule(schedule="* * *")
+    first = plan_schedule(wrong, facts(), T0, None)
     assert [(event.reason, event.warning) for event in first.events] == [("InvalidSchedule", True)]
     assert "3 fields" in first.events[0].message
-    assert plan_cron(wrong, facts(), T0 + 1, first.status).events == ()
+    assert plan_schedule(wrong, facts(), T0 + 1, first.status).events == ()
 
 
 def test_missed_ticks_are_told_with_their_reasons() -> None:
-    plan = plan_cron(cron(startingDeadlineSeconds=100), facts(), T0 + 245, None)
+    plan = plan_schedule(schedule(startingDeadlineSeconds=100), facts(), T0 + 245, None)
     (event,) = plan.events
     assert event.message == (
         "3 ticks missed up to 2026-11-25T12:03:00Z: 2 because startingDeadlineSeconds was over, "
@@ -179,14 +179,14 @@ def test_missed_ticks_are_told_with_their_reasons() -> None:
 
 
 def test_looks_for_the_jobs_end_come_ever_more_rarely() -> None:
-    hourly, known, now = cron(schedule="0 * * * *"), facts(jobs=RUNNING, last_fire=T0), T0
+    hourly, known, now = schedule(schedule="0 * * * *"), facts(jobs=RUNNING, last_fire=T0), T0
     pauses = []
     while now < T0 + 1500:
-        look = plan_cron(hourly, known, now, None).look_at
+        look = plan_schedule(hourly, known, now, None).look_at
         pauses.append(round(look - now))
         now = look
     assert pauses == [2, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300]
-    assert plan_cron(hourly, facts(jobs=ENDED, last_fire=T0), T0 + 5, None).look_at == T0 + 3600
+    assert plan_schedule(hourly, facts(jobs=ENDED, last_fire=T0), T0 + 5, None).look_at == T0 + 3600
 
 
 def test_a_long_absence_is_dealt_with_in_bounded_passes() -> None:
@@ -194,7 +194,7 @@ def test_a_long_absence_is_dealt_with_in_bounded_passes() -> None:
     for policy, fired in (("Latest", 1), ("None", 1), ("All", 3500)):
         known, passes, look = facts(fired=0, missed=0), 0, months
         while look == months:
-            plan = plan_cron(cron(catchUp=policy), known, months, None)
+            plan = plan_schedule(schedule(catchUp=policy), known, months, None)
             assert len(plan.fires) <= FIRES
             known, passes, look = after(known, plan), passes + 1, plan.look_at
         assert (known.fired, known.fired + known.missed) == (fired, 3500)
@@ -209,12 +209,17 @@ def test_ids_are_ids() -> None:
 
 
 def test_other_times_are_another_line() -> None:
-    remade = cron().model_copy(update={"meta": Meta(name="tick", uid="2")})
-    others = [remade, cron(timeZone="Europe/Berlin"), cron(schedule="@hourly"), cron(at="2027-01-01T00:00:00Z")]
-    lines = {times(each) for each in (cron(), *others)}
+    remade = schedule().model_copy(update={"meta": Meta(name="tick", uid="2")})
+    others = [
+        remade,
+        schedule(timeZone="Europe/Berlin"),
+        schedule(schedule="@hourly"),
+        schedule(at="2027-01-01T00:00:00Z"),
+    ]
+    lines = {times(each) for each in (schedule(), *others)}
     assert len(lines) == 5
-    assert times(cron(at="2027-01-01T01:00:00+01:00")) in lines, "the same instant"
-    assert times(cron(job={"name": "other"})) in lines, "another job is no other time"
+    assert times(schedule(at="2027-01-01T01:00:00+01:00")) in lines, "the same instant"
+    assert times(schedule(job={"name": "other"})) in lines, "another job is no other time"
 
 
 SCHEDULES = ["* * * * *", "*/7 * * * *", "0 * * * *", "30 2 * * *", "15,45 */2 * * 1-5"]
@@ -244,12 +249,12 @@ SCHEDULES = ["* * * * *", "*/7 * * * *", "0 * * * *", "30 2 * * *", "15,45 */2 *
 )
 def test_every_tick_once(spec: dict[str, Any], steps: list[tuple[float, str, JobState]]) -> None:
     """Passes of any leader, at any time of any clock; a leader may end before it records, or record too late."""
-    made, known, now = cron(**spec), CronFacts(created=T0), T0
+    made, known, now = schedule(**spec), ScheduleFacts(created=T0), T0
     enqueued: set[str] = set()
     fired: list[float] = []
     for step, end, state in steps:
         now = max(T0 + 1, now + step)
-        plan = plan_cron(made, known, now, None)
+        plan = plan_schedule(made, known, now, None)
         for fire in plan.fires:
             assert T0 < fire.due <= now
             assert fire.due > (known.last_due or 0)
@@ -257,7 +262,7 @@ def test_every_tick_once(spec: dict[str, Any], steps: list[tuple[float, str, Job
                 enqueued.add(fire.id)
                 fired.append(fire.due)
         if end == "late":  # another leader saw the same and was quicker
-            rival = plan_cron(made, known, now + 100, None)
+            rival = plan_schedule(made, known, now + 100, None)
             enqueued |= {fire.id for fire in rival.fires}
             fired += [fire.due for fire in rival.fires if fire.due not in fired]
             known = after(known, rival, str(state))
@@ -268,13 +273,13 @@ def test_every_tick_once(spec: dict[str, Any], steps: list[tuple[float, str, Job
     # In the end a leader that lives long enough settles all of them.
     end_of_time, look = now, now
     while look <= end_of_time:
-        plan = plan_cron(made, known, end_of_time, None)
+        plan = plan_schedule(made, known, end_of_time, None)
         known, look = after(known, plan, "completed"), plan.look_at
     schedule_ticks = _ticks(made, max(now, known.last_due or 0))
     assert known.fired + known.missed == len(schedule_ticks), "each was fired or counted as missed, once"
 
 
-def _ticks(made: Cron, until: float) -> list[float]:
-    from jobpools.core.schedules.expression import Schedule
+def _ticks(made: Schedule, until: float) -> list[float]:
+    from jobpools.core.schedules.expression import CronExpression
 
-    return Schedule(made.spec.schedule or "", made.spec.time_zone).between(T0, until, 100_000)
+    return CronExpression(made.spec.schedule or "", made.spec.time_zone).between(T0, until, 100_000)

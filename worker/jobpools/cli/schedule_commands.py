@@ -28,13 +28,13 @@ def cron_list(redis: Redis = None, output: Form = Output.TABLE) -> None:
 def _row(view: Any, now: float) -> dict[str, Any]:
     from jobpools.core.conditions import condition
     from jobpools.core.objects import Meta
-    from jobpools.core.schedules.plan import ON_TIME, plan_cron
-    from jobpools.core.schedules.specs import Cron
+    from jobpools.core.schedules.plan import ON_TIME, plan_schedule
+    from jobpools.core.schedules.specs import Schedule
 
     namespace, _, name = view.key.partition("/")
     spec, facts = view.spec, view.facts
-    plan = plan_cron(Cron.model_construct(meta=Meta.model_construct(name=name, namespace=namespace), spec=spec), facts,
-                     now, None)  # fmt: skip
+    meta = Meta.model_construct(name=name, namespace=namespace)
+    plan = plan_schedule(Schedule.model_construct(meta=meta, spec=spec), facts, now, None)
     overdue = not spec.suspend and (plan.missed > 0 or any(fire.due < now - ON_TIME for fire in plan.fires))
     last = facts.jobs[-1] if facts.jobs else None
     return {

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from jobpools.core.pools.facts import ClusterFacts, EndpointFacts
-from jobpools.core.pools.plan import CronPlan, Plan
+from jobpools.core.pools.plan import Plan, SchedulePlan
 from jobpools.core.pools.specs import Pool
-from jobpools.core.schedules.facts import CronFacts
-from jobpools.core.schedules.specs import Cron
+from jobpools.core.schedules.facts import ScheduleFacts
+from jobpools.core.schedules.specs import Schedule
 
 
 class Cluster(Protocol):
@@ -76,15 +76,15 @@ class Schedules(Protocol):
         """The server's time, seconds since the epoch. Raises StoreError."""
         ...
 
-    async def observe(self, crons: Sequence[Cron], now: float) -> dict[str, CronFacts]:
+    async def observe(self, schedules: Sequence[Schedule], now: float) -> dict[str, ScheduleFacts]:
         """What is known of each, by key; one that is new begins at `now`. Raises StoreError."""
         ...
 
-    async def enqueue(self, due: Sequence[tuple[Cron, CronFacts, CronPlan]], now: float) -> dict[str, str]:
+    async def enqueue(self, due: Sequence[tuple[Schedule, ScheduleFacts, SchedulePlan]], now: float) -> dict[str, str]:
         """Enqueue the fires of these plans; by key, why some could not be. Enqueueing one again changes nothing."""
         ...
 
-    async def record(self, done: Sequence[tuple[Cron, CronFacts, CronPlan]]) -> list[bool]:
+    async def record(self, done: Sequence[tuple[Schedule, ScheduleFacts, SchedulePlan]]) -> list[bool]:
         """Remember the ticks that were handled; False where they no longer follow the facts. Raises StoreError."""
         ...
 
@@ -93,9 +93,9 @@ class Schedules(Protocol):
         ...
 
 
-class CronReporter(Protocol):
+class ScheduleReporter(Protocol):
     """Who tells people of schedules."""
 
-    async def report_cron(self, cron: Cron, plan: CronPlan) -> None:
+    async def report_schedule(self, schedule: Schedule, plan: SchedulePlan) -> None:
         """Status and events of one pass, once."""
         ...

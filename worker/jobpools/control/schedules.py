@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jobpools.control.ports import CronReporter, Schedules
-from jobpools.core.schedules.actions import CronPlan
-from jobpools.core.schedules.facts import CronFacts
-from jobpools.core.schedules.plan import UNKNOWN, held, plan_cron
-from jobpools.core.schedules.specs import Cron
+from jobpools.control.ports import ScheduleReporter, Schedules
+from jobpools.core.schedules.actions import SchedulePlan
+from jobpools.core.schedules.facts import ScheduleFacts
+from jobpools.core.schedules.plan import UNKNOWN, held, plan_schedule
+from jobpools.core.schedules.specs import Schedule
 from jobpools.errors import ObservationError, StoreDataError, StoreError
 from jobpools.store.clock import ServerClock
 
@@ -41,21 +41,23 @@ Status = Mapping[str, Any]
 class _Look:
     """One schedule in one pass. `facts` None: not known."""
 
-    cron: Cron
-    facts: CronFacts | None
-    plan: CronPlan
+    schedule: Schedule
+    facts: ScheduleFacts | None
+    plan: SchedulePlan
 
 
-class Timetable:
+class Scheduler:
     """Schedules, and when each is worth a look. Costs nothing between two ticks, however many there are."""
 
-    def __init__(self, schedules: Schedules, reporter: CronReporter, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, schedules: Schedules, reporter: ScheduleReporter, clock: Callable[[], float] | None = None
+    ) -> None:
         """`clock`: seconds since the epoch; None: the server's, whatever this machine's clock says."""
         self._server = ServerClock() if clock is None else None
         self._schedules, self._reporter, self._clock = schedules, reporter, clock or self._server_time
         self._unknown = ""
         """Why the time is not known; empty: it is."""
-        self.crons: dict[str, Cron] = {}
+        self.schedules: dict[str, Schedule] = {}
         self.fired = 0
         """Fires since the start, of this process."""
         self._statuses: dict[str, Status | None] = {}
@@ -67,13 +69,13 @@ class Timetable:
         self._entries = itertools.count()
         self._woken = asyncio.Event()
 
-    def put(self, cron: Cron, before: Status | None = None, *, fire: bool = False) -> None:
+    def put(self, schedule: Schedule, before: Status | None = None, *, fire: bool = False) -> None:
         """Look after this schedule, and look at it now. `fire`: fire it once now, beside its ticks.
 
-        `before` is its status as last written, where this timetable did not write it.
+        `before` is its status as last written, where this scheduler did not write it.
         """
-        key = cron.meta.key
-        self.crons[key] = cron
+        key = schedule.meta.key
+        self.schedules[key] = schedule
         self._statuses.setdefault(key, before)
         if fire:
             self._asked[key] = self._clock()
@@ -82,7 +84,7 @@ class Timetable:
 
     def drop(self, key: str, *, forget: bool = True) -> None:
         """Look after this schedule no more. `forget`: it is gone, and so shall be what Redis knows of it."""
-        if self.crons.pop(key, None) is not None:
+        if self.schedules.pop(key, None) is not None:
             for known in (self._look_at, self._statuses, self._asked):
                 known.pop(key, None)
             if forget:
@@ -92,7 +94,7 @@ class Timetable:
     @property
     def idle(self) -> bool:
         """There is no schedule, and none to be forgotten."""
-        return not self.crons and not self._gone
+        return not self.schedules and not self._gone
 
     @property
     def asked(self) -> bool:
@@ -126,7 +128,7 @@ class Timetable:
         if abs(now - before) > SAME_TIME:
             # What was planned by another time is looked at again: it may be due, or not for a long time.
             self._asked = dict.fromkeys(self._asked, now)
-            for key in self.crons:
+            for key in self.schedules:
                 self._enter(key, now)
 
     async def look(self) -> float:
@@ -141,7 +143,7 @@ class Timetable:
         self._skip()
         return self._heap[0][0] if self._heap else now + LONGEST_REST
 
-    async def _try(self, batch: Sequence[Cron], now: float) -> None:
+    async def _try(self, batch: Sequence[Schedule], now: float) -> None:
         try:
             await self._pass(batch, now)
         except Exception:
@@ -151,8 +153,8 @@ class Timetable:
             if len(batch) == 1:
                 self._again(batch[0], now + UNKNOWN)
                 return
-            for cron in batch:
-                await self._try([cron], now)
+            for schedule in batch:
+                await self._try([schedule], now)
 
     def _enter(self, key: str, at: float) -> None:
         self._look_at[key] = at
@@ -162,14 +164,14 @@ class Timetable:
         while self._heap and self._look_at.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
 
-    def _due(self, now: float) -> list[Cron]:
-        found: dict[str, Cron] = {}
+    def _due(self, now: float) -> list[Schedule]:
+        found: dict[str, Schedule] = {}
         while len(found) < BATCH:
             self._skip()
             if not self._heap or self._heap[0][0] > now:
                 break
             key = heapq.heappop(self._heap)[2]
-            found[key] = self.crons[key]
+            found[key] = self.schedules[key]
         return list(found.values())
 
     async def _forget(self) -> bool:
@@ -182,26 +184,28 @@ class Timetable:
         self._gone.difference_update(names)
         return True
 
-    async def _pass(self, batch: Sequence[Cron], now: float) -> None:
+    async def _pass(self, batch: Sequence[Schedule], now: float) -> None:
         # 1 facts
         facts, problem = await self._observe(batch, now)
         # 2 decision
-        looks = [look for cron in batch if (look := self._plan(cron, facts.get(cron.meta.key), now, problem))]
+        looks = [
+            look for schedule in batch if (look := self._plan(schedule, facts.get(schedule.meta.key), now, problem))
+        ]
         # 3 effect: the jobs first, then what was done with the ticks
         failed = await self._schedules.enqueue(_parts([look for look in looks if look.plan.fires]), now)
-        recorded, trouble = await self._record([look for look in looks if look.cron.meta.key not in failed])
+        recorded, trouble = await self._record([look for look in looks if look.schedule.meta.key not in failed])
         # 4 status and events, once
         for look in looks:
-            key = look.cron.meta.key
+            key = look.schedule.meta.key
             why = failed.get(key) or (trouble if recorded.get(key) is None else "")
             if why:
-                look = _Look(look.cron, None, held(look.cron, self._statuses.get(key), now, why))  # noqa: PLW2901  # from here on, the look with what was found
+                look = _Look(look.schedule, None, held(look.schedule, self._statuses.get(key), now, why))  # noqa: PLW2901  # from here on, the look with what was found
             elif not recorded.get(key):
-                self._again(look.cron, now + AGAIN)
+                self._again(look.schedule, now + AGAIN)
                 continue
             await self._report(look, now)
 
-    async def _observe(self, batch: Sequence[Cron], now: float) -> tuple[dict[str, CronFacts], str]:
+    async def _observe(self, batch: Sequence[Schedule], now: float) -> tuple[dict[str, ScheduleFacts], str]:
         if self._unknown:
             return {}, self._unknown
         try:
@@ -217,31 +221,31 @@ class Timetable:
         other, _ = await self._observe(batch[middle:], now)
         return one | other, why
 
-    def _plan(self, cron: Cron, facts: CronFacts | None, now: float, problem: str) -> _Look | None:
-        key = cron.meta.key
+    def _plan(self, schedule: Schedule, facts: ScheduleFacts | None, now: float, problem: str) -> _Look | None:
+        key = schedule.meta.key
         try:
             asked = [self._asked[key]] if key in self._asked else []
-            return _Look(cron, facts, plan_cron(cron, facts, now, self._statuses.get(key), asked, problem))
+            return _Look(schedule, facts, plan_schedule(schedule, facts, now, self._statuses.get(key), asked, problem))
         except Exception:
             # A schedule that cannot even be thought through must not hold up the others; it is tried again.
             log.exception("%s: the pass failed", key)
-            self._again(cron, now + UNKNOWN)
+            self._again(schedule, now + UNKNOWN)
             return None
 
     async def _record(self, looks: Sequence[_Look]) -> tuple[dict[str, bool], str]:
         """By key, whether what was done with its ticks is recorded, and why some are not there."""
-        found = {look.cron.meta.key: True for look in looks if look.plan.handled is None}
+        found = {look.schedule.meta.key: True for look in looks if look.plan.handled is None}
         done = _parts([look for look in looks if look.plan.handled is not None])
         try:
             answers = await self._schedules.record(done)
         except StoreError as error:
             return found, (str(error) or type(error).__name__).splitlines()[0]
-        return found | {cron.meta.key: answer for (cron, _, _), answer in zip(done, answers, strict=True)}, ""
+        return found | {schedule.meta.key: answer for (schedule, _, _), answer in zip(done, answers, strict=True)}, ""
 
     async def _report(self, look: _Look, now: float) -> None:
-        cron, plan = look.cron, look.plan
-        key = cron.meta.key
-        if self.crons.get(key) is not cron:
+        schedule, plan = look.schedule, look.plan
+        key = schedule.meta.key
+        if self.schedules.get(key) is not schedule:
             return  # another spec came meanwhile, and its own pass will follow
         if plan.fires:
             self.fired += len(plan.fires)
@@ -249,13 +253,13 @@ class Timetable:
         if look.facts is not None and plan.look_at > now:
             self._asked.pop(key, None)
         self._statuses[key] = plan.status
-        self._again(cron, plan.look_at)
-        await self._reporter.report_cron(cron, plan)
+        self._again(schedule, plan.look_at)
+        await self._reporter.report_schedule(schedule, plan)
 
-    def _again(self, cron: Cron, at: float) -> None:
-        if self.crons.get(cron.meta.key) is cron:
-            self._enter(cron.meta.key, at)
+    def _again(self, schedule: Schedule, at: float) -> None:
+        if self.schedules.get(schedule.meta.key) is schedule:
+            self._enter(schedule.meta.key, at)
 
 
-def _parts(looks: Sequence[_Look]) -> list[tuple[Cron, CronFacts, CronPlan]]:
-    return [(look.cron, look.facts, look.plan) for look in looks if look.facts is not None]
+def _parts(looks: Sequence[_Look]) -> list[tuple[Schedule, ScheduleFacts, SchedulePlan]]:
+    return [(look.schedule, look.facts, look.plan) for look in looks if look.facts is not None]

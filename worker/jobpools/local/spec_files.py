@@ -1,4 +1,4 @@
-"""YAML files → the same Pools and Crons that the operator gets from the API server, judged by the same models."""
+"""YAML files → the same pools and schedules that the operator gets from the API server, judged by the same models."""
 
 import json
 import typing
@@ -12,14 +12,14 @@ from pydantic import BaseModel, ValidationError
 from jobpools.core.objects import API_VERSION, GROUP, Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.core.schedules import expression as clock
-from jobpools.core.schedules.specs import Cron, CronSpec
+from jobpools.core.schedules.specs import Schedule, ScheduleSpec
 from jobpools.core.text.suggestions import meant
 from jobpools.core.text.validation import told
 from jobpools.errors import SpecError
 from jobpools.local.yaml_documents import Document, Place, read
 
 SUFFIXES = (".yaml", ".yml")
-_SPECS: dict[str, type[BaseModel]] = {"WorkerPool": PoolSpec, "CronJobSpec": CronSpec}
+_SPECS: dict[str, type[BaseModel]] = {"WorkerPool": PoolSpec, "CronJobSpec": ScheduleSpec}
 _TOP = ("apiVersion", "kind", "metadata", "spec", "status")
 _SPECIFIC_FIRST = ("extra_forbidden",)
 
@@ -31,7 +31,7 @@ class Files:
     """What a set of files says."""
 
     pools: tuple[Pool, ...] = ()
-    crons: tuple[Cron, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     notes: tuple[str, ...] = ()
     """What was left out or does not count here, one line each."""
     folders: Mapping[str, Path] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Files:
 class _Reading:
     namespace: str
     pools: list[Pool] = field(default_factory=list)
-    crons: list[Cron] = field(default_factory=list)
+    schedules: list[Schedule] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     folders: dict[str, Path] = field(default_factory=dict)
     seen: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -76,10 +76,10 @@ def load(given: Sequence[Path], namespace: str = "default") -> Files:
     for path in paths(given):
         for document in read(path, str(path)):
             _take(document, reading)
-    if not reading.pools and not reading.crons:
+    if not reading.pools and not reading.schedules:
         raise SpecError(f"{', '.join(str(path) for path in given)}: no WorkerPool and no CronJobSpec in there")
     left = [f"{file}: {', '.join(kinds)} left out: for a cluster only" for file, kinds in reading.left.items()]
-    return Files(tuple(reading.pools), tuple(reading.crons), (*left, *reading.notes), reading.folders)
+    return Files(tuple(reading.pools), tuple(reading.schedules), (*left, *reading.notes), reading.folders)
 
 
 def differences(before: Files, after: Files) -> Iterator[str]:
@@ -92,8 +92,8 @@ def differences(before: Files, after: Files) -> Iterator[str]:
         ),
         (
             "schedule",
-            {each.meta.key: each.spec for each in before.crons},
-            {each.meta.key: each.spec for each in after.crons},
+            {each.meta.key: each.spec for each in before.schedules},
+            {each.meta.key: each.spec for each in after.schedules},
         ),
     ):
         yield from (f"{kind} {key}: removed" for key in sorted(old.keys() - new.keys()))
@@ -118,7 +118,7 @@ def _take(document: Document, reading: _Reading) -> None:
         reading.pools.append(Pool(meta=meta, spec=_pool_spec(document)))
         reading.folders[meta.key] = Path(document.file).parent
     else:
-        reading.crons.append(Cron(meta=meta, spec=_cron_spec(document)))
+        reading.schedules.append(Schedule(meta=meta, spec=_schedule_spec(document)))
     if "redis" in document.value["spec"]:
         line = document.line(("spec", "redis"))
         reading.notes.append(f"{document.file}:{line}: spec.redis does not count here: --redis says which one")
@@ -131,8 +131,8 @@ def _pool_spec(document: Document) -> PoolSpec:
     return spec
 
 
-def _cron_spec(document: Document) -> CronSpec:
-    spec = _checked(document, ("spec",), CronSpec)
+def _schedule_spec(document: Document) -> ScheduleSpec:
+    spec = _checked(document, ("spec",), ScheduleSpec)
     _check_clock(document, ("spec",), "schedule", spec.schedule or "@hourly", spec.time_zone)
     return spec
 
@@ -215,6 +215,6 @@ def _check_clock(document: Document, place: Place, key: str, expression: str, ti
     except SpecError as error:
         raise document.error((*place, "timeZone"), str(error).removeprefix("timeZone ")) from error
     try:
-        clock.schedule(expression, time_zone)
+        clock.parse_cron(expression, time_zone)
     except SpecError as error:
         raise document.error((*place, key), str(error).removeprefix("schedule ")) from error

@@ -114,13 +114,13 @@ class Up:
             self._redis_is(error)
         self._view.begin(self._board)
         self._ticks = Ticks(connection, self._view.say, self._options.namespace)
-        self._ticks.follow(self._files.crons, fire=self._options.fire)
+        self._ticks.follow(self._files.schedules, fire=self._options.fire)
         watching = [asyncio.create_task(self._listen())]
         done = False
         try:
             self._greet()
             await self._ticks.begin()  # what is fired at the start is waiting work before anything is judged
-            watching.append(asyncio.create_task(self._ticks.timetable.run()))
+            watching.append(asyncio.create_task(self._ticks.scheduler.run()))
             self._begin_beside()
             done = await self._work(connection)
             await self._drain(connection)
@@ -155,7 +155,9 @@ class Up:
     def _greet(self) -> None:
         what = "a Valkey of its own at" if self._server is not None else "Redis at"
         names = ", ".join(pool.meta.name for pool in self._files.pools) or "none"
-        self._view.say(f"pools: {names}; {_counted(len(self._files.crons), 'schedule')}; {what} {safe_url(self._url)}")
+        self._view.say(
+            f"pools: {names}; {_counted(len(self._files.schedules), 'schedule')}; {what} {safe_url(self._url)}"
+        )
         for note in self._files.notes:
             self._view.say(note)
 
@@ -230,13 +232,13 @@ class Up:
     async def _queues(self, connection: Connection) -> list[str]:
         """Those of the files; in a Valkey of our own, where nobody else's can be, whatever else took a job."""
         served = {queue.name for pool in self._files.pools for queue in pool.spec.queues}
-        fired = {cron.spec.job.queue for cron in self._files.crons}
+        fired = {schedule.spec.job.queue for schedule in self._files.schedules}
         return sorted(served | fired | set(await reads.queues(connection) if self._server is not None else ()))
 
     def _more(self) -> bool:
         """Somebody may send more. Asked before the queues are read: who ends in between may just have sent."""
         sending = self._beside is not None and self._beside.running
-        return sending or (self._ticks is not None and bool(self._ticks.timetable.asked))
+        return sending or (self._ticks is not None and bool(self._ticks.scheduler.asked))
 
     def _idle(self) -> bool:
         """All work is done, and no pool has more workers than it keeps without any."""
@@ -310,7 +312,7 @@ class Up:
                 self._board.forget(pool.meta.key)
                 self._memories.pop(pool.meta.key, None)
         if self._ticks is not None:
-            self._ticks.follow(after.crons)
+            self._ticks.follow(after.schedules)
         self._wake.set()
 
     def _told_to_stop(self) -> None:

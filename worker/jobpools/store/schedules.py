@@ -13,10 +13,10 @@ import msgspec
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from jobpools.core.schedules.actions import CronPlan, Fire
-from jobpools.core.schedules.facts import CronFacts, FiredJob
+from jobpools.core.schedules.actions import Fire, SchedulePlan
+from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
 from jobpools.core.schedules.plan import times
-from jobpools.core.schedules.specs import Cron, CronSpec
+from jobpools.core.schedules.specs import Schedule, ScheduleSpec
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.store import codec, keys, reads, scripts, writes
 from jobpools.store.connect import Connection
@@ -30,8 +30,8 @@ class ScheduleView:
 
     key: str
     """`namespace/name`."""
-    spec: CronSpec
-    facts: CronFacts
+    spec: ScheduleSpec
+    facts: ScheduleFacts
 
 
 class StoreSchedules:
@@ -46,18 +46,21 @@ class StoreSchedules:
         """The server's time, seconds since the epoch. Raises StoreError."""
         return await reads.server_time(self._connection)
 
-    async def observe(self, crons: Sequence[Cron], now: float) -> dict[str, CronFacts]:
+    async def observe(self, schedules: Sequence[Schedule], now: float) -> dict[str, ScheduleFacts]:
         """What is known of each, by key; one that is new, or whose times are, begins now. Raises StoreError."""
-        specs = {cron.meta.key: _spec(cron) for cron in crons}
-        await self._adopt([cron for cron in crons if self._adopted.get(cron.meta.key) != specs[cron.meta.key]], now)
-        states = await self._states(crons)
+        specs = {schedule.meta.key: _spec(schedule) for schedule in schedules}
+        await self._adopt(
+            [schedule for schedule in schedules if self._adopted.get(schedule.meta.key) != specs[schedule.meta.key]],
+            now,
+        )
+        states = await self._states(schedules)
         # A server that lost its data knows nothing of them any more; and another loop may have changed their times.
-        if lost := [cron for cron in crons if states[cron.meta.key].get("times") != times(cron)]:
+        if lost := [schedule for schedule in schedules if states[schedule.meta.key].get("times") != times(schedule)]:
             await self._adopt(lost, now)
             states |= await self._states(lost)
         return await _facts(self._connection, states)
 
-    async def enqueue(self, due: Sequence[tuple[Cron, CronFacts, CronPlan]], now: float) -> dict[str, str]:
+    async def enqueue(self, due: Sequence[tuple[Schedule, ScheduleFacts, SchedulePlan]], now: float) -> dict[str, str]:
         """Cancel what is to be replaced and enqueue the fires; by key, why some could not be. Never raises StoreError.
 
         A tick that was fired already was so by somebody who ended before he recorded it: nothing is written.
@@ -65,14 +68,16 @@ class StoreSchedules:
         queues: dict[str, list[str]] = {}
         ticks: dict[str, list[tuple[Any, ...]]] = {}
         failed: dict[str, str] = {}
-        for cron, facts, plan in due:
+        for schedule, facts, plan in due:
             try:
                 await self._cancel(plan.fires)
             except StoreError as error:
-                failed[cron.meta.key] = str(error)
+                failed[schedule.meta.key] = str(error)
                 continue
-            queues.setdefault(cron.spec.job.queue, []).append(cron.meta.key)
-            ticks.setdefault(cron.spec.job.queue, []).extend(_tick(cron, facts, fire, now) for fire in plan.fires)
+            queues.setdefault(schedule.spec.job.queue, []).append(schedule.meta.key)
+            ticks.setdefault(schedule.spec.job.queue, []).extend(
+                _tick(schedule, facts, fire, now) for fire in plan.fires
+            )
         for queue, names in queues.items():
             try:
                 await self._fire(queue, ticks[queue])
@@ -93,7 +98,7 @@ class StoreSchedules:
                 # Crash window: cancelled, and the new one not enqueued. The tick is still due: the next pass fires it.
                 await writes.cancel(self._connection, job.queue, job.id)
 
-    async def record(self, done: Sequence[tuple[Cron, CronFacts, CronPlan]]) -> list[bool]:
+    async def record(self, done: Sequence[tuple[Schedule, ScheduleFacts, SchedulePlan]]) -> list[bool]:
         """Remember what was done with each one's ticks; False where the facts were no longer true: nothing is changed.
 
         Raises StoreError; then it is not known which of them are recorded, and the next pass finds out.
@@ -103,8 +108,8 @@ class StoreSchedules:
         script = scripts.get("record")
         await self._connection.load("record")
         commands = [
-            ("EVALSHA", script.sha, 1, keys.schedules("state"), *_record(cron, facts, plan))
-            for cron, facts, plan in done
+            ("EVALSHA", script.sha, 1, keys.schedules("state"), *_record(schedule, facts, plan))
+            for schedule, facts, plan in done
         ]
         return [bool(reply) for reply in await self._connection.gather(commands)]
 
@@ -123,23 +128,23 @@ class StoreSchedules:
         places = [(keys.schedules(part), *names) for part in ("table", "state")]
         await self._connection.gather([("HDEL", *place) for place in (*known, *places)])
 
-    async def _adopt(self, crons: Sequence[Cron], now: float) -> None:
-        if not crons:
+    async def _adopt(self, schedules: Sequence[Schedule], now: float) -> None:
+        if not schedules:
             return
         script = scripts.get("adopt")
         await self._connection.load("adopt")
         places = (keys.schedules("table"), keys.schedules("state"))
-        specs = [_spec(cron) for cron in crons]
+        specs = [_spec(schedule) for schedule in schedules]
         await self._connection.gather(
             [
-                ("EVALSHA", script.sha, 2, *places, cron.meta.key, spec, times(cron), int(now * 1000))
-                for cron, spec in zip(crons, specs, strict=True)
+                ("EVALSHA", script.sha, 2, *places, schedule.meta.key, spec, times(schedule), int(now * 1000))
+                for schedule, spec in zip(schedules, specs, strict=True)
             ]
         )
-        self._adopted |= {cron.meta.key: spec for cron, spec in zip(crons, specs, strict=True)}
+        self._adopted |= {schedule.meta.key: spec for schedule, spec in zip(schedules, specs, strict=True)}
 
-    async def _states(self, crons: Sequence[Cron]) -> dict[str, Raw]:
-        return await _read(self._connection, [cron.meta.key for cron in crons])
+    async def _states(self, schedules: Sequence[Schedule]) -> dict[str, Raw]:
+        return await _read(self._connection, [schedule.meta.key for schedule in schedules])
 
 
 async def listed(connection: Connection) -> list[ScheduleView]:
@@ -159,11 +164,11 @@ async def _read(connection: Connection, names: Sequence[str]) -> dict[str, Raw]:
     return {name: codec.decode_json(raw) if raw else {} for name, raw in zip(names, found, strict=True)}
 
 
-async def _facts(connection: Connection, states: Mapping[str, Raw]) -> dict[str, CronFacts]:
+async def _facts(connection: Connection, states: Mapping[str, Raw]) -> dict[str, ScheduleFacts]:
     jobs = {name: _jobs(raw) for name, raw in states.items()}
     known = await _job_states(connection, [job for each in jobs.values() for job in each])
     return {
-        name: CronFacts(
+        name: ScheduleFacts(
             created=raw["created"] / 1000,
             last_due=_seconds(raw.get("due")),
             last_fire=_seconds(raw.get("last")),
@@ -207,31 +212,31 @@ def _jobs(raw: Raw) -> tuple[FiredJob, ...]:
     return tuple(FiredJob(job_id, queue) for job_id, queue in zip(words[::2], words[1::2], strict=True))
 
 
-def _record(cron: Cron, facts: CronFacts, plan: CronPlan) -> tuple[Any, ...]:
+def _record(schedule: Schedule, facts: ScheduleFacts, plan: SchedulePlan) -> tuple[Any, ...]:
     if plan.handled is None:
-        raise StoreDataError(f"{cron.meta.key}: no tick was handled, so there is nothing to record")
+        raise StoreDataError(f"{schedule.meta.key}: no tick was handled, so there is nothing to record")
     since = "" if facts.last_due is None else round(facts.last_due * 1000)
     last = round(plan.fires[-1].due * 1000) if plan.fires else ""
     jobs = " ".join(f"{job.id} {job.queue}" for job in plan.jobs)
     due = round(plan.handled * 1000)
-    return (cron.meta.key, times(cron), since, due, last, len(plan.fires), plan.missed, jobs)
+    return (schedule.meta.key, times(schedule), since, due, last, len(plan.fires), plan.missed, jobs)
 
 
-def _readable(raw: bytes) -> CronSpec | None:
+def _readable(raw: bytes) -> ScheduleSpec | None:
     """None: a newer version wrote it, with fields that this one does not know."""
     try:
-        return CronSpec.model_validate_json(raw)
+        return ScheduleSpec.model_validate_json(raw)
     except ValidationError:
         return None
 
 
-def _spec(cron: Cron) -> bytes:
-    return cron.spec.model_dump_json(by_alias=True, exclude_defaults=True, exclude={"redis"}).encode()
+def _spec(schedule: Schedule) -> bytes:
+    return schedule.spec.model_dump_json(by_alias=True, exclude_defaults=True, exclude={"redis"}).encode()
 
 
-def _tick(cron: Cron, facts: CronFacts, fire: Fire, now: float) -> tuple[Any, ...]:
+def _tick(schedule: Schedule, facts: ScheduleFacts, fire: Fire, now: float) -> tuple[Any, ...]:
     """What the script takes: the job of a fire is as one that is enqueued by its name."""
-    job = cron.spec.job
+    job = schedule.spec.job
     envelope = codec.Envelope(
         v=codec.VERSION,
         id=fire.id,
@@ -243,4 +248,4 @@ def _tick(cron: Cron, facts: CronFacts, fire: Fire, now: float) -> tuple[Any, ..
         enqueued=now,
     )
     born, due = round(facts.created * 1000), round(fire.due * 1000)
-    return cron.meta.key, born, due, fire.id, writes.LETTERS[job.priority], codec.encode(envelope)
+    return schedule.meta.key, born, due, fire.id, writes.LETTERS[job.priority], codec.encode(envelope)

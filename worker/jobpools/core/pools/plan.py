@@ -26,11 +26,10 @@ from jobpools.core.pools.sizing import size
 from jobpools.core.pools.specs import Pool
 from jobpools.core.pools.status import Verdict, alerts_before, events, status
 from jobpools.core.pools.workers import Member, roster, unlisted
-from jobpools.core.schedules.actions import CronPlan, Fire
+from jobpools.core.schedules.actions import Fire, SchedulePlan
 
 __all__ = [
     "Action",
-    "CronPlan",
     "DrainWorkers",
     "EnsurePool",
     "Event",
@@ -40,6 +39,7 @@ __all__ = [
     "PauseWorkers",
     "Plan",
     "ReleaseLeases",
+    "SchedulePlan",
     "SetReplicas",
     "UndrainWorkers",
     "failed",

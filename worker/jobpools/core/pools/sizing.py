@@ -13,7 +13,7 @@ from jobpools.core.pools.facts import Memory, PoolFacts, QueueFacts
 from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.specs import PoolSpec, ScalingMode, ScalingPolicy
 from jobpools.core.pools.workers import busy_hosts
-from jobpools.core.schedules.expression import schedule
+from jobpools.core.schedules.expression import parse_cron
 from jobpools.core.text.durations import format_duration
 from jobpools.errors import SpecError
 
@@ -195,7 +195,7 @@ def open_schedules(spec: PoolSpec, now: float) -> list[int]:
     found = []
     for each in spec.scaling.schedules:
         try:
-            opened = schedule(each.cron, each.time_zone).latest(now, since=now - each.duration)
+            opened = parse_cron(each.cron, each.time_zone).latest(now, since=now - each.duration)
         except SpecError:
             continue
         if opened is not None:
@@ -207,7 +207,7 @@ def wrong_schedule(spec: PoolSpec) -> str:
     """What is wrong with `scaling.schedules`, in one line; empty: nothing."""
     for place, each in enumerate(spec.scaling.schedules):
         try:
-            schedule(each.cron, each.time_zone)
+            parse_cron(each.cron, each.time_zone)
         except SpecError as error:
             return f"scaling.schedules[{place}]: {error}"
     return ""

@@ -20,7 +20,7 @@ class Fire:
 
 
 @dataclass(frozen=True, slots=True)
-class CronPlan:
+class SchedulePlan:
     """What one pass decided about one schedule."""
 
     fires: tuple[Fire, ...]
@@ -30,7 +30,7 @@ class CronPlan:
     missed: int
     """How many ticks this pass gave up."""
     jobs: tuple[FiredJob, ...]
-    """What is to be remembered of fired jobs after this pass, as `CronFacts.jobs`."""
+    """What is to be remembered of fired jobs after this pass, as `ScheduleFacts.jobs`."""
     next_due: float | None
     """The next tick; None: there is none, or it is not known."""
     look_at: float

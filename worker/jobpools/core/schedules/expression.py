@@ -52,7 +52,7 @@ def zone(name: str) -> zoneinfo.ZoneInfo:
         raise SpecError(f"timeZone {name!r} is unknown{meant}") from error
 
 
-class Schedule:
+class CronExpression:
     """One cron expression in one time zone. Building it checks both; raises SpecError with one line for a person."""
 
     def __init__(self, expression: str, time_zone: str = "UTC") -> None:
@@ -152,9 +152,12 @@ class Schedule:
 
 
 @functools.lru_cache(maxsize=20_000)
-def schedule(expression: str, time_zone: str = "UTC") -> Schedule:
-    """As `Schedule`, kept: the control loop asks for the same ones on every pass. Not for several threads at once."""
-    return Schedule(expression, time_zone)
+def parse_cron(expression: str, time_zone: str = "UTC") -> CronExpression:
+    """Return the CronExpression, cached: the control loop asks for the same ones on every pass.
+
+    Not safe to call from several threads at once.
+    """
+    return CronExpression(expression, time_zone)
 
 
 def _alternatives(fields: list[str]) -> list[list[str]]:

@@ -21,7 +21,7 @@ class FiredJob:
 
 
 @dataclass(frozen=True, slots=True)
-class CronFacts:
+class ScheduleFacts:
     """What is known of one schedule."""
 
     created: float

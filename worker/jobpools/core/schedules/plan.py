@@ -17,9 +17,9 @@ from jobpools.core.decision import Decision
 from jobpools.core.events import Event
 from jobpools.core.jobs.job import JobState
 from jobpools.core.schedules import expression as clock
-from jobpools.core.schedules.actions import CronPlan, Fire
-from jobpools.core.schedules.facts import CronFacts, FiredJob
-from jobpools.core.schedules.specs import CatchUp, ConcurrencyPolicy, Cron, CronSpec
+from jobpools.core.schedules.actions import Fire, SchedulePlan
+from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
+from jobpools.core.schedules.specs import CatchUp, ConcurrencyPolicy, Schedule, ScheduleSpec
 from jobpools.core.text.durations import format_duration
 from jobpools.errors import SpecError
 
@@ -49,40 +49,40 @@ def fire_id(key: str, due: float) -> str:
     return f"fire-{hashlib.sha256(f'{key} {round(due * 1000)}'.encode()).hexdigest()[:32]}"
 
 
-def times(cron: Cron) -> str:
+def times(schedule: Schedule) -> str:
     """When the schedule falls due, as one line: a schedule whose line changes, or that was made anew, begins anew."""
-    spec = cron.spec
+    spec = schedule.spec
     line = f"at {spec.at.astimezone(UTC).isoformat()}" if spec.at else f"{spec.schedule} {spec.time_zone}"
-    return f"{line} {cron.meta.uid}".rstrip()
+    return f"{line} {schedule.meta.uid}".rstrip()
 
 
-def plan_cron(
-    cron: Cron,
-    facts: CronFacts | None,
+def plan_schedule(
+    schedule: Schedule,
+    facts: ScheduleFacts | None,
     now: float,
     before: Status | None,
     asked: Sequence[float] = (),
     problem: str = "",
-) -> CronPlan:
+) -> SchedulePlan:
     """What to do about one schedule.
 
     `facts` None: Redis cannot be read, and `problem` says why. `before` is the status as last written. `asked` are
     ticks beside the schedule's own, in seconds since the epoch, that somebody wants fired now.
     """
     try:
-        ticks = _Ticks.of(cron.spec)
+        ticks = _Ticks.of(schedule.spec)
     except SpecError as error:
-        return _idle(cron, facts, now, before, Decision(False, "InvalidSchedule", str(error)))
+        return _idle(schedule, facts, now, before, Decision(False, "InvalidSchedule", str(error)))
     if facts is None:
-        return held(cron, before, now, problem)
-    case = _Case(cron, facts, ticks, now, before)
+        return held(schedule, before, now, problem)
+    case = _Case(schedule, facts, ticks, now, before)
     return _plan(case, _sort(case, asked))
 
 
-def held(cron: Cron, before: Status | None, now: float, problem: str) -> CronPlan:
+def held(schedule: Schedule, before: Status | None, now: float, problem: str) -> SchedulePlan:
     """The plan when Redis could not be read or written: nothing is known, so nothing counts; what was said is kept."""
     said: Ready = Decision(None, "RedisUnknown", f"ticks wait until Redis is back: {problem}")
-    return _idle(cron, None, now, before, said)
+    return _idle(schedule, None, now, before, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class _Ticks:
     after: Callable[[float], float | None]
 
     @classmethod
-    def of(cls, spec: CronSpec) -> "_Ticks":
+    def of(cls, spec: ScheduleSpec) -> "_Ticks":
         """Raises SpecError for a schedule or time zone that is none."""
         if spec.at is not None:
             at = _whole(spec.at.timestamp())
@@ -101,8 +101,8 @@ class _Ticks:
                 lambda after, until, limit: [at][:limit] if after < at <= until else [],
                 lambda instant: at if instant < at else None,
             )
-        schedule = clock.schedule(spec.schedule or "", spec.time_zone)
-        return cls(schedule.between, schedule.after)
+        cron = clock.parse_cron(spec.schedule or "", spec.time_zone)
+        return cls(cron.between, cron.after)
 
 
 def _whole(tick: float) -> float:
@@ -114,8 +114,8 @@ def _whole(tick: float) -> float:
 class _Case:
     """What a decision rests on."""
 
-    cron: Cron
-    facts: CronFacts
+    schedule: Schedule
+    facts: ScheduleFacts
     ticks: _Ticks
     now: float
     before: Status | None
@@ -147,7 +147,7 @@ class _Sorted:
 def _sort(case: _Case, asked: Sequence[float]) -> _Sorted:
     due = case.ticks.between(case.since, case.now, TICKS + 1)
     left, due = len(due) > TICKS, due[:TICKS]
-    if not left and not case.cron.spec.suspend:
+    if not left and not case.schedule.spec.suspend:
         due = sorted({*due, *(tick for tick in map(_whole, asked) if (case.facts.last_due or 0.0) < tick <= case.now)})
     late = [(tick, _late(case, tick)) for tick in due]
     missed = [(tick, why) for tick, why in late if why]
@@ -159,7 +159,7 @@ def _sort(case: _Case, asked: Sequence[float]) -> _Sorted:
 
 def _late(case: _Case, tick: float) -> str:
     """Why this tick may not be fired any more; empty: it may."""
-    spec, late = case.cron.spec, case.now - tick
+    spec, late = case.schedule.spec, case.now - tick
     if spec.suspend:
         return "Suspended"
     if spec.starting_deadline_seconds is not None and late > spec.starting_deadline_seconds:
@@ -169,7 +169,7 @@ def _late(case: _Case, tick: float) -> str:
 
 def _allowed(case: _Case, good: list[float], *, left: bool) -> tuple[list[float], list[tuple[float, str]]]:
     """Of the ticks that may still be fired, those that shall be, and those given up."""
-    spec, older = case.cron.spec, []
+    spec, older = case.schedule.spec, []
     if spec.catch_up is not CatchUp.ALL:
         # With more to come, the latest of all is not among these.
         fires = [] if left else good[-1:]
@@ -185,11 +185,11 @@ def _allowed(case: _Case, good: list[float], *, left: bool) -> tuple[list[float]
             return good, older
 
 
-def _plan(case: _Case, ticks: _Sorted) -> CronPlan:
-    cron, facts, now = case.cron, case.facts, case.now
-    replaces = case.active if cron.spec.concurrency_policy is ConcurrencyPolicy.REPLACE else ()
-    fires = tuple(Fire(fire_id(cron.meta.key, tick), tick, replaces) for tick in ticks.fires)
-    fresh = tuple(FiredJob(fire.id, cron.spec.job.queue, str(JobState.QUEUED)) for fire in fires)
+def _plan(case: _Case, ticks: _Sorted) -> SchedulePlan:
+    schedule, facts, now = case.schedule, case.facts, case.now
+    replaces = case.active if schedule.spec.concurrency_policy is ConcurrencyPolicy.REPLACE else ()
+    fires = tuple(Fire(fire_id(schedule.meta.key, tick), tick, replaces) for tick in ticks.fires)
+    fresh = tuple(FiredJob(fire.id, schedule.spec.job.queue, str(JobState.QUEUED)) for fire in fires)
     jobs = _remembered((*facts.jobs, *fresh), replaces if fires else ())
     handled = ticks.handled
     after = replace(
@@ -202,7 +202,7 @@ def _plan(case: _Case, ticks: _Sorted) -> CronPlan:
     )
     next_due = case.ticks.after(max(now, case.since, after.last_due or 0.0))
     ready = _ready(case, after, next_due)
-    return CronPlan(
+    return SchedulePlan(
         fires=fires,
         handled=handled,
         missed=len(ticks.missed),
@@ -221,7 +221,7 @@ def _remembered(jobs: tuple[FiredJob, ...], replaced: tuple[FiredJob, ...]) -> t
     return (*kept, *jobs[-1:])[-REMEMBERED:]
 
 
-def _look_at(after: CronFacts, next_due: float | None, now: float) -> float:
+def _look_at(after: ScheduleFacts, next_due: float | None, now: float) -> float:
     """At the next tick, or before it to see what became of the jobs: soon after a fire, then ever more rarely."""
     tick = now + REST if next_due is None else next_due
     if after.last_fire is None or not any(job.active for job in after.jobs):
@@ -238,8 +238,8 @@ def _decision(fires: tuple[Fire, ...], ticks: _Sorted, ready: Ready) -> Decision
     return Decision(0, ready.reason, ready.message)
 
 
-def _ready(case: _Case, after: CronFacts, next_due: float | None) -> Ready:
-    spec, now = case.cron.spec, case.now
+def _ready(case: _Case, after: ScheduleFacts, next_due: float | None) -> Ready:
+    spec, now = case.schedule.spec, case.now
     if spec.suspend:
         return Decision(False, "Suspended", "suspend is true: ticks are counted as missed")
     if case.since > now + AHEAD:
@@ -254,9 +254,9 @@ def _ready(case: _Case, after: CronFacts, next_due: float | None) -> Ready:
     return Decision(True, "Finished", "its time is over")
 
 
-def _status(case: _Case, after: CronFacts, next_due: float | None, ready: Ready) -> dict[str, Any]:
-    generation = case.cron.meta.generation
-    suspended = case.cron.spec.suspend
+def _status(case: _Case, after: ScheduleFacts, next_due: float | None, ready: Ready) -> dict[str, Any]:
+    generation = case.schedule.meta.generation
+    suspended = case.schedule.spec.suspend
     known: dict[str, Any] = {
         "observedGeneration": generation,
         "nextScheduleTime": None if next_due is None or suspended else timestamp(next_due),
@@ -270,7 +270,7 @@ def _status(case: _Case, after: CronFacts, next_due: float | None, ready: Ready)
     return told | {"conditions": conditions({"Ready": ready}, case.before, generation, case.now)}
 
 
-def _last_job(after: CronFacts, before: Status | None) -> dict[str, str] | None:
+def _last_job(after: ScheduleFacts, before: Status | None) -> dict[str, str] | None:
     """An end that was once seen stays, also when the queue has forgotten the job."""
     if not after.jobs:
         return None
@@ -281,13 +281,15 @@ def _last_job(after: CronFacts, before: Status | None) -> dict[str, str] | None:
     return {"id": last.id, "state": state} if state else {"id": last.id}
 
 
-def _idle(cron: Cron, facts: CronFacts | None, now: float, before: Status | None, ready: Ready) -> CronPlan:
+def _idle(
+    schedule: Schedule, facts: ScheduleFacts | None, now: float, before: Status | None, ready: Ready
+) -> SchedulePlan:
     """No tick is dealt with. The figures said before stay, but for a next time that will not come."""
     kept = {name: value for name, value in (before or {}).items() if name not in ("conditions", "observedGeneration")}
     if ready.value is False:
         kept.pop("nextScheduleTime", None)
-    said = conditions({"Ready": ready}, before, cron.meta.generation, now)
-    return CronPlan(
+    said = conditions({"Ready": ready}, before, schedule.meta.generation, now)
+    return SchedulePlan(
         fires=(),
         handled=None,
         missed=0,
@@ -295,7 +297,7 @@ def _idle(cron: Cron, facts: CronFacts | None, now: float, before: Status | None
         next_due=None,
         look_at=now + (UNKNOWN if ready.value is None else REST),
         decision=Decision(0, ready.reason, ready.message),
-        status={"observedGeneration": cron.meta.generation} | kept | {"conditions": said},
+        status={"observedGeneration": schedule.meta.generation} | kept | {"conditions": said},
         events=_turned(before, ready),
     )
 
@@ -303,7 +305,7 @@ def _idle(cron: Cron, facts: CronFacts | None, now: float, before: Status | None
 def _events(case: _Case, fires: tuple[Fire, ...], ticks: _Sorted, ready: Ready) -> tuple[Event, ...]:
     """A fire is no event: the status says it, and a schedule of every minute would say nothing else."""
     news = list(_turned(case.before, ready))
-    if ticks.missed and not case.cron.spec.suspend:
+    if ticks.missed and not case.schedule.spec.suspend:
         news.append(Event("Missed", _why(ticks.missed), warning=True))
     if replaced := [job.id for fire in fires for job in fire.replaces]:
         news.append(Event("Replaced", f"cancelled {', '.join(replaced)}: the next tick is due"))

@@ -32,7 +32,7 @@ class CatchUp(StrEnum):
     ALL = "All"
 
 
-class CronJobTemplate(Model):
+class JobTemplate(Model):
     """The job that a fire enqueues."""
 
     name: str
@@ -47,7 +47,7 @@ class CronJobTemplate(Model):
     """For finding it again."""
 
 
-class CronSpec(Model):
+class ScheduleSpec(Model):
     """A job that is enqueued by the clock, once a tick."""
 
     schedule: str | None = None
@@ -64,7 +64,7 @@ class CronSpec(Model):
     """A tick that is later than this is missed; default: no limit."""
     catch_up: CatchUp = CatchUp.LATEST
     """Which of the missed ticks are fired when the scheduler is back."""
-    job: CronJobTemplate
+    job: JobTemplate
     """The job that a fire enqueues."""
     redis: RedisRef | None = None
     """Default: the one that the chart was installed with."""
@@ -94,14 +94,14 @@ class CronSpec(Model):
         return at
 
     @model_validator(mode="after")
-    def _one(self) -> "CronSpec":
+    def _one(self) -> "ScheduleSpec":
         if (self.schedule is None) == (self.at is None):
             raise ValueError("give exactly one of schedule and at")
         return self
 
 
-class Cron(Model):
+class Schedule(Model):
     """A CronJobSpec object: a cluster's or a file's."""
 
     meta: Meta
-    spec: CronSpec
+    spec: ScheduleSpec

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.api
 QUEUE = "jobpools:{ticks}:ready:normal"
 
 
-def cron(name: str = "tick", **spec: object) -> Object:
+def schedule(name: str = "tick", **spec: object) -> Object:
     base: Object = {"job": {"name": "work", "queue": "ticks", "kwargs": {"name": name}}}
     base |= {} if "at" in spec else {"schedule": "0 0 1 1 *"}
     return {"apiVersion": "jobpools.dev/v1", "kind": "CronJobSpec", "metadata": {"name": name}, "spec": base | spec}
@@ -65,7 +65,7 @@ def run_worker(valkey: Valkey) -> None:
 
 
 def test_a_new_schedule_says_when_it_fires(operator: Operator, kubectl: Kubectl) -> None:
-    kubectl.apply(cron(timeZone="Europe/Berlin"))
+    kubectl.apply(schedule(timeZone="Europe/Berlin"))
     eventually("the status says it", lambda: reason(kubectl) == "Scheduled", within=10)
     said = status(kubectl)
     assert said["nextScheduleTime"].endswith("-12-31T23:00:00Z")
@@ -78,7 +78,7 @@ def test_a_new_schedule_says_when_it_fires(operator: Operator, kubectl: Kubectl)
 
 def test_it_fires_in_time_and_says_how_its_job_ends(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     text, at = soon(3)
-    kubectl.apply(cron(at=text))
+    kubectl.apply(schedule(at=text))
     eventually("it fires", lambda: queued(valkey) == 1, within=10)
     assert 0 <= since(valkey) - at < 0.25
     eventually("the status follows", lambda: status(kubectl).get("lastJob", {}).get("state") == "queued", within=10)
@@ -94,7 +94,7 @@ def test_a_killed_leader_fires_once_all_the_same(
     operator: Operator, make_operator: Callable[[str], Operator], kubectl: Kubectl, valkey: Valkey
 ) -> None:
     text, _ = soon(6)
-    kubectl.apply(*[cron(f"c{number}", at=text) for number in range(50)])
+    kubectl.apply(*[schedule(f"c{number}", at=text) for number in range(50)])
     eventually("all are known", lambda: operator.metric("operator_schedules") == 50, within=10)
     standby = make_operator("b")
     eventually("it stands by", lambda: standby.get("/readyz"), within=20)
@@ -113,7 +113,7 @@ def test_what_falls_due_while_nobody_leads_is_caught_up(
     operator: Operator, make_operator: Callable[[str], Operator], kubectl: Kubectl, valkey: Valkey
 ) -> None:
     text, at = soon(4)
-    kubectl.apply(cron(at=text), cron("strict", at=text, startingDeadlineSeconds=1))
+    kubectl.apply(schedule(at=text), schedule("strict", at=text, startingDeadlineSeconds=1))
     eventually("both are known", lambda: reason(kubectl) == reason(kubectl, "strict") == "Scheduled", within=10)
     operator.signal(signal.SIGTERM)
     assert operator.wait() == 0
@@ -127,7 +127,7 @@ def test_what_falls_due_while_nobody_leads_is_caught_up(
 
 def test_suspended_and_mended(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     text, at = soon(2)
-    kubectl.apply(cron(at=text, suspend=True))
+    kubectl.apply(schedule(at=text, suspend=True))
     eventually("it is counted", lambda: status(kubectl).get("missed") == 1, within=15)
     assert time.time() >= at
     assert reason(kubectl) == "Suspended"
@@ -138,7 +138,7 @@ def test_suspended_and_mended(operator: Operator, kubectl: Kubectl, valkey: Valk
 
 
 def test_what_cannot_work_is_told(operator: Operator, kubectl: Kubectl) -> None:
-    kubectl.apply(cron("zone", timeZone="Europe/Atlantis"), cron("field", schedule="61 * * * *"))
+    kubectl.apply(schedule("zone", timeZone="Europe/Atlantis"), schedule("field", schedule="61 * * * *"))
     for name in ("zone", "field"):
         eventually("InvalidSchedule", lambda name=name: reason(kubectl, name) == "InvalidSchedule", within=10)  # type: ignore[misc]  # bound
     eventually("as Events, too", lambda: {each["involvedObject"]["name"] for each in kubectl.list("events")}, within=10)
@@ -151,7 +151,7 @@ def test_what_cannot_work_is_told(operator: Operator, kubectl: Kubectl) -> None:
 
 
 def test_a_deleted_schedule_is_forgotten(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
-    kubectl.apply(cron())
+    kubectl.apply(schedule())
     key = f"{kubectl.namespace}/tick"
     with Redis.from_url(valkey.url) as redis:
         eventually("it is known", lambda: redis.hexists("jobpools:{schedules}:state", key), within=10)
@@ -162,7 +162,7 @@ def test_a_deleted_schedule_is_forgotten(operator: Operator, kubectl: Kubectl, v
 
 def test_redis_away_is_unknown_and_ticks_wait(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     text, _ = soon(3)
-    kubectl.apply(cron(at=text))
+    kubectl.apply(schedule(at=text))
     eventually("it is known", lambda: reason(kubectl) == "Scheduled", within=10)
     valkey.stop()
     eventually("it is told", lambda: reason(kubectl) == "RedisUnknown", within=20)
@@ -175,7 +175,7 @@ def test_a_redis_of_its_own(operator: Operator, kubectl: Kubectl, valkey: Valkey
     other.start()
     try:
         text, _ = soon(2)
-        kubectl.apply(cron(at=text, redis={"url": other.url}))
+        kubectl.apply(schedule(at=text, redis={"url": other.url}))
         eventually("it fires there", lambda: queued(other) == 1, within=15)
         assert queued(valkey) == 0
         assert operator.metric("operator_endpoints") >= 1

@@ -6,18 +6,18 @@ from typing import Any
 import kopf
 
 from jobpools.core.objects import GROUP, VERSION
-from jobpools.core.schedules.specs import Cron
+from jobpools.core.schedules.specs import Schedule
 from jobpools.errors import SpecError
 from jobpools_operator.handlers import REGISTRY
-from jobpools_operator.handlers.parse import meta_of, parse_cron
-from jobpools_operator.wake import CRONS, Control, refusal
+from jobpools_operator.handlers.parse import meta_of, parse_schedule
+from jobpools_operator.wake import SCHEDULES, Control, refusal
 
 
-@kopf.on.event(GROUP, VERSION, CRONS, registry=REGISTRY)
-async def on_cron(type: str | None, body: Mapping[str, Any], memo: Any, **_: Any) -> None:  # noqa: A002  # kopf's word
+@kopf.on.event(GROUP, VERSION, SCHEDULES, registry=REGISTRY)
+async def on_schedule(type: str | None, body: Mapping[str, Any], memo: Any, **_: Any) -> None:  # noqa: A002  # kopf's word
     """One event of the watch."""
     if type == "DELETED":
-        memo.control.gone(CRONS, meta_of(body))
+        memo.control.gone(SCHEDULES, meta_of(body))
     else:
         seen(memo.control, body)
 
@@ -26,11 +26,11 @@ def seen(control: Control, body: Mapping[str, Any]) -> None:
     """A CronJobSpec as the API server has it."""
     meta, status = meta_of(body), dict(body.get("status", {}))
     if "deletionTimestamp" in body["metadata"]:  # deleted, and kept until its dependents are gone as well
-        control.gone(CRONS, meta)
+        control.gone(SCHEDULES, meta)
         return
     try:
-        cron: Cron = parse_cron(body)
+        schedule: Schedule = parse_schedule(body)
     except SpecError as error:
-        control.refuse(CRONS, meta, status, refusal(meta, "InvalidSpec", str(error)))
+        control.refuse(SCHEDULES, meta, status, refusal(meta, "InvalidSpec", str(error)))
     else:
-        control.seen(cron, status)
+        control.seen(schedule, status)

@@ -15,10 +15,10 @@ help: ## this list
 
 .venv/stamp: pyproject.toml
 	@echo "make: installing what pyproject.toml names into .venv (a minute, once)"
-	@if command -v uv >/dev/null; then uv venv -q --allow-existing --python "$(PYTHON)" .venv && VIRTUAL_ENV=.venv uv pip install -q -e '.[operator,local,demo,dev]'; \
+	@if command -v uv >/dev/null; then uv venv -q --allow-existing --python "$(PYTHON)" .venv && VIRTUAL_ENV=.venv uv pip install -q -e '.[operator,local,plot,demo,dev]'; \
 	else \
 	  if ! "$(PYTHON)" -c 'import ensurepip' 2>/dev/null && [[ $$EUID == 0 ]] && command -v apt-get >/dev/null; then $(APT) python3-venv >/dev/null; fi; \
-	  "$(PYTHON)" -m venv .venv && $(BIN)/python -m pip install -q --upgrade pip && $(BIN)/python -m pip install -q -e '.[operator,local,demo,dev]'; fi
+	  "$(PYTHON)" -m venv .venv && $(BIN)/python -m pip install -q --upgrade pip && $(BIN)/python -m pip install -q -e '.[operator,local,plot,demo,dev]'; fi
 	@touch $@
 
 demo: .venv/stamp ## the main job on this machine: an online shop's background jobs, from zero workers and back

@@ -18,7 +18,7 @@ def check(path: Path) -> None:
     try:
         import matplotlib as mpl
     except ImportError as error:
-        raise ConfigurationError("--plot needs matplotlib: pip install 'jobpools[demo]'") from error
+        raise ConfigurationError("--plot needs matplotlib: pip install 'jobpools[plot]'") from error
     mpl.use("Agg")
     if not path.absolute().parent.is_dir():
         raise ConfigurationError(f"--plot {path}: there is no folder {path.absolute().parent}")

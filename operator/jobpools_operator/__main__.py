@@ -11,15 +11,15 @@ from collections.abc import Awaitable
 import kopf
 
 from jobpools.errors import JobpoolsError
-from jobpools.runtime.endpoints import Endpoints
-from jobpools.runtime.logs import configure
+from jobpools.observability.http_server import HttpServer
+from jobpools.observability.logs import configure
 from jobpools_operator.handlers import REGISTRY, audit, lifecycle, pools, schedules
+from jobpools_operator.http_routes import routes
 from jobpools_operator.kube.client import OURS, Api
 from jobpools_operator.kube.cluster import KubeCluster
 from jobpools_operator.kube.lease import Leadership
 from jobpools_operator.kube.report import KubeReporter
 from jobpools_operator.kube.secret import Secrets
-from jobpools_operator.metrics import routes
 from jobpools_operator.settings import OperatorSettings
 from jobpools_operator.wake import Control, Tools
 
@@ -38,15 +38,15 @@ async def serve(settings: OperatorSettings) -> None:
     control = Control(tools)
     leadership = Leadership(api, settings.lease_namespace, settings.lease_name, settings.identity, clock)
     stopping = asyncio.Event()
-    endpoints = Endpoints(settings.probe_port, routes(control, leadership)) if settings.probe_port else None
-    if endpoints:
-        endpoints.start()
+    http_server = HttpServer(settings.probe_port, routes(control, leadership)) if settings.probe_port else None
+    if http_server:
+        http_server.start()
     try:
         if await _served(api, stopping):
             await _run(settings, api, control, leadership, stopping)
     finally:
-        if endpoints:
-            endpoints.close()
+        if http_server:
+            http_server.close()
         await api.close()
 
 

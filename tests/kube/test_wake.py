@@ -17,12 +17,12 @@ from jobpools.core.pools.plan import Plan, plan_pool
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.options import Options
 from jobpools_operator.endpoint import AHEAD, BATCH
+from jobpools_operator.http_routes import routes
 from jobpools_operator.kube.client import Api
 from jobpools_operator.kube.cluster import KubeCluster
 from jobpools_operator.kube.lease import Leadership
 from jobpools_operator.kube.report import KubeReporter
 from jobpools_operator.kube.secret import Secrets
-from jobpools_operator.metrics import routes
 from jobpools_operator.wake import POOLS, Control, Endpoint, Tools
 from tests.kube.processes import Valkey
 from tests.support.fakes import FakeCluster, FakeReporter, World

@@ -1,8 +1,5 @@
-"""What stands around attempts: services, middleware, logs, heartbeats, priorities."""
+"""What stands around attempts: services, middleware, heartbeats, priorities."""
 
-import json
-import logging
-import sys
 import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +9,6 @@ import pytest
 
 from jobpools import App, ConfigurationError, Context, JobDeadError, Next, Retry
 from jobpools.core.jobs.policies import QueuePolicy
-from jobpools.runtime import logs
 from jobpools.runtime.services import Services
 from jobpools.service import Service
 from jobpools.store import reads
@@ -153,34 +149,6 @@ def test_a_middleware_takes_the_context_and_the_rest(app: App) -> None:
         app.middleware(lonely)  # type: ignore[arg-type]  # that is the mistake
     with pytest.raises(ConfigurationError, match=r"@app\.middleware: 7 is no function"):
         app.middleware(7)  # type: ignore[arg-type]  # that is the mistake
-
-
-# Logs
-
-
-def record(level: int, message: str, *args: object, **extra: Any) -> logging.LogRecord:
-    return logging.LogRecord("jobpools.worker", level, "file.py", 1, message, args, extra.get("exc_info"))
-
-
-def test_a_log_line_for_machines_is_one_json_object() -> None:
-    try:
-        raise ValueError("two\nlines")  # noqa: TRY301  # the subject
-    except ValueError:
-        line = logs.JsonLines().format(record(logging.ERROR, "job %s failed", "ü", exc_info=sys.exc_info()))
-    assert "\n" not in line
-    found = json.loads(line)
-    assert (found["level"], found["logger"], found["message"]) == ("error", "jobpools.worker", "job ü failed")
-    assert found["time"].endswith("Z")
-    assert found["error"].endswith("ValueError: two\nlines")
-    assert "error" not in json.loads(logs.JsonLines().format(record(logging.INFO, "fine")))
-
-
-def test_a_root_logger_that_the_user_has_set_up_is_left_alone() -> None:
-    root = logging.getLogger()
-    before = list(root.handlers)
-    assert before, "pytest's own"
-    logs.configure("json")
-    assert root.handlers == before
 
 
 # Heartbeats

@@ -17,7 +17,7 @@ log = logging.getLogger("jobpools.worker")
 
 def run(flags: Mapping[str, Any]) -> int:
     """Run until SIGTERM; returns the exit code. `flags` (not None) go before the environment."""
-    from jobpools.runtime import logs
+    from jobpools.runtime import worker_log
     from jobpools.runtime.stopping import Stopped, stopping
     from jobpools.settings import READY_FD, WorkerSettings
 
@@ -25,7 +25,7 @@ def run(flags: Mapping[str, Any]) -> int:
     try:
         with stopping() as signals:
             settings = WorkerSettings.from_env(os.environ, **flags)
-            with logs.owned(settings.log, passed_on=bool(descriptor)) as output:
+            with worker_log.isolated(settings.log, passed_on=bool(descriptor)) as output:
                 try:
                     return _work(settings, descriptor, signals)
                 except JobpoolsError as error:
@@ -39,7 +39,7 @@ def run(flags: Mapping[str, Any]) -> int:
 
 
 def _work(settings: "WorkerSettings", descriptor: str, signals: "Stopping") -> int:
-    from jobpools.runtime import logs
+    from jobpools.runtime import worker_log
     from jobpools.runtime.loading import import_app
     from jobpools.runtime.stopping import Stopped
     from jobpools.runtime.worker import run_worker
@@ -52,10 +52,10 @@ def _work(settings: "WorkerSettings", descriptor: str, signals: "Stopping") -> i
     except Stopped as told:
         log.info("stopped by %s while the app was imported; no job was claimed", told)
         return 0
-    logs.configure(settings.log, passed_on=bool(descriptor))
+    worker_log.configure_app(settings.log, passed_on=bool(descriptor))
     if descriptor:
         # The process that set it logs when workers start and end.
-        logs.quieter(logging.WARNING)
+        worker_log.set_level(logging.WARNING)
         _tell(descriptor)
     return run_worker(settings, app, signals)
 

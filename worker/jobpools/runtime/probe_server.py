@@ -6,7 +6,8 @@ import socket
 import time
 from collections.abc import Callable
 
-from jobpools.runtime.probes import STALLED, Answer, path_of, response
+from jobpools.observability.http_messages import Response, encode, request_path
+from jobpools.runtime.probes import STALLED
 
 CALLER_TIMEOUT = 5.0
 """Maximum seconds for a caller to send its request and to read the response."""
@@ -35,7 +36,7 @@ class ProbeServer:
         self,
         poller: select.poll,
         listening: socket.socket,
-        answer: Callable[[str, socket.socket], Answer | None],
+        answer: Callable[[str, socket.socket], Response | None],
     ) -> None:
         """`answer(path, connection)` returns None where another process answers on the connection."""
         self._poller = poller
@@ -64,7 +65,7 @@ class ProbeServer:
             self._close(caller)
 
     def close(self) -> None:
-        """Answer no more."""
+        """Response no more."""
         for caller in list(self._callers.values()):
             self._close(caller)
         self._poller.unregister(self._listening)
@@ -89,7 +90,7 @@ class ProbeServer:
         except OSError:
             part = b""
         caller.request += part
-        path = path_of(caller.request)
+        path = request_path(caller.request)
         if path is not None:
             self._reply(caller, path)
         elif not part:
@@ -105,9 +106,9 @@ class ProbeServer:
         self._poller.modify(caller.connection, 0)  # only its end is told
 
     @staticmethod
-    def _write(caller: Caller, answer: Answer) -> None:
+    def _write(caller: Caller, answer: Response) -> None:
         with contextlib.suppress(OSError):  # a small answer fits into the socket's buffer
-            caller.connection.sendall(response(answer))
+            caller.connection.sendall(encode(answer))
             caller.connection.shutdown(socket.SHUT_WR)
 
     def _close(self, caller: Caller) -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from jobpools.core.pools.facts import Heartbeat
 from jobpools.errors import ConfigurationError, StoreError, StoreUnavailableError
+from jobpools.observability.http_messages import Response, encode
+from jobpools.observability.http_server import HttpServer
+from jobpools.observability.metrics_text import CONTENT_TYPE, gauge, render
 from jobpools.runtime import link, probes
-from jobpools.runtime.endpoints import Endpoints
-from jobpools.runtime.metrics import CONTENT_TYPE
-from jobpools.runtime.probes import Answer
 from jobpools.runtime.vitals import Seen
 from jobpools.settings import READY_FD
 from jobpools.store import reads, writes
@@ -37,7 +37,7 @@ class Reporting:
 
     def __init__(self, worker: "Worker") -> None:
         self._worker = worker
-        self._endpoints: Endpoints | None = None
+        self._http_server: HttpServer | None = None
         self._version = _version()
         self._told: set[str] = set()
 
@@ -46,7 +46,7 @@ class Reporting:
         if port := self._worker.settings.probe_port:
             routes = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics}
             try:
-                self._endpoints = Endpoints(port, routes)
+                self._http_server = HttpServer(port, routes)
             except OSError as error:
                 why = os.strerror(error.errno) if error.errno else str(error)
                 raise ConfigurationError(f"--probe-port {port}: {why}: give another one, or 0 for none") from error
@@ -57,14 +57,14 @@ class Reporting:
         supervisor = link.of_this_process()
         self.publish()
         if supervisor is None:
-            if self._endpoints is not None:
-                self._endpoints.start()
+            if self._http_server is not None:
+                self._http_server.start()
             return
-        supervisor.hello(self._hello(), None if self._endpoints is None else self._endpoints.socket)
-        supervisor.serve(lambda: probes.response(self._metrics()))
-        if self._endpoints is not None:
-            self._endpoints.socket.close()
-            self._endpoints = None
+        supervisor.hello(self._hello(), None if self._http_server is None else self._http_server.socket)
+        supervisor.serve(lambda: encode(self._metrics()))
+        if self._http_server is not None:
+            self._http_server.socket.close()
+            self._http_server = None
 
     def _hello(self) -> dict[str, object]:
         """What the supervisor must know to act in this worker's place."""
@@ -130,8 +130,8 @@ class Reporting:
                 await writes.forget_worker(self._worker.connection, self._worker.settings.pool, self._worker.id, queues)
         except (StoreError, TimeoutError) as error:
             log.info("worker %s: could not say goodbye to Redis: %s", self._worker.id, error)
-        if self._endpoints is not None:
-            self._endpoints.close()
+        if self._http_server is not None:
+            self._http_server.close()
 
     def _draining(self) -> bool:
         return self._worker.dispatcher.draining or self._worker.processor.stopping
@@ -174,28 +174,30 @@ class Reporting:
             deadline=max((run.deadline for run in list(processor.running) if run.started), default=0.0),
         )
 
-    def _livez(self) -> Answer:
+    def _livez(self) -> Response:
         return probes.livez(self._seen(), time.monotonic())
 
-    def _readyz(self) -> Answer:
+    def _readyz(self) -> Response:
         return probes.readyz(self._seen())
 
-    def _metrics(self) -> Answer:
+    def _metrics(self) -> Response:
         worker = self._worker
+        processor = worker.processor
         gauges = (
-            ("slots", "How many jobs this worker runs at once.", float(worker.settings.concurrency)),
-            ("busy", "Slots in use.", float(self._busy())),
-            ("waiting", "Jobs claimed and not started.", float(len(worker.processor.waiting))),
-            ("redis_up", "1 while Redis answers.", float(not worker.outage.known)),
-            (
-                "threads_left_behind",
+            gauge("jobpools_slots", "How many jobs this worker runs at once.", float(worker.settings.concurrency)),
+            gauge("jobpools_busy", "Slots in use.", float(self._busy())),
+            gauge("jobpools_waiting", "Jobs claimed and not started.", float(len(processor.waiting))),
+            gauge("jobpools_redis_up", "1 while Redis answers.", float(not worker.outage.known)),
+            gauge(
+                "jobpools_threads_left_behind",
                 "Threads and coroutines that outlived their attempts.",
-                float(worker.processor.left_behind.count),
+                float(processor.left_behind.count),
             ),
-            ("worker_start_time_seconds", "When the worker started.", worker.processor.time.at(worker.started)),
-            ("worker_resident_memory_bytes", "Memory in use.", float(_rss_bytes())),
+            gauge("jobpools_worker_start_time_seconds", "When the worker started.", processor.time.at(worker.started)),
+            gauge("jobpools_worker_resident_memory_bytes", "Memory in use.", float(_rss_bytes())),
         )
-        return 200, CONTENT_TYPE, worker.metrics.render(gauges)
+        text = render([*worker.metrics.collect(), *gauges], {"pool": worker.metrics.pool})
+        return Response(200, CONTENT_TYPE, text)
 
 
 def _code(function: Callable[..., object]) -> tuple[str, str]:

@@ -51,7 +51,7 @@ def say(hello: Mapping[str, Any], text: str) -> None:
     """Write a warning to the log, in the worker's form."""
     import logging
 
-    from jobpools.runtime import logs
+    from jobpools.observability import logs
 
     logs.configure(hello["log"], passed_on=hello["passed_on"])
     logging.getLogger("jobpools.worker").warning("%s", text)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from jobpools.observability.http_messages import NOT_FOUND, Response
 from jobpools.runtime import guardian, link, probes, processes, substitute
 from jobpools.runtime.probe_server import ProbeServer
 from jobpools.runtime.vitals import Vitals
@@ -171,7 +172,7 @@ class Supervisor:
         # Everything is settled. A child that is left would keep the interpreter from ending: it joins them.
         processes.send(processes.below(self._worker), signal.SIGTERM)
 
-    def _answer(self, path: str, connection: socket.socket) -> probes.Answer | None:
+    def _answer(self, path: str, connection: socket.socket) -> Response | None:
         """Answer a probe. A scrape is handed over to the worker, which has the figures."""
         now = time.monotonic()
         if path == "/livez":
@@ -179,7 +180,7 @@ class Supervisor:
         if path == "/readyz":
             return probes.readyz(self._vitals.seen())
         if path != "/metrics":
-            return probes.NOT_FOUND
+            return NOT_FOUND
         if self._silence(now) > self._stalled_after():
             return probes.STALLED
         try:

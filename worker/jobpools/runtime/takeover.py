@@ -14,8 +14,8 @@ from typing import Any
 from jobpools.core.jobs.job import Disposition, Outcome, OutcomeKind
 from jobpools.core.text.names import WorkerId
 from jobpools.errors import StoreError
+from jobpools.observability import logs
 from jobpools.rescue import Rescued, Rescuer
-from jobpools.runtime import logs
 from jobpools.runtime.blame import Blame
 from jobpools.runtime.vitals import key
 from jobpools.store import connect, draws, writes

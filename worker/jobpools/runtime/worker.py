@@ -23,7 +23,7 @@ from jobpools.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from jobpools.runtime import event_loop, exit_hooks, forking, link, logs
+from jobpools.runtime import event_loop, exit_hooks, forking, link, worker_log
 from jobpools.runtime.attempt import Entry, Run
 from jobpools.runtime.current import WorkerTask
 from jobpools.runtime.dispatcher import Dispatcher
@@ -326,7 +326,7 @@ def run_worker(settings: WorkerSettings, app: App | None = None, signals: Stoppi
 
 
 def _run(settings: WorkerSettings, app: App, signals: Stopping) -> int:
-    logs.configure(settings.log)
+    worker_log.configure_app(settings.log)
     gc.set_threshold(GARBAGE)
 
     worker: Worker | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobpools import App
-from jobpools.runtime import logs
+from jobpools.runtime import worker_log
 from tests.support.waiting import eventually
 from tests.support.workers import WorkerProcess, crew
 
@@ -144,7 +144,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-async def check_told(sender: App, worker: WorkerProcess, what: str) -> None:
+async def check_logged(sender: App, worker: WorkerProcess, what: str) -> None:
     """A job that fails is one line of the worker's."""
     await sender.enqueue("fail", {"what": what}, queue="default")
     says = f"ValueError: as asked: {what})"
@@ -159,7 +159,7 @@ async def test_an_app_cannot_silence_the_worker_at_import(
     monkeypatch.setenv("SILENCE", how)
     async with App("sender", redis=valkey_url) as sender:
         with crew(folder, valkey_url, "loud:app", "a") as (a,):
-            await check_told(sender, a, how)
+            await check_logged(sender, a, how)
             a.send(signal.SIGTERM)
             assert a.wait() == 0
     for line in (" slots, queues default, jobs fail, silence", "stopping;", ": gone, 0 completed, 1 failed"):
@@ -172,7 +172,7 @@ async def test_a_handler_cannot_silence_the_worker(valkey_url: str, folder: Path
         with crew(folder, valkey_url, "loud:app", "a") as (a,):
             for how in NAMES:
                 await (await sender.enqueue("silence", {"how": how}, queue="default")).result(timeout=30)
-                await check_told(sender, a, how)
+                await check_logged(sender, a, how)
             a.send(signal.SIGTERM)
             assert a.wait() == 0
     assert a.said(f": gone, {len(NAMES)} completed, {len(NAMES)} failed") == 1
@@ -237,7 +237,7 @@ def test_handlers_by_name_get_the_lines_and_the_loggers_are_given_back(capfd: py
     log, kept = logging.getLogger("jobpools.worker"), Kept()
     log.addHandler(kept)
     try:
-        with logs.owned("json"):
+        with worker_log.isolated("json"):
             log.warning("one %s", "two")
             log.debug("not shown")
             log.setLevel(logging.DEBUG)
@@ -250,4 +250,4 @@ def test_handlers_by_name_get_the_lines_and_the_loggers_are_given_back(capfd: py
     written = capfd.readouterr().err.splitlines()
     assert len(written) == 2
     assert '"message": "one two"' in written[0]
-    assert "shown %d (its arguments cannot be shown: TypeError)" in written[1]
+    assert "shown %d (formatting its arguments failed: TypeError)" in written[1]

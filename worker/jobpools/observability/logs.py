@@ -1,0 +1,58 @@
+"""The form of log lines, and the set-up of the root logger. One line per record, as text or as JSON."""
+
+import json
+import logging
+import sys
+import time
+from typing import Final, Literal
+
+from jobpools.observability.log_output import LogOutput, LogOutputHandler
+
+LogForm = Literal["text", "json"]
+TEXT: Final = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
+TEXT_WITHOUT_TIME: Final = "%(levelname)s  %(message)s"
+"""For a parent process that writes the time and the worker's name before each line."""
+_LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as a JSON object: time (RFC 3339, UTC), level, logger, message and, of an exception, error."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one JSON object without line breaks."""
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "time": f"{seconds}.{int(record.msecs):03d}Z",
+            "level": "critical" if record.levelno >= logging.CRITICAL else _LEVELS.get(record.levelno, "info"),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_text or record.exc_info:
+            line["error"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type]  # one is
+        return json.dumps(line, ensure_ascii=False)
+
+
+def formatter(form: LogForm, *, passed_on: bool = False) -> logging.Formatter:
+    """Return the formatter of a form. `passed_on`: a parent process adds time and name to each line of text."""
+    if form == "json":
+        return JsonFormatter()
+    return logging.Formatter(TEXT_WITHOUT_TIME if passed_on else TEXT, "%H:%M:%S")
+
+
+def configure(
+    form: LogForm, level: int = logging.INFO, *, passed_on: bool = False, output: LogOutput | None = None
+) -> None:
+    """Send the root logger to stderr, unless it has a handler already.
+
+    Args:
+        form: The form of the lines.
+        level: Lowest level to write. A level that was set on the root logger goes first.
+        passed_on: A parent process adds time and name to each line.
+        output: Where to write. Default: what sys.stderr is now.
+    """
+    root = logging.getLogger()
+    if root.handlers:
+        return
+    root.addHandler(LogOutputHandler(output or LogOutput(sys.stderr), formatter(form, passed_on=passed_on)))
+    if root.level == logging.WARNING:  # the default: it was not set
+        root.setLevel(level)

@@ -1,0 +1,136 @@
+"""The worker's own log lines (loggers `jobpools` and below), out of reach of the app's configuration of `logging`.
+
+While `isolated` lasts, those loggers write to a stream that was chosen when the worker started: levels, handlers,
+filters and switches of the app have no effect on them. The app's own lines go where the app sends them, or to the same
+stream if it configured nothing.
+"""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jobpools.observability import logs
+from jobpools.observability.log_output import LogOutput, LogOutputHandler
+from jobpools.observability.logs import LogForm
+
+_ROOT = "jobpools"
+_LATER = ("jobpools.worker", "jobpools.rescue", "jobpools.http")
+"""Loggers of modules that are imported inside of the block."""
+
+
+class WorkerLogger(logging.Logger):
+    """A logger of the worker's own lines: each is written once, whatever the app does to `logging`.
+
+    `disabled`, `propagate`, filters, `logging.disable` and levels above the worker's own have no effect. A lower level
+    (DEBUG) shows more. Handlers that the app added to this logger by name receive the lines as well, except those that
+    write to the terminal, where the line is already.
+    """
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's name
+        """Return whether a line of this level is written."""
+        return level >= self.getEffectiveLevel()
+
+    def getEffectiveLevel(self) -> int:  # noqa: N802  # as above
+        """Return the worker's level, or a lower one that was set on this logger or on `jobpools`."""
+        above = self.parent if isinstance(self.parent, WorkerLogger) else self
+        return min(each for each in (_state.level, self.level, above.level) if each)
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Write the record."""
+        if _state.handler is not None:
+            _state.handler.emit(record)
+        above = self.parent if isinstance(self.parent, WorkerLogger) else None
+        for handler in (*self.handlers, *(above.handlers if above else ())):
+            if record.levelno >= handler.level and not _writes_to_terminal(handler):
+                with contextlib.suppress(Exception):  # the app's handler: it may raise anything
+                    handler.handle(record)
+
+    def makeRecord(  # noqa: N802, PLR0913, PLR0917  # logging's own
+        self, name: str, level: int, fn: str, lno: int, msg: object, args: Any, exc_info: Any,
+        func: str | None = None, extra: Mapping[str, object] | None = None, sinfo: str | None = None,
+    ) -> logging.LogRecord:  # fmt: skip
+        """Make a record without the app's record factory."""
+        record = logging.LogRecord(name, level, fn, lno, msg, args, exc_info, func, sinfo)
+        record.__dict__.update(extra or {})
+        return record
+
+
+class _State:
+    """Where the worker's lines go, and their lowest level. Outside of `isolated` there is no handler and no output."""
+
+    handler: LogOutputHandler | None = None
+    output: LogOutput | None = None
+    level: int = logging.INFO
+
+
+_state = _State()
+
+
+@contextlib.contextmanager
+def isolated(form: LogForm, level: int = logging.INFO, *, passed_on: bool = False) -> Iterator[LogOutput]:
+    """Write the worker's own lines to what sys.stderr is now, until the block ends.
+
+    Args:
+        form: The form of the lines.
+        level: Lowest level to write.
+        passed_on: A parent process adds the time and the worker's name to each line.
+
+    Yields:
+        The output, for the message with which the process ends.
+    """
+    output = LogOutput(sys.stderr)
+    _state.handler = LogOutputHandler(output, logs.formatter(form, passed_on=passed_on))
+    _state.output, _state.level = output, level
+    former = _isolate_loggers()
+    try:
+        yield output
+    finally:
+        for logger, kind in former:
+            logger.__class__ = kind
+        _state.handler = _state.output = None
+        _state.level = logging.INFO
+        output.close()
+
+
+def set_level(level: int) -> None:
+    """Write only lines of this level and above from now on."""
+    _state.level = level
+
+
+def configure_app(form: LogForm, *, passed_on: bool = False) -> None:
+    """Send the app's lines to the worker's output, unless the app has configured `logging` itself."""
+    if _state.handler is None or not _has_app_handlers():
+        logs.configure(form, passed_on=passed_on, output=_state.output)
+
+
+def _isolate_loggers() -> list[tuple[logging.Logger, type[logging.Logger]]]:
+    """Make the loggers of the worker WorkerLoggers; returns them with their former classes."""
+    known = logging.Logger.manager.loggerDict
+    names = [name for name, each in list(known.items()) if isinstance(each, logging.Logger)]
+    below = {*_LATER, *(name for name in names if name.startswith(f"{_ROOT}."))}
+    ours = [logging.getLogger(name) for name in (_ROOT, *sorted(below))]
+    former = [(logger, type(logger)) for logger in ours]
+    for logger in ours:
+        logger.__class__ = WorkerLogger
+    return former
+
+
+def _has_app_handlers() -> bool:
+    """Return whether the app has added a handler to any logger; a NullHandler does not count."""
+    loggers = [each for each in list(logging.Logger.manager.loggerDict.values()) if isinstance(each, logging.Logger)]
+    return any(
+        not isinstance(handler, logging.NullHandler)
+        for logger in loggers
+        if not isinstance(logger, WorkerLogger)
+        for handler in logger.handlers
+    )
+
+
+def _writes_to_terminal(handler: logging.Handler) -> bool:
+    stream = getattr(handler, "stream", None)
+    try:
+        return stream in (sys.stderr, sys.stdout) or (stream is not None and stream.fileno() in (1, 2))
+    except Exception:  # noqa: BLE001  # a stream of the app: it may raise anything
+        return False

@@ -46,8 +46,8 @@ class ProcessStage:
     def __init__(self) -> None:
         self._processes = ProcessCluster(
             lambda of: Command((sys.executable, "-c", WORKS), (("CONCURRENCY", str(of.spec.concurrency)),)),
-            say=lambda _: None,
-            told=lambda *_: None,
+            notify=lambda _: None,
+            on_output=lambda *_: None,
         )
         self.cluster: Cluster = self._processes
 
@@ -55,15 +55,12 @@ class ProcessStage:
         await asyncio.sleep(0.01)
 
     async def crash(self, name: str) -> None:
-        slots = [slot for group in self._processes._groups.values() for slot in group.slots]
-        (pid,) = [slot.process.pid for slot in slots if slot.name == name]
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
+        os.kill(self._processes.pids[name], signal.SIGKILL)
 
     async def close(self) -> None:
         self._processes.stop()
         self._processes.kill()
-        await self._processes.ended()
+        await self._processes.wait_ended()
 
 
 class FakeStage:

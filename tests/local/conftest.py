@@ -1,4 +1,4 @@
-"""A copy of the example for each test, which it may edit."""
+"""A copy of the example for each test, which the test may edit."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.runs import Run
+from tests.local.up_process import UpProcess
 
 EXAMPLE = Path(__file__).parent / "example"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The two pools and their app."""
+    """A folder with two pools and their app."""
     for path in EXAMPLE.iterdir():
         if path.is_file():
             shutil.copy(path, tmp_path)
@@ -22,9 +22,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def up(folder: Path) -> Iterator[Callable[..., Run]]:
-    """`up("--until-idle", …)` in the folder."""
+def up(folder: Path) -> Iterator[Callable[..., UpProcess]]:
+    """`up("--until-idle", …)` starts `jobpools up . --until-idle …` in the folder."""
     with ExitStack() as stack:
-        # A run that is killed leaves its server's folder behind: in here.
+        # A run that is killed leaves the folder of its embedded Valkey behind: in the test's own folder.
         env = {"TMPDIR": str(folder)}
-        yield lambda *arguments: stack.enter_context(Run(folder, [".", *arguments], env))
+        yield lambda *arguments: stack.enter_context(UpProcess(folder, [".", *arguments], env))

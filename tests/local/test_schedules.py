@@ -1,5 +1,6 @@
 """Schedules of `jobpools up`, with real processes and a real Valkey."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -8,10 +9,10 @@ from pathlib import Path
 
 from redis import Redis
 
-from tests.local.runs import Run
+from tests.local.up_process import UpProcess
 from tests.support.waiting import eventually
 
-Up = Callable[..., Run]
+Up = Callable[..., UpProcess]
 
 
 def schedule(name: str, **spec: str) -> str:
@@ -25,66 +26,64 @@ def in_seconds(seconds: float) -> str:
 
 
 def counts(url: str, name: str) -> tuple[int, int]:
-    """Fired and missed, as `jobpools cron` reads them."""
-    import json
-
+    """Return (fired, missed) of a schedule, as `jobpools cron` shows them."""
     with Redis.from_url(url) as redis:
         raw = redis.hget("jobpools:{schedules}:state", f"default/{name}")
     known = json.loads(raw) if raw else {}  # type: ignore[arg-type]  # a synchronous client
     return known.get("fired", 0), known.get("missed", 0)
 
 
-def test_every_schedule_fires_once_at_the_start_where_that_is_asked_for(up: Up, folder: Path) -> None:
+def test_fire_fires_every_schedule_once_at_the_start(up: Up, folder: Path) -> None:
     (folder / "schedules.yaml").write_text("---\n".join(schedule(f"c{n}", schedule='"0 0 1 1 *"') for n in range(3)))
     run = up("--until-idle", "--fire")
-    assert run.end() == 0
-    assert len([line for line in run.lines if ": quick goes to queue quick" in line]) == 3
+    assert run.wait() == 0
+    assert run.count(": enqueued quick in queue quick") == 3
     assert run.lines[-1].startswith("done: 3 completed, 0 retried, 0 dead, 0 lost; "), run.text
 
 
-def test_a_run_until_idle_does_not_wait_for_ticks_to_come(up: Up, folder: Path) -> None:
+def test_until_idle_does_not_wait_for_future_ticks(up: Up, folder: Path) -> None:
     (folder / "schedules.yaml").write_text(schedule("yearly", schedule='"@yearly"'))
     run = up("--until-idle")
-    assert run.end() == 0
-    assert run._find(r"next ticks: yearly \d{4}-")
+    assert run.wait() == 0
+    assert run.find(r"next ticks: yearly \d{4}-")
     assert run.lines[-1].startswith("done: 0 completed, ")
 
 
-def test_a_tick_fires_and_its_job_runs_and_an_edit_is_followed(up: Up, folder: Path, valkey_url: str) -> None:
+def test_a_tick_is_fired_and_an_edit_takes_effect(up: Up, folder: Path, valkey_url: str) -> None:
     (folder / "schedules.yaml").write_text(schedule("far", schedule='"@yearly"'))
     run = up("--redis", valkey_url)
-    run.wait("; 1 schedule; ")
+    run.wait_for_line("; 1 schedule; ")
     (folder / "schedules.yaml").write_text(
         schedule("once", at=in_seconds(2)) + "---\n" + schedule("far", schedule='"@yearly"')
     )
-    run.wait("schedule once: quick goes to queue quick")
+    run.wait_for_line("schedule once: enqueued quick in queue quick")
     assert counts(valkey_url, "once") == (1, 0)
     (folder / "schedules.yaml").write_text(schedule("far", at=in_seconds(2)))
-    run.wait("schedule default/once: removed")
-    run.wait("schedule far: quick goes to queue quick")
-    eventually("what is gone is forgotten", lambda: counts(valkey_url, "once") == (0, 0))
+    run.wait_for_line("schedule default/once: removed")
+    run.wait_for_line("schedule far: enqueued quick in queue quick")
+    eventually("the removed schedule is forgotten", lambda: counts(valkey_url, "once") == (0, 0))
 
     def completed() -> int:
         with Redis.from_url(valkey_url) as redis:
             return int(redis.hget("jobpools:{quick}:totals", "completed") or 0)  # type: ignore[arg-type]  # as above
 
     eventually("both jobs ran", lambda: completed() == 2)
-    run.interrupt()
-    assert run.end(20) == 0
+    run.press_ctrl_c()
+    assert run.wait(20) == 0
 
 
-def test_a_killed_run_is_followed_by_one_that_fires_nothing_twice(up: Up, folder: Path, valkey_url: str) -> None:
+def test_the_run_after_a_killed_one_fires_no_tick_twice(up: Up, folder: Path, valkey_url: str) -> None:
     first = up("--redis", valkey_url)
-    first.wait("0 schedules")
+    first.wait_for_line("0 schedules")
     both = [schedule("before", at=in_seconds(2)), schedule("between", at=in_seconds(4))]
     (folder / "schedules.yaml").write_text("---\n".join(both))
-    first.wait("schedule before: quick goes to queue quick")
+    first.wait_for_line("schedule before: enqueued quick in queue quick")
     os.kill(first.process.pid, signal.SIGKILL)
     first.process.wait()
     assert counts(valkey_url, "between") == (0, 0)
     second = up("--redis", valkey_url)
-    second.wait("schedule between: quick goes to queue quick")
-    second.interrupt()
-    assert second.end(20) == 0
-    assert not second._find("schedule before: ")
+    second.wait_for_line("schedule between: enqueued quick in queue quick")
+    second.press_ctrl_c()
+    assert second.wait(20) == 0
+    assert not second.find("schedule before: ")
     assert counts(valkey_url, "before") == counts(valkey_url, "between") == (1, 0)

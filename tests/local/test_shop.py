@@ -1,4 +1,4 @@
-"""The demo, whole: what `make demo` runs, and what it must have come to."""
+"""The command of `make demo`, and what it must have achieved."""
 
 import os
 import re
@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.local.runs import Run
+from tests.local.up_process import UpProcess
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_shops_day(tmp_path: Path) -> None:
+def test_the_demo_achieves_everything(tmp_path: Path) -> None:
     env = {
         "SHOP_FOLDER": str(tmp_path / "shop"),
         "SHOP_SMTP_PORT": str(free_port()),
@@ -20,22 +20,22 @@ def test_the_shops_day(tmp_path: Path) -> None:
     }
     plot = tmp_path / "demo.png"
     recipe = re.search(r"jobpools up (.+) --plot demo.png --with '(.+)'", (ROOT / "Makefile").read_text())
-    assert recipe, "make demo has changed: this test runs what it runs"
+    assert recipe, "make demo has changed: this test runs the same command"
     arguments = [*recipe[1].split(), "--plot", str(plot), "--with", recipe[2]]
-    with Run(ROOT, arguments, env) as run:
-        assert run.end(100) == 0, run.text
+    with UpProcess(ROOT, arguments, env) as run:
+        assert run.wait(100) == 0, run.text
     last = re.fullmatch(
         r"done: (\d+) completed, (\d+) retried, 1 dead, 0 lost; peak (\d+) workers; (\d+\.\d) s", run.lines[-1]
     )
     assert last, run.text
     completed, retried, peak = (int(each) for each in last.groups()[:3])
-    # 423 of the day and 4 of the schedules, later ticks aside; 6 refused labels, and the first crash of the poison.
+    # 423 jobs of the day and 4 of the schedules, without later ticks; 6 refused labels and the first crash are retried.
     assert completed >= 427
     assert retried >= 7
     assert 5 <= peak <= 8
-    assert run._find(r"180 e-mails arrived .* 120 labels bought, 6000 products imported, .* 0 things missing$")
-    assert run._find(r"raw_photograph\) is dead after 0 attempts and 2 crashes")
-    # The log shows where each refused label was raised, in four lines; anything else that fails is a fault of ours.
+    assert run.find(r"180 e-mails arrived .* 120 labels bought, 6000 products imported, .* 0 things missing$")
+    assert run.find(r"raw_photograph\) is dead after 0 attempts and 2 crashes")
+    # Each refused label is logged with a traceback of four lines; any other traceback is a bug.
     tracebacks = run.text.count("Traceback")
     assert tracebacks == run.text.count("| shop.jobs.CarrierUnavailableError: the carrier said 503"), run.text
     assert len(run.lines) - 4 * tracebacks < 90, "too many lines to read"
@@ -45,8 +45,8 @@ def test_the_shops_day(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "shop" / "exports").iterdir()] == ["recent.csv"]
 
 
-def test_a_type_checker_without_plugins_is_content_with_the_shop() -> None:
-    """What a user's own mypy sees: the handlers' signatures, the options, the results."""
+def test_mypy_without_plugins_accepts_the_shop() -> None:
+    """A user's own mypy sees the signatures of handlers, options and results."""
     cache = ROOT / ".mypy_cache" / "shop"
     flags = ["--strict", "--config-file=", "--ignore-missing-imports", "--cache-dir", str(cache)]
     run = subprocess.run(

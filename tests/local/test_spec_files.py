@@ -1,4 +1,4 @@
-"""YAML files → pools and schedules, or one line that says what is wrong and where."""
+"""YAML files parsed into pools and schedules, or one line that says what is wrong and where."""
 
 import json
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ spec:
 """
 
 
-def load(folder: Path, text: str, name: str = "shop.yaml") -> spec_files.Files:
+def load(folder: Path, text: str, name: str = "shop.yaml") -> spec_files.SpecFiles:
     (folder / name).write_text(text)
     return spec_files.load([folder])
 
@@ -46,27 +46,27 @@ def test_a_pool_and_a_schedule(tmp_path: Path) -> None:
     assert found.notes == ()
 
 
-def test_what_means_something_to_a_cluster_only_is_left_out_in_one_line_a_file(tmp_path: Path) -> None:
+def test_kinds_that_only_a_cluster_uses_are_ignored_with_one_note_per_file(tmp_path: Path) -> None:
     other = "apiVersion: v1\nkind: {}\nmetadata: {{name: town}}\n"
     found = load(tmp_path, "---\n".join([POOL, other.format("Service"), other.format("ConfigMap")]))
-    assert found.notes == (f"{tmp_path}/shop.yaml: Service, ConfigMap left out: for a cluster only",)
+    assert found.notes == (f"{tmp_path}/shop.yaml: ignoring Service, ConfigMap: only a cluster uses it",)
 
 
-def test_a_redis_of_its_own_does_not_count_here(tmp_path: Path) -> None:
+def test_a_redis_of_a_pool_is_ignored_with_a_note(tmp_path: Path) -> None:
     found = load(tmp_path, POOL + "  redis: {url: redis://far.example/0}\n")
-    assert found.notes == (f"{tmp_path}/shop.yaml:10: spec.redis does not count here: --redis says which one",)
+    assert found.notes == (f"{tmp_path}/shop.yaml:10: spec.redis is ignored on this machine; use --redis",)
 
 
-def test_a_name_may_be_used_once_in_each_namespace_and_kind(tmp_path: Path) -> None:
+def test_names_are_unique_per_namespace_and_kind(tmp_path: Path) -> None:
     found = load(tmp_path, f"{POOL}---\n{POOL.replace('emails}', 'emails, namespace: other}')}")
     assert [pool.meta.key for pool in found.pools] == ["default/emails", "other/emails"]
 
 
-def test_files_are_taken_in_order_and_each_once(tmp_path: Path) -> None:
+def test_files_are_read_in_order_and_each_once(tmp_path: Path) -> None:
     (tmp_path / "b.yml").write_text(POOL)
     (tmp_path / "a.yaml").write_text(SCHEDULE)
     (tmp_path / "notes.txt").write_text("{")
-    assert [path.name for path in spec_files.paths([tmp_path, tmp_path / "b.yml"])] == ["a.yaml", "b.yml"]
+    assert [path.name for path in spec_files.yaml_paths([tmp_path, tmp_path / "b.yml"])] == ["a.yaml", "b.yml"]
 
 
 WRONG = {
@@ -77,12 +77,15 @@ WRONG = {
         "6: spec.queues[1].zzz: unknown key; known: name, weight",
     ),
     "unknown key of the template is the cluster's": (POOL + "  template: {x: 1}\n  tmplate: {}\n", "11: spec.tmplate"),
-    "unknown kind of ours": (POOL.replace("WorkerPool", "WorkerPol"), "2: kind: 'WorkerPol' is unknown; did you mean"),
-    "unknown version": (POOL.replace("dev/v1", "dev/v9"), "1: apiVersion: 'jobpools.dev/v9' is unknown: write"),
-    "no kind": (POOL.replace("kind: WorkerPool\n", ""), "1: kind is missing: write apiVersion: jobpools.dev/v1"),
+    "unknown kind of ours": (
+        POOL.replace("WorkerPool", "WorkerPol"),
+        "2: kind: unknown kind 'WorkerPol'; did",
+    ),
+    "unknown version": (POOL.replace("dev/v1", "dev/v9"), "1: apiVersion: unknown version 'jobpools.dev/v9'; write"),
+    "no kind": (POOL.replace("kind: WorkerPool\n", ""), "1: kind is missing; write apiVersion: jobpools.dev/v1"),
     "no name": (POOL.replace("{name: emails}", "{}"), "3: metadata.name: is missing"),
     "wrong name": (POOL.replace("name: emails", "name: E_mails"), "3: metadata.name: "),
-    "no spec": (POOL.partition("spec:")[0], "1: spec: a mapping is expected here"),
+    "no spec": (POOL.partition("spec:")[0], "1: spec: must be a mapping"),
     "missing key": (POOL.replace("  app: shop.jobs:app\n", ""), "4: spec.app: is missing"),
     "wrong type": (POOL.replace("max: 4", 'max: "4"'), '9: spec.scaling.max: "4" should be a whole number'),
     "wrong number": (POOL.replace("max: 4", "max: 0"), "9: spec.scaling.max: 0 should be greater than or equal to 1"),
@@ -90,15 +93,18 @@ WRONG = {
     "wrong app": (POOL.replace("shop.jobs:app", "shop.jobs"), "5: spec.app: "),
     "min > max": (POOL.replace("min: 0", "min: 5"), "7: spec.scaling: min (5) is greater than max (4)"),
     "a queue twice": (POOL.replace("reports", "emails"), "4: spec: queues: emails is there twice"),
-    "a key twice": (POOL + "    max: 5\n", "10: spec.scaling.max: there twice; the first is in line 9"),
-    "a pool twice": (f"{POOL}---\n{POOL}", "13: metadata.name: two WorkerPools are called default/emails; the other"),
+    "a key twice": (POOL + "    max: 5\n", "10: spec.scaling.max: duplicate key; it is already in line 9"),
+    "a pool twice": (
+        f"{POOL}---\n{POOL}",
+        "13: metadata.name: duplicate WorkerPool default/emails, already",
+    ),
     "an empty URL": (POOL + '  redis: {url: ""}\n', "10: spec.redis.url: "),
     "a template of nothing": (POOL + "  template: {spec: }\n", "10: spec.template: spec is to be a mapping"),
-    "not YAML": (POOL + "  x: [", "10: not YAML: "),
-    "no object": ("- a\n- b\n", "1: this is no Kubernetes object"),
-    "schedule of four fields": (SCHEDULE.replace("0 6 * * *", "6 * * *"), "5: spec.schedule: "),
-    "schedule of six fields": (SCHEDULE.replace("0 6 * * *", "0 0 6 * * *"), "5: spec.schedule: "),
-    "schedule out of range": (SCHEDULE.replace("0 6 * * *", "61 6 * * *"), "5: spec.schedule: "),
+    "not YAML": (POOL + "  x: [", "10: invalid YAML: "),
+    "not an object": ("- a\n- b\n", "1: not a Kubernetes object"),
+    "cron of four fields": (SCHEDULE.replace("0 6 * * *", "6 * * *"), "5: spec.schedule: "),
+    "cron of six fields": (SCHEDULE.replace("0 6 * * *", "0 0 6 * * *"), "5: spec.schedule: "),
+    "cron out of range": (SCHEDULE.replace("0 6 * * *", "61 6 * * *"), "5: spec.schedule: "),
     "unknown time zone": (SCHEDULE.replace("Berlin", "Berlinn"), "6: spec.timeZone: "),
     "schedule and at": (SCHEDULE + "  at: 2027-01-01T00:00:00Z\n", "4: spec: give exactly one of schedule and at"),
     "at without a time zone": (
@@ -128,7 +134,7 @@ WRONG = {
             "true",
         )
     },
-    "at an hour that is none": (
+    "at an hour that does not exist": (
         SCHEDULE.replace('schedule: "0 6 * * *"', 'at: "2027-01-01T25:00:00Z"'),
         "5: spec.at: ",
     ),
@@ -147,26 +153,26 @@ WRONG = {
     "text",
     ["2027-01-01T09:00:00Z", "2027-01-01T10:00:00+01:00", "2027-01-01T09:00:00.000Z", '"2027-01-01t09:00:00z"'],
 )
-def test_a_time_is_that_of_its_offset(tmp_path: Path, text: str) -> None:
+def test_at_is_the_time_in_its_offset(tmp_path: Path, text: str) -> None:
     found = load(tmp_path, SCHEDULE.replace('schedule: "0 6 * * *"', f"at: {text}"))
     assert found.schedules[0].spec.at == datetime(2027, 1, 1, 9, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(("text", "error"), WRONG.values(), ids=WRONG)
-def test_wrong_files(tmp_path: Path, text: str, error: str) -> None:
+def test_an_error_names_file_line_and_key(tmp_path: Path, text: str, error: str) -> None:
     with pytest.raises(SpecError) as caught:
         load(tmp_path, text)
-    said = str(caught.value)
-    assert said.startswith(f"{tmp_path}/shop.yaml:{error}"), said
-    assert "\n" not in said
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path}/shop.yaml:{error}"), message
+    assert "\n" not in message
 
 
-def test_nothing_to_run(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"the folder holds no YAML file \(\*.yaml, \*.yml\)$"):
+def test_files_without_pools_and_schedules_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"the folder contains no YAML file \(\*.yaml, \*.yml\)$"):
         spec_files.load([tmp_path])
     with pytest.raises(SpecError, match=r"nowhere: no such file or folder$"):
         spec_files.load([tmp_path / "nowhere"])
-    with pytest.raises(SpecError, match=r"no WorkerPool and no CronJobSpec in there$"):
+    with pytest.raises(SpecError, match=r"no WorkerPool or CronJobSpec found$"):
         load(tmp_path, "apiVersion: v1\nkind: Service\n")
     (tmp_path / "shop.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpecError, match=r"shop.yaml: cannot be read: "):

@@ -1,31 +1,36 @@
-"""What a terminal shows, drawn without one."""
+"""The display on a terminal, drawn without one."""
 
 import io
 
 from rich.console import Console
 
-from jobpools.local.reporter import Board, Row
-from jobpools.local.terminal_view import LiveView
+from jobpools.local.pool_rows import PoolRow
+from jobpools.local.reporter import RunReporter
+from jobpools.local.run_counts import RunCounts
+from jobpools.local.terminal_view import render
 from jobpools.store.ledger import Ledger
 
 
-def drawn(board: Board, width: int) -> list[str]:
-    view = LiveView()
-    view._console = Console(file=io.StringIO(), width=width)
-    view._board = board
-    with view._console.capture() as capture:
-        view._console.print(view._render())
+def reporter() -> RunReporter:
+    return RunReporter(notify=lambda _: None, on_change=lambda _: None)
+
+
+def drawn(reporter: RunReporter, counts: RunCounts, width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as capture:
+        console.print(render(reporter, counts, width))
     return [line.rstrip() for line in capture.get().splitlines() if line.strip()]
 
 
-def test_pools_and_a_bar_that_fits() -> None:
-    board = Board(lambda _: None, lambda _: None)
-    board.rows["default/photos"] = Row("photos", ready=1, desired=2, busy=1, queued=30, oldest=4, reason="ScalingUp")
-    board.rows["default/emails"] = Row("emails", reason="QueuesUnknown")
-    # Four jobs were there before the run: they count where they end.
-    board.books, board.waiting = Ledger(enqueued=40, completed=10, dead=2, failed=5, died=2, ready=32), 32
+def test_a_table_of_pools_and_a_progress_bar_that_fits() -> None:
+    made, counts = reporter(), RunCounts()
+    made.rows["default/photos"] = PoolRow("photos", ready=1, desired=2, busy=1, queued=30, oldest=4, reason="ScalingUp")
+    made.rows["default/emails"] = PoolRow("emails", reason="QueuesUnknown")
+    # Four jobs are older than the run: their end counts.
+    counts.update({"emails": Ledger(enqueued=4, ready=4)})
+    counts.update({"emails": Ledger(enqueued=44, completed=10, dead=2, failed=5, died=2, ready=32)})
     for width in (80, 120):
-        lines = drawn(board, width)
+        lines = drawn(made, counts, width)
         assert lines[:3] == [
             "POOL    READY  DESIRED  BUSY  QUEUED  OLDEST  REASON",
             "emails                                        QueuesUnknown",
@@ -35,6 +40,5 @@ def test_pools_and_a_bar_that_fits() -> None:
         assert len(lines) == 4
 
 
-def test_nothing_to_do_yet() -> None:
-    lines = drawn(Board(lambda _: None, lambda _: None), 80)
-    assert "0 of 0 jobs ended" in lines[-1]
+def test_the_progress_bar_without_jobs() -> None:
+    assert "0 of 0 jobs ended" in drawn(reporter(), RunCounts(), 80)[-1]

@@ -70,16 +70,19 @@ def up(  # noqa: PLR0913  # a command's own flags
 ) -> None:
     """Run the pools and schedules of YAML files on this machine. Ctrl-C drains; a second one hands back at once."""
     from jobpools.local import up as local
-    from jobpools.local.text_view import Lines, View
+    from jobpools.local.options import Options
+    from jobpools.local.view import View
 
-    options = local.Options(tuple(paths), namespace, redis, data, until_idle, plot, beside, fire)
+    options = Options(tuple(paths), namespace, redis, data, until_idle, plot, beside, fire)
     view: View
     if sys.stdout.isatty():
-        from jobpools.local.terminal_view import LiveView
+        from jobpools.local.terminal_view import TerminalView
 
-        view = LiveView()
+        view = TerminalView()
     else:
-        view = Lines()
+        from jobpools.local.text_view import TextView
+
+        view = TextView()
     raise typer.Exit(local.run(options, view))
 
 

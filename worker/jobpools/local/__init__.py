@@ -1,1 +1,1 @@
-"""jobpools without a cluster: YAML files, worker processes, an embedded Valkey."""
+"""`jobpools up`: the control loop without a cluster, on YAML files, child processes and an embedded Valkey."""

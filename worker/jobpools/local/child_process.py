@@ -1,4 +1,4 @@
-"""One worker process: started, watched, told to stop."""
+"""A child process whose output is read line by line and that reports when it is ready."""
 
 import asyncio
 import contextlib
@@ -7,109 +7,127 @@ import signal
 from collections import deque
 from collections.abc import Callable
 
-from jobpools.local.parent_death import tied
+from jobpools.local.parent_death import signal_on_parent_death
 from jobpools.local.worker_command import Command
 from jobpools.settings import READY_FD
 
 _CHUNK = 1 << 16
-_LONGEST_LINE = 8192
-KILL_MARGIN = 15.0
-"""Seconds beyond its grace after which a worker that does not end is killed."""
+"""Maximum bytes of one read from the output pipe."""
+_LINE_LIMIT = 8192
+"""Bytes after which an unfinished line is passed on as it is."""
+_REMEMBERED_LINES = 20
+"""Maximum number of last lines in which the reason of a failure is looked for."""
 
 
-class Process:
-    """A worker of which nothing is known but its process."""
+class ChildProcess:
+    """One child process, from its start to its end."""
 
-    def __init__(self, name: str, command: Command, told: Callable[[str, str], None]) -> None:
-        """`told(name, line)` gets what the worker writes to stdout and stderr."""
+    def __init__(self, name: str, command: Command, on_output: Callable[[str, str], None]) -> None:
+        """`on_output(name, line)` is called for each line that the process writes to stdout or stderr."""
         self.name = name
         self.command = command
-        self.ready = False
-        """Its app is imported, it begins to work."""
-        self.stopping = False
-        self._told = told
-        self._last: deque[str] = deque(maxlen=20)
-        self._rest = b""
-        """The beginning of a line that is not ended yet."""
+        self.is_ready = False
+        """The process reported that it is ready: a worker has imported its app."""
+        self.is_stopping = False
+        """The process was told to end."""
+        self._on_output = on_output
+        self._last_lines: deque[str] = deque(maxlen=_REMEMBERED_LINES)
+        self._unfinished = b""
+        """The start of a line whose end has not been read yet."""
         self._process: asyncio.subprocess.Process | None = None
 
     @property
     def pid(self) -> int | None:
-        """Of the process, once it is started."""
+        """Process id; None before the start."""
         return self._process.pid if self._process else None
 
-    async def run(self, became_ready: Callable[[], None]) -> int:
-        """Start it and wait for its end; returns the exit code, negative for a signal. Raises OSError."""
+    async def run(self, on_ready: Callable[[], None]) -> int:
+        """Start the process and wait for its end.
+
+        Returns:
+            The exit code; the negative signal number if a signal ended the process.
+
+        Raises:
+            OSError: The program cannot be started.
+        """
         loop = asyncio.get_running_loop()
         (ready, ready_end), (output, output_end) = os.pipe(), os.pipe()
         try:
             try:
-                self._process = await asyncio.create_subprocess_exec(
-                    *self.command.argv, env=self.command.environ(os.environ, self.name) | {READY_FD: str(ready_end)},
-                    pass_fds=(ready_end,), stdin=asyncio.subprocess.DEVNULL, stdout=output_end, stderr=output_end,
-                    # Of its own group: Ctrl-C on the terminal is for us alone, and we drain.
-                    start_new_session=True, preexec_fn=tied(signal.SIGTERM),
-                )  # fmt: skip
+                self._process = await self._spawn(ready_end, output_end)
             finally:
                 os.close(ready_end)
                 os.close(output_end)
-            if self.stopping:  # told while it was being started
+            if self.is_stopping:  # stop() was called during the start
                 self.signal(signal.SIGTERM)
             os.set_blocking(output, False)
-            loop.add_reader(ready, self._on_ready, ready, became_ready)
-            loop.add_reader(output, self._read, output)
+            loop.add_reader(ready, self._read_ready, ready, on_ready)
+            loop.add_reader(output, self._read_output, output)
             code = await self._process.wait()
-            # Its last words may still be in the pipe. The pipe's end is no sign: children of its own may hold it open.
-            while self._read(output) == _CHUNK:
+            # The last lines may still be in the pipe. Do not wait for the end of the pipe: a grandchild may hold it.
+            while self._read_output(output) == _CHUNK:
                 pass
-            self._line(self._rest)
+            self._emit(self._unfinished)
             return code
         finally:
-            for each in (ready, output):
-                loop.remove_reader(each)
-                os.close(each)
+            for descriptor in (ready, output):
+                loop.remove_reader(descriptor)
+                os.close(descriptor)
+
+    async def _spawn(self, ready_end: int, output_end: int) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *self.command.argv,
+            env=self.command.environ(os.environ, self.name) | {READY_FD: str(ready_end)},
+            pass_fds=(ready_end,),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output_end,
+            stderr=output_end,
+            # A session of its own: Ctrl-C in the terminal reaches only `jobpools up`, which then drains the workers.
+            start_new_session=True,
+            preexec_fn=signal_on_parent_death(signal.SIGTERM),
+        )
 
     def stop(self) -> None:
-        """The first call drains it, the second makes it hand its jobs back at once."""
-        self.stopping = True
+        """Send SIGTERM. The first one drains a worker; the second one makes it hand back its jobs at once."""
+        self.is_stopping = True
         self.signal(signal.SIGTERM)
 
     def signal(self, number: int, *, group: bool = False) -> None:
-        """Send it a signal, if it is there; `group`: to the children that it started as well."""
+        """Send a signal if the process is running. With `group` the processes that it started receive it as well."""
         if self._process is not None and self._process.returncode is None:
-            # Not its own send_signal: that reaps a process that has just ended, and its exit code with it.
+            # Not asyncio's send_signal: it reaps a process that has just ended, and the exit code is lost.
             with contextlib.suppress(ProcessLookupError):
                 (os.killpg if group else os.kill)(self._process.pid, number)
 
-    def last_words(self, code: int) -> str:
-        """Why it ended, in one line: its own last one, or how it went."""
+    def exit_reason(self, code: int) -> str:
+        """Return in one line why the process ended: its last `jobpools:` line, and the exit code or signal."""
         how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-        own = next((line for line in reversed(self._last) if line.startswith("jobpools: ")), "")
-        return f"{own.removeprefix('jobpools: ')} ({how})" if own and code > 0 else how
+        error = next((line for line in reversed(self._last_lines) if line.startswith("jobpools: ")), "")
+        return f"{error.removeprefix('jobpools: ')} ({how})" if error and code > 0 else how
 
-    def _on_ready(self, reading: int, became_ready: Callable[[], None]) -> None:
-        asyncio.get_running_loop().remove_reader(reading)
-        if os.read(reading, 1):  # nothing: it ended before it was ready
-            self.ready = True
-            became_ready()
+    def _read_ready(self, descriptor: int, on_ready: Callable[[], None]) -> None:
+        asyncio.get_running_loop().remove_reader(descriptor)
+        if os.read(descriptor, 1):  # empty: the process ended before it was ready
+            self.is_ready = True
+            on_ready()
 
-    def _read(self, output: int) -> int:
-        """Pass on, line by line, what it wrote; returns how many bytes that was."""
+    def _read_output(self, descriptor: int) -> int:
+        """Pass on the complete lines of one read; return the number of bytes read."""
         try:
-            chunk = os.read(output, _CHUNK)
+            chunk = os.read(descriptor, _CHUNK)
         except BlockingIOError:
             return 0
         if not chunk:
-            asyncio.get_running_loop().remove_reader(output)
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > _LONGEST_LINE:
-            lines, self._rest = [*lines, self._rest], b""
+            asyncio.get_running_loop().remove_reader(descriptor)
+        *lines, self._unfinished = (self._unfinished + chunk).split(b"\n")
+        if len(self._unfinished) > _LINE_LIMIT:
+            lines, self._unfinished = [*lines, self._unfinished], b""
         for line in lines:
-            self._line(line)
+            self._emit(line)
         return len(chunk)
 
-    def _line(self, raw: bytes) -> None:
+    def _emit(self, raw: bytes) -> None:
         line = raw.decode("utf-8", "replace").rstrip()
         if line:
-            self._last.append(line)
-            self._told(self.name, line)
+            self._last_lines.append(line)
+            self._on_output(self.name, line)

@@ -5,35 +5,34 @@ import itertools
 import secrets
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobpools.core.pools.facts import ClusterFacts, Problem, WorkerFacts
 from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.durations import format_duration
-from jobpools.local.child_process import KILL_MARGIN, Process
+from jobpools.local.child_process import ChildProcess
+from jobpools.local.restarts import RestartPolicy
 from jobpools.local.worker_command import Command
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds before a worker that died is started again: doubled each time it dies young."""
-HOPELESS = 3
-"""Deaths before a worker was ready, one after the other, from which on it is no accident."""
-GROWN_UP = 30.0
-"""Seconds after which a death says nothing of the one before."""
+DRAIN_MARGIN = 45.0
+"""Seconds beyond the pool's job timeout that a stopping worker gets before it is killed."""
 
 
 @dataclass(slots=True)
-class _Slot:
-    """A place for one worker: a process, or the pause before the next one."""
+class _Worker:
+    """One worker process, or the delay before it starts."""
 
-    process: Process
+    process: ChildProcess
     started: float = 0.0
-    marked: bool = False
-    deaths: int = 0
-    """How many times in a row it died young."""
+    """Seconds since the epoch; 0: not started yet."""
+    is_marked: bool = False
+    """Chosen by the planner to be stopped first."""
+    early_exits: int = 0
+    """Consecutive early exits of the workers that this one replaces."""
     problem: Problem | None = None
-    """Why the one before it died, until it is ready."""
+    """Why its predecessor exited; cleared when this worker is ready."""
     task: asyncio.Task[None] | None = None
 
     @property
@@ -42,225 +41,236 @@ class _Slot:
 
 
 @dataclass(slots=True)
-class _Group:
+class _PoolWorkers:
     """The workers of one pool."""
 
     pool: Pool
     command: Command | None = None
+    """What new workers are started with; None: start no workers."""
     replicas: int = 0
-    slots: list[_Slot] = field(default_factory=list)
+    workers: list[_Worker] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
-    said: str = ""
-    """The last reason of a death, said once for as long as it stays the same."""
-    removed: bool = False
+    """Names of workers that ended since the last `observe`."""
+    last_exit: str = ""
+    """The exit reason that was printed last: the same reason is not printed again."""
+    is_removed: bool = False
 
     @property
-    def staying(self) -> list[_Slot]:
-        """Those that were not told to go."""
-        return [slot for slot in self.slots if not slot.process.stopping]
+    def active(self) -> list[_Worker]:
+        """Workers that were not told to stop."""
+        return [worker for worker in self.workers if not worker.process.is_stopping]
 
 
 class ProcessCluster:
-    """Each worker a process in a group of its own; one that dies is replaced, after a pause that grows."""
+    """Runs each worker as a process in a session of its own, and replaces those that exit by themselves."""
 
     def __init__(
         self,
         command: Callable[[Pool], Command],
         *,
-        say: Callable[[str], None],
-        told: Callable[[str, str], None],
-        touched: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str], None],
+        on_output: Callable[[str, str], None],
+        on_change: Callable[[], None] = lambda: None,
+        restarts: RestartPolicy | None = None,
     ) -> None:
-        """`command` renders a pool's worker, `say` gets what people should know, `told` what workers write.
+        """Create a cluster without workers.
 
-        `touched` is called with a pool's key when one of its workers became ready or ended.
+        Args:
+            command: Returns the command that starts a worker of a pool.
+            notify: Receives messages for the user.
+            on_output: Receives the name of a worker and each line that it writes.
+            on_change: Called when a worker became ready or ended.
+            restarts: Delays before workers are replaced.
         """
         self._command = command
-        self._say = say
-        self._told = told
-        self._touched = touched
-        self._groups: dict[str, _Group] = {}
+        self._notify = notify
+        self._on_output = on_output
+        self._on_change = on_change
+        self._restarts = restarts or RestartPolicy()
+        self._pools: dict[str, _PoolWorkers] = {}
         self._numbers = itertools.count(1)
         self._nonce = secrets.token_hex(4)
-        self._closing = False
+        """Part of every worker's name: names of an earlier run are not used again."""
+        self._is_closing = False
         self.peak = 0
-        """The most processes that there were at once."""
-        self._hopeless: set[str] = set()
+        """Maximum number of processes at the same time."""
+        self._crash_looping: set[str] = set()
 
     @property
-    def running(self) -> int:
-        """How many worker processes there are, leaving ones included."""
-        return sum(slot.process.pid is not None for group in self._groups.values() for slot in group.slots)
+    def pids(self) -> Mapping[str, int]:
+        """Process ids of all running workers by worker name, stopping ones included."""
+        return {worker.name: worker.process.pid for worker in self._workers() if worker.process.pid is not None}
 
     def running_of(self, pool: Pool) -> int:
-        """The same of one pool."""
-        group = self._groups.get(pool.meta.key)
-        return 0 if group is None else len(group.slots)
+        """Return the number of the pool's workers, stopping ones included."""
+        group = self._pools.get(pool.meta.key)
+        return 0 if group is None else len(group.workers)
 
     @property
-    def hopeless(self) -> tuple[str, ...]:
-        """Keys of pools whose workers ended several times before they were ready; none has become ready since."""
-        return tuple(sorted(self._hopeless))
+    def crash_looping(self) -> tuple[str, ...]:
+        """Keys of pools whose workers repeatedly exited before they were ready; none became ready since."""
+        return tuple(sorted(self._crash_looping))
 
     async def observe(self, pool: Pool) -> ClusterFacts:
-        """What runs for the pool now; what ended since the last look is told once."""
-        group = self._groups.get(pool.meta.key)
+        """Return the pool's workers now. Each worker that ended is in `gone` of exactly one call."""
+        group = self._pools.get(pool.meta.key)
         if group is None or group.command is None:
             return ClusterFacts(None, current=False)
         gone, group.gone = tuple(sorted(group.gone)), set()
         return ClusterFacts(
             replicas=group.replicas,
             current=group.command == self._command(pool),
-            workers=tuple(_facts(slot) for slot in group.slots),
+            workers=tuple(_facts(worker) for worker in group.workers),
             gone=gone,
-            rolling=any(slot.process.command != group.command for slot in group.slots),
+            rolling=any(worker.process.command != group.command for worker in group.workers),
         )
 
     async def ensure(self, pool: Pool) -> None:
-        """Workers of an older command finish what they run; new ones take their places at once."""
-        group = self._groups.setdefault(pool.meta.key, _Group(pool))
-        group.pool, group.command, group.removed = pool, self._command(pool), False
-        for slot in group.staying:
-            if slot.process.command != group.command:
-                self._stop(group, slot)
-        self._fill(group)
+        """Drain workers of a former command, and start their replacements at once."""
+        group = self._pools.setdefault(pool.meta.key, _PoolWorkers(pool))
+        group.pool, group.command, group.is_removed = pool, self._command(pool), False
+        for worker in group.active:
+            if worker.process.command != group.command:
+                self._stop(group, worker)
+        self._start_missing(group)
 
     async def mark(self, pool: Pool, names: Sequence[str]) -> None:
-        """Exactly these go first."""
-        for slot in self._group(pool).slots:
-            slot.marked = slot.name in names
+        """Mark exactly these workers to be stopped first."""
+        for worker in self._group(pool).workers:
+            worker.is_marked = worker.name in names
 
     async def scale(self, pool: Pool, replicas: int) -> None:
-        """Start what is missing; tell the surplus to drain: not ready ones first, then marked, then the youngest."""
+        """Start missing workers; drain surplus ones: those not ready first, then marked ones, then the youngest."""
         group = self._group(pool)
         group.replicas = replicas
-        surplus = len(group.staying) - replicas
+        surplus = len(group.active) - replicas
         if surplus > 0:
-            order = sorted(group.staying, key=lambda slot: (slot.process.ready, not slot.marked, -slot.started))
-            for slot in order[:surplus]:
-                self._stop(group, slot)
-        self._fill(group)
+            order = sorted(group.active, key=lambda each: (each.process.is_ready, not each.is_marked, -each.started))
+            for worker in order[:surplus]:
+                self._stop(group, worker)
+        self._start_missing(group)
 
     async def remove(self, pool: Pool) -> None:
-        """Tell all of the pool's workers to drain; it is forgotten when the last one has ended."""
-        group = self._groups.get(pool.meta.key)
+        """Drain all of the pool's workers, and forget the pool when the last one has ended."""
+        group = self._pools.get(pool.meta.key)
         if group is None:
             return
-        group.replicas, group.command, group.removed = 0, None, True
-        for slot in group.staying:
-            self._stop(group, slot)
-        self._forget(group)
+        group.replicas, group.command, group.is_removed = 0, None, True
+        for worker in group.active:
+            self._stop(group, worker)
+        self._forget_if_empty(group)
 
     def stop(self) -> None:
-        """Tell every worker to go; the second call makes them hand back at once what they run."""
-        again, self._closing = self._closing, True
-        for group in self._groups.values():
+        """Drain all workers. A second call makes them hand back their running jobs at once."""
+        is_second_call, self._is_closing = self._is_closing, True
+        for group in self._pools.values():
             group.replicas = 0
-            for slot in list(group.slots):
-                if again or not slot.process.stopping:
-                    self._stop(group, slot)
+            for worker in list(group.workers):
+                if is_second_call or not worker.process.is_stopping:
+                    self._stop(group, worker)
 
-    async def ended(self) -> None:
-        """Wait until no worker is left."""
-        while tasks := [slot.task for group in self._groups.values() for slot in group.slots if slot.task]:
+    async def wait_ended(self) -> None:
+        """Wait until the last worker has ended."""
+        while tasks := [worker.task for worker in self._workers() if worker.task]:
             await asyncio.wait(tasks)
 
     def kill(self) -> None:
-        """The last resort: their leases run out."""
-        for group in self._groups.values():
-            for slot in group.slots:
-                slot.process.signal(signal.SIGKILL)
+        """Kill all workers. Their jobs run again when the leases expire."""
+        for worker in self._workers():
+            worker.process.signal(signal.SIGKILL)
 
-    def _group(self, pool: Pool) -> _Group:
-        return self._groups.setdefault(pool.meta.key, _Group(pool))
+    def _workers(self) -> Iterator[_Worker]:
+        return itertools.chain.from_iterable(group.workers for group in self._pools.values())
 
-    def _fill(self, group: _Group) -> None:
-        if group.command is None or self._closing:
+    def _group(self, pool: Pool) -> _PoolWorkers:
+        return self._pools.setdefault(pool.meta.key, _PoolWorkers(pool))
+
+    def _start_missing(self, group: _PoolWorkers) -> None:
+        if group.command is None or self._is_closing:
             return
-        while len(group.staying) < group.replicas:
-            self._launch(group, self._new(group))
+        while len(group.active) < group.replicas:
+            self._start(group, self._new_worker(group, group.command))
 
-    def _new(self, group: _Group) -> _Slot:
-        assert group.command is not None  # noqa: S101  # _fill looked
+    def _new_worker(self, group: _PoolWorkers, command: Command) -> _Worker:
         name = f"{group.pool.meta.name}-{self._nonce}-{next(self._numbers)}"
-        return _Slot(Process(name, group.command, self._told))
+        return _Worker(ChildProcess(name, command, self._on_output))
 
-    def _launch(self, group: _Group, slot: _Slot, pause: float = 0.0) -> None:
-        group.slots.append(slot)
-        slot.task = asyncio.create_task(self._live(group, slot, pause), name=slot.name)
-        # Cancelled before its first step, a task never reaches the code that would clear its place.
-        slot.task.add_done_callback(lambda _: group.slots.remove(slot) if slot in group.slots else None)
+    def _start(self, group: _PoolWorkers, worker: _Worker, delay: float = 0.0) -> None:
+        group.workers.append(worker)
+        worker.task = asyncio.create_task(self._run(group, worker, delay), name=worker.name)
+        # A task that is cancelled before its first step never reaches the `finally` that removes its worker.
+        worker.task.add_done_callback(lambda _: group.workers.remove(worker) if worker in group.workers else None)
 
-    async def _live(self, group: _Group, slot: _Slot, pause: float) -> None:
-        """One process from its start to its end."""
-        code, unstarted = 0, ""
+    async def _run(self, group: _PoolWorkers, worker: _Worker, delay: float) -> None:
+        """Run one process from its start to its end."""
+        code, start_error = 0, ""
         try:
-            if pause:
-                await asyncio.sleep(pause)
-            slot.started = time.time()
-            code = await slot.process.run(lambda: self._began(group, slot))
+            if delay:
+                await asyncio.sleep(delay)
+            worker.started = time.time()
+            code = await worker.process.run(lambda: self._on_ready(group, worker))
         except asyncio.CancelledError:
-            if slot.process.pid is not None:
+            if worker.process.pid is not None:
                 raise
         except OSError as error:
-            unstarted, code = f"cannot be started: {error}", 1
+            start_error, code = f"cannot be started: {error}", 1
         finally:
-            group.slots.remove(slot)
-            group.gone.add(slot.name)
-        if not slot.process.stopping:
-            self._died(group, slot, unstarted or slot.process.last_words(code))
-        self._forget(group)
-        self._touched(group.pool.meta.key)
+            group.workers.remove(worker)
+            group.gone.add(worker.name)
+        if not worker.process.is_stopping:
+            self._replace(group, worker, start_error or worker.process.exit_reason(code))
+        self._forget_if_empty(group)
+        self._on_change()
 
-    def _began(self, group: _Group, slot: _Slot) -> None:
-        slot.problem, group.said = None, ""
-        self.peak = max(self.peak, self.running)
-        self._hopeless.discard(group.pool.meta.key)
-        self._touched(group.pool.meta.key)
+    def _on_ready(self, group: _PoolWorkers, worker: _Worker) -> None:
+        worker.problem, group.last_exit = None, ""
+        self.peak = max(self.peak, len(self.pids))
+        self._crash_looping.discard(group.pool.meta.key)
+        self._on_change()
 
-    def _died(self, group: _Group, slot: _Slot, why: str) -> None:
-        """It was not told to: put another one in its place, after a pause when it did not live long."""
-        young = not slot.process.ready or time.time() - slot.started < GROWN_UP
-        deaths = slot.deaths + 1 if young else 1
-        pause = min(FIRST_PAUSE * 2 ** (deaths - 1), LONGEST_PAUSE)
-        if not slot.process.ready and deaths >= HOPELESS:
-            self._hopeless.add(group.pool.meta.key)
-        if why != group.said or slot.process.ready:
-            group.said = why
-            again = "" if self._closing else f"; another one starts in {format_duration(pause)}"
-            self._say(f"worker {slot.name} died: {why}{again}")
-        if self._closing or group.command is None or len(group.staying) >= group.replicas:
+    def _replace(self, group: _PoolWorkers, worker: _Worker, why: str) -> None:
+        """Print why a worker exited by itself, and start its replacement after a delay."""
+        ready = worker.process.is_ready
+        early_exits = self._restarts.early_exits(worker.early_exits, time.time() - worker.started, ready=ready)
+        delay = self._restarts.delay(early_exits)
+        if self._restarts.is_crash_loop(early_exits, ready=ready):
+            self._crash_looping.add(group.pool.meta.key)
+        if why != group.last_exit or ready:
+            group.last_exit = why
+            follow_up = "" if self._is_closing else f"; its replacement starts in {format_duration(delay)}"
+            self._notify(f"worker {worker.name} died: {why}{follow_up}")
+        if self._is_closing or group.command is None or len(group.active) >= group.replicas:
             return
-        heir = self._new(group)
-        heir.deaths = deaths
-        heir.problem = Problem(Reason.WORKER_DIED if slot.process.ready else Reason.WORKER_NOT_STARTING, why)
-        self._launch(group, heir, pause)
+        replacement = self._new_worker(group, group.command)
+        replacement.early_exits = early_exits
+        replacement.problem = Problem(Reason.WORKER_DIED if ready else Reason.WORKER_NOT_STARTING, why)
+        self._start(group, replacement, delay)
 
-    def _stop(self, group: _Group, slot: _Slot) -> None:
-        slot.process.stop()
-        if slot.process.pid is None:
-            if slot.task is not None and slot.started == 0.0:
-                slot.task.cancel()  # it waits for its turn
+    def _stop(self, group: _PoolWorkers, worker: _Worker) -> None:
+        worker.process.stop()
+        if worker.process.pid is None:
+            if worker.task is not None and worker.started == 0.0:
+                worker.task.cancel()  # it is in the delay before its start
             return
-        grace = group.pool.spec.job.timeout + KILL_MARGIN + 30.0
-        asyncio.get_running_loop().call_later(grace, self._too_long, slot)
+        limit = group.pool.spec.job.timeout + DRAIN_MARGIN
+        asyncio.get_running_loop().call_later(limit, self._kill_if_running, worker)
 
-    def _too_long(self, slot: _Slot) -> None:
-        if slot.task is not None and not slot.task.done():
-            self._say(f"worker {slot.name} does not end; it is killed")
-            slot.process.signal(signal.SIGKILL)
+    def _kill_if_running(self, worker: _Worker) -> None:
+        if worker.task is not None and not worker.task.done():
+            self._notify(f"worker {worker.name} did not end in time; killing it")
+            worker.process.signal(signal.SIGKILL)
 
-    def _forget(self, group: _Group) -> None:
-        if group.removed and not group.slots:
-            self._groups.pop(group.pool.meta.key, None)
+    def _forget_if_empty(self, group: _PoolWorkers) -> None:
+        if group.is_removed and not group.workers:
+            self._pools.pop(group.pool.meta.key, None)
 
 
-def _facts(slot: _Slot) -> WorkerFacts:
+def _facts(worker: _Worker) -> WorkerFacts:
     return WorkerFacts(
-        name=slot.name,
-        ready=slot.process.ready,
-        terminating=slot.process.stopping,
-        marked=slot.marked,
-        started=slot.started,
-        problem=slot.problem,
+        name=worker.name,
+        ready=worker.process.is_ready,
+        terminating=worker.process.is_stopping,
+        marked=worker.is_marked,
+        started=worker.started,
+        problem=worker.problem,
     )

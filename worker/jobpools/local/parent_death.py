@@ -1,4 +1,4 @@
-"""Children that end when their parent does, even by `kill -9`."""
+"""Child processes that end when their parent dies, even by SIGKILL (Linux only)."""
 
 import ctypes
 import os
@@ -7,19 +7,19 @@ import sys
 from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
-"""prctl(2), Linux."""
+"""Option of prctl(2)."""
 
 
-def tied(number: int = signal.SIGTERM) -> Callable[[], None] | None:
-    """For `preexec_fn`: the child gets this signal when the parent dies. None where the system has no such thing."""
+def signal_on_parent_death(number: int = signal.SIGTERM) -> Callable[[], None] | None:
+    """Return a `preexec_fn` with which the child receives this signal when its parent dies; None outside Linux."""
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     parent = os.getpid()
 
-    def tie() -> None:
+    def request_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-        if os.getppid() != parent:  # it died before the line above
+        if os.getppid() != parent:  # the parent died before prctl: the kernel sends no signal for that
             os._exit(1)
 
-    return tie
+    return request_signal

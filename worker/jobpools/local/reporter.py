@@ -1,48 +1,21 @@
-"""What there is to see of a run: rows of figures, things that happened, samples for a plot. Draws nothing."""
+"""The port `Reporter` of the control loop: keeps the latest figures of each pool, and passes on what changed."""
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from jobpools.core.conditions import condition
 from jobpools.core.pools.plan import Plan
 from jobpools.core.pools.specs import Pool
-from jobpools.core.text.durations import format_duration
+from jobpools.local.pool_rows import PoolRow, row_of, stopping_row
 from jobpools.store.ledger import Ledger
 
-GOOD = frozenset({"Working", "Idle", "ScaledToZero"})
-CALM = frozenset({"WorkersStarting", "ScalingUp", "Paused", "Manual", "Stopping"})
-"""Reasons that are no news; every other one is."""
-SAID = frozenset({"WorkerDied", "WorkerNotStarting"})
-"""Events that the cluster of processes has told already, with more to it."""
-COLUMNS = ("POOL", "READY", "DESIRED", "BUSY", "QUEUED", "OLDEST", "REASON")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One pool now; None is unknown."""
-
-    pool: str
-    ready: int | None = None
-    desired: int | None = None
-    busy: int | None = None
-    queued: int | None = None
-    oldest: int | None = None
-    """Seconds."""
-    reason: str = ""
-    message: str = ""
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """In the order of COLUMNS, unknown ones empty."""
-        age = "" if self.oldest is None else format_duration(float(self.oldest))
-        figures = ("" if each is None else str(each) for each in (self.ready, self.desired, self.busy, self.queued))
-        return (self.pool, *figures, age, self.reason)
+_REPORTED_ELSEWHERE = frozenset({"WorkerDied", "WorkerNotStarting"})
+"""Events that the process cluster reports itself, with more details."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One pool at one moment."""
+    """The figures of one pool at one moment, for a plot."""
 
     at: float
     """Seconds since the run began."""
@@ -51,102 +24,85 @@ class Sample:
     workers: int
 
 
-@dataclass(slots=True)
-class Board:
-    """The port `Reporter` of the control loop, and what the views look at."""
+class RunReporter:
+    """Rows, plans and samples of the pools of one run."""
 
-    say: Callable[[str], None]
-    """Gets what happened, one line each."""
-    changed: Callable[[Row], None]
-    """Called when a pool wants another size, has reached it, or is in trouble."""
-    namespace: str = "default"
-    """The one that needs no mention."""
-    sampling: bool = False
-    """Whether samples are wanted: they pile up for as long as the run lasts."""
-    started: float = field(default_factory=time.monotonic)
-    rows: dict[str, Row] = field(default_factory=dict)
-    plans: dict[str, Plan] = field(default_factory=dict)
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
-    _told: dict[str, tuple[object, ...]] = field(default_factory=dict)
-    books: Ledger = field(default_factory=Ledger)
-    """Of all queues, since the run began."""
-    waiting: int = 0
-    """Jobs whose end is still to come, those that were there before the run included; as last known."""
+    def __init__(
+        self,
+        *,
+        notify: Callable[[str], None],
+        on_change: Callable[[PoolRow], None],
+        namespace: str = "default",
+        keep_samples: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin a run at this moment.
 
-    @property
-    def ended(self) -> int:
-        """Jobs that came to their end since the run began."""
-        books = self.books
-        return books.completed + books.dead + books.cancelled + books.purged + books.dropped
+        Args:
+            notify: Receives messages for the user.
+            on_change: Receives the row of a pool whose size or problem changed.
+            namespace: Pools in this namespace are shown by name alone.
+            keep_samples: Keep samples for a plot; their number grows with the duration of the run.
+            clock: Seconds of a clock that is never set back.
+        """
+        self._notify = notify
+        self._on_change = on_change
+        self._namespace = namespace
+        self._keep_samples = keep_samples
+        self._clock = clock
+        self._started = clock()
+        self.rows: dict[str, PoolRow] = {}
+        """Latest row of each pool, by pool key."""
+        self.plans: dict[str, Plan] = {}
+        """Latest plan of each pool, by pool key."""
+        self.samples: dict[str, list[Sample]] = {}
+        """By the pool's shown name."""
+        self._signatures: dict[str, tuple[object, ...]] = {}
+        """Signature of each pool's latest row that was passed on, by pool key."""
+
+    def elapsed(self) -> float:
+        """Return the seconds since the run began."""
+        return self._clock() - self._started
 
     async def report(self, pool: Pool, plan: Plan) -> None:
-        """One pass of one pool."""
-        key, known = pool.meta.key, plan.status
-        shown = key.removeprefix(f"{self.namespace}/")
-        ready = condition(known, "Ready")
-        busy, queued = _slots(pool, known.get("readyReplicas"), known.get("inFlight"), known.get("queued"))
-        row = Row(
-            pool=shown,
-            ready=known.get("readyReplicas"),
-            desired=plan.desired.value,
-            busy=busy,
-            queued=queued,
-            oldest=known.get("oldestSeconds"),
-            reason=ready.get("reason", ""),
-            message=ready.get("message", ""),
-        )
-        self.rows[key], self.plans[key] = row, plan
+        """Record one pass of one pool."""
+        key = pool.meta.key
+        row = row_of(key.removeprefix(f"{self._namespace}/"), pool, plan.status, plan.desired.value)
+        self.plans[key] = plan
         for event in plan.events:
-            if event.warning and event.reason not in SAID:
-                self.say(f"{row.pool}: {event.reason}: {event.message}")
-        self._tell(key, row)
-        self._sample(row)
+            if event.warning and event.reason not in _REPORTED_ELSEWHERE:
+                self._notify(f"{row.pool}: {event.reason}: {event.message}")
+        self._record(key, row)
 
-    def leaving(self, pool: Pool, running: int, ledgers: Mapping[str, Ledger]) -> None:
-        """The run ends: what is still there of a pool, when nobody plans any more."""
+    def report_stopping(self, pool: Pool, running: int, ledgers: Mapping[str, Ledger]) -> None:
+        """Record the pool's remaining workers while the run ends."""
         row = self.rows.get(pool.meta.key)
-        if row is None or not (row.ready or row.desired):
-            return
-        queues = [ledgers[queue.name] for queue in pool.spec.queues if queue.name in ledgers]
-        in_flight, ready = sum(each.running for each in queues), sum(each.ready for each in queues)
-        busy, queued = _slots(pool, running, in_flight, ready)
-        after = replace(row, ready=running, desired=0, busy=busy, queued=queued, oldest=None, reason="Stopping")
-        self.rows[pool.meta.key] = after
-        self._tell(pool.meta.key, after)
-        self._sample(after)
-
-    def _tell(self, key: str, row: Row) -> None:
-        """What is unknown is no news: who finds out that Redis is away says so, once for all pools."""
-        if row.desired is None:
-            return
-        known = self._told.get(key) or _shape(Row(row.pool, ready=0, desired=0))
-        self._told[key] = _shape(row)
-        if self._told[key] != known:
-            self.changed(row)
-
-    def _sample(self, row: Row) -> None:
-        if not self.sampling or row.queued is None or row.ready is None:
-            return
-        known = self.samples.setdefault(row.pool, [])
-        sample = Sample(time.monotonic() - self.started, row.queued, row.busy or 0, row.ready)
-        if not known or replace(known[-1], at=sample.at) != sample:
-            known.append(sample)
+        if row is not None and (row.ready or row.desired):
+            self._record(pool.meta.key, stopping_row(row, pool, running, ledgers))
 
     def forget(self, key: str) -> None:
-        """The pool's file is gone."""
+        """Remove a pool that is no longer in the files."""
         self.rows.pop(key, None)
         self.plans.pop(key, None)
-        self._told.pop(key, None)
+        self._signatures.pop(key, None)
 
+    def _record(self, key: str, row: PoolRow) -> None:
+        self.rows[key] = row
+        self._pass_on_change(key, row)
+        self._add_sample(row)
 
-def _slots(pool: Pool, workers: int | None, in_flight: int | None, ready: int | None) -> tuple[int | None, int | None]:
-    """(slots that run a job, jobs that wait for one): what a worker claimed beyond its slots waits as well."""
-    if workers is None or in_flight is None or ready is None:
-        return None, ready
-    busy = min(in_flight, workers * pool.spec.concurrency)
-    return busy, ready + in_flight - busy
+    def _pass_on_change(self, key: str, row: PoolRow) -> None:
+        if row.desired is None:  # unknown while Redis is unreachable, which is reported once for all pools
+            return
+        before = self._signatures.get(key) or PoolRow(row.pool, ready=0, desired=0).signature
+        self._signatures[key] = row.signature
+        if row.signature != before:
+            self._on_change(row)
 
-
-def _shape(row: Row) -> tuple[object, ...]:
-    trouble = "" if row.reason in GOOD | CALM else row.reason
-    return row.desired, row.ready == row.desired, trouble
+    def _add_sample(self, row: PoolRow) -> None:
+        if not self._keep_samples or row.queued is None or row.ready is None:
+            return
+        known = self.samples.setdefault(row.pool, [])
+        sample = Sample(self.elapsed(), row.queued, row.busy or 0, row.ready)
+        if not known or replace(known[-1], at=sample.at) != sample:
+            known.append(sample)

@@ -1,37 +1,58 @@
-"""Adds up what was done since a run began, over restarts of the server that lost its data as well."""
+"""Job counts since the start of a run, also across restarts of a Redis that lost its data."""
+
+from collections.abc import Mapping
 
 from jobpools.store.ledger import Ledger
 
-NOTHING = Ledger()
+_EMPTY = Ledger()
 
 
-class Books:
-    """The queues' ledgers since the start of the run."""
+class RunCounts:
+    """Counts of the jobs of all queues since the run began."""
 
     def __init__(self) -> None:
+        self.total = _EMPTY
+        """Sum over all queues since each was first seen."""
+        self.ledgers: Mapping[str, Ledger] = {}
+        """Counts of each queue as last read."""
+        self.waiting = 0
+        """Jobs that have not ended, jobs from before the run included, as last read."""
+        self.is_current = False
+        """The last attempt to read the counts succeeded."""
         self._first: dict[str, Ledger] = {}
         self._last: dict[str, Ledger] = {}
-        self._carried = NOTHING
-        """What was known of a queue whose counts then began anew: somebody emptied the server."""
+        self._before_loss = _EMPTY
+        """Counts of queues up to the moment when Redis lost their data."""
 
-    def take(self, now: dict[str, Ledger]) -> Ledger:
-        """The sum of all queues' changes since each was first seen."""
-        for queue, ledger in now.items():
+    @property
+    def ended(self) -> int:
+        """Return the number of jobs that ended since the run began."""
+        total = self.total
+        return total.completed + total.dead + total.cancelled + total.purged + total.dropped
+
+    def update(self, ledgers: Mapping[str, Ledger]) -> None:
+        """Take over the counts of all queues as they are now."""
+        for queue, ledger in ledgers.items():
             before = self._last.get(queue)
             if before is None:
                 self._first[queue] = ledger
             elif ledger.enqueued < before.enqueued:
-                # It counted more before: what waited or was dead then is nowhere now, and stays in the books as lost.
+                # This total only grows: Redis lost its data. Jobs that waited or were dead then count as lost.
                 first = self._first[queue]
                 gone = before - first
                 accepted = gone.enqueued + first.waiting + first.dead
-                self._carried += Ledger(
-                    accepted, gone.completed, gone.cancelled, gone.purged, 0, gone.died, gone.failed,
+                self._before_loss += Ledger(
+                    enqueued=accepted,
+                    completed=gone.completed,
+                    cancelled=gone.cancelled,
+                    purged=gone.purged,
+                    died=gone.died,
+                    failed=gone.failed,
                     dropped=gone.dropped,
-                )  # fmt: skip
-                self._first[queue] = NOTHING
+                )
+                self._first[queue] = _EMPTY
             self._last[queue] = ledger
-        total = self._carried
-        for queue, ledger in self._last.items():
-            total += ledger - self._first[queue]
-        return total
+        self.total = sum((ledger - self._first[queue] for queue, ledger in self._last.items()), self._before_loss)
+        self.ledgers = ledgers
+        self.waiting = sum(each.waiting for each in ledgers.values())
+        self.is_current = True

@@ -1,4 +1,4 @@
-"""The schedules of the files: the cluster's engine, with a view to tell."""
+"""The schedules of the YAML files: fired by the operator's own engine, with messages for the user."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,46 +10,56 @@ from jobpools.store.connect import Connection
 from jobpools.store.schedules import StoreSchedules
 
 SHOWN = 4
-"""The most schedules of which the next tick is said at the start."""
+"""Maximum number of schedules whose next tick is shown at the start."""
 
 
-class Ticks:
-    """A scheduler that follows the files, and the port `ScheduleReporter` that says what was fired."""
+class LocalSchedules:
+    """Fires the schedules of the files, and implements the port `ScheduleReporter`."""
 
-    def __init__(self, connection: Connection, say: Callable[[str], None], namespace: str) -> None:
-        """`namespace` goes without saying."""
-        self._say, self._silent = say, f"{namespace}/"
-        self._next: dict[str, float] = {}
-        self.scheduler = Scheduler(StoreSchedules(connection), self)
+    def __init__(self, connection: Connection, notify: Callable[[str], None], namespace: str) -> None:
+        """`notify` receives messages for the user; schedules in `namespace` are shown by name alone."""
+        self._notify = notify
+        self._namespace = namespace
+        self._next_ticks: dict[str, float] = {}
+        self._scheduler = Scheduler(StoreSchedules(connection), self)
 
     def follow(self, schedules: Sequence[Schedule], *, fire: bool = False) -> None:
-        """These are the schedules now. `fire`: fire each once at once, beside its ticks."""
-        known, there = self.scheduler.schedules, {schedule.meta.key for schedule in schedules}
-        for key in [key for key in known if key not in there]:
-            self.scheduler.drop(key)
+        """Replace the schedules by these. With `fire`, also fire each new or changed one once, now."""
+        known, current = self._scheduler.schedules, {each.meta.key for each in schedules}
+        for key in [key for key in known if key not in current]:
+            self._scheduler.drop(key)
         for schedule in schedules:
             if known.get(schedule.meta.key) != schedule:
-                self.scheduler.put(schedule, fire=fire)
+                self._scheduler.put(schedule, fire=fire)
 
-    async def begin(self) -> None:
-        """Fire what is due at the start, and say what comes next."""
-        await self.scheduler.look()
-        if coming := sorted(self._next.items(), key=lambda each: each[1]):
-            shown = [f"{name} {_moment(at)}" for name, at in coming[:SHOWN]]
+    async def start(self) -> None:
+        """Fire what is due at the start, and show the next ticks."""
+        await self._scheduler.look()
+        if coming := sorted(self._next_ticks.items(), key=lambda each: each[1]):
+            shown = [f"{name} {_local_time(at)}" for name, at in coming[:SHOWN]]
             more = f" and {len(coming) - SHOWN} more" if len(coming) > SHOWN else ""
-            self._say(f"next ticks: {', '.join(shown)}{more}")
+            self._notify(f"next ticks: {', '.join(shown)}{more}")
+
+    async def run(self) -> None:
+        """Fire each tick when it is due, until cancelled."""
+        await self._scheduler.run()
+
+    @property
+    def has_requested_fires(self) -> bool:
+        """Whether a schedule that was to be fired at once has not been fired yet."""
+        return self._scheduler.asked
 
     async def report_schedule(self, schedule: Schedule, plan: SchedulePlan) -> None:
-        """One pass of one schedule."""
-        name = schedule.meta.key.removeprefix(self._silent)
+        """Show the fires and events of one pass of one schedule."""
+        name = schedule.meta.key.removeprefix(f"{self._namespace}/")
         if plan.next_due is not None and not schedule.spec.suspend:
-            self._next[name] = plan.next_due
+            self._next_ticks[name] = plan.next_due
         if plan.fires:
-            self._say(f"schedule {name}: {schedule.spec.job.name} goes to queue {schedule.spec.job.queue}")
+            self._notify(f"schedule {name}: enqueued {schedule.spec.job.name} in queue {schedule.spec.job.queue}")
         for event in plan.events:
-            self._say(f"schedule {name}: {event.reason}: {event.message}")
+            self._notify(f"schedule {name}: {event.reason}: {event.message}")
 
 
-def _moment(at: float) -> str:
-    """By this machine's clock, as the lines of a run have it."""
+def _local_time(at: float) -> str:
+    """Return the time in this machine's zone, as the messages have it."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

@@ -1,4 +1,4 @@
-"""What `jobpools up` shows on a terminal: the pools' table and a bar, redrawn in place, news above them."""
+"""The display of `jobpools up` on a terminal: a table and a progress bar that are redrawn below the messages."""
 
 import time
 
@@ -8,69 +8,80 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from jobpools.local.reporter import CALM, COLUMNS, GOOD, Board, Row
+from jobpools.local.pool_rows import COLUMNS, HEALTHY, TRANSIENT, PoolRow
+from jobpools.local.reporter import RunReporter
+from jobpools.local.run_counts import RunCounts
 
-_BAR = 40
+_BAR_WIDTH = 40
+"""Maximum width of the progress bar, in characters."""
+_REDRAWS = 4
+"""Redraws per second."""
+_LEFT_ALIGNED = ("POOL", "REASON")
 
 
-class LiveView:
-    """Draws itself four times a second."""
+class TerminalView:
+    """Draws the pools of a run in the last lines of the terminal."""
 
-    def __init__(self) -> None:
-        self._console = Console(highlight=False)
-        self._board: Board | None = None
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
         self._live: Live | None = None
 
-    def begin(self, board: Board) -> None:
-        """Take the screen's last lines."""
-        self._board = board
-        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=False)
+    def start(self, reporter: RunReporter, counts: RunCounts) -> None:
+        """Begin to redraw the terminal's last lines."""
+        self._live = Live(
+            console=self._console,
+            get_renderable=lambda: render(reporter, counts, self._console.width),
+            refresh_per_second=_REDRAWS,
+            transient=False,
+        )
         self._live.start()
 
-    def say(self, text: str) -> None:
-        """Above the table."""
+    def notify(self, text: str) -> None:
+        """Print the message above the table."""
         self._print(text)
 
-    def told(self, worker: str, line: str) -> None:
-        """Above the table, with the worker's name."""
-        self._print((f"{worker} | ", "cyan"), line)
+    def output(self, process: str, line: str) -> None:
+        """Print the line above the table, after the name of its process."""
+        self._print((f"{process} | ", "cyan"), line)
+
+    def pool_changed(self, row: PoolRow) -> None:
+        """Do nothing: the table shows it."""
+
+    def finish(self, summary: str) -> None:
+        """Leave the last table on the terminal and print the summary."""
+        if self._live is not None:
+            self._live.stop()
+        self._console.print(summary, soft_wrap=True)
 
     def _print(self, *parts: str | tuple[str, str]) -> None:
         self._console.print(Text.assemble((time.strftime("%H:%M:%S  "), "dim"), *parts), soft_wrap=True)
 
-    def changed(self, row: Row) -> None:
-        """The table shows it."""
 
-    def end(self, text: str) -> None:
-        """Leave the last table where it is."""
-        if self._live is not None:
-            self._live.stop()
-        self._console.print(text, soft_wrap=True)
+def render(reporter: RunReporter, counts: RunCounts, width: int) -> RenderableType:
+    """Return the table of pools and the progress bar, for a terminal of this width."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in _LEFT_ALIGNED else "right")
+    for row in sorted(reporter.rows.values(), key=lambda each: each.pool):
+        *cells, reason = row.cells
+        table.add_row(*cells, Text(reason, style=_style(reason)))
+    return Group("", table, "", _progress(reporter, counts, width))
 
-    def _render(self) -> RenderableType:
-        board = self._board
-        if board is None:
-            return ""
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for column in COLUMNS:
-            table.add_column(column, justify="left" if column in ("POOL", "REASON") else "right")
-        for row in sorted(board.rows.values(), key=lambda each: each.pool):
-            *cells, reason = row.cells
-            table.add_row(*cells, Text(reason, style=_style(reason)))
-        return Group("", table, "", self._bar(board))
 
-    def _bar(self, board: Board) -> RenderableType:
-        books, ended, total = board.books, board.ended, board.ended + board.waiting
-        took = time.monotonic() - board.started
-        figures = f"  {ended} of {total} jobs ended, {books.retried} retried, {books.dead} dead; {took:.1f} s"
-        width = max(1, min(_BAR, self._console.width - len(figures)))
-        line = Table.grid()
-        line.add_row(
-            ProgressBar(max(1, total), ended, width=width, complete_style="cyan", finished_style="green"),
-            Text(figures, no_wrap=True),
-        )
-        return line
+def _progress(reporter: RunReporter, counts: RunCounts, width: int) -> RenderableType:
+    ended, total = counts.ended, counts.ended + counts.waiting
+    figures = (
+        f"  {ended} of {total} jobs ended, {counts.total.retried} retried, {counts.total.dead} dead; "
+        f"{reporter.elapsed():.1f} s"
+    )
+    bar_width = max(1, min(_BAR_WIDTH, width - len(figures)))
+    line = Table.grid()
+    line.add_row(
+        ProgressBar(max(1, total), ended, width=bar_width, complete_style="cyan", finished_style="green"),
+        Text(figures, no_wrap=True),
+    )
+    return line
 
 
 def _style(reason: str) -> str:
-    return "green" if reason in GOOD else "yellow" if reason in CALM else "red"
+    return "green" if reason in HEALTHY else "yellow" if reason in TRANSIENT else "red"

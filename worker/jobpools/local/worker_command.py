@@ -1,4 +1,4 @@
-"""What a worker process is started with: pure, so that a change of it can be seen by comparing."""
+"""The command that starts a pool's worker process: pure, so that a changed spec shows as a different command."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,40 +9,50 @@ from jobpools.settings import worker_env
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Arguments and the variables that are set beside the inherited ones; equal commands start equal workers."""
+    """Arguments and environment variables of a child process. Equal commands start equal workers."""
 
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
+    """Variables that are set in addition to the inherited ones."""
 
     def environ(self, inherited: Mapping[str, str], name: str) -> dict[str, str]:
-        """The whole environment of the worker called `name`."""
+        """Return the complete environment of the process called `name`."""
         return {**inherited, **dict(self.env), "JOBPOOLS_WORKER": name}
 
 
-def worker(pool: Pool, redis_url: str, python: str, path: str = "") -> Command:
-    """The command of a pool's workers.
+def worker_command(pool: Pool, redis_url: str, python: str, path: str = "") -> Command:
+    """Return the command of a pool's workers.
 
-    `python` is the interpreter: the one that runs `jobpools up`. `path` is what PYTHONPATH is to be: the app is looked
-    for in the present folder first, and then there.
+    Args:
+        pool: The pool that the worker belongs to.
+        redis_url: URL of the Redis that the worker uses.
+        python: Path of the Python interpreter.
+        path: Value of PYTHONPATH; empty: the variable is inherited. Python looks for the app in the current folder
+            first, and then in these folders.
     """
     env = worker_env(pool, redis_url) | template_env(pool)
     if path:
         env["PYTHONPATH"] = path
-    # Unbuffered: what a handler prints is seen when it prints it.
+    # -u: what a handler prints appears at once, not when a buffer is full.
     return Command((python, "-u", "-m", "jobpools.cli", "worker"), tuple(sorted(env.items())))
 
 
 def template_env(pool: Pool) -> dict[str, str]:
-    """The plain values among the containers' `env` of the pod template; the rest means something to a cluster only."""
+    """Return the plain values in `env` of the pod template's containers; only a cluster can resolve `valueFrom`."""
     spec = pool.spec.template.get("spec")
     containers = spec.get("containers", ()) if isinstance(spec, dict) else ()
     found: dict[str, str] = {}
     for container in containers if isinstance(containers, list) else ():
-        for entry in container.get("env", ()) if isinstance(container, dict) else ():
-            if isinstance(entry, dict) and isinstance(entry.get("value"), str) and not _ours(str(entry.get("name"))):
-                found[str(entry["name"])] = entry["value"]
+        for variable in container.get("env", ()) if isinstance(container, dict) else ():
+            if _is_plain(variable) and not _is_own(str(variable.get("name"))):
+                found[str(variable["name"])] = variable["value"]
     return found
 
 
-def _ours(name: str) -> bool:
+def _is_plain(variable: object) -> bool:
+    return isinstance(variable, dict) and isinstance(variable.get("value"), str)
+
+
+def _is_own(name: str) -> bool:
+    """Return whether jobpools itself sets this variable."""
     return name.startswith("JOBPOOLS_")

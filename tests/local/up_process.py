@@ -1,4 +1,4 @@
-"""`jobpools up` as a user runs it: a process of its own, its lines as they come."""
+"""`jobpools up` as a process of its own, with its lines as they come."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from typing import Self
 from tests.support.waiting import PATIENCE, eventually
 
 
-class Run:
+class UpProcess:
     """One `jobpools up …`, killed at the end of its `with` block if it still runs."""
 
     def __init__(self, folder: Path, arguments: Sequence[str], env: Mapping[str, str] | None = None) -> None:
@@ -48,34 +48,39 @@ class Run:
         if self.process.stdout is not None:
             self.process.stdout.close()
         if error is not None:
-            sys.stdout.write("\n".join(["what it said:", *self.lines, ""]))
+            sys.stdout.write("\n".join(["output:", *self.lines, ""]))
 
     @property
     def text(self) -> str:
         return "\n".join(self.lines)
 
-    def wait(self, pattern: str, seconds: float = PATIENCE) -> re.Match[str]:
-        """The first line that the pattern is found in."""
-        return eventually(f"a line {pattern!r}", lambda: self._find(pattern), seconds)
+    def wait_for_line(self, pattern: str, seconds: float = PATIENCE) -> re.Match[str]:
+        """Wait for a line that contains the pattern, and return the match."""
+        return eventually(f"a line {pattern!r}", lambda: self.find(pattern), seconds)
 
-    def _find(self, pattern: str) -> re.Match[str] | None:
+    def find(self, pattern: str) -> re.Match[str] | None:
+        """Return the match in the first line so far that contains the pattern."""
         return next((found for line in list(self.lines) if (found := re.search(pattern, line))), None)
 
-    def end(self, seconds: float = PATIENCE) -> int:
-        """Wait for its end; returns the exit code."""
+    def count(self, text: str) -> int:
+        """Return the number of lines so far that contain this text."""
+        return len([line for line in self.lines if text in line])
+
+    def wait(self, seconds: float = PATIENCE) -> int:
+        """Wait for the end of the process and return its exit code."""
         code = self.process.wait(seconds)
         self._reader.join()
         return code
 
-    def interrupt(self) -> None:
-        """Ctrl-C."""
+    def press_ctrl_c(self) -> None:
+        """Send SIGINT."""
         self.process.send_signal(signal.SIGINT)
 
-    def running(self, count: int) -> list[int]:
-        """Wait until so many jobs `slow` run; returns the numbers of their processes."""
+    def wait_for_running_jobs(self, count: int) -> list[int]:
+        """Wait until this many jobs `slow` run, and return the ids of their processes."""
 
-        def look() -> list[int]:
+        def pids() -> list[int]:
             texts = [path.read_text() for path in self.folder.glob("running-*")]
             return [int(text) for text in texts if text]
 
-        return eventually(f"{count} jobs run", lambda: found if len(found := look()) >= count else [])
+        return eventually(f"{count} running jobs", lambda: found if len(found := pids()) >= count else [])

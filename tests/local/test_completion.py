@@ -1,0 +1,64 @@
+"""When a run with --until-idle ends, and its exit code."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jobpools.core.objects import Meta
+from jobpools.core.pools.specs import Pool, PoolSpec
+from jobpools.local.completion import Ending, Progress, decide_ending, exit_code, is_at_minimum
+
+IDLE = Progress(waiting=0, is_stuck=False, more_may_come=False, crash_looping=(), pools_at_minimum=True)
+NOW = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("change", "ending", "reason"),
+    [
+        ({}, Ending.DONE, "Idle"),
+        ({"waiting": 1}, None, "Working"),
+        ({"waiting": None}, None, "Working"),
+        ({"pools_at_minimum": False}, None, "Working"),
+        ({"more_may_come": True}, None, "MoreMayCome"),
+        ({"waiting": 2, "is_stuck": True}, Ending.GAVE_UP, "Stuck"),
+        ({"waiting": 2, "is_stuck": True, "more_may_come": True}, None, "MoreMayCome"),
+        ({"crash_looping": ("default/emails",), "more_may_come": True}, Ending.GAVE_UP, "CrashLooping"),
+    ],
+)
+def test_the_run_ends(change: dict[str, Any], ending: Ending | None, reason: str) -> None:
+    decision = decide_ending(replace(IDLE, **change))
+    assert (decision.value, decision.reason) == (ending, reason)
+
+
+@pytest.mark.parametrize(
+    ("spec", "desired", "running", "expected"),
+    [
+        ({}, 0, 0, True),
+        ({}, None, 0, False),
+        ({}, 1, 0, False),
+        ({}, 0, 1, False),
+        ({"scaling": {"min": 2}}, 2, 2, True),
+        ({"scaling": {"mode": "Manual"}, "replicas": 3}, 3, 3, True),
+        ({"paused": True}, 0, 1, True),
+        ({"scaling": {"schedules": [{"cron": "* * * * *", "duration": "1h", "min": 3}]}}, 3, 3, True),
+    ],
+)
+def test_a_pool_is_at_its_minimum(spec: dict[str, Any], desired: int | None, running: int, expected: bool) -> None:  # noqa: FBT001  # a table's column
+    made = PoolSpec.model_validate({"app": "a:b", "queues": ["emails"], **spec})
+    assert is_at_minimum(Pool(meta=Meta(name="emails"), spec=made), desired, running, NOW) is expected
+
+
+@pytest.mark.parametrize(
+    ("ending", "until_idle", "has_failure", "code"),
+    [
+        (Ending.DONE, True, False, 0),
+        (Ending.DONE, True, True, 1),
+        (Ending.GAVE_UP, True, False, 1),
+        (Ending.STOPPED, True, False, 130),
+        (Ending.STOPPED, False, False, 0),
+        (Ending.STOPPED, False, True, 1),
+    ],
+)
+def test_the_exit_code(ending: Ending, until_idle: bool, has_failure: bool, code: int) -> None:  # noqa: FBT001  # a table's columns
+    assert exit_code(ending, until_idle=until_idle, has_failure=has_failure) == code

@@ -1,0 +1,39 @@
+"""The command and environment that a worker process starts with."""
+
+from jobpools.core.objects import Meta
+from jobpools.core.pools.specs import Pool, PoolSpec
+from jobpools.local.worker_command import template_env, worker_command
+from jobpools.settings import WorkerSettings
+
+
+def pool(**spec: object) -> Pool:
+    return Pool(
+        meta=Meta(name="emails"), spec=PoolSpec.model_validate({"app": "shop.jobs:app", "queues": ["emails"], **spec})
+    )
+
+
+def test_a_worker_reads_the_settings_of_its_pool() -> None:
+    made = pool(concurrency=7, job={"timeout": "5s", "maxCrashes": 2}, queues=["emails", {"name": "news", "weight": 3}])
+    command = worker_command(made, "redis://127.0.0.1:1/0", "python", "/srv")
+    settings = WorkerSettings.from_env(command.environ({"HOME": "/root"}, "emails-1"))
+    assert (settings.pool, settings.worker, settings.app) == ("default/emails", "emails-1", "shop.jobs:app")
+    assert (settings.concurrency, settings.job.timeout, settings.job.max_crashes) == (7, 5.0, 2)
+    assert [(queue.name, queue.weight) for queue in settings.queues] == [("emails", 1), ("news", 3)]
+    assert dict(command.env)["PYTHONPATH"] == "/srv"
+    assert command.environ({"HOME": "/root"}, "emails-1")["HOME"] == "/root"
+
+
+def test_only_plain_values_of_the_pod_template_are_set() -> None:
+    env = [
+        {"name": "SMTP_HOST", "value": "smtp.example"},
+        {"name": "TOWN", "valueFrom": {"configMapKeyRef": {"name": "town", "key": "host"}}},
+        {"name": "JOBPOOLS_REDIS_URL", "value": "redis://far.example"},
+    ]
+    made = pool(template={"spec": {"containers": [{"name": "worker", "env": env}]}})
+    assert template_env(made) == {"SMTP_HOST": "smtp.example"}
+
+
+def test_only_changes_that_concern_a_worker_change_its_command() -> None:
+    before, larger, busier = pool(), pool(scaling={"max": 3}), pool(concurrency=9)
+    made = [worker_command(each, "redis://127.0.0.1:1/0", "python") for each in (before, larger, busier)]
+    assert made[0] == made[1] != made[2]

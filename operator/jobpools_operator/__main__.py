@@ -1,4 +1,4 @@
-"""`python -m jobpools_operator`: puts the parts together, and takes them apart in the right order."""
+"""`python -m jobpools_operator`: builds the operator's parts, runs them, and stops them in the right order."""
 
 import asyncio
 import logging
@@ -6,44 +6,103 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import kopf
 
 from jobpools.errors import JobpoolsError
 from jobpools.observability.http_server import HttpServer
 from jobpools.observability.logs import configure
-from jobpools_operator.handlers import REGISTRY, audit, lifecycle, pools, schedules
-from jobpools_operator.http_routes import routes
+from jobpools_operator.controller import Controller
+from jobpools_operator.endpoint import Endpoint, Endpoints, Shared
+from jobpools_operator.handlers import REGISTRY, lifecycle, objects, resync
+from jobpools_operator.http_routes import Sources, routes
+from jobpools_operator.kinds import Kind
 from jobpools_operator.kube.client import OURS, Api
 from jobpools_operator.kube.cluster import KubeCluster
+from jobpools_operator.kube.events import EventRecorder
 from jobpools_operator.kube.lease import Leadership
-from jobpools_operator.kube.report import KubeReporter
+from jobpools_operator.kube.rate_limit import TokenBucket
 from jobpools_operator.kube.secret import Secrets
+from jobpools_operator.kube.status_writer import StatusWriter
+from jobpools_operator.placement import RedisUrls
+from jobpools_operator.reporter import Counters, Reporter
 from jobpools_operator.settings import OperatorSettings
-from jobpools_operator.wake import Control, Tools
+from jobpools_operator.statuses import Statuses
 
-LISTED = (lifecycle, pools, schedules)
-"""Modules whose import registers handlers."""
+HANDLERS = (lifecycle, objects)
+"""Modules whose import registers kopf handlers."""
 
 log = logging.getLogger("jobpools.operator")
 
 
+@dataclass(frozen=True)
+class Operator:
+    """The parts of one operator process."""
+
+    settings: OperatorSettings
+    api: Api
+    cluster: KubeCluster
+    status_writer: StatusWriter
+    events: EventRecorder
+    counters: Counters
+    controller: Controller
+    leadership: Leadership
+
+    @classmethod
+    def build(cls, settings: OperatorSettings, api: Api, clock: Callable[[], float]) -> "Operator":
+        """Build the parts. `clock`: monotonic seconds."""
+        cluster = KubeCluster(api, clock, settings.namespaces)
+        statuses, bucket, counters = Statuses(clock), TokenBucket(clock), Counters()
+        events = EventRecorder(api, settings.identity, bucket, clock)
+        shared = Shared(cluster, Reporter(statuses, events, counters), statuses, counters, clock)
+        endpoints = Endpoints(partial(Endpoint.open, shared=shared), shared.memories)
+        urls = RedisUrls(Secrets(api, clock), settings.redis_url)
+        return cls(
+            settings=settings,
+            api=api,
+            cluster=cluster,
+            status_writer=StatusWriter(api, statuses, bucket),
+            events=events,
+            counters=counters,
+            controller=Controller(cluster, statuses, urls, endpoints, clock),
+            leadership=Leadership(api, settings.lease_namespace, settings.lease_name, settings.identity, clock),
+        )
+
+    @property
+    def sources(self) -> Sources:
+        """What /livez, /readyz and /metrics read."""
+        return Sources(self.controller, self.leadership, self.cluster, self.status_writer, self.counters)
+
+    async def lead(self) -> None:
+        """Act, until cancelled."""
+        await self.controller.lead([self.status_writer.run, self.events.run, self.cluster.url_secrets.run])
+
+    async def run(self) -> None:
+        """Follow the cluster, campaign for the Lease and resync, until cancelled."""
+        await asyncio.gather(
+            self.cluster.run(),
+            self.leadership.campaign(self.lead),
+            resync.resync_forever(self.controller, self._list),
+        )
+
+    async def _list(self, kind: Kind) -> list[dict[str, object]]:
+        return (await self.api.list(f"{OURS}/{kind.plural}"))[0]
+
+
 async def serve(settings: OperatorSettings) -> None:
-    """Run until SIGTERM or SIGINT. Raises JobpoolsError when it cannot even begin."""
+    """Run until SIGTERM or SIGINT. Raises JobpoolsError when the operator cannot start."""
     api = await Api.connect()
-    clock = time.monotonic
-    cluster = KubeCluster(api, clock, settings.namespaces)
-    tools = Tools(cluster, KubeReporter(api, settings.identity, clock), Secrets(api, clock), settings.redis_url)
-    control = Control(tools)
-    leadership = Leadership(api, settings.lease_namespace, settings.lease_name, settings.identity, clock)
+    operator = Operator.build(settings, api, time.monotonic)
     stopping = asyncio.Event()
-    http_server = HttpServer(settings.probe_port, routes(control, leadership)) if settings.probe_port else None
+    http_server = HttpServer(settings.probe_port, routes(operator.sources)) if settings.probe_port else None
     if http_server:
         http_server.start()
     try:
-        if await _served(api, stopping):
-            await _run(settings, api, control, leadership, stopping)
+        if await _wait_for_kinds(api, stopping):
+            await _run(operator, stopping)
     finally:
         if http_server:
             http_server.close()
@@ -55,12 +114,12 @@ def _take_signals(stopping: asyncio.Event) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
 
 
-async def _served(api: Api, stopping: asyncio.Event) -> bool:
-    """Wait until the API server knows our kinds; False: told to stop before it did."""
+async def _wait_for_kinds(api: Api, stopping: asyncio.Event) -> bool:
+    """Wait until the API server has our CRDs; return False when a signal came first."""
     _take_signals(stopping)
-    known, told = asyncio.ensure_future(api.wait_for(OURS)), asyncio.ensure_future(stopping.wait())
-    await asyncio.wait({known, told}, return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
+    known, stop = asyncio.ensure_future(api.wait_for(OURS)), asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({known, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
     if known.done():
         known.result()
         return True
@@ -69,56 +128,45 @@ async def _served(api: Api, stopping: asyncio.Event) -> bool:
     return False
 
 
-async def _run(
-    settings: OperatorSettings, api: Api, control: Control, leadership: Leadership, stopping: asyncio.Event
-) -> None:
-    async def listed(plural: str) -> list[dict[str, object]]:
-        return (await api.list(f"{OURS}/{plural}"))[0]
-
+async def _run(operator: Operator, stopping: asyncio.Event) -> None:
     kopf_stop = asyncio.Event()
-    watch = asyncio.ensure_future(_watch(settings, control, stopping, kopf_stop))
-    ours = asyncio.ensure_future(
-        _together(control.tools.cluster.run(), leadership.campaign(control.lead), audit.audit(control, listed))
-    )
+    watch = asyncio.ensure_future(_watch(operator, stopping, kopf_stop))
+    parts = asyncio.ensure_future(operator.run())
     stop = asyncio.ensure_future(stopping.wait())
     try:
-        done, _ = await asyncio.wait({watch, ours, stop}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({watch, parts, stop}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        # First nobody acts any more, then the Lease is free for the next one, then the watch of specs may end.
-        ours.cancel()
-        await asyncio.gather(ours, return_exceptions=True)
-        await leadership.release()
+        # In this order: stop acting, release the Lease for the next leader, end the watch of specs.
+        parts.cancel()
+        await asyncio.gather(parts, return_exceptions=True)
+        await operator.leadership.release()
         kopf_stop.set()
         await asyncio.gather(watch, return_exceptions=True)
         stop.cancel()
     for each in done - {stop}:
         if not each.cancelled():
             each.result()
-        raise JobpoolsError("a part of the operator ended by itself")
+        raise JobpoolsError("a part of the operator ended without an error; this is a bug")
 
 
-async def _together(*parts: Awaitable[None]) -> None:
-    await asyncio.gather(*parts)
-
-
-async def _watch(settings: OperatorSettings, control: Control, stopping: asyncio.Event, stop: asyncio.Event) -> None:
-    before = asyncio.all_tasks()
+async def _watch(operator: Operator, stopping: asyncio.Event, stop: asyncio.Event) -> None:
+    settings, before = operator.settings, asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=REGISTRY,
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
         stop_flag=stop,
-        memo=kopf.Memo(control=control),
-        # Else kopf asks for the user's name, and a pod's user is only a number. Its type is a private alias of str.
+        memo=kopf.Memo(controller=operator.controller),
+        # Otherwise kopf looks up the user's name, and a pod's user is only a number.
         identity=settings.identity,  # type: ignore[arg-type]  # its own annotation is wrong
     )
-    _take_signals(stopping)  # kopf has just taken them, and would end all at once: the Lease is to be given back before
+    _take_signals(stopping)  # kopf has just installed its own, which would end all tasks before the Lease is released
     await kopf.run_tasks(tasks, ignored=before)
 
 
 def main() -> int:
-    """The exit status: 0 after a signal, 1 with one line on stderr when something is wrong."""
+    """Return the exit status: 0 after a signal, 1 after an error, which is one line on stderr."""
     try:
         settings = OperatorSettings.from_env(os.environ)
         configure(settings.log)

@@ -1,4 +1,4 @@
-"""What the operator is told by its environment: the only place that knows the names of the variables."""
+"""The operator's settings, read from environment variables. Only this module knows the variables' names."""
 
 import socket
 from collections.abc import Mapping
@@ -21,28 +21,28 @@ _VARIABLES = {
 
 
 class OperatorSettings(BaseModel):
-    """All that an operator process needs to know."""
+    """The settings of an operator process."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     redis_url: str = DEFAULT_REDIS_URL
-    """The Redis of every pool and schedule without a `spec.redis` of its own."""
+    """Redis of every pool and schedule without a `spec.redis`."""
     namespaces: tuple[str, ...] = ()
-    """Which namespaces to look after (in the variable: separated by commas); none: all of the cluster."""
+    """Namespaces to manage, in the variable separated by commas; empty: all namespaces."""
     lease_name: str = "jobpools-operator"
-    """The Lease that the leader holds."""
+    """Name of the Lease that the leader holds."""
     lease_namespace: str = "default"
-    """Where that Lease is."""
+    """Namespace of that Lease."""
     identity: str = Field(default_factory=socket.gethostname, min_length=1)
-    """Who this process is in the Lease: the pod's name."""
+    """Name of this process in the Lease. Default: the host name, which is the pod's name."""
     probe_port: int = Field(default=8080, ge=0, le=65535)
-    """Where /livez, /readyz and /metrics are served; 0: nowhere."""
+    """Port of /livez, /readyz and /metrics; 0: they are not served."""
     log: Literal["text", "json"] = "text"
-    """The form of the log on stderr."""
+    """Format of the log on stderr."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "OperatorSettings":
-        """Raises ConfigurationError with the variable's name and what is wrong with it."""
+        """Return the settings of these variables. Raises ConfigurationError, which names the variable."""
         values: dict[str, Any] = {
             field: environ[variable] for field, variable in _VARIABLES.items() if environ.get(variable)
         }

@@ -1,65 +1,72 @@
-"""PURE: keys and when each is due. An operation costs the logarithm of the number of keys, not the number."""
+"""Keys and the time when each is due. An operation costs the logarithm of the number of keys, not the number."""
 
+import asyncio
+import contextlib
 import heapq
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
+from typing import Generic, TypeVar
 
-SPARE = 64
-"""Outdated heap items that are tolerated, beside one for each key, before the heap is built anew."""
+K = TypeVar("K", bound=Hashable)
+
+SPARE_ITEMS = 64
+"""Maximum number of outdated heap items, in addition to one for each key, before the heap is rebuilt."""
+MAX_WAIT = 3600.0
+"""Maximum seconds of one wait for a key to become due."""
 
 
-class Workqueue:
-    """Keys with one due time each. Keys that are due at the same time come in the order in which they were added."""
+class Workqueue(Generic[K]):
+    """PURE: keys with one due time each. Keys that are due at the same time come in the order of their insertion."""
 
     def __init__(self) -> None:
-        self._due: dict[str, tuple[float, int]] = {}
-        """By key: when it is due, and its number in the order of adding."""
-        self._held: set[str] = set()
-        self._heap: list[tuple[float, int, str]] = []
+        self._due: dict[K, tuple[float, int]] = {}
+        """By key: when it is due, and its number in the order of insertion."""
+        self._held: set[K] = set()
+        self._heap: list[tuple[float, int, K]] = []
         """Items that `_due` does not confirm are outdated, and skipped."""
         self._numbers = itertools.count()
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: K) -> bool:
         return key in self._due
 
     def __len__(self) -> int:
         return len(self._due)
 
-    def put(self, key: str, at: float) -> None:
-        """Make the key due at this time, whatever was said before."""
+    def put(self, key: K, at: float) -> None:
+        """Make the key due at this time, and at no other."""
         number = self._due[key][1] if key in self._due else next(self._numbers)
         if self._due.get(key) != (at, number):
             self._due[key] = (at, number)
             self._push(key)
 
-    def hasten(self, key: str, at: float) -> None:
-        """Make the key due at this time, or leave it where it is due earlier."""
+    def hasten(self, key: K, at: float) -> None:
+        """Make the key due at this time unless it is due earlier."""
         if key not in self._due or at < self._due[key][0]:
             self.put(key, at)
 
-    def discard(self, key: str) -> None:
-        """Remove the key, if it is there."""
+    def discard(self, key: K) -> None:
+        """Remove the key if it is present."""
         self._due.pop(key, None)
 
-    def hold(self, key: str) -> None:
-        """Do not hand the key out until it is freed; it may become due meanwhile."""
+    def hold(self, key: K) -> None:
+        """Keep the key from being taken until it is freed. It may become due meanwhile."""
         self._held.add(key)
 
-    def free(self, key: str) -> None:
+    def free(self, key: K) -> None:
         """End the hold."""
         self._held.discard(key)
         if key in self._due:
             self._push(key)
 
     def clear(self) -> None:
-        """Remove all keys; a hold stays."""
+        """Remove all keys; holds stay."""
         self._due.clear()
         self._heap.clear()
 
-    def take(self, now: float, limit: int) -> list[str]:
+    def take(self, now: float, limit: int) -> list[K]:
         """Remove and return up to `limit` keys that are due, the earliest first."""
-        found: list[str] = []
+        found: list[K] = []
         while len(found) < limit and self.next_at() <= now:
             key = heapq.heappop(self._heap)[2]
             del self._due[key]
@@ -67,7 +74,7 @@ class Workqueue:
         return found
 
     def next_at(self) -> float:
-        """When the first key is due that is not held; infinity: none."""
+        """Return when the first key that is not held is due; infinity when there is none."""
         while self._heap:
             at, number, key = self._heap[0]
             if key not in self._held and self._due.get(key) == (at, number):
@@ -75,14 +82,37 @@ class Workqueue:
             heapq.heappop(self._heap)
         return math.inf
 
-    def _push(self, key: str) -> None:
+    def _push(self, key: K) -> None:
         if key in self._held:
-            return  # `free` does it
-        if len(self._heap) > 2 * len(self._due) + SPARE:
+            return  # `free` pushes it
+        if len(self._heap) > 2 * len(self._due) + SPARE_ITEMS:
             self._heap = list(self._items())
             heapq.heapify(self._heap)
         else:
             heapq.heappush(self._heap, (*self._due[key], key))
 
-    def _items(self) -> Iterator[tuple[float, int, str]]:
+    def _items(self) -> Iterator[tuple[float, int, K]]:
         return ((at, number, key) for key, (at, number) in self._due.items() if key not in self._held)
+
+
+class DelayQueue(Workqueue[K]):
+    """A work queue with a clock: its one reader waits until a key is due."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock`: monotonic seconds."""
+        super().__init__()
+        self._clock = clock
+        self._changed = asyncio.Event()
+
+    async def next_due(self, limit: int) -> list[K]:
+        """Wait until a key is due; remove and return up to `limit` keys that are due, the earliest first."""
+        while not (keys := self.take(self._clock(), limit)):
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(MAX_WAIT, self.next_at() - self._clock())):
+                    await self._changed.wait()
+        return keys
+
+    def _push(self, key: K) -> None:
+        super()._push(key)
+        self._changed.set()

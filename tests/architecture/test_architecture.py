@@ -1,15 +1,12 @@
 """The architecture as failing tests: who imports whom, what is pure, how large a file may be, what is public."""
 
 import ast
-import functools
 import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-from tests.architecture.parsed import nodes_of
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ROOT / "worker" / "jobpools"
@@ -32,10 +29,10 @@ IMPURE_CALLS = {
 }  # fmt: skip
 
 
-@functools.cache
 def imports(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
     names: set[str] = set()
-    for node in nodes_of(path):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -60,7 +57,7 @@ def test_core_is_pure(path: Path) -> None:
     roots = {name.split(".")[0] for name in imports(path)}
     allowed = PURE_STDLIB | {"jobpools", "pydantic", "pydantic_core", "croniter"}
     assert roots <= allowed, f"{short(path)} imports {sorted(roots - allowed)}"
-    for node in nodes_of(path):
+    for node in ast.walk(ast.parse(path.read_text())):
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
@@ -112,7 +109,7 @@ def test_functions_stay_short() -> None:
     long = [
         f"{short(path)}:{node.lineno} {node.name}"
         for path in SOURCES
-        for node in nodes_of(path)
+        for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or node.lineno) - node.lineno > FUNCTION_LIMIT
     ]

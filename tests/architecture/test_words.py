@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.parsed import nodes_of, tree_of
-
 ROOT = Path(__file__).parents[2]
 THIS = Path(__file__).relative_to(ROOT)
 
@@ -76,7 +74,7 @@ def test_the_guards_see_what_they_guard_against() -> None:
 def test_payloads_are_json_and_nothing_else() -> None:
     """No pickle anywhere: whoever can write to Redis must not be able to run code."""
     for path in tracked(".py"):
-        for node in nodes_of(path):
+        for node in ast.walk(ast.parse(text_of(path))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not UNSAFE & {name.split(".")[0] for name in names}, f"{path}:{getattr(node, 'lineno', 0)}"
@@ -84,14 +82,14 @@ def test_payloads_are_json_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("path", [each for each in tracked(".py") if each.stat().st_size], ids=str)
 def test_every_module_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(tree_of(path)), "a docstring: one line is enough"
+    assert ast.get_docstring(ast.parse(text_of(path))), "a docstring: one line is enough"
 
 
 def test_no_test_is_left_out_without_a_reason() -> None:
     for path in tracked(".py"):
         if path.parts[0] != "tests":
             continue
-        for node in nodes_of(path):
+        for node in ast.walk(ast.parse(text_of(path))):
             if isinstance(node, ast.Call) and re.fullmatch(
                 r"pytest\.(mark\.)?(skip|skipif|xfail)", ast.unparse(node.func)
             ):
@@ -102,7 +100,7 @@ def test_no_test_is_left_out_without_a_reason() -> None:
                 )
                 assert given, f"{path}:{node.lineno}: why?"
             if isinstance(node, ast.Attribute) and re.fullmatch(r"pytest\.mark\.(skip|xfail)", ast.unparse(node)):
-                calls = [each for each in nodes_of(path) if isinstance(each, ast.Call)]
+                calls = [each for each in ast.walk(ast.parse(text_of(path))) if isinstance(each, ast.Call)]
                 assert any(ast.unparse(each.func) == ast.unparse(node) for each in calls), f"{path}:{node.lineno}: why?"
 
 

@@ -96,7 +96,7 @@ def test_a_secret_that_was_deleted_is_written_again(operator: Operator, kubectl:
 def test_a_strangers_secret_is_left_alone(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.run("create", "secret", "generic", REDIS_SECRET, "--from-literal=url=theirs")
     kubectl.apply(pool())
-    eventually("it is told", lambda: "is not jobpools'" in str(status(kubectl).get("conditions")), within=10)
+    eventually("it is told", lambda: "not created by jobpools" in str(status(kubectl).get("conditions")), within=10)
     assert base64.b64decode((kubectl.get("secret", REDIS_SECRET) or {})["data"]["url"]) == b"theirs"
     assert operator.metric("operator_leading") == 1
 

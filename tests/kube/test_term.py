@@ -49,7 +49,7 @@ class Server:
 async def test_a_leader_that_hears_nothing_stops_before_the_next_one_may_begin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("DURATION", "DEADLINE", "RENEW"):  # a tenth of the time, the proportions as they are
+    for name in ("DURATION", "DEADLINE", "RENEW_INTERVAL"):  # a tenth of the time, the proportions as they are
         monkeypatch.setattr(lease, name, getattr(lease, name) / 10)
     server = Server()
     leader = Leadership(server, "jobpools", "lease", "a", time.monotonic)  # type: ignore[arg-type]  # of Api, what it uses
@@ -77,7 +77,7 @@ async def test_a_leader_that_hears_nothing_stops_before_the_next_one_may_begin(
 
 
 async def test_a_campaign_that_waits_for_our_kinds_is_not_dead_and_one_that_stands_still_is() -> None:
-    now = itertools.count(step=int(lease.STUCK) + 1)
+    now = itertools.count(step=int(lease.STUCK_AFTER) + 1)
     leadership = Leadership(cast("Api", Server()), "default", "lease", "a", lambda: next(now))
 
     async def lead() -> None:
@@ -111,7 +111,7 @@ class NoKinds(Api):
 async def test_missing_kinds_are_told_once_and_waited_for(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PAUSE", 0.01)
+    monkeypatch.setattr(client, "CRD_CHECK_INTERVAL", 0.01)
     api = NoKinds(5)
     await api.wait_for(OURS)
     assert api.left == 0

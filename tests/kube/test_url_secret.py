@@ -33,10 +33,10 @@ class CountingApi(Api):
 
     async def _send(  # as there
         self, method: str, path: str, query: Object, body: Object | None, content: str | None,
-        patience: aiohttp.ClientTimeout,
+        time_limit: aiohttp.ClientTimeout,
     ) -> Any:  # fmt: skip
         self.requests[method] += 1
-        return await super()._send(method, path, query, body, content, patience)
+        return await super()._send(method, path, query, body, content, time_limit)
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ async def test_what_a_user_did_to_it_is_corrected(start: Start, kubectl: Kubectl
     secrets = start()
     await ensure_all(secrets, pools)
     kubectl.run(*edit)
-    secrets.doubt(kubectl.namespace)
+    secrets.check_soon(kubectl.namespace)
 
     def right() -> bool:
         found = read(kubectl)
@@ -199,7 +199,7 @@ async def test_a_secret_of_somebody_else_costs_one_request_and_is_left_alone(
     errors = await ensure_all(secrets, pools)
     assert {type(error) for error in errors} == {ApiError}
     assert counting.requests == {"GET": 1}
-    assert "is not jobpools'" in secrets.problem(kubectl.namespace)
+    assert "not created by jobpools" in secrets.problem(kubectl.namespace)
     assert url_of(read(kubectl)) == "theirs"
     kubectl.run("delete", "secret", REDIS_SECRET)
     await until(lambda: url_of(read(kubectl)) == URL)

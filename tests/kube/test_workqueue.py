@@ -4,7 +4,7 @@ import math
 
 from hypothesis import given, strategies as st
 
-from jobpools_operator.workqueue import SPARE, Workqueue
+from jobpools_operator.workqueue import SPARE_ITEMS, Workqueue
 
 KEYS = st.sampled_from("abcdef")
 TIMES = st.integers(0, 20).map(float)
@@ -20,7 +20,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_every_key_comes_when_it_is_due_and_the_earliest_first(steps: list[tuple[str, str, float]]) -> None:
-    queue, due, held = Workqueue(), dict[str, float](), set[str]()
+    queue, due, held = Workqueue[str](), dict[str, float](), set[str]()
     for step, key, at in steps:
         if step == "put":
             queue.put(key, at)
@@ -48,7 +48,7 @@ def test_every_key_comes_when_it_is_due_and_the_earliest_first(steps: list[tuple
 
 
 def test_keys_that_are_due_together_come_in_the_order_of_their_adding() -> None:
-    queue = Workqueue()
+    queue = Workqueue[str]()
     for key in ("c", "a", "b"):
         queue.put(key, 1.0)
     queue.put("c", 1.0)
@@ -56,7 +56,7 @@ def test_keys_that_are_due_together_come_in_the_order_of_their_adding() -> None:
 
 
 def test_a_key_that_is_put_again_and_again_leaves_nothing_behind() -> None:
-    queue = Workqueue()
+    queue = Workqueue[str]()
     for number in range(10_000):
         queue.put("a", float(10_000 - number % 7))
-    assert len(queue._heap) <= 2 * len(queue) + SPARE + 1
+    assert len(queue._heap) <= 2 * len(queue) + SPARE_ITEMS + 1

@@ -1,6 +1,6 @@
-"""kopf decorators only: parse, hand over, return."""
+"""kopf handlers: each parses an object and hands it to the controller."""
 
 import kopf
 
 REGISTRY = kopf.OperatorRegistry()
-"""Ours alone: kopf's default one brings ways to log in that load a second Kubernetes client."""
+"""The operator's own registry: kopf's default one has login handlers that load a second Kubernetes client."""

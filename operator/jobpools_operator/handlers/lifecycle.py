@@ -1,4 +1,4 @@
-"""Start-up and credentials."""
+"""kopf's settings and credentials."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from jobpools_operator.handlers import REGISTRY
 
 @kopf.on.startup(registry=REGISTRY)
 async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-    """Kopf watches our two kinds and writes nothing: no Events, annotations, finalizers or peering of its own."""
+    """Let kopf only watch: it writes no events, annotations, finalizers or peering objects."""
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.watching.server_timeout = 300
@@ -22,5 +22,5 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
 
 @kopf.on.login(registry=REGISTRY)
 def login(**every: Any) -> kopf.ConnectionInfo | None:
-    """In a pod its service account, else KUBECONFIG."""
+    """Return the credentials of the pod's service account, or those of KUBECONFIG outside a pod."""
     return kopf.login_with_service_account(**every) or kopf.login_with_kubeconfig(**every)

@@ -1,4 +1,4 @@
-"""Objects of the API server as specs."""
+"""Turns objects of the API server into specs."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -10,31 +10,33 @@ from jobpools.core.pools.specs import Pool
 from jobpools.core.schedules.specs import Schedule
 from jobpools.core.schema import Model
 from jobpools.errors import SpecError
+from jobpools_operator.kinds import Kind
 from jobpools_operator.kube.manifests import CONTAINER
+from jobpools_operator.objects import Managed
 
 M = TypeVar("M", bound=Model)
 
 
 def meta_of(body: Mapping[str, Any]) -> Meta:
-    """Whose object it is. Not validated: an object of an older, laxer CRD must still be found and told off."""
+    """Return the object's metadata. Not validated: an object of an older, laxer CRD must get a status as well."""
     found = body["metadata"]
     return Meta.model_construct(
         name=found["name"], namespace=found["namespace"], uid=found["uid"], generation=found.get("generation", 0)
     )
 
 
+def parse(kind: Kind, body: Mapping[str, Any]) -> Managed:
+    """Return the object with its spec. Raises SpecError with the path and what is wrong there, in one line."""
+    return parse_pool(body) if kind is Kind.POOL else _parse(Schedule, body)
+
+
 def parse_pool(body: Mapping[str, Any]) -> Pool:
-    """Raises SpecError with the path and what is wrong there, in one line."""
+    """Return the pool with its spec. Raises SpecError with the path and what is wrong there, in one line."""
     pool = _parse(Pool, body)
     containers = {each["name"]: each for each in pool.spec.template.get("spec", {}).get("containers", [])}
     if pool.spec.image is None and not containers.get(CONTAINER, {}).get("image"):
-        raise SpecError("spec.image is missing: only a laptop can do without one")
+        raise SpecError("spec.image: missing; set the image that the workers run")
     return pool
-
-
-def parse_schedule(body: Mapping[str, Any]) -> Schedule:
-    """Raises SpecError with the path and what is wrong there, in one line."""
-    return _parse(Schedule, body)
 
 
 def _parse(model: type[M], body: Mapping[str, Any]) -> M:

@@ -1,1 +1,1 @@
-"""The only importer of `kubernetes`: client, pure manifests, cluster, report, lease."""
+"""The Kubernetes side of the operator: the only package that imports `kubernetes`."""

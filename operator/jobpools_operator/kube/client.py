@@ -1,7 +1,7 @@
-"""The API server in JSON: the only file that imports `kubernetes`.
+"""A JSON client of the API server: the only file that imports `kubernetes`.
 
-Objects are plain dictionaries: the manifests are, the watches are, and so nothing is converted twice. Credentials,
-certificates and token rotation are the official client's.
+Objects are plain dictionaries, as manifests and watches need them. The official client handles credentials,
+certificates and token rotation.
 """
 
 import asyncio
@@ -19,13 +19,15 @@ from jobpools.errors import ConfigurationError, ObservationError
 Object = dict[str, Any]
 
 ANSWER_TIMEOUT = 10.0
-"""Seconds for one answer."""
+"""Maximum seconds until one request is answered."""
 WATCH_SECONDS = 240
-"""Seconds after which the server ends a watch; a new one begins where it ended."""
+"""Seconds after which the server ends a watch; the next one resumes where it ended."""
 WATCH_SILENCE = 120.0
-"""Seconds without a line (bookmarks come about once a minute) after which the watch counts as dead."""
-PAGE = 500
-PAUSE = 2.0
+"""Maximum seconds between two lines of a watch, which has a bookmark about once a minute; then it counts as broken."""
+PAGE_SIZE = 500
+"""Maximum number of objects in one response to a list."""
+CRD_CHECK_INTERVAL = 2.0
+"""Seconds between two checks whether the CRDs are installed."""
 
 DEPLOYMENTS = "/apis/apps/v1"
 CORE = "/api/v1"
@@ -39,32 +41,32 @@ APPLY = "application/apply-patch+yaml"
 
 
 class ApiError(ObservationError):
-    """The API server refused, or did not answer."""
+    """The API server refused a request, or did not answer it."""
 
     def __init__(self, message: str, status: int = 0, causes: Sequence[str] = ()) -> None:
-        """`status`: the HTTP status; 0: there was no answer. `causes`: the server's own words for it."""
+        """`status`: the HTTP status; 0: no answer. `causes`: the reasons of the server's causes."""
         super().__init__(message)
         self.status = status
         self.causes = causes
 
     @property
     def missing(self) -> bool:
-        """There is no such object."""
+        """Return whether the object does not exist."""
         return self.status == 404  # noqa: PLR2004  # HTTP's own number
 
     @property
     def leaving(self) -> bool:
-        """The namespace is being deleted: nothing more comes into it."""
+        """Return whether the namespace is being deleted: nothing can be created in it any more."""
         return "NamespaceTerminating" in self.causes
 
     @property
     def conflict(self) -> bool:
-        """Somebody else was quicker."""
+        """Return whether another client wrote first."""
         return self.status == 409  # noqa: PLR2004  # HTTP's own number
 
     @property
     def expired(self) -> bool:
-        """The resource version is too old to watch from."""
+        """Return whether the resource version is too old to watch from."""
         return self.status == 410  # noqa: PLR2004  # HTTP's own number
 
 
@@ -76,7 +78,7 @@ class Api:
 
     @classmethod
     async def connect(cls) -> "Api":
-        """In a pod with the pod's service account, else with KUBECONFIG. Raises ConfigurationError."""
+        """Connect with the pod's service account, or with KUBECONFIG outside a pod. Raises ConfigurationError."""
         settings = kubernetes_client.Configuration()
         settings.connection_pool_maxsize = 64
         try:
@@ -85,7 +87,7 @@ class Api:
             except config.ConfigException:
                 await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # as above
         except (config.ConfigException, OSError) as error:
-            raise ConfigurationError(f"no Kubernetes to talk to: {error}; set KUBECONFIG") from error
+            raise ConfigurationError(f"Kubernetes: no credentials: {error}; set KUBECONFIG") from error
         return cls(kubernetes_client.ApiClient(configuration=settings))
 
     async def close(self) -> None:
@@ -93,57 +95,57 @@ class Api:
         await self._client.close()
 
     async def wait_for(self, api: str) -> None:
-        """Wait until the server knows this group of kinds. Raises ApiError when it will not let us look."""
-        said = False
+        """Wait until the server serves this API group. Raises ApiError when the operator may not read it."""
+        is_logged = False
         while True:
             try:
                 await self.get(api)
             except ApiError as error:
                 if error.status in (401, 403):
                     raise
-                if not said:
-                    log.warning("%s: are the CRDs installed? (crds/); trying again every %g s", error, PAUSE)
-                said = True
-                await asyncio.sleep(PAUSE)
+                if not is_logged:
+                    log.warning("%s: are the CRDs installed? (crds/); checking every %g s", error, CRD_CHECK_INTERVAL)
+                is_logged = True
+                await asyncio.sleep(CRD_CHECK_INTERVAL)
             else:
                 return
 
     async def get(self, path: str, **query: Any) -> Object:
-        """One object, or a list's page. Raises ApiError."""
+        """Return one object, or one page of a list. Raises ApiError."""
         return await self._json("GET", path, query)
 
     async def list(self, path: str, **query: Any) -> tuple[list[Object], str]:
-        """All objects, page by page, and the resource version to watch from. Raises ApiError."""
+        """Return all objects, read page by page, and the resource version to watch from. Raises ApiError."""
         items: list[Object] = []
         page: str | None = None
         while True:
             more = {"continue": page} if page else {}
-            found = await self.get(path, limit=PAGE, **query, **more)
+            found = await self.get(path, limit=PAGE_SIZE, **query, **more)
             items += found.get("items", [])
             page = found["metadata"].get("continue")
             if not page:
                 return items, found["metadata"]["resourceVersion"]
 
     async def create(self, path: str, body: Object) -> Object:
-        """Raises ApiError."""
+        """Create the object; return it as created. Raises ApiError."""
         return await self._json("POST", path, {}, body)
 
     async def replace(self, path: str, body: Object) -> Object:
-        """Raises ApiError, with `conflict` when the body's resourceVersion is not the latest."""
+        """Replace the object. Raises ApiError, with `conflict` when the body's resourceVersion is not the latest."""
         return await self._json("PUT", path, {}, body)
 
     async def merge(self, path: str, body: Object, manager: str) -> Object:
-        """JSON merge patch. Raises ApiError."""
+        """Apply a JSON merge patch; return the object. Raises ApiError."""
         return await self._json("PATCH", path, {"fieldManager": manager}, body, MERGE)
 
     async def apply(self, path: str, body: Object, manager: str) -> Object:
-        """Server-side apply; what others own of the same fields is taken over. Raises ApiError."""
+        """Apply on the server side, taking fields over from other managers; return the object. Raises ApiError."""
         return await self._json("PATCH", path, {"fieldManager": manager, "force": "true"}, body, APPLY)
 
     async def watch(self, path: str, version: str, **query: Any) -> AsyncIterator[tuple[str, Object]]:
-        """(ADDED | MODIFIED | DELETED | BOOKMARK, object) from a resource version on, until the server ends it.
+        """Yield (ADDED | MODIFIED | DELETED | BOOKMARK, object) from a resource version on, until the server ends it.
 
-        Raises ApiError, also when the server has been silent for WATCH_SILENCE.
+        Raises ApiError, also when nothing arrives for WATCH_SILENCE.
         """
         query |= {
             "watch": "true",
@@ -183,7 +185,7 @@ class Api:
         query: Object,
         body: Object | None,
         content: str | None,
-        patience: aiohttp.ClientTimeout,
+        time_limit: aiohttp.ClientTimeout,
     ) -> Any:
         headers = {"Accept": "application/json"} | ({"Content-Type": content} if content else {})
         try:
@@ -195,20 +197,20 @@ class Api:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            response = await self._client.call_api(*request, _request_timeout=patience)
+            response = await self._client.call_api(*request, _request_timeout=time_limit)
             if response.status < 400:  # noqa: PLR2004  # HTTP's own number
                 return response
             text = (await response.read()).decode(errors="replace")
         except (aiohttp.ClientError, ApiException, TimeoutError, OSError) as error:
             raise ApiError(f"{method} {path}: {type(error).__name__}: {error}") from error
-        message, causes = _said(text)
+        message, causes = _message_and_causes(text)
         raise ApiError(f"{method} {path}: {message or response.reason}", response.status, causes)
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Whole lines of any length: the reader's own end with an error at 128 KiB, and an object may have 1.5 MiB.
+    """Yield whole lines of any length: aiohttp's reader fails at 128 KiB, and an object may have 1.5 MiB.
 
-    What comes after the last end of a line was cut off, and is dropped.
+    An unfinished last line is dropped: the connection broke within it.
     """
     parts: list[bytes] = []
     async for chunk in content.iter_any():
@@ -219,8 +221,8 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
             parts = [part]
 
 
-def _said(text: str) -> tuple[str, tuple[str, ...]]:
-    """The server's message and the reasons of its causes."""
+def _message_and_causes(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return the message of an error response and the reasons of its causes."""
     try:
         status = json.loads(text)
         causes = (status.get("details") or {}).get("causes") or ()
@@ -230,5 +232,5 @@ def _said(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def path_of(api: str, namespace: str, plural: str, name: str = "", part: str = "") -> str:
-    """`/apis/apps/v1/namespaces/shop/deployments/emails/scale`."""
+    """Return the path of an object, as in `/apis/apps/v1/namespaces/shop/deployments/emails/scale`."""
     return "/".join(filter(None, (api, "namespaces", namespace, plural, name, part)))

@@ -11,7 +11,7 @@ from jobpools.core.pools.specs import Pool
 from jobpools.errors import ObservationError
 from jobpools_operator.kube import manifests
 from jobpools_operator.kube.client import CORE, DEPLOYMENTS, Api, ApiError, Object, path_of
-from jobpools_operator.kube.mirror import Mirror
+from jobpools_operator.kube.informer import Informer
 from jobpools_operator.kube.url_secret import UrlSecrets
 
 DEPLOYER, SCALER = "jobpools-deploy", "jobpools-scaler"
@@ -46,8 +46,9 @@ class KubeCluster:
         selector = f"{manifests.MANAGED_LABEL}={manifests.MANAGER},{manifests.POOL_LABEL}"
         self.urls: dict[str, str] = {}
         """By pool key: which Redis the pool's workers are to connect to. The planner sets it."""
-        self.touched: Callable[[str], None] = lambda _: None
-        """Called with the key of a pool whose Deployment or pods changed."""
+        self._changes: set[str] = set()
+        """Keys of pools whose Deployment or pods changed since `next_changes` returned."""
+        self._has_changes = asyncio.Event()
         self._pods: dict[str, dict[str, Object]] = defaultdict(dict)
         self._deployments: dict[str, Object] = {}
         self._applied: dict[str, str] = {}
@@ -61,27 +62,38 @@ class KubeCluster:
         self.url_secrets = UrlSecrets(api, clock)
         self.scalings = 0
         """Times that a number of workers was asked for, and accepted."""
-        self._mirrors: list[Mirror] = []
+        self._informers: list[Informer] = []
         for place in namespaces or ("",):
             within = f"/namespaces/{place}" if place else ""
-            self._mirrors += [
-                Mirror(api, f"{DEPLOYMENTS}{within}/deployments", selector, clock, self._deployed, self._withdrawn),
-                Mirror(api, f"{CORE}{within}/pods", selector, clock, self._pod_seen, self._pod_gone),
+            self._informers += [
+                Informer(api, f"{DEPLOYMENTS}{within}/deployments", selector, clock, self._deployed, self._withdrawn),
+                Informer(api, f"{CORE}{within}/pods", selector, clock, self._pod_seen, self._pod_gone),
             ]
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        await asyncio.gather(*(mirror.run() for mirror in self._mirrors))
+        await asyncio.gather(*(informer.run() for informer in self._informers))
 
     @property
     def listed(self) -> bool:
         """Everything has been listed once."""
-        return all(mirror.listed for mirror in self._mirrors)
+        return all(informer.listed for informer in self._informers)
 
     async def ready(self) -> None:
         """Wait until everything has been listed once."""
-        for mirror in self._mirrors:
-            await mirror.ready()
+        for informer in self._informers:
+            await informer.ready()
+
+    async def next_changes(self) -> set[str]:
+        """Wait for changes; return the keys of the pools whose Deployment or pods changed since the last call."""
+        await self._has_changes.wait()
+        self._has_changes.clear()
+        found, self._changes = self._changes, set()
+        return found
+
+    def _note_change(self, key: str) -> None:
+        self._changes.add(key)
+        self._has_changes.set()
 
     def place(self, pool: Pool, url: str) -> None:
         """The pool's workers are to connect to this Redis."""
@@ -101,11 +113,11 @@ class KubeCluster:
     def _deployed(self, found: Object) -> None:
         if found["metadata"]["name"] == found["metadata"]["labels"][manifests.POOL_LABEL]:
             self._deployments[_pool_key(found)] = found
-            self.touched(_pool_key(found))
+            self._note_change(_pool_key(found))
 
     def _withdrawn(self, found: Object) -> None:
         if self._deployments.pop(_pool_key(found), None):
-            self.touched(_pool_key(found))
+            self._note_change(_pool_key(found))
 
     def _pod_seen(self, pod: Object) -> None:
         key, name = _pool_key(pod), pod["metadata"]["name"]
@@ -113,7 +125,7 @@ class KubeCluster:
             self._pod_gone(pod)
         else:
             self._pods[key][name] = pod
-            self.touched(key)
+            self._note_change(key)
 
     def _pod_gone(self, pod: Object) -> None:
         key, name = _pool_key(pod), pod["metadata"]["name"]
@@ -123,7 +135,7 @@ class KubeCluster:
             self._forget_gone()
             if not self._pods[key]:
                 del self._pods[key]
-            self.touched(key)
+            self._note_change(key)
 
     def _forget_gone(self) -> None:
         """Forget pods that went too long ago, also those of pools without a pass."""
@@ -136,8 +148,8 @@ class KubeCluster:
 
     async def observe(self, pool: Pool) -> ClusterFacts:
         """From the watches; raises ObservationError when they stand still."""
-        for mirror in self._mirrors:
-            mirror.check()
+        for informer in self._informers:
+            informer.check()
         key = pool.meta.key
         wanted = self._wanted(pool)
         workers = tuple(map(_worker, self._pods.get(key, {}).values()))
@@ -164,7 +176,7 @@ class KubeCluster:
         if any(worker.problem is not None and worker.problem.reason == CONFIG_ERROR for worker in workers):
             # The kubelet gives this reason for every Secret or ConfigMap that is missing. Only a read shows whether
             # it is ours.
-            self.url_secrets.doubt(pool.meta.namespace)
+            self.url_secrets.check_soon(pool.meta.namespace)
         problem = self.url_secrets.problem(pool.meta.namespace)
         return Problem(Reason.CLUSTER_PROBLEM, problem) if problem else None
 

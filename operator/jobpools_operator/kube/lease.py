@@ -1,10 +1,10 @@
-"""Leadership through a Lease: one operator acts, the others stand by with everything loaded.
+"""Leader election through a Lease: one operator acts, the others stand by with everything loaded.
 
-Terms. The leader renews every RENEW seconds. Whoever has seen the same renewal for DURATION seconds by its own clock
-may take over; nobody compares clocks of two machines. A leader that could not renew for DEADLINE seconds (< DURATION)
-stops acting before another one may begin. A Lease does not fence: a leader that is paused between its check and its
-write may still write once. That is why every effect is idempotent: an apply says what shall be, a fire's id is a hash
-of its tick.
+The leader renews the Lease every RENEW_INTERVAL seconds. Another operator may take over when it has seen no renewal for
+DURATION seconds by its own clock: clocks of two machines are never compared. A leader that could not renew for DEADLINE
+seconds (less than DURATION) stops acting before another operator may start. A Lease does not fence: a leader that is
+suspended between its check and its write may still write once. Therefore every effect is idempotent: an apply states
+the wanted state, and the job id of a tick is a hash of the tick.
 Source: coordination.k8s.io/v1 Lease; the durations' roles are those of client-go's leader election.
 """
 
@@ -17,16 +17,19 @@ from datetime import UTC, datetime
 from jobpools_operator.kube.client import LEASES, Api, ApiError, Object, path_of
 
 DURATION = 10.0
+"""Seconds without a renewal after which another operator may take over."""
 DEADLINE = 7.0
-RENEW = 2.0
-STUCK = 30.0
-"""Seconds without a try after which the process is not taken for alive."""
+"""Seconds without a renewal after which the leader stops acting."""
+RENEW_INTERVAL = 2.0
+"""Seconds between two renewals, and between two attempts of a standby."""
+STUCK_AFTER = 30.0
+"""Seconds without an attempt after which /livez fails."""
 
 log = logging.getLogger("jobpools.operator")
 
 
 class Leadership:
-    """Campaigns for the Lease, and says whether this operator leads."""
+    """Campaigns for the Lease and knows whether this operator leads."""
 
     def __init__(self, api: Api, namespace: str, name: str, identity: str, clock: Callable[[], float]) -> None:
         """`clock`: monotonic seconds."""
@@ -38,20 +41,20 @@ class Leadership:
         self._seen_at = clock()
         self._renewed_at: float | None = None
         self._tried_at: float | None = None
-        """None: the campaign has not begun, as long as our kinds are waited for."""
+        """None: the campaign has not started, because the CRDs are not installed yet."""
 
     @property
     def leading(self) -> bool:
-        """This operator may act now."""
+        """Return whether this operator may act now."""
         return self._renewed_at is not None and self._clock() - self._renewed_at < DEADLINE
 
     @property
     def alive(self) -> bool:
-        """The election goes on: it was tried not long ago, with whatever result, or is not to begin yet."""
-        return self._tried_at is None or self._clock() - self._tried_at < STUCK
+        """Return whether the campaign is not stuck: its last attempt is recent, or it has not started."""
+        return self._tried_at is None or self._clock() - self._tried_at < STUCK_AFTER
 
     async def campaign(self, lead: Callable[[], Awaitable[None]]) -> None:
-        """Stand for election for ever; run `lead` while elected, and cancel it when the term is lost."""
+        """Campaign until cancelled; run `lead` while elected, and cancel it when the term ends."""
         while True:
             await self._until(elected=True)
             log.info("leading as %s", self._identity)
@@ -60,12 +63,12 @@ class Leadership:
             try:
                 done, _ = await asyncio.wait({task, lost}, return_when=asyncio.FIRST_COMPLETED)
                 if task in done:
-                    task.result()  # it never returns by itself: let its error through
+                    task.result()  # it returns only by an error: raise it
                 log.warning("no longer leading: the lease could not be renewed")
             finally:
                 for each in (task, lost):
                     each.cancel()
-                # Not `await each`: a cancellation of ours that comes now would be taken for theirs, and lost.
+                # Not `await each`: a cancellation of this task would be mistaken for that of the awaited one, and lost.
                 await asyncio.wait({task, lost})
 
     async def _until(self, *, elected: bool) -> None:
@@ -77,21 +80,21 @@ class Leadership:
             except (ApiError, TimeoutError) as error:
                 log.warning("lease: %s", str(error) or "no answer")
             if self.leading is not elected:
-                await asyncio.sleep(self._within_term(RENEW))
+                await asyncio.sleep(self._within_term(RENEW_INTERVAL))
 
     def _within_term(self, seconds: float) -> float:
-        """No wait may outlast the term: a leader that hears nothing must stop in time."""
+        """Limit a wait to the rest of the term: a leader that gets no answer must stop in time."""
         left = 0.0 if self._renewed_at is None else self._renewed_at + DEADLINE - self._clock()
         return min(seconds, left) if left > 0 else seconds
 
     async def _try(self, now: float) -> None:
-        """Renew, take over, or look on."""
+        """Renew the Lease, take it over, or stand by."""
         try:
             found = await self._api.get(self._path)
         except ApiError as error:
             if not error.missing:
                 raise
-            with contextlib.suppress(ApiError):  # another one was quicker: the next look will show it
+            with contextlib.suppress(ApiError):  # another operator created it first: the next attempt reads it
                 await self._api.create(self._folder, self._body({}, transitions=0))
                 self._renewed_at = now
             return
@@ -104,7 +107,7 @@ class Leadership:
             return
         transitions = int(spec.get("leaseTransitions") or 0) + (holder != self._identity)
         try:
-            # The resource version decides between two that try at once.
+            # The resource version lets only one of two simultaneous attempts succeed.
             await self._api.replace(self._path, self._body(found["metadata"], transitions))
         except ApiError as error:
             if not error.conflict:
@@ -113,7 +116,7 @@ class Leadership:
         self._renewed_at = now
 
     async def release(self) -> None:
-        """Give the Lease back, so that the next one need not wait for it to run out."""
+        """Release the Lease, so that another operator need not wait until it expires."""
         if not self.leading:
             return
         self._renewed_at = None

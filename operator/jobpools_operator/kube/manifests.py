@@ -1,4 +1,4 @@
-"""PURE: a pool as a Deployment. Golden-tested; who applies it is cluster.py."""
+"""PURE: renders the Deployment and the Secret of a pool. `cluster.py` and `url_secret.py` apply them."""
 
 import base64
 import copy
@@ -25,20 +25,21 @@ POOL_KIND = "WorkerPool"
 REDIS_ANNOTATION = "jobpools.dev/redis"
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 MARKED_COST = -1000
+"""Deletion cost of the pods that a scale-down is to remove."""
 PROBE_PORT = 8080
 CONTAINER = "worker"
 USER = 10001
-HAND_BACK = 5
-"""Seconds between a worker's own grace and the pod's: enough to hand back what has not finished."""
+HAND_BACK_MARGIN = 5
+"""Seconds between the end of the worker's grace and the end of the pod's: enough to hand back unfinished jobs."""
 
 
 def deployment(pool: Pool, redis_url: str) -> Object:
-    """The Deployment, without `replicas`: their number has another owner.
+    """Return the Deployment without `replicas`, which another field manager owns.
 
-    A `redis_url` that the pool's spec does not show stays out of it: the pod reads it from a Secret.
+    A `redis_url` that is not in the pool's spec stays out of the Deployment: the pod reads it from a Secret.
     """
     pod = _merge(_pod(pool, redis_url), copy.deepcopy(pool.spec.template))
-    pod["metadata"]["labels"] |= pool.labels  # the selector's labels are not the template's to change
+    pod["metadata"]["labels"] |= pool.labels  # the template must not change the labels of the selector
     body: Object = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -52,7 +53,7 @@ def deployment(pool: Pool, redis_url: str) -> Object:
         "spec": {
             "selector": {"matchLabels": pool.labels},
             "revisionHistoryLimit": 3,
-            # New workers come before old ones go, and an old one that is busy has its grace to finish.
+            # New workers start before old ones stop, and a busy old worker finishes within its grace.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
             "template": pod,
         },
@@ -62,7 +63,7 @@ def deployment(pool: Pool, redis_url: str) -> Object:
 
 
 def redis_secret(namespace: str, redis_url: str, owners: Sequence[Object]) -> Object:
-    """The Secret from which the pods of a namespace's pools read the default URL; `owners`: references to pools."""
+    """Return the Secret from which the pods of a namespace read the default URL. `owners`: references to pools."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -77,14 +78,14 @@ def redis_secret(namespace: str, redis_url: str, owners: Sequence[Object]) -> Ob
 
 
 def identity(body: Object) -> str:
-    """A hash of everything that the pool decides: equal hashes need no write."""
+    """Return a hash of the object: an object with the same hash needs no write."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def owner(pool: Meta, *, controller: bool = True) -> Object:
-    """A reference to the pool that owns an object: Kubernetes deletes the object when its last owner is gone."""
-    # No blockOwnerDeletion: where OwnerReferencesPermissionEnforcement is on (OpenShift) it asks for a right on
-    # finalizers, and nobody waits for a pool's pods before the pool may go.
+    """Return a reference to the pool as an owner: Kubernetes deletes an object when its last owner is gone."""
+    # No blockOwnerDeletion: with OwnerReferencesPermissionEnforcement (OpenShift) it requires a right on finalizers,
+    # and the deletion of a pool need not wait for its pods.
     return {
         "apiVersion": API_VERSION,
         "kind": POOL_KIND,
@@ -98,15 +99,15 @@ def _pod(pool: Pool, redis_url: str) -> Object:
     probe = {"port": PROBE_PORT}
     metadata: Object = {"labels": pool.labels}
     if _secret(pool):
-        # Pods do not see that a Secret changed: another URL makes new ones. So few digits that nobody can guess from
-        # them, and two URLs in 65,536 look the same.
+        # Running pods do not notice a changed Secret: the hash replaces them. It has only four digits, so that the URL
+        # cannot be guessed from it; two URLs have the same hash with a probability of 1 in 65,536.
         metadata["annotations"] = {REDIS_ANNOTATION: hashlib.sha256(redis_url.encode()).hexdigest()[:4]}
     return {
         "metadata": metadata,
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            # SIGTERM: it stops claiming and finishes what runs; the longest job of the pool fits into the grace.
+            # After SIGTERM the worker stops claiming and finishes its jobs: the longest job fits into the grace.
             "terminationGracePeriodSeconds": _grace(pool),
             "securityContext": {
                 "runAsNonRoot": True,
@@ -142,7 +143,7 @@ def _grace(pool: Pool) -> int:
 
 
 def _secret(pool: Pool) -> dict[str, str]:
-    """Where the pod reads the URL; empty: the pool's spec says it in the open."""
+    """Return the Secret and key that hold the URL; empty: the pool's spec has the URL itself."""
     redis = pool.spec.redis
     if redis is None:
         return {"name": REDIS_SECRET, "key": REDIS_KEY}
@@ -153,8 +154,8 @@ def _secret(pool: Pool) -> dict[str, str]:
 def _environment(pool: Pool, redis_url: str) -> list[Object]:
     variables: list[Object] = []
     secret = _secret(pool)
-    # The kubelet kills when the grace is over: what still runs is handed back before.
-    plain = worker_env(pool, redis_url) | {"JOBPOOLS_GRACE": str(_grace(pool) - HAND_BACK)}
+    # The kubelet kills the pod when its grace ends: the worker hands unfinished jobs back before.
+    plain = worker_env(pool, redis_url) | {"JOBPOOLS_GRACE": str(_grace(pool) - HAND_BACK_MARGIN)}
     for name, value in plain.items():
         if name == REDIS_URL and secret:
             source = {"secretKeyRef": secret}
@@ -168,7 +169,7 @@ def _environment(pool: Pool, redis_url: str) -> list[Object]:
 
 
 def _merge(ours: Any, theirs: Any) -> Any:
-    """The template over ours: maps key by key, lists of named things by name, everything else replaced."""
+    """Merge the template over ours: maps by key, lists of named items by name; anything else is replaced."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         return {key: _merge(ours[key], theirs[key]) if key in ours and key in theirs else ours.get(key, theirs.get(key))
                 for key in [*ours, *(key for key in theirs if key not in ours)]}  # fmt: skip

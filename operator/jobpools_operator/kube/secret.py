@@ -1,4 +1,4 @@
-"""The URL in a Secret that a pool names: read by its name, never listed or watched."""
+"""Reads the Secret that a `spec.redis` names: by its name; Secrets are never listed or watched."""
 
 import base64
 import binascii
@@ -8,14 +8,14 @@ from jobpools.core.objects import SecretKeyRef
 from jobpools.errors import ObservationError
 from jobpools_operator.kube.client import CORE, Api, ApiError, Object, path_of
 
-KEPT = 240.0
+CACHE_SECONDS = 240.0
 """Seconds for which a value is not read again."""
-FAILED_FOR = 2.0
-"""Seconds for which a Secret that could not be read is not asked for again: all its pools share one request."""
+RETRY_AFTER = 2.0
+"""Seconds until a Secret that could not be read is requested again: all its pools share one request."""
 
 
 class Secrets:
-    """Values of Secrets, kept for a while."""
+    """Values of Secrets, with a cache."""
 
     def __init__(self, api: Api, clock: Callable[[], float]) -> None:
         """`clock`: monotonic seconds."""
@@ -25,24 +25,28 @@ class Secrets:
         """By path: when the latest read failed, and why."""
 
     async def value(self, namespace: str, ref: SecretKeyRef) -> str:
-        """The key's text. Raises ObservationError, without any of the Secret's contents."""
+        """Return the key's text. Raises ObservationError, whose message has nothing of the Secret's contents."""
         place = (namespace, ref.name, ref.key)
         at, text = self._found.get(place, (0.0, ""))
-        if text and self._clock() - at < KEPT:
+        if text and self._clock() - at < CACHE_SECONDS:
             return text
         found = await self._get(path_of(CORE, namespace, "secrets", ref.name))
         try:
             text = base64.b64decode(found.get("data", {})[ref.key]).decode().strip()
         except KeyError:
-            raise ObservationError(f"Secret {namespace}/{ref.name} has no key {ref.key}") from None
+            raise ObservationError(
+                f"Secret {namespace}/{ref.name}: key {ref.key} does not exist; add it or correct secretKeyRef.key"
+            ) from None
         except (binascii.Error, UnicodeDecodeError):
-            raise ObservationError(f"Secret {namespace}/{ref.name}: {ref.key} is not text") from None
+            raise ObservationError(
+                f"Secret {namespace}/{ref.name}: key {ref.key} is not UTF-8 text; store a Redis URL in it"
+            ) from None
         self._found[place] = (self._clock(), text)
         return text
 
     async def _get(self, path: str) -> Object:
         at, error = self._failed.get(path, (float("-inf"), None))
-        if error is not None and self._clock() - at < FAILED_FOR:
+        if error is not None and self._clock() - at < RETRY_AFTER:
             raise ApiError(str(error), error.status, error.causes)
         self._failed.pop(path, None)
         try:

@@ -1,7 +1,7 @@
 """The Secret of a namespace from which the pods of its pools read the URL of the default Redis.
 
-One Secret a namespace, one field manager, at most OWNERS owners: neither the object nor the number of its writes
-grows with the number of pools. Kubernetes deletes it with the last of its owners, also when no operator runs.
+A namespace has one Secret with one field manager and at most OWNERS owners: neither the object nor the number of its
+writes grows with the number of pools. Kubernetes deletes it with the last of its owners, even when no operator runs.
 """
 
 import asyncio
@@ -14,29 +14,29 @@ from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool
 from jobpools_operator.kube import manifests
 from jobpools_operator.kube.client import CORE, Api, ApiError, Object, path_of
-from jobpools_operator.workqueue import Workqueue
+from jobpools_operator.workqueue import DelayQueue
 
 OWNERS = 3
 """Maximum number of a namespace's pools that own its Secret. When one is deleted, another pool takes its place; more
 than one, so that the Secret outlives the deletion of one of them while no operator runs."""
 FORMER_MANAGERS = "jobpools-deploy-"
 """Prefix of the field managers of versions that applied the Secret once for each pool."""
-AGAIN = 2.0
-"""Seconds until a failed check is repeated, and the least number of seconds between two checks for missing Secrets."""
-GAP = 0.25
-"""Least number of seconds between two checks for lost owners."""
+RETRY_AFTER = 2.0
+"""Seconds until a failed check is repeated, and minimum seconds between two checks for a missing Secret."""
+OWNERS_INTERVAL = 0.25
+"""Minimum seconds between two checks for lost owners."""
 VERIFY_AFTER = 5.0
-"""Seconds after which a Secret is checked again that had lost all its owners, and may have been deleted for it."""
-RESYNC = 300.0
-"""Seconds between two checks of a namespace in which nothing happens: what users change is corrected after that."""
-AT_ONCE = 8
-"""Maximum number of namespaces that one look checks."""
+"""Seconds after which a Secret that had lost all its owners is checked again: Kubernetes may have deleted it."""
+RESYNC_INTERVAL = 300.0
+"""Seconds between two checks of an unchanged namespace: the maximum until a user's edit is corrected."""
+BATCH = 8
+"""Maximum number of due namespaces that are taken together."""
 
 log = logging.getLogger("jobpools.operator")
 
 
 @dataclass
-class _Place:
+class _Namespace:
     """One namespace with pools that use the default Redis."""
 
     url: str
@@ -45,152 +45,146 @@ class _Place:
     owners: frozenset[str] = frozenset()
     """Uids of the owners as last read or written."""
     in_place: bool = False
-    """The Secret was read or written in this term, and was right."""
+    """The Secret was read or written in this term and is correct."""
     checked_at: float = float("-inf")
     error: ApiError | None = None
     """Why the latest check failed."""
     problem: str = ""
-    """Why the Secret cannot be ours; empty: it can."""
+    """Why the Secret cannot be written at all; empty: it can."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def lacks_owners(self) -> bool:
-        """Pools could own the Secret, and too few do."""
+        """Return whether too few of the pools own the Secret."""
         return len(self.owners & self.pools.keys()) < min(OWNERS, len(self.pools))
 
 
 class UrlSecrets:
-    """Keeps the Secrets of all namespaces in place; the requests of a namespace do not depend on its pools' number."""
+    """Keeps the Secrets of all namespaces in place. The requests for a namespace do not grow with its pools."""
 
     def __init__(self, api: Api, clock: Callable[[], float]) -> None:
         """`clock`: monotonic seconds."""
         self._api, self._clock = api, clock
-        self._places: dict[str, _Place] = {}
+        self._states: dict[str, _Namespace] = {}
         self._namespaces: dict[str, tuple[str, str]] = {}
         """By pool key: the namespace and uid of a pool that needs its namespace's Secret."""
-        self._checks = Workqueue()
-        """Namespaces, and when each is to be checked."""
-        self._woken = asyncio.Event()
+        self._checks: DelayQueue[str] = DelayQueue(clock)
+        """Namespaces by the time of their next check."""
 
     def need(self, pool: Pool, url: str) -> None:
-        """The pods of this pool read `url` from their namespace's Secret."""
+        """Note that the pods of this pool read `url` from their namespace's Secret."""
         meta = pool.meta
         if self._namespaces.get(meta.key, (meta.namespace, meta.uid)) != (meta.namespace, meta.uid):
-            self.forget(meta.key)  # deleted and made again
-        place = self._places.setdefault(meta.namespace, _Place(url))
-        if place.url != url:
-            place.url, place.in_place = url, False
-        place.pools[meta.uid] = meta
+            self.forget(meta.key)  # deleted and created again
+        state = self._states.setdefault(meta.namespace, _Namespace(url))
+        if state.url != url:
+            state.url, state.in_place = url, False
+        state.pools[meta.uid] = meta
         self._namespaces[meta.key] = (meta.namespace, meta.uid)
-        if place.lacks_owners or not place.in_place:
-            self._check_soon(meta.namespace, place, GAP)
+        if state.lacks_owners or not state.in_place:
+            self._schedule_check(meta.namespace, state, OWNERS_INTERVAL)
 
     def forget(self, key: str) -> None:
-        """The pool is gone, or its pods read their URL elsewhere."""
+        """Note that the pool is gone, or that its pods read their URL elsewhere."""
         namespace, uid = self._namespaces.pop(key, ("", ""))
-        place = self._places.get(namespace)
-        if place is None:
+        state = self._states.get(namespace)
+        if state is None:
             return
-        place.pools.pop(uid, None)
-        if not place.pools:
-            # The Secret goes with its owners, which Kubernetes does: nothing is left to do here.
-            del self._places[namespace]
+        state.pools.pop(uid, None)
+        if not state.pools:
+            # Kubernetes deletes the Secret with its owners: nothing is left to do here.
+            del self._states[namespace]
             self._checks.discard(namespace)
-        elif uid in place.owners:
-            self._check_soon(namespace, place, GAP)
+        elif uid in state.owners:
+            self._schedule_check(namespace, state, OWNERS_INTERVAL)
 
-    def doubt(self, namespace: str) -> None:
+    def check_soon(self, namespace: str) -> None:
         """Check this namespace's Secret soon: it may be missing or wrong."""
-        if place := self._places.get(namespace):
-            self._check_soon(namespace, place, AGAIN)
+        if state := self._states.get(namespace):
+            self._schedule_check(namespace, state, RETRY_AFTER)
 
-    def _check_soon(self, namespace: str, place: _Place, gap: float) -> None:
-        self._checks.hasten(namespace, max(self._clock(), place.checked_at + gap))
-        self._woken.set()
+    def _schedule_check(self, namespace: str, state: _Namespace, gap: float) -> None:
+        self._checks.hasten(namespace, max(self._clock(), state.checked_at + gap))
 
     def problem(self, namespace: str) -> str:
-        """Why the Secret cannot be put in place by any number of tries; empty: nothing is known to be wrong."""
-        place = self._places.get(namespace)
-        return place.problem if place else ""
+        """Return why no attempt can put the Secret in place; empty: no such problem is state."""
+        state = self._states.get(namespace)
+        return state.problem if state else ""
 
     async def ensure(self, pool: Pool) -> None:
-        """Return when the Secret of the pool's namespace is in place. Raises ApiError.
+        """Wait until the Secret of the pool's namespace is in place. Raises ApiError.
 
-        All pools of a namespace share one check: they wait for it, and its failure is theirs until the next check.
+        All pools of a namespace wait for one shared check, and its failure is reported to all until the next check.
         """
         namespace = pool.meta.namespace
-        place = self._places[namespace]
-        async with place.lock:
-            if place.in_place:
+        state = self._states[namespace]
+        async with state.lock:
+            if state.in_place:
                 return
-            if place.error is not None and self._clock() - place.checked_at < AGAIN:
-                raise ApiError(str(place.error), place.error.status, place.error.causes)
-            await self._check(namespace, place)
+            if state.error is not None and self._clock() - state.checked_at < RETRY_AFTER:
+                raise ApiError(str(state.error), state.error.status, state.error.causes)
+            await self._check(namespace, state)
 
     async def run(self) -> None:
-        """Check what is due, until cancelled. A new term begins with nothing known."""
-        for namespace, place in self._places.items():
-            place.in_place = False
+        """Check what is due, until cancelled. A new term trusts nothing that is known from the former one."""
+        for namespace, state in self._states.items():
+            state.in_place = False
             self._checks.hasten(namespace, self._clock())
         while True:
-            now = self._clock()
-            for namespace in self._checks.take(now, AT_ONCE):
-                await self._look(namespace, now)
-            self._woken.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(RESYNC, self._checks.next_at() - self._clock())):
-                    await self._woken.wait()
+            due, now = await self._checks.next_due(BATCH), self._clock()
+            for namespace in due:
+                await self._check_unless_done(namespace, now)
 
-    async def _look(self, namespace: str, due: float) -> None:
-        """Check a namespace unless a pool did it since this check was due."""
-        if place := self._places.get(namespace):
-            async with place.lock:
-                if place.checked_at < due:
-                    with contextlib.suppress(ApiError):  # it is remembered, logged, and tried again
-                        await self._check(namespace, place)
+    async def _check_unless_done(self, namespace: str, due: float) -> None:
+        """Check a namespace unless a pool's pass checked it since this check was due."""
+        if state := self._states.get(namespace):
+            async with state.lock:
+                if state.checked_at < due:
+                    with contextlib.suppress(ApiError):  # logged and tried again by `_check`
+                        await self._check(namespace, state)
 
-    async def _check(self, namespace: str, place: _Place) -> None:
+    async def _check(self, namespace: str, state: _Namespace) -> None:
         """Read the Secret and correct it. The caller holds the lock."""
-        before, place.error = str(place.error), None
-        wait = AGAIN
+        before, state.error = str(state.error), None
+        wait = RETRY_AFTER
         try:
-            wait = await self._settle(namespace, place)
+            wait = await self._correct(namespace, state)
         except ApiError as error:
-            place.in_place = False
+            state.in_place = False
             if error.leaving:
-                wait = RESYNC
+                wait = RESYNC_INTERVAL
             elif str(error) != before:
                 log.warning("%s", error)
-            place.error = error
+            state.error = error
             raise
         finally:
-            place.checked_at = self._clock()
-            if self._places.get(namespace) is place:
-                self._checks.put(namespace, place.checked_at + wait)
+            state.checked_at = self._clock()
+            if self._states.get(namespace) is state:
+                self._checks.put(namespace, state.checked_at + wait)
 
-    async def _settle(self, namespace: str, place: _Place) -> float:
-        """One check; seconds until the next one."""
+    async def _correct(self, namespace: str, state: _Namespace) -> float:
+        """Run one check; return the seconds until the next one."""
         # 1 facts
         path = path_of(CORE, namespace, "secrets", manifests.REDIS_SECRET)
         found = await self._read(path)
-        place.problem = ""
+        state.problem = ""
         if found is not None and not is_ours(found):
-            place.problem = f"Secret {namespace}/{manifests.REDIS_SECRET} exists and is not jobpools'; delete it"
-            raise ApiError(place.problem)
+            state.problem = f"Secret {namespace}/{manifests.REDIS_SECRET}: it was not created by jobpools; delete it"
+            raise ApiError(state.problem)
         # 2 decision
         before = owners_of(found)
-        body = manifests.redis_secret(namespace, place.url, choose_owners(before, place.pools))
+        body = manifests.redis_secret(namespace, state.url, choose_owners(before, state.pools))
         # 3 effect
         if found is None or not is_in_place(found, body):
             found = await self._api.apply(path, body, manifests.MANAGER)
         if leftover := without_former_shape(found, body):
-            # Crash window: applied, and what former versions left is still there. The next check finds it.
+            # Crash window: applied, but what former versions left is still there. The next check removes it.
             await self._api.merge(path, leftover, manifests.MANAGER)
-        place.in_place, place.owners = True, frozenset(owners_of(body))
-        if place.lacks_owners:  # pools came or went meanwhile
-            return GAP
+        state.in_place, state.owners = True, frozenset(owners_of(body))
+        if state.lacks_owners:  # pools came or went meanwhile
+            return OWNERS_INTERVAL
         # Crash window: when all former owners were deleted, Kubernetes may delete the Secret after this apply.
-        return VERIFY_AFTER if before and not before.keys() & place.pools.keys() else RESYNC
+        return VERIFY_AFTER if before and not before.keys() & state.pools.keys() else RESYNC_INTERVAL
 
     async def _read(self, path: str) -> Object | None:
         try:
@@ -202,7 +196,7 @@ class UrlSecrets:
 
 
 def is_ours(found: Object) -> bool:
-    """The Secret was made by an operator: it has our label, or one of our managers wrote it."""
+    """Return whether an operator created the Secret: it has our label, or one of our managers wrote it."""
     metadata = found["metadata"]
     labelled = metadata.get("labels", {}).get(manifests.MANAGED_LABEL) == manifests.MANAGER
     return labelled or any(
@@ -211,24 +205,24 @@ def is_ours(found: Object) -> bool:
 
 
 def owners_of(found: Object | None) -> dict[str, Object]:
-    """The references to pools that own the object, by uid."""
+    """Return the references to pools that own the object, by uid."""
     references = (found or {"metadata": {}})["metadata"].get("ownerReferences", ())
     return {each["uid"]: each for each in references if each.get("kind") == manifests.POOL_KIND}
 
 
 def choose_owners(found: Mapping[str, Object], pools: Mapping[str, Meta]) -> list[Object]:
-    """At most OWNERS references: those that are there and right, then other pools, then those that are not known.
+    """Return at most OWNERS references: present owners that are known pools, then other pools, then unknown owners.
 
-    An unknown owner may be a pool whose spec is refused now; its Deployment reads the Secret as before.
+    An unknown owner may be a pool whose spec is invalid now; its Deployment still reads the Secret.
     """
     kept = [pools[uid] for uid in found if uid in pools]
     added = [meta for uid, meta in pools.items() if uid not in found]
-    known = [manifests.owner(meta, controller=False) for meta in [*kept, *added[:OWNERS]]]
-    return [*known, *(each for uid, each in found.items() if uid not in pools)][:OWNERS]
+    state = [manifests.owner(meta, controller=False) for meta in [*kept, *added[:OWNERS]]]
+    return [*state, *(each for uid, each in found.items() if uid not in pools)][:OWNERS]
 
 
 def is_in_place(found: Object, body: Object) -> bool:
-    """The Secret says what `body` does, and belongs to the same pools."""
+    """Return whether the Secret has the URL, label and manager of `body`, and at least its owners."""
     labels = found["metadata"].get("labels", {})
     return (
         found.get("data", {}).get(manifests.REDIS_KEY) == body["data"][manifests.REDIS_KEY]
@@ -239,9 +233,9 @@ def is_in_place(found: Object, body: Object) -> bool:
 
 
 def without_former_shape(found: Object, body: Object) -> Object | None:
-    """The patch that removes the managers and owners of former versions; None: there are none.
+    """Return the patch that removes the managers and owners of former versions; None: nothing to remove.
 
-    A field that two managers applied stays until both give it up: the others are taken off the list.
+    A field that two managers applied stays until both release it: the former managers are removed from the list.
     """
     metadata = found["metadata"]
     managers, owners = metadata.get("managedFields", []), metadata.get("ownerReferences", [])
@@ -250,14 +244,14 @@ def without_former_shape(found: Object, body: Object) -> Object | None:
     kept_owners = [each for each in owners if each["uid"] in right or each.get("kind") != manifests.POOL_KIND]
     if (len(managers), len(owners)) == (len(kept_managers), len(kept_owners)):
         return None
-    # The version: an owner that Kubernetes removed meanwhile must not come back.
+    # With the resource version: an owner that Kubernetes removed meanwhile must not come back.
     kept = {"ownerReferences": kept_owners, "managedFields": kept_managers}
     return {"metadata": {"resourceVersion": metadata["resourceVersion"]} | kept}
 
 
-def _is_applied(entry: Object) -> bool:
-    return entry.get("manager") == manifests.MANAGER and entry.get("operation") == "Apply"
+def _is_applied(manager: Object) -> bool:
+    return manager.get("manager") == manifests.MANAGER and manager.get("operation") == "Apply"
 
 
-def _is_former(entry: Object) -> bool:
-    return str(entry.get("manager", "")).startswith(FORMER_MANAGERS)
+def _is_former(manager: Object) -> bool:
+    return str(manager.get("manager", "")).startswith(FORMER_MANAGERS)

@@ -1,4 +1,4 @@
-"""A copy of the cluster's objects of one kind, kept by list and watch; what cannot be kept is said to be unknown."""
+"""A local copy of the cluster's objects of one kind, kept by list and watch. A copy that may be stale is unknown."""
 
 import asyncio
 import logging
@@ -8,38 +8,39 @@ from typing import Any
 from jobpools.errors import ObservationError
 from jobpools_operator.kube.client import Api, ApiError, Object
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
-BETWEEN = 0.1
-"""Seconds between the server's end of a watch and the next one."""
+MIN_BACKOFF, MAX_BACKOFF = 0.5, 10.0
+"""Seconds until a failed list or watch is tried again: the first time, and at most."""
+REWATCH_AFTER = 0.1
+"""Seconds between the server's end of a watch and the next watch."""
 STALE_AFTER = 30.0
-"""Seconds without a working watch after which the copy is no longer taken for the truth."""
+"""Seconds without a working watch after which the copy counts as unknown."""
 
 log = logging.getLogger("jobpools.operator")
 Key = tuple[str, str]
 
 
-class Mirror:
+class Informer:
     """All objects of a path that a label selector finds, by (namespace, name)."""
 
-    def __init__(  # what to watch, by which clock, and whom to tell
+    def __init__(  # what to watch, by which clock, and what to call
         self,
         api: Api,
         path: str,
         selector: str,
         clock: Callable[[], float],
-        changed: Callable[[Object], None],
-        deleted: Callable[[Object], None],
+        on_change: Callable[[Object], None],
+        on_delete: Callable[[Object], None],
     ) -> None:
-        """`clock`: monotonic seconds. `changed` and `deleted` are told of each object that came, changed, went."""
+        """`clock`: monotonic seconds. `on_change` gets each object that is new or changed, `on_delete` each deleted."""
         self._api, self._path, self._selector, self._clock = api, path, selector, clock
-        self._changed, self._deleted = changed, deleted
+        self._on_change, self._on_delete = on_change, on_delete
         self.objects: dict[Key, Object] = {}
         self._broken_since: float | None = clock()
         self._listed = asyncio.Event()
 
     @property
     def listed(self) -> bool:
-        """The first list has come."""
+        """Return whether the first list has arrived."""
         return self._listed.is_set()
 
     async def ready(self) -> None:
@@ -47,41 +48,41 @@ class Mirror:
         await self._listed.wait()
 
     def check(self) -> None:
-        """Raises ObservationError when the copy may be old: what it lacks is unknown, not gone."""
+        """Raise ObservationError when the copy may be stale: an object that it lacks is unknown, not gone."""
         if not self._listed.is_set():
             raise ObservationError(f"{self._path} has not been listed yet")
         if self._broken_since is not None and self._clock() - self._broken_since > STALE_AFTER:
             raise ObservationError(f"{self._path} could not be watched for {self._clock() - self._broken_since:.0f} s")
 
     async def run(self) -> None:
-        """List, then watch, for ever; list anew when the watch cannot go on."""
-        pause = FIRST_PAUSE
+        """List, then watch, until cancelled; list again when the watch cannot be resumed."""
+        backoff = MIN_BACKOFF
         while True:
             try:
                 version = await self._list()
-                pause = FIRST_PAUSE
+                backoff = MIN_BACKOFF
                 while True:
                     version = await self._watch(version)
-                    await asyncio.sleep(BETWEEN)
+                    await asyncio.sleep(REWATCH_AFTER)
             except ApiError as error:
                 if self._broken_since is None:
                     self._broken_since = self._clock()
                 if not error.expired:
-                    log.warning("%s; again in %.1f s", error, pause)
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, LONGEST_PAUSE)
+                    log.warning("%s; trying again in %.1f s", error, backoff)
+                    await asyncio.sleep(backoff)
+                    backoff = min(backoff * 2, MAX_BACKOFF)
 
     async def _list(self) -> str:
         items, version = await self._api.list(self._path, labelSelector=self._selector)
-        found = {_key(item): _slim(item) for item in items}
+        found = {_key(item): _without_field_owners(item) for item in items}
         before, self.objects = self.objects, found
         self._broken_since = None
         self._listed.set()
         for key in before.keys() - found.keys():
-            self._deleted(before[key])
+            self._on_delete(before[key])
         for key, item in found.items():
             if before.get(key, {}).get("metadata", {}).get("resourceVersion") != item["metadata"]["resourceVersion"]:
-                self._changed(item)
+                self._on_change(item)
         return version
 
     async def _watch(self, version: str) -> str:
@@ -89,15 +90,15 @@ class Mirror:
             version = item["metadata"]["resourceVersion"]
             if kind == "DELETED":
                 self.objects.pop(_key(item), None)
-                self._deleted(item)
+                self._on_delete(item)
             elif kind != "BOOKMARK":
-                self.objects[_key(item)] = _slim(item)
-                self._changed(item)
+                self.objects[_key(item)] = _without_field_owners(item)
+                self._on_change(item)
         return version
 
 
-def _slim(item: Object) -> Object:
-    """Without the list of who wrote what, which is half of an object and read by nobody here."""
+def _without_field_owners(item: Object) -> Object:
+    """Remove `managedFields`: half of an object, and not needed here."""
     item["metadata"].pop("managedFields", None)
     return item
 

@@ -1,0 +1,48 @@
+"""WorkerPools and CronJobSpecs as the watch shows them: parse, and hand over to the controller."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import kopf
+
+from jobpools.core.decision import Decision
+from jobpools.core.objects import GROUP, VERSION
+from jobpools.errors import SpecError
+from jobpools_operator.controller import Controller
+from jobpools_operator.handlers import REGISTRY
+from jobpools_operator.handlers.parse import meta_of, parse
+from jobpools_operator.kinds import Kind, ObjectId
+
+
+@kopf.on.event(GROUP, VERSION, Kind.POOL.plural, registry=REGISTRY)
+async def on_pool(type: str | None, body: Mapping[str, Any], memo: Any, **_: Any) -> None:  # noqa: A002  # kopf's word
+    """Handle one event of the watch of WorkerPools."""
+    _on_event(memo.controller, Kind.POOL, type, body)
+
+
+@kopf.on.event(GROUP, VERSION, Kind.SCHEDULE.plural, registry=REGISTRY)
+async def on_schedule(type: str | None, body: Mapping[str, Any], memo: Any, **_: Any) -> None:  # noqa: A002  # kopf's word
+    """Handle one event of the watch of CronJobSpecs."""
+    _on_event(memo.controller, Kind.SCHEDULE, type, body)
+
+
+def _on_event(controller: Controller, kind: Kind, event: str | None, body: Mapping[str, Any]) -> None:
+    if event == "DELETED":
+        controller.delete(ObjectId.of(kind, meta_of(body)))
+    else:
+        observe(controller, kind, body)
+
+
+def observe(controller: Controller, kind: Kind, body: Mapping[str, Any]) -> None:
+    """Hand over an object as the API server has it."""
+    meta, status = meta_of(body), dict(body.get("status", {}))
+    object_id = ObjectId.of(kind, meta)
+    if "deletionTimestamp" in body["metadata"]:  # deleted, and kept until its dependents are gone as well
+        controller.delete(object_id)
+        return
+    try:
+        managed = parse(kind, body)
+    except SpecError as error:
+        controller.reject(object_id, meta, status, Decision(False, "InvalidSpec", str(error)))
+    else:
+        controller.update(managed, status)

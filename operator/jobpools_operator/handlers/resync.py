@@ -1,0 +1,47 @@
+"""The resync: both kinds are listed from time to time, and the lists correct what the watch has missed.
+
+kopf lists again after a broken watch as well, but does not report which objects were deleted meanwhile.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from jobpools_operator.controller import Controller
+from jobpools_operator.handlers.objects import observe
+from jobpools_operator.handlers.parse import meta_of
+from jobpools_operator.kinds import Kind, ObjectId
+from jobpools_operator.kube.client import ApiError
+
+INTERVAL = 300.0
+"""Seconds between two resyncs."""
+
+log = logging.getLogger("jobpools.operator")
+List = Callable[[Kind], Awaitable[list[dict[str, Any]]]]
+"""Returns all objects of a kind. Raises ApiError."""
+
+
+async def resync_forever(controller: Controller, list_objects: List) -> None:
+    """Resync every INTERVAL, until cancelled."""
+    while True:
+        await asyncio.sleep(INTERVAL)
+        try:
+            for kind in Kind:
+                await resync(controller, kind, list_objects)
+        except ApiError as error:
+            log.warning("resync: %s", error)
+
+
+async def resync(controller: Controller, kind: Kind, list_objects: List) -> None:
+    """Compare one list with the registry, and hand over the differences. Raises ApiError."""
+    # Before the list: an object that is created during the request is not taken for a deleted one.
+    known = {object_id: record.meta for object_id, record in controller.registry.items() if object_id.kind is kind}
+    bodies = {ObjectId.of(kind, meta_of(body)): body for body in await list_objects(kind)}
+    for object_id in known.keys() - bodies.keys():
+        log.warning("%s was deleted, and the watch did not report it", object_id)
+        controller.delete(object_id)
+    for object_id, body in bodies.items():
+        meta, before = meta_of(body), known.get(object_id)
+        if before is None or meta.uid != before.uid or meta.generation > before.generation:
+            observe(controller, kind, body)

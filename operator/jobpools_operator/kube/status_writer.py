@@ -1,0 +1,46 @@
+"""Writes the statuses that are due, one after the other and within the budget of writes."""
+
+import asyncio
+import logging
+
+from jobpools_operator.kube.client import OURS, Api, ApiError, path_of
+from jobpools_operator.kube.rate_limit import TokenBucket
+from jobpools_operator.statuses import Statuses, Write
+
+FIELD_MANAGER = "jobpools-status"
+
+log = logging.getLogger("jobpools.operator")
+
+
+class StatusWriter:
+    """Writes what is due in the book of statuses."""
+
+    def __init__(self, api: Api, statuses: Statuses, bucket: TokenBucket) -> None:
+        self._api, self._statuses, self._bucket = api, statuses, bucket
+        self.writes = 0
+        """Number of statuses written since the start."""
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        try:
+            while True:
+                object_id = await self._statuses.next_due()
+                await asyncio.sleep(self._bucket.take())
+                # What was put while the bucket was empty is what is written now.
+                if write := self._statuses.begin_write(object_id):
+                    await self._write(write)
+        finally:
+            self._statuses.end_term()
+
+    async def _write(self, write: Write) -> None:
+        target = write.id
+        path = path_of(OURS, target.namespace, target.kind.plural, target.name, "status")
+        try:
+            await self._api.merge(path, {"status": write.body}, FIELD_MANAGER)
+        except ApiError as error:
+            if not error.missing:
+                log.warning("%s: the status could not be written: %s", target, error)
+            self._statuses.fail_write(write, is_missing=error.missing)
+        else:
+            self.writes += 1
+            self._statuses.end_write(write)

@@ -1,0 +1,209 @@
+"""The one book of statuses: what each object's last pass reported, what its status says, and when it is written next.
+
+Only this module decides when a status is worth a write; `kube/status_writer.py` writes. One record for each object.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jobpools.core.pools.status import coarse
+from jobpools_operator.kinds import Kind, ObjectId
+from jobpools_operator.workqueue import DelayQueue
+
+Status = dict[str, Any]
+
+COUNTS_INTERVAL = 2.0
+"""Minimum seconds between two writes of an object of which only counts of workers or fires changed."""
+DEPTH_INTERVAL = 15.0
+"""Minimum seconds between two writes of an object of which only depth, age or rates changed."""
+RETRY_AFTER = 5.0
+"""Seconds until a status that could not be written is tried again."""
+NO_WRITE = math.inf
+"""The interval of a change that is not worth a write."""
+COUNTS = (
+    "replicas", "readyReplicas", "busy", "selector", "observedGeneration", "active", "fired", "missed", "lastJob",
+)  # fmt: skip
+
+log = logging.getLogger("jobpools.operator")
+
+
+def write_interval(old: Status, new: Status) -> float:
+    """Return the minimum seconds between the write of `old` and that of `new`.
+
+    Conditions are written at once, counts soon, depth and rates rarely and only when they reach another step.
+    """
+    if old == new:
+        return NO_WRITE
+    coarse_old, coarse_new = coarse(old), coarse(new)
+    if coarse_old == coarse_new:
+        return NO_WRITE
+    if coarse_old["conditions"] != coarse_new["conditions"]:
+        return 0.0
+    if any(coarse_old.get(name) != coarse_new.get(name) for name in COUNTS):
+        return COUNTS_INTERVAL
+    return COUNTS_INTERVAL if bool(old.get("queued")) != bool(new.get("queued")) else DEPTH_INTERVAL
+
+
+@dataclass(slots=True)
+class _Record:
+    """One object's statuses."""
+
+    reported: Status | None = None
+    """What the last pass reported; before the first pass, what the API server showed."""
+    written: Status | None = None
+    """What the object's status says, as last read or written; None: unknown."""
+    written_at: float = -math.inf
+    """When it was written; an object that was only read may be written at once."""
+    pending: Status | None = None
+    """The next status to write, if any."""
+    writing: Status | None = None
+    """The status of the write that is under way, if any."""
+    newer: Status | None = None
+    """The status that was put while a write is under way. How that write ends decides what it is compared with."""
+    retry_at: float | None = None
+    """The last write failed and may have arrived all the same: write again, from this time on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A status that is to be written now."""
+
+    id: ObjectId
+    record: _Record
+    status: Status
+    body: Status
+    """The status as a JSON merge patch: figures that are no longer known are removed."""
+
+
+class Statuses:
+    """The statuses of all objects. The latest status of each object wins while it waits to be written."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock`: monotonic seconds."""
+        self._clock = clock
+        self._records: dict[ObjectId, _Record] = {}
+        self._due: DelayQueue[ObjectId] = DelayQueue(clock)
+
+    def is_known(self, object_id: ObjectId) -> bool:
+        """Return whether it is known what the object's status says."""
+        record = self._records.get(object_id)
+        return record is not None and record.written is not None
+
+    def observe(self, object_id: ObjectId, status: Status) -> None:
+        """Note what the object's status says: an unchanged status costs no write."""
+        record = self._record(object_id)
+        record.reported = record.written = status
+        record.written_at = -math.inf
+
+    def report(self, object_id: ObjectId, status: Status) -> None:
+        """Note the status that a pass reported, and write it when it is due."""
+        self._record(object_id).reported = status
+        self.put(object_id, status)
+
+    def reported(self, object_id: ObjectId) -> Status | None:
+        """Return what the last pass reported; before the first pass, what the API server showed."""
+        record = self._records.get(object_id)
+        return None if record is None else record.reported
+
+    def of_kind(self, kind: Kind) -> "ReportedStatuses":
+        """Return a view of `reported` by `namespace/name`."""
+        return ReportedStatuses(self, kind)
+
+    def put(self, object_id: ObjectId, status: Status) -> None:
+        """Write this status when it is due, though no pass reported it."""
+        record = self._record(object_id)
+        if record.writing is not None:
+            # Not compared with `written`: the object may say something else in a moment.
+            record.newer = status
+            return
+        interval = 0.0 if record.retry_at is not None else write_interval(record.written or {}, status)
+        if interval == NO_WRITE:
+            record.pending = None
+            self._due.discard(object_id)
+        else:
+            record.pending = status
+            at = max(record.written_at + interval, record.retry_at or 0.0, 0.0)
+            self._due.put(object_id, at)
+
+    def forget(self, object_id: ObjectId) -> None:
+        """Drop everything about an object that is gone."""
+        self._records.pop(object_id, None)
+        self._due.discard(object_id)
+
+    async def next_due(self) -> ObjectId:
+        """Wait until a status is due; return its object."""
+        (object_id,) = await self._due.next_due(1)
+        return object_id
+
+    def begin_write(self, object_id: ObjectId) -> Write | None:
+        """Return the object's latest status, to be written now; None: there is nothing to write any more."""
+        record = self._records.get(object_id)
+        if record is None or record.pending is None:
+            return None  # forgotten, or as before again, since it became due
+        self._due.discard(object_id)
+        status, record.pending = record.pending, None
+        record.writing = status
+        unknown = dict.fromkeys((record.written or {}).keys() - status.keys())
+        return Write(object_id, record, status, status | unknown)
+
+    def end_write(self, write: Write) -> None:
+        """Note that the status was written."""
+        record = write.record
+        record.retry_at, record.written, record.written_at = None, write.status, self._clock()
+        self._continue(write, record.newer)
+
+    def fail_write(self, write: Write, *, is_missing: bool) -> None:
+        """Note that the status could not be written. `is_missing`: there is no such object."""
+        record = write.record
+        if is_missing:
+            record.written = record.writing = record.newer = None
+            record.written_at = -math.inf
+            return
+        record.retry_at = self._clock() + RETRY_AFTER
+        self._continue(write, record.newer or write.status)
+
+    def _continue(self, write: Write, status: Status | None) -> None:
+        write.record.writing = write.record.newer = None
+        if status is not None and self._records.get(write.id) is write.record:  # else it was forgotten meanwhile
+            self.put(write.id, status)
+
+    def end_term(self) -> None:
+        """Drop what was not written: the next leader writes its own status.
+
+        What is put from here on is kept for this operator's next term.
+        """
+        self._due.clear()
+        for record in self._records.values():
+            if record.writing is not None:
+                # Crash window: a write that was cut off may have arrived. The next term writes its first status.
+                record.retry_at = 0.0
+            record.pending = record.writing = record.newer = None
+
+    def _record(self, object_id: ObjectId) -> _Record:
+        return self._records.setdefault(object_id, _Record())
+
+    def ids(self) -> Iterator[ObjectId]:
+        """Return all objects of which something is known."""
+        return iter(self._records)
+
+
+class ReportedStatuses(Mapping[str, Status]):
+    """The last reported statuses of one kind, by `namespace/name`, as a pass reads them."""
+
+    def __init__(self, statuses: Statuses, kind: Kind) -> None:
+        self._statuses, self._kind = statuses, kind
+
+    def __getitem__(self, key: str) -> Status:
+        status = self._statuses.reported(ObjectId(self._kind, key))
+        if status is None:
+            raise KeyError(key)
+        return status
+
+    def __iter__(self) -> Iterator[str]:
+        return (each.key for each in self._statuses.ids() if each.kind is self._kind)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

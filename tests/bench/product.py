@@ -8,7 +8,8 @@ import time
 from collections.abc import AsyncIterator
 
 from jobpools.client import Client
-from jobpools.runtime.worker import GARBAGE, Worker
+from jobpools.runtime.run_worker import GARBAGE
+from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
 from tests.bench.jobs import app, arguments, between_marks, drained, noop, starts, tell
 

@@ -9,6 +9,7 @@ import pytest
 
 from jobpools import App, ConfigurationError, Context, JobDeadError, Next, Retry
 from jobpools.core.jobs.policies import QueuePolicy
+from jobpools.runtime import prefetch
 from jobpools.runtime.services import Services
 from jobpools.service import Service
 from jobpools.store import reads
@@ -191,7 +192,8 @@ async def test_a_server_that_may_evict_jobs_is_told_of(
 # Priorities
 
 
-async def test_by_weight_low_is_served_too_and_strictly_it_waits(app: App) -> None:
+async def test_by_weight_low_is_served_too_and_strictly_it_waits(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "PREFETCH_LIMIT", 0)
     order: list[str] = []
 
     @app.job
@@ -204,7 +206,6 @@ async def test_by_weight_low_is_served_too_and_strictly_it_waits(app: App) -> No
         await app.enqueue_many([note.options(priority="high").call("high") for _ in range(200)])
         # One slot, and no prefetch: each claim is a draw of its own.
         async with working(app, queue=policy, concurrency=1) as worker:
-            worker.processor._prefetch = lambda: 0  # type: ignore[method-assign]
             await until(lambda: worker.metrics.completed == 400)
         return order[:100]
 
@@ -213,8 +214,9 @@ async def test_by_weight_low_is_served_too_and_strictly_it_waits(app: App) -> No
     assert 5 < (await served(QueuePolicy.model_validate(weights))).count("low") < 60
 
 
-async def test_by_weight_each_large_claim_is_shared(app: App) -> None:
+async def test_by_weight_each_large_claim_is_shared(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once a claim took all of one priority: a batch of low ones kept hundreds of high ones waiting."""
+    monkeypatch.setattr(prefetch, "PREFETCH_LIMIT", 0)
     order: list[str] = []
 
     @app.job
@@ -225,7 +227,6 @@ async def test_by_weight_each_large_claim_is_shared(app: App) -> None:
         await app.enqueue_many([note.options(priority=what).call(what) for _ in range(2000)])
     async with working(app, queue=QueuePolicy.model_validate({"priority": "Weighted"}), concurrency=160) as worker:
         # No prefetch: in one claim the high ones start first, and a count that ends inside one of 800 is off by 180.
-        worker.processor._prefetch = lambda: 0  # type: ignore[method-assign]
         await until(lambda: worker.metrics.completed == 6000)
     assert Counter(order[:160]) == {"high": 100, "normal": 50, "low": 10}
     share = Counter(order[:3000])

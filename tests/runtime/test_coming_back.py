@@ -112,9 +112,9 @@ async def test_a_settlement_whose_answer_was_lost_is_sent_again_and_changes_noth
 
             worker.connection.call = call  # type: ignore[method-assign]
             job = await short.enqueue()
-            await until(lambda: bool(lost) and not worker.outage.known and not worker.lanes[0].outbox)
+            await until(lambda: bool(lost) and not worker.outage.known and not worker.consumers[0].outbox)
             assert await job.result(timeout=5) == "short"
-            assert (worker.metrics.stale, worker.lanes[0].held) == (0, {}), "refused, and rightly so"
+            assert (worker.metrics.stale, worker.consumers[0].leases.attempts) == (0, {}), "refused, and rightly so"
             assert said(caplog, "refused") == 0
         connection = connect(valkey_url)
         books = (await ledger.read(connection, ["default"]))["default"]
@@ -145,7 +145,7 @@ async def test_a_service_that_does_not_close_is_told_and_the_worker_ends(
 async def test_a_service_that_hangs_when_it_closes_does_not_keep_the_worker(
     valkey_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobpools.runtime.worker.CLOSE_PATIENCE", 0.05)
+    monkeypatch.setattr("jobpools.runtime.worker.CLOSE_TIMEOUT", 0.05)
     app = App("shop", redis=valkey_url)
 
     @app.job

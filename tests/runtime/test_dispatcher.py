@@ -1,27 +1,32 @@
 """Several queues share one set of slots, by weight."""
 
+import asyncio
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any, cast
 
+from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.dispatcher import Dispatcher
-from jobpools.runtime.lane import Lane
 from jobpools.runtime.outage import Outage
-from jobpools.runtime.processor import Processor
+from jobpools.runtime.slots import Slots
 
 
 class Queue:
+    """A consumer as far as the dispatcher divides free slots among consumers."""
+
     def __init__(self, name: str, weight: int) -> None:
-        self.name, self.weight, self.credit = name, weight, 0
-        self.hungry, self.ailing = True, False
+        self.name, self.weight = name, weight
+        self.may_have_jobs, self.errors = True, SimpleNamespace(is_backing_off=False)
 
 
 def shares(queues: list[Queue], *rooms: int) -> dict[str, int]:
-    """How many jobs each queue may give over these rounds."""
-    dispatcher = Dispatcher(cast("list[Lane]", queues), cast("Processor", None), Outage())
+    """Return how many jobs are claimed from each queue when this much room is divided, one after the other."""
+    dispatcher = Dispatcher(cast("list[Consumer]", queues), cast("Slots", None), Outage(), asyncio.Event())
     total: Counter[str] = Counter()
     for room in rooms:
-        found = cast("dict[Any, int]", dispatcher._shares(room))
-        assert sum(found.values()) == (room if any(q.hungry and not q.ailing for q in queues) else 0)
+        found = cast("dict[Any, int]", dispatcher.shares(room))
+        ready = any(queue.may_have_jobs and not queue.errors.is_backing_off for queue in queues)
+        assert sum(found.values()) == (room if ready else 0)
         total.update({queue.name: share for queue, share in found.items()})
     return dict(total)
 
@@ -39,11 +44,11 @@ def test_a_light_queue_is_never_forgotten() -> None:
     assert shares([Queue("a", 100), Queue("b", 1)], *[3] * 101)["b"] == 3
 
 
-def test_only_hungry_queues_without_trouble_count() -> None:
+def test_only_queues_that_may_have_jobs_and_do_not_back_off_count() -> None:
     queues = [Queue("a", 1), Queue("b", 1), Queue("c", 1)]
-    queues[0].hungry, queues[1].ailing = False, True
+    queues[0].may_have_jobs, queues[1].errors.is_backing_off = False, True
     assert shares(queues, 7) == {"c": 7}
-    queues[2].hungry = False
+    queues[2].may_have_jobs = False
     assert shares(queues, 7) == {}
 
 

@@ -9,7 +9,7 @@ from jobpools.core.jobs.job import Attempt, Disposition, History, OutcomeKind
 from jobpools.core.jobs.retry import next_delay
 from jobpools.runtime import outcomes
 from jobpools.store import codec
-from tests.runtime.test_processor import Bench
+from tests.runtime.harness import SlotsHarness
 
 
 class PaymentError(ConnectionError): ...
@@ -105,11 +105,10 @@ async def test_a_decision_that_cannot_be_made_is_left_to_the_default_policy(capl
         def __getattr__(self, name: str) -> None:
             raise SystemExit(name)
 
-    bench = Bench(raising, retry=NoRetry())
-    run = bench.run("a")
-    bench.processor.take([run])
-    await bench.idle()
-    assert bench.queue.ends() == {"a": Disposition.RETRY}
+    harness = SlotsHarness(raising, retry=NoRetry())
+    harness.slots.take([harness.attempt("a")])
+    await harness.until_idle()
+    assert harness.dispositions == {"a": Disposition.RETRY}
     assert "its retry policy failed; the default policy decides" in caplog.text
 
 

@@ -21,6 +21,7 @@ from jobpools import (
 )
 from jobpools.errors import StoreUnavailableError
 from jobpools.options import Options
+from jobpools.runtime.outage import FIRST_PAUSE
 from jobpools.store import keys, ledger, reads, writes
 from jobpools.store.codec import Envelope
 from jobpools.store.connect import Connection
@@ -197,7 +198,7 @@ async def test_a_result_that_is_too_large_or_no_json_ends_the_job_without_anothe
     jobs = [await large.enqueue(), await strange.enqueue(), await unread.enqueue()]
     async with working(app, max_payload=2000) as worker:
         await until(lambda: worker.metrics.completed + worker.metrics.failed == 3)
-        await until(lambda: not worker.lanes[0].held)
+        await until(lambda: not worker.consumers[0].leases.attempts)
     with pytest.raises(JobDeadError, match="the result takes 3002 bytes, more than 2000: return a reference to it"):
         await jobs[0].result()
     with pytest.raises(JobDeadError, match="the result of strange is not JSON"):
@@ -263,9 +264,9 @@ async def test_a_key_of_another_type_is_said_once_and_the_other_queues_go_on(
     async with working(app, "broken", "good", lease=1) as worker:
         for _ in range(3):
             await (await noop.enqueue()).result(timeout=2)
-        await until(lambda: worker.lanes[0].troubled)
-        first = worker.lanes[0]._resume
-        await until(lambda: worker.lanes[0]._resume != first)  # it has tried again
+        await until(lambda: worker.consumers[0].errors.is_failing)
+        # The backoff grows when the worker has tried again.
+        await until(lambda: (worker.consumers[0].errors.retry_in or 0.0) > FIRST_PAUSE)
         await (await noop.enqueue()).result(timeout=2)
         assert not worker.outage.known
         said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -313,7 +314,7 @@ async def test_a_worker_that_may_not_claim_claims_nothing_until_it_may_again(app
         await until(lambda: worker.metrics.steps > 0)
         await writes.pause(store, [QUEUE], [worker.id])
         job = await noop.enqueue()
-        await until(lambda: worker.dispatcher.draining)
+        await until(lambda: worker.dispatcher.is_draining)
         steps = worker.metrics.steps
         await until(lambda: worker.metrics.steps > steps)  # it has asked again
         assert (await job.state(), worker.metrics.claimed) == (JobState.QUEUED, 0)

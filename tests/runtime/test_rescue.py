@@ -51,7 +51,7 @@ async def find(request: pytest.FixtureRequest, app: App, store: Connection) -> A
         await store.execute("SADD", keys.of_queue(QUEUE, "draining"), worker.id)  # it finds, and claims nothing
 
         async def look() -> None:
-            await worker.janitor._look(worker.lanes[0])
+            await worker.rescue.check(worker.consumers[0])
 
         yield look
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobpools import App, JobDeadError, Retry
-from jobpools.runtime.executor import Threads
+from jobpools.runtime.threads import Threads
 from jobpools.testing import run_until_idle
 from tests.support.waiting import until
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol, TypeVar
 
-from jobpools.core.jobs.job import History, OutcomeKind
+from jobpools.core.jobs.job import History
 from jobpools.service import Service
 from jobpools.store.codec import Envelope, enqueued_at
 
@@ -23,26 +23,22 @@ class Source(Protocol):
     envelope: Envelope
     history: History | None
     timeout: float
-    verdict: OutcomeKind | None
 
     @property
-    def worker(self) -> str:
-        """Who runs it."""
-        ...
-
-    @property
-    def services(self) -> OpenServices:
-        """What that worker opened."""
+    def is_cancelled(self) -> bool:
+        """Whether the attempt was stopped from outside."""
         ...
 
 
 class Context:
     """One attempt of one job."""
 
-    __slots__ = ("_source",)
+    __slots__ = ("_services", "_source", "_worker")
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, worker: str, services: OpenServices) -> None:
         self._source = source
+        self._worker = worker
+        self._services = services
 
     @property
     def id(self) -> str:
@@ -93,7 +89,7 @@ class Context:
     @property
     def worker(self) -> str:
         """The worker's id, `<host>.<start>`."""
-        return self._source.worker
+        return self._worker
 
     @property
     def cancelled(self) -> bool:
@@ -102,11 +98,11 @@ class Context:
         A coroutine is cancelled then. Nothing can stop a thread from outside: a long plain function looks here between
         its steps.
         """
-        return self._source.verdict is not None
+        return self._source.is_cancelled
 
     def service(self, service: Service[T]) -> T:
         """What the worker opened for this service. Raises ConfigurationError when the app has not declared it."""
-        return self._source.services.get(service)
+        return self._services.get(service)
 
     def __repr__(self) -> str:
         return f"<Context {self.name} {self.id} attempt={self.attempt}>"

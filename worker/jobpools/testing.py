@@ -8,13 +8,13 @@ assert await job.result() == "sent"
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
 from jobpools.app import App
 from jobpools.context import Context
-from jobpools.core.jobs.job import History, OutcomeKind
+from jobpools.core.jobs.job import History
 from jobpools.core.jobs.policies import JobDefaults, QueueRef
 from jobpools.core.text.names import QueueName
 from jobpools.runtime.services import Services
@@ -78,7 +78,7 @@ async def _idle(worker: Worker, names: Sequence[str], horizon: float) -> None:
     while True:
         facts = (await reads.endpoint_facts(worker.connection, queues)).queues.values()
         busy = any(queue.demand or (queue.due_in is not None and queue.due_in < horizon) for queue in facts)
-        if not busy and not worker.processor.held and not any(lane.outbox for lane in worker.lanes):
+        if not busy and not worker.slots.held and not any(consumer.outbox for consumer in worker.consumers):
             return
         await asyncio.sleep(0.01)
 
@@ -91,15 +91,15 @@ async def _busy(worker: Worker, names: Sequence[str]) -> str:
         for name, queue in facts.queues.items()
         if queue.demand or queue.scheduled
     ]
-    runs = sorted({f"{run.entry.name} {run.envelope.id}" for run in worker.processor.running})
-    return "; ".join(queues) + (f" ({', '.join(runs[:5])})" if runs else "")
+    running = sorted(map(str, worker.slots.running))
+    return "; ".join(queues) + (f" ({', '.join(running[:5])})" if running else "")
 
 
 def context(*, attempt: int = 1, name: str = "test", queue: str = "default", tags: Sequence[str] = ()) -> Context:
     """A Context for calling a handler as the function that it is; it has no services."""
     history = History(attempts=attempt - 1) if attempt > 1 else None
     envelope = Envelope(VERSION, fresh_id(), name, queue, msgspec.Raw(b"{}"), tags=tuple(tags))
-    return Context(_Source(envelope, history))
+    return Context(_Source(envelope, history), "testing.0", Services())
 
 
 @dataclass
@@ -109,9 +109,7 @@ class _Source:
     envelope: Envelope
     history: History | None
     timeout: float = JobDefaults().timeout
-    verdict: OutcomeKind | None = None
-    worker: str = "testing.0"
-    services: Services = field(default_factory=Services)
+    is_cancelled: bool = False
 
 
 __all__ = ["context", "run_until_idle"]

@@ -41,8 +41,8 @@ def run(flags: Mapping[str, Any]) -> int:
 def _work(settings: "WorkerSettings", descriptor: str, signals: "Stopping") -> int:
     from jobpools.runtime import worker_log
     from jobpools.runtime.loading import import_app
+    from jobpools.runtime.run_worker import run_worker
     from jobpools.runtime.stopping import Stopped
-    from jobpools.runtime.worker import run_worker
 
     if not settings.app:
         raise ConfigurationError("which app? Write jobpools worker module:name, or set JOBPOOLS_APP")

@@ -1,91 +1,102 @@
-"""The values that pass between claim, execution and settlement: a handler's entry and one attempt in hand."""
+"""One execution of a job, from its claim to its settlement, and the handler that it calls."""
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
 
-from jobpools.context import Context
-from jobpools.core.jobs.job import History, OutcomeKind
+from jobpools.core.jobs.job import History, Outcome
 from jobpools.core.jobs.retry import Retry
 from jobpools.runtime.metrics import Tally
-from jobpools.runtime.services import Services
+from jobpools.runtime.outbox import Outbox
 from jobpools.store.codec import Envelope
 
-if TYPE_CHECKING:
-    from jobpools.runtime.lane import Lane
+
+@dataclass(slots=True, eq=False)
+class BoundHandler:
+    """A handler as this worker calls it. The pool's defaults fill in what `@app.job` leaves open."""
+
+    name: str
+    number: int
+    """Its index among the worker's handlers: the supervisor knows handlers by it."""
+    code: tuple[str, str]
+    """File and name of its function, as a traceback names them; empty where it has none in Python."""
+    call: Callable[..., Any]
+    """`call(context, arguments)` returns an awaitable."""
+    decode: Callable[[bytes], dict[str, Any]]
+    encode_result: Callable[[Any], bytes]
+    timeout: float
+    """Maximum seconds of an attempt."""
+    retry: Retry
+    result_ttl: float
+    """Seconds for which a result is kept."""
+    max_crashes: int
+    tally: Tally
 
 
-class Entry:
-    """A handler as this worker runs it: what `@app.job` left open is filled in with the pool's defaults."""
+class Phase(Enum):
+    """A stage in the life of an attempt."""
+
+    CLAIMED = auto()
+    """It waits for a slot, or for the first step of its task."""
+    RUNNING = auto()
+    """Its handler runs."""
+    STOPPING = auto()
+    """It was cancelled and has not ended."""
+    SETTLED = auto()
+    """Its outcome is decided, or its lease is lost: what its code does from now on has no effect."""
+
+
+class Attempt:
+    """One execution of a job by this worker."""
 
     __slots__ = (
-        "call",
-        "decode",
-        "encode_result",
-        "max_crashes",
-        "name",
-        "number",
-        "result_ttl",
-        "retry",
-        "tally",
-        "timeout",
-    )
-
-    def __init__(self, name: str, tally: Tally) -> None:
-        self.name = name
-        self.tally = tally
-        self.number = 0
-        """Its place among the worker's handlers."""
-        self.call: Callable[[Context, dict[str, Any]], Any]
-        self.decode: Callable[[bytes], dict[str, Any]]
-        self.encode_result: Callable[[Any], bytes]
-        self.timeout: float
-        self.retry: Retry
-        self.result_ttl: float
-        self.max_crashes: int
-
-
-class Run:
-    """One attempt in hand, from its claim to its settlement."""
-
-    __slots__ = (
-        "claimed", "deadline", "entry", "envelope", "history", "lane", "member", "row", "settled", "started", "task",
-        "timeout", "verdict",
+        "abandon_at", "claimed_at", "deadline", "envelope", "handler", "history", "lease", "outbox", "phase", "row",
+        "started_at", "stop_outcome", "task", "timeout",
     )  # fmt: skip
 
-    def __init__(self, lane: "Lane", member: str, envelope: Envelope, entry: Entry, history: History | None) -> None:
-        self.lane = lane
-        self.member = member
+    def __init__(
+        self, lease: str, envelope: Envelope, handler: BoundHandler, history: History | None, outbox: Outbox
+    ) -> None:
+        """`outbox` is where its settlement goes. All times are those of the monotonic clock."""
+        self.lease = lease
         self.envelope = envelope
-        self.entry = entry
+        self.handler = handler
         self.history = history
-        self.claimed = 0.0
-        self.row = 0
-        """Its place in the memory that the supervisor reads; 0: it has none."""
-        self.started = 0.0
-        """By the monotonic clock; 0: not yet."""
-        self.deadline = 0.0
-        """When it is told to stop, and once it was told, when its patience ends."""
+        self.outbox = outbox
+        self.phase = Phase.CLAIMED
+        self.claimed_at = 0.0
+        self.started_at = 0.0
+        """0: it has not started."""
         timeout = envelope.timeout
-        self.timeout = entry.timeout if timeout is None else timeout
-        self.verdict: OutcomeKind | None = None
-        """Why it was told to stop; None: it ends by itself."""
-        self.settled = False
-        """How it ended is decided; what comes later does not count."""
+        self.timeout = handler.timeout if timeout is None else timeout
+        self.deadline = 0.0
+        """When it is stopped because it takes too long."""
+        self.abandon_at = 0.0
+        """When it is settled without waiting for its code any longer; set when it is stopped."""
+        self.stop_outcome: Outcome | None = None
+        """The outcome of an attempt that was stopped from outside, whatever its code does then; None: it was not."""
+        self.row = 0
+        """Its row in the memory that the supervisor reads; 0: it has none."""
         self.task: asyncio.Task[None] | None = None
 
     @property
     def max_crashes(self) -> int:
-        """The most times it may take its worker down: the job's own limit, else the handler's."""
+        """Crashes after which the job is dead: the job's own limit, else the handler's."""
         limit = self.envelope.max_crashes
-        return self.entry.max_crashes if limit is None else limit
+        return self.handler.max_crashes if limit is None else limit
 
     @property
-    def worker(self) -> str:
-        """Who runs it."""
-        return self.lane.worker
+    def is_cancelled(self) -> bool:
+        """Whether the attempt was stopped from outside."""
+        return self.stop_outcome is not None
 
     @property
-    def services(self) -> Services:
-        """What its worker opened."""
-        return self.lane.services
+    def next_deadline(self) -> float:
+        """When the worker acts next: it stops a running attempt, and abandons a stopping one."""
+        return self.abandon_at if self.phase is Phase.STOPPING else self.deadline
+
+    def __str__(self) -> str:
+        """Return `handler job-id`, as log lines name an attempt."""
+        return f"{self.handler.name} {self.envelope.id}"

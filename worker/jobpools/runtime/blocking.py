@@ -8,6 +8,7 @@ import logging
 import sys
 import sysconfig
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,12 +18,15 @@ from jobpools.core.jobs.job import Outcome
 from jobpools.core.text.descriptions import safely
 from jobpools.core.text.durations import format_duration
 from jobpools.runtime import current, outcomes
-from jobpools.runtime.attempt import Run
+from jobpools.runtime.attempt import Attempt
 
-LOOK_INTERVAL = 0.1
-"""Seconds between two checks of the event loop's last beat."""
-LOOKED_AT_AFTER = 0.2
-"""Seconds without a beat after which the stack is sampled: sooner than the log reports, so that the job is known."""
+CHECK_INTERVAL = 0.1
+"""Seconds between two checks whether the event loop is late."""
+SAMPLED_AFTER = 0.3
+"""Seconds after the loop's last turn from which its stack is sampled; it turns every 0.1 s (`watchdog.INTERVAL`).
+
+That is sooner than the log reports, so that the job is known then.
+"""
 FORGIVEN_FROM = 0.02
 """Seconds by which the event loop must be late for deadlines to move: less is the work of many quick jobs."""
 TOLD_AFTER = 0.5
@@ -58,84 +62,91 @@ class Block:
         return f"it blocked the event loop for {format_duration(self.seconds)} at {self.place}; {REMEDY}"
 
 
-Blocks = dict[Run, Block]
+Blocks = dict[Attempt, Block]
 
 
-class Monitor:
+class BlockingMonitor:
     """The thread that samples the event loop's stack while the loop is late, and its findings."""
 
-    def __init__(self, beat: Callable[[], float], interval: float, clock: Callable[[], float]) -> None:
-        """`beat`: when the event loop last came round; it does so every `interval` seconds."""
-        self.blocked: Blocks = {}
-        """Running attempts that have blocked the event loop, up to its last beat."""
-        self._beat = beat
-        self._interval = interval
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.last_turn = clock()
+        """When the event loop last came round to the watchdog."""
+        self._blocked: Blocks = {}
+        """Running attempts that have blocked the event loop, up to its last turn."""
         self._clock = clock
-        self._watched = 0
+        self._thread = 0
+        """The thread that runs the event loop."""
         self._seen: Blocks = {}
-        """Attempts that have blocked the loop since its last beat, as far as is known."""
+        """Attempts that have blocked the loop since its last turn, as far as is known."""
         self._last = 0.0
         """Up to when the time is accounted for."""
-        self._told: Run | None = None
+        self._logged: Attempt | None = None
+        """The latest attempt that was logged while it blocked."""
         self._stop = threading.Event()
 
     def start(self) -> None:
         """Begin to watch the event loop of this thread."""
-        self._watched = threading.get_ident()
+        self._thread = threading.get_ident()
+        self.last_turn = self._clock()
         threading.Thread(target=self._watch, name="jobpools-monitor", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop; the thread ends by itself within LOOK_INTERVAL."""
+        """Stop; the thread ends by itself within CHECK_INTERVAL."""
         self._stop.set()
 
-    def beaten(self, now: float, late: float, running: set[Run]) -> None:
-        """Handle a beat, `late` seconds late: extend the deadlines of other attempts, log the one that blocked."""
-        if late < FORGIVEN_FROM:
-            return
+    def turned(self, now: float, late: float, running: set[Attempt]) -> None:
+        """Handle a turn of the loop, `late` seconds late: extend deadlines, and log the attempt that blocked."""
+        if self._blocked:
+            self._blocked = {attempt: block for attempt, block in self._blocked.items() if attempt in running}
+        if late >= FORGIVEN_FROM:
+            self._account(now, late, running)
+        self.last_turn = now
+
+    def _account(self, now: float, late: float, running: set[Attempt]) -> None:
         blocks, self._seen = self._seen, {}
         if len(blocks) == 1:
-            for run, block in blocks.items():
-                block.seconds = now - max(self._beat(), run.started)
+            for attempt, block in blocks.items():
+                block.seconds = now - max(self.last_turn, attempt.started_at)
         forgive(running, late, blocks, now)
-        tell(blocks, late, running)
-        for run in running & blocks.keys():
-            self.blocked[run] = blocks[run] + self.blocked.get(run)
+        report(blocks, late, running)
+        for attempt in running & blocks.keys():
+            self._blocked[attempt] = blocks[attempt] + self._blocked.get(attempt)
 
-    def described(self, run: Run, outcome: Outcome) -> Outcome:
-        """Return the outcome with how the attempt blocked the event loop, if it did."""
-        block = self._seen.get(run)
+    def described(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+        """Return the outcome, with a note if the attempt blocked the event loop."""
+        block = self._seen.get(attempt)
         if block is not None:
-            block.seconds = self._clock() - max(self._beat(), run.started)
-            block = block + self.blocked.get(run)
+            block.seconds = self._clock() - max(self.last_turn, attempt.started_at)
+            block = block + self._blocked.get(attempt)
         else:
-            block = self.blocked.get(run)
+            block = self._blocked.get(attempt)
         if block is None or block.seconds < TOLD_AFTER:
             return outcome
         return replace(outcome, message=f"{outcome.message}; {block}")
 
     def _watch(self) -> None:
-        while not self._stop.wait(LOOK_INTERVAL):
-            safely(self.look, None)
+        while not self._stop.wait(CHECK_INTERVAL):
+            safely(self.sample, None)
 
-    def look(self) -> None:
-        """If the loop is late, sample its stack, and charge the time since the last sample to the attempt there."""
-        now, beat = self._clock(), self._beat()
-        if now - beat < self._interval + LOOKED_AT_AFTER:
+    def sample(self) -> None:
+        """If the loop is late, charge the time since the last sample to the attempt that its stack shows."""
+        now, last_turn = self._clock(), self.last_turn
+        if now - last_turn < SAMPLED_AFTER:
             return
-        frame = sys._current_frames().get(self._watched)  # noqa: SLF001  # the documented way to see another thread's
-        run = owner(frame)
-        if run is None or frame is None:
+        frame = sys._current_frames().get(self._thread)  # noqa: SLF001  # the documented way to see another thread's
+        attempt = owner(frame)
+        if attempt is None or frame is None:
             return
-        since, self._last = max(beat, self._last, run.started), now
-        block = self._seen.setdefault(run, Block(0.0, ""))
+        since, self._last = max(last_turn, self._last, attempt.started_at), now
+        block = self._seen.setdefault(attempt, Block(0.0, ""))
         block.seconds += now - since
         block.place = place(frame)
-        if block.seconds > TOLD_MEANWHILE and self._told is not run:
-            self._told = run
-            log.warning("%s %s: %s; it still does", run.entry.name, run.envelope.id, block)
+        if block.seconds > TOLD_MEANWHILE and self._logged is not attempt:
+            self._logged = attempt
+            log.warning("%s: %s; it still does", attempt, block)
 
 
-def owner(frame: FrameType | None) -> Run | None:
+def owner(frame: FrameType | None) -> Attempt | None:
     """Return the attempt whose task or callback this stack of the event loop's thread runs; None: no job's."""
     while frame is not None and frame.f_code is not current.RUN_HANDLE:
         frame = frame.f_back
@@ -155,22 +166,24 @@ def _is_library(file: str) -> bool:
     return file.startswith((*_LIBRARIES, "<")) or "site-packages" in file or outcomes.is_plumbing(file)
 
 
-def forgive(runs: Iterable[Run], seconds: float, blocks: Mapping[Run, Block], now: float) -> None:
+def forgive(attempts: Iterable[Attempt], seconds: float, blocks: Mapping[Attempt, Block], now: float) -> None:
     """Extend the deadlines by the time for which the loop was late, less the time that an attempt itself blocked it."""
-    for run in runs:
-        if run.started:
-            own = blocks[run].seconds if run in blocks else 0.0
-            run.deadline += max(0.0, min(seconds, now - run.started) - own)
+    for attempt in attempts:
+        if attempt.started_at:
+            own = blocks[attempt].seconds if attempt in blocks else 0.0
+            extension = max(0.0, min(seconds, now - attempt.started_at) - own)
+            attempt.deadline += extension
+            attempt.abandon_at += extension
 
 
-def tell(blocks: Mapping[Run, Block], seconds: float, runs: Iterable[Run]) -> None:
+def report(blocks: Mapping[Attempt, Block], seconds: float, attempts: Iterable[Attempt]) -> None:
     """Log which job blocked the event loop, for how long and where, and the remedy."""
     if seconds < TOLD_AFTER:
         return
-    for run, block in blocks.items():
-        safely(partial(log.warning, "%s %s: %s", run.entry.name, run.envelope.id, block), None)
+    for attempt, block in blocks.items():
+        safely(partial(log.warning, "%s: %s", attempt, block), None)
     if not blocks:
-        names = [f"{run.entry.name} {run.envelope.id}" for run in runs]
+        names = [str(attempt) for attempt in attempts]
         more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
         known = ", ".join(names[:NAMES]) + more or "nothing"
         safely(lambda: log.warning(_UNSEEN, format_duration(seconds), known), None)

@@ -3,13 +3,12 @@
 import asyncio
 import contextvars
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from jobpools.runtime.attempt import Run
+from jobpools.runtime.attempt import Attempt
 
 T = TypeVar("T")
-attempt: contextvars.ContextVar["Run | None"] = contextvars.ContextVar("jobpools_attempt", default=None)
+attempt: contextvars.ContextVar[Attempt | None] = contextvars.ContextVar("jobpools_attempt", default=None)
 """Set once for each attempt; whatever copies the context (tasks, callbacks, `asyncio.to_thread`) has it too."""
 
 RUN_HANDLE = asyncio.Handle._run.__code__  # noqa: SLF001  # asyncio has no public way
@@ -18,9 +17,9 @@ RUN_HANDLE = asyncio.Handle._run.__code__  # noqa: SLF001  # asyncio has no publ
 log = logging.getLogger("jobpools.worker")
 
 
-def attempt_of(handle: Any) -> "Run | None":
+def attempt_of(handle: Any) -> Attempt | None:
     """Return the attempt that a handle of the event loop belongs to; None: it is no job's."""
-    found: Run | None = handle._context.get(attempt)  # noqa: SLF001  # as above
+    found: Attempt | None = handle._context.get(attempt)  # noqa: SLF001  # as above
     return found
 
 
@@ -31,13 +30,13 @@ class WorkerTask(asyncio.Task[T]):
     """
 
     __slots__ = ("owner",)
-    owner: "Run"
+    owner: Attempt
     """Not set: the worker itself."""
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel the task, unless the code of a job asks for it that the task does not belong to."""
-        run = attempt.get()
-        if run is None or run is getattr(self, "owner", None):
+        caller = attempt.get()
+        if caller is None or caller is getattr(self, "owner", None):
             return super().cancel(msg)
-        log.warning("%s %s: it may not cancel a task of the worker or of another job", run.entry.name, run.envelope.id)
+        log.warning("%s: it may not cancel a task of the worker or of another job", caller)
         return False

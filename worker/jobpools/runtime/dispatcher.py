@@ -1,4 +1,4 @@
-"""The conversation with Redis that moves jobs: settle what ended, claim what fits, over and over.
+"""The loop that moves jobs: settle what ended, claim what fits, over and over.
 
 One round trip does both, and it is sent before the batch in hand runs, so that server and worker work at once.
 """
@@ -9,137 +9,151 @@ from collections.abc import Sequence
 
 from jobpools.core.jobs.fairness import take_turns
 from jobpools.errors import StoreError
+from jobpools.runtime.consumer import LONGEST_WAIT, Consumer
 from jobpools.runtime.current import WorkerTask
-from jobpools.runtime.lane import LONGEST_NAP, Lane
 from jobpools.runtime.listener import Listener
 from jobpools.runtime.outage import Outage, Pauses, away, jittered
-from jobpools.runtime.processor import Processor
+from jobpools.runtime.slots import Slots
 
-GATHERING, GATHERING_LOOK = 0.005, 0.0005
-"""Seconds that settlements and room for claims may gather before the next step, and between two looks at the stock."""
+GATHERING, GATHERING_CHECK = 0.005, 0.0005
+"""Maximum seconds for which settlements and free slots gather before the next step, and seconds between two checks."""
 
 
 class Dispatcher:
     """Serves several queues with one set of slots."""
 
-    def __init__(self, lanes: Sequence[Lane], processor: Processor, outage: Outage) -> None:
-        self._lanes = lanes
-        self._processor = processor
+    def __init__(
+        self,
+        consumers: Sequence[Consumer],
+        slots: Slots,
+        outage: Outage,
+        wakeup: asyncio.Event,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        """`wakeup` is set when there is something to settle or to claim; `listeners` wait for jobs while this rests."""
+        self._consumers = consumers
+        self._slots = slots
         self._outage = outage
-        self._event = asyncio.Event()
-        self._pauses = Pauses()
-        self._finish = False
-        self._trying = False
-        """The latest step failed."""
-        self.listeners: Sequence[Listener] = ()
-        """Told when it rests."""
+        self._wakeup = wakeup
+        self._listeners = listeners
+        self._credits = dict.fromkeys(consumers, 0)
+        """How many jobs each queue is behind its share."""
+        self._backoff = Pauses()
+        self._is_finishing = False
+        self._is_recovering = False
+        """The latest step failed because of the server."""
         self.progress = time.monotonic()
-        """When it last came round: the watchdog of /livez."""
-        self.draining = False
-        """An answer of Redis said that this worker may not claim."""
-
-    def wake(self) -> None:
-        """There is something to settle or to claim."""
-        self._event.set()
+        """When the loop last came round, by the monotonic clock: /livez checks it."""
+        self.is_draining = False
+        """Redis said that this worker may not claim."""
 
     def finish(self) -> None:
         """Return from `run` as soon as everything is settled and nothing is held."""
-        self._finish = True
-        self._event.set()
+        self._is_finishing = True
+        self._wakeup.set()
 
     async def run(self) -> None:
-        """Until `finish`: one step after the other."""
+        """Do one step after the other until `finish`."""
         while True:
             self.progress = time.monotonic()
-            self._event.clear()
+            self._wakeup.clear()
             await self._gather()
-            shares = {} if self._trying else self._shares(self._processor.room())
-            busy = [lane for lane in self._lanes if (lane.outbox or shares.get(lane)) and not lane.ailing]
-            if self._trying and not self._finish:
-                busy = busy or [lane for lane in self._lanes if not lane.ailing]
-            if busy:
-                await self._round(busy, shares)
-            elif self._finish and not self._processor.held and not any(lane.outbox for lane in self._lanes):
+            shares = {} if self._is_recovering else self.shares(self._slots.room())
+            if busy := self._busy(shares):
+                await self._step_all(busy, shares)
+            elif self._is_finishing and not self._slots.held and not any(each.outbox for each in self._consumers):
                 return
             else:
                 await self._rest()
 
     async def _gather(self) -> None:
-        """While there is work in hand, let a batch come together: a round trip costs worker and server 0.1 ms each.
+        """While enough attempts wait, let a batch come together: a round trip costs worker and server 0.1 ms each.
 
         At 10 slots that is 0.004 instead of 0.018 round trips a no-op job, and 1.5 µs of 15 that both spend on it.
         """
         until = time.monotonic() + GATHERING
-        while self._processor.stocked and time.monotonic() < until and not self._finish:  # noqa: ASYNC110  # no event a job
-            await asyncio.sleep(GATHERING_LOOK)
+        while self._slots.is_stocked and time.monotonic() < until and not self._is_finishing:  # noqa: ASYNC110  # no event a job
+            await asyncio.sleep(GATHERING_CHECK)
 
-    async def _round(self, busy: list[Lane], shares: dict[Lane, int]) -> None:
-        if self._trying:
-            errors = [await _step(lane, 0) or await _prove(lane) for lane in busy]
+    def _busy(self, shares: dict[Consumer, int]) -> list[Consumer]:
+        """Return the queues with something to settle or to claim; after a failed step, all of them if none has."""
+        ready = [each for each in self._consumers if not each.errors.is_backing_off]
+        busy = [each for each in ready if each.outbox or shares.get(each)]
+        return ready if not busy and self._is_recovering and not self._is_finishing else busy
+
+    async def _step_all(self, busy: list[Consumer], shares: dict[Consumer, int]) -> None:
+        if self._is_recovering:
+            errors = [await self._step(each, 0) or await _prove_write(each) for each in busy]
         elif len(busy) == 1:
-            errors = [await _step(busy[0], shares.get(busy[0], 0))]
+            errors = [await self._step(busy[0], shares.get(busy[0], 0))]
         else:
-            errors = await asyncio.gather(*[WorkerTask(_step(lane, shares.get(lane, 0))) for lane in busy])
-        gone = None
-        for lane, error in zip(busy, errors, strict=True):
+            errors = await asyncio.gather(*[WorkerTask(self._step(each, shares.get(each, 0))) for each in busy])
+        outage = None
+        for consumer, error in zip(busy, errors, strict=True):
             if error is not None and away(error):
-                gone = error
+                outage = error
             elif error is not None:
-                lane.fail(error)
-        if gone is not None:
-            # Whether the step was carried out is unknown. Its settlements stay in the outbox: once more does no harm,
-            # the fence sees to that. Jobs that it claimed and that never arrived the janitor finds, and hands back.
-            # Claim nothing until a step and a write work again: jobs claimed by an unanswered step would not run.
-            self._trying = True
-            self._outage.noticed(gone, "steps")
-            await asyncio.sleep(jittered(self._pauses.next()))
-            return
-        if self._trying or self._outage.failing("steps"):  # the latter where the start of the worker failed
-            self._trying = False
+                consumer.errors.fail(error)
+        if outage is None:
+            self._succeed()
+        else:
+            await self._back_off(outage)
+
+    async def _step(self, consumer: Consumer, claim: int) -> StoreError | None:
+        """Do one queue's step and start what it claimed; returns the error, so that the other queues' steps go on."""
+        try:
+            self._slots.take(await consumer.step(claim))
+        except StoreError as error:
+            return error
+        return None
+
+    async def _back_off(self, error: StoreError) -> None:
+        """Wait before the next step, and claim nothing until a step and a write succeed.
+
+        Whether the failed step was carried out is unknown. Its settlements stay in the outbox: the fence makes it safe
+        to send them again. Jobs that it claimed without a reply would not run; the rescue loop hands them back.
+        """
+        self._is_recovering = True
+        self._outage.noticed(error, "steps")
+        await asyncio.sleep(jittered(self._backoff.next()))
+
+    def _succeed(self) -> None:
+        if self._is_recovering or self._outage.failing("steps"):  # the latter if the start of the worker failed
+            self._is_recovering = False
             self._outage.over("steps")
-            self._pauses.reset()
-        self.draining = any(lane.draining for lane in self._lanes)
+            self._backoff.reset()
+        self.is_draining = any(each.is_draining for each in self._consumers)
 
     async def _rest(self) -> None:
-        """Nothing to do now: until something ends, a queue is woken, or a scheduled job falls due."""
-        wanted = self._processor.room() > 0
-        for listener in self.listeners:
-            listener.rest(wanted=wanted)
-        # With no slot free, no queue is worth a look before something ends.
-        nap = min((lane.nap() for lane in self._lanes if wanted or lane.outbox), default=LONGEST_NAP)
+        """Wait until an attempt ends, a queue is woken, or a scheduled job falls due."""
+        has_room = self._slots.room() > 0
+        for listener in self._listeners:
+            listener.rest(wants_jobs=has_room)
+        # With no slot free, only queues with settlements need a step before an attempt ends.
+        waits = [each.next_step_in() for each in self._consumers if has_room or each.outbox]
         try:
-            async with asyncio.timeout(nap):
-                await self._event.wait()
+            async with asyncio.timeout(min(waits, default=LONGEST_WAIT)):
+                await self._wakeup.wait()
         except TimeoutError:
-            for lane in self._lanes:
-                lane.look_again()
+            for consumer in self._consumers:
+                consumer.wait_is_over()
 
-    def _shares(self, room: int) -> dict[Lane, int]:
-        """How many jobs each hungry queue may give."""
-        hungry = [lane for lane in self._lanes if lane.hungry and not lane.ailing]
-        if room <= 0 or not hungry:
+    def shares(self, room: int) -> dict[Consumer, int]:
+        """Return how many jobs to claim from each queue that may have some."""
+        ready = [each for each in self._consumers if each.may_have_jobs and not each.errors.is_backing_off]
+        if room <= 0 or not ready:
             return {}
-        if len(hungry) == 1:
-            return {hungry[0]: room}
-        turns = take_turns(room, [lane.weight for lane in hungry], [lane.credit for lane in hungry])
-        for lane, credit in zip(hungry, turns.credits, strict=True):
-            lane.credit = credit
-        return dict(zip(hungry, turns.shares, strict=True))
+        if len(ready) == 1:
+            return {ready[0]: room}
+        turns = take_turns(room, [each.weight for each in ready], [self._credits[each] for each in ready])
+        self._credits.update(zip(ready, turns.credits, strict=True))
+        return dict(zip(ready, turns.shares, strict=True))
 
 
-async def _step(lane: Lane, claim: int) -> StoreError | None:
-    """One queue's step to its end; what Redis said against it is an answer, so that the other queues' are heard too."""
-    try:
-        await lane.step(claim)
-    except StoreError as error:
-        return error
-    return None
-
-
-async def _prove(lane: Lane) -> StoreError | None:
+async def _prove_write(consumer: Consumer) -> StoreError | None:
     """Return the server's error for a write to one queue; a step with nothing to settle writes nothing."""
     try:
-        await lane.prove()
+        await consumer.prove_write()
     except StoreError as error:
         return error
     return None

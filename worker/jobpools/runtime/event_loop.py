@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from jobpools.core.text.descriptions import traceback_of
 from jobpools.runtime import current, forking, outcomes, signal_handlers
-from jobpools.runtime.attempt import Run
+from jobpools.runtime.attempt import Attempt
 
 T = TypeVar("T")
 _OWNERS = ("stop", "shutdown_default_executor", "shutdown_asyncgens")
@@ -31,7 +31,7 @@ class LoopBrokenError(RuntimeError):
     """The event loop cannot run any more, for example because a job closed its descriptors."""
 
 
-def run(main: Coroutine[Any, Any, T], blame: Callable[[Run, BaseException], None]) -> T:
+def run(main: Coroutine[Any, Any, T], blame: Callable[[Attempt, BaseException], None]) -> T:
     """Run `main` to its end, as `asyncio.run` does, and return what it returns.
 
     `blame(attempt, error)` is called where code of that attempt raised an error out of the event loop. Raises
@@ -65,7 +65,7 @@ def _finish(
     loop: asyncio.AbstractEventLoop,
     awaited: "asyncio.Future[Any]",
     stop: Callable[[], None],
-    blame: Callable[[Run, BaseException], None],
+    blame: Callable[[Attempt, BaseException], None],
 ) -> None:
     """Run the loop until `awaited` is done, however often something is raised out of the loop meanwhile."""
     awaited.add_done_callback(lambda _awaited: stop())
@@ -90,11 +90,11 @@ def _finish(
             loop.call_soon(moves)
 
 
-def _take(error: BaseException, blame: Callable[[Run, BaseException], None]) -> None:
+def _take(error: BaseException, blame: Callable[[Attempt, BaseException], None]) -> None:
     """Give the error to the attempt it belongs to. Raises it where it is the user's Ctrl-C."""
-    run = culprit(error)
-    if run is not None:
-        blame(run, error)
+    attempt = culprit(error)
+    if attempt is not None:
+        blame(attempt, error)
     elif issubclass(type(error), KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         raise error
     else:
@@ -102,7 +102,7 @@ def _take(error: BaseException, blame: Callable[[Run, BaseException], None]) -> 
         log.error("code that belongs to no job raised %s in the event loop; the worker continues", said)
 
 
-def culprit(error: BaseException) -> Run | None:
+def culprit(error: BaseException) -> Attempt | None:
     """Return the attempt whose task or callback raised the error out of the event loop; None: it is not known."""
     handle = _callback(error)
     return None if handle is None else current.attempt_of(handle)
@@ -136,7 +136,7 @@ def _refusing(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Report an unretrieved error as asyncio does, with the job whose callback raised it."""
     handle = context.get("handle")
-    run = None if handle is None else current.attempt_of(handle)
-    if run is not None:
-        context = context | {"message": f"{run.entry.name} {run.envelope.id}: {context.get('message')}"}
+    attempt = None if handle is None else current.attempt_of(handle)
+    if attempt is not None:
+        context = context | {"message": f"{attempt}: {context.get('message')}"}
     loop.default_exception_handler(context)

@@ -22,9 +22,9 @@ def prepare(vitals: Vitals) -> None:
     """
 
     def confess() -> None:
-        run = current.attempt.get()
-        if run is not None and run.row and not forking.is_child:
-            vitals.confess(run.member)
+        attempt = current.attempt.get()
+        if attempt is not None and attempt.row and not forking.is_child:
+            vitals.confess(attempt.lease)
 
     os._exit = _first(os, os._exit, confess, lambda *_: True)
     os.abort = _first(os, os.abort, confess, lambda *_: True)

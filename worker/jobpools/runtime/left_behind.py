@@ -4,6 +4,7 @@ Python can stop neither a thread nor a coroutine that ignores its cancellation.
 The next attempt of such a job does not start in this process until that code has ended.
 """
 
+import asyncio
 import concurrent.futures
 import threading
 from collections import Counter
@@ -12,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from jobpools.runtime import current, forking
-from jobpools.runtime.attempt import Run
+from jobpools.runtime.attempt import Attempt
 
 NOTE = (
     "its code still runs in this worker, because Python cannot stop it; no other attempt starts here until it returns"
@@ -20,11 +21,13 @@ NOTE = (
 
 
 class LeftBehind:
-    """By job: how many threads and coroutines still run for attempts that have ended. Any thread may call it."""
+    """Counts, by job, the threads and coroutines that still run for attempts that have ended. It is thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._jobs: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        """Keeps tasks that nothing awaits from the garbage collector until they end."""
 
     def add(self, job: str) -> None:
         """Count one more thread or coroutine that still runs for this job."""
@@ -37,6 +40,20 @@ class LeftBehind:
             self._jobs[job] -= 1
             if self._jobs[job] <= 0:
                 del self._jobs[job]
+
+    def add_task(self, task: asyncio.Task[None] | None, job: str) -> None:
+        """Count a task that was cancelled and is no longer awaited, until it ends; not one that has ended."""
+        if task is None or task.done():
+            return
+        self.add(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _task: self.remove(job))
+
+    @property
+    def tasks(self) -> int:
+        """Number of coroutines that were cancelled, have not ended, and are no longer awaited."""
+        return len(self._tasks)
 
     def __contains__(self, job: str) -> bool:
         """Return whether code of an earlier attempt of this job still runs here."""
@@ -72,22 +89,22 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
     def __init__(self, left_behind: LeftBehind) -> None:
         super().__init__(thread_name_prefix="jobpools-executor")
         self._left_behind = left_behind
-        self._calls: dict[concurrent.futures.Future[Any], Run] = {}
+        self._calls: dict[concurrent.futures.Future[Any], Attempt] = {}
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
         """Submit a call, as `asyncio.to_thread` and `run_in_executor` do."""
         future = super().submit(_in_one_process, function, *args, **kwargs)
-        run = current.attempt.get()
-        if run is not None:
-            self._calls[future] = run
+        attempt = current.attempt.get()
+        if attempt is not None:
+            self._calls[future] = attempt
             future.add_done_callback(lambda done: self._calls.pop(done, None))
         return future
 
-    def ended(self, run: Run) -> None:
+    def ended(self, attempt: Attempt) -> None:
         """The attempt has ended without completing: its calls that still run are left behind."""
         for future, caller in list(self._calls.items()):
-            if caller is run and not future.cancel():
-                job = run.envelope.id
+            if caller is attempt and not future.cancel():
+                job = attempt.envelope.id
                 self._left_behind.add(job)
                 future.add_done_callback(partial(self._remove, job))
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from jobpools.errors import StoreError, StoreUnavailableError
-from jobpools.runtime.lane import Lane
+from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.outage import FIRST_PAUSE, Outage, Pauses, away, jittered
-from jobpools.runtime.processor import Processor
+from jobpools.runtime.slots import Slots
 from jobpools.store import reads, wakeups, writes
 from jobpools.store.connect import Connection
 
@@ -18,75 +18,74 @@ SHORT_WAIT = 0.01
 
 
 class Listener:
-    """Takes wake-ups while the dispatcher rests and slots are free."""
+    """Waits for wake-ups while the dispatcher rests and slots are free."""
 
     def __init__(
-        self, connection: Connection, lanes: Sequence[Lane], processor: Processor, outage: Outage,
-        wake: Callable[[], None],
-    ) -> None:  # fmt: skip
-        """`connection` is one that may block for WAIT seconds, `wake` tells the dispatcher."""
+        self, connection: Connection, consumers: Sequence[Consumer], slots: Slots, outage: Outage, wakeup: asyncio.Event
+    ) -> None:
+        """`connection` may block for WAIT seconds; `wakeup` wakes the dispatcher."""
         self._connection = connection
-        self._lanes = list(lanes)
-        self._processor = processor
+        self._consumers = list(consumers)
+        self._slots = slots
         self._outage = outage
-        self._wake = wake
-        self._wanted = asyncio.Event()
-        self.name = f"wake-ups of {', '.join(lane.queue for lane in lanes)}"
+        self._wakeup = wakeup
+        self._wants_jobs = asyncio.Event()
+        self.name = f"wake-ups of {', '.join(each.queue for each in consumers)}"
 
-    def rest(self, *, wanted: bool) -> None:
-        """The dispatcher has nothing to send: wait for a wake-up, if a job is wanted."""
-        if wanted:
-            self._wanted.set()
+    def rest(self, *, wants_jobs: bool) -> None:
+        """Wait for a wake-up from now on, if there is room for a job: the dispatcher has nothing to send."""
+        if wants_jobs:
+            self._wants_jobs.set()
         else:
-            self._wanted.clear()
+            self._wants_jobs.clear()
 
     async def run(self) -> None:
         """Wait again and again."""
         while True:
-            await self._wanted.wait()
+            await self._wants_jobs.wait()
             try:
                 woken = await self._wait()
             except StoreError as error:
-                woken = self._lanes
+                woken = self._consumers
                 if away(error):
-                    await self._sit_out(error)
+                    await self._until_back(error)
                 else:
-                    await self._find_broken()
-            for lane in woken:
-                lane.hungry = True
-            self._wanted.clear()
-            self._wake()
+                    await self._find_failing()
+            for consumer in woken:
+                consumer.may_have_jobs = True
+            self._wants_jobs.clear()
+            self._wakeup.set()
 
-    async def _wait(self) -> Sequence[Lane]:
-        """The queues to look at: the one that was woken; all when none was, for a wake-up may have been lost."""
-        asked = [lane for lane in self._lanes if not (lane.draining or lane.troubled)]
+    async def _wait(self) -> Sequence[Consumer]:
+        """Return the queues to ask: the one that was woken, or all if none was: a wake-up may have been lost."""
+        asked = [each for each in self._consumers if not (each.is_draining or each.errors.is_failing)]
         if not asked:
             await asyncio.sleep(WAIT)
-            return self._lanes
-        queue = await wakeups.wait(self._connection, [lane.queue for lane in asked], WAIT)
+            return self._consumers
+        queue = await wakeups.wait(self._connection, [each.queue for each in asked], WAIT)
         if queue is None:
-            return self._lanes
-        if not self._processor.room():
-            # Filled meanwhile from elsewhere: the token is for a worker that has room. One that a full server refuses
-            # is made up for by the next look of any worker.
+            return self._consumers
+        if not self._slots.room():
+            # Another queue filled the slots meanwhile: the token is for a worker that has room. If a full server
+            # refuses it, the next step of any worker on this queue makes up for it.
             with contextlib.suppress(StoreUnavailableError):
                 await wakeups.pass_on(self._connection, queue)
-        woken = next(lane for lane in asked if lane.queue == queue)
-        # Whoever was served stands behind next time: the first queue asked is the first one heard.
-        self._lanes.remove(woken)
-        self._lanes.append(woken)
+        woken = next(each for each in asked if each.queue == queue)
+        # BLPOP prefers the first key, so the queue just served moves to the end.
+        self._consumers.remove(woken)
+        self._consumers.append(woken)
         return [woken]
 
-    async def _sit_out(self, error: StoreError) -> None:
-        """Wait until the server accepts this wait and a write again, whether or not a job is wanted meanwhile."""
-        pauses, queues = Pauses(), [lane.queue for lane in self._lanes]
+    async def _until_back(self, error: StoreError) -> None:
+        """Wait until the server accepts this wait and a write again, even if no job is wanted meanwhile."""
+        backoff, queues = Pauses(), [each.queue for each in self._consumers]
         while away(error):
             self._outage.noticed(error, self.name)
-            await asyncio.sleep(jittered(pauses.next()))
+            await asyncio.sleep(jittered(backoff.next()))
             try:
                 for queue in queues:
                     await writes.probe(self._connection, queue)
-                # A token that this takes is not lost: after an outage all queues are looked at.
+                # A token that this takes is not lost: after an outage all queues are asked.
                 await wakeups.wait(self._connection, queues, SHORT_WAIT)
             except StoreError as again:
                 error = again
@@ -94,20 +93,20 @@ class Listener:
                 break
         self._outage.over(self.name)
 
-    async def _find_broken(self) -> None:
-        """One queue's key holds something else, and spoils the wait for all: it is left out until its steps work."""
+    async def _find_failing(self) -> None:
+        """Find the queue whose key of another type fails the wait for all; it is left out until a step succeeds."""
         await asyncio.sleep(FIRST_PAUSE)
-        for lane in self._lanes:
+        for consumer in self._consumers:
             try:
-                await reads.check_types(self._connection, lane.queue)
+                await reads.check_types(self._connection, consumer.queue)
             except StoreError as error:
                 if not away(error):
-                    lane.fail(error)
+                    consumer.errors.fail(error)
 
 
 def listeners(
-    connection: Connection, lanes: Sequence[Lane], processor: Processor, outage: Outage, wake: Callable[[], None]
+    connection: Connection, consumers: Sequence[Consumer], slots: Slots, outage: Outage, wakeup: asyncio.Event
 ) -> list[Listener]:
-    """One for all queues; in a Redis Cluster, where a command reaches one slot only, one for each."""
-    groups = [[lane] for lane in lanes] if connection.cluster else [lanes]
-    return [Listener(connection, group, processor, outage, wake) for group in groups]
+    """Return one listener for all queues; in a Redis Cluster, where a command reaches one slot only, one for each."""
+    groups = [[each] for each in consumers] if connection.cluster else [consumers]
+    return [Listener(connection, group, slots, outage, wakeup) for group in groups]

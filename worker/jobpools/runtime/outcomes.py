@@ -18,7 +18,7 @@ TRACEBACK_LIMIT = 8000
 """Characters; of a longer traceback the end is kept, where the error is."""
 FRAMES_LIMIT = 50
 """Frames that are kept of a traceback whose exception cannot be formatted."""
-_OURS = "jobpools/runtime/"
+_OURS = ("jobpools/runtime/", "jobpools/middleware.py")
 _ASYNCIO = Path(asyncio.__file__).parent.as_posix()
 
 
@@ -90,4 +90,4 @@ def _handlers_part(trace: TracebackType | None) -> TracebackType | None:
 
 def is_plumbing(file: str) -> bool:
     """Return whether the file is the worker's or asyncio's, and tells the user nothing."""
-    return _OURS in file or file.startswith(_ASYNCIO)
+    return any(each in file for each in _OURS) or file.startswith(_ASYNCIO)

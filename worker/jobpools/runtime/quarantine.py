@@ -1,41 +1,44 @@
-"""Runs jobs that are suspected of killing their workers one at a time.
+"""Runs jobs that may crash only once more one at a time.
 
-A job that takes its worker down is charged with a crash, and so is whatever runs beside it. So that it takes none of
-them along to the dead-letter queue, a worker has only one job at a time that may crash only once more.
+A job that ends its worker's process is charged with a crash, and so is every job that runs beside it. If two of them
+may crash only once more, the one would take the other to the dead-letter queue: such a job waits for another worker.
 """
 
 import asyncio
 
 from jobpools.core.jobs.job import History
-from jobpools.runtime.attempt import Run
+from jobpools.runtime.attempt import Attempt, Phase
+
+CHECK_INTERVAL = 0.005
+"""Seconds between two checks whether Redis has recorded the jobs that were handed back: about one step."""
 
 
 class Quarantine:
-    """The one suspect that a worker has in hand, and those that it left to other workers because of it."""
+    """The one attempt in hand that may crash only once more, and those that were handed back because of it."""
 
     def __init__(self) -> None:
-        self.suspect: Run | None = None
-        """The one job in hand that may crash only once more; None: there was none yet."""
-        self._sent_away: list[Run] = []
+        self.suspect: Attempt | None = None
+        """The latest attempt that was admitted; None: there was none yet."""
+        self._refused: list[Attempt] = []
 
-    def admits(self, run: Run) -> bool:
-        """Return whether the attempt may run beside what is in hand; one that may not must be handed back."""
-        if (run.history or History()).crashes + 1 < run.max_crashes:
+    def admits(self, attempt: Attempt) -> bool:
+        """Return whether the attempt may run in this worker now; one that may not must be handed back."""
+        if (attempt.history or History()).crashes + 1 < attempt.max_crashes:
             return True
-        if self.suspect is None or self.suspect.settled:
-            self.suspect = run
-        if run is self.suspect:
+        if self.suspect is None or self.suspect.phase is Phase.SETTLED:
+            self.suspect = attempt
+        if attempt is self.suspect:
             return True
-        self._sent_away = [*self.sent_away, run]
+        self._refused = [*self.unrecorded, attempt]
         return False
 
     @property
-    def sent_away(self) -> list[Run]:
-        """The attempts that were not admitted and that Redis does not know to be handed back yet."""
-        return [run for run in self._sent_away if run.member in run.lane.held]
+    def unrecorded(self) -> list[Attempt]:
+        """The attempts that were refused and that Redis does not know to be handed back yet."""
+        return [attempt for attempt in self._refused if attempt.lease in attempt.outbox]
 
     async def alone(self) -> None:
-        """Wait until Redis knows that all are handed back: until then a crash would be charged to them, too."""
-        while self.sent_away:  # noqa: ASYNC110  # rare, and a step long
-            await asyncio.sleep(0.005)
-        self._sent_away.clear()
+        """Wait until Redis knows that the refused are handed back: until then a crash would be charged to them, too."""
+        while self.unrecorded:  # noqa: ASYNC110  # rare, and a step long
+            await asyncio.sleep(CHECK_INTERVAL)
+        self._refused.clear()

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from jobpools.runtime import current, forking
-from jobpools.runtime.attempt import Run
+from jobpools.runtime.attempt import Attempt
 
 
-def prepare(loop: asyncio.AbstractEventLoop, blame: Callable[[Run, BaseException], None]) -> Callable[[], None]:
+def prepare(loop: asyncio.AbstractEventLoop, blame: Callable[[Attempt, BaseException], None]) -> Callable[[], None]:
     """Make `signal.signal` remember which attempt it was called by; returns what undoes it.
 
     What a handler raises is raised in the code of its attempt, as anywhere; where other code runs, `blame` is called.
@@ -24,8 +24,8 @@ def prepare(loop: asyncio.AbstractEventLoop, blame: Callable[[Run, BaseException
 
     @functools.wraps(plain)
     def remembering(number: int, handler: Any) -> Any:
-        run = current.attempt.get()
-        if run is None or not callable(handler):
+        attempt = current.attempt.get()
+        if attempt is None or not callable(handler):
             return plain(number, handler)
 
         @functools.wraps(handler)
@@ -33,10 +33,10 @@ def prepare(loop: asyncio.AbstractEventLoop, blame: Callable[[Run, BaseException
             try:
                 return handler(*args)
             except BaseException as error:
-                if current.attempt.get() is run or forking.is_child:
+                if current.attempt.get() is attempt or forking.is_child:
                     raise
                 # Not here: this is in the middle of anything.
-                loop.call_soon_threadsafe(blame, run, error, context=contextvars.Context())
+                loop.call_soon_threadsafe(blame, attempt, error, context=contextvars.Context())
 
         return plain(number, guarded)
 

@@ -15,7 +15,7 @@ _WORD = 8
 
 
 class Seen(NamedTuple):
-    """What a look at a worker's memory shows."""
+    """A snapshot of the facts by which probes and the supervisor judge a worker."""
 
     beat: float
     """When the thread that renews the leases last moved; 0: it has not started."""
@@ -41,7 +41,7 @@ class Started(NamedTuple):
 
 
 class Vitals:
-    """What one worker is doing now."""
+    """Shared memory that says what one worker is doing."""
 
     __slots__ = ("_free", "_memory", "_numbers", "handlers", "keys", "threads", "times", "until")
 

@@ -37,7 +37,7 @@ class _Ticket:
 
 
 class Threads:
-    """At most `size` threads that are waited for, besides those that were left behind.
+    """A pool of at most `size` threads, besides those that were left behind.
 
     `concurrent.futures` joins its threads when the interpreter ends: one that hangs would keep the worker from going.
     These are daemons. They are started when first needed.
@@ -140,14 +140,3 @@ def _hand_over(future: "asyncio.Future[Any]", result: Any, error: BaseException 
     """Give both to the task that waits: as the future's exception, an error would have to be one that futures take."""
     if not future.done():
         future.set_result((result, error))
-
-
-def bind(function: Callable[..., Any], threads: Threads | None, *, takes_context: bool) -> Callable[..., Any]:
-    """One shape for all handlers: `call(context, kwargs)` gives something to await."""
-    if threads is None:
-        if takes_context:
-            return lambda context, kwargs: function(context, **kwargs)
-        return lambda _context, kwargs: function(**kwargs)
-    if takes_context:
-        return lambda context, kwargs: threads.run(function, (context,), kwargs, context.id)
-    return lambda context, kwargs: threads.run(function, (), kwargs, context.id)

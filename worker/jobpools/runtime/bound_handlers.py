@@ -1,0 +1,84 @@
+"""The handlers of an app as one worker calls them."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from jobpools.core.jobs.policies import JobDefaults
+from jobpools.handlers import Handler
+from jobpools.runtime.attempt import BoundHandler
+from jobpools.runtime.metrics import Metrics
+from jobpools.runtime.threads import Threads
+
+
+class Handlers:
+    """The handlers that a worker knows, by name, and one that stands for all others."""
+
+    def __init__(
+        self, registered: Mapping[str, Handler[..., Any]], defaults: JobDefaults, threads: Threads, metrics: Metrics
+    ) -> None:
+        """Bind the registered handlers. `defaults` are the pool's, `threads` run the plain functions."""
+        self.by_name = {
+            name: _bound(number, handler, defaults, threads, metrics)
+            for number, (name, handler) in enumerate(registered.items())
+        }
+        self.unknown = _unknown(defaults, metrics)
+        """Stands for handlers that this worker does not know: the pool's defaults limit their crashes."""
+
+    def get(self, name: str) -> BoundHandler:
+        """Return the handler of this name, or `unknown`."""
+        return self.by_name.get(name) or self.unknown
+
+
+def _bound(
+    number: int, handler: Handler[..., Any], pool: JobDefaults, threads: Threads, metrics: Metrics
+) -> BoundHandler:
+    options = handler.defaults
+    return BoundHandler(
+        name=handler.name,
+        number=number,
+        code=_code(handler.function),
+        call=_call(handler.function, threads if handler.executor == "thread" else None, handler.takes_context),
+        decode=handler.signature.decoder(),
+        encode_result=handler.signature.encode_result,
+        timeout=pool.timeout if options.timeout is None else options.timeout,
+        retry=pool.retry if options.retry is None else options.retry,
+        result_ttl=pool.result_ttl if options.result_ttl is None else options.result_ttl,
+        max_crashes=pool.max_crashes if options.max_crashes is None else options.max_crashes,
+        tally=metrics.tally(handler.name),
+    )
+
+
+def _call(function: Callable[..., Any], threads: Threads | None, takes_context: bool) -> Callable[..., Any]:  # noqa: FBT001  # one of three facts about a function
+    """Return `call(context, arguments)`, the one form of all handlers: it returns an awaitable."""
+    if threads is None:
+        if takes_context:
+            return lambda context, arguments: function(context, **arguments)
+        return lambda _context, arguments: function(**arguments)
+    if takes_context:
+        return lambda context, arguments: threads.run(function, (context,), arguments, context.id)
+    return lambda context, arguments: threads.run(function, (), arguments, context.id)
+
+
+def _code(function: Callable[..., Any]) -> tuple[str, str]:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return ("", "") if code is None else (code.co_filename, code.co_name)
+
+
+def _unknown(defaults: JobDefaults, metrics: Metrics) -> BoundHandler:
+    def never(*_: object) -> NoReturn:
+        raise LookupError("a job of an unknown handler is handed back, never run")
+
+    return BoundHandler(
+        name="unknown",
+        number=0,
+        code=("", ""),
+        call=never,
+        decode=never,
+        encode_result=never,
+        timeout=defaults.timeout,
+        retry=defaults.retry,
+        result_ttl=defaults.result_ttl,
+        max_crashes=defaults.max_crashes,
+        tally=metrics.tally("unknown"),
+    )

@@ -1,0 +1,221 @@
+"""A worker's side of one queue: it sends settlements, claims jobs, and knows when to ask again."""
+
+import logging
+import time
+from dataclasses import dataclass
+from itertools import repeat
+
+import msgspec
+
+from jobpools.core.jobs.fairness import priority_turns
+from jobpools.core.jobs.job import History, Outcome, OutcomeKind
+from jobpools.core.jobs.policies import QueuePolicy
+from jobpools.core.text.names import QueueName, WorkerId
+from jobpools.errors import StoreDataError, StoreError
+from jobpools.rescue import dropped
+from jobpools.runtime.attempt import Attempt, BoundHandler
+from jobpools.runtime.bound_handlers import Handlers
+from jobpools.runtime.leases import Leases
+from jobpools.runtime.metrics import Metrics
+from jobpools.runtime.outbox import Outbox
+from jobpools.runtime.queue_errors import QueueErrors
+from jobpools.runtime.settle import settle
+from jobpools.runtime.vitals import Vitals
+from jobpools.store import draws, reads, writes
+from jobpools.store.clock import ServerClock
+from jobpools.store.codec import VERSION, Envelope, decode, priority_of, read_history, split_member
+from jobpools.store.connect import Connection
+
+DUE_SPACING = 0.005
+"""Seconds that a step for a scheduled job waits for others that fall due with it."""
+LONGEST_WAIT = 10.0
+"""Maximum seconds between two turns of a resting dispatcher, so that /livez sees that it works."""
+DRAINING_WAIT = 1.0
+"""Seconds after which a worker that may not claim asks again."""
+DROPPED_INTERVAL = 60.0
+"""Minimum seconds between two log lines about dropped dead letters."""
+
+log = logging.getLogger("jobpools.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerOptions:
+    """The parts of a worker that its consumers share."""
+
+    connection: Connection
+    worker: WorkerId
+    handlers: Handlers
+    policy: QueuePolicy
+    lease: float
+    """Seconds."""
+    metrics: Metrics
+    clock: ServerClock
+    vitals: Vitals
+
+
+class Consumer:
+    """A worker's side of one queue."""
+
+    def __init__(self, queue: QueueName, options: ConsumerOptions, *, weight: int = 1) -> None:
+        self.queue = queue
+        self.weight = weight
+        self.leases = Leases(options.lease, options.vitals)
+        self.outbox = Outbox()
+        self.errors = QueueErrors(queue)
+        self.may_have_jobs = True
+        """There may be something to claim."""
+        self.is_draining = False
+        """Redis said that this worker may not claim here."""
+        self._options = options
+        self._connection = options.connection
+        self._next_due: float | None = None
+        """When the next scheduled job falls due; None: none is scheduled, or work is ready anyway."""
+        self._is_uncertain = False
+        """The latest step had no reply, so its settlements are sent again and may be refused as stale."""
+        self._dropped = 0
+        self._next_dropped_line = 0.0
+
+    @property
+    def keep(self) -> writes.Keep:
+        """How many completed jobs and dead letters the queue keeps."""
+        return self._options.policy.keep
+
+    def max_crashes(self, name: str) -> int:
+        """Return a handler's crash limit, which applies to jobs whose envelope does not say one."""
+        return self._options.handlers.get(name).max_crashes
+
+    # Settling and claiming
+
+    async def step(self, claim: int) -> list[Attempt]:
+        """Send the settlements of the outbox, claim up to `claim` jobs, and return the attempts to start.
+
+        Raises:
+            StoreError: Redis refused the step or did not reply. The outbox is as it was; jobs may have been claimed.
+        """
+        if self.errors.is_failing:
+            await self.check_keys()
+        options = self._options
+        claim = min(claim, writes.CLAIM_LIMIT)
+        batch, tail = self.outbox.batch(), draws.tail(options.worker)
+        try:
+            reply = await writes.step(
+                self._connection,
+                self.queue,
+                options.worker,
+                completed=batch.completed,
+                settled=batch.settled,
+                claim=claim,
+                tail=tail,
+                lease_ms=self.leases.duration_ms,
+                order=self._order(claim),
+                keep=options.policy.keep,
+            )
+        except StoreError:
+            self._is_uncertain = True
+            if claim:
+                self.leases.note_unanswered(tail)
+            raise
+        # No await from here on: other tasks must not see what Redis knows and `leases` does not.
+        self.errors.succeed()
+        self.outbox.acknowledge(batch)
+        self.leases.release(batch.leases())
+        options.metrics.steps += 1
+        self._learn(reply)
+        return self._claimed(reply, tail) if reply.ids else []
+
+    def _learn(self, reply: writes.StepReply) -> None:
+        metrics = self._options.metrics
+        # After a step without a reply the same settlements were sent again: those are refused, as they should be.
+        if reply.stale and not self._is_uncertain:
+            metrics.stale += len(reply.stale)
+            log.warning("%s: %d settlements refused: their leases had gone to others", self.queue, len(reply.stale))
+        self._is_uncertain = False
+        self._options.clock.learn(reply.now)
+        if reply.dropped:
+            self.count_dropped(reply.dropped)
+        self.is_draining = reply.draining
+        self.may_have_jobs = reply.left > 0 and not reply.draining
+        self._next_due = None if reply.next_due < 0 else time.monotonic() + reply.next_due / 1000
+
+    def _claimed(self, reply: writes.StepReply, tail: str) -> list[Attempt]:
+        """Hold the leases of the claimed jobs, return those that this worker can run, and hand back the others."""
+        histories = reply.histories or repeat(None)
+        runnable = []
+        for raw_id, raw, history in zip(reply.ids, reply.envelopes, histories, strict=False):
+            if raw is None:
+                continue  # purged meanwhile; it was not leased
+            attempt, problem = self._attempt(raw_id.decode() + tail, raw, read_history(history) if history else None)
+            self.leases.hold(attempt)
+            if problem:
+                self._hand_back(attempt, problem)
+            else:
+                runnable.append(attempt)
+        self._options.metrics.claimed += len(reply.ids)
+        return runnable
+
+    def _attempt(self, lease: str, raw: bytes, history: History | None) -> tuple[Attempt, str]:
+        """Return the attempt of a claimed job, and why this worker cannot run it; empty: it can."""
+        handlers, problem = self._options.handlers, ""
+        handler: BoundHandler = handlers.unknown
+        try:
+            envelope = decode(raw)
+        except StoreDataError as error:
+            envelope, problem = self._unreadable(lease, raw), str(error)
+        else:
+            handler = handlers.get(envelope.name)
+            if handler is handlers.unknown:
+                problem = f"no job {envelope.name!r} in the app of the workers of queue {self.queue}"
+        return Attempt(lease, envelope, handler, history, self.outbox), problem
+
+    def _unreadable(self, lease: str, raw: bytes) -> Envelope:
+        job_id, priority = split_member(lease)[0], priority_of(raw)
+        return Envelope(VERSION, job_id, "?", self.queue, msgspec.Raw(b"{}"), priority=priority)
+
+    def _hand_back(self, attempt: Attempt, problem: str) -> None:
+        """Hand back a job that this worker cannot run, uncharged."""
+        if self.errors.is_new(problem):
+            log.warning("%s: %s; handed back, for a worker that can run it", attempt.envelope.id, problem)
+        outcome = Outcome(OutcomeKind.UNRUNNABLE, message=problem)
+        settle(attempt, outcome, self._options.clock.now(), self._options.worker)
+
+    def _order(self, claim: int) -> str:
+        """Return the priorities' letters in the order of the claim, each with its maximum if that is below `claim`."""
+        turns = priority_turns(self._options.policy, claim, draws.fraction())
+        return "".join([f"{writes.LETTERS[priority]}{most if most < claim else ''}" for priority, most in turns])
+
+    # Waiting
+
+    def next_step_in(self) -> float:
+        """Return the seconds after which this queue is asked even if no wake-up comes."""
+        retry_in = self.errors.retry_in
+        if retry_in is not None:
+            return retry_in
+        if self.is_draining:
+            return DRAINING_WAIT
+        if self._next_due is not None:
+            return min(max(self._next_due - time.monotonic(), 0.0) + DUE_SPACING, LONGEST_WAIT)
+        return LONGEST_WAIT
+
+    def wait_is_over(self) -> None:
+        """Ask for jobs again, if that may bring something."""
+        if self.is_draining or (self._next_due is not None and self._next_due <= time.monotonic()):
+            self.may_have_jobs = True
+
+    # Checks
+
+    async def prove_write(self) -> None:
+        """Prove that the server accepts a write to this queue. Raises StoreError."""
+        await writes.probe(self._connection, self.queue)
+
+    async def check_keys(self) -> None:
+        """Check that the queue's keys have the types that they should have. Raises StoreError."""
+        await reads.check_types(self._connection, self.queue)
+        self.errors.keys_are_right()
+
+    def count_dropped(self, number: int) -> None:
+        """Count dead letters that the queue did not keep, and log them at most once a minute."""
+        self._options.metrics.dead_dropped += number
+        self._dropped += number
+        if self._dropped and time.monotonic() >= self._next_dropped_line:
+            log.warning("%s", dropped(self.queue, self._dropped, self.keep[1]))
+            self._dropped, self._next_dropped_line = 0, time.monotonic() + DROPPED_INTERVAL

@@ -1,0 +1,79 @@
+"""Sends the worker's heartbeats to Redis."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from jobpools.errors import StoreError, StoreUnavailableError
+from jobpools.runtime.outage import Outage
+from jobpools.runtime.worker_state import WorkerState
+from jobpools.store import reads, writes
+from jobpools.store.connect import Connection
+
+INTERVAL = 5.0
+"""Maximum seconds between two heartbeats. A change of draining is reported at once, of the slots in use after SOON."""
+SOON = 1.0
+"""Seconds after a heartbeat until the next one if the slots in use have changed, or if it failed."""
+CHECK_INTERVAL = 0.25
+"""Seconds between two checks whether a heartbeat is due."""
+FORGET_TIMEOUT = 1.0
+"""Maximum seconds to remove an ending worker from Redis."""
+
+log = logging.getLogger("jobpools.worker")
+
+
+class HeartbeatSender:
+    """Reports one worker to Redis, periodically and when its state changes."""
+
+    def __init__(self, connection: Connection, state: WorkerState, outage: Outage) -> None:
+        self._connection = connection
+        self._state = state
+        self._outage = outage
+        self._sent: tuple[bool, int] | None = None
+        """Draining and slots in use, as last reported."""
+        self._sent_at = 0.0
+        self._logged: set[str] = set()
+        self._has_checked_server = False
+
+    async def run(self) -> None:
+        """Send one heartbeat after the other."""
+        while True:
+            now = time.monotonic()
+            if self._is_due(now):
+                await self._send(now)
+            self._outage.look(time.monotonic())
+            await asyncio.sleep(CHECK_INTERVAL)
+
+    def _is_due(self, now: float) -> bool:
+        if self._sent is None or self._sent[0] != self._state.is_draining:
+            return True
+        return now >= self._sent_at + (INTERVAL if self._sent[1] == self._state.busy else SOON)
+
+    async def _send(self, now: float) -> None:
+        self._sent, self._sent_at = (self._state.is_draining, self._state.busy), now
+        try:
+            await writes.heartbeat(self._connection, self._state.heartbeat())
+            if not self._has_checked_server:
+                self._has_checked_server = True
+                for warning in await reads.server_warnings(self._connection):
+                    log.warning("%s", warning)
+        except StoreError as error:
+            self._sent_at += SOON - INTERVAL
+            self._log_refusal(error)
+
+    def _log_refusal(self, error: StoreError) -> None:
+        """Log once what is not an outage, as a missing right: the steps report outages."""
+        if not isinstance(error, StoreUnavailableError) and str(error) not in self._logged:
+            self._logged.add(str(error))
+            log.warning("worker %s: its heartbeat was refused: %s; it is not listed until one succeeds",
+                        self._state.worker, error)  # fmt: skip
+
+    async def stop(self, queues: Sequence[str]) -> None:
+        """Remove this worker from Redis."""
+        worker, pool = self._state.worker, self._state.pool
+        try:
+            async with asyncio.timeout(FORGET_TIMEOUT):
+                await writes.forget_worker(self._connection, pool, worker, queues)
+        except (StoreError, TimeoutError) as error:
+            log.info("worker %s: could not remove itself from Redis: %s; its heartbeat expires", worker, error)

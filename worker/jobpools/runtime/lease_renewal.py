@@ -1,0 +1,128 @@
+"""Renews leases in a thread with its own connection, so that a slow job is never taken for a dead one.
+
+However long a handler blocks the event loop, this thread goes on.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from jobpools.core.jobs.job import Outcome, OutcomeKind
+from jobpools.errors import StoreError
+from jobpools.runtime.attempt import Phase
+from jobpools.runtime.consumer import Consumer
+from jobpools.runtime.metrics import Metrics
+from jobpools.runtime.outage import Outage, away, jittered
+from jobpools.runtime.slots import Slots
+from jobpools.runtime.vitals import Vitals
+from jobpools.settings import WorkerSettings
+from jobpools.store import connect, writes
+
+SIGNS_OF_LIFE = 5
+"""Number of times between two renewals that the thread shows the supervisor that it moves."""
+BATCH = 1000
+"""Maximum leases in one call."""
+
+log = logging.getLogger("jobpools.worker")
+
+
+class LeaseRenewal:
+    """The thread that renews all leases every quarter of their duration, and learns which were lost or cancelled."""
+
+    def __init__(  # the parts of a worker that a renewal concerns
+        self,
+        settings: WorkerSettings,
+        consumers: Sequence[Consumer],
+        *,
+        slots: Slots,
+        outage: Outage,
+        metrics: Metrics,
+        vitals: Vitals,
+    ) -> None:
+        self._interval = settings.lease / 4
+        # A reply that takes longer than this comes too late for the lease anyway.
+        self._connection = connect.connect_sync(settings.redis_url, timeout=settings.lease / 2)
+        self._consumers = consumers
+        self._slots = slots
+        self._outage = outage
+        self._metrics = metrics
+        self._vitals = vitals
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.renewed_at = time.monotonic()
+        """When all leases were last renewed, by the monotonic clock."""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="jobpools-leases", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread. Call it on the event loop that runs the jobs."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread; leases that are still held expire."""
+        self._stop.set()
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        due = time.monotonic() + self._interval
+        self._vitals.beat(time.monotonic())
+        backoff = self._interval / 5
+        while not self._stop.wait(min(self._interval / SIGNS_OF_LIFE, max(0.0, due - time.monotonic()))):
+            self._vitals.beat(time.monotonic())
+            if time.monotonic() < due:
+                continue
+            due = time.monotonic() + self._interval
+            try:
+                self._renew_all()
+            except StoreError as error:
+                self._metrics.renewals_failed += 1
+                self._outage.noticed(error, "leases")
+                # The first tries come sooner than a renewal: every lost second counts against the lease.
+                due = time.monotonic() + jittered(backoff)
+                backoff = min(2 * backoff, self._interval)
+            except Exception:
+                # Without this thread every lease of the worker would expire.
+                log.exception("renewing leases failed; it is tried again")
+            else:
+                self.renewed_at = time.monotonic()
+                self._outage.over("leases")
+                backoff = self._interval / 5
+
+    def _renew_all(self) -> None:
+        for consumer in self._consumers:
+            self._renew(consumer)
+            if self._outage.failing("leases"):  # with nothing to renew, nothing was written
+                writes.probe_sync(self._connection, consumer.queue)
+
+    def _renew(self, consumer: Consumer) -> None:
+        # list() of a dict of str runs no Python code: the event loop cannot change it meanwhile.
+        leases = list(consumer.leases.attempts)
+        duration_ms = consumer.leases.duration_ms
+        for start in range(0, len(leases), BATCH):
+            batch = leases[start : start + BATCH]
+            try:
+                lost, cancelled = writes.renew(self._connection, consumer.queue, batch, duration_ms)
+            except StoreError as error:
+                if away(error):
+                    raise
+                self._metrics.renewals_failed += 1
+                consumer.errors.report(error)
+                return
+            if (lost or cancelled) and self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._stop_attempts, consumer, lost, frozenset(cancelled))
+
+    def _stop_attempts(self, consumer: Consumer, lost: Sequence[str], cancelled: frozenset[str]) -> None:
+        """Stop attempts whose lease is lost or whose job was cancelled, unless they are settled; on the event loop."""
+        attempts = consumer.leases.attempts
+        for lease in lost:
+            attempt = attempts.get(lease)
+            if attempt is not None and attempt.phase is not Phase.SETTLED:
+                del attempts[lease]
+                self._slots.lose(attempt)
+        if cancelled:
+            for attempt in list(attempts.values()):
+                if attempt.envelope.id in cancelled:
+                    self._slots.stop(attempt, Outcome(OutcomeKind.CANCELLED, message="told to stop"))

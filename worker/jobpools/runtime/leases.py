@@ -1,0 +1,51 @@
+"""The leases that this worker holds on one queue."""
+
+import time
+from collections.abc import Iterable
+
+from jobpools.runtime.attempt import Attempt, Phase
+from jobpools.runtime.vitals import Vitals
+
+
+class Leases:
+    """The attempts whose leases this worker keeps alive. The thread that renews them reads `attempts`."""
+
+    def __init__(self, duration: float, vitals: Vitals) -> None:
+        """`duration` is in seconds: how long a lease lasts without a renewal."""
+        self.duration_ms = int(duration * 1000)
+        self.attempts: dict[str, Attempt] = {}
+        """By lease: from the claim until the settlement has reached Redis."""
+        self._vitals = vitals
+        self._unanswered: list[tuple[str, float]] = []
+        """Claims without a reply, and until when their jobs may be leased to this worker, which does not know them."""
+
+    def hold(self, attempt: Attempt) -> None:
+        """Keep this lease alive from now on."""
+        self.attempts[attempt.lease] = attempt
+
+    def release(self, leases: Iterable[str]) -> None:
+        """Let these leases go: they are settled."""
+        attempts = self.attempts
+        for lease in leases:
+            attempts.pop(lease, None)
+
+    def rename(self, attempt: Attempt, lease: str) -> None:
+        """Let an attempt continue under another lease."""
+        self.attempts.pop(attempt.lease, None)
+        attempt.lease = lease
+        self._vitals.rename(attempt.row, lease)
+        self.attempts[lease] = attempt
+
+    def unsettled(self, job_id: str) -> Attempt | None:
+        """Return the attempt of this job that is not settled; None: there is none."""
+        held = self.attempts.values()
+        return next((each for each in held if each.envelope.id == job_id and each.phase is not Phase.SETTLED), None)
+
+    def note_unanswered(self, tail: str) -> None:
+        """Remember a claim whose reply did not come: jobs may be leased to this worker that never reached it."""
+        self._unanswered.append((tail, time.monotonic() + 2 * self.duration_ms / 1000))
+
+    def unanswered(self, now: float) -> list[str]:
+        """Return what ends the leases of claims whose reply did not come, as long as those can last."""
+        self._unanswered = [(tail, until) for tail, until in self._unanswered if until > now]
+        return [tail for tail, _ in self._unanswered]

@@ -1,0 +1,102 @@
+"""Answers probes and scrapes, and shows the supervisor what the worker is doing."""
+
+import asyncio
+import os
+import time
+from collections.abc import Collection, Mapping, Sequence
+
+from jobpools.errors import ConfigurationError
+from jobpools.observability.http_messages import Response, encode
+from jobpools.observability.http_server import HttpServer
+from jobpools.observability.metrics_text import CONTENT_TYPE, render
+from jobpools.runtime import link, probes
+from jobpools.runtime.attempt import BoundHandler
+from jobpools.runtime.vitals import Vitals
+from jobpools.runtime.worker_state import WorkerState
+from jobpools.settings import READY_FD, WorkerSettings
+
+PUBLISH_INTERVAL = 0.1
+"""Seconds between two times at which the supervisor is shown what the worker is doing."""
+
+
+class Monitoring:
+    """The probe port, where there is one, and the link to the supervisor, where there is one."""
+
+    def __init__(self, state: WorkerState, vitals: Vitals, description: Mapping[str, object], port: int) -> None:
+        """`description` is what the supervisor must know; `port` 0 opens none."""
+        self._state = state
+        self._vitals = vitals
+        self._description = description
+        self._port = port
+        self._http_server: HttpServer | None = None
+
+    def start(self) -> None:
+        """Open the port and have it answered: by the supervisor, or without one by a thread.
+
+        Raises:
+            ConfigurationError: the port is taken.
+        """
+        if self._port:
+            self._http_server = self._opened()
+        supervisor = link.of_this_process()
+        self.publish()
+        if supervisor is None:
+            if self._http_server is not None:
+                self._http_server.start()
+            return
+        supervisor.hello(self._description, None if self._http_server is None else self._http_server.socket)
+        supervisor.serve(lambda: encode(self._metrics()))
+        if self._http_server is not None:
+            self._http_server.socket.close()
+            self._http_server = None
+
+    def _opened(self) -> HttpServer:
+        routes = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics}
+        try:
+            return HttpServer(self._port, routes)
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise ConfigurationError(f"--probe-port {self._port}: {why}: give another one, or 0 for none") from error
+
+    def publish(self) -> None:
+        """Show the supervisor what the worker is doing."""
+        self._vitals.publish(self._state.seen())
+
+    async def run(self) -> None:
+        """Publish periodically, as long as the event loop moves."""
+        while True:
+            self.publish()
+            await asyncio.sleep(PUBLISH_INTERVAL)
+
+    def stop(self) -> None:
+        """Close the port."""
+        if self._http_server is not None:
+            self._http_server.close()
+
+    def _livez(self) -> Response:
+        return probes.livez(self._state.seen(), time.monotonic())
+
+    def _readyz(self) -> Response:
+        return probes.readyz(self._state.seen())
+
+    def _metrics(self) -> Response:
+        return Response(200, CONTENT_TYPE, render(self._state.collect(), {"pool": self._state.pool}))
+
+
+def description(
+    worker: str, settings: WorkerSettings, queues: Sequence[str], handlers: Collection[BoundHandler]
+) -> dict[str, object]:
+    """Return what the supervisor must know to act in this worker's place."""
+    limit = settings.job.max_crashes
+    return {
+        "worker": worker,
+        "pool": settings.pool,
+        "redis_url": settings.redis_url,
+        "queues": list(queues),
+        "lease": settings.lease,
+        "max_crashes": limit,
+        "max_crashes_of": {each.name: each.max_crashes for each in handlers if each.max_crashes != limit},
+        "log": settings.log,
+        "passed_on": bool(os.environ.get(READY_FD)),
+        "code": [each.code for each in handlers],
+    }

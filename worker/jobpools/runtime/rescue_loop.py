@@ -1,0 +1,116 @@
+"""Takes over the jobs of workers that are gone, and hands back jobs whose claim had no reply."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from jobpools.core.jobs.job import Outcome, OutcomeKind
+from jobpools.core.text.names import WorkerId
+from jobpools.errors import StoreError
+from jobpools.rescue import Rescuer, vanished
+from jobpools.runtime.consumer import Consumer
+from jobpools.runtime.lease_renewal import LeaseRenewal
+from jobpools.runtime.metrics import Metrics
+from jobpools.runtime.outage import Outage, away
+from jobpools.settings import WorkerSettings
+from jobpools.store import connect, draws, writes
+
+INTERVAL = 0.3
+"""Interval between two checks for expired leases, as a share of the lease: 3 s of 10 s.
+
+It is up to a third longer by chance.
+"""
+NAME = "rescue"
+"""Name of this loop in the worker's record of outages."""
+
+
+class RescueLoop:
+    """Checks all queues of the worker for expired leases."""
+
+    def __init__(  # noqa: PLR0913  # the parts of a worker that a rescue concerns
+        self,
+        settings: WorkerSettings,
+        consumers: Sequence[Consumer],
+        *,
+        worker: WorkerId,
+        outage: Outage,
+        metrics: Metrics,
+        connection: connect.Connection,
+        renewal: LeaseRenewal,
+    ) -> None:
+        self._lease = settings.lease
+        self._interval = settings.lease * INTERVAL
+        self._renewal = renewal
+        self._worker = worker
+        self._consumers = consumers
+        self._outage = outage
+        self._metrics = metrics
+        self._rescuers = {
+            each.queue: Rescuer(
+                connection, worker, lease_ms=each.leases.duration_ms, max_crashes=each.max_crashes, keep=each.keep
+            )
+            for each in consumers
+        }
+
+    async def run(self) -> None:
+        """Check again and again."""
+        while True:
+            # By chance up to a third longer, so that many workers do not check at the same moment.
+            await asyncio.sleep(self._interval * (1 + draws.fraction() / 3))
+            await self._until_renewed()
+            if self._outage.known_beside(NAME):
+                continue
+            # After a failure, the first success ends the outage; the next pass rescues expired leases.
+            probe_only = self._outage.failing(NAME)
+            errors = [await self._checked(consumer, probe_only=probe_only) for consumer in self._consumers]
+            if error := next((each for each in errors if each is not None), None):
+                self._outage.noticed(error, NAME)
+            else:
+                self._outage.over(NAME)
+
+    async def _checked(self, consumer: Consumer, *, probe_only: bool) -> StoreError | None:
+        """Check one queue, or only prove that it accepts a write; returns an error that concerns the whole server."""
+        try:
+            await (consumer.prove_write() if probe_only else self.check(consumer))
+        except StoreError as error:
+            if away(error):
+                return error
+            consumer.errors.report(error)
+        return None
+
+    async def _until_renewed(self) -> None:
+        """Wait, for a limited time, until own leases that expired while the process stood still are renewed."""
+        until = time.monotonic() + self._lease
+        while self._renewal.renewed_at + self._lease / 2 < time.monotonic() < until:  # noqa: ASYNC110  # another thread renews
+            await asyncio.sleep(0.01)
+
+    async def check(self, consumer: Consumer) -> None:
+        """Take over what is to be taken over in one queue. Raises StoreError."""
+        now = time.monotonic()
+        if unanswered := consumer.leases.unanswered(now):
+            # Their jobs never started: hand them back before their leases expire and count as a crash.
+            await self._take_over(consumer, unanswered)
+        # After an outage, leases of live workers may have expired: give the workers time to renew them.
+        if now >= self._outage.ended + self._lease / 2:
+            await self._take_over(consumer, ())
+
+    async def _take_over(self, consumer: Consumer, holders: Sequence[str]) -> None:
+        swept = await self._rescuers[consumer.queue].sweep(
+            consumer.queue, holders=holders, cause=self._cause, goes_on=partial(self._goes_on, consumer)
+        )
+        consumer.count_dropped(swept.dropped)
+        self._metrics.rescued += sum(each.outcome.kind is OutcomeKind.CRASHED for each in swept.rescued)
+
+    def _goes_on(self, consumer: Consumer, taken: writes.Taken) -> bool:
+        """Return whether it is this worker's attempt, renewed too late: it continues under the new fence."""
+        attempt = consumer.leases.unsettled(taken.id) if taken.former == self._worker else None
+        if attempt is None:
+            return False
+        consumer.leases.rename(attempt, taken.member)
+        return True
+
+    def _cause(self, taken: writes.Taken) -> Outcome:
+        if taken.former == self._worker:
+            return Outcome(OutcomeKind.INTERRUPTED, message="the reply to its claim did not reach the worker")
+        return vanished(taken)

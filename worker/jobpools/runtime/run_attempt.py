@@ -1,0 +1,109 @@
+"""Run one attempt: decode its arguments, call the handler inside its middleware, encode the result."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from jobpools.context import Context
+from jobpools.core.text.durations import LONGEST
+from jobpools.core.text.names import WorkerId
+from jobpools.errors import ArgumentsError, PayloadTooLargeError
+from jobpools.middleware import Middleware, wrapped
+from jobpools.runtime import current, forking, outcomes
+from jobpools.runtime.attempt import Attempt, Phase
+from jobpools.runtime.services import Services
+from jobpools.runtime.settle import Settler
+from jobpools.runtime.vitals import Vitals
+
+DECODING, RUNNING, ENCODING = "decoding", "running", "encoding"
+"""Stages of an attempt."""
+_RUNNING = Phase.RUNNING  # a global is read faster than an enum's member
+
+log = logging.getLogger("jobpools.worker")
+clock = time.monotonic
+
+
+class AttemptRunner:
+    """Runs attempts from their start to their settlement."""
+
+    def __init__(
+        self,
+        settler: Settler,
+        *,
+        worker: WorkerId,
+        services: Services,
+        vitals: Vitals,
+        middlewares: Sequence[Middleware] = (),
+        max_result: int,
+    ) -> None:
+        """`max_result` is in bytes."""
+        self._settler = settler
+        self._worker = worker
+        self._services = services
+        self._vitals = vitals
+        self._middlewares = middlewares
+        self._max_result = max_result
+        self._logs_completions = log.isEnabledFor(logging.DEBUG)
+
+    async def run(self, attempt: Attempt, free: Callable[[Attempt], None]) -> None:
+        """Run one attempt to its settlement, and free its slot.
+
+        This is the one guard around decoding, handler, middleware and encoding. An exception of any of them ends this
+        attempt at once with that error; no outer code handles it again.
+        """
+        handler = attempt.handler
+        stage = DECODING
+        try:
+            current.attempt.set(attempt)
+            context = Context(attempt, self._worker, self._services)
+            attempt.started_at = started_at = clock()
+            attempt.phase = _RUNNING
+            attempt.deadline = started_at + attempt.timeout
+            attempt.row = self._vitals.begin(attempt.lease, attempt.deadline, handler.number)
+            arguments = handler.decode(bytes(attempt.envelope.args))
+            stage = RUNNING
+            if self._middlewares:
+                value = await wrapped(self._middlewares, context, lambda: handler.call(context, arguments))
+            else:
+                value = await handler.call(context, arguments)
+            if forking.is_child:
+                forking.leave(None)
+            outcome = attempt.stop_outcome
+            if outcome is None:
+                stage = ENCODING
+                self._complete(attempt, value, clock() - started_at)
+                free(attempt)
+                return
+            # It was stopped and returned instead of raising: the reason for stopping it counts.
+        except BaseException as error:  # noqa: BLE001  # whatever it is, it ends the attempt, not the worker
+            if forking.is_child:
+                forking.leave(error)
+            outcome = attempt.stop_outcome or outcomes.failed(error, _final(stage, error))
+        self._settler.end(attempt, outcome, clock())
+        free(attempt)
+
+    def _complete(self, attempt: Attempt, value: object, seconds: float) -> None:
+        ttl = attempt.envelope.ttl
+        ttl = attempt.handler.result_ttl if ttl is None else min(ttl, LONGEST)
+        result = b"null" if value is None or ttl <= 0 else self._encoded(attempt, value)
+        self._settler.complete(attempt, result, ttl, seconds)
+        if self._logs_completions:
+            log.debug("%s completed in %.3f s", attempt, seconds)
+
+    def _encoded(self, attempt: Attempt, value: object) -> bytes:
+        result = attempt.handler.encode_result(value)
+        if len(result) > self._max_result:
+            raise PayloadTooLargeError(
+                f"the result takes {len(result)} bytes, more than {self._max_result}: return a reference to it, or set "
+                f"result_ttl=0"
+            )
+        return result
+
+
+def _final(stage: str, error: BaseException) -> str:
+    """Return why another attempt would end in the same way; empty: it might not."""
+    if stage is ENCODING:
+        return "the work is done, and the result of another attempt would fail in the same way"
+    if stage is DECODING and issubclass(type(error), ArgumentsError):
+        return "another attempt would have the same arguments"
+    return ""

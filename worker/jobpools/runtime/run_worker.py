@@ -1,0 +1,82 @@
+"""Run one worker as a process: its signals, its event loop, and its exit code."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+
+from jobpools.app import App
+from jobpools.client import Client
+from jobpools.runtime import event_loop, link, worker_log
+from jobpools.runtime.attempt import Attempt
+from jobpools.runtime.loading import import_app
+from jobpools.runtime.stopping import Stopped, Stopping, stopping
+from jobpools.runtime.worker import FLUSH_TIMEOUT, Worker
+from jobpools.settings import WorkerSettings
+
+GARBAGE = 10_000
+"""New objects after which Python searches for cycles.
+
+Its default of 700 is reached with every ninety jobs in hand, whose objects need no such search: it cost a tenth of a
+worker's CPU.
+"""
+
+log = logging.getLogger("jobpools.worker")
+
+
+def _one_redis(app: App, settings: WorkerSettings) -> WorkerSettings:
+    """A worker, and what its handlers enqueue, speak to one Redis: the one it is told of, else the app's own."""
+    if app.redis and "redis_url" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"redis_url": app.redis})
+    app.use(Client(settings.redis_url, app.client.max_payload))
+    return settings
+
+
+def run_worker(settings: WorkerSettings, app: App | None = None, signals: Stopping | None = None) -> int:
+    """Run one worker in this process until SIGTERM, SIGINT, SIGHUP or SIGQUIT; returns the exit code.
+
+    `jobpools worker` calls this in a child of its supervisor. Called from Python there is none: leases are not renewed
+    while a handler holds the GIL for longer than the lease, a death of the process is noticed when its leases expire,
+    and what its handlers started may outlive it.
+
+    0: it drained; 1: a part of it broke. Raises JobpoolsError when it cannot start: AppImportError,
+    ConfigurationError, StoreAuthError.
+    """
+    try:
+        with stopping() if signals is None else contextlib.nullcontext(signals) as followed:
+            found = app or import_app(settings.app)  # before there is an event loop: the module may run one of its own
+            return _run(_one_redis(found, settings), found, followed)
+    except Stopped as told:
+        log.info("stopped by %s before the worker started; no job was claimed", told)
+        return 0
+
+
+def _run(settings: WorkerSettings, app: App, signals: Stopping) -> int:
+    worker_log.configure_app(settings.log)
+    gc.set_threshold(GARBAGE)
+
+    worker: Worker | None = None
+
+    async def work() -> int:
+        nonlocal worker
+        worker = made = Worker(app, settings)
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(worker.executor)
+        with signals.working(loop, worker.stop, lambda: made.services.is_blocking):
+            code = await worker.run()
+        if worker.left_behind.tasks or not worker.executor.drained(FLUSH_TIMEOUT):
+            log.error("worker %s: code of %d jobs still runs; the worker ends without waiting for it", worker.id,
+                      worker.left_behind.count)  # fmt: skip
+            # The event loop would wait for it forever.
+            logging.shutdown()
+            if (supervisor := link.of_this_process()) is not None:
+                supervisor.goodbye(code)
+            os._exit(code)
+        return code
+
+    def blame(attempt: Attempt, error: BaseException) -> None:
+        if worker is not None:
+            worker.slots.raised_outside(attempt, error)
+
+    return event_loop.run(work(), blame)

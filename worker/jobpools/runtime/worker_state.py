@@ -1,0 +1,114 @@
+"""What one worker is doing now, as facts for its heartbeat, its probes and its metrics."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+from jobpools.core.pools.facts import Heartbeat
+from jobpools.core.text.names import WorkerId
+from jobpools.observability.metrics_text import Metric, gauge
+from jobpools.runtime.blocking import BlockingMonitor
+from jobpools.runtime.consumer import Consumer
+from jobpools.runtime.dispatcher import Dispatcher
+from jobpools.runtime.lease_renewal import LeaseRenewal
+from jobpools.runtime.left_behind import LeftBehind
+from jobpools.runtime.metrics import Metrics
+from jobpools.runtime.outage import Outage
+from jobpools.runtime.slots import Slots
+from jobpools.runtime.vitals import Seen
+from jobpools.store.clock import ServerClock
+
+
+def _version() -> str:
+    try:
+        return version("jobpools")
+    except PackageNotFoundError:
+        return ""
+
+
+@dataclass(slots=True, kw_only=True)
+class WorkerState:
+    """Reads the parts of one worker; changes nothing."""
+
+    worker: WorkerId
+    pool: str
+    consumers: Sequence[Consumer]
+    slots: Slots
+    dispatcher: Dispatcher
+    renewal: LeaseRenewal
+    monitor: BlockingMonitor
+    outage: Outage
+    left_behind: LeftBehind
+    metrics: Metrics
+    clock: ServerClock
+    started_at: float = field(default_factory=time.monotonic)
+    """Monotonic time of the worker's start."""
+    version: str = field(default_factory=_version)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the worker claims nothing more: it ends, or Redis said so."""
+        return self.dispatcher.is_draining or self.slots.is_draining
+
+    @property
+    def busy(self) -> int:
+        """Number of slots in use, by the leases that this worker holds.
+
+        An attempt that has ended keeps its slot until Redis has recorded its end: that step also claims the next job.
+        Counted by the attempts that run, the figure fell to zero for one round trip whenever several ended together.
+        """
+        return min(self.slots.size, sum(len(each.leases.attempts) for each in self.consumers))
+
+    def heartbeat(self) -> Heartbeat:
+        """Return the report that Redis gets."""
+        idle = self.slots.idle_since
+        return Heartbeat(
+            worker=self.worker,
+            pool=self.pool,
+            slots=self.slots.size,
+            busy=self.busy,
+            started=self.clock.at(self.started_at),
+            seen=self.clock.now(),
+            idle_since=None if idle is None else self.clock.at(idle),
+            draining=self.is_draining,
+            version=self.version,
+            rss_bytes=_rss_bytes(),
+            completed=self.metrics.completed,
+            failed=self.metrics.failed,
+            left_behind=self.left_behind.count,
+        )
+
+    def seen(self) -> Seen:
+        """Return what probes and the supervisor judge the worker by."""
+        return Seen(
+            beat=self.renewal.renewed_at,
+            watched=self.monitor.last_turn,
+            progress=self.dispatcher.progress,
+            outage=self.outage.known,
+            stopping=self.slots.is_draining,
+            deadline=max((each.next_deadline for each in list(self.slots.running) if each.started_at), default=0.0),
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the worker's counters and the gauges of this moment."""
+        yield from self.metrics.collect()
+        left_behind = float(self.left_behind.count)
+        yield gauge("jobpools_slots", "How many jobs this worker runs at once.", float(self.slots.size))
+        yield gauge("jobpools_busy", "Slots in use.", float(self.busy))
+        yield gauge("jobpools_waiting", "Jobs claimed and not started.", float(len(self.slots.waiting)))
+        yield gauge("jobpools_redis_up", "1 while Redis answers.", float(not self.outage.known))
+        yield gauge("jobpools_threads_left_behind", "Threads and coroutines that outlived their attempts.", left_behind)
+        yield gauge("jobpools_worker_start_time_seconds", "When the worker started.", self.clock.at(self.started_at))
+        yield gauge("jobpools_worker_resident_memory_bytes", "Memory in use.", float(_rss_bytes()))
+
+
+def _rss_bytes() -> int:
+    """Return the resident memory; 0 where the system does not tell."""
+    import resource
+
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  # no pathlib on the heartbeat's path
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0

@@ -27,6 +27,7 @@ from jobpools_operator.kube.lease import Leadership
 from jobpools_operator.kube.rate_limit import TokenBucket
 from jobpools_operator.kube.secret import Secrets
 from jobpools_operator.kube.status_writer import StatusWriter
+from jobpools_operator.kube.url_secret import UrlSecrets
 from jobpools_operator.placement import RedisUrls
 from jobpools_operator.reporter import Counters, Reporter
 from jobpools_operator.settings import OperatorSettings
@@ -45,6 +46,7 @@ class Operator:
     settings: OperatorSettings
     api: Api
     cluster: KubeCluster
+    url_secrets: UrlSecrets
     status_writer: StatusWriter
     events: EventRecorder
     counters: Counters
@@ -54,7 +56,8 @@ class Operator:
     @classmethod
     def build(cls, settings: OperatorSettings, api: Api, clock: Callable[[], float]) -> "Operator":
         """Build the parts. `clock`: monotonic seconds."""
-        cluster = KubeCluster(api, clock, settings.namespaces)
+        url_secrets = UrlSecrets(api, clock)
+        cluster = KubeCluster(api, url_secrets, clock, settings.namespaces)
         statuses, bucket, counters = Statuses(clock), TokenBucket(clock), Counters()
         events = EventRecorder(api, settings.identity, bucket, clock)
         shared = Shared(cluster, Reporter(statuses, events, counters), statuses, counters, clock)
@@ -64,6 +67,7 @@ class Operator:
             settings=settings,
             api=api,
             cluster=cluster,
+            url_secrets=url_secrets,
             status_writer=StatusWriter(api, statuses, bucket),
             events=events,
             counters=counters,
@@ -78,7 +82,7 @@ class Operator:
 
     async def lead(self) -> None:
         """Act, until cancelled."""
-        await self.controller.lead([self.status_writer.run, self.events.run, self.cluster.url_secrets.run])
+        await self.controller.lead([self.status_writer.run, self.events.run, self.url_secrets.run])
 
     async def run(self) -> None:
         """Follow the cluster, campaign for the Lease and resync, until cancelled."""

@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
-from jobpools_operator.kube.client import ApiError, Object
-from jobpools_operator.kube.cluster import DEPLOYER, SCALER, KubeCluster, _rolling
+from jobpools_operator.kube.client import Api, ApiError, Object
+from jobpools_operator.kube.cluster import DEPLOYER, SCALER, KubeCluster
+from jobpools_operator.kube.facts import is_rolling
 from jobpools_operator.kube.manifests import POOL_LABEL, deployment
+from jobpools_operator.kube.url_secret import UrlSecrets
 
 POOL = Pool(
     meta=Meta(name="emails", namespace="shop", uid="u1", generation=1),
@@ -38,7 +40,8 @@ class Server:
 
 
 def cluster(server: Server) -> KubeCluster:
-    made = KubeCluster(server, time.monotonic)  # type: ignore[arg-type]  # of Api, what it uses
+    api = cast("Api", server)  # of Api, what the cluster uses
+    made = KubeCluster(api, UrlSecrets(api, time.monotonic), time.monotonic)
     made.urls[POOL.meta.key] = "redis://r"
     return made
 
@@ -80,17 +83,17 @@ async def test_an_answer_that_the_watch_has_overtaken_is_not_believed() -> None:
     """The apply changed nothing, and the controller read the Deployment meanwhile: the watch tells that only once."""
     server = Overtaken()
     made = cluster(server)
-    made._deployed(shown(10, read=1))
-    server.meanwhile = lambda: made._deployed(shown(11, read=2))
+    made._on_deployment(shown(10, read=1))
+    server.meanwhile = lambda: made._on_deployment(shown(11, read=2))
     await made.ensure(POOL)
     found = made._deployments[POOL.meta.key]
-    assert (found["metadata"]["resourceVersion"], _rolling(found)) == ("11", False)
+    assert (found["metadata"]["resourceVersion"], is_rolling(found)) == ("11", False)
 
 
 async def test_a_deployment_that_went_while_the_answer_was_on_its_way_is_gone() -> None:
     server = Overtaken()
     made = cluster(server)
-    made._deployed(shown(10, read=1))
-    server.meanwhile = lambda: made._withdrawn(shown(11, read=1))
+    made._on_deployment(shown(10, read=1))
+    server.meanwhile = lambda: made._on_deployment_deleted(shown(11, read=1))
     await made.ensure(POOL)
     assert POOL.meta.key not in made._deployments, "else nobody would make it again"

@@ -146,7 +146,7 @@ def test_what_only_the_operator_can_see_is_told(operator: Operator, kubectl: Kub
 def test_a_strangers_deployment_is_left_alone(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.run("create", "deployment", "emails", "--image=theirs", "--replicas=0")
     kubectl.apply(pool())
-    eventually("it is told", lambda: "not this pool's" in str(status(kubectl).get("conditions")), within=10)
+    eventually("it is told", lambda: "belong to this pool" in str(status(kubectl).get("conditions")), within=10)
     found = kubectl.get("deployment", "emails")
     assert found is not None
     assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "theirs"

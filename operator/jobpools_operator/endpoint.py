@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from jobpools.control.ports import Cluster
 from jobpools.control.queues import StoreQueues
-from jobpools.control.reconcile import Shell
+from jobpools.control.reconcile import Reconciler
 from jobpools.control.schedules import Scheduler
-from jobpools.core.pools.facts import Memory
+from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.specs import Pool
 from jobpools.core.schedules.specs import Schedule
 from jobpools.errors import StoreError
@@ -56,9 +56,9 @@ class Endpoint:
         connection = connect(url)
         queues = StoreQueues(connection, "operator")
         reported = shared.statuses.of_kind(Kind.POOL)
-        shell = Shell(shared.cluster, queues, shared.reporter, shared.memories, reported)
+        reconciler = Reconciler(shared.cluster, queues, shared.reporter, shared.memories, reported)
         scheduler = Scheduler(StoreSchedules(connection), shared.reporter)
-        return cls(url, connection, PoolPlanner(shell, shared.counters, shared.clock), scheduler)
+        return cls(url, connection, PoolPlanner(reconciler, shared.counters, shared.clock), scheduler)
 
     def put(self, managed: Pool | Schedule, reported: dict[str, object] | None) -> None:
         """Manage this pool or schedule, and make its pass due now. `reported`: its last reported status."""

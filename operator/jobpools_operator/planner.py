@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from jobpools.control.reconcile import Reading, Shell
+from jobpools.control.reconcile import QueueReading, Reconciler
 from jobpools.core.pools.specs import Pool
 from jobpools_operator.reporter import Counters
 from jobpools_operator.workqueue import DelayQueue
@@ -22,9 +22,9 @@ NEVER = float("-inf")
 class PoolPlanner:
     """Runs the passes of one endpoint's pools when they are due. A pool never has two passes at once."""
 
-    def __init__(self, shell: Shell, counters: Counters, clock: Callable[[], float]) -> None:
+    def __init__(self, reconciler: Reconciler, counters: Counters, clock: Callable[[], float]) -> None:
         """`clock`: monotonic seconds."""
-        self._shell, self._counters, self._clock = shell, counters, clock
+        self._reconciler, self._counters, self._clock = reconciler, counters, clock
         self.pools: dict[str, Pool] = {}
         self._due: DelayQueue[str] = DelayQueue(clock)
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -91,7 +91,7 @@ class PoolPlanner:
             # A wake-up during the pass makes the pool due again: it is not lost.
             self._due.hold(pool.meta.key)
             self._began_at[pool.meta.key] = self._clock()
-        reading = await self._shell.read(batch, time.time())
+        reading = await self._reconciler.read(batch, time.time())
         for pool in batch:
             key = pool.meta.key
             if self.pools.get(key) is not pool:  # changed meanwhile, and due again; or dropped
@@ -101,8 +101,8 @@ class PoolPlanner:
             task = self._running[key] = group.create_task(self._pass(pool, reading))
             task.add_done_callback(partial(self._end, key))
 
-    async def _pass(self, pool: Pool, reading: Reading) -> None:
-        wait, key = await self._shell.run(pool, reading), pool.meta.key
+    async def _pass(self, pool: Pool, reading: QueueReading) -> None:
+        wait, key = await self._reconciler.run(pool, reading), pool.meta.key
         if key in self.pools:
             self._due.hasten(key, self._clock() + wait)
 

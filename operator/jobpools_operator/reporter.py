@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from jobpools.core.pools.plan import Plan, SchedulePlan
+from jobpools.core.pools.plan import Plan
 from jobpools.core.pools.specs import Pool
+from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
 from jobpools_operator.kinds import Kind, ObjectId
+from jobpools_operator.kube import manifests
 from jobpools_operator.kube.events import EventRecorder
 from jobpools_operator.statuses import Statuses
 
@@ -31,7 +33,8 @@ class Reporter:
     async def report(self, pool: Pool, plan: Plan) -> None:
         """Report one pass of a pool."""
         self._counters.misdeletions += plan.misdeletions
-        self._statuses.report(ObjectId.of(Kind.POOL, pool.meta), plan.status)
+        status = plan.status.to_dict() | {"selector": manifests.selector(pool)}
+        self._statuses.report(ObjectId.of(Kind.POOL, pool.meta), status)
         for event in plan.events:
             self._events.record(Kind.POOL, pool.meta, event)
 

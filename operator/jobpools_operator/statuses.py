@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobpools.core.pools.status import coarse
+from jobpools.core.pools.rounding import round_status
 from jobpools_operator.kinds import Kind, ObjectId
 from jobpools_operator.workqueue import DelayQueue
 
@@ -37,7 +37,7 @@ def write_interval(old: Status, new: Status) -> float:
     """
     if old == new:
         return NO_WRITE
-    coarse_old, coarse_new = coarse(old), coarse(new)
+    coarse_old, coarse_new = round_status(old), round_status(new)
     if coarse_old == coarse_new:
         return NO_WRITE
     if coarse_old["conditions"] != coarse_new["conditions"]:

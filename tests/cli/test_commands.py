@@ -221,7 +221,7 @@ def test_plan_says_what_the_loop_would_ask_for_and_changes_nothing(
     before = dump(client)
     (row,) = rows(jobpools("plan", ".", "-o", "json"))
     assert (row["desired"], row["queued"], row["reason"]) == (2, 2, "Demand")
-    assert row["message"] == "2 jobs queued, due or running, at 1 a worker, ask for 2"
+    assert row["message"] == "2 jobs are queued, due or running and need 2 workers (jobsPerWorker is 1)"
     for _ in range(2):
         send(jobpools, "to=ada")
     assert table(jobpools("plan", "pool.yaml"))[1][:4] == ["default/mail", "0", "3", "4"]

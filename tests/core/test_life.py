@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from jobpools.control.reconcile import Shell, reconcile
+from jobpools.control.reconcile import Reconciler, reconcile
 from jobpools.core.objects import Meta
-from jobpools.core.pools.facts import Memory, Problem
-from jobpools.core.pools.plan import Plan, SetReplicas
+from jobpools.core.pools.actions import SetReplicas
+from jobpools.core.pools.facts import Problem
+from jobpools.core.pools.memory import Memory
+from jobpools.core.pools.plan import Plan
 from jobpools.core.pools.specs import Pool, PoolSpec
 from tests.support.fakes import FakeCluster, FakeQueues, FakeReporter, World
 
@@ -39,18 +41,18 @@ class Life:
         self.world = World(start_delay=self.start_delay)
         self.cluster, self.queues, self.reporter = FakeCluster(self.world), FakeQueues(self.world), FakeReporter()
 
+    def reconciler(self, statuses: dict[str, dict[str, Any] | None]) -> Reconciler:
+        return Reconciler(self.cluster, self.queues, self.reporter, self.memories, statuses)
+
     def look(self) -> Plan:
         """One pass, and the checks that hold for every pass."""
         before = self.world.replicas.get(KEY, 0)
         unknown = self.cluster.away or self.queues.away
         told = len(self.reporter.plans[KEY])
-        asyncio.run(
-            reconcile([self.pool], Shell(self.cluster, self.queues, self.reporter, self.memories, {KEY: self.status}),
-                      self.world.now + self.skew)
-        )  # fmt: skip
+        asyncio.run(reconcile([self.pool], self.reconciler({KEY: self.status}), self.world.now + self.skew))
         assert len(self.reporter.plans[KEY]) == told + 1, "each pass reports once"
         plan = self.reporter.plans[KEY][-1]
-        self.status = plan.status
+        self.status = plan.status.to_dict()
         after = self.world.replicas.get(KEY, 0)
         assert 0 <= after <= max(self.pool.spec.scaling.max, before)
         if unknown:
@@ -118,7 +120,7 @@ def test_clocks_may_differ(skew: float) -> None:
     life.run(3)
     assert life.live == 6
     plan = life.run(60)
-    assert (plan.status["busy"], life.live) == (1, 1)
+    assert (plan.status.busy, life.live) == (1, 1)
     life.run(100)
     assert (life.live, sorted(life.world.done)) == (1, jobs)
     assert life.world.killed_busy == []
@@ -129,7 +131,7 @@ def test_a_scheduled_job_wakes_a_sleeping_pool() -> None:
     job = life.world.enqueue("emails", delay=100)
     plan = life.run(90)
     assert life.live == 0
-    assert plan.status["scheduled"] == 1
+    assert plan.status.scheduled == 1
     life.run(20)
     assert life.world.done == [job]
 
@@ -176,7 +178,7 @@ def test_a_pool_nobody_has_heard_of_reaches_zero() -> None:
     for worker in life.world.workers:
         worker.problem = Problem("ImagePullBackOff", "no such image")
     plan = life.run(20)
-    assert plan.status["conditions"][0]["reason"] == "ImagePullBackOff"
+    assert plan.status.conditions[0]["reason"] == "ImagePullBackOff"
     life.world.ready["emails"].clear()
     life.run(60)
     assert life.live == 0
@@ -190,7 +192,7 @@ def test_paused_holds_and_claims_nothing() -> None:
     running = life.pool
     life.pool = running.model_copy(update={"spec": running.spec.model_copy(update={"paused": True})})
     plan = life.look()
-    assert {each["type"]: each["status"] for each in plan.status["conditions"]}["Paused"] == "True"
+    assert {each["type"]: each["status"] for each in plan.status.conditions}["Paused"] == "True"
     late = life.world.enqueue("emails")
     life.run(100)
     assert life.live == 4
@@ -208,8 +210,7 @@ def test_manual_follows_the_spec() -> None:
         life.pool = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate(spec | {"replicas": replicas}))
         before = life.world.replicas.get(KEY, 0)
         for _ in range(30):
-            asyncio.run(reconcile([life.pool], Shell(life.cluster, life.queues, life.reporter, life.memories, {}),
-                                  life.world.now))  # fmt: skip
+            asyncio.run(reconcile([life.pool], life.reconciler({}), life.world.now))
             life.world.advance(0.5)
         assert life.live == replicas, before
 
@@ -219,8 +220,8 @@ def test_a_misdeletion_is_counted_and_its_survivor_unlocked() -> None:
     for _ in range(4):
         life.world.enqueue("emails")
     life.run(10)
-    life.until(lambda: life.memories[KEY].shrunk_to is not None)
-    chosen = life.memories[KEY].victims
+    life.until(lambda: life.memories[KEY].scaled_down_to is not None)
+    chosen = life.memories[KEY].chosen
     assert len(chosen) == 3
     stranger = next(worker for worker in life.world.workers if worker.name not in chosen)
     stranger.marked, stranger.created = True, life.world.now + 1  # the cluster takes the wrong one first

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from jobpools.control.reconcile import Shell, reconcile
-from jobpools.core.conditions import condition
+from jobpools.control.reconcile import Reconciler, reconcile
 from jobpools.core.objects import Meta
-from jobpools.core.pools.facts import ClusterFacts, Heartbeat, Memory, PoolFacts, QueueFacts, WorkerFacts
-from jobpools.core.pools.plan import ACTIVE, REST, UNKNOWN, SetReplicas, plan_pool
+from jobpools.core.pools.actions import SetReplicas
+from jobpools.core.pools.facts import ClusterFacts, Heartbeat, PoolFacts, QueueFacts, WorkerFacts
+from jobpools.core.pools.memory import Memory
+from jobpools.core.pools.plan import plan_pool
+from jobpools.core.pools.requeue import ACTIVE, REST, UNKNOWN
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.core.text.names import QueueName, WorkerId
 from jobpools.errors import ObservationError
@@ -37,9 +39,8 @@ class Unwilling(FakeCluster):
 
 def look(world: World, cluster: FakeCluster, before: dict[str, Any] | None) -> tuple[float, Any]:
     reporter, memories = FakeReporter(), dict[str, Memory]()
-    waits = asyncio.run(
-        reconcile([POOL], Shell(cluster, FakeQueues(world), reporter, memories, {"default/shop": before}), world.now)
-    )
+    reconciler = Reconciler(cluster, FakeQueues(world), reporter, memories, {"default/shop": before})
+    waits = asyncio.run(reconcile([POOL], reconciler, world.now))
     (plan,) = reporter.plans["default/shop"]
     return waits["default/shop"], plan
 
@@ -48,15 +49,15 @@ def test_an_action_that_fails_is_told_once_and_tried_again_soon() -> None:
     world = World()
     world.enqueue("emails")
     wait, plan = look(world, Refusing(world), None)
-    degraded = condition(plan.status, "Degraded")
+    degraded = plan.status.condition("Degraded")
     assert (degraded["status"], degraded["reason"]) == ("True", "ActionFailed")
     assert degraded["message"] == "SetReplicas: shop: 1 are too many"
     assert [(event.reason, event.warning) for event in plan.events] == [("ActionFailed", True)]
     assert wait == UNKNOWN
-    _, again = look(world, Refusing(world), plan.status)
+    _, again = look(world, Refusing(world), plan.status.to_dict())
     assert again.events == ()
-    _, mended = look(world, FakeCluster(world), again.status)
-    assert condition(mended.status, "Degraded")["status"] == "False"
+    _, mended = look(world, FakeCluster(world), again.status.to_dict())
+    assert mended.status.condition("Degraded")["status"] == "False"
 
 
 def test_a_spec_that_the_cluster_refuses_does_not_keep_what_runs_from_its_size() -> None:
@@ -67,7 +68,7 @@ def test_a_spec_that_the_cluster_refuses_does_not_keep_what_runs_from_its_size()
     world.enqueue("emails")
     _, plan = look(world, Unwilling(world), None)
     assert world.replicas == {"default/shop": 1}
-    degraded = condition(plan.status, "Degraded")
+    degraded = plan.status.condition("Degraded")
     assert degraded["message"] == "EnsurePool: shop: spec.template is invalid"
 
 
@@ -76,8 +77,8 @@ def test_what_is_not_there_and_cannot_be_made_is_not_scaled() -> None:
     world.enqueue("emails")
     _, plan = look(world, Unwilling(world), None)
     assert world.replicas == {}, "a Deployment of this name may be somebody else's"
-    assert condition(plan.status, "Degraded")["reason"] == "ActionFailed"
-    ready = condition(plan.status, "Ready")
+    assert plan.status.condition("Degraded")["reason"] == "ActionFailed"
+    ready = plan.status.condition("Ready")
     assert (ready["status"], ready["reason"]) == ("False", "ActionFailed"), "no job that comes is worked on"
     assert [event.reason for event in plan.events] == ["ActionFailed"]
 
@@ -85,9 +86,9 @@ def test_what_is_not_there_and_cannot_be_made_is_not_scaled() -> None:
 def test_a_pool_that_was_made_by_another_try_is_ready() -> None:
     world = World()
     _, plan = look(world, Unwilling(world), None)
-    assert condition(plan.status, "Ready")["status"] == "False", "nothing waits, and nothing could be worked on"
-    _, mended = look(world, FakeCluster(world), plan.status)
-    assert condition(mended.status, "Ready")["status"] == "True"
+    assert plan.status.condition("Ready")["status"] == "False", "nothing waits, and nothing could be worked on"
+    _, mended = look(world, FakeCluster(world), plan.status.to_dict())
+    assert mended.status.condition("Ready")["status"] == "True"
 
 
 @pytest.mark.parametrize(
@@ -100,10 +101,10 @@ def test_no_worker_is_well_only_while_nothing_waits(mode: str, jobs: int, ready:
     pool, world, reporter = Pool(meta=POOL.meta, spec=PoolSpec.model_validate(spec)), World(), FakeReporter()
     for _ in range(jobs):
         world.enqueue("emails")
-    shell = Shell(FakeCluster(world), FakeQueues(world), reporter, {}, {})
+    reconciler = Reconciler(FakeCluster(world), FakeQueues(world), reporter, {}, {})
     for _ in range(2):
-        asyncio.run(reconcile([pool], shell, world.now))
-    found = condition(reporter.plans["default/shop"][-1].status, "Ready")
+        asyncio.run(reconcile([pool], reconciler, world.now))
+    found = reporter.plans["default/shop"][-1].status.condition("Ready")
     assert (found["status"], found["reason"]) == ready
     if jobs:
         assert found["message"] == "scaling.mode is Manual: 0 workers are asked for, and 3 jobs wait"
@@ -115,9 +116,9 @@ def test_nobody_is_busy_without_a_lease() -> None:
                       draining=False)  # fmt: skip
     cluster = ClusterFacts(replicas=1, current=True, workers=(WorkerFacts("a", ready=True),))
     facts = PoolFacts({QueueName("emails"): queue}, (words,), cluster)
-    assert plan_pool(POOL, facts, Memory(), 1001, None).status["busy"] == 1, "the leases are younger than its word"
+    assert plan_pool(POOL, facts, Memory(), 1001, None).status.busy == 1, "the leases are younger than its word"
     unknown = PoolFacts(None, (words,), cluster)
-    assert plan_pool(POOL, unknown, Memory(), 1001, None).status["busy"] == 3
+    assert plan_pool(POOL, unknown, Memory(), 1001, None).status.busy == 3
 
 
 @pytest.mark.parametrize("changing", [{"current": False}, {"replicas": None}, {"rolling": True}], ids=repr)

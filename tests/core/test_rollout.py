@@ -5,9 +5,12 @@ from dataclasses import replace
 import pytest
 
 from jobpools.core.objects import Meta
-from jobpools.core.pools.facts import ClusterFacts, Heartbeat, Memory, PoolFacts, Problem, QueueFacts, WorkerFacts
-from jobpools.core.pools.plan import ACTIVE, DrainWorkers, MarkWorkers, Plan, SetReplicas, UndrainWorkers, plan_pool
-from jobpools.core.pools.scale_down import STARTUP
+from jobpools.core.pools.actions import DrainWorkers, MarkWorkers, SetReplicas, UndrainWorkers
+from jobpools.core.pools.facts import ClusterFacts, Heartbeat, PoolFacts, Problem, QueueFacts, WorkerFacts
+from jobpools.core.pools.memory import Memory
+from jobpools.core.pools.plan import Plan, plan_pool
+from jobpools.core.pools.removal import STARTUP
+from jobpools.core.pools.requeue import ACTIVE
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.core.text.names import QueueName, WorkerId
 

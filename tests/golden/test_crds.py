@@ -45,6 +45,8 @@ def test_a_direction_of_scaling_keeps_its_defaults_when_only_a_part_of_it_is_giv
     assert behavior["scaleDown"]["properties"]["stabilization"]["default"] == "60s"
 
 
-def test_a_pools_labels_are_those_that_the_operator_watches() -> None:
+def test_the_selector_of_scale_matches_the_pods() -> None:
     pool = Pool.model_validate({"meta": {"name": "p"}, "spec": {"app": "a:b", "queues": ["q"]}})
-    assert pool.labels == {manifests.POOL_LABEL: "p", manifests.MANAGED_LABEL: manifests.MANAGER}
+    pod = manifests.deployment(pool, "redis://r:6379/0")["spec"]["template"]
+    pairs = dict(part.split("=") for part in manifests.selector(pool).split(","))
+    assert pairs.items() <= pod["metadata"]["labels"].items()

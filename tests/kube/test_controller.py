@@ -12,7 +12,8 @@ import pytest
 from jobpools.core.conditions import condition
 from jobpools.core.decision import Decision
 from jobpools.core.objects import Meta, SecretKeyRef
-from jobpools.core.pools.facts import Memory, PoolFacts
+from jobpools.core.pools.facts import PoolFacts
+from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import plan_pool
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.errors import ConfigurationError, ObservationError

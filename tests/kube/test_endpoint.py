@@ -60,7 +60,7 @@ class StatusReporter(FakeReporter):
 
     async def report(self, pool: Pool, plan: Plan) -> None:
         await super().report(pool, plan)
-        self.statuses.report(ObjectId.of(Kind.POOL, pool.meta), plan.status)
+        self.statuses.report(ObjectId.of(Kind.POOL, pool.meta), plan.status.to_dict())
 
 
 class Setup:

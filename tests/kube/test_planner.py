@@ -2,7 +2,7 @@
 
 import asyncio
 
-from jobpools.control.reconcile import Shell
+from jobpools.control.reconcile import Reconciler
 from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools_operator.planner import BATCH, PoolPlanner
@@ -18,9 +18,9 @@ def pool_of(name: str) -> Pool:
 
 async def test_a_pool_with_new_jobs_overtakes_pools_that_are_only_new() -> None:
     world = World()
-    shell = Shell(FakeCluster(world), FakeQueues(world), FakeReporter(), {}, {})
+    reconciler = Reconciler(FakeCluster(world), FakeQueues(world), FakeReporter(), {}, {})
     counters = Counters()
-    planner = PoolPlanner(shell, counters, clock=lambda: 1000.0)
+    planner = PoolPlanner(reconciler, counters, clock=lambda: 1000.0)
     for number in range(BATCH):
         planner.put(pool_of(f"many-{number}"))
     planner.put(pool_of("urgent"))

@@ -2,11 +2,13 @@
 
 import io
 
+from jobpools.core.conditions import Condition
 from jobpools.core.decision import Decision
 from jobpools.core.objects import Meta
-from jobpools.core.pools.facts import Memory
+from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import Plan
 from jobpools.core.pools.specs import Pool, PoolSpec
+from jobpools.core.pools.status import PoolStatus
 from jobpools.local.pool_rows import PoolRow
 from jobpools.local.reporter import RunReporter
 from jobpools.local.text_view import TextView, describe
@@ -15,7 +17,7 @@ from jobpools.store.ledger import Ledger
 POOL = Pool(meta=Meta(name="emails"), spec=PoolSpec.model_validate({"app": "shop.jobs:app", "queues": ["emails"]}))
 
 
-def plan(desired: int | None, status: dict[str, object]) -> Plan:
+def plan(desired: int | None, status: PoolStatus) -> Plan:
     return Plan((), Decision(desired, "Demand", ""), status, (), Memory(), 1.0)
 
 
@@ -25,8 +27,8 @@ async def test_changes_of_size_and_problems_are_shown() -> None:
     reporter = RunReporter(notify=view.notify, on_change=view.pool_changed, keep_samples=True)
 
     async def report(ready: int, desired: int | None, reason: str, queued: int = 0) -> None:
-        condition = {"type": "Ready", "status": "True", "reason": reason, "message": ""}
-        status = {"readyReplicas": ready, "queued": queued, "inFlight": 0, "conditions": [condition]}
+        condition = Condition(type="Ready", status="True", reason=reason, message="")
+        status = PoolStatus(1, (condition,), ready_replicas=ready, queued=queued, in_flight=0)
         await reporter.report(POOL, plan(desired, status))
 
     await report(0, 0, "ScaledToZero")
@@ -46,7 +48,7 @@ async def test_changes_of_size_and_problems_are_shown() -> None:
 
 async def test_the_row_of_a_stopping_pool() -> None:
     reporter = RunReporter(notify=lambda _: None, on_change=lambda _: None)
-    await reporter.report(POOL, plan(2, {"readyReplicas": 2, "queued": 0, "inFlight": 0, "conditions": []}))
+    await reporter.report(POOL, plan(2, PoolStatus(1, (), ready_replicas=2, queued=0, in_flight=0)))
     reporter.report_stopping(POOL, 1, {"emails": Ledger(enqueued=4, ready=3, running=1)})
     assert describe(reporter.rows["default/emails"]) == "emails: 1 worker, 0 desired; 1 busy, 3 queued (Stopping)"
     reporter.report_stopping(POOL, 1, {"emails": Ledger(enqueued=40, ready=3, running=30)})

@@ -12,7 +12,8 @@ from jobpools.control.queues import StoreQueues
 from jobpools.core.jobs.job import JobState, Priority
 from jobpools.core.objects import Meta
 from jobpools.core.pools.actions import MaintainQueues
-from jobpools.core.pools.facts import ClusterFacts, Memory, PoolFacts
+from jobpools.core.pools.facts import ClusterFacts, PoolFacts
+from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import plan_pool
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.rescue import Rescuer

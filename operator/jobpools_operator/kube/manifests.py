@@ -33,25 +33,35 @@ HAND_BACK_MARGIN = 5
 """Seconds between the end of the worker's grace and the end of the pod's: enough to hand back unfinished jobs."""
 
 
+def labels(pool: Pool) -> dict[str, str]:
+    """Return the labels by which a pool's Deployment and pods are found."""
+    return {POOL_LABEL: pool.meta.name, MANAGED_LABEL: MANAGER}
+
+
+def selector(pool: Pool) -> str:
+    """Return the label selector of a pool's pods, for the subresource /scale."""
+    return ",".join(f"{name}={value}" for name, value in sorted(labels(pool).items()))
+
+
 def deployment(pool: Pool, redis_url: str) -> Object:
     """Return the Deployment without `replicas`, which another field manager owns.
 
     A `redis_url` that is not in the pool's spec stays out of the Deployment: the pod reads it from a Secret.
     """
     pod = _merge(_pod(pool, redis_url), copy.deepcopy(pool.spec.template))
-    pod["metadata"]["labels"] |= pool.labels  # the template must not change the labels of the selector
+    pod["metadata"]["labels"] |= labels(pool)  # the template must not change the labels of the selector
     body: Object = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
             "name": pool.meta.name,
             "namespace": pool.meta.namespace,
-            "labels": pool.labels,
+            "labels": labels(pool),
             "annotations": {},
             "ownerReferences": [owner(pool.meta)],
         },
         "spec": {
-            "selector": {"matchLabels": pool.labels},
+            "selector": {"matchLabels": labels(pool)},
             "revisionHistoryLimit": 3,
             # New workers start before old ones stop, and a busy old worker finishes within its grace.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
@@ -97,7 +107,7 @@ def owner(pool: Meta, *, controller: bool = True) -> Object:
 
 def _pod(pool: Pool, redis_url: str) -> Object:
     probe = {"port": PROBE_PORT}
-    metadata: Object = {"labels": pool.labels}
+    metadata: Object = {"labels": labels(pool)}
     if _secret(pool):
         # Running pods do not notice a changed Secret: the hash replaces them. It has only four digits, so that the URL
         # cannot be guessed from it; two URLs have the same hash with a probability of 1 in 65,536.

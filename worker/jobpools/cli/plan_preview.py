@@ -4,7 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from jobpools.core.pools.facts import ClusterFacts, EndpointFacts, Memory, PoolFacts, WorkerFacts
+from jobpools.core.pools.facts import ClusterFacts, EndpointFacts, PoolFacts, WorkerFacts
+from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import plan_pool
 from jobpools.core.pools.specs import Pool
 from jobpools.store import reads
@@ -37,11 +38,11 @@ def _row(pool: Pool, facts: PoolFacts, now: float) -> dict[str, Any]:
         "pool": pool.meta.key,
         "workers": current,
         "desired": plan.desired.value,
-        "queued": plan.status.get("queued"),
-        "running": plan.status.get("inFlight"),
-        "scheduled": plan.status.get("scheduled"),
-        "oldest": plan.status.get("oldestSeconds"),
-        "reason": plan.desired.reason,
+        "queued": plan.status.queued,
+        "running": plan.status.in_flight,
+        "scheduled": plan.status.scheduled,
+        "oldest": plan.status.oldest_seconds,
+        "reason": str(plan.desired.reason),
         "message": plan.desired.message,
         "warnings": list(facts.warnings),
     }

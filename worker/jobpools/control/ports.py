@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from jobpools.core.pools.facts import ClusterFacts, EndpointFacts
-from jobpools.core.pools.plan import Plan, SchedulePlan
+from jobpools.core.pools.plan import Plan
 from jobpools.core.pools.specs import Pool
+from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.facts import ScheduleFacts
 from jobpools.core.schedules.specs import Schedule
 

@@ -1,8 +1,8 @@
-"""The whole imperative shell: observe, plan, apply, report, for pools of one Redis endpoint.
+"""The effects of the control loop: observe, plan, apply, report, for the pools of one Redis endpoint.
 
-Their queues are read together; from then on each pool's pass is on its own, and may take as long as its cluster does.
-One pass of a pool never runs at the same time as another pass of it: the caller sees to that. Each pass starts from
-what is seen; whatever an earlier one left half done, this one finds and goes on with.
+Their queues are read together. From then on each pool's pass runs by itself and may take as long as its cluster does.
+The caller sees to it that no two passes of a pool overlap. Each pass starts from what it observes: whatever an earlier
+pass left unfinished, this one finds and continues.
 """
 
 import asyncio
@@ -14,8 +14,10 @@ from typing import Any
 from jobpools.control.observe import observe_cluster, observe_queues, pool_facts
 from jobpools.control.ports import Cluster, Queues, Reporter
 from jobpools.core.pools import actions as act
-from jobpools.core.pools.facts import EndpointFacts, Memory, Problem
-from jobpools.core.pools.plan import REST, UNKNOWN, failed, plan_pool
+from jobpools.core.pools.facts import EndpointFacts, Problem
+from jobpools.core.pools.memory import Memory
+from jobpools.core.pools.plan import Plan, plan_pool, with_failed_action
+from jobpools.core.pools.requeue import REST, UNKNOWN
 from jobpools.core.pools.specs import Pool
 
 log = logging.getLogger(__name__)
@@ -24,8 +26,31 @@ Status = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Shell:
-    """The partners of the four beats, and what is carried from pass to pass."""
+class QueueReading:
+    """The queues of an endpoint at one moment."""
+
+    endpoint: EndpointFacts | None
+    """None: they could not be read."""
+    problem: Problem | None
+    """Why they could not be read."""
+    now: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """The first action of a plan that failed."""
+
+    action: act.Action
+    cause: str
+
+    def __str__(self) -> str:
+        return f"{type(self.action).__name__}: {self.cause}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Runs the passes of an endpoint's pools, and keeps what one pass leaves for the next."""
 
     cluster: Cluster
     queues: Queues
@@ -33,110 +58,97 @@ class Shell:
     memories: MutableMapping[str, Memory]
     """By pool key; read and written."""
     statuses: Mapping[str, Status | None]
-    """By pool key: the status as last written."""
+    """By pool key: the status as last written, in the form of the CRD."""
 
-    async def read(self, pools: Sequence[Pool], now: float) -> "Reading":
-        """What the queues of all `pools` say, for a pass of each. `now`: seconds since the epoch. Raises nothing."""
+    async def read(self, pools: Sequence[Pool], now: float) -> QueueReading:
+        """Read the queues of all `pools` for a pass of each. `now`: seconds since the epoch. Raises nothing."""
         endpoint, problem = await observe_queues(pools, self.queues)
-        return Reading(None if endpoint is None else endpoint.by_clock(now), problem, now)
+        return QueueReading(None if endpoint is None else endpoint.by_clock(now), problem, now)
 
-    async def run(self, pool: Pool, reading: "Reading") -> float:
-        """One pass; the seconds until the pool is worth another look. Its failure is reported, and raises nothing."""
+    async def run(self, pool: Pool, reading: QueueReading) -> float:
+        """Run one pass; return the seconds until the next one is due. A failure is reported; nothing is raised."""
         key = pool.meta.key
         before = self.statuses.get(key)
         try:
             # 1 facts
-            seen, problem = await observe_cluster(pool, self.cluster)
-            facts = pool_facts(pool, reading.endpoint, seen, (problem, reading.problem))
+            cluster, problem = await observe_cluster(pool, self.cluster)
+            facts = pool_facts(pool, reading.endpoint, cluster, (problem, reading.problem))
             # 2 decision
             plan = plan_pool(pool, facts, self.memories.get(key, Memory()), reading.now, before)
             # 3 effect
-            there = seen is not None and seen.replicas is not None
-            memory, trouble = await _apply(pool, plan, self, there=there)
+            exists = cluster is not None and cluster.replicas is not None
+            memory, failure = await self._apply(pool, plan, exists=exists)
             self.memories[key] = memory
-            if trouble:
-                missing = not there and trouble[0] == act.EnsurePool.__name__
-                plan = failed(plan, *trouble, before, reading.now, missing=missing)
+            if failure is not None:
+                is_missing = not exists and isinstance(failure.action, act.EnsurePool)
+                plan = with_failed_action(plan, str(failure), before, reading.now, is_missing=is_missing)
             # 4 status and events, once
             await self.reporter.report(pool, plan)
         except Exception:
-            # A pool whose pass cannot even be thought through must not hold up the others; it is tried again.
+            # An unexpected error in one pool's pass must not stop the others. The pass is tried again.
             log.exception("%s: the pass failed", key)
             return UNKNOWN
         return plan.requeue_after
 
+    async def _apply(self, pool: Pool, plan: Plan, *, exists: bool) -> tuple[Memory, _Failure | None]:
+        """Carry out the actions in order; return the memory after them and the first failure.
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The queues at one moment."""
+        A spec that the cluster refuses does not stop an existing pool from being scaled. A Deployment that does not
+        exist and cannot be created is not scaled: one of this name may belong to another owner.
+        """
+        memory, failure = plan.memory, None
+        for action in plan.actions:
+            try:
+                memory = await self._carry_out(pool, action, memory)
+            except Exception as error:  # noqa: BLE001  adapters fail in their own ways; the next pass starts from facts
+                failed = _Failure(action, (str(error) or type(error).__name__).splitlines()[0])
+                log.debug("%s: %s", pool.meta.key, failed)  # the event and the status report it
+                failure = failure or failed
+                if not (exists and isinstance(action, act.EnsurePool)):
+                    break
+        return memory, failure
 
-    endpoint: EndpointFacts | None
-    problem: Problem | None
-    """Why `endpoint` is None."""
-    now: float
+    async def _carry_out(self, pool: Pool, action: act.Action, memory: Memory) -> Memory:
+        match action:
+            case act.EnsurePool():
+                await self.cluster.ensure(pool)
+            case act.SetReplicas(replicas):
+                log.info("%s: %d workers", pool.meta.key, replicas)
+                await self.cluster.scale(pool, replicas)
+            case act.MarkWorkers(names):
+                await self.cluster.mark(pool, names)
+            case act.DrainWorkers(workers):
+                # Crash window: drained in Redis, and the answer forgotten. The next pass drains them again before it
+                # relies on the locks.
+                drained = await self.queues.drain(pool, workers)
+                return replace(memory, locked=tuple(sorted({*memory.locked, *drained})))
+            case _:
+                await self._change_queues(pool, action)
+        return memory
+
+    async def _change_queues(self, pool: Pool, action: act.Action) -> None:
+        match action:
+            case act.PauseWorkers(workers):
+                await self.queues.pause(pool, workers)
+            case act.UndrainWorkers(workers):
+                await self.queues.undrain(pool, workers)
+            case act.ReleaseLeases(names):
+                await self.queues.release(pool, names)
+            case act.MaintainQueues():
+                await self.queues.maintain(pool)
+            case _:
+                raise AssertionError(action)
 
 
-async def reconcile(pools: Sequence[Pool], shell: Shell, now: float) -> dict[str, float]:
-    """One pass over all of `pools`; by pool key, the seconds until each is worth another look."""
+async def reconcile(pools: Sequence[Pool], reconciler: Reconciler, now: float) -> dict[str, float]:
+    """Run one pass over all of `pools`; return by pool key the seconds until its next pass is due."""
     if not pools:
         return {}
-    reading = await shell.read(pools, now)
-    waits = await asyncio.gather(*(shell.run(pool, reading) for pool in pools))
+    reading = await reconciler.read(pools, now)
+    waits = await asyncio.gather(*(reconciler.run(pool, reading) for pool in pools))
     return {pool.meta.key: wait for pool, wait in zip(pools, waits, strict=True)}
 
 
-def next_look(waits: Mapping[str, float]) -> float:
-    """Seconds until the first of them is worth another look."""
+def next_pass(waits: Mapping[str, float]) -> float:
+    """Return the seconds until the first of the pools' next passes is due."""
     return min(waits.values(), default=REST)
-
-
-async def _apply(pool: Pool, plan: act.Plan, shell: Shell, *, there: bool) -> tuple[Memory, tuple[str, str] | None]:
-    """Carry out the actions in order; the memory after them, and which one failed first and why.
-
-    A spec that the cluster refuses keeps nobody from working and scaling as before; but what is not `there` and cannot
-    be made is not ours to scale.
-    """
-    memory, trouble = plan.memory, None
-    for action in plan.actions:
-        try:
-            memory = await _carry_out(pool, action, memory, shell)
-        except Exception as error:  # noqa: BLE001  adapters fail in their own ways; the next pass starts from facts
-            name, why = type(action).__name__, (str(error) or type(error).__name__).splitlines()[0]
-            log.debug("%s: %s failed: %s", pool.meta.key, name, why)  # the event says it once, the status for as long
-            trouble = trouble or (name, why)
-            if not (there and isinstance(action, act.EnsurePool)):
-                break
-    return memory, trouble
-
-
-async def _carry_out(pool: Pool, action: act.Action, memory: Memory, shell: Shell) -> Memory:
-    cluster, queues = shell.cluster, shell.queues
-    match action:
-        case act.EnsurePool():
-            await cluster.ensure(pool)
-        case act.SetReplicas(replicas):
-            log.info("%s: %d workers", pool.meta.key, replicas)
-            await cluster.scale(pool, replicas)
-        case act.MarkWorkers(names):
-            await cluster.mark(pool, names)
-        case act.DrainWorkers(workers):
-            # Crash window: locked in Redis, and the answer not remembered. The next pass locks again before it trusts.
-            got = await queues.drain(pool, workers)
-            return replace(memory, locked=tuple(sorted({*memory.locked, *got})))
-        case _:
-            await _tend(pool, action, queues)
-    return memory
-
-
-async def _tend(pool: Pool, action: act.Action, queues: Queues) -> None:
-    match action:
-        case act.PauseWorkers(workers):
-            await queues.pause(pool, workers)
-        case act.UndrainWorkers(workers):
-            await queues.undrain(pool, workers)
-        case act.ReleaseLeases(names):
-            await queues.release(pool, names)
-        case act.MaintainQueues():
-            await queues.maintain(pool)
-        case _:
-            raise AssertionError(action)

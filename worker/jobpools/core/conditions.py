@@ -1,48 +1,72 @@
-"""Conditions as Kubernetes writes them, made from decisions."""
+"""Conditions in the form that Kubernetes uses, made from decisions."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 from jobpools.core.decision import Decision
 
-Condition = dict[str, Any]
+_Type = TypeVar("_Type", bound=str)
+
+
+class Condition(TypedDict, total=False):
+    """One entry of `status.conditions`."""
+
+    type: str
+    status: str
+    """`True`, `False` or `Unknown`."""
+    reason: str
+    """One stable CamelCase word."""
+    message: str
+    """One sentence with the figures that led to the status."""
+    lastTransitionTime: str
+    """When `status` last changed."""
+    observedGeneration: int
+    """The generation of the spec that was judged."""
 
 
 def timestamp(seconds: float) -> str:
-    """An instant as RFC 3339 in UTC, to the second, as in `2027-01-01T00:00:00Z`."""
+    """Return an instant as RFC 3339 in UTC, to the second, as in `2027-01-01T00:00:00Z`."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def conditions(
-    found: Mapping[str, Decision[bool | None]], before: Mapping[str, Any] | None, generation: int, now: float
+    decisions: Mapping[_Type, Decision[bool | None]], before: Mapping[str, Any] | None, generation: int, now: float
 ) -> list[Condition]:
-    """One condition a type, in the order given. `lastTransitionTime` changes only when the status does."""
+    """Return one condition for each type, in the order given.
+
+    Args:
+        decisions: What was decided, by condition type.
+        before: The object's status as last written: `lastTransitionTime` changes only when the status does.
+        generation: The generation of the spec that was judged.
+        now: Seconds since the epoch.
+    """
     return [
         {
-            "type": kind,
-            "status": word(decision.value),
-            "reason": decision.reason,
+            "type": str(kind),
+            "status": status_word(decision.value),
+            "reason": str(decision.reason),
             "message": decision.message,
-            "lastTransitionTime": _since(kind, word(decision.value), before, now),
+            "lastTransitionTime": _transition_time(kind, status_word(decision.value), before, now),
             "observedGeneration": generation,
         }
-        for kind, decision in found.items()
+        for kind, decision in decisions.items()
     ]
 
 
 def condition(status: Mapping[str, Any] | None, kind: str) -> Condition:
-    """The condition of this type, or an empty one."""
+    """Return the condition of this type, or an empty one."""
     known: Sequence[Condition] = (status or {}).get("conditions") or ()
-    return next((each for each in known if each.get("type") == kind), {})
+    return next((each for each in known if each.get("type") == kind), Condition())
 
 
-def word(value: bool | None) -> str:  # noqa: FBT001  a condition's three values are what this is about
-    """True, False or Unknown."""
+def status_word(value: bool | None) -> str:  # noqa: FBT001  a condition's three values are what this is about
+    """Return `True`, `False` or `Unknown`."""
     return "Unknown" if value is None else str(value)
 
 
-def _since(kind: str, status: str, before: Mapping[str, Any] | None, now: float) -> str:
+def _transition_time(kind: str, status: str, before: Mapping[str, Any] | None, now: float) -> str:
     old = condition(before, kind)
-    same = old.get("status") == status and old.get("lastTransitionTime")
-    return str(old["lastTransitionTime"]) if same else timestamp(now)
+    if old.get("status") == status and old.get("lastTransitionTime"):
+        return str(old["lastTransitionTime"])
+    return timestamp(now)

@@ -8,10 +8,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[T_co]):
-    """A value and why it is so: the condition, the event, the log line and the metric label all come from it."""
+    """A value and why it was chosen; the condition, the event, the log line and the metric label come from it."""
 
     value: T_co
     reason: str
-    """One CamelCase word, stable: users match on it."""
+    """One stable CamelCase word that users may match on."""
     message: str
-    """One sentence with the figures that led here."""
+    """One sentence with the figures that led to the value."""

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, said once."""
+    """Something that happened, reported once."""
 
     reason: str
+    """One stable CamelCase word that users may match on."""
     message: str
     warning: bool = False
+    """Whether a person should look at it."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from jobpools.core.decision import Decision
-from jobpools.core.pools.sizing import open_schedules
+from jobpools.core.pools.scheduled_minimums import active_minimums
 from jobpools.core.pools.specs import Pool, ScalingMode
 
 SUCCESS, FAILURE, INTERRUPTED = 0, 1, 130
@@ -66,7 +66,7 @@ def is_at_minimum(pool: Pool, desired: int | None, running: int, now: float) -> 
         return False
     if scaling.mode is ScalingMode.MANUAL or pool.spec.paused:
         return True
-    minimum = min(scaling.max, max([scaling.min, *open_schedules(pool.spec, now)]))
+    minimum = min(scaling.max, max([scaling.min, *active_minimums(pool.spec, now).values()]))
     return desired <= minimum and running <= minimum
 
 

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 from jobpools.control.queues import StoreQueues
-from jobpools.control.reconcile import Shell, next_look, reconcile
-from jobpools.core.pools.facts import Memory
+from jobpools.control.reconcile import Reconciler, next_pass, reconcile
+from jobpools.core.pools.memory import Memory
 from jobpools.local.cluster import ProcessCluster
 from jobpools.local.companion import CompanionCommand
 from jobpools.local.completion import Ending, Progress, decide_ending, is_at_minimum
@@ -75,9 +75,9 @@ class ControlLoop:
         # Read before the queues: a command that ends after this line may have enqueued jobs that the pass does not see.
         more_may_come = self._more_may_come()
         specs = self.watch.specs
-        statuses = {key: plan.status for key, plan in self.reporter.plans.items()}
-        shell = Shell(self.cluster, self.queues, self.reporter, self.memories, statuses)
-        wait = next_look(await reconcile(specs.pools, shell, time.time()))
+        statuses = {key: plan.status.to_dict() for key, plan in self.reporter.plans.items()}
+        reconciler = Reconciler(self.cluster, self.queues, self.reporter, self.memories, statuses)
+        wait = next_pass(await reconcile(specs.pools, reconciler, time.time()))
         await self.count_reader.read(specs)
         is_stuck = await self.idle_check.is_stuck(self.counts, specs.pools)
         if not self.until_idle:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from jobpools.core.conditions import condition
+from jobpools.core.pools.reasons import ConditionType
 from jobpools.core.pools.specs import Pool
+from jobpools.core.pools.status import PoolStatus
 from jobpools.core.text.durations import format_duration
 from jobpools.store.ledger import Ledger
 
@@ -48,17 +48,17 @@ class PoolRow:
         return self.desired, self.ready == self.desired, problem
 
 
-def row_of(name: str, pool: Pool, status: Mapping[str, Any], desired: int | None) -> PoolRow:
+def row_of(name: str, pool: Pool, status: PoolStatus, desired: int | None) -> PoolRow:
     """Return the row of a pool after a pass."""
-    ready = condition(status, "Ready")
-    busy, queued = _slots(pool, status.get("readyReplicas"), status.get("inFlight"), status.get("queued"))
+    ready = status.condition(ConditionType.READY)
+    busy, queued = _slots(pool, status.ready_replicas, status.in_flight, status.queued)
     return PoolRow(
         pool=name,
-        ready=status.get("readyReplicas"),
+        ready=status.ready_replicas,
         desired=desired,
         busy=busy,
         queued=queued,
-        oldest=status.get("oldestSeconds"),
+        oldest=status.oldest_seconds,
         reason=ready.get("reason", ""),
         message=ready.get("message", ""),
     )

@@ -1,42 +1,37 @@
 """What a pass may do about a pool, as values that `jobpools.control` carries out."""
 
 from dataclasses import dataclass
-from typing import Any
-
-from jobpools.core.decision import Decision
-from jobpools.core.events import Event
-from jobpools.core.pools.facts import Memory
 
 
 @dataclass(frozen=True, slots=True)
 class EnsurePool:
-    """Make the Deployment (or the process group) what the spec says, the number of workers left as it is."""
+    """Make the Deployment or the process group match the spec; the number of workers stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class PauseWorkers:
-    """These workers may claim no more, whatever they hold; what runs goes on. `UndrainWorkers` ends it."""
+    """Stop these workers from claiming, even those that hold leases. Running jobs go on. `UndrainWorkers` ends it."""
 
     workers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DrainWorkers:
-    """Take the lock: these workers may claim no more. One that holds a lease refuses."""
+    """Lock these workers so that they claim no more. A worker that holds a lease refuses."""
 
     workers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class UndrainWorkers:
-    """Give the lock back."""
+    """Let these workers claim again."""
 
     workers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MarkWorkers:
-    """Say which workers go first when the pool shrinks: exactly these, all others unmarked."""
+    """Mark exactly these workers to be removed first when the pool scales down; unmark all others."""
 
     names: tuple[str, ...]
 
@@ -50,14 +45,14 @@ class SetReplicas:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseLeases:
-    """These workers are gone for certain: their jobs need not wait for the leases to run out."""
+    """Settle what these workers held: they have certainly ended, so their leases need not expire."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MaintainQueues:
-    """Promote due jobs and rescue expired leases, where no worker is there to do it."""
+    """Promote due jobs, rescue expired leases and trim retained jobs, because no worker is there to do it."""
 
 
 Action = (
@@ -70,23 +65,3 @@ Action = (
     | ReleaseLeases
     | MaintainQueues
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one pass decided about one pool.
-
-    Actions are carried out in order. The first that fails ends the pass, but for an EnsurePool of what is there.
-    """
-
-    actions: tuple[Action, ...]
-    desired: Decision[int | None]
-    """How many workers there should be, and why; None: unknown, the last size is held."""
-    status: dict[str, Any]
-    """The object's status in the form of the CRD, conditions included, transition times kept from before."""
-    events: tuple[Event, ...]
-    memory: Memory
-    requeue_after: float
-    """Seconds until the next look, if nothing wakes the loop before."""
-    misdeletions: int = 0
-    """How many chosen workers were seen to have survived a scale-down, because the cluster took others."""

@@ -1,201 +1,170 @@
-"""Facts in, a plan out: what to do, what to say, and when to look again."""
+"""Decide what to do about one pool: facts in, a plan out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from jobpools.core.conditions import conditions
 from jobpools.core.decision import Decision
 from jobpools.core.events import Event
-from jobpools.core.pools import alerts
-from jobpools.core.pools.actions import (
-    Action,
-    DrainWorkers,
-    EnsurePool,
-    MaintainQueues,
-    MarkWorkers,
-    PauseWorkers,
-    Plan,
-    ReleaseLeases,
-    SetReplicas,
-    UndrainWorkers,
-)
-from jobpools.core.pools.facts import Memory, PoolFacts, QueueFacts
-from jobpools.core.pools.scale_down import LEFT_TO_THE_CLUSTER, Scene, Shrink, shrink
-from jobpools.core.pools.sizing import size
+from jobpools.core.pools.actions import Action, EnsurePool, MaintainQueues, PauseWorkers, ReleaseLeases, SetReplicas
+from jobpools.core.pools.alerts import alerts_before, firing_alerts
+from jobpools.core.pools.conditions import StatusInput, judge
+from jobpools.core.pools.facts import PoolFacts, QueueFacts
+from jobpools.core.pools.memory import Memory
+from jobpools.core.pools.rates import add_sample, measure_rates
+from jobpools.core.pools.reasons import ConditionType, Reason
+from jobpools.core.pools.removal import ScaleDownInput
+from jobpools.core.pools.requeue import UNKNOWN, requeue_after
+from jobpools.core.pools.scale_down import Progress, ScaleDown, scale_down
+from jobpools.core.pools.sizing import size_pool
 from jobpools.core.pools.specs import Pool
-from jobpools.core.pools.status import Verdict, alerts_before, events, status
-from jobpools.core.pools.workers import Member, roster, unlisted
-from jobpools.core.schedules.actions import Fire, SchedulePlan
-
-__all__ = [
-    "Action",
-    "DrainWorkers",
-    "EnsurePool",
-    "Event",
-    "Fire",
-    "MaintainQueues",
-    "MarkWorkers",
-    "PauseWorkers",
-    "Plan",
-    "ReleaseLeases",
-    "SchedulePlan",
-    "SetReplicas",
-    "UndrainWorkers",
-    "failed",
-    "plan_pool",
-]
-
-SOON: Final = 0.05
-"""The least number of seconds between two looks."""
-STEP: Final = 0.2
-"""Seconds to the next look while a scale-down takes its steps."""
-ACTIVE: Final = 1.0
-"""Seconds to the next look while there is work: nobody tells us that a queue that was not empty grows."""
-UNKNOWN: Final = 2.0
-"""Seconds to the next look when something could not be read, or an action failed."""
-REST: Final = 15.0
-"""Seconds to the next look when nothing is to be expected: wake-ups come by themselves, this is for a lost one."""
+from jobpools.core.pools.status import PoolStatus, build_status
+from jobpools.core.pools.status_events import condition_events
+from jobpools.core.pools.workers import Worker, join_workers, unlisted_hosts
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """One pass: what was seen, and the number of workers it asks for."""
+class Plan:
+    """What one pass decided about one pool.
+
+    Actions are carried out in order. The first that fails ends the pass, except an EnsurePool of an existing pool.
+    """
+
+    actions: tuple[Action, ...]
+    desired: Decision[int | None]
+    """The number of workers the pool needs. None: unknown, and the current number is held."""
+    status: PoolStatus
+    events: tuple[Event, ...]
+    memory: Memory
+    requeue_after: float
+    """Seconds until the next pass if nothing wakes the loop before."""
+    misdeletions: int = 0
+    """Chosen workers that survived a scale-down because the cluster removed others."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One pass: what was observed, and the number of workers that the pool needs."""
 
     pool: Pool
     facts: PoolFacts
-    members: tuple[Member, ...]
+    workers: tuple[Worker, ...]
     desired: Decision[int | None]
     now: float
 
 
 def plan_pool(pool: Pool, facts: PoolFacts, memory: Memory, now: float, before: Mapping[str, Any] | None) -> Plan:
-    """What to do about one pool. `before` is its status as last written, for what turned and since when."""
-    sizing = size(pool.spec, facts, memory, now)
-    members = roster(facts.cluster, facts.heartbeats or ()) if facts.cluster is not None else ()
-    look = _Look(pool, facts, members, sizing.desired, now)
-    shrinking = _shrink(look, sizing.memory)
-    samples = alerts.remember_totals(memory.samples, facts, now)
-    measured = alerts.rates(samples, facts, now)
-    verdict = Verdict(
-        pool=pool,
-        facts=facts,
-        members=members,
-        desired=sizing.desired,
-        shrinking=shrinking.step,
-        rates=measured,
-        alerts=alerts.firing(pool.spec.alerts, facts, measured, alerts_before(before)),
-        memory=shrinking.memory,
-        before=before,
-        now=now,
-    )
-    after = status(verdict)
-    return Plan(
-        actions=(*_first_things(look), *_grow(look), *shrinking.actions),
-        desired=sizing.desired,
-        status=after,
-        events=(*_resized(look, shrinking), *shrinking.events, *events(before, after)),
-        memory=replace(shrinking.memory, samples=samples),
-        requeue_after=_requeue(look, shrinking),
-        misdeletions=shrinking.misdeletions,
-    )
+    """Decide what to do about one pool.
 
-
-def failed(  # the plan, what went wrong, and what was there before
-    plan: Plan, action: str, error: str, before: Mapping[str, Any] | None, now: float, *, missing: bool = False
-) -> Plan:
-    """The plan as it is to be reported when one of its actions failed: Degraded, and worth another look soon.
-
-    `missing`: what the action was to make is not there, so no job that comes is worked on: not Ready either.
+    Args:
+        pool: The pool and its spec.
+        facts: What was observed. None in it is unknown, and then the number of workers stays as it is.
+        memory: What the last pass left; an empty one after a restart.
+        now: Seconds since the epoch.
+        before: The object's status as last written: it shows which conditions changed, and since when they hold.
     """
-    said: Decision[bool | None] = Decision(True, "ActionFailed", f"{action}: {error}")
-    judged = {"Ready": replace(said, value=False)} if missing else {}
-    judged["Degraded"] = said
-    kept = [each for each in plan.status.get("conditions", []) if each["type"] not in judged]
-    generation = int(plan.status.get("observedGeneration", 0))
-    told = {**plan.status, "conditions": [*kept, *conditions(judged, before, generation, now)]}
-    news = tuple(each for each in events(before, told) if each.reason == said.reason)
-    return replace(plan, status=told, events=news[:1], requeue_after=max(UNKNOWN, plan.requeue_after))
+    sizing = size_pool(pool.spec, facts, memory, now)
+    workers = join_workers(facts.cluster, facts.heartbeats or ()) if facts.cluster is not None else ()
+    this = _Pass(pool, facts, workers, sizing.desired, now)
+    removal = _scale_down(this, sizing.memory)
+    samples = add_sample(memory.samples, facts, now)
+    rates = measure_rates(samples, facts, now)
+    known_alerts = alerts_before(memory, before)
+    alerts = firing_alerts(pool.spec.alerts, facts, rates, known_alerts)
+    found = StatusInput(pool, facts, workers, sizing, removal, rates, alerts)
+    status = build_status(found, tuple(conditions(judge(found), before, pool.meta.generation, now)))
+    firing = known_alerts if facts.queues is None else frozenset(alert.reason for alert in alerts)
+    return Plan(
+        actions=(*_upkeep(this), *_scale_up(this), *removal.actions),
+        desired=sizing.desired,
+        status=status,
+        events=(*_resized(this, removal), *removal.events, *condition_events(before, status)),
+        memory=replace(removal.memory, samples=samples, firing=firing),
+        requeue_after=requeue_after(facts, workers, sizing, removal.progress),
+        misdeletions=removal.misdeletions,
+    )
 
 
-def _first_things(look: _Look) -> tuple[Action, ...]:
-    """What does not wait for a size: the Deployment, the leases of the gone, work that no worker is there to find."""
-    cluster = look.facts.cluster
+def with_failed_action(
+    plan: Plan, failure: str, before: Mapping[str, Any] | None, now: float, *, is_missing: bool = False
+) -> Plan:
+    """Return the plan as it is to be reported when an action failed: Degraded, and with another pass soon.
+
+    Args:
+        plan: The plan whose action failed.
+        failure: The action and its error, in one line.
+        before: The object's status as last written.
+        now: Seconds since the epoch.
+        is_missing: Whether the pool's Deployment does not exist, so that no job is processed: not Ready either.
+    """
+    failed: Decision[bool | None] = Decision(True, Reason.ACTION_FAILED, failure)
+    judged = {ConditionType.READY: replace(failed, value=False)} if is_missing else {}
+    judged[ConditionType.DEGRADED] = failed
+    kept = [each for each in plan.status.conditions if each["type"] not in judged]
+    changed = conditions(judged, before, plan.status.observed_generation, now)
+    status = replace(plan.status, conditions=(*kept, *changed))
+    events = tuple(event for event in condition_events(before, status) if event.reason == failed.reason)
+    return replace(plan, status=status, events=events[:1], requeue_after=max(UNKNOWN, plan.requeue_after))
+
+
+def _upkeep(this: _Pass) -> tuple[Action, ...]:
+    """Return what does not depend on a size: the Deployment, leases of ended workers, queues without workers."""
+    cluster = this.facts.cluster
     if cluster is None:
         return ()
-    actions: list[Action] = []
-    if cluster.outdated:
-        actions.append(EnsurePool())
-    if look.facts.queues is None:
+    actions: list[Action] = [EnsurePool()] if cluster.outdated else []
+    if this.facts.queues is None:
         return tuple(actions)
-    there = {worker.name for worker in cluster.workers}
-    # Who is gone is seen once. Should the release fail or we end here, the leases run out by themselves.
-    if gone := tuple(sorted(set(cluster.gone) - there)):
+    existing = {worker.name for worker in cluster.workers}
+    # Ended workers are shown once. If the release fails or the operator stops here, their leases expire by themselves.
+    if gone := tuple(sorted(set(cluster.gone) - existing)):
         actions.append(ReleaseLeases(gone))
-    waiting = any(_needs_upkeep(queue, look.pool.spec.queue.keep) for queue in look.facts.queues.values())
-    if waiting and not any(member.serving for member in look.members):
+    is_due = any(_needs_maintenance(queue, this.pool.spec.queue.keep) for queue in this.facts.queues.values())
+    if is_due and not any(worker.is_claiming for worker in this.workers):
         actions.append(MaintainQueues())
     return tuple(actions)
 
 
-def _needs_upkeep(queue: QueueFacts, keep: tuple[int, int]) -> bool:
-    """Whether a queue has something that its workers would promote, rescue or forget."""
+def _needs_maintenance(queue: QueueFacts, keep: tuple[int, int]) -> bool:
+    """Return whether a queue has jobs that its workers would promote, rescue or trim."""
     completed, dead = keep
     return bool(queue.due or queue.in_flight or queue.expired) or queue.ended > completed or queue.dead > dead
 
 
-def _grow(look: _Look) -> tuple[Action, ...]:
-    cluster, wanted = look.facts.cluster, look.desired.value
+def _scale_up(this: _Pass) -> tuple[Action, ...]:
+    cluster, wanted = this.facts.cluster, this.desired.value
     if cluster is None or wanted is None or wanted <= (cluster.replicas or 0):
         return ()
     return (SetReplicas(wanted),)
 
 
-def _shrink(look: _Look, memory: Memory) -> Shrink:
-    cluster, queues, wanted = look.facts.cluster, look.facts.queues, look.desired.value
-    if cluster is None or queues is None or look.facts.heartbeats is None or wanted is None:
-        return Shrink((), memory, Decision(False, look.desired.reason, look.desired.message))
-    if look.pool.spec.paused:
-        # Every time anew: a worker may have come, and a lock does not last for ever.
-        ids = tuple(member.heartbeat.worker for member in look.members if member.heartbeat is not None)
-        memory = replace(memory, locked=(), victims=(), shrunk_to=None)
-        step = Decision(False, "Paused", "the number of workers is held")
-        return Shrink((PauseWorkers(ids),) if ids else (), memory, step)
-    scene = Scene(
-        cluster=cluster,
-        members=look.members,
-        surplus=(cluster.replicas or 0) - wanted,
-        leases=sum(queue.in_flight for queue in queues.values()),
-        memory=memory,
-        now=look.now,
-        unlisted=len(unlisted(cluster, look.facts.heartbeats)),
+def _scale_down(this: _Pass, memory: Memory) -> ScaleDown:
+    cluster, wanted = this.facts.cluster, this.desired.value
+    if cluster is None or wanted is None or this.facts.queues is None or this.facts.heartbeats is None:
+        return ScaleDown((), memory, Progress.NONE, this.desired.message)
+    if this.pool.spec.paused:
+        # Repeated in each pass: a worker may have started, and a lock expires.
+        ids = tuple(worker.heartbeat.worker for worker in this.workers if worker.heartbeat is not None)
+        memory = replace(memory, locked=(), chosen=(), scaled_down_to=None)
+        return ScaleDown((PauseWorkers(ids),) if ids else (), memory, Progress.NONE, "the number of workers is held")
+    return scale_down(
+        ScaleDownInput(
+            cluster=cluster,
+            workers=this.workers,
+            surplus=(cluster.replicas or 0) - wanted,
+            leases=this.facts.in_flight,
+            memory=memory,
+            now=this.now,
+            unlisted=len(unlisted_hosts(cluster, this.facts.heartbeats)),
+        )
     )
-    return shrink(scene)
 
 
-def _resized(look: _Look, shrinking: Shrink) -> tuple[Event, ...]:
-    for action in (*_grow(look), *shrinking.actions):
-        if isinstance(action, SetReplicas) and look.facts.cluster is not None:
-            current = look.facts.cluster.replicas or 0
-            kind = "ScaledUp" if action.replicas > current else "ScaledDown"
-            return (Event(kind, f"from {current} to {action.replicas}: {look.desired.message}"),)
+def _resized(this: _Pass, removal: ScaleDown) -> tuple[Event, ...]:
+    for action in (*_scale_up(this), *removal.actions):
+        if isinstance(action, SetReplicas) and this.facts.cluster is not None:
+            current = this.facts.cluster.replicas or 0
+            reason = Reason.SCALED_UP if action.replicas > current else Reason.SCALED_DOWN
+            return (Event(reason, f"from {current} to {action.replicas}: {this.desired.message}"),)
     return ()
-
-
-def _requeue(look: _Look, shrinking: Shrink) -> float:
-    if look.desired.value is None or look.facts.queues is None:
-        return UNKNOWN
-    if shrinking.step.value:
-        return ACTIVE if shrinking.step.reason in LEFT_TO_THE_CLUSTER else STEP
-    cluster = look.facts.cluster
-    if cluster is not None and (cluster.outdated or cluster.rolling):
-        return ACTIVE  # that it has changed may be seen in the same look as that it has to
-    queues, replicas = look.facts.queues.values(), (cluster and cluster.replicas) or 0
-    if any(queue.demand for queue in queues) or replicas != look.desired.value:
-        return ACTIVE
-    if any(not member.worker.ready for member in look.members):
-        return ACTIVE
-    # A job that falls due wakes nobody, as long as no worker is there to promote it.
-    due = [queue.due_in for queue in queues if queue.due_in is not None]
-    waits = look.desired.reason in ("IdleWait", "Stabilized", "ScaleDownLimit")
-    return max(SOON, min(ACTIVE if waits else REST, *due, REST))

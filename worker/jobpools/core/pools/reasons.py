@@ -1,18 +1,147 @@
-"""Every reason that the product itself gives for a condition or an event of a WorkerPool."""
+"""Condition types of a WorkerPool, and every reason that jobpools gives in its conditions and events.
+
+`make generate` writes docs/conditions.md from the docstrings below.
+"""
 
 from enum import StrEnum
+from typing import Self
+
+
+class ConditionType(StrEnum):
+    """One question about a pool that its status answers with True, False or Unknown."""
+
+    READY = "Ready"
+    """True: jobs are processed as they arrive, or no job waits. `kubectl get jobpools` shows its reason."""
+    PROGRESSING = "Progressing"
+    """True: the number of workers or their spec is changing right now."""
+    SCALING_ACTIVE = "ScalingActive"
+    """True: jobpools sets the number of workers. Its reason names the rule that determined the number."""
+    SCALING_LIMITED = "ScalingLimited"
+    """True: the queues ask for another number of workers than `spec.scaling` allows."""
+    PAUSED = "Paused"
+    """True: `spec.paused` is set."""
+    DEGRADED = "Degraded"
+    """True: something is wrong although jobs may still be processed."""
+    ALERTING = "Alerting"
+    """True: at least one figure is above its limit in `spec.alerts`. The message lists all of them."""
+
+
+READY, PROGRESSING, ACTIVE, LIMITED, PAUSED, DEGRADED, ALERTING = ConditionType
+"""Short names for the table below."""
 
 
 class Reason(StrEnum):
-    """One stable word: users match on it. Kubernetes adds reasons of its own, such as `ImagePullBackOff`."""
+    """One stable CamelCase word that users may match on; `conditions` lists where it occurs (none: in events only).
 
-    CLUSTER_UNKNOWN = "ClusterUnknown"
-    """The workers cannot be observed: the number of workers stays as it is."""
-    QUEUES_UNKNOWN = "QueuesUnknown"
-    """Redis cannot be read: the number of workers stays as it is."""
-    CLUSTER_PROBLEM = "ClusterProblem"
-    """Something in the namespace keeps the pool's workers from running; the message says what to change."""
-    WORKER_DIED = "WorkerDied"
-    """A worker process ended by itself; another one takes its place. Only `jobpools up`."""
-    WORKER_NOT_STARTING = "WorkerNotStarting"
-    """A worker process ended before it was ready; it is started again after a pause. Only `jobpools up`."""
+    Kubernetes' own reasons, such as `ImagePullBackOff` or `FailedCreate`, are passed on as they are and not listed.
+    """
+
+    conditions: tuple[ConditionType, ...]
+
+    def __new__(cls, value: str, *conditions: ConditionType) -> Self:
+        """Create a member from its word and the types of the conditions in which it occurs."""
+        member = str.__new__(cls, value)
+        member._value_, member.conditions = value, conditions
+        return member
+
+    # How jobs are processed
+    WORKING = "Working", READY
+    """Enough workers are ready, and jobs are queued or running."""
+    IDLE = "Idle", READY, ACTIVE
+    """No job is queued, due or running."""
+    SCALED_TO_ZERO = "ScaledToZero", READY
+    """No job waits, so the pool has no workers."""
+    ZERO_REPLICAS = "ZeroReplicas", READY
+    """Jobs wait, and the number of workers is set to 0. Raise `spec.replicas`, or use `scaling.mode: Auto`."""
+    WORKERS_STARTING = "WorkersStarting", READY, PROGRESSING
+    """Fewer workers are ready than were asked for; in `Ready`, none is."""
+    SCALING_UP = "ScalingUp", READY, PROGRESSING
+    """Workers are being added."""
+
+    # Changes under way
+    SCALING_DOWN = "ScalingDown", PROGRESSING
+    """Idle workers are being removed. The message says what the removal waits for."""
+    UPDATING = "Updating", PROGRESSING
+    """The Deployment does not match `spec` yet and is being written."""
+    ROLLING_OUT = "RollingOut", PROGRESSING
+    """Workers of an older spec are being replaced."""
+    SETTLED = "Settled", PROGRESSING
+    """All workers that were asked for are ready, and nothing is changing."""
+
+    # Rules that determine the number of workers
+    DEMAND = "Demand", ACTIVE
+    """Queued, due and running jobs, divided by `scaling.jobsPerWorker`."""
+    TARGET_WAIT = "TargetWait", ACTIVE
+    """One worker more than the demand asks for: the oldest job has waited longer than `scaling.targetWait`."""
+    STABILIZED = "Stabilized", ACTIVE
+    """The number is held because the need has not lasted for `scaling.behavior.*.stabilization`."""
+    IDLE_WAIT = "IdleWait", ACTIVE
+    """The queues are empty, and `scaling.idle` has not passed."""
+    SCHEDULE = "Schedule", ACTIVE
+    """An entry of `scaling.schedules` is active and raises the minimum."""
+    BUSY_WORKERS = "BusyWorkers", ACTIVE
+    """The number is held because busy workers are never removed."""
+    SCALE_UP_LIMIT = "ScaleUpLimit", ACTIVE, LIMITED
+    """`scaling.behavior.scaleUp.policies` do not allow more workers yet."""
+    SCALE_DOWN_LIMIT = "ScaleDownLimit", ACTIVE, LIMITED
+    """`scaling.behavior.scaleDown.policies` do not allow fewer workers yet."""
+    TOO_FEW_REPLICAS = "TooFewReplicas", ACTIVE, LIMITED
+    """The queues ask for fewer workers than `scaling.min`."""
+    TOO_MANY_REPLICAS = "TooManyReplicas", ACTIVE, LIMITED
+    """The queues ask for more workers than `scaling.max`. Raise it if jobs wait too long."""
+    WITHIN_LIMITS = "WithinLimits", LIMITED
+    """No limit changes the number that the queues ask for."""
+    MANUAL = "Manual", ACTIVE
+    """`scaling.mode` is `Manual`: `spec.replicas` sets the number."""
+
+    # Pause
+    PAUSED = "Paused", READY, ACTIVE, PAUSED
+    """`spec.paused` is true: workers claim no jobs, and the number of workers is held."""
+    NOT_PAUSED = "NotPaused", PAUSED
+    """`spec.paused` is false."""
+
+    # Something is wrong
+    CLUSTER_UNKNOWN = "ClusterUnknown", READY, PROGRESSING, ACTIVE, LIMITED, DEGRADED
+    """The workers cannot be observed, so their number is held. The message names the cause."""
+    QUEUES_UNKNOWN = "QueuesUnknown", READY, ACTIVE, LIMITED, DEGRADED, ALERTING
+    """Redis cannot be read, so the number of workers is held. The message names the cause."""
+    CLUSTER_PROBLEM = "ClusterProblem", READY, DEGRADED
+    """Something in the namespace keeps the pool's workers from running. The message says what to change."""
+    WORKER_DIED = "WorkerDied", READY, DEGRADED
+    """A worker process ended by itself, and another one takes its place. Only with `jobpools up`."""
+    WORKER_NOT_STARTING = "WorkerNotStarting", READY, DEGRADED
+    """A worker process ended before it was ready. It is started again with growing delays. Only with `jobpools up`."""
+    INVALID_SCHEDULE = "InvalidSchedule", READY
+    """An entry of `scaling.schedules` has an invalid `cron` or `timeZone`. It is ignored until it is corrected."""
+    ACTION_FAILED = "ActionFailed", READY, DEGRADED
+    """The last change could not be made, and is tried again. In `Ready`: the pool's Deployment does not exist."""
+    REDIS_WARNING = "RedisWarning", DEGRADED
+    """Redis is configured so that jobs can be lost. The message names the setting to change."""
+    ALL_WELL = "AllWell", DEGRADED
+    """No problem is known."""
+
+    # Alerts
+    QUEUE_DEPTH = "QueueDepth", ALERTING
+    """More jobs are queued than `alerts.queueDepth`."""
+    FAILURE_RATE = "FailureRate", ALERTING
+    """A larger share of the attempts of the last 5 minutes failed than `alerts.failureRate`."""
+    LATENCY = "Latency", ALERTING
+    """The oldest queued job has waited longer than `alerts.latency`."""
+    WORKER_CRASHES = "WorkerCrashes", ALERTING
+    """More attempts ended with the death of their worker in the last 5 minutes than `alerts.workerCrashes`."""
+    NO_ALERT = "NoAlert", ALERTING
+    """All figures are within `spec.alerts`."""
+
+    # Events
+    SCALED_UP = ("ScaledUp",)
+    """The number of workers was raised."""
+    SCALED_DOWN = ("ScaledDown",)
+    """The number of workers was lowered."""
+    MISDELETED = ("Misdeleted",)
+    """The cluster removed other workers than the idle ones that were chosen."""
+    READY_AGAIN = ("ReadyAgain",)
+    """`Ready` is no longer False."""
+    DEGRADED_OVER = ("DegradedOver",)
+    """`Degraded` is no longer True."""
+    ALERTING_OVER = ("AlertingOver",)
+    """`Alerting` is no longer True."""

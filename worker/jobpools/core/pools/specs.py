@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from jobpools.core.jobs.policies import JobDefaults, QueueEntry, QueuePolicy
-from jobpools.core.objects import GROUP, Meta, RedisRef
+from jobpools.core.objects import Meta, RedisRef
 from jobpools.core.schema import Duration, Model
 from jobpools.core.text.names import APP_PATTERN
 
@@ -169,8 +169,3 @@ class Pool(Model):
 
     meta: Meta
     spec: PoolSpec
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """What its Deployment and pods are found by."""
-        return {f"{GROUP}/pool": self.meta.name, "app.kubernetes.io/managed-by": "jobpools"}

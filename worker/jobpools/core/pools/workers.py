@@ -1,4 +1,4 @@
-"""Who is there: the workers as the cluster sees them, joined with what each reports of itself."""
+"""A pool's workers: what the cluster shows of each, joined with its heartbeat."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,50 +7,68 @@ from jobpools.core.pools.facts import ClusterFacts, Heartbeat, PoolFacts, Worker
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """One worker that is not on its way out."""
+class Worker:
+    """One worker that is not terminating."""
 
-    worker: WorkerFacts
+    facts: WorkerFacts
     heartbeat: Heartbeat | None
-    """The latest start's report."""
+    """The heartbeat of its latest start. None: it has sent none."""
 
     @property
     def name(self) -> str:
-        """The pod's or process's name."""
-        return self.worker.name
+        """Name of the pod or process."""
+        return self.facts.name
 
     @property
-    def busy(self) -> bool:
-        """It says that it runs something."""
+    def is_ready(self) -> bool:
+        """Whether the cluster reports it ready."""
+        return self.facts.ready
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the cluster is to remove it first."""
+        return self.facts.marked
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it reports that it runs a job."""
         return self.heartbeat is not None and is_busy(self.heartbeat)
 
     @property
-    def serving(self) -> bool:
-        """It takes jobs."""
-        return self.worker.ready and self.heartbeat is not None and not self.heartbeat.draining
+    def is_draining(self) -> bool:
+        """Whether it may claim no more jobs."""
+        return self.heartbeat is not None and self.heartbeat.draining
+
+    @property
+    def is_claiming(self) -> bool:
+        """Whether it claims jobs."""
+        return self.facts.ready and self.heartbeat is not None and not self.heartbeat.draining
 
 
 def is_busy(heartbeat: Heartbeat) -> bool:
-    """It runs something, or is about to."""
+    """Return whether the worker runs a job or is about to."""
     return heartbeat.busy > 0 or heartbeat.idle_since is None
 
 
-def roster(cluster: ClusterFacts, heartbeats: Sequence[Heartbeat]) -> tuple[Member, ...]:
-    """Everyone that is not terminating. A restarted container reports under a new id: the latest start counts."""
+def join_workers(cluster: ClusterFacts, heartbeats: Sequence[Heartbeat]) -> tuple[Worker, ...]:
+    """Return all workers that are not terminating.
+
+    A restarted container reports under a new id: the heartbeat of its latest start counts.
+    """
     latest: dict[str, Heartbeat] = {}
     for heartbeat in sorted(heartbeats, key=lambda each: each.started):
         latest[heartbeat.host] = heartbeat
-    return tuple(Member(worker, latest.get(worker.name)) for worker in cluster.workers if not worker.terminating)
+    return tuple(Worker(facts, latest.get(facts.name)) for facts in cluster.workers if not facts.terminating)
 
 
-def unlisted(cluster: ClusterFacts, heartbeats: Iterable[Heartbeat]) -> frozenset[str]:
-    """Hosts that report, and that the cluster neither lists nor has just seen go."""
+def unlisted_hosts(cluster: ClusterFacts, heartbeats: Iterable[Heartbeat]) -> frozenset[str]:
+    """Return hosts that send heartbeats and that the cluster neither lists nor has just removed."""
     known = {worker.name for worker in cluster.workers} | set(cluster.gone)
     return frozenset(each.host for each in heartbeats if each.host not in known)
 
 
 def busy_hosts(facts: PoolFacts) -> frozenset[str]:
-    """Hosts that run something and are not on their way out; one that the cluster does not list yet counts as well."""
+    """Return hosts that are busy and not terminating, including those that the cluster does not list yet."""
     if facts.heartbeats is None:
         return frozenset()
     leaving: set[str] = set()

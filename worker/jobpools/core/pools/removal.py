@@ -1,0 +1,132 @@
+"""Which workers a scale-down may remove.
+
+In a rollout the cluster takes some of the surplus from each generation of workers. How many from which is unknown, and
+only within a generation does it follow the marks. So it may be asked only for a size at which each generation alone
+could give the whole surplus.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from jobpools.core.pools.facts import ClusterFacts
+from jobpools.core.pools.memory import Memory
+from jobpools.core.pools.workers import Worker
+
+STARTUP: Final = 30.0
+"""Seconds after its start in which a worker may become ready at any moment, and claim before its first heartbeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleDownInput:
+    """What a step of a scale-down is decided on: one pool whose facts are all known."""
+
+    cluster: ClusterFacts
+    workers: tuple[Worker, ...]
+    surplus: int
+    """Number of workers asked for beyond the need; negative if there are too few."""
+    leases: int
+    """Jobs in flight in all queues of the pool."""
+    memory: Memory
+    now: float
+    unlisted: int = 0
+    """Number of hosts that send heartbeats and that the cluster does not list: they have just started or ended."""
+
+    @property
+    def replicas(self) -> int:
+        """Number of workers asked for now."""
+        return self.cluster.replicas or 0
+
+    @property
+    def marked(self) -> tuple[str, ...]:
+        """Names of the workers that the cluster is to remove first."""
+        return tuple(sorted(worker.name for worker in self.workers if worker.is_marked))
+
+    def has_lock(self, worker: Worker) -> bool:
+        """Return whether this process drained the worker.
+
+        A drain that another process began may be incomplete: a crash can end it between two queues.
+        """
+        return worker.heartbeat is not None and worker.is_draining and worker.heartbeat.worker in self.memory.locked
+
+
+def choose_workers(pool: ScaleDownInput) -> tuple[Worker, ...]:
+    """Return the surplus as far as it may be removed, in a rollout of each generation.
+
+    Workers that are not ready come first, then drained ones, then those that have been idle longest.
+    """
+    chosen: list[Worker] = []
+    for generation in _generations(pool):
+        candidates = [worker for worker in generation if _is_removable(pool, worker)]
+        candidates.sort(key=lambda worker: (worker.is_ready, not worker.is_draining, _idle_since(worker), worker.name))
+        chosen += candidates[: _most_of_one_generation(pool)]
+    return tuple(chosen)
+
+
+def is_safe_to_remove(pool: ScaleDownInput, worker: Worker) -> bool:
+    """Return whether a chosen worker can no longer claim."""
+    return worker.heartbeat is None or pool.has_lock(worker)
+
+
+def smallest_safe_size(pool: ScaleDownInput, removable: Sequence[Worker]) -> int:
+    """Return the smallest size at which the cluster removes none but these workers."""
+    names, lacking = {worker.name for worker in removable}, 0
+    for generation in _generations(pool):
+        available = sum(worker.name in names for worker in generation)
+        if available < len(generation):
+            lacking = max(lacking, _most_of_one_generation(pool) - available)
+    return pool.replicas - pool.surplus + lacking
+
+
+def needs_mark(pool: ScaleDownInput, worker: Worker) -> bool:
+    """Return whether it matters which worker of its generation is removed: not if none of them was ever ready."""
+    if not pool.cluster.rolling:
+        return True
+    generation = worker.facts.generation
+    return any(each.is_ready for each in pool.workers if each.facts.generation == generation)
+
+
+def removed_before(pool: ScaleDownInput, chosen: Sequence[Worker]) -> str:
+    """Return the name of a worker that was not chosen and that the cluster would remove before the chosen ones.
+
+    The cluster removes workers that are not ready before those that are marked. Empty if there is none.
+    """
+    names = {worker.name for worker in chosen}
+    for generation in _generations(pool):
+        if any(worker.is_ready for worker in generation if worker.name in names):
+            others = (each.name for each in generation if not each.is_ready and each.name not in names)
+            if first := next(others, ""):
+                return first
+    return ""
+
+
+def _generations(pool: ScaleDownInput) -> list[list[Worker]]:
+    """Return the groups within which the cluster follows the marks: one group, except in a rollout."""
+    groups: dict[str, list[Worker]] = {}
+    for worker in pool.workers:
+        groups.setdefault(worker.facts.generation if pool.cluster.rolling else "", []).append(worker)
+    return list(groups.values())
+
+
+def _most_of_one_generation(pool: ScaleDownInput) -> int:
+    """Return how many workers one generation may lose: the surplus, and in a rollout the workers beyond the size."""
+    beyond = len(pool.workers) - pool.replicas if pool.cluster.rolling else 0
+    return pool.surplus + max(0, beyond)
+
+
+def _is_removable(pool: ScaleDownInput, worker: Worker) -> bool:
+    if worker.heartbeat is not None:
+        return pool.has_lock(worker) or not worker.is_busy
+    is_starting = 0 <= pool.now - worker.facts.started <= STARTUP
+    if not worker.is_ready:
+        return worker.facts.problem is not None or not is_starting
+    # Ready and without a heartbeat: it may have claimed, unless there is no lease at all. A short race remains, because
+    # a worker without an id cannot be drained. If it claims then, its SIGTERM drain finishes or hands back the job.
+    return pool.leases == 0 and not is_starting
+
+
+def _idle_since(worker: Worker) -> float:
+    """Return a sort key: workers without a heartbeat first. A drained one counts as idle if its heartbeat is older."""
+    if worker.heartbeat is None:
+        return 0.0
+    return worker.heartbeat.idle_since or worker.heartbeat.started

@@ -1,0 +1,44 @@
+"""When a pool's next pass is due if nothing wakes the loop before."""
+
+from typing import Final
+
+from jobpools.core.pools.facts import PoolFacts
+from jobpools.core.pools.scale_down import Progress
+from jobpools.core.pools.sizing import Sizing
+from jobpools.core.pools.workers import Worker
+
+MIN_INTERVAL: Final = 0.05
+"""Minimum seconds between two passes."""
+STEP: Final = 0.2
+"""Seconds to the next pass while a scale-down takes its steps."""
+ACTIVE: Final = 1.0
+"""Seconds to the next pass while there is work: no wake-up tells that a queue grows which was not empty."""
+UNKNOWN: Final = 2.0
+"""Seconds to the next pass when something could not be read, or an action failed."""
+REST: Final = 15.0
+"""Seconds to the next pass when nothing is expected: wake-ups come by themselves, this makes up for a lost one."""
+
+
+def requeue_after(facts: PoolFacts, workers: tuple[Worker, ...], sizing: Sizing, progress: Progress) -> float:
+    """Return the seconds until the pool's next pass."""
+    if sizing.desired.value is None or facts.queues is None:
+        return UNKNOWN
+    if progress is Progress.STEPPING:
+        return STEP
+    if progress is Progress.WAITING or _is_changing(facts, workers, sizing.desired.value):
+        return ACTIVE
+    # Without a worker that promotes it, a job that falls due wakes no one.
+    due = [queue.due_in for queue in facts.queues.values() if queue.due_in is not None]
+    return max(MIN_INTERVAL, min(ACTIVE if sizing.is_temporary else REST, *due, REST))
+
+
+def _is_changing(facts: PoolFacts, workers: tuple[Worker, ...], wanted: int) -> bool:
+    """Return whether there is work, or the workers are not what they shall be.
+
+    The watch may have shown the end of a change before this pass: then no wake-up follows.
+    """
+    cluster = facts.cluster
+    replicas = (cluster and cluster.replicas) or 0
+    if cluster is not None and (cluster.outdated or cluster.rolling):
+        return True
+    return facts.demand > 0 or replicas != wanted or any(not worker.is_ready for worker in workers)

@@ -10,11 +10,11 @@ from jobpools.core.schedules.specs import Schedule
 from jobpools.store.connect import connect
 from jobpools.store.schedules import StoreSchedules
 
-APART = timedelta(milliseconds=50)
+APART = timedelta(milliseconds=100)
 
 
 def schedules(start: float, count: int) -> list[Schedule]:
-    """So many schedules, each of one tick, 50 ms one after the other."""
+    """So many schedules, each of one tick, APART after the other."""
     first = datetime.fromtimestamp(round(start), UTC)
     job = {"name": "work", "queue": "ticks"}
     return [

@@ -88,8 +88,11 @@ class WorkerProcess:
                 return error.code, error.read().decode()
 
     def metric(self, name: str) -> float:
-        """The sum of a metric over its labels."""
-        lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith(f"{name}{{")]
+        """Return the sum of a metric over its labels, once the worker answers: a scrape fails while it is stopped."""
+        answer = eventually(
+            "the worker answers the scrape", lambda: got if (got := self.get("/metrics"))[0] == 200 else None
+        )
+        lines = [line for line in answer[1].splitlines() if line.startswith(f"{name}{{")]
         assert lines, name
         return sum(float(line.rpartition(" ")[2]) for line in lines)
 

@@ -1,6 +1,7 @@
-"""The architecture as failing tests: who imports whom, what is pure, how large a file may be, what is public."""
+"""The architecture: which module may import which, what is pure, how large a file may be, what is public."""
 
 import ast
+import functools
 import graphlib
 import importlib
 import subprocess
@@ -8,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.architecture.parsed import nodes_of
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ROOT / "worker" / "jobpools"
@@ -30,10 +33,10 @@ IMPURE_CALLS = {
 }  # fmt: skip
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text())
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -83,11 +86,11 @@ def test_no_modules_import_each_other() -> None:
 
 @pytest.mark.parametrize("path", CORE, ids=short)
 def test_core_is_pure(path: Path) -> None:
-    """Core reads no clock, draws no random number, opens nothing."""
+    """Core reads no clock, draws no random numbers and opens no files."""
     roots = {name.split(".")[0] for name in imports(path)}
     allowed = PURE_STDLIB | {"jobpools", "pydantic", "pydantic_core", "croniter"}
     assert roots <= allowed, f"{short(path)} imports {sorted(roots - allowed)}"
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
@@ -121,13 +124,13 @@ def test_core_imports_only_core_and_errors() -> None:
 def test_each_library_has_one_home(library: str, home: str | tuple[str, ...]) -> None:
     homes = (home,) if isinstance(home, str) else home
     users = {short(path) for path in SOURCES if library in {name.split(".")[0] for name in imports(path)}}
-    strangers = {user for user in users if not any(place in user for place in homes)}
-    assert not strangers, f"{library} belongs in {homes}, not in {sorted(strangers)}"
+    elsewhere = {user for user in users if not any(place in user for place in homes)}
+    assert not elsewhere, f"{library} belongs in {homes}, not in {sorted(elsewhere)}"
 
 
 @pytest.mark.parametrize("path", [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))], ids=short)
 def test_files_stay_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= FILE_LIMIT, f"{short(path)}: can one file be two?"
+    assert len(path.read_text().splitlines()) <= FILE_LIMIT, f"{short(path)}: split it"
 
 
 @pytest.mark.parametrize("path", sorted(PRODUCT.rglob("*.lua")), ids=short)
@@ -139,20 +142,20 @@ def test_functions_stay_short() -> None:
     long = [
         f"{short(path)}:{node.lineno} {node.name}"
         for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes_of(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or node.lineno) - node.lineno > FUNCTION_LIMIT
     ]
     assert not long
 
 
-def test_no_module_has_a_name_that_says_nothing_or_shadows_the_standard_library() -> None:
+def test_module_names_are_specific_and_do_not_shadow_the_standard_library() -> None:
     bad = [short(path) for path in SOURCES if path.stem in FORBIDDEN_NAMES - STDLIB_NAMES_KEPT]
     assert not bad
 
 
-def test_the_operator_folder_is_no_package() -> None:
-    """With an __init__.py it would shadow the standard library's `operator` for whoever starts Python in the root."""
+def test_the_operator_folder_is_not_a_package() -> None:
+    """With an __init__.py it would shadow the standard library's `operator` for a Python started in the root."""
     assert not (ROOT / "operator" / "__init__.py").exists()
     run = subprocess.run([sys.executable, "-c", "import operator; print(operator.add(1, 2))"], cwd=ROOT,
                          capture_output=True, text=True, check=True)  # fmt: skip
@@ -169,8 +172,8 @@ def test_importing_jobpools_is_cheap() -> None:
     """A web process that only enqueues pays neither for the command line nor for YAML or the operator."""
     code = "import sys, jobpools; jobpools.App; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    dear = {"typer", "rich", "yaml", "kopf", "kubernetes", "matplotlib", "aiohttp"} & set(run.stdout.split())
-    assert not dear
+    expensive = {"typer", "rich", "yaml", "kopf", "kubernetes", "matplotlib", "aiohttp"} & set(run.stdout.split())
+    assert not expensive
 
 
 def test_every_dependency_has_its_reason() -> None:
@@ -181,7 +184,7 @@ def test_every_dependency_has_its_reason() -> None:
 
 
 def test_generated_files_are_fresh(tmp_path: Path) -> None:
-    """`make generate` writes crds/ and the chart's copy; whoever changes a spec runs it."""
+    """`make generate` writes crds/ and the chart's copy of them; run it after a change of a spec."""
     subprocess.run([sys.executable, "-m", "jobpools_operator.crdgen", str(tmp_path)], check=True, cwd=ROOT)
     fresh = {path.name: path.read_text() for path in tmp_path.glob("*.yaml")}
     assert fresh

@@ -1,4 +1,4 @@
-"""What the documents say exists: variables and their defaults, commands and their flags, links, targets, names."""
+"""The documents match the code: variables, defaults, commands, flags, links, make targets, exported names."""
 
 import ast
 import importlib
@@ -21,7 +21,7 @@ from jobpools.core.text.durations import format_duration
 from jobpools_operator import settings as operator_settings
 
 ROOT = Path(__file__).parents[2]
-DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("*.md")])
+DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 SOURCES = sorted([*(ROOT / "worker").rglob("*.py"), *(ROOT / "operator").rglob("*.py")])
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 DURATIONS = {"grace", "lease"}
@@ -39,7 +39,7 @@ def section(title: str) -> str:
 
 
 def default(name: str, field: FieldInfo) -> str:
-    """As the document writes it."""
+    """Return a default as the document writes it."""
     if field.default_factory is not None:
         return "host name"
     value: Any = field.default
@@ -67,7 +67,7 @@ def test_every_variable_is_documented_with_its_default(
     assert dict(rows) == {variables[name]: default(name, field) for name, field in model.model_fields.items()}
 
 
-def test_no_variable_is_read_that_nobody_documented() -> None:
+def test_every_variable_that_is_read_is_documented() -> None:
     read = {found for path in SOURCES for found in re.findall(r"JOBPOOLS_[A-Z_]+", path.read_text())}
     assert read - set(re.findall(r"JOBPOOLS_[A-Z_]+", CONFIGURATION)) == set()
 
@@ -76,7 +76,7 @@ def test_no_variable_is_read_that_nobody_documented() -> None:
 
 
 def commands(group: Any = None, path: str = "") -> dict[str, set[str]]:
-    """`jobs show` → its flags."""
+    """Return the flags of each command, by its path such as `jobs show`."""
     group = typer.main.get_command(app) if group is None else group
     found = {}
     for name, command in group.commands.items():
@@ -88,7 +88,7 @@ def commands(group: Any = None, path: str = "") -> dict[str, set[str]]:
 
 
 def calls(text: str) -> Iterator[str]:
-    """What follows `jobpools ` where it is called: on lines of code, and in code within a line."""
+    """Yield the arguments of each call of `jobpools`, in code blocks and in code spans."""
     yield from re.findall(r"^\s*(?:\$ )?jobpools ([^\n]*)", text, re.MULTILINE)
     yield from re.findall(r"`jobpools ([^`\n]*)`", text)
 
@@ -106,7 +106,7 @@ def test_documents_call_commands_that_exist(path: Path) -> None:
         assert flags <= known[name], f"{short(path)}: jobpools {call}: {flags - known[name]}"
 
 
-def test_the_reference_tells_of_every_command_and_flag() -> None:
+def test_the_reference_has_every_command_and_flag() -> None:
     text = (ROOT / "docs" / "cli.md").read_text()
     for name, flags in commands().items():
         assert f"jobpools {name}" in text, name
@@ -118,7 +118,7 @@ def test_the_reference_tells_of_every_command_and_flag() -> None:
 
 
 @pytest.mark.parametrize("path", DOCS, ids=short)
-def test_links_lead_somewhere(path: Path) -> None:
+def test_links_have_targets(path: Path) -> None:
     text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" in target or target.startswith("mailto:"):
@@ -133,8 +133,8 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCS, ids=short)
-def test_the_tests_that_documents_name_exist(path: Path) -> None:
-    for named in re.findall(r"`(tests/[\w/]+\.py)", path.read_text()):
+def test_the_files_that_documents_name_exist(path: Path) -> None:
+    for named in re.findall(r"`((?:docs|examples|hack|helm|operator|tests|worker)/[\w./-]*)`", path.read_text()):
         assert (ROOT / named).exists(), f"{short(path)}: {named}"
 
 
@@ -154,7 +154,7 @@ def test_targets_that_documents_name_exist() -> None:
 
 
 def homes() -> dict[str, str]:
-    """Of each exported name, the module where it stands."""
+    """Return the module that defines each exported name."""
     tree = ast.parse(Path(str(jobpools.__file__)).read_text())
     return {
         alias.name: str(node.module)
@@ -165,8 +165,8 @@ def homes() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", jobpools.__all__)
-def test_every_exported_name_is_explained(name: str) -> None:
-    """By its docstring; an alias by the string below it."""
+def test_every_exported_name_has_a_docstring(name: str) -> None:
+    """A class has a docstring, an alias a string below it."""
     value, home = getattr(jobpools, name), homes()[name]
     if isinstance(value, type):
         assert (value.__doc__ or "").strip()

@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROSE_LIMIT = 120
+README_LINES, README_TABLE_LIMIT = 150, 100
 
 
 def markdown_files() -> list[str]:
@@ -31,3 +32,16 @@ def prose_lines(text: str) -> list[tuple[int, str]]:
 def test_prose_wraps(name: str) -> None:
     long = [f"{name}:{number}" for number, line in prose_lines((ROOT / name).read_text()) if len(line) > PROSE_LIMIT]
     assert not long, f"lines above {PROSE_LIMIT} characters; wrap them"
+
+
+def test_the_readme_is_short() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= README_LINES
+    assert not [line for line in lines if line.startswith("|") and len(line) > README_TABLE_LIMIT]
+
+
+def test_the_index_links_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    pages = {name.removeprefix("docs/") for name in markdown_files() if name.startswith("docs/")}
+    missing = {page for page in pages - {"index.md"} if "/" not in page and f"]({page})" not in index}
+    assert not missing, "link them in docs/index.md"

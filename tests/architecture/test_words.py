@@ -1,4 +1,4 @@
-"""What must stand in no file, and what must stand in every one of a kind."""
+"""What no file may hold (paths of a machine, package indexes, pickle), and what every file of a kind must hold."""
 
 import ast
 import re
@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.architecture.parsed import nodes_of, tree_of
 
 ROOT = Path(__file__).parents[2]
 THIS = Path(__file__).relative_to(ROOT)
@@ -22,7 +24,7 @@ UNSAFE = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}
 
 
 def tracked(*suffixes: str) -> list[Path]:
-    """Files of the repository, as text."""
+    """Return the paths of the files in the repository that end so."""
     run = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     return [
         Path(name) for name in run.stdout.split("\0") if name and name.endswith(suffixes) and (ROOT / name).is_file()
@@ -46,21 +48,21 @@ def found(pattern: re.Pattern[str]) -> list[str]:
     ]
 
 
-def test_no_file_knows_somebodys_folders() -> None:
+def test_no_file_names_a_home_folder() -> None:
     assert found(HOME) == []
 
 
 def test_no_file_names_a_package_index() -> None:
-    """Where packages come from is the business of whoever installs: pip's, docker's and Go's own settings say it."""
+    """The settings of pip, docker and Go on the installing machine decide where packages come from."""
     assert found(INDEX) == []
     assert found(INDEX_SETTING) == []
 
 
-def test_no_file_is_half_merged() -> None:
+def test_no_file_has_conflict_markers() -> None:
     assert found(re.compile(r"^(?:<{7}|>{7}) ")) == []
 
 
-def test_the_guards_see_what_they_guard_against() -> None:
+def test_the_patterns_match_what_they_forbid() -> None:
     assert HOME.search("PATH = '/home/ada/bin'")
     assert HOME.search("cd /root/project")
     assert not HOME.search('cp "$d/root/etc"')
@@ -71,25 +73,25 @@ def test_the_guards_see_what_they_guard_against() -> None:
     assert not INDEX_SETTING.search("GOPROXY=off")
 
 
-def test_payloads_are_json_and_nothing_else() -> None:
-    """No pickle anywhere: whoever can write to Redis must not be able to run code."""
+def test_no_module_imports_pickle() -> None:
+    """No pickle anywhere: write access to Redis must not allow to run code."""
     for path in tracked(".py"):
-        for node in ast.walk(ast.parse(text_of(path))):
+        for node in nodes_of(path):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not UNSAFE & {name.split(".")[0] for name in names}, f"{path}:{getattr(node, 'lineno', 0)}"
 
 
 @pytest.mark.parametrize("path", [each for each in tracked(".py") if each.stat().st_size], ids=str)
-def test_every_module_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(text_of(path))), "a docstring: one line is enough"
+def test_every_module_has_a_docstring(path: Path) -> None:
+    assert ast.get_docstring(tree_of(path)), "no docstring; write one line"
 
 
-def test_no_test_is_left_out_without_a_reason() -> None:
+def test_every_skipped_test_has_a_reason() -> None:
     for path in tracked(".py"):
         if path.parts[0] != "tests":
             continue
-        for node in ast.walk(ast.parse(text_of(path))):
+        for node in nodes_of(path):
             if isinstance(node, ast.Call) and re.fullmatch(
                 r"pytest\.(mark\.)?(skip|skipif|xfail)", ast.unparse(node.func)
             ):
@@ -100,7 +102,7 @@ def test_no_test_is_left_out_without_a_reason() -> None:
                 )
                 assert given, f"{path}:{node.lineno}: why?"
             if isinstance(node, ast.Attribute) and re.fullmatch(r"pytest\.mark\.(skip|xfail)", ast.unparse(node)):
-                calls = [each for each in ast.walk(ast.parse(text_of(path))) if isinstance(each, ast.Call)]
+                calls = [each for each in nodes_of(path) if isinstance(each, ast.Call)]
                 assert any(ast.unparse(each.func) == ast.unparse(node) for each in calls), f"{path}:{node.lineno}: why?"
 
 

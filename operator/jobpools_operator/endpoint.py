@@ -11,6 +11,7 @@ from jobpools.control.ports import Cluster
 from jobpools.control.queues import StoreQueues
 from jobpools.control.reconcile import Reconciler
 from jobpools.control.schedules import Scheduler
+from jobpools.core.backoff import Backoff
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.specs import Pool
 from jobpools.core.schedules.specs import Schedule
@@ -23,8 +24,8 @@ from jobpools_operator.planner import PoolPlanner
 from jobpools_operator.reporter import Counters, Reporter
 from jobpools_operator.statuses import Statuses
 
-MIN_BACKOFF, MAX_BACKOFF = 0.25, 5.0
-"""Seconds until a lost subscription is tried again: the first time, and at most."""
+BACKOFF = Backoff(initial=0.25, maximum=5.0)
+"""Delays until a lost subscription is tried again."""
 
 log = logging.getLogger("jobpools.operator")
 
@@ -105,23 +106,23 @@ class Endpoint:
             await self._connection.aclose()
 
     async def _listen(self) -> None:
-        backoff = MIN_BACKOFF
+        failures = 0
         while True:
             subscription = connect(self.url, timeout=None)
             try:
                 async for queue in wakeups.listen(subscription):
-                    backoff = MIN_BACKOFF
+                    failures = 0
                     if queue:
                         self._planner.touch_queue(queue)
                     else:
                         self._planner.touch_all()  # messages published without a subscription are lost
             except StoreError as error:
-                log.warning("wake-ups: %s; trying again in %.1f s", error, backoff)
+                log.warning("wake-ups: %s; trying again in %.1f s", error, BACKOFF.full_delay(failures + 1))
             finally:
                 with contextlib.suppress(StoreError):
                     await subscription.aclose()
-            await asyncio.sleep(backoff)
-            backoff = min(backoff * 2, MAX_BACKOFF)
+            failures += 1
+            await asyncio.sleep(BACKOFF.full_delay(failures))
 
 
 class Endpoints:

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from jobpools.errors import StoreDataError, StoreUnavailableError
-from jobpools.runtime.outage import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_STABLE, STABLE, Outage, Pauses, away, jittered
+from jobpools.runtime.outage import LONGEST_STABLE, STABLE, Outage, Tries, away
 
 GONE = StoreUnavailableError("redis://127.0.0.1:1/0: cannot be reached")
 
@@ -58,21 +58,13 @@ def test_a_conversation_tries_whatever_the_others_know() -> None:
     assert outage.known_beside("rescue")
 
 
-def test_workers_that_lost_a_server_together_do_not_come_back_together() -> None:
-    pauses = {jittered(4.0) for _ in range(50)}
-    assert len(pauses) == 50
-    assert 3.0 <= min(pauses) < max(pauses) <= 5.0
-
-
 def test_one_queues_trouble_is_no_outage() -> None:
     assert away(GONE)
     assert not away(StoreDataError("a key of the queue holds another type"))
 
 
-def test_pauses_grow_to_their_limit_and_start_again() -> None:
-    pauses = Pauses()
-    found = [pauses.next() for _ in range(10)]
-    assert found[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
-    assert found[-1] == LONGEST_PAUSE
-    pauses.reset()
-    assert pauses.next() == FIRST_PAUSE
+def test_delays_start_again_after_a_success() -> None:
+    tries = Tries()
+    assert [tries.failed(draw=0.0) for _ in range(3)] == [0.1, 0.2, 0.4]
+    tries.succeeded()
+    assert tries.failed(draw=0.0) == 0.1

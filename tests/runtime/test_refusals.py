@@ -21,7 +21,7 @@ from jobpools import (
 )
 from jobpools.errors import StoreUnavailableError
 from jobpools.options import Options
-from jobpools.runtime.outage import FIRST_PAUSE
+from jobpools.runtime.outage import BACKOFF
 from jobpools.store import keys, ledger, reads, writes
 from jobpools.store.codec import Envelope
 from jobpools.store.connect import Connection
@@ -266,7 +266,7 @@ async def test_a_key_of_another_type_is_said_once_and_the_other_queues_go_on(
             await (await noop.enqueue()).result(timeout=2)
         await until(lambda: worker.consumers[0].errors.is_failing)
         # The backoff grows when the worker has tried again.
-        await until(lambda: (worker.consumers[0].errors.retry_in or 0.0) > FIRST_PAUSE)
+        await until(lambda: (worker.consumers[0].errors.retry_in or 0.0) > BACKOFF.initial)
         await (await noop.enqueue()).result(timeout=2)
         assert not worker.outage.known
         said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]

@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 
+from jobpools.core.backoff import Backoff
 from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.store import draws, endings
 from jobpools.store.connect import Connection, connect
 
 REGISTERED_EVERY = 10.0
 """Seconds after which all waiting callers register again, which finds ends whose message was lost."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
-"""Seconds between two attempts to reach an unreachable server."""
+BACKOFF = Backoff(initial=0.05, maximum=2.0, jitter=0.5)
+"""Delays between two attempts to reach an unreachable server."""
 
 Key = tuple[str, str]
 """Queue and job id."""
@@ -75,19 +76,18 @@ class Waiters:
 
     async def _run(self) -> None:
         async with self._turn:  # the previous task may still be ending
-            pause = FIRST_PAUSE
+            failures = 0
             while True:
                 try:
                     await self._look()
                     await self._subscribe()
-                    pause = FIRST_PAUSE
+                    failures = 0
                     await self._attend()
                 except StoreError as error:
                     await self._unsubscribe()
                     self._fail(error)
-                # Jitter of up to half the pause: many processes must not reconnect at the same moment.
-                await self._pause(pause * (1 + draws.fraction() / 2))
-                pause = min(2 * pause, LONGEST_PAUSE)
+                failures += 1
+                await self._pause(BACKOFF.delay(failures, draws.fraction()))
                 self._fresh = set(self._waiting)
 
     async def _look(self) -> None:

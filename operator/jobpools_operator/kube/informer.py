@@ -5,11 +5,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from jobpools.core.backoff import Backoff
 from jobpools.errors import ObservationError
 from jobpools_operator.kube.client import Api, ApiError, Object
 
-MIN_BACKOFF, MAX_BACKOFF = 0.5, 10.0
-"""Seconds until a failed list or watch is tried again: the first time, and at most."""
+BACKOFF = Backoff(initial=0.5, maximum=10.0)
+"""Delays until a failed list or watch is tried again."""
 REWATCH_AFTER = 0.1
 """Seconds between the server's end of a watch and the next watch."""
 STALE_AFTER = 30.0
@@ -56,11 +57,11 @@ class Informer:
 
     async def run(self) -> None:
         """List, then watch, until cancelled; list again when the watch cannot be resumed."""
-        backoff = MIN_BACKOFF
+        failures = 0
         while True:
             try:
                 version = await self._list()
-                backoff = MIN_BACKOFF
+                failures = 0
                 while True:
                     version = await self._watch(version)
                     await asyncio.sleep(REWATCH_AFTER)
@@ -68,9 +69,10 @@ class Informer:
                 if self._broken_since is None:
                     self._broken_since = self._clock()
                 if not error.expired:
-                    log.warning("%s; trying again in %.1f s", error, backoff)
-                    await asyncio.sleep(backoff)
-                    backoff = min(backoff * 2, MAX_BACKOFF)
+                    failures += 1
+                    delay = BACKOFF.full_delay(failures)
+                    log.warning("%s; trying again in %.1f s", error, delay)
+                    await asyncio.sleep(delay)
 
     async def _list(self) -> str:
         items, version = await self._api.list(self._path, labelSelector=self._selector)

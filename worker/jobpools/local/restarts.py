@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from jobpools.core.backoff import Backoff
+
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
@@ -23,7 +25,7 @@ class RestartPolicy:
 
     def delay(self, early_exits: int) -> float:
         """Return the seconds until the replacement starts."""
-        return min(self.initial * 2.0 ** (early_exits - 1), self.max)
+        return Backoff(self.initial, self.max).full_delay(early_exits)
 
     def is_crash_loop(self, early_exits: int, *, ready: bool) -> bool:
         """Return whether the pool counts as crash-looping after this exit."""

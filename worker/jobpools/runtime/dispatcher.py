@@ -12,8 +12,9 @@ from jobpools.errors import StoreError
 from jobpools.runtime.consumer import LONGEST_WAIT, Consumer
 from jobpools.runtime.current import WorkerTask
 from jobpools.runtime.listener import Listener
-from jobpools.runtime.outage import Outage, Pauses, away, jittered
+from jobpools.runtime.outage import Outage, Tries, away
 from jobpools.runtime.slots import Slots
+from jobpools.store import draws
 
 GATHERING, GATHERING_CHECK = 0.005, 0.0005
 """Maximum seconds for which settlements and free slots gather before the next step, and seconds between two checks."""
@@ -38,7 +39,7 @@ class Dispatcher:
         self._listeners = listeners
         self._credits = dict.fromkeys(consumers, 0)
         """How many jobs each queue is behind its share."""
-        self._backoff = Pauses()
+        self._tries = Tries()
         self._is_finishing = False
         self._is_recovering = False
         """The latest step failed because of the server."""
@@ -115,13 +116,13 @@ class Dispatcher:
         """
         self._is_recovering = True
         self._outage.noticed(error, "steps")
-        await asyncio.sleep(jittered(self._backoff.next()))
+        await asyncio.sleep(self._tries.failed(draws.fraction()))
 
     def _succeed(self) -> None:
         if self._is_recovering or self._outage.failing("steps"):  # the latter if the start of the worker failed
             self._is_recovering = False
             self._outage.over("steps")
-            self._backoff.reset()
+            self._tries.succeeded()
         self.is_draining = any(each.is_draining for each in self._consumers)
 
     async def _rest(self) -> None:

@@ -9,16 +9,17 @@ import threading
 import time
 from collections.abc import Sequence
 
+from jobpools.core.backoff import Backoff
 from jobpools.core.jobs.job import Outcome, OutcomeKind
 from jobpools.errors import StoreError
 from jobpools.runtime.attempt import Phase
 from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.metrics import Metrics
-from jobpools.runtime.outage import Outage, away, jittered
+from jobpools.runtime.outage import Outage, away
 from jobpools.runtime.slots import Slots
 from jobpools.runtime.vitals import Vitals
 from jobpools.settings import WorkerSettings
-from jobpools.store import connect, writes
+from jobpools.store import connect, draws, writes
 
 SIGNS_OF_LIFE = 5
 """Number of times between two renewals that the thread shows the supervisor that it moves."""
@@ -69,7 +70,7 @@ class LeaseRenewal:
     def _run(self) -> None:
         due = time.monotonic() + self._interval
         self._vitals.beat(time.monotonic())
-        backoff = self._interval / 5
+        backoff, failures = Backoff(initial=self._interval / 5, maximum=self._interval), 0
         while not self._stop.wait(min(self._interval / SIGNS_OF_LIFE, max(0.0, due - time.monotonic()))):
             self._vitals.beat(time.monotonic())
             if time.monotonic() < due:
@@ -81,15 +82,15 @@ class LeaseRenewal:
                 self._metrics.renewals_failed += 1
                 self._outage.noticed(error, "leases")
                 # The first tries come sooner than a renewal: every lost second counts against the lease.
-                due = time.monotonic() + jittered(backoff)
-                backoff = min(2 * backoff, self._interval)
+                failures += 1
+                due = time.monotonic() + backoff.delay(failures, draws.fraction())
             except Exception:
                 # Without this thread every lease of the worker would expire.
                 log.exception("renewing leases failed; it is tried again")
             else:
                 self.renewed_at = time.monotonic()
                 self._outage.over("leases")
-                backoff = self._interval / 5
+                failures = 0
 
     def _renew_all(self) -> None:
         for consumer in self._consumers:

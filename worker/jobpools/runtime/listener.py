@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.runtime.consumer import Consumer
-from jobpools.runtime.outage import FIRST_PAUSE, Outage, Pauses, away, jittered
+from jobpools.runtime.outage import BACKOFF, Outage, Tries, away
 from jobpools.runtime.slots import Slots
-from jobpools.store import reads, wakeups, writes
+from jobpools.store import draws, reads, wakeups, writes
 from jobpools.store.connect import Connection
 
 WAIT = 5.0
@@ -78,10 +78,10 @@ class Listener:
 
     async def _until_back(self, error: StoreError) -> None:
         """Wait until the server accepts this wait and a write again, even if no job is wanted meanwhile."""
-        backoff, queues = Pauses(), [each.queue for each in self._consumers]
+        tries, queues = Tries(), [each.queue for each in self._consumers]
         while away(error):
             self._outage.noticed(error, self.name)
-            await asyncio.sleep(jittered(backoff.next()))
+            await asyncio.sleep(tries.failed(draws.fraction()))
             try:
                 for queue in queues:
                     await writes.probe(self._connection, queue)
@@ -95,7 +95,7 @@ class Listener:
 
     async def _find_failing(self) -> None:
         """Find the queue whose key of another type fails the wait for all; it is left out until a step succeeds."""
-        await asyncio.sleep(FIRST_PAUSE)
+        await asyncio.sleep(BACKOFF.initial)
         for consumer in self._consumers:
             try:
                 await reads.check_types(self._connection, consumer.queue)

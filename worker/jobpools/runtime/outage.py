@@ -4,14 +4,12 @@ import logging
 import threading
 import time
 
+from jobpools.core.backoff import Backoff
 from jobpools.core.text.durations import format_duration
 from jobpools.errors import StoreAuthError, StoreError, StoreUnavailableError
-from jobpools.store import draws
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-"""Seconds between tries: doubled each time, so that a server that comes back is not overrun."""
-JITTER = 0.25
-"""Share of a pause that is drawn, so that workers that lost a server together do not come back together."""
+BACKOFF = Backoff(initial=0.1, maximum=5.0)
+"""Delays between tries to reach Redis: a server that comes back must not be overrun by all workers at once."""
 STABLE, LONGEST_STABLE = 1.0, 10.0
 """Seconds without a failure after which an outage counts as over; doubled for each relapse before that."""
 
@@ -88,24 +86,19 @@ class Outage:
             log.warning("Redis is back after %s", format_duration(self.ended - self._since))
 
 
-class Pauses:
-    """The growing pauses of one conversation."""
+class Tries:
+    """Consecutive failed tries of one conversation with Redis."""
 
-    __slots__ = ("_next",)
+    __slots__ = ("_failures",)
 
     def __init__(self) -> None:
-        self._next = FIRST_PAUSE
+        self._failures = 0
 
-    def next(self) -> float:
-        """Seconds to wait before the next try."""
-        pause, self._next = self._next, min(self._next * 2, LONGEST_PAUSE)
-        return pause
+    def failed(self, draw: float) -> float:
+        """Count a failure; returns the seconds until the next try. `draw` is a random number from [0, 1)."""
+        self._failures += 1
+        return BACKOFF.delay(self._failures, draw)
 
-    def reset(self) -> None:
-        """It worked."""
-        self._next = FIRST_PAUSE
-
-
-def jittered(pause: float) -> float:
-    """Return a pause with its drawn share: between 75 % and 125 % of it."""
-    return pause * (1 - JITTER + 2 * JITTER * draws.fraction())
+    def succeeded(self) -> None:
+        """Start again with the shortest delay."""
+        self._failures = 0

@@ -4,7 +4,8 @@ import logging
 import time
 
 from jobpools.errors import StoreError
-from jobpools.runtime.outage import Pauses
+from jobpools.runtime.outage import Tries
+from jobpools.store import draws
 
 REMEMBERED = 1000
 """Maximum texts that are remembered to log each once: names of unknown jobs can be many."""
@@ -17,7 +18,7 @@ class QueueErrors:
 
     def __init__(self, queue: str) -> None:
         self._queue = queue
-        self._backoff = Pauses()
+        self._tries = Tries()
         self._retry_at: float | None = None
         self._step_failed = False
         """The latest step was refused."""
@@ -40,7 +41,7 @@ class QueueErrors:
 
     def fail(self, error: StoreError) -> None:
         """Back off: Redis refused a step of this queue."""
-        self._retry_at = time.monotonic() + self._backoff.next()
+        self._retry_at = time.monotonic() + self._tries.failed(draws.fraction())
         self._step_failed = True
         self.report(error)
 
@@ -52,7 +53,7 @@ class QueueErrors:
         """Reset the backoff: a step succeeded."""
         if self._step_failed:
             self._step_failed = False
-            self._backoff.reset()
+            self._tries.succeeded()
 
     def report(self, error: StoreError) -> None:
         """Log an error of this queue, once."""

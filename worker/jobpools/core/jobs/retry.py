@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypedDict, Unpack
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
+from jobpools.core.backoff import Backoff
 from jobpools.core.decision import Decision
 from jobpools.core.jobs.job import HISTORY_LIMIT, Attempt, Disposition, History, Outcome, OutcomeKind, Settlement
 from jobpools.core.schema import Duration, Model
@@ -177,14 +178,9 @@ def next_delay(outcome: Outcome, policy: Retry, attempt: int, jitter: float) -> 
 
 
 def backoff(policy: Retry, attempt: int, jitter: float) -> float:
-    """Seconds after the failed attempt of number `attempt` (from 1): in (1 - policy.jitter, 1] of the full delay."""
-    full = min(policy.initial, policy.max)
-    if policy.strategy == "exponential" and full > 0:
-        try:
-            full = min(policy.max, full * policy.factor ** (attempt - 1))
-        except OverflowError:
-            full = policy.max
-    return full * (1 - policy.jitter * jitter)
+    """Return the seconds between the failed attempt of number `attempt` (from 1) and the next one."""
+    factor = policy.factor if policy.strategy == "exponential" else 1.0
+    return Backoff(policy.initial, policy.max, factor, policy.jitter).delay(attempt, jitter)
 
 
 def _asked(

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from jobpools.core.text.validation import explain
 from jobpools.errors import ConfigurationError
 from jobpools.settings import DEFAULT_REDIS_URL, REDIS_URL
 
@@ -53,4 +54,4 @@ class OperatorSettings(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             variable = _VARIABLES.get(str(first["loc"][0]), "settings")
-            raise ConfigurationError(f"{variable}: {first['msg']}, not {first['input']!r}") from error
+            raise ConfigurationError(f"{variable}: {explain(first)}") from error

@@ -153,7 +153,7 @@ def test_without_an_annotation_values_come_back_as_plain_json(function: Any, val
         (list[float], [math.inf, -math.inf], None),
         (dict[int, str], {1: "a"}, None),
         (dict[str | int, int], {1: 1, "1": 2}, "x: two of its keys are the same text in JSON; .*"),
-        (dict[tuple[int, int], int], {(1, 2): 3}, r"x\.1,2\.\[key\]: Input should be a valid array"),
+        (dict[tuple[int, int], int], {(1, 2): 3}, r"x\.1,2\.\[key\]: must be a list"),
         (int, 10**5000, "x: an integer of more than 4300 digits; .*"),
         (bytes, b"\xff", "x: bytes that are not UTF-8 text; .*"),
         (str, "\ud800", "x: .*"),
@@ -191,7 +191,7 @@ def test_any_bytes_travel_as_base64() -> None:
 def test_a_result_that_is_not_what_the_annotation_says_is_refused(value: Any) -> None:
     async def handler() -> str: ...  # type: ignore[empty-body]
 
-    with pytest.raises(TypeError, match=r"^the result of shop cannot be read back as its return type: result: Input"):
+    with pytest.raises(TypeError, match=r"^the result of shop cannot be read back as its return type: .*: must be"):
         Signature(handler, "shop").encode_result(value)
 
 
@@ -215,7 +215,7 @@ async def test_such_a_result_ends_the_job_with_the_cause_at_once(app: App) -> No
     sent = [await job.enqueue() for job in (deep, digits, number, wrong)]
     worker = await run_until_idle(app)
     assert worker.metrics.failed == 4, "one attempt each: the work is done, another try would give the same"
-    for job, says in zip(sent, ("nested more", "4300 digits", "nan has no JSON", "valid integer"), strict=True):
+    for job, says in zip(sent, ("nested more", "4300 digits", "nan has no JSON", "must be an integer"), strict=True):
         with pytest.raises(JobDeadError, match=f"TypeError: the result of .*{says}"):
             await job.result(timeout=5)
 
@@ -368,9 +368,9 @@ def test_further_keywords_are_checked_by_their_type() -> None:
 
     assert keywords(handler, a=1, b="2") == {"a": 1, "b": 2}
     assert keywords(dated, day=date(2027, 1, 2)) == {"day": date(2027, 1, 2)}
-    with pytest.raises(ArgumentsError, match=r"^shop: b: Input should be a valid integer, .*$"):
+    with pytest.raises(ArgumentsError, match=r"^shop: b: must be an integer$"):
         keywords(handler, a=1, b="x")
-    with pytest.raises(ArgumentsError, match=r"^shop: b: Input should be a valid integer, .*$"):
+    with pytest.raises(ArgumentsError, match=r"^shop: b: must be an integer$"):
         Signature(handler, "shop").decode(b'{"a":1,"b":"x"}')
     with pytest.raises(ArgumentsError, match=r"^shop: photo: bytes that are not UTF-8 text; .*$"):
         keywords(anything_more, photo=b"\xff")
@@ -385,7 +385,7 @@ def test_further_keywords_of_a_typed_dict_are_its_fields() -> None:
 
     assert keywords(handler, a=1) == {"a": 1}
     assert keywords(handler, a=1, width="3", unit="cm") == {"a": 1, "width": 3, "unit": "cm"}
-    with pytest.raises(ArgumentsError, match=r"^shop: width: Input should be a valid integer, .*$"):
+    with pytest.raises(ArgumentsError, match=r"^shop: width: must be an integer$"):
         keywords(handler, a=1, width="wide")
     with pytest.raises(ArgumentsError, match=r"^shop: widht: no such argument; did you mean width\?$"):
         keywords(handler, a=1, widht=3)

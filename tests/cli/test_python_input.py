@@ -90,7 +90,7 @@ def positional(to: str, /) -> None:
 CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "missing argument": (send(), ArgumentsError, r"send: to: is missing"),
     "mistyped argument": (send(to="a", copeis=2), ArgumentsError, r"send: copeis: no such argument; did you mean copies\?"),
-    "wrong type": (send(to=7), ArgumentsError, r"send: to: Input should be a valid string"),
+    "wrong type": (send(to=7), ArgumentsError, r"send: to: must be text"),
     "too many": (send("a", 1, 2), ArgumentsError, r"send: takes 2 positional arguments, 3 given"),
     "twice": (send("a", to="b"), ArgumentsError, r"send: to: given twice"),
     "too large": (send(to="x" * 2000), PayloadTooLargeError, r"send: the encoded job takes 2\d{3} bytes, more than 1500: .*"),
@@ -134,9 +134,9 @@ CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "a retry's mistyped option": (lambda _: retry(max_attemps=5), ConfigurationError, r"Retry: max_attemps: no such option; did you mean max_attempts\?"),
     "a retry's delay": (lambda _: retry(initial="soon"), ConfigurationError, r"Retry: initial: 'soon' is not a duration: .*as in 90s or 1h30m"),
     "a retry without a delay": (lambda _: retry(initial=None), ConfigurationError, r"Retry: initial: None is not a duration: .*"),
-    "a retry's number": (lambda _: retry(max_attempts="five"), ConfigurationError, r'Retry: max_attempts: "five" should be a whole number'),
-    "a retry that never tries": (lambda _: retry(max_attempts=0), ConfigurationError, r"Retry: max_attempts: 0 should be greater than or equal to 1"),
-    "a retry's strategy": (lambda _: retry(strategy="linear"), ConfigurationError, r"Retry: strategy: \"linear\" should be 'none', 'fixed' or 'exponential'"),
+    "a retry's number": (lambda _: retry(max_attempts="five"), ConfigurationError, r'Retry: max_attempts: must be an integer, got "five"'),
+    "a retry that never tries": (lambda _: retry(max_attempts=0), ConfigurationError, r"Retry: max_attempts: must be at least 1, got 0"),
+    "a retry's strategy": (lambda _: retry(strategy="linear"), ConfigurationError, r"Retry: strategy: must be 'none', 'fixed' or 'exponential', got \"linear\""),
     "a retry's error": (lambda _: retry(on=[7]), ConfigurationError, r"Retry: on: 7 is neither an exception class nor the name of one"),
     "a retry's function": (job(retry=retry(function=wait)), ConfigurationError, r"job other: retry: its function wait is async, and nobody awaits it: .*"),
     "a context that is not the first": (lambda app: app.job(late).enqueue_sync("ada"), ConfigurationError, r"job late: ctx: the Context must be the first argument; use \(ctx: Context, …\)"),  # type: ignore[call-arg]  # that is the mistake

@@ -20,8 +20,8 @@ from typing import (
 from jobpools import middleware
 from jobpools.client import Call, Client
 from jobpools.context import Context
+from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.core.text.names import JobId
-from jobpools.core.text.suggestions import meant
 from jobpools.errors import ArgumentsError, ConfigurationError, UnknownJobError
 from jobpools.handle import JobHandle
 from jobpools.handlers import Handler
@@ -238,9 +238,8 @@ class App:
         if handler is not None:
             return handler.build(handler.with_options(f"enqueue {name}", options), (), dict(args))
         if "queue" not in options:
-            raise UnknownJobError(
-                f"app {self.name} has no job {name!r}{meant(name, self.handlers)} (another app's job needs its queue)"
-            )
+            hint = did_you_mean(name, self.handlers)
+            raise UnknownJobError(f"app {self.name} has no job {name!r}{hint} (another app's job needs its queue)")
         return self.client.call_json(name, args, Options.make(f"enqueue {name}", **options))
 
 

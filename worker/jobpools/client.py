@@ -11,7 +11,7 @@ import msgspec
 
 from jobpools.connections import Connections
 from jobpools.core.jobs import json_values
-from jobpools.core.text.descriptions import words
+from jobpools.core.text.error_text import error_message
 from jobpools.errors import ArgumentsError, ConfigurationError, PayloadTooLargeError
 from jobpools.handle import JobHandle
 from jobpools.loop_thread import LoopThread
@@ -111,7 +111,7 @@ class Client:
         try:
             raw = json_values.encode(dict(args))
         except Exception as error:  # a serializer of the user's class may raise anything
-            raise ArgumentsError(f"{name}: the arguments are not JSON: {words(error)}") from error
+            raise ArgumentsError(f"{name}: the arguments are not JSON: {error_message(error)}") from error
         return self.call(name, raw, options)
 
     async def enqueue(self, call: Call[R]) -> JobHandle[R]:

@@ -10,8 +10,9 @@ import msgspec
 
 from jobpools.core.jobs import json_values
 from jobpools.core.jobs.job import JobState
-from jobpools.core.text.descriptions import words
 from jobpools.core.text.durations import LONGEST, format_duration, parse_duration
+from jobpools.core.text.error_text import error_message
+from jobpools.core.text.plurals import count_of
 from jobpools.errors import (
     ConfigurationError,
     JobCancelledError,
@@ -141,7 +142,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         try:
             return cast("R_co", json_values.decode(raw))
         except ValueError as error:
-            raise StoreDataError(f"job {self.id}: the result cannot be read: {words(error)}") from error
+            raise StoreDataError(f"job {self.id}: the result cannot be read: {error_message(error)}") from error
 
     def __repr__(self) -> str:
         return f"<JobHandle {self.id} queue={self.queue}>"
@@ -157,9 +158,9 @@ def _seconds(timeout: Span) -> float:
 
 def _death_message(view: reads.JobView) -> str:
     history = view.history
-    tries = f"{history.attempts} attempts" if history.attempts != 1 else "1 attempt"
+    tries = count_of(history.attempts, "attempt")
     if history.crashes:
-        tries += f" and {history.crashes} crashes"
+        tries += f" and {count_of(history.crashes, 'crash', 'crashes')}"
     if not history.entries:
         return f"job {view.id} ({view.name}) is dead after {tries}"
     last = history.entries[-1]

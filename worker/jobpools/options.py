@@ -9,9 +9,9 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from jobpools.core.jobs.job import Priority
 from jobpools.core.jobs.retry import Retry
+from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.core.text.durations import parse_duration
 from jobpools.core.text.names import QUEUE_LIMIT, QUEUE_PATTERN
-from jobpools.core.text.suggestions import meant
 from jobpools.errors import ConfigurationError
 from jobpools.handle import Span
 from jobpools.store.codec import check_id
@@ -83,7 +83,7 @@ def checked(call: str, given: Mapping[str, Any], checks: Mapping[str, Callable[[
     for name, value in given.items():
         check = checks.get(name)
         if check is None:
-            raise ConfigurationError(f"{place}{name}: no such option{meant(name, checks)}")
+            raise ConfigurationError(f"{place}{name}: no such option{did_you_mean(name, checks)}")
         try:
             if value is not None:
                 values[name] = check(value)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jobpools.core.jobs.policies import JobDefaults, QueueEntry, QueuePolicy, QueueRef
 from jobpools.core.schema import Duration
-from jobpools.core.text.validation import SHOWN, told
+from jobpools.core.text.validation import SHOWN, explain
 from jobpools.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class WorkerSettings(BaseModel):
             field, *inside = map(str, first["loc"])
             given = f"--{field.replace('_', '-')}" if over.get(field) is not None else _VARIABLES.get(field, field)
             place = ".".join((given, *inside))
-            raise ConfigurationError(f"{place}: {told(first)}") from error
+            raise ConfigurationError(f"{place}: {explain(first)}") from error
 
 
 def worker_env(pool: "Pool", redis_url: str) -> dict[str, str]:
@@ -142,7 +142,7 @@ def parse_queues(text: str) -> tuple[QueueRef, ...]:
                 )
             found.append(QueueRef.model_validate({"name": name, "weight": int(weight or 1)}))
         except ValidationError as error:
-            raise ConfigurationError(f"--queues: {name}: {told(error.errors(include_url=False)[0])}") from error
+            raise ConfigurationError(f"--queues: {name}: {explain(error.errors(include_url=False)[0])}") from error
     names = [queue.name for queue in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ConfigurationError(f"--queues: {twice} is there twice")

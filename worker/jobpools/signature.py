@@ -13,8 +13,9 @@ from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializ
 from jobpools import argument_types
 from jobpools.context import Context
 from jobpools.core.jobs import json_values
-from jobpools.core.text.descriptions import qualified, spoken, words
-from jobpools.core.text.suggestions import meant
+from jobpools.core.text.did_you_mean import did_you_mean
+from jobpools.core.text.error_text import error_message, error_type, first_line
+from jobpools.core.text.validation import requirement
 from jobpools.errors import ArgumentsError, ConfigurationError, StoreDataError
 
 _PROBLEMS_TOLD = 3
@@ -146,7 +147,7 @@ class Signature:
             why = json_values.flaw(value, root=json_values.RESULT)
             if adapter is not None and not why and (cause := _raised_by_serializer(adapter, value)):
                 raise cause from error
-            why = why or json_values.first_line(error)
+            why = why or json_values.json_problem(error)
             raise TypeError(f"the result of {self._label} is not JSON: {why}") from error
         try:
             back = adapter.validator.validate_json(raw)
@@ -183,9 +184,9 @@ class Signature:
         if isinstance(error, json_values.LostError):
             return str(error)
         if isinstance(error, PydanticSerializationError):
-            why = json_values.flaw(checked) or json_values.first_line(error)
+            why = json_values.flaw(checked) or json_values.json_problem(error)
         else:
-            why = _spoken(error)
+            why = _type_and_message(error)
         name = self._culprit(given)
         return f"{name}: {why}" if name and not why.startswith((f"{name}:", f"{name}.")) else why
 
@@ -203,12 +204,12 @@ class Signature:
     def _explained(self, error: BaseException, whole: str) -> str:
         if isinstance(error, ValidationError):
             return self._explain(error, whole)
-        return str(error) if isinstance(error, json_values.LostError) else _spoken(error)
+        return str(error) if isinstance(error, json_values.LostError) else _type_and_message(error)
 
     def _explain(self, error: ValidationError, whole: str = "arguments") -> str:
         problems = [
             f"{'.'.join(map(str, problem['loc'])) or whole}: {self._problem(problem)}"
-            for problem in error.errors(include_url=False, include_input=False, include_context=False)
+            for problem in error.errors(include_url=False)
         ]
         more = f"; and {len(problems) - _PROBLEMS_TOLD} more" if len(problems) > _PROBLEMS_TOLD else ""
         return f"{'; '.join(problems[:_PROBLEMS_TOLD])}{more}"
@@ -218,8 +219,8 @@ class Signature:
         if problem["type"] == "missing":
             return "is missing"
         if problem["type"] == "extra_forbidden" and len(place) == 1:
-            return f"no such argument{meant(str(place[0]), self._fields)}"
-        return _line(problem["msg"])
+            return f"no such argument{did_you_mean(str(place[0]), self._fields)}"
+        return requirement(problem)
 
     def _resolved(self) -> dict[str, Any]:
         # Not when the handler is decorated: a forward reference may name what stands below it.
@@ -228,7 +229,7 @@ class Signature:
                 self._hints = typing.get_type_hints(code_of(self._function), include_extras=True)
             except ANYTHING as error:  # an annotation is code
                 raise ConfigurationError(
-                    f"job {self._label}: its annotations do not resolve: {_line(words(error))}"
+                    f"job {self._label}: its annotations do not resolve: {error_message(error)}"
                 ) from error
         return self._hints
 
@@ -274,12 +275,8 @@ def _raised_by_serializer(adapter: TypeAdapter[Any], value: Any) -> Exception | 
 def _built(error: BaseException) -> str:
     """Return why pydantic could not build a type; its own errors say enough without their class."""
     own = type(error).__module__.startswith("pydantic")
-    return _line(str(error)) if own else _spoken(error)
+    return first_line(error) if own else _type_and_message(error)
 
 
-def _spoken(error: BaseException) -> str:
-    return f"{spoken(qualified(type(error)))}: {words(error)}"
-
-
-def _line(text: str) -> str:
-    return text.partition("\n")[0]
+def _type_and_message(error: BaseException) -> str:
+    return f"{error_type(error)}: {error_message(error)}"

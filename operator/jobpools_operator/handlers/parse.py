@@ -9,6 +9,7 @@ from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool
 from jobpools.core.schedules.specs import Schedule
 from jobpools.core.schema import Model
+from jobpools.core.text.validation import explain
 from jobpools.errors import SpecError
 from jobpools_operator.kinds import Kind
 from jobpools_operator.kube.manifests import CONTAINER
@@ -46,4 +47,4 @@ def _parse(model: type[M], body: Mapping[str, Any]) -> M:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]).replace("meta.", "metadata.", 1)
-        raise SpecError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise SpecError(f"{place}: {explain(first)}") from error

@@ -14,6 +14,7 @@ import aiohttp
 from kubernetes.aio import client as kubernetes_client, config
 from kubernetes.aio.client.exceptions import ApiException
 
+from jobpools.core.text.error_text import first_line
 from jobpools.errors import ConfigurationError, ObservationError
 
 Object = dict[str, Any]
@@ -228,7 +229,7 @@ def _message_and_causes(text: str) -> tuple[str, tuple[str, ...]]:
         causes = (status.get("details") or {}).get("causes") or ()
         return str(status.get("message", "")), tuple(str(each.get("reason", "")) for each in causes)
     except (ValueError, AttributeError):
-        return text.partition("\n")[0], ()
+        return first_line(text), ()
 
 
 def path_of(api: str, namespace: str, plural: str, name: str = "", part: str = "") -> str:

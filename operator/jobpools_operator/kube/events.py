@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import math
+import time
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from jobpools.core.events import Event
 from jobpools.core.objects import API_VERSION, Meta
+from jobpools.core.text.timestamps import timestamp
 from jobpools_operator.kinds import Kind, ObjectId
 from jobpools_operator.kube.client import CORE, Api, ApiError, Object, path_of
 from jobpools_operator.kube.rate_limit import TokenBucket
@@ -63,7 +64,7 @@ class EventRecorder:
             await asyncio.sleep(INTERVAL)
 
     def _body(self, kind: Kind, meta: Meta, event: Event) -> Object:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = timestamp(time.time())
         return {
             "apiVersion": "v1",
             "kind": "Event",

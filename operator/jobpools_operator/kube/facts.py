@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from jobpools.core.pools.facts import Problem, WorkerFacts
+from jobpools.core.text.error_text import first_line
 from jobpools_operator.kube import manifests
 from jobpools_operator.kube.manifests import Object
 
@@ -80,7 +81,7 @@ def pod_problem(status: Object, conditions: dict[str, Object]) -> Problem | None
         waiting = container.get("state", {}).get("waiting", {})
         if waiting.get("reason") in WAITING_PROBLEMS:
             last = container.get("lastState", {}).get("terminated", {})
-            return Problem(waiting["reason"], waiting.get("message", "").partition("\n")[0] or last.get("reason", ""))
+            return Problem(waiting["reason"], first_line(waiting.get("message", "")) or last.get("reason", ""))
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         return Problem(scheduled.get("reason", "Unschedulable"), scheduled.get("message", ""))

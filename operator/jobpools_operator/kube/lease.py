@@ -11,9 +11,10 @@ Source: coordination.k8s.io/v1 Lease; the durations' roles are those of client-g
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 
+from jobpools.core.text.timestamps import timestamp
 from jobpools_operator.kube.client import LEASES, Api, ApiError, Object, path_of
 
 DURATION = 10.0
@@ -127,7 +128,7 @@ class Leadership:
                 await self._api.replace(self._path, found)
 
     def _body(self, metadata: Object, transitions: int) -> Object:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = timestamp(time.time(), "microseconds")
         keep = {key: metadata[key] for key in ("resourceVersion", "namespace") if key in metadata}
         return {
             "apiVersion": "coordination.k8s.io/v1",

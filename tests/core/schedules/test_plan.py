@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from jobpools.core.conditions import condition, timestamp
+from jobpools.core.conditions import condition
 from jobpools.core.jobs.job import JobState
 from jobpools.core.objects import Meta
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
 from jobpools.core.schedules.plan import FIRES, ON_TIME, TICKS, fire_id, plan_schedule, times
 from jobpools.core.schedules.specs import Schedule
+from jobpools.core.text.timestamps import timestamp
 from jobpools.store.codec import check_id
 
 T0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC).timestamp()

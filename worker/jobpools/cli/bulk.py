@@ -13,6 +13,7 @@ from jobpools.cli import queries
 from jobpools.cli.output import Output, document
 from jobpools.cli.shell import put
 from jobpools.core.jobs.job import JobState
+from jobpools.core.text.plurals import count_of
 from jobpools.errors import ConfigurationError, JobpoolsError
 from jobpools.store import cancellations, deadletters
 from jobpools.store.connect import Connection
@@ -59,12 +60,8 @@ class Tally:
 
     def progress(self) -> str:
         """Return a description of the progress, for a command that ends early."""
-        return f"{self.changed} of {jobs(self.found)} {DONE[self.verb]} before that; run the command again for the rest"
-
-
-def jobs(count: int) -> str:
-    """Return the count with its noun."""
-    return f"{count} job" if count == 1 else f"{count} jobs"
+        found = count_of(self.found, "job")
+        return f"{self.changed} of {found} {DONE[self.verb]} before that; run the command again for the rest"
 
 
 def run(verb: Verb, choice: Choice, redis: str | None, output: Output, *, confirmed: bool) -> None:
@@ -89,9 +86,9 @@ def _report(tally: Tally, choice: Choice, output: Output) -> None:
         document({"queue": choice.queue} | counts | running, output)
         return
     told = f"; {tally.running} of them running: their workers are told to stop them" if tally.running else ""
-    put(f"{jobs(tally.changed)} {DONE[tally.verb]}{told}\n")
+    put(f"{count_of(tally.changed, 'job')} {DONE[tally.verb]}{told}\n")
     if moved := tally.handled - tally.changed:
-        sys.stderr.write(f"{jobs(moved)} had moved on meanwhile\n")
+        sys.stderr.write(f"{count_of(moved, 'job')} had moved on meanwhile\n")
 
 
 async def _run(connection: Connection, choice: Choice, tally: Tally, *, confirmed: bool) -> None:
@@ -140,7 +137,7 @@ def _confirm(tally: Tally, choice: Choice) -> None:
     """Ask for confirmation at a terminal, and never in a script. Raises typer.Abort when the answer is no."""
     question = _CONFIRMED.get(tally.verb)
     if question and sys.stdin.isatty() and sys.stderr.isatty():
-        typer.confirm(question.format(jobs=jobs(tally.found), queue=choice.queue), abort=True, err=True)
+        typer.confirm(question.format(jobs=count_of(tally.found, "job"), queue=choice.queue), abort=True, err=True)
 
 
 class _bar:  # noqa: N801  # used as a function

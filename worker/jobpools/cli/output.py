@@ -2,13 +2,13 @@
 
 import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 from jobpools.cli.shell import coloured, put
 from jobpools.core.text.durations import format_duration
+from jobpools.core.text.timestamps import timestamp
 
 CELL_LIMIT = 160
 """Characters of a cell: an error's message may be a page long; --output json has all of it."""
@@ -90,6 +90,6 @@ def moment(seconds: float | None) -> str | None:
     if seconds is None:
         return None
     try:
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+        return timestamp(seconds)
     except (OverflowError, ValueError):
         return "beyond the calendar"

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from jobpools.cli.output import moment
 from jobpools.core.jobs import json_values
 from jobpools.core.jobs.job import JobState
+from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.core.text.durations import parse_duration
-from jobpools.core.text.suggestions import meant
 from jobpools.errors import ConfigurationError, JobNotFoundError, StoreDataError
 from jobpools.settings import redis_url
 from jobpools.store import ledger, reads, writes
@@ -179,7 +179,7 @@ async def named(connection: Connection, queue: str | None) -> list[str]:
     if queue is None:
         return known
     if queue not in known:
-        raise JobNotFoundError(f"queue {queue} has never had a job{meant(queue, known)}")
+        raise JobNotFoundError(f"queue {queue} has never had a job{did_you_mean(queue, known)}")
     return [queue]
 
 

@@ -7,6 +7,7 @@ from jobpools.control.ports import Cluster, Queues
 from jobpools.core.pools.facts import ClusterFacts, EndpointFacts, PoolFacts, Problem
 from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.specs import Pool
+from jobpools.core.text.error_text import first_line
 from jobpools.errors import ObservationError, StoreError
 
 log = logging.getLogger(__name__)
@@ -17,11 +18,11 @@ async def observe_queues(pools: Sequence[Pool], queues: Queues) -> tuple[Endpoin
     try:
         return await queues.observe(pools), None
     except (ObservationError, StoreError) as error:
-        return None, Problem(Reason.QUEUES_UNKNOWN, _one_line(error))
+        return None, Problem(Reason.QUEUES_UNKNOWN, first_line(error))
     except Exception as error:
         # A bug, or a value that no code expects. It counts as unknown, so that one queue does not stop all pools.
         log.exception("the queues could not be read")
-        return None, Problem(Reason.QUEUES_UNKNOWN, f"{type(error).__name__}: {_one_line(error)}")
+        return None, Problem(Reason.QUEUES_UNKNOWN, f"{type(error).__name__}: {first_line(error)}")
 
 
 async def observe_cluster(pool: Pool, cluster: Cluster) -> tuple[ClusterFacts | None, Problem | None]:
@@ -29,7 +30,7 @@ async def observe_cluster(pool: Pool, cluster: Cluster) -> tuple[ClusterFacts | 
     try:
         return await cluster.observe(pool), None
     except ObservationError as error:
-        return None, Problem(Reason.CLUSTER_UNKNOWN, _one_line(error))
+        return None, Problem(Reason.CLUSTER_UNKNOWN, first_line(error))
 
 
 def pool_facts(
@@ -50,7 +51,3 @@ def pool_facts(
         problems=causes,
         warnings=endpoint.warnings,
     )
-
-
-def _one_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

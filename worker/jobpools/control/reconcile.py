@@ -19,6 +19,7 @@ from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import Plan, plan_pool, with_failed_action
 from jobpools.core.pools.requeue import REST, UNKNOWN
 from jobpools.core.pools.specs import Pool
+from jobpools.core.text.error_text import first_line
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ class Reconciler:
             try:
                 memory = await self._carry_out(pool, action, memory)
             except Exception as error:  # noqa: BLE001  adapters fail in their own ways; the next pass starts from facts
-                failed = _Failure(action, (str(error) or type(error).__name__).splitlines()[0])
+                failed = _Failure(action, first_line(error))
                 log.debug("%s: %s", pool.meta.key, failed)  # the event and the status report it
                 failure = failure or failed
                 if not (exists and isinstance(action, act.EnsurePool)):

@@ -19,6 +19,7 @@ from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.facts import ScheduleFacts
 from jobpools.core.schedules.plan import UNKNOWN, held, plan_schedule
 from jobpools.core.schedules.specs import Schedule
+from jobpools.core.text.error_text import first_line
 from jobpools.errors import ObservationError, StoreDataError, StoreError
 from jobpools.store.clock import ServerClock
 
@@ -122,7 +123,7 @@ class Scheduler:
         try:
             self._server.learn(await self._schedules.now())
         except StoreError as error:
-            self._unknown = (str(error) or type(error).__name__).splitlines()[0]
+            self._unknown = first_line(error)
             return
         self._unknown, now = "", self._server.now()
         if abs(now - before) > SAME_TIME:
@@ -211,7 +212,7 @@ class Scheduler:
         try:
             return await self._schedules.observe(batch, now), "its state cannot be read"
         except (ObservationError, StoreError) as error:
-            why = (str(error) or type(error).__name__).splitlines()[0]
+            why = first_line(error)
             unreadable = isinstance(error, StoreDataError)
         if not unreadable or len(batch) == 1:
             return {}, why
@@ -239,7 +240,7 @@ class Scheduler:
         try:
             answers = await self._schedules.record(done)
         except StoreError as error:
-            return found, (str(error) or type(error).__name__).splitlines()[0]
+            return found, first_line(error)
         return found | {schedule.meta.key: answer for (schedule, _, _), answer in zip(done, answers, strict=True)}, ""
 
     async def _report(self, look: _Look, now: float) -> None:

@@ -1,10 +1,10 @@
 """Conditions in the form that Kubernetes uses, made from decisions."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, TypedDict, TypeVar
 
 from jobpools.core.decision import Decision
+from jobpools.core.text.timestamps import timestamp
 
 _Type = TypeVar("_Type", bound=str)
 
@@ -23,11 +23,6 @@ class Condition(TypedDict, total=False):
     """When `status` last changed."""
     observedGeneration: int
     """The generation of the spec that was judged."""
-
-
-def timestamp(seconds: float) -> str:
-    """Return an instant as RFC 3339 in UTC, to the second, as in `2027-01-01T00:00:00Z`."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def conditions(

@@ -1,15 +1,15 @@
 """Decides what the jobs that remain in the queues mean for a run: pure."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from jobpools.core.decision import Decision
 from jobpools.core.pools.specs import Pool, ScalingMode
+from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.core.text.durations import format_duration
 from jobpools.core.text.plurals import count_of
-from jobpools.core.text.suggestions import meant
+from jobpools.core.text.timestamps import local_timestamp
 
 SOON = 5.0
 """Seconds. A job that is due within them needs no message."""
@@ -91,8 +91,8 @@ def decide(queues: Sequence[QueueContents], now: float) -> Decision[tuple[str, .
 
 
 def _idle_until(due: float, count: int, now: float) -> str:
-    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(due))
-    jobs = "1 job is scheduled for that time" if count == 1 else f"{count} jobs are scheduled for that time or later"
+    at = local_timestamp(due)
+    jobs = count_of(count, "job is scheduled for that time", "jobs are scheduled for that time or later")
     return f"idle until {at}, in {format_duration(due - now)}: {jobs}; press Ctrl-C to stop now"
 
 
@@ -101,7 +101,7 @@ def why_unserved(queue: str, pools: Sequence[Pool]) -> str:
     pools_of_queue = [pool for pool in pools if any(each.name == queue for each in pool.spec.queues)]
     if not pools_of_queue:
         known = {each.name for pool in pools for each in pool.spec.queues}
-        return f"no pool in these files serves it{meant(queue, known)}"
+        return f"no pool in these files serves it{did_you_mean(queue, known)}"
     reasons = [_why_without_workers(pool) for pool in pools_of_queue]
     return ", ".join(reasons) if all(reasons) else ""
 

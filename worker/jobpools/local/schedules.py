@@ -1,11 +1,11 @@
 """The schedules of the YAML files: fired by the operator's own engine, with messages for the user."""
 
-import time
 from collections.abc import Callable, Sequence
 
 from jobpools.control.schedules import Scheduler
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
+from jobpools.core.text.timestamps import local_timestamp
 from jobpools.store.connect import Connection
 from jobpools.store.schedules import StoreSchedules
 
@@ -36,7 +36,7 @@ class LocalSchedules:
         """Fire what is due at the start, and show the next ticks."""
         await self._scheduler.look()
         if coming := sorted(self._next_ticks.items(), key=lambda each: each[1]):
-            shown = [f"{name} {_local_time(at)}" for name, at in coming[:SHOWN]]
+            shown = [f"{name} {local_timestamp(at)}" for name, at in coming[:SHOWN]]
             more = f" and {len(coming) - SHOWN} more" if len(coming) > SHOWN else ""
             self._notify(f"next ticks: {', '.join(shown)}{more}")
 
@@ -58,8 +58,3 @@ class LocalSchedules:
             self._notify(f"schedule {name}: enqueued {schedule.spec.job.name} in queue {schedule.spec.job.queue}")
         for event in plan.events:
             self._notify(f"schedule {name}: {event.reason}: {event.message}")
-
-
-def _local_time(at: float) -> str:
-    """Return the time in this machine's zone, as the messages have it."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

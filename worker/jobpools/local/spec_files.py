@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from jobpools.core.objects import API_VERSION, GROUP, Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.core.schedules.specs import Schedule, ScheduleSpec
-from jobpools.core.text.suggestions import meant
+from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.errors import SpecError
 from jobpools.local.spec_validation import check_cron, validated
 from jobpools.local.yaml_documents import Document, read
@@ -102,7 +102,7 @@ def _add(document: Document, content: _Content) -> None:
         return
     for key in document.value:
         if key not in _TOP_LEVEL_KEYS:
-            raise document.error((key,), f"unknown key{meant(str(key), _TOP_LEVEL_KEYS)}")
+            raise document.error((key,), f"unknown key{did_you_mean(str(key), _TOP_LEVEL_KEYS)}")
     meta = _meta(document, content.namespace)
     if first := content.found_at.get((kind, meta.key)):
         raise document.error(
@@ -145,7 +145,7 @@ def _kind(document: Document) -> str:
         )
     is_own = version.partition("/")[0] == GROUP or kind in _SPECS
     if is_own and kind not in _SPECS:
-        raise document.error(("kind",), f"unknown kind {kind!r}{meant(kind, _SPECS)}")
+        raise document.error(("kind",), f"unknown kind {kind!r}{did_you_mean(kind, _SPECS)}")
     if is_own and version != API_VERSION:
         raise document.error(("apiVersion",), f"unknown version {version!r}; write {API_VERSION}")
     return kind

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from jobpools.core.schedules import expression as clock
-from jobpools.core.text.suggestions import meant
-from jobpools.core.text.validation import told
+from jobpools.core.text.did_you_mean import did_you_mean
+from jobpools.core.text.validation import explain
 from jobpools.errors import SpecError
 from jobpools.local.yaml_documents import Document, Location
 
@@ -43,9 +43,13 @@ def validated(document: Document, location: Location, model: type[T], value: Any
         # An unknown key is often the cause of the others: the misspelt key is also missing.
         problems.sort(key=lambda each: each["type"] != _UNKNOWN_KEY)
         first = problems[0]
-        known = meant(str(first["loc"][-1]), _keys(model, first["loc"][:-1])) if first["type"] == _UNKNOWN_KEY else ""
+        known = (
+            did_you_mean(str(first["loc"][-1]), _keys(model, first["loc"][:-1]))
+            if first["type"] == _UNKNOWN_KEY
+            else ""
+        )
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise document.error((*location, *first["loc"]), f"{told(first)}{known}{more}") from error
+        raise document.error((*location, *first["loc"]), f"{explain(first)}{known}{more}") from error
 
 
 def check_cron(document: Document, location: Location, key: str, expression: str, time_zone: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from jobpools.core.text.error_text import first_line
 from jobpools.errors import SpecError
 
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
@@ -90,7 +91,7 @@ def parse(text: str, name: str) -> list[Document]:
     except RecursionError as error:
         raise SpecError(f"{name}: an anchor (&) contains an alias (*) of itself; remove the alias") from error
     except yaml.YAMLError as error:
-        raise SpecError(f"{name}: invalid YAML: {str(error).splitlines()[0]}") from error
+        raise SpecError(f"{name}: invalid YAML: {first_line(error)}") from error
     finally:
         loader.dispose()
     return found

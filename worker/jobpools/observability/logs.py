@@ -3,9 +3,9 @@
 import json
 import logging
 import sys
-import time
 from typing import Final, Literal
 
+from jobpools.core.text.timestamps import timestamp
 from jobpools.observability.log_output import LogOutput, LogOutputHandler
 
 LogForm = Literal["text", "json"]
@@ -20,9 +20,8 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one JSON object without line breaks."""
-        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = {
-            "time": f"{seconds}.{int(record.msecs):03d}Z",
+            "time": timestamp(record.created, "milliseconds"),
             "level": "critical" if record.levelno >= logging.CRITICAL else _LEVELS.get(record.levelno, "info"),
             "logger": record.name,
             "message": record.getMessage(),

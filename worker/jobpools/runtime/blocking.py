@@ -15,8 +15,8 @@ from functools import partial
 from types import FrameType
 
 from jobpools.core.jobs.job import Outcome
-from jobpools.core.text.descriptions import safely
 from jobpools.core.text.durations import format_duration
+from jobpools.core.text.error_text import safely
 from jobpools.runtime import current, outcomes
 from jobpools.runtime.attempt import Attempt
 

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from jobpools.core.text.descriptions import traceback_of
+from jobpools.core.text.error_text import traceback_of
 from jobpools.runtime import current, forking, outcomes, signal_handlers
 from jobpools.runtime.attempt import Attempt
 

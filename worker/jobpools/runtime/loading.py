@@ -17,8 +17,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from jobpools.app import App
-from jobpools.core.text.descriptions import READ_LIMIT, one_line, traceback_of, words
-from jobpools.core.text.suggestions import meant
+from jobpools.core.text.did_you_mean import did_you_mean
+from jobpools.core.text.error_text import READ_LIMIT, error_message, one_line, traceback_of
 from jobpools.errors import AppImportError
 from jobpools.runtime import forking, outcomes
 from jobpools.runtime.stopping import Stopped
@@ -59,7 +59,7 @@ def _look_up(reference: str, module_name: str, attribute: str) -> Any:
         return getattr(module, attribute)
     except AttributeError as error:
         apps = [name for name, value in getattr(module, "__dict__", {}).items() if isinstance(value, App)]
-        close = meant(attribute, apps) or ", and no App at all"
+        close = did_you_mean(attribute, apps) or ", and no App at all"
         raise AppImportError(f"{reference}: module {module_name} has no {attribute!r}{close}") from error
 
 
@@ -148,7 +148,7 @@ def _why(error: BaseException, module_name: str) -> str:
         said = f"{type(error).__name__}: {one_line(str(error.msg), READ_LIMIT)}"
         return f"importing it failed: {said} ({error.filename}, line {error.lineno or 1})"
     if isinstance(error, SystemExit):
-        said = f"it ended the program (SystemExit: {words(error) or '0'})"
+        said = f"it ended the program (SystemExit: {error_message(error) or '0'})"
     place = _place(traceback.extract_tb(traceback_of(error)), module_name)
     return f"importing it failed: {said}{place}"
 

@@ -10,8 +10,17 @@ from pathlib import Path
 from types import TracebackType
 
 from jobpools.core.jobs.job import Outcome, OutcomeKind
-from jobpools.core.text.descriptions import ancestors, bare, qualified, safely, spoken, traceback_of, words
 from jobpools.core.text.durations import format_duration
+from jobpools.core.text.error_text import (
+    ancestors,
+    bare_name,
+    display_name,
+    error_message,
+    error_type,
+    qualified_name,
+    safely,
+    traceback_of,
+)
 
 MESSAGE_LIMIT = 500
 TRACEBACK_LIMIT = 8000
@@ -27,7 +36,7 @@ def failed(error: BaseException, final: str = "") -> Outcome:
     kind = type(error)
     return Outcome(
         OutcomeKind.FAILED,
-        error=spoken(qualified(kind)),
+        error=display_name(qualified_name(kind)),
         message=_message(error),
         traceback=_traceback(error),
         error_types=_types(kind),
@@ -41,7 +50,7 @@ def timed_out(seconds: float) -> Outcome:
     message = f"ran longer than {format_duration(seconds)}"
     return Outcome(
         OutcomeKind.TIMED_OUT,
-        error=spoken(qualified(TimeoutError)),
+        error="TimeoutError",
         message=message,
         error_types=_types(TimeoutError),
         exception=TimeoutError(message),
@@ -52,15 +61,15 @@ def in_a_line(error: BaseException, theirs: Callable[[str], bool]) -> str:
     """What an error is, what it says, and the innermost line of a file that is `theirs`: for where nobody reads on."""
     frames = safely(lambda: traceback.extract_tb(traceback_of(error)), traceback.StackSummary())
     place = next((f" ({each.filename}:{each.lineno})" for each in reversed(frames) if theirs(each.filename)), "")
-    return f"{spoken(qualified(type(error)))}: {words(error)}{place}"
+    return f"{error_type(error)}: {error_message(error)}{place}"
 
 
 def _types(kind: type[BaseException]) -> tuple[str, ...]:
-    return tuple(name for one in ancestors(kind) for name in (qualified(one), bare(one)))
+    return tuple(name for one in ancestors(kind) for name in (qualified_name(one), bare_name(one)))
 
 
 def _message(error: BaseException) -> str:
-    text = words(error)
+    text = error_message(error)
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
 
 
@@ -77,7 +86,7 @@ def _formatted(error: BaseException, trace: TracebackType | None) -> str:
 def _without_its_code(error: BaseException, trace: TracebackType | None) -> str:
     """Return the traceback where formatting runs code of the exception that raises: frames, error type, message."""
     frames = safely(lambda: "".join(traceback.format_tb(trace, -FRAMES_LIMIT)), "")
-    return f"Traceback (most recent call last):\n{frames}{spoken(qualified(type(error)))}: {_message(error)}\n"
+    return f"Traceback (most recent call last):\n{frames}{error_type(error)}: {_message(error)}\n"
 
 
 def _handlers_part(trace: TracebackType | None) -> TracebackType | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from jobpools.core.decision import Decision
 from jobpools.core.jobs import retry
 from jobpools.core.jobs.job import History, Outcome, OutcomeKind, Priority, Settlement
-from jobpools.core.text.descriptions import safely, traceback_of
+from jobpools.core.text.error_text import safely, traceback_of
 from jobpools.core.text.names import WorkerId
 from jobpools.runtime import left_behind
 from jobpools.runtime.attempt import Attempt, Phase

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from jobpools.core.jobs.job import Attempt, History, OutcomeKind, Priority
 from jobpools.core.jobs.retry import Retry
+from jobpools.core.text.validation import explain
 from jobpools.errors import StoreDataError
 
 VERSION = 1
@@ -40,7 +41,7 @@ def _decode_custom(kind: type, value: Any) -> Any:
         try:
             return Retry.model_validate(value)
         except ValidationError as error:
-            wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            wrong = (f"{'.'.join(map(str, each['loc']))}: {explain(each)}" for each in error.errors())
             raise ValueError("; ".join(wrong)) from error
     raise NotImplementedError(f"{kind} has no place in an envelope")  # likewise
 

@@ -23,6 +23,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from jobpools.core.text.error_text import first_line
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 
 FOREIGN = (RedisError, RedisClusterException, OSError)
@@ -98,7 +99,7 @@ def safe_url(url: str) -> str:
 
 def _text(error: Exception) -> str:
     """Return the first line of what the server said, without what the client put around it."""
-    return _IN_PIPELINE.sub(r"\1", str(error).partition("\n")[0])
+    return _IN_PIPELINE.sub(r"\1", first_line(error))
 
 
 def code_of(error: Exception) -> str:

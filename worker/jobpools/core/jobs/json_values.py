@@ -13,6 +13,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
+from jobpools.core.text.error_text import first_line
+
 DEEPEST: Final = 199
 """Maximum levels of nesting in one argument or result: the reader stops at 200, and the arguments are a level."""
 LONGEST_INTEGER: Final = 4300
@@ -51,7 +53,7 @@ def encode(value: Any, root: Path = ()) -> bytes:
         raw = to_json(value, inf_nan_mode="strings")
         back = from_json(raw)
     except ValueError as error:
-        raise LostError(flaw(value, root=root) or first_line(error)) from error
+        raise LostError(flaw(value, root=root) or json_problem(error)) from error
     check(value, back, root)
     return raw
 
@@ -81,10 +83,9 @@ def _spelt(path: Path) -> str:
     return ".".join(name if len(name) <= _NAME else f"{name[: _NAME - 1]}…" for name in names)
 
 
-def first_line(error: BaseException) -> str:
-    """Return what an error of a JSON library says, without its remarks."""
-    text = str(error).partition("\n")[0]
-    return text.removeprefix("Error serializing to JSON: ").removeprefix("PydanticSerializationError: ")
+def json_problem(error: BaseException) -> str:
+    """Return the first line of a JSON library's error without the library's own prefixes."""
+    return first_line(error).removeprefix("Error serializing to JSON: ").removeprefix("PydanticSerializationError: ")
 
 
 def is_lossy(schema: Any) -> bool:

@@ -12,10 +12,10 @@ from jobpools.core.backoff import Backoff
 from jobpools.core.decision import Decision
 from jobpools.core.jobs.job import HISTORY_LIMIT, Attempt, Disposition, History, Outcome, OutcomeKind, Settlement
 from jobpools.core.schema import Duration, Model
-from jobpools.core.text.descriptions import bare, qualified, spoken, words
+from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.core.text.durations import format_duration, parse_duration
-from jobpools.core.text.suggestions import meant
-from jobpools.core.text.validation import told
+from jobpools.core.text.error_text import bare_name, display_name, error_message, qualified_name
+from jobpools.core.text.validation import explain
 from jobpools.errors import ConfigurationError
 
 RetryFunction = Callable[[int, BaseException | None], float | None]
@@ -47,7 +47,7 @@ def _name(given: Any) -> str:
     if isinstance(given, str):
         return given
     if isinstance(given, type) and issubclass(given, BaseException):
-        return qualified(given)
+        return qualified_name(given)
     raise ValueError(f"{given!r} is neither an exception class nor the name of one")
 
 
@@ -89,8 +89,8 @@ def _explained(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     field = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        return f"Retry: {field}: no such option{meant(field, Retry.model_fields)}"
-    return f"Retry: {field}: {told(first)}"
+        return f"Retry: {field}: no such option{did_you_mean(field, Retry.model_fields)}"
+    return f"Retry: {field}: {explain(first)}"
 
 
 UNRUNNABLE_DELAY = 30.0
@@ -168,7 +168,7 @@ def next_delay(outcome: Outcome, policy: Retry, attempt: int, jitter: float) -> 
     if policy.strategy == "none":
         return Decision(None, "NotRetried", "its retry strategy is none")
     if policy.on and not set(policy.on) & _names(outcome):
-        return Decision(None, "NotRetried", f"only {', '.join(map(spoken, policy.on))} is retried")
+        return Decision(None, "NotRetried", f"only {', '.join(map(display_name, policy.on))} is retried")
     if attempt >= policy.max_attempts:
         return Decision(None, "RetriesUsedUp", "no attempt is left")
     if policy.function is not None:
@@ -193,7 +193,7 @@ def _asked(
         delay = parse_duration(answer)
     except BaseException as error:  # noqa: BLE001  user code: even SystemExit is only a decision that failed
         delay = backoff(policy, attempt, jitter)
-        wrong = f"its retry function failed ({bare(type(error))}: {words(error)[:MESSAGE_LIMIT]})"
+        wrong = f"its retry function failed ({bare_name(type(error))}: {error_message(error)[:MESSAGE_LIMIT]})"
         return Decision(delay, "Retried", f"{wrong}, so the next one in {format_duration(delay)}")
     return Decision(delay, "Retried", f"the next one in {format_duration(delay)}")
 

@@ -13,6 +13,7 @@ from jobpools.core.pools.scheduled_minimums import invalid_schedule
 from jobpools.core.pools.sizing import Sizing
 from jobpools.core.pools.specs import Pool, ScalingMode
 from jobpools.core.pools.workers import Worker
+from jobpools.core.text.plurals import count_of
 
 Judgement = Decision[bool | None]
 """A condition's status (None: Unknown), reason and message."""
@@ -126,7 +127,7 @@ def _serving(found: StatusInput) -> Judgement:
 
 
 def _jobs_wait(jobs: int) -> str:
-    return (", and 1 job waits" if jobs == 1 else f", and {jobs} jobs wait") if jobs else ""
+    return f", and {count_of(jobs, 'job waits', 'jobs wait')}" if jobs else ""
 
 
 def _changing(found: StatusInput) -> Judgement | None:

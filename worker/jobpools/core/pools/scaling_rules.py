@@ -14,6 +14,7 @@ from jobpools.core.pools.scaling_history import History, needs_within, replicas_
 from jobpools.core.pools.scheduled_minimums import active_minimums
 from jobpools.core.pools.specs import PoolSpec, ScalingPolicy
 from jobpools.core.text.durations import format_duration
+from jobpools.core.text.plurals import count_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ def demand(pool: SizingInput) -> Size:
         return Size(0, Reason.IDLE, "no job is queued, due or running")
     per_worker = pool.spec.scaling.jobs_per_worker
     workers = math.ceil(pool.demand / per_worker)
-    jobs = "1 job is" if pool.demand == 1 else f"{pool.demand} jobs are"
-    needs = f"{'needs' if pool.demand == 1 else 'need'} {'1 worker' if workers == 1 else f'{workers} workers'}"
+    jobs = count_of(pool.demand, "job is", "jobs are")
+    needs = f"{'needs' if pool.demand == 1 else 'need'} {count_of(workers, 'worker')}"
     message = f"{jobs} queued, due or running and {needs} (jobsPerWorker is {per_worker})"
     return Size(workers, Reason.DEMAND, message)
 
@@ -152,7 +153,7 @@ def keep_busy_workers(pool: SizingInput, size: Size) -> Size:
     least = min(pool.busy, pool.current)
     if size.workers >= least:
         return size
-    busy = "1 worker is busy" if pool.busy == 1 else f"{pool.busy} workers are busy"
+    busy = count_of(pool.busy, "worker is busy", "workers are busy")
     return Size(least, Reason.BUSY_WORKERS, f"{size.message}; {busy}")
 
 

@@ -10,6 +10,7 @@ from jobpools.core.pools.scaling_history import add_need, add_replicas
 from jobpools.core.pools.scaling_rules import AFTER_NEED, SizingInput, need
 from jobpools.core.pools.specs import PoolSpec, ScalingMode
 from jobpools.core.pools.workers import busy_hosts
+from jobpools.core.text.plurals import count_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def _because(facts: PoolFacts, reason: Reason) -> str:
 
 
 def _workers(count: int) -> str:
-    return "1 worker is" if count == 1 else f"{count} workers are"
+    return count_of(count, "worker is", "workers are")
 
 
 def _held(count: int) -> str:

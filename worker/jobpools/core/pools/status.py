@@ -3,9 +3,10 @@
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from jobpools.core.conditions import Condition, timestamp
+from jobpools.core.conditions import Condition
 from jobpools.core.pools.conditions import StatusInput
 from jobpools.core.pools.workers import Worker, is_busy
+from jobpools.core.text.timestamps import timestamp
 
 MAX_EXAMPLES: Final = 10
 """Maximum number of workers that a status lists."""

@@ -20,6 +20,7 @@ from typing import Final
 
 from croniter import CroniterBadDateError, CroniterError, croniter
 
+from jobpools.core.text.error_text import first_line
 from jobpools.errors import SpecError
 
 FIELDS: Final = 5
@@ -65,7 +66,7 @@ class CronExpression:
         try:
             clocks = [_clock(each) for each in _alternatives(fields)]
         except (CroniterError, ValueError, KeyError, IndexError) as error:
-            raise SpecError(f"schedule {expression!r} is not a cron expression: {_first_line(error)}") from error
+            raise SpecError(f"schedule {expression!r} is not a cron expression: {first_line(error)}") from error
         self._clocks = [each for each in clocks if each is not None]
         if not self._clocks:
             raise SpecError(f"schedule {expression!r} never comes: no such date exists")
@@ -204,7 +205,3 @@ def _fields(expression: str) -> list[str]:
     if drawn := next((field for field in fields if _DRAWN.search(field)), None):
         raise SpecError(f"schedule {expression!r}: {drawn!r} is drawn at random; write the time out")
     return [*fields[:-1], _LAST.sub(r"L\1", fields[-1])]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

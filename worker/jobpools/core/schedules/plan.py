@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any, Final
 
-from jobpools.core.conditions import condition, conditions, timestamp
+from jobpools.core.conditions import condition, conditions
 from jobpools.core.decision import Decision
 from jobpools.core.events import Event
 from jobpools.core.jobs.job import JobState
@@ -21,6 +21,8 @@ from jobpools.core.schedules.actions import Fire, SchedulePlan
 from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
 from jobpools.core.schedules.specs import CatchUp, ConcurrencyPolicy, Schedule, ScheduleSpec
 from jobpools.core.text.durations import format_duration
+from jobpools.core.text.plurals import count_of
+from jobpools.core.text.timestamps import timestamp
 from jobpools.errors import SpecError
 
 FIRES: Final = 100
@@ -334,13 +336,9 @@ def _why(missed: Sequence[tuple[float, str]]) -> str:
     counts: dict[str, int] = {}
     for _, why in missed:
         counts[why] = counts.get(why, 0) + 1
-    last = timestamp(max(tick for tick, _ in missed))
+    ticks, last = count_of(len(missed), "tick"), timestamp(max(tick for tick, _ in missed))
     if len(counts) == 1:
         (why,) = counts
-        return f"{_ticks(len(missed))} missed up to {last}: {_WORDS[why]}"
+        return f"{ticks} missed up to {last}: {_WORDS[why]}"
     each = ", ".join(f"{count} because {_WORDS[why]}" for why, count in counts.items())
-    return f"{_ticks(len(missed))} missed up to {last}: {each}"
-
-
-def _ticks(count: int) -> str:
-    return f"{count} {'tick' if count == 1 else 'ticks'}"
+    return f"{ticks} missed up to {last}: {each}"

@@ -7,7 +7,7 @@ KNOWN_SHOWN = 12
 """How many of the known words an error repeats when none of them is close."""
 
 
-def meant(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean x?` for the closest of the known words, `; known: a, b` where none is close, or nothing.
 
     Case does not count: it is the commonest of mistakes.

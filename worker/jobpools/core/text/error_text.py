@@ -1,4 +1,4 @@
-"""The type and the message of an exception, whatever its own code does. No function here raises."""
+"""The type and the message of an exception as text. No function here raises, whatever the exception's code does."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -34,18 +34,23 @@ def one_line(text: str, limit: int) -> str:
     return " ".join(plain[:READ_LIMIT].split())[:limit]
 
 
-def qualified(kind: type[BaseException]) -> str:
+def qualified_name(kind: type[BaseException]) -> str:
     """Return `module.Class`: `builtins.ConnectionError` is not that of `requests`."""
     module = safely(lambda: one_line(_MODULE(kind), NAME_LIMIT), "unknown")
-    return f"{module}.{bare(kind)}"
+    return f"{module}.{bare_name(kind)}"
 
 
-def bare(kind: type[BaseException]) -> str:
+def bare_name(kind: type[BaseException]) -> str:
     """Return the name of the class without its module."""
     return safely(lambda: one_line(_QUALNAME(kind), NAME_LIMIT), "exception without a name")
 
 
-def spoken(name: str) -> str:
+def error_type(error: BaseException) -> str:
+    """Return the name of an error's class as messages have it: `ValueError`, `httpx.ConnectError`."""
+    return display_name(qualified_name(type(error)))
+
+
+def display_name(name: str) -> str:
     """Return a qualified name without `builtins.`: `ValueError`, and `httpx.ConnectError`."""
     return name.removeprefix("builtins.")
 
@@ -61,16 +66,23 @@ def traceback_of(error: BaseException) -> TracebackType | None:
     return found
 
 
-def words(error: BaseException) -> str:
+def first_line(source: BaseException | str) -> str:
+    """Return the first line of a text or of an error's message; an error without a message gives its class."""
+    text = source if isinstance(source, str) else safely(lambda: str(source), "")
+    line = text.partition("\n")[0].rstrip("\r")
+    return line if line or isinstance(source, str) else bare_name(type(source))
+
+
+def error_message(error: BaseException) -> str:
     """Return an exception's message in one line; for an exception group, with the first error in it."""
     try:
         text = one_line(str(error), READ_LIMIT)
     except BaseException as mute:  # noqa: BLE001  # user code: the job must still be settled
-        return f"no message: its __str__ raised {bare(type(mute))}"
+        return f"no message: its __str__ raised {bare_name(type(mute))}"
     first = safely(lambda: _first(error), None)
     if first is None:
         return text
-    return f"{text}: {spoken(qualified(type(first)))}: {words(first)}"
+    return f"{text}: {error_type(first)}: {error_message(first)}"
 
 
 def _first(error: BaseException) -> BaseException | None:

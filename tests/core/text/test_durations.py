@@ -1,0 +1,35 @@
+"""Durations as people write them."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, strategies as st
+
+from jobpools.core.text.durations import LONGEST, format_duration, parse_duration
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("90s", 90), ("1h30m", 5400), ("250ms", 0.25), ("0s", 0), (5, 5), (0.5, 0.5), (timedelta(minutes=2), 120)],
+)
+def test_accepted_forms(value: str | float | timedelta, seconds: float) -> None:
+    assert parse_duration(value) == seconds
+
+
+@pytest.mark.parametrize("value", ["", "90", "1h 30m", "-1s", -1, True, None, float("nan"), LONGEST + 1, "36501d"])
+def test_everything_else_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(value)  # type: ignore[arg-type]  # the mistake
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (0.25, "250ms"), (2.5, "2.5s"), (90, "90s"), (5400, "1h30m"), (2 * 86400 + 4 * 3600, "2d4h")],
+)
+def test_shown_form(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@given(st.floats(min_value=0.001, max_value=LONGEST))
+def test_the_shown_form_can_be_read_and_is_close(seconds: float) -> None:
+    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=0.05, abs=0.0006)

@@ -1,7 +1,7 @@
 """What a job is in Redis: the envelope, its history and its result, as JSON, with a version."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, cast
@@ -87,9 +87,8 @@ _version = msgspec.json.Decoder(_Version)
 _priority = msgspec.json.Decoder(_Priority)
 
 
-def encode(envelope: Envelope) -> bytes:
-    """The envelope as JSON."""
-    return _encoder.encode(envelope)
+encode: Callable[[Envelope], bytes] = _encoder.encode
+"""Return the envelope as JSON. Raises UnicodeEncodeError for a text that UTF-8 cannot hold."""
 
 
 def decode(raw: bytes) -> Envelope:
@@ -125,25 +124,23 @@ def _refuse_newer(raw: bytes, cause: Exception | None) -> None:
         ) from cause
 
 
-_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
-"""A digit with the variant's two bits in place of its first two."""
-
-
+_VARIANT = dict(zip("0123456789abcdef", ("-8", "-9", "-a", "-b") * 4, strict=True))
+"""By random digit: a hyphen, and the digit with the two bits of a UUID's variant in place of its first two."""
 _LAST_MOMENT = 2**48 - 1
-"""ms: the latest time that an id can hold. A clock beyond it, or before 1970, must not break the id's form."""
+"""Latest time that an id can hold, in ms. A clock beyond it, or before 1970, must not break the id's form."""
 
 
 def new_id(now: float, random: bytes) -> str:
-    """A UUIDv7 (RFC 9562, section 5.7) of a time in seconds since the epoch and 10 random bytes."""
+    """Return the UUIDv7 (RFC 9562, section 5.7) of a time in seconds since the epoch and 10 random bytes."""
     # By digits rather than by bits: a third of the time, and every job has an id.
-    draw = random.hex()
-    return f"{_moment(min(max(int(now * 1000), 0), _LAST_MOMENT))}{draw[1:4]}-{_VARIANT[draw[4]]}{draw[5:8]}-{draw[8:]}"
+    digits = random.hex("-", 6)
+    return f"{_moment(int(now * 1000))}{digits[1:4]}{_VARIANT[digits[4]]}{digits[5:]}"
 
 
 @lru_cache(maxsize=1)
 def _moment(ms: int) -> str:
-    """How the ids of one millisecond begin: of jobs that are sent together, hundreds share it."""
-    digits = f"{ms:012x}"
+    """Return how the ids of one millisecond begin: of jobs that are sent together, hundreds share it."""
+    digits = f"{min(max(ms, 0), _LAST_MOMENT):012x}"
     return f"{digits[:8]}-{digits[8:]}-7"
 
 

@@ -1,5 +1,6 @@
 """The verbs that change a queue. Each is one script, so each happens whole or not at all."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -130,20 +131,24 @@ class Sending(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 def _batches(jobs: Sequence[Sending]) -> Iterable[tuple[str, list[Any], list[int]]]:
-    """(queue, arguments, places in `jobs`) of each call to make."""
-    queues: dict[str, list[int]] = {}
+    """Yield (queue, arguments, places in `jobs`) of each call to make."""
+    queues: defaultdict[str, list[int]] = defaultdict(list)
     for place, job in enumerate(jobs):
-        queues.setdefault(job.envelope.queue, []).append(place)
+        queues[job.envelope.queue].append(place)
     for queue, places in queues.items():
         for start in range(0, len(places), BATCH):
             batch = places[start : start + BATCH]
             arguments: list[Any] = [keys.WAKE_CHANNEL, queue]
             for place in batch:
                 job = jobs[place]
-                envelope, due = job.envelope, job.due
-                moment = (int(job.delay * 1000) if job.delay else "") if due is None else f"@{int(due * 1000)}"
+                envelope, moment = job.envelope, "" if job.due is None and not job.delay else _moment(job)
                 arguments += (envelope.id, _LETTER_OF[envelope.priority], moment, job.payload)
             yield queue, arguments, batch
+
+
+def _moment(job: Sending) -> int | str:
+    """Return when a job is due, as enqueue.lua takes it."""
+    return int(job.delay * 1000) if job.due is None else f"@{int(job.due * 1000)}"
 
 
 async def enqueue(connection: Connection, jobs: Sequence[Sending], now: int | str = SERVER_CLOCK) -> list[bool]:

@@ -53,16 +53,3 @@ local function recorded(now, id)
   local record = redis.call('HGET', results, id)
   return record and (state_in(now, record, id)) or nil
 end
-
--- is_taken(now, id, record): whether a job that has ended has this id; `record` is its field of results. A record that is
---   over gives its id free.
-local function is_taken(now, id, record)
-  if not record then return false end
-  local state, entry, class = state_in(now, record, id)
-  if entry then
-    redis.call('LREM', done_list(class), 1, entry)
-    redis.call('HDEL', results, id)
-    redis.call('HDEL', history, id)
-  end
-  return state ~= nil
-end

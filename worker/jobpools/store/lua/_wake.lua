@@ -5,7 +5,3 @@ local function wake_one()
     redis.call('PEXPIRE', wake, 60000)
   end
 end
-
-local function ready_left()
-  return redis.call('LLEN', ready_high) + redis.call('LLEN', ready_normal) + redis.call('LLEN', ready_low)
-end

@@ -1,5 +1,5 @@
 -- fire: enqueue the jobs of schedules' ticks, each once: not where that tick, or a later one, was fired into this queue.
--- USES: clock wake records
+-- USES: clock wake ready_left taken
 -- KEYS: jobs results since wake totals fires ready_high ready_normal ready_low
 -- ARGV: given channel queue ...
 --   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty

@@ -1,5 +1,5 @@
 -- replay: put dead jobs back into their queue.
--- USES: clock wake died
+-- USES: clock wake ready_left died
 -- KEYS: dead history since wake ready_high ready_normal ready_low
 -- ARGV: given channel queue ...
 --   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty

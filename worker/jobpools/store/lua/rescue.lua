@@ -1,5 +1,5 @@
 -- rescue: take over leases whose holders are gone, promote what is due, forget what is over.
--- USES: clock safely promote records trim wake
+-- USES: clock safely promote records trim wake ready_left
 -- KEYS: jobs history results done leases dead since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given tail lease keep_completed keep_dead limit ...
 --   given: now in ms, '' for the server's clock; tail: what follows an id in the caller's leases; limit: how many at most

@@ -1,5 +1,5 @@
 -- step: settle a batch of finished attempts, then claim up to `claim` jobs, in one round trip.
--- USES: clock safely promote lease notify reclaim records handlers complete settle trim wake claim next_due
+-- USES: clock safely promote lease notify reclaim records handlers complete settle trim wake ready_left claim next_due
 -- KEYS: jobs history results done handlers leases dead since wake draining cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: given worker claim tail lease order keep_completed keep_dead completed ...
 --   given: now in ms, '' for the server's clock; tail: what follows an id in the leases of this claim (":worker:number")

@@ -87,7 +87,7 @@ def test_the_longest_job_fits_into_the_grace() -> None:
         ({"spec": {"containers": None}}, "spec.template: spec.containers is to be a list of mappings with a name each"),
         ({"spec": {"containers": ["worker"]}}, "spec.template: spec.containers is to be a list of mappings"),
         ({"spec": {"containers": [{"image": "shop:1"}]}}, "spec.template: spec.containers is to be a list of mappings"),
-        ({"spec": {"containers": [{"name": "proxy", "image": "proxy:1"}]}}, "spec.image is missing"),
+        ({"spec": {"containers": [{"name": "proxy", "image": "proxy:1"}]}}, "spec.image: missing"),
     ],
 )
 def test_a_template_that_fits_no_pod_is_refused_and_ends_nobody(template: dict[str, Any], said: str) -> None:

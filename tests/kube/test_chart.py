@@ -173,7 +173,7 @@ def test_schema_knows_every_value() -> None:
     ids=["two", "none", "url and secret"],
 )
 def test_jobs_are_kept_in_one_place(values: tuple[str, ...]) -> None:
-    assert "say where jobs are kept, once" in refused(*values)
+    assert "choose exactly one Redis" in refused(*values)
 
 
 def test_pod_security_restricted() -> None:

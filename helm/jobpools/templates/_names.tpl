@@ -9,7 +9,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "jobpools.operator" }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}-operator{{ end }}
 {{- define "jobpools.valkey" }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}-valkey{{ end }}
 
-{{- /* The Secret with the URL: the user's, or ours. */ -}}
+{{- /* Name of the Secret that holds the URL: the user's, or the chart's. */ -}}
 {{- define "jobpools.redisSecret" }}{{ .Values.redis.existingSecret.name | default (printf "%s-redis" (.Release.Name | trunc 40 | trimSuffix "-")) }}{{ end }}
 
 {{- define "jobpools.operatorSelector" -}}
@@ -22,10 +22,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: valkey
 {{- end }}
 
-{{- /* Exactly one place for the jobs. */ -}}
+{{- /* Fail unless exactly one Redis is chosen. */ -}}
 {{- define "jobpools.checkRedis" -}}
 {{- $given := compact (list .Values.redis.url .Values.redis.existingSecret.name (ternary "valkey" "" .Values.valkey.enabled)) }}
 {{- if ne (len $given) 1 }}
-{{- fail "say where jobs are kept, once: redis.url, or redis.existingSecret.name, or valkey.enabled=true (the default; set it to false with the other two)" }}
+{{- fail "choose exactly one Redis: redis.url, redis.existingSecret.name, or valkey.enabled=true (the default; set it to false with the other two)" }}
 {{- end }}
 {{- end }}

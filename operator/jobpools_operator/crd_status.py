@@ -1,0 +1,136 @@
+"""PURE: the status of both kinds as CRD schemas, and the columns of `kubectl get`.
+
+The descriptions are what `kubectl explain workerpool.status` shows.
+"""
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+
+def _field(kind: str, text: str, **more: Any) -> Schema:
+    return {"type": kind, "description": text} | more
+
+
+def _instant(text: str) -> Schema:
+    return _field("string", text, format="date-time")
+
+
+OBSERVED = _field("integer", "Generation of the spec that this status describes.", format="int64")
+CONDITION: Schema = {
+    "type": "object",
+    "required": ["type", "status", "reason", "message", "lastTransitionTime"],
+    "properties": {
+        "type": _field("string", "Name of the condition."),
+        "status": _field("string", "Whether the condition holds.", enum=["True", "False", "Unknown"]),
+        "reason": _field("string", "One stable CamelCase word that says why."),
+        "message": _field("string", "One sentence with the figures behind the reason."),
+        "lastTransitionTime": _instant("When `status` last changed."),
+        "observedGeneration": _field("integer", "Generation of the spec that the condition describes.", format="int64"),
+    },
+}
+CONDITIONS: Schema = {
+    "type": "array",
+    "description": "Conditions, each with its reason. `kubectl describe` shows them.",
+    "items": CONDITION,
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["type"],
+}
+WORKER: Schema = {
+    "type": "object",
+    "required": ["name", "ready"],
+    "properties": {
+        "name": _field("string", "Name of the worker's pod."),
+        "ready": _field("boolean", "Whether the worker takes jobs."),
+        "busy": _field("integer", "Slots in use, from the worker's last heartbeat."),
+        "slots": _field("integer", "Maximum number of jobs that the worker runs at once."),
+        "draining": _field("boolean", "Whether the worker has stopped claiming jobs."),
+        "idleSince": _instant("Since when the worker has had no job."),
+        "problem": _field("string", "Why the worker cannot run."),
+    },
+}
+
+
+POOL_STATUS: Schema = {
+    "type": "object",
+    "description": "Observed state of the pool. Unknown figures are omitted.",
+    "properties": {
+        "replicas": _field("integer", "Number of workers that the pool is scaled to."),
+        "readyReplicas": _field("integer", "Number of workers that take jobs."),
+        "busy": _field(
+            "integer",
+            "Slots in use, at most 5 s old. A slot is in use until Redis has recorded the end of its attempt.",
+        ),
+        "queued": _field(
+            "integer",
+            "Jobs that wait for a worker. The figure is updated when it reaches another step of 1, 2, 5, 10, 20, 50, …",
+        ),
+        "inFlight": _field("integer", "Jobs that workers hold."),
+        "scheduled": _field("integer", "Jobs whose start time is in the future."),
+        "dead": _field("integer", "Jobs in the dead-letter queues."),
+        "oldestSeconds": _field(
+            "integer", "Seconds for which the oldest queued job has waited, updated in the same steps as `queued`."
+        ),
+        "completedPerMinute": _field("number", "Completed jobs per minute, averaged over the last minutes."),
+        "failureRate": _field("number", "Share of attempts that failed in the last minutes, from 0 to 1."),
+        "selector": _field("string", "Label selector of the pool's pods, for `kubectl scale` and autoscalers."),
+        "observedGeneration": OBSERVED,
+        "workers": {
+            "type": "array",
+            "description": "At most ten of the workers; `jobpools workers` lists all.",
+            "items": WORKER,
+        },
+        "conditions": CONDITIONS,
+    },
+}
+SCHEDULE_STATUS: Schema = {
+    "type": "object",
+    "description": "Observed state of the schedule. Unknown figures are omitted.",
+    "properties": {
+        "nextScheduleTime": _instant("When the schedule fires next."),
+        "lastScheduleTime": _instant("Due time of the last tick that fired."),
+        "lastJob": {
+            "type": "object",
+            "description": "Job of the last tick that fired.",
+            "properties": {
+                "id": _field("string", "Id of the job."),
+                "state": _field("string", "State of the job, such as `completed`."),
+            },
+        },
+        "active": _field("integer", "Jobs of this schedule that have not ended."),
+        "fired": _field("integer", "Number of ticks that fired, in total."),
+        "missed": _field("integer", "Number of ticks that did not fire, in total."),
+        "observedGeneration": OBSERVED,
+        "conditions": CONDITIONS,
+    },
+}
+
+
+def _column(name: str, kind: str, path: str, *, wide: bool = False) -> Schema:
+    return {"name": name, "type": kind, "jsonPath": path} | ({"priority": 1} if wide else {})
+
+
+READY_REASON = '.status.conditions[?(@.type=="Ready")].reason'
+POOL_COLUMNS = [
+    _column("Ready", "integer", ".status.readyReplicas"),
+    _column("Desired", "integer", ".status.replicas"),
+    _column("Busy", "integer", ".status.busy"),
+    _column("Queued", "integer", ".status.queued"),
+    _column("Oldest", "integer", ".status.oldestSeconds"),
+    _column("Reason", "string", READY_REASON),
+    _column("Min", "integer", ".spec.scaling.min", wide=True),
+    _column("Max", "integer", ".spec.scaling.max", wide=True),
+    _column("In-Flight", "integer", ".status.inFlight", wide=True),
+    _column("Rate/Min", "number", ".status.completedPerMinute", wide=True),
+    _column("Failures", "number", ".status.failureRate", wide=True),
+    _column("Age", "date", ".metadata.creationTimestamp"),
+]
+SCHEDULE_COLUMNS = [
+    _column("Schedule", "string", ".spec.schedule"),
+    _column("Timezone", "string", ".spec.timeZone"),
+    _column("Suspend", "boolean", ".spec.suspend"),
+    _column("Next", "string", ".status.nextScheduleTime"),
+    _column("Last", "date", ".status.lastScheduleTime"),
+    _column("State", "string", ".status.lastJob.state"),
+    _column("Age", "date", ".metadata.creationTimestamp"),
+]

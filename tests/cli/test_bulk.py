@@ -1,4 +1,4 @@
-"""Bulk commands change the jobs that existed when they began, once each, whatever happens meanwhile."""
+"""Bulk commands change each job that existed when they began exactly once, while workers and producers go on."""
 
 import json
 import os
@@ -29,8 +29,8 @@ async def send(to: str) -> None:
 """
 
 
-def bury(client: Redis, count: int, queue: str = "emails", died: int = 1_790_000_000_000) -> list[str]:
-    """Dead jobs, the first one the earliest."""
+def make_dead(client: Redis, count: int, queue: str = "emails", died: int = 1_790_000_000_000) -> list[str]:
+    """Create dead jobs that died one after the other, and return their ids."""
     ids = [f"job-{number:06}" for number in range(count)]
     with client.pipeline(transaction=False) as pipe:
         for number, job_id in enumerate(ids):
@@ -44,7 +44,7 @@ def bury(client: Redis, count: int, queue: str = "emails", died: int = 1_790_000
 
 @pytest.fixture
 def queued(client: Redis) -> list[str]:
-    """Jobs that wait in a queue that no worker serves."""
+    """Jobs in a queue that no worker serves."""
     ids = [f"job-{number:06}" for number in range(2500)]
     with client.pipeline(transaction=False) as pipe:
         for job_id in ids:
@@ -56,21 +56,21 @@ def queued(client: Redis) -> list[str]:
     return ids
 
 
-def test_replay_ends_beside_a_worker_that_lets_the_jobs_die_again(
+def test_replay_ends_while_the_replayed_jobs_die_again(
     process: Shell, client: Redis, folder: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "failing.py").write_text(APP)
     monkeypatch.setenv("PYTHONPATH", str(folder))
-    ids = bury(client, 1500)
+    ids = make_dead(client, 1500)
     with crew(folder, valkey_url, "failing:app", "again", CONCURRENCY="50"):
         ran = process("dead", "replay", "--queue", "emails", "--all")
-        assert (ran.code, ran.out, ran.err) == (0, "1500 jobs put back\n", "")
+        assert (ran.code, ran.out, ran.err) == (0, "1500 jobs replayed\n", "")
         eventually("all are dead again", lambda: client.zcard(DEAD) == len(ids))
         assert client.hget("jobpools:{emails}:totals", "failed") == b"1500", "each ran once more"
 
 
-def test_purge_leaves_what_dies_meanwhile(process: Shell, client: Redis) -> None:
-    bury(client, 20_000)
+def test_purge_leaves_jobs_that_die_meanwhile(process: Shell, client: Redis) -> None:
+    make_dead(client, 20_000)
     stop = threading.Event()
 
     def kill_more() -> None:
@@ -88,16 +88,16 @@ def test_purge_leaves_what_dies_meanwhile(process: Shell, client: Redis) -> None
         thread.join()
     assert ran.code == 0, ran.err
     found = json.loads(ran.out)
-    # Those that were added before the command began count too; of the later ones none was touched.
+    # Jobs that died before the command began count as well; no later one was changed.
     assert found["purged"] == found["found"] >= 20_000
     left = set(client.zrange(DEAD, 0, -1))
     assert left
-    assert all(bytes(member).startswith(b"later-") for member in left)  # type: ignore[arg-type]
+    assert all(bytes(job_id).startswith(b"later-") for job_id in left)  # type: ignore[arg-type]
 
 
-def test_a_limit_takes_the_earliest(jobpools: Shell, client: Redis) -> None:
-    ids = bury(client, 10)
-    assert jobpools("dead", "replay", "-q", "emails", "--all", "--limit", "3").out == "3 jobs put back\n"
+def test_a_limit_selects_the_earliest_jobs(jobpools: Shell, client: Redis) -> None:
+    ids = make_dead(client, 10)
+    assert jobpools("dead", "replay", "-q", "emails", "--all", "--limit", "3").out == "3 jobs replayed\n"
     assert client.lrange("jobpools:{emails}:ready:normal", 0, -1) == [each.encode() for each in ids[:3]]
     assert json.loads(jobpools("dead", "purge", "-q", "emails", "--all", "--limit", "2", "-o", "json").out) == {
         "queue": "emails", "found": 2, "purged": 2,
@@ -105,21 +105,23 @@ def test_a_limit_takes_the_earliest(jobpools: Shell, client: Redis) -> None:
     assert client.zrange(DEAD, 0, -1) == [each.encode() for each in ids[5:]]
 
 
-def test_an_id_that_is_named_twice_is_replayed_once(jobpools: Shell, client: Redis) -> None:
-    (job_id,) = bury(client, 1)
-    assert jobpools("dead", "replay", job_id, job_id).out == "1 job put back\n"
+def test_a_repeated_id_is_replayed_once(jobpools: Shell, client: Redis) -> None:
+    (job_id,) = make_dead(client, 1)
+    assert jobpools("dead", "replay", job_id, job_id).out == "1 job replayed\n"
     assert client.llen("jobpools:{emails}:ready:normal") == 1
 
 
-def test_a_server_whose_clock_went_back_still_replays_all(jobpools: Shell, client: Redis) -> None:
-    bury(client, 5, died=4_000_000_000_000)
-    assert jobpools("dead", "replay", "-q", "emails", "--all").out == "5 jobs put back\n"
+def test_jobs_that_died_in_the_future_are_replayed(jobpools: Shell, client: Redis) -> None:
+    make_dead(client, 5, died=4_000_000_000_000)
+    assert jobpools("dead", "replay", "-q", "emails", "--all").out == "5 jobs replayed\n"
 
 
-def test_cancel_all_beside_a_worker_and_a_producer(process: Shell, client: Redis, queued: list[str]) -> None:
+def test_cancel_all_while_a_worker_claims_and_a_producer_enqueues(
+    process: Shell, client: Redis, queued: list[str]
+) -> None:
     stop = threading.Event()
 
-    def go_on() -> None:  # takes from the head and adds at the end, as workers and producers do
+    def claim_and_enqueue() -> None:  # pops from the head and pushes to the end, as workers and producers do
         number = 0
         while not stop.is_set():
             client.lpop("jobpools:{emails}:ready:normal")
@@ -128,7 +130,7 @@ def test_cancel_all_beside_a_worker_and_a_producer(process: Shell, client: Redis
 
     for number in range(2500):  # `later` jobs are known, so that a cancel would find them
         client.hset("jobpools:{emails}:jobs", f"later-{number}", "{}")
-    thread = threading.Thread(target=go_on)
+    thread = threading.Thread(target=claim_and_enqueue)
     thread.start()
     try:
         ran = process("jobs", "cancel", "-q", "emails", "--all", "-o", "json")
@@ -139,7 +141,7 @@ def test_cancel_all_beside_a_worker_and_a_producer(process: Shell, client: Redis
     found = json.loads(ran.out)
     assert found["found"] <= len(queued) + 2500
     left = set(client.lrange("jobpools:{emails}:ready:normal", 0, -1))
-    assert not left & {each.encode() for each in queued}, "all that were there at the start are gone"
+    assert not left & {each.encode() for each in queued}, "all jobs that were queued at the start are cancelled"
 
 
 def test_cancel_chooses_by_state_and_by_id(jobpools: Shell, client: Redis, queued: list[str]) -> None:
@@ -157,80 +159,85 @@ def test_cancel_chooses_by_state_and_by_id(jobpools: Shell, client: Redis, queue
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["jobs", "cancel"], "which jobs? Write jobpools jobs cancel ID…, or --queue NAME --all"),
-        (["jobs", "cancel", "--all"], "--all needs --queue"),
+        (["jobs", "cancel"], "jobs cancel: give either ids or --all; write jobpools jobs cancel ID… or "),
+        (["jobs", "cancel", "--all"], "--all: no queue given; add --queue NAME"),
         (["jobs", "cancel", "--all", "-q", "emails", "-s", "dead"], "--state: a dead job has ended"),
-        (["dead", "replay", "--all"], "--all needs --queue"),
+        (["dead", "replay", "--all"], "--all: no queue given; add --queue NAME"),
         (["dead", "purge", "--all", "-q", "emials"], "did you mean emails?"),
     ],
 )
-def test_a_choice_that_is_none_is_refused(jobpools: Shell, client: Redis, words: list[str], says: str) -> None:
-    bury(client, 1)
+def test_an_incomplete_choice_is_refused(jobpools: Shell, client: Redis, words: list[str], says: str) -> None:
+    make_dead(client, 1)
     ran = jobpools(*words)
     assert ran.code == 1
     assert says in ran.err
     assert client.zcard(DEAD) == 1
 
 
-def test_a_hundred_thousand_are_replayed_quickly_in_calls_that_are_short(process: Shell, client: Redis) -> None:
-    bury(client, 100_000)
+def test_a_hundred_thousand_jobs_are_replayed_in_short_calls(process: Shell, client: Redis) -> None:
+    make_dead(client, 100_000)
     client.config_resetstat()
     begun = time.monotonic()
-    assert process("dead", "replay", "-q", "emails", "--all").out == "100000 jobs put back\n"
-    assert time.monotonic() - begun < 30, "one read a job took minutes"
+    assert process("dead", "replay", "-q", "emails", "--all").out == "100000 jobs replayed\n"
+    assert time.monotonic() - begun < 30, "one read per job takes minutes"
     stats = client.info("commandstats")
 
-    assert stats["cmdstat_evalsha"]["calls"] >= 400, "250 jobs a call: about a millisecond of the server's"
-    assert stats["cmdstat_hmget"]["calls"] <= 900, "two reads a call"
+    assert stats["cmdstat_evalsha"]["calls"] >= 400, "250 jobs per call: about a millisecond of server time"
+    assert stats["cmdstat_hmget"]["calls"] <= 900, "two reads per call"
 
 
-def on_a_terminal(url: str, words: list[str], typed: bytes = b"") -> tuple[int, str]:
-    """Run a command whose stdin and stderr are a terminal; (exit code, what the terminal showed)."""
-    ours, theirs = pty.openpty()
+def run_on_a_terminal(url: str, words: list[str], typed: bytes = b"") -> tuple[int, str]:
+    """Run a command whose stdin and stderr are a terminal; return (exit code, the terminal's text)."""
+    master, slave = pty.openpty()
     environment = os.environ | {"JOBPOOLS_REDIS_URL": url, "TERM": "xterm", "COLUMNS": "100"}
-    child = subprocess.Popen(command(*words), stdin=theirs, stderr=theirs, stdout=subprocess.DEVNULL, env=environment)
-    os.close(theirs)
-    os.write(ours, typed)
+    child = subprocess.Popen(command(*words), stdin=slave, stderr=slave, stdout=subprocess.DEVNULL, env=environment)
+    os.close(slave)
+    os.write(master, typed)
     shown = b""
     try:
-        while piece := os.read(ours, 65536):
+        while piece := os.read(master, 65536):
             shown += piece
     except OSError:  # the other end was closed
         pass
-    os.close(ours)
+    os.close(master)
     return child.wait(60), shown.decode(errors="replace")
 
 
-def test_on_a_terminal_there_is_a_bar_and_a_purge_asks_first(folder: Path, client: Redis, valkey_url: str) -> None:
+def test_a_terminal_gets_a_progress_bar_and_a_question_before_a_purge(
+    folder: Path, client: Redis, valkey_url: str
+) -> None:
     del folder
-    bury(client, 3000)
-    code, shown = on_a_terminal(valkey_url, ["dead", "purge", "-q", "emails", "--all"], b"n\n")
+    make_dead(client, 3000)
+    code, shown = run_on_a_terminal(valkey_url, ["dead", "purge", "-q", "emails", "--all"], b"n\n")
     assert code == 130
     assert "Purge 3000 jobs of queue emails for good?" in shown
     assert client.zcard(DEAD) == 3000
-    code, shown = on_a_terminal(valkey_url, ["dead", "replay", "-q", "emails", "--all", "--limit", "1000"])
+    code, shown = run_on_a_terminal(valkey_url, ["dead", "replay", "-q", "emails", "--all", "--limit", "1000"])
     assert code == 0
-    assert re.search(r"put back .*/1000", shown), shown
-    code, shown = on_a_terminal(valkey_url, ["dead", "purge", "-q", "emails", "--all"], b"y\n")
+    assert re.search(r"replayed .*/1000", shown), shown
+    code, shown = run_on_a_terminal(valkey_url, ["dead", "purge", "-q", "emails", "--all"], b"y\n")
     assert code == 0
     assert client.zcard(DEAD) == 0
-    bury(client, 10)
-    assert on_a_terminal(valkey_url, ["dead", "purge", "-q", "emails", "--all", "--yes"])[0] == 0
+    make_dead(client, 10)
+    assert run_on_a_terminal(valkey_url, ["dead", "purge", "-q", "emails", "--all", "--yes"])[0] == 0
     assert client.zcard(DEAD) == 0
 
 
-def test_ctrl_c_says_how_far_it_came(folder: Path, client: Redis, valkey_url: str) -> None:
-    bury(client, 200_000)
+def test_ctrl_c_prints_the_progress(folder: Path, client: Redis, valkey_url: str) -> None:
+    make_dead(client, 200_000)
     child = subprocess.Popen(
         command("dead", "replay", "-q", "emails", "--all"), cwd=folder, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"JOBPOOLS_REDIS_URL": valkey_url},
     )  # fmt: skip
-    eventually("it has begun", lambda: client.llen("jobpools:{emails}:ready:normal") > 500)
+    eventually("the command has begun", lambda: client.llen("jobpools:{emails}:ready:normal") > 500)
     child.send_signal(signal.SIGINT)
-    _, told = child.communicate(timeout=60)
+    _, stderr = child.communicate(timeout=60)
     assert child.returncode == 130
     found = re.fullmatch(
-        r"jobpools: interrupted: (\d+) of 200000 jobs put back before that; run the command again for the rest\n", told
+        r"jobpools: interrupted: (\d+) of 200000 jobs replayed before that; run the command again for the rest\n",
+        stderr,
     )
-    assert found, told
-    assert 0 <= client.llen("jobpools:{emails}:ready:normal") - int(found[1]) <= 250, "but for the call under way"
+    assert found, stderr
+    assert 0 <= client.llen("jobpools:{emails}:ready:normal") - int(found[1]) <= 250, (
+        "at most the jobs of one unfinished call"
+    )

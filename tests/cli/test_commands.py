@@ -1,4 +1,4 @@
-"""What each command prints when all is well, as a table, as JSON and as YAML."""
+"""The output of each command when it succeeds, as a table, as JSON and as YAML."""
 
 import asyncio
 import json
@@ -22,8 +22,8 @@ COMMANDS = (
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\n")
 
 
-def work(folder: Path) -> None:
-    """What a worker does until nothing is left."""
+def run_all_jobs(folder: Path) -> None:
+    """Run all jobs, as a worker does."""
 
     async def whole() -> None:
         async with import_app("store:app") as app:
@@ -73,27 +73,27 @@ def test_the_version(jobpools: Shell) -> None:
     assert re.fullmatch(r"jobpools \d+\.\d+\.\d+\S*\n", jobpools("--version").out)
 
 
-def test_an_empty_redis_is_said_and_is_no_error(jobpools: Shell) -> None:
+def test_an_empty_redis_is_not_an_error(jobpools: Shell) -> None:
     for name, said in {
-        "queues": "no queue has had a job yet", "pools": "no pool has a worker", "jobs": "no such job",
-        "workers": "no worker has reported lately", "dead": "no job is dead", "stats": "no queue has had a job yet",
-        "cron": "no schedule has been seen yet",
+        "queues": "no queue has had a job yet", "pools": "no pool has a worker", "jobs": "no jobs found",
+        "workers": "no worker has reported in the last 30 seconds", "dead": "no dead letters",
+        "stats": "no queue has had a job yet", "cron": "no schedule has been seen yet",
     }.items():  # fmt: skip
         assert jobpools(name) == Ran(0, "", f"{said}\n")
         assert jobpools(name, "-o", "json") == Ran(0, "[]\n", "")
         assert jobpools(name, "-o", "yaml") == Ran(0, "[]\n", "")
 
 
-def test_enqueue_prints_the_id_and_says_when_it_is_there_already(jobpools: Shell, client: Redis) -> None:
+def test_enqueue_prints_the_id_and_reports_an_existing_job(jobpools: Shell, client: Redis) -> None:
     assert UUID.fullmatch(jobpools("enqueue", "store:app", "send", "to=ada").out)
     assert jobpools("enqueue", "store:app", "send", "to=ada", "--id", "mail-7") == Ran(0, "mail-7\n", "")
     before = dump(client)
     again = jobpools("enqueue", "store:app", "send", "to=ada", "--id", "mail-7")
-    assert again == Ran(0, "mail-7\n", "job mail-7 is there already in queue emails: nothing was written\n")
+    assert again == Ran(0, "mail-7\n", "job mail-7 already exists in queue emails; nothing was enqueued\n")
     assert dump(client) == before
 
 
-def test_arguments_are_json_where_they_can_be(jobpools: Shell) -> None:
+def test_arguments_are_decoded_as_json_if_possible(jobpools: Shell) -> None:
     given = ["text=ada", "quoted='7'", 'string="7"', "number=7", "none=null", 'list=["a"]', "empty=", "a=b=c"]
     job_id = jobpools("enqueue", "any", *given, "--queue", "other").out.strip()
     shown = json.loads(jobpools("jobs", "show", job_id, "-o", "json").out)
@@ -103,16 +103,14 @@ def test_arguments_are_json_where_they_can_be(jobpools: Shell) -> None:
     }  # fmt: skip
 
 
-def test_arguments_that_are_too_deep_or_too_long_for_json_are_text(jobpools: Shell) -> None:
+def test_arguments_too_deep_or_too_long_for_json_are_text(jobpools: Shell) -> None:
     deep, digits = "[" * 100_000, "1" * 5000
     job_id = jobpools("enqueue", "any", f"a={deep}", f"b={digits}", "--queue", "other").out.strip()
     assert json.loads(jobpools("jobs", "show", job_id, "-o", "json").out)["args"] == {"a": deep, "b": digits}
 
 
 @pytest.mark.parametrize("args", ['{"n":' + "1" * 5000 + "}", '{"n":' + "[" * 300 + "1" + "]" * 300 + "}"])
-def test_arguments_of_another_producer_that_nothing_here_reads_are_shown_as_text(
-    jobpools: Shell, client: Redis, args: str
-) -> None:
+def test_arguments_that_cannot_be_decoded_are_shown_as_text(jobpools: Shell, client: Redis, args: str) -> None:
     send(jobpools, "to=ada", "--id", "strange")
     kept = client.hget("jobpools:{emails}:jobs", "strange")
     assert isinstance(kept, bytes)
@@ -130,29 +128,29 @@ def test_options_reach_the_job(jobpools: Shell) -> None:
     assert 3590 < row["due"] <= 3600
 
 
-def test_queues_and_stats_keep_the_books(jobpools: Shell, folder: Path) -> None:
+def test_queues_and_stats_count_jobs(jobpools: Shell, folder: Path) -> None:
     for to in ("ada", "grace", "nobody"):
         send(jobpools, f"to={to}")
-    work(folder)
+    run_all_jobs(folder)
     send(jobpools, "to=edsger")
     header, row = table(jobpools("queues"))
     assert header == ["QUEUE", "QUEUED", "SCHEDULED", "RUNNING", "DEAD", "OLDEST", "COMPLETED", "FAILED"]
     assert row[:5] + row[6:] == ["emails", "1", "0", "0", "1", "2", "1"]
-    (books,) = rows(jobpools("stats", "--over", "10ms", "-o", "json"))
-    counts = {name: books[name] for name in ("enqueued", "completed", "failed", "dead", "cancelled", "lost")}
+    (counted,) = rows(jobpools("stats", "--over", "10ms", "-o", "json"))
+    counts = {name: counted[name] for name in ("enqueued", "completed", "failed", "dead", "cancelled", "lost")}
     assert counts == {"enqueued": 4, "completed": 2, "failed": 1, "dead": 1, "cancelled": 0, "lost": 0}
-    assert books["failures"] == 0.333
-    assert books["enqueued/s"] == books["completed/s"] == 0
+    assert counted["failures"] == 0.333
+    assert counted["enqueued/s"] == counted["completed/s"] == 0
 
 
 def test_jobs_show_one_cancel_one(jobpools: Shell, folder: Path) -> None:
     kept, gone = send(jobpools, "to=ada", "copies=2"), send(jobpools, "to=grace")
     assert [row["id"] for row in rows(jobpools("jobs", "-o", "json"))] == [kept, gone]
-    assert jobpools("jobs", "cancel", gone).out == f"job {gone} of queue emails: it is cancelled\n"
-    work(folder)
+    assert jobpools("jobs", "cancel", gone).out == f"job {gone} of queue emails is cancelled\n"
+    run_all_jobs(folder)
     shown = yaml.safe_load(jobpools("jobs", "show", kept).out)
     assert (shown["state"], shown["result"]) == ("completed", "2 to ada")
-    assert shown["seconds"] >= 0, "of a job that has ended there is its record, and no arguments"
+    assert shown["seconds"] >= 0, "the record of an ended job has no arguments"
     assert {row["id"]: row["state"] for row in rows(jobpools("jobs", "-o", "json"))} == {
         kept: "completed",
         gone: "cancelled",
@@ -163,34 +161,34 @@ def test_jobs_show_one_cancel_one(jobpools: Shell, folder: Path) -> None:
     ]
 
 
-def test_a_job_of_a_time_beyond_all_calendars_is_shown(jobpools: Shell, client: Redis) -> None:
-    """No client sends one; an earlier version did."""
+def test_a_job_whose_time_is_out_of_range_is_shown(jobpools: Shell, client: Redis) -> None:
+    """No client creates such a job; an earlier version did."""
     job = send(jobpools, "to=ada", "--delay", "1d")
     client.zadd("jobpools:{emails}:scheduled:normal", {job: 1e22})
     shown = yaml.safe_load(jobpools("jobs", "show", job).out)
     assert (shown["state"], shown["due"]) == ("scheduled", "beyond the calendar")
 
 
-def test_dead_jobs_say_why_and_can_be_replayed_or_purged(jobpools: Shell, folder: Path) -> None:
+def test_dead_letters_show_why_and_can_be_replayed_or_purged(jobpools: Shell, folder: Path) -> None:
     first, second = send(jobpools, "to=nobody"), send(jobpools, "to=nobody")
-    work(folder)
+    run_all_jobs(folder)
     header, *cells = table(jobpools("dead"))
     assert header == ["ID", "QUEUE", "NAME", "ATTEMPTS", "AGE", "NOTE"]
     assert {row[0] for row in cells} == {first, second}
     assert all("no such address and nobody reads the second line" in row[-1] for row in cells), "one line a job"
-    assert jobpools("dead", "replay", first).out == "1 job put back\n"
+    assert jobpools("dead", "replay", first).out == "1 job replayed\n"
     assert [row["id"] for row in rows(jobpools("jobs", "-s", "queued", "-o", "json"))] == [first]
-    work(folder)
+    run_all_jobs(folder)
     shown = yaml.safe_load(jobpools("jobs", "show", first).out)
-    assert [entry["outcome"] for entry in shown["attempts"]][-1] == "failed"
-    assert jobpools("dead", "replay", "--queue", "emails", "--all").out == "2 jobs put back\n"
-    work(folder)
+    assert [attempt["outcome"] for attempt in shown["attempts"]][-1] == "failed"
+    assert jobpools("dead", "replay", "--queue", "emails", "--all").out == "2 jobs replayed\n"
+    run_all_jobs(folder)
     assert jobpools("dead", "purge", first).out == "1 job purged\n"
     assert jobpools("dead", "purge", "-q", "emails", "--all").out == "1 job purged\n"
-    assert jobpools("dead").err == "no job is dead\n"
+    assert jobpools("dead").err == "no dead letters\n"
 
 
-def test_workers_and_pools_are_those_that_report(jobpools: Shell, client: Redis) -> None:
+def test_workers_and_pools_come_from_heartbeats(jobpools: Shell, client: Redis) -> None:
     assert pools_and_workers(jobpools) == ([], [])
     now = client.time()[0]
     for worker, busy, idle in (("mail-1.aa", 2, None), ("mail-2.bb", 0, now - 60)):
@@ -211,9 +209,7 @@ def pools_and_workers(jobpools: Shell) -> tuple[list[dict[str, Any]], list[dict[
     return rows(jobpools("pools", "-o", "json")), rows(jobpools("workers", "-o", "json"))
 
 
-def test_plan_says_what_the_loop_would_ask_for_and_changes_nothing(
-    jobpools: Shell, client: Redis, folder: Path
-) -> None:
+def test_plan_shows_the_decision_and_changes_nothing(jobpools: Shell, client: Redis, folder: Path) -> None:
     (row,) = rows(jobpools("plan", "pool.yaml", "-o", "json"))
     assert (row["pool"], row["workers"], row["desired"], row["reason"]) == ("default/mail", 0, 0, "Idle")
     for _ in range(2):
@@ -230,7 +226,7 @@ def test_plan_says_what_the_loop_would_ask_for_and_changes_nothing(
     assert dump(client).keys() == before.keys()
 
 
-def test_plan_shrinks_an_idle_pool_as_if_the_windows_were_over(jobpools: Shell, client: Redis) -> None:
+def test_plan_scales_an_idle_pool_down_without_stabilization(jobpools: Shell, client: Redis) -> None:
     now = client.time()[0]
     report = {"slots": 5, "busy": 0, "started": now - 900, "idle_since": now - 600, "completed": 1}
     client.hset("jobpools:{pool:default/mail}:workers", "mail-1.aa", f"{now * 1000} {json.dumps(report)}")

@@ -1,4 +1,4 @@
-"""Whatever is wrong, on whichever entrance: one line that says what, where and how to mend it; and nothing is changed."""
+"""A wrong command line, option, file or variable is reported in one line with its place and its fix; nothing changes."""
 # ruff: noqa: E501  # one case a line: a table is read from top to bottom
 
 import re
@@ -22,7 +22,7 @@ spec:
 
 @dataclass(frozen=True)
 class Bad:
-    """A command, and the one line that it must say."""
+    """A wrong command, and the one line that it must print."""
 
     words: str
     says: str
@@ -48,22 +48,22 @@ def check(bad: Bad, jobpools: Shell, folder: Path, client: Redis) -> None:
 
 
 COMMAND_LINE = {
-    "mistyped command": Bad("quues", r"no such command 'quues'; did you mean queues\? \(jobpools --help\)", 2),
-    "mistyped command of a group": Bad("jobs lst", r"no such command 'lst'; did you mean list\? \(jobpools jobs --help\)", 2),
-    "mistyped option": Bad("up . --plto x", r"no such option: --plto; did you mean --plot\? \(jobpools up --help\)", 2),
-    "no argument": Bad("up", r"missing argument 'FILES\.\.\.' \(jobpools up --help\)", 2),
-    "a word too many": Bad("queues emails", r"unexpected: emails \(jobpools queues --help\)", 2),
-    "no value": Bad("queues --redis", r"option '--redis' requires an argument \(jobpools --help\)", 2),
-    "unknown form": Bad("queues -o xml", r"invalid value for '--output' / '-o': 'xml' is not one of .*yaml.*", 2),
-    "unknown state": Bad("jobs --state ded", r"invalid value for '--state' / '-s': 'ded' is not one of .*'dead'.*", 2),
-    "limit 0": Bad("jobs --limit 0", r"invalid value for '--limit': .*greater than or equal to 1 .*", 2),
-    "no number": Bad("worker --concurrency many", r"invalid value for '--concurrency': .*not a valid integer.*", 2),
-    "group options before a subcommand": Bad("jobs --queue emails show known", r"unexpected: show known .*", 2),
+    "mistyped command": Bad("quues", r"quues: no such command; did you mean queues\? \(jobpools --help\)", 2),
+    "mistyped command of a group": Bad("jobs lst", r"lst: no such command; did you mean list\? \(jobpools jobs --help\)", 2),
+    "mistyped option": Bad("up . --plto x", r"--plto: no such option; did you mean --plot\? \(jobpools up --help\)", 2),
+    "no argument": Bad("up", r"FILES\.\.\.: is missing \(jobpools up --help\)", 2),
+    "a word too many": Bad("queues emails", r"unexpected arguments: emails \(jobpools queues --help\)", 2),
+    "no value": Bad("queues --redis", r"--redis: a value is missing \(jobpools queues --help\)", 2),
+    "unknown form": Bad("queues -o xml", r"--output: 'xml' is not one of 'table', 'json', 'yaml' \(jobpools queues --help\)", 2),
+    "unknown state": Bad("jobs --state ded", r"--state: 'ded' is not one of .*'dead'.*", 2),
+    "limit 0": Bad("jobs --limit 0", r"--limit: must be at least 1, got \"0\" .*", 2),
+    "no number": Bad("worker --concurrency many", r"--concurrency: must be an integer, got \"many\" .*", 2),
+    "group options before a subcommand": Bad("jobs --queue emails show known", r"unexpected arguments: show known .*", 2),
 }  # fmt: skip
 
 WORKER = {
-    "no app": Bad("worker", r"which app\? Write jobpools worker module:name, or set JOBPOOLS_APP"),
-    "no app, with a flag": Bad("worker --concurrency 2", r"which app\? .*"),
+    "no app": Bad("worker", r"worker: no app given; write jobpools worker module:name or set JOBPOOLS_APP"),
+    "no app, with a flag": Bad("worker --concurrency 2", r"worker: no app given; .*"),
     "no attribute named": Bad("worker store", r"'store' names no app: write module:name, as in shop\.jobs:app"),
     "no such module": Bad("worker stoer:app", r"stoer:app: there is no module stoer, neither in /\S+ nor installed"),
     "no such module in a package": Bad("worker json.jobs:app", r"json\.jobs:app: there is no module json\.jobs, .*"),
@@ -101,15 +101,15 @@ WORKER = {
     "unknown key in JSON": Bad("worker store:app", r"JOBPOOLS_JOB\.timeoutt: unknown key", env={"JOBPOOLS_JOB": '{"timeoutt": "5s"}'}),
     "a lease of nothing": Bad("worker store:app", r"JOBPOOLS_LEASE: must be greater than 0, got 0\.0", env={"JOBPOOLS_LEASE": "0"}),
     "a limit in words": Bad("worker store:app", r"JOBPOOLS_MAX_PAYLOAD: must be an integer, got \"1M\"", env={"JOBPOOLS_MAX_PAYLOAD": "1M"}),
-    "no file descriptor": Bad("worker store:app", r"JOBPOOLS_READY_FD: 'x' is no open file descriptor", env={"JOBPOOLS_READY_FD": "x"}),
+    "no file descriptor": Bad("worker store:app", r"JOBPOOLS_READY_FD: 'x' is not an open file descriptor", env={"JOBPOOLS_READY_FD": "x"}),
 }  # fmt: skip
 
 ENQUEUE = {
-    "no job named": Bad("enqueue store:app", r"which job of store:app\? Write its name after it"),
+    "no job named": Bad("enqueue store:app", r"store:app: no job named; write its name after the app, as in enqueue store:app NAME"),
     "unknown job": Bad("enqueue store:app sned to=a", r"app store has no job 'sned'; did you mean send\? .*needs its queue.*"),
-    "a name without a queue": Bad("enqueue send to=a", r"send: give --queue, or the app before it, as in shop\.jobs:app send"),
-    "no name": Bad("enqueue store:app send ada", r"'ada' is no argument: write name=value, as in to=ada@example\.com"),
-    "an argument twice": Bad("enqueue store:app send to=a to=b", r"to is there twice"),
+    "a name without a queue": Bad("enqueue send to=a", r"send: no queue given; use --queue, or name the app, as in shop\.jobs:app send"),
+    "no name": Bad("enqueue store:app send ada", r"'ada': not an argument; write name=value, as in to=ada@example\.com"),
+    "an argument twice": Bad("enqueue store:app send to=a to=b", r"to: duplicate argument; give it once"),
     "missing argument": Bad("enqueue store:app send", r"send: to: is missing"),
     "mistyped argument": Bad("enqueue store:app send to=a copeis=2", r"send: copeis: no such argument; did you mean copies\?"),
     "wrong type": Bad("enqueue store:app send to=a copies=two", r"send: copies: must be an integer"),
@@ -122,27 +122,27 @@ ENQUEUE = {
         env={"JOBPOOLS_MAX_PAYLOAD": "1M"},
     ),
     "a delay without a unit": Bad("enqueue store:app send to=a --delay 5", r"enqueue send: delay: '5' is not a duration: .*as in 90s or 1h30m"),
-    "a moment that is none": Bad("enqueue store:app send to=a --at tomorrow", r"--at 'tomorrow': write a time with its zone, .*"),
+    "a moment that is none": Bad("enqueue store:app send to=a --at tomorrow", r"--at: 'tomorrow' is not a time; write it with its offset, .*"),
     "a moment without a zone": Bad("enqueue store:app send to=a --at 2027-01-01T00:00:00", r"enqueue send: at: 2027-01-01T00:00:00 has no time zone: .*"),
     "at and delay": Bad("enqueue store:app send to=a --at 2027-01-01T00:00:00Z --delay 5s", r"enqueue send: give at or delay, not both"),
     "unknown priority": Bad("enqueue store:app send to=a --priority urgent", r"enqueue send: priority: 'urgent' is none: write high, normal or low"),
     "a queue that would split its keys": Bad("enqueue send to=a --queue {x}", r"enqueue send: queue: '\{x\}' cannot be a queue: .*"),
     "an id with a line break": Bad("enqueue store:app send to=a --id \u00e4", r"enqueue send: id: 'ä' cannot be an id: 1 to 200 printable .*"),
-    "waiting backwards": Bad("enqueue store:app send to=a --wait -1", r"invalid value for '--wait': .*", 2),
+    "waiting backwards": Bad("enqueue store:app send to=a --wait -1", r"--wait: must be at least 0, got \"-1\" .*", 2),
     "no such app": Bad("enqueue stoer:app send to=a", r"stoer:app: there is no module stoer, .*"),
 }  # fmt: skip
 
 LISTINGS = {
-    "no such job": Bad("jobs show nope", r"no job nope in any queue: it never existed, or its result's TTL has passed"),
-    "no such job in this queue": Bad("jobs show nope -q emails", r"no job nope in queue emails: .*"),
-    "no such queue": Bad("jobs -q emals", r"queue emals has never had a job; did you mean emails\?"),
-    "nothing to cancel": Bad("jobs cancel nope", r"no job nope in any queue: .*"),
-    "not dead": Bad("dead replay known", r"job known is queued, not dead: nothing was done"),
-    "nothing to replay": Bad("dead replay nope", r"no job nope in any queue: .*"),
-    "which dead jobs": Bad("dead purge", r"which dead jobs\? Write jobpools dead purge ID…, or --queue NAME --all"),
-    "ids and all": Bad("dead purge known --all", r"which dead jobs\? .*"),
-    "all of which queue": Bad("dead purge --all", r"--all needs --queue: which queue's jobs should purge change\?"),
-    "all of no queue": Bad("dead purge --all -q emals", r"queue emals has never had a job; did you mean emails\?"),
+    "no such job": Bad("jobs show nope", r"job nope: not found in any queue; it never existed, or its retention is over"),
+    "no such job in this queue": Bad("jobs show nope -q emails", r"job nope: not found in queue emails; .*"),
+    "no such queue": Bad("jobs -q emals", r"queue emals: it has never had a job; did you mean emails\?"),
+    "nothing to cancel": Bad("jobs cancel nope", r"job nope: not found in any queue; .*"),
+    "not dead": Bad("dead replay known", r"job known: it is queued, not dead; nothing was changed"),
+    "nothing to replay": Bad("dead replay nope", r"job nope: not found in any queue; .*"),
+    "which dead jobs": Bad("dead purge", r"dead purge: give either ids or --all; write jobpools dead purge ID… or jobpools dead purge --queue NAME --all"),
+    "ids and all": Bad("dead purge known --all", r"dead purge: give either ids or --all; .*"),
+    "all of which queue": Bad("dead purge --all", r"--all: no queue given; add --queue NAME"),
+    "all of no queue": Bad("dead purge --all -q emals", r"queue emals: it has never had a job; did you mean emails\?"),
     "a span that is none": Bad("stats --over 1", r"--over: '1' is not a duration: .*"),
     "no URL": Bad("queues --redis foo", r"foo: not a Redis URL: write redis://host:6379/0, .*"),
     "another URL": Bad("queues --redis http://h/", r"http://h/: not a Redis URL: .*"),

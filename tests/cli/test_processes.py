@@ -1,4 +1,4 @@
-"""The command as a process: results that are waited for, Ctrl-C, closed pipes, terminals, what starts quickly."""
+"""The command as a process: waiting for results, Ctrl-C, closed pipes, terminals, and the cost of its imports."""
 
 import functools
 import json
@@ -45,9 +45,7 @@ def interrupted(process: "subprocess.Popen[str]") -> Ran:
     return Ran(process.returncode, out, err)
 
 
-def test_a_worker_runs_what_is_enqueued_and_the_result_is_printed(
-    process: Shell, folder: Path, valkey_url: str
-) -> None:
+def test_enqueue_prints_the_result_of_a_job(process: Shell, folder: Path, valkey_url: str) -> None:
     with started(folder, valkey_url, "worker", "store:app", "--pool", "default/mail") as worker:
         assert process("enqueue", "store:app", "send", "to=ada", "--wait", "20") == Ran(0, '"1 to ada"\n', "")
         dead = process("enqueue", "store:app", "send", "to=nobody", "--wait", "20")
@@ -59,7 +57,7 @@ def test_a_worker_runs_what_is_enqueued_and_the_result_is_printed(
         assert worker.wait(PATIENCE) == 0
 
 
-def test_a_result_that_does_not_come_in_time(process: Shell) -> None:
+def test_enqueue_fails_if_the_result_does_not_arrive_in_time(process: Shell) -> None:
     late = process("enqueue", "store:app", "send", "to=ada", "--wait", "0.1")
     assert (late.code, late.out) == (1, "")
     assert re.fullmatch(r"jobpools: job \S+ had not ended after 100ms: it is queued\n", late.err)
@@ -68,7 +66,9 @@ def test_a_result_that_does_not_come_in_time(process: Shell) -> None:
 @pytest.mark.parametrize(
     "words", [("enqueue", "store:app", "send", "to=ada", "--wait", "60"), ("stats", "--over", "60s")]
 )
-def test_ctrl_c_ends_it_without_a_word(words: tuple[str, ...], folder: Path, valkey_url: str, client: Redis) -> None:
+def test_ctrl_c_ends_a_waiting_command_silently(
+    words: tuple[str, ...], folder: Path, valkey_url: str, client: Redis
+) -> None:
     client.hset("jobpools:{emails}:totals", "enqueued", 0)
     with started(folder, valkey_url, *words) as waiting:
         eventually(
@@ -78,8 +78,8 @@ def test_ctrl_c_ends_it_without_a_word(words: tuple[str, ...], folder: Path, val
         assert interrupted(waiting) == Ran(130, "", "")
 
 
-def test_a_reader_that_has_seen_enough(folder: Path, valkey_url: str) -> None:
-    """More than a pipe holds is written, and nobody reads it."""
+def test_a_closed_pipe_ends_the_command_silently(folder: Path, valkey_url: str) -> None:
+    """The output is larger than a pipe holds, and its reader has gone."""
     env = os.environ | {"JOBPOOLS_REDIS_URL": valkey_url}
     subprocess.run([sys.executable, "-c", SEND_MANY], cwd=folder, env=env, check=True)
     for words in ("jobs -o json --limit 2000", "jobs --limit 2000", "jobs --help"):
@@ -102,7 +102,7 @@ asyncio.run(go())
 """
 
 
-def test_colours_are_for_terminals_that_want_them(folder: Path, valkey_url: str, process: Shell) -> None:
+def test_colors_are_only_for_terminals_without_no_color(folder: Path, valkey_url: str, process: Shell) -> None:
     assert process("enqueue", "any", "--queue", "emails").code == 0
     clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     for env, bold in (({}, True), ({"NO_COLOR": "1"}, False)):
@@ -117,14 +117,14 @@ def test_colours_are_for_terminals_that_want_them(folder: Path, valkey_url: str,
     assert "\x1b" not in process("queues").out
 
 
-def test_a_port_that_is_taken(process: Shell) -> None:
+def test_a_probe_port_in_use_is_reported(process: Shell) -> None:
     with running(valkey_binary()) as other:
         ran = process("worker", "store:app", "--probe-port", str(other.port))
     assert ran.code == 1
     assert ran.err == f"jobpools: --probe-port {other.port}: Address already in use: give another one, or 0 for none\n"
 
 
-def test_a_wrong_password_is_one_line_without_it(process: Shell) -> None:
+def test_a_wrong_password_is_reported_without_the_password(process: Shell) -> None:
     commands = ("queues", "worker store:app", "enqueue store:app send to=ada", "up pool.yaml", "plan pool.yaml")
     with running(valkey_binary(), password="right") as guarded:  # noqa: S106  # of a server that lives for this test
         for secret, words in [("", "queues"), *((":wrong@", each) for each in commands)]:
@@ -134,7 +134,7 @@ def test_a_wrong_password_is_one_line_without_it(process: Shell) -> None:
             assert "wrong@" not in ran.err
 
 
-def test_a_worker_waits_for_a_redis_that_is_away_and_says_so_once(folder: Path) -> None:
+def test_a_worker_waits_for_an_unavailable_redis_and_logs_it_once(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         deaf.settimeout(PATIENCE)
         with started(folder, f"redis://127.0.0.1:{deaf.getsockname()[1]}/0", "worker", "store:app") as worker:
@@ -145,7 +145,7 @@ def test_a_worker_waits_for_a_redis_that_is_away_and_says_so_once(folder: Path) 
     assert len([line for line in ended.err.splitlines() if "Redis is away" in line]) == 1, ended.err
 
 
-def test_an_unknown_job_and_a_newer_envelope_stay_and_say_why(
+def test_an_unknown_job_and_a_newer_envelope_stay_with_a_note(
     process: Shell, folder: Path, valkey_url: str, client: Redis
 ) -> None:
     process("enqueue", "nobodys", "--queue", "emails", "--id", "stray")
@@ -163,7 +163,7 @@ def test_an_unknown_job_and_a_newer_envelope_stay_and_say_why(
     assert re.search(r"^emails +0 +2 +0 +0 ", process("queues").out, re.MULTILINE)
 
 
-def test_a_key_of_another_type(process: Shell, client: Redis) -> None:
+def test_a_key_of_another_type_is_reported(process: Shell, client: Redis) -> None:
     client.set("jobpools:{emails}:ready:normal", "mine")
     ran = process("enqueue", "store:app", "send", "to=ada")
     assert (ran.code, ran.out) == (1, "")
@@ -199,8 +199,8 @@ def seen(process: Shell, job: str) -> tuple[str, int, int]:
     return (shown["state"], listed["attempts"], shown["attempts_begun"])
 
 
-def test_attempts_are_those_that_began(process: Shell, folder: Path, valkey_url: str) -> None:
-    """The first one that runs is 1; what was never started is 0."""
+def test_only_started_attempts_are_counted(process: Shell, folder: Path, valkey_url: str) -> None:
+    """A job that never started has 0 attempts; its first attempt is 1."""
     (folder / "counted.py").write_text(COUNTED)
     given = ("ok", "run", "fail once", "fail")
     jobs = {how: process("enqueue", "counted:app", "work", f"how={how}").out.strip() for how in given}
@@ -219,11 +219,11 @@ def test_an_attempt_that_crashed_its_worker_counts(process: Shell, folder: Path,
     job = process("enqueue", "counted:app", "work", "how=crash once").out.strip()
     worker, env = ("worker", "counted:app"), {"JOBPOOLS_LEASE": "1s"}
     with started(folder, valkey_url, *worker, env=env), started(folder, valkey_url, *worker, env=env):
-        eventually("it ran twice", lambda: seen(process, job) == ("completed", 2, 2))
+        eventually("the job ran twice", lambda: seen(process, job) == ("completed", 2, 2))
 
 
 @pytest.mark.parametrize("module", ["jobpools", "jobpools.cli"])
-def test_python_m_is_the_same_command_and_its_usage_says_so(module: str, process: Shell, folder: Path) -> None:
+def test_python_m_runs_the_same_command_and_shows_so_in_its_usage(module: str, process: Shell, folder: Path) -> None:
     def run(*words: str) -> Ran:
         ended = subprocess.run(
             [sys.executable, "-m", module, *words], cwd=folder, capture_output=True, text=True, check=False
@@ -234,17 +234,17 @@ def test_python_m_is_the_same_command_and_its_usage_says_so(module: str, process
     assert re.search(r"^Usage: python -m jobpools queues \[OPTIONS\]", run("queues", "--help").out.strip())
     assert re.search(r"^Usage: jobpools queues \[OPTIONS\]", process("queues", "--help").out.strip())
     assert run("queuse") == Ran(
-        2, "", "jobpools: no such command 'queuse'; did you mean queues? (python -m jobpools --help)\n"
+        2, "", "jobpools: queuse: no such command; did you mean queues? (python -m jobpools --help)\n"
     )
     assert run("worker", "nosuch:app").code == 1
     assert run("worker").err == process("worker").err
 
 
-def test_called_by_another_program_it_does_not_fork_it(jobpools: Shell) -> None:
+def test_a_program_that_calls_main_is_not_forked(jobpools: Shell) -> None:
     process = os.getpid()
     ran = jobpools("worker", "nosuch:app")
     if os.getpid() != process:
-        os._exit(1)  # a copy of this test run: it must not go on
+        os._exit(1)  # a copy of this test run must not continue
     assert (ran.code, ran.err.count("\n")) == (1, 1)
     assert ran.err.startswith("jobpools: nosuch:app: there is no module nosuch")
 
@@ -260,14 +260,14 @@ except SystemExit:
 """
 
 
-def test_it_starts_quickly() -> None:
-    """What a command does not need is not imported: modules are counted, for time is also taken by others."""
-    dear = {
+def test_a_command_imports_only_what_it_needs() -> None:
+    """Imported modules are checked in place of the start time, which other programs on the machine affect."""
+    expensive = {
         "--help": {"redis", "yaml", "rich", "asyncio", "jobpools.store.connect"},
         "queues --redis redis://127.0.0.1:1/0": {"yaml", "rich", "matplotlib", "jobpools.runtime", "jobpools.local"},
-        "worker": {"typer", "yaml", "rich", "croniter", "jobpools.local", "jobpools.core.specs"},
+        "worker": {"typer", "yaml", "rich", "croniter", "jobpools.local", "jobpools.core.pools.specs"},
     }
-    for words, unwanted in dear.items():
+    for words, unwanted in expensive.items():
         code = LOADED.format(words=words.split())
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         loaded = set(ended.stderr.split())

@@ -32,7 +32,7 @@ class Silent:
 
 
 def fire(url: str, *schedules: Schedule, at: float) -> None:
-    """What an operator does at this time."""
+    """Fire what is due at this time, as an operator does."""
 
     async def whole() -> None:
         connection = connect(url)
@@ -45,19 +45,19 @@ def fire(url: str, *schedules: Schedule, at: float) -> None:
     asyncio.run(whole())
 
 
-def test_nothing_yet(valkey_url: str) -> None:
+def test_a_redis_without_schedules(valkey_url: str) -> None:
     run = jobpools(valkey_url, "cron")
     assert (run.returncode, run.stdout) == (0, "")
     assert run.stderr == "no schedule has been seen yet\n"
     assert json.loads(jobpools(valkey_url, "cron", "--output", "json").stdout) == []
 
 
-def test_what_was_fired_and_what_comes_next(valkey_url: str) -> None:
+def test_the_table_of_schedules(valkey_url: str) -> None:
     now = time.time()
     hourly = schedule("hourly", schedule="0 * * * *", timeZone="Europe/Berlin")
-    asleep = schedule("asleep", schedule="0 0 1 1 *", suspend=True)
-    fire(valkey_url, hourly, asleep, at=now - 7300)
-    fire(valkey_url, hourly, asleep, at=now - now % 3600)
+    suspended = schedule("asleep", schedule="0 0 1 1 *", suspend=True)
+    fire(valkey_url, hourly, suspended, at=now - 7300)
+    fire(valkey_url, hourly, suspended, at=now - now % 3600)
     run = jobpools(valkey_url, "cron", "list")
     assert run.returncode == 0, run.stderr
     head, *lines = (line.split("   ") for line in run.stdout.splitlines())
@@ -68,10 +68,10 @@ def test_what_was_fired_and_what_comes_next(valkey_url: str) -> None:
     assert rows[0] == ["shop/asleep", "0 0 1 1 *", "UTC", "-", "-", "-", "0", "0", "Suspended"]
     tick, after = (time.strftime("%Y-%m-%dT%H:00:00Z", time.gmtime(now + more)) for more in (0, 3600))
     assert rows[1][:8] == ["shop/hourly", "0 * * * *", "Europe/Berlin", after, tick, "queued", "1", rows[1][7]]
-    assert int(rows[1][7]) in (1, 2), "ticks before the latest one"
+    assert int(rows[1][7]) in (1, 2), "the ticks before the latest one"
 
 
-def test_all_of_it_as_json_and_yaml(valkey_url: str) -> None:
+def test_json_and_yaml_show_all_fields(valkey_url: str) -> None:
     fire(valkey_url, schedule("once", at="2027-01-15T08:00:00Z"), at=1_800_000_000 - 10)
     fire(valkey_url, schedule("once", at="2027-01-15T08:00:00Z"), at=1_800_000_000 + 10)
     (row,) = json.loads(jobpools(valkey_url, "cron", "-o", "json").stdout)
@@ -83,7 +83,7 @@ def test_all_of_it_as_json_and_yaml(valkey_url: str) -> None:
     }  # fmt: skip
 
 
-def test_a_tick_that_nobody_fires_is_overdue(valkey_url: str) -> None:
+def test_a_tick_that_is_due_and_not_fired_is_overdue(valkey_url: str) -> None:
     fire(valkey_url, schedule("minutely", schedule="* * * * *"), at=time.time() - 600)
     (row,) = json.loads(jobpools(valkey_url, "cron", "-o", "json").stdout)
     assert (row["reason"], row["fired"], row["missed"]) == ("Overdue", 0, 0)

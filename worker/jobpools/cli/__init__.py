@@ -1,10 +1,10 @@
-"""The `jobpools` command: reads arguments and the environment, composes the layers, prints. Decides nothing."""
+"""The `jobpools` command: reads arguments and the environment, puts the layers together, and prints."""
 
 import sys
 
 
 def main() -> None:
-    """The entry point of the `jobpools` script."""
+    """Run the command line; entry point of the `jobpools` script."""
     if sys.argv[1:2] == ["worker"] and _is_program(sys.argv[1:]):
         from jobpools.runtime import supervisor
 
@@ -13,9 +13,9 @@ def main() -> None:
 
 
 def _is_program(words: list[str]) -> bool:
-    """Return whether this process was started to run this command: only then may it become a worker's supervisor.
+    """Return whether this process was started to run this command; only then may it become a worker's supervisor.
 
-    A program that calls `main` for itself (a test, a notebook) must not be forked: it would go on twice.
+    A program that calls `main` itself (a test, a notebook) must not be forked: both copies would continue.
     """
     own = getattr(sys.modules.get("__main__"), "main", None)
     return own is main or sys.orig_argv[-len(words) :] == words
@@ -23,13 +23,13 @@ def _is_program(words: list[str]) -> bool:
 
 def _command() -> int:
     try:
-        if sys.argv[1:] == ["worker"]:  # as pods and `jobpools up` start it: nothing to parse, so no parser is loaded
+        if sys.argv[1:] == ["worker"]:  # how pods and `jobpools up` start it: the parser need not be imported
             from jobpools.cli import worker
 
             return worker.run({})
-        from jobpools.cli import app
+        from jobpools.cli import app, runner
 
-        app.run()
-    except KeyboardInterrupt:  # before anybody was there to handle it
+        runner.run(app.app)
+    except KeyboardInterrupt:  # during the imports: the runner handles later ones
         return 130
     return 0

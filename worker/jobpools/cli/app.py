@@ -1,4 +1,7 @@
-"""The commands, their arguments and their help. What a command does is imported when it is called."""
+"""The commands `up`, `worker` and `enqueue`, and the table of all commands.
+
+Each command imports what it needs when it runs, so that `--help` and `worker` start fast.
+"""
 
 import sys
 from pathlib import Path
@@ -6,74 +9,77 @@ from typing import Annotated
 
 import typer
 
-from jobpools.cli import listings, schedule_commands, shell
+from jobpools.cli import dead_letter_commands, job_commands, overview_commands, schedule_commands
+from jobpools.cli.command_group import Command, Group, examples
+from jobpools.cli.parameters import Namespace, Paths
+from jobpools.cli.terminal import write
 
 app = typer.Typer(
     name="jobpools",
+    cls=Group,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Background jobs for Python: the same YAML on a laptop and on Kubernetes.",
-    epilog=shell.examples(
-        "up deploy/", "enqueue shop.jobs:app report day=2027-01-01 --wait 60", "queues --output json"
-    ),
+    help="Background jobs for Python. The same YAML runs on a laptop and on Kubernetes.",
+    epilog=examples("up deploy/", "enqueue shop.jobs:app report day=2027-01-01 --wait 60", "queues --output json"),
 )
 
-_BESIDE = (
-    "Run this beside the pools, with JOBPOOLS_REDIS_URL set: a web server, a script that enqueues. --until-idle waits "
-    "for its end; if it fails, so does the run."
+_COMPANION = (
+    "Command to run beside the pools, such as a web server, with JOBPOOLS_REDIS_URL set. --until-idle waits for its "
+    "end, and if it fails, so does the run."
 )
-_SERVER = "The Redis or Valkey to use; default: an embedded one, for as long as this runs."
+_SERVER = "URL of Redis or Valkey. Default: an embedded Valkey that ends with this command."
 
 
-def run() -> None:
-    """Run the command line and exit."""
-    shell.run(app)
-
-
-def _version(asked: bool) -> None:  # noqa: FBT001  # typer's way of an eager flag
-    if asked:
+def _print_version(requested: bool) -> None:  # noqa: FBT001  # the signature that typer calls
+    if requested:
         from importlib.metadata import version
 
-        shell.put(f"jobpools {version('jobpools')}\n")
+        write(f"jobpools {version('jobpools')}\n")
         raise typer.Exit
 
 
 @app.callback()
 def _root(
-    version: Annotated[  # noqa: FBT002  # as above
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    version: Annotated[  # noqa: FBT002  # the signature that typer calls
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     del version
 
 
 @app.command(
-    epilog=shell.examples(
+    cls=Command,
+    epilog=examples(
         "up shop.yaml",
         "up deploy/ --redis redis://127.0.0.1:6379/0",
         "up . --until-idle --plot run.png",
         "up . --with 'python -m shop.web'",
-    )
+    ),
 )
-def up(  # noqa: PLR0913  # a command's own flags
-    paths: listings.Paths,
+def up(  # noqa: PLR0913  # a command's own options
+    paths: Paths,
     *,
     redis: Annotated[str | None, typer.Option("--redis", envvar="JOBPOOLS_REDIS_URL", help=_SERVER)] = None,
-    namespace: listings.Namespace = "default",
-    until_idle: Annotated[bool, typer.Option("--until-idle", help="End when all work is done.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw queues and workers over time into this PNG.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Keep the embedded Valkey's data in this folder.")] = None,
-    beside: Annotated[str | None, typer.Option("--with", metavar="COMMAND", help=_BESIDE)] = None,
-    fire: Annotated[bool, typer.Option("--fire", help="Also fire every schedule once at the start.")] = False,
+    namespace: Namespace = "default",
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="End when all jobs have ended and all pools are at their minimum.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(help="Write a PNG of queues and workers over time to this file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder that keeps the embedded Valkey's data.")] = None,
+    companion: Annotated[str | None, typer.Option("--with", metavar="COMMAND", help=_COMPANION)] = None,
+    fire: Annotated[bool, typer.Option("--fire", help="Fire every schedule once at the start.")] = False,
 ) -> None:
-    """Run the pools and schedules of YAML files on this machine. Ctrl-C drains; a second one hands back at once."""
+    """Run the pools and schedules of YAML files on this machine.
+
+    Workers are processes. Ctrl-C lets them finish their running jobs; a second Ctrl-C hands the jobs back at once.
+    """
     from jobpools.local import up as local
     from jobpools.local.options import Options
     from jobpools.local.view import View
 
-    options = Options(tuple(paths), namespace, redis, data, until_idle, plot, beside, fire)
+    options = Options(tuple(paths), namespace, redis, data, until_idle, plot, companion, fire)
     view: View
     if sys.stdout.isatty():
         from jobpools.local.terminal_view import TerminalView
@@ -87,22 +93,27 @@ def up(  # noqa: PLR0913  # a command's own flags
 
 
 @app.command(
-    epilog=shell.examples("worker shop.jobs:app", "worker shop.jobs:app --queues emails,reports=2 --concurrency 20")
+    cls=Command,
+    epilog=examples("worker shop.jobs:app", "worker shop.jobs:app --queues emails,reports=2 --concurrency 20"),
 )
-def worker(  # noqa: PLR0913  # a command's own flags
-    name: Annotated[str | None, typer.Argument(metavar="[APP]", help="module:name of the App [JOBPOOLS_APP].")] = None,
+def worker(  # noqa: PLR0913  # a command's own options
+    name: Annotated[str | None, typer.Argument(metavar="[APP]", help="The App, as module:name. [JOBPOOLS_APP]")] = None,
     *,
-    redis: Annotated[str | None, typer.Option("--redis", help="URL of Redis or Valkey [JOBPOOLS_REDIS_URL].")] = None,
+    redis: Annotated[str | None, typer.Option("--redis", help="URL of Redis or Valkey. [JOBPOOLS_REDIS_URL]")] = None,
     queues: Annotated[
-        str | None, typer.Option(help="emails,reports=2 with weights; default: those of the app.")
+        str | None,
+        typer.Option(help="Queues and weights, as in emails,reports=2. Default: those of the handlers."),
     ] = None,
-    concurrency: Annotated[int | None, typer.Option(help="Slots: jobs at once.")] = None,
-    pool: Annotated[str | None, typer.Option(help="namespace/name that it reports under.")] = None,
-    grace: Annotated[str | None, typer.Option(help="What running jobs get after SIGTERM, as in 30s.")] = None,
-    probe_port: Annotated[int | None, typer.Option(help="Serve /livez, /readyz and /metrics there.")] = None,
-    log: Annotated[str | None, typer.Option(help="text or json.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Slots: how many jobs run at the same time.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Pool that the worker reports to, as namespace/name.")] = None,
+    grace: Annotated[str | None, typer.Option(help="How long running jobs may take after SIGTERM, as in 30s.")] = None,
+    probe_port: Annotated[int | None, typer.Option(help="Port of /livez, /readyz and /metrics; 0: none.")] = None,
+    log: Annotated[str | None, typer.Option(help="Log format: text or json.")] = None,
 ) -> None:
-    """Run one worker in this process. What no flag says, the environment says (JOBPOOLS_…)."""
+    """Run one worker in this process.
+
+    Options that are not given come from environment variables (JOBPOOLS_…).
+    """
     from jobpools.cli import worker as process
 
     flags = {"app": name, "redis_url": redis, "concurrency": concurrency, "pool": pool, "grace": grace,
@@ -110,37 +121,44 @@ def worker(  # noqa: PLR0913  # a command's own flags
     if queues is not None:
         from jobpools.settings import parse_queues
 
-        flags["queues"] = parse_queues(queues)  # type: ignore[assignment]  # of its own type
+        flags["queues"] = parse_queues(queues)  # type: ignore[assignment]  # the only option that is not text or number
     raise typer.Exit(process.run(flags))
 
 
 @app.command(
-    epilog=shell.examples(
+    cls=Command,
+    epilog=examples(
         "enqueue shop.jobs:app order_confirmation to=ada@example.com order='{\"id\": 1}'",
         "enqueue order_confirmation to=ada@example.com --queue emails --delay 10m",
         "enqueue shop.jobs:app report day=2027-01-01 --wait 60",
-    )
+    ),
 )
-def enqueue(  # noqa: PLR0913  # a command's own flags
+def enqueue(  # noqa: PLR0913  # a command's own options
     target: Annotated[
         str,
         typer.Argument(
-            metavar="APP NAME | NAME", help="module:app and the job's name; or the name alone with --queue."
+            metavar="APP NAME | NAME",
+            help="The App (module:name) and the job's name; or the job's name alone, with --queue.",
         ),
     ],
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[name=value]...", help="Arguments; what is JSON is taken as JSON.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[name=value]...", help="Arguments of the job. A value that is JSON is decoded; any other is text."
+        ),
     ] = None,
     *,
-    queue: Annotated[str | None, typer.Option("--queue", "-q", help="Default: the handler's.")] = None,
+    queue: Annotated[str | None, typer.Option("--queue", "-q", help="Default: the handler's queue.")] = None,
     priority: Annotated[str | None, typer.Option(help="high, normal or low.")] = None,
-    delay: Annotated[str | None, typer.Option(help="Not before this much later, as in 10m.")] = None,
-    at: Annotated[str | None, typer.Option(help="Not before this time, as in 2027-01-01T09:00:00Z.")] = None,
-    id: Annotated[str | None, typer.Option(help="The job's own id; a second one of it is not accepted.")] = None,  # noqa: A002  # the job's own word
-    tag: Annotated[list[str] | None, typer.Option(help="May be given several times.")] = None,
-    wait: Annotated[float | None, typer.Option(min=0, help="Wait so many seconds for the result and print it.")] = None,
+    delay: Annotated[str | None, typer.Option(help="Earliest start from now, as in 10m.")] = None,
+    at: Annotated[str | None, typer.Option(help="Earliest start, as in 2027-01-01T09:00:00Z.")] = None,
+    job_id: Annotated[
+        str | None, typer.Option("--id", help="Id of the job. If a job with this id exists, nothing is enqueued.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag of the job; may be repeated.")] = None,
+    wait: Annotated[float | None, typer.Option(min=0, help="Seconds to wait for the result, which is printed.")] = None,
     redis: Annotated[
-        str | None, typer.Option("--redis", help="URL of Redis or Valkey; default: the app's [JOBPOOLS_REDIS_URL].")
+        str | None, typer.Option("--redis", help="URL of Redis or Valkey. Default: the app's. [JOBPOOLS_REDIS_URL]")
     ] = None,
 ) -> None:
     """Enqueue one job and print its id."""
@@ -148,24 +166,24 @@ def enqueue(  # noqa: PLR0913  # a command's own flags
 
     from pydantic_core import to_jsonable_python
 
-    from jobpools.cli import enqueue_job
+    from jobpools.cli.enqueue_job import enqueue_job
 
-    given = {"queue": queue, "priority": priority, "delay": delay, "at": at, "id": id, "tags": tag}
-    handle, result = enqueue_job.send(target, words or [], given, redis, wait)
+    given = {"queue": queue, "priority": priority, "delay": delay, "at": at, "id": job_id, "tags": tag}
+    handle, result = enqueue_job(target, words or [], given, redis, wait)
     if not handle.new:
-        sys.stderr.write(f"job {handle.id} is there already in queue {handle.queue}: nothing was written\n")
+        sys.stderr.write(f"job {handle.id} already exists in queue {handle.queue}; nothing was enqueued\n")
     if wait is None:
-        shell.put(f"{handle.id}\n")
+        write(f"{handle.id}\n")
         return
     shown = to_jsonable_python(result, inf_nan_mode="strings", fallback=str)
-    shell.put(f"{json.dumps(shown, ensure_ascii=False)}\n")
+    write(f"{json.dumps(shown, ensure_ascii=False)}\n")
 
 
-app.command(epilog=shell.examples("pools", "pools --output json"))(listings.pools)
-app.command(epilog=shell.examples("queues", "queues --output json"))(listings.queues)
-app.command(epilog=shell.examples("workers", "workers --output yaml"))(listings.workers)
-app.add_typer(listings.jobs, name="jobs")
-app.add_typer(listings.dead, name="dead")
+app.command(cls=Command, epilog=examples("pools", "pools --output json"))(overview_commands.pools)
+app.command(cls=Command, epilog=examples("queues", "queues --output json"))(overview_commands.queues)
+app.command(cls=Command, epilog=examples("workers", "workers --output yaml"))(overview_commands.workers)
+app.add_typer(job_commands.jobs, name="jobs")
+app.add_typer(dead_letter_commands.dead, name="dead")
 app.add_typer(schedule_commands.cron, name="cron")
-app.command(epilog=shell.examples("stats", "stats --over 10s --output json"))(listings.stats)
-app.command(epilog=shell.examples("plan deploy/", "plan a.yaml b.yaml --output json"))(listings.plan)
+app.command(cls=Command, epilog=examples("stats", "stats --over 10s --output json"))(overview_commands.stats)
+app.command(cls=Command, epilog=examples("plan deploy/", "plan a.yaml b.yaml --output json"))(overview_commands.plan)

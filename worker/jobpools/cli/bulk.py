@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobpools.cli import queries
+from jobpools.cli import job_queries, queries
 from jobpools.cli.output import Output, document
-from jobpools.cli.shell import put
+from jobpools.cli.terminal import print_error, write
 from jobpools.core.jobs.job import JobState
 from jobpools.core.text.plurals import count_of
 from jobpools.errors import ConfigurationError, JobpoolsError
@@ -20,12 +20,11 @@ from jobpools.store.connect import Connection
 from jobpools.store.deadletters import Death, Page
 
 Verb = Literal["replay", "purge", "cancel"]
-DONE: Mapping[Verb, str] = {"replay": "put back", "purge": "purged", "cancel": "cancelled"}
-_CONFIRMED: Mapping[Verb, str] = {
+PAST: Mapping[Verb, str] = {"replay": "replayed", "purge": "purged", "cancel": "cancelled"}
+_QUESTIONS: Mapping[Verb, str] = {
     "purge": "Purge {jobs} of queue {queue} for good?",
     "cancel": "Cancel {jobs} of queue {queue}?",
 }
-_KEYS: Mapping[Verb, str] = {"replay": "replayed", "purge": "purged", "cancel": "cancelled"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +33,26 @@ class Choice:
 
     ids: Sequence[str] = ()
     queue: str | None = None
-    every: bool = False
+    all_jobs: bool = False
     """All jobs of `queue`."""
     limit: int | None = None
-    """With `every`: maximum number of jobs, the earliest first."""
+    """With `all_jobs`: maximum number of jobs, the earliest first."""
     state: JobState | None = None
-    """With `every` of cancel: only jobs in this state."""
+    """With `all_jobs` of cancel: only jobs in this state."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """How far a command has come."""
+    """The progress of a command."""
 
     verb: Verb
     found: int = 0
+    """Selected jobs."""
     handled: int = 0
+    """Jobs that the command has tried to change."""
     changed: int = 0
     running: int = 0
+    """Cancelled jobs that were running: their workers stop them."""
 
     def add(self, page: Page) -> None:
         """Count one call's work."""
@@ -60,17 +62,38 @@ class Tally:
 
     def progress(self) -> str:
         """Return a description of the progress, for a command that ends early."""
-        found = count_of(self.found, "job")
-        return f"{self.changed} of {found} {DONE[self.verb]} before that; run the command again for the rest"
+        jobs = count_of(self.found, "job")
+        return f"{self.changed} of {jobs} {PAST[self.verb]} before that; run the command again for the rest"
+
+
+def check_choice(command: str, ids: Sequence[str], *, all_jobs: bool) -> None:
+    """Raise ConfigurationError unless either ids or --all are given."""
+    if bool(ids) == all_jobs:
+        raise ConfigurationError(
+            f"{command}: give either ids or --all; write jobpools {command} ID… or "
+            f"jobpools {command} --queue NAME --all"
+        )
 
 
 def run(verb: Verb, choice: Choice, redis: str | None, output: Output, *, confirmed: bool) -> None:
-    """Replay, purge or cancel jobs, and print how many. Raises JobpoolsError; after Ctrl-C it prints the progress."""
+    """Replay, purge or cancel jobs, and print how many.
+
+    Args:
+        verb: What is done with the jobs.
+        choice: The jobs.
+        redis: URL of Redis; None: from the environment.
+        output: Format of the counts.
+        confirmed: Do not ask the user for confirmation.
+
+    Raises:
+        JobpoolsError: With the progress, if some jobs have been changed.
+        KeyboardInterrupt: After the progress has been printed.
+    """
     tally = Tally(verb)
     try:
-        queries.ask(redis, lambda connection: _run(connection, choice, tally, confirmed=confirmed))
+        queries.run_query(redis, lambda connection: _run(connection, choice, tally, confirmed=confirmed))
     except KeyboardInterrupt:
-        sys.stderr.write(f"jobpools: interrupted: {tally.progress()}\n")
+        print_error(f"interrupted: {tally.progress()}")
         raise
     except JobpoolsError as error:
         if not tally.handled:
@@ -81,22 +104,22 @@ def run(verb: Verb, choice: Choice, redis: str | None, output: Output, *, confir
 
 def _report(tally: Tally, choice: Choice, output: Output) -> None:
     if output is not Output.TABLE:
-        counts = {"found": tally.found, _KEYS[tally.verb]: tally.changed}
+        counts = {"found": tally.found, PAST[tally.verb]: tally.changed}
         running = {"running": tally.running} if tally.verb == "cancel" else {}
         document({"queue": choice.queue} | counts | running, output)
         return
-    told = f"; {tally.running} of them running: their workers are told to stop them" if tally.running else ""
-    put(f"{count_of(tally.changed, 'job')} {DONE[tally.verb]}{told}\n")
-    if moved := tally.handled - tally.changed:
-        sys.stderr.write(f"{count_of(moved, 'job')} had moved on meanwhile\n")
+    stopped = f"; {tally.running} of them were running, and their workers stop them" if tally.running else ""
+    write(f"{count_of(tally.changed, 'job')} {PAST[tally.verb]}{stopped}\n")
+    if skipped := tally.handled - tally.changed:
+        sys.stderr.write(f"{count_of(skipped, 'job')} skipped: another process changed their state meanwhile\n")
 
 
 async def _run(connection: Connection, choice: Choice, tally: Tally, *, confirmed: bool) -> None:
-    work = await (_all if choice.every else _named)(connection, tally.verb, choice)
+    work = await (_all if choice.all_jobs else _named)(connection, tally.verb, choice)
     tally.found = sum(len(each) for each in work.values())
-    if choice.every and tally.found and not confirmed:
+    if choice.all_jobs and tally.found and not confirmed:
         _confirm(tally, choice)
-    with _bar(tally) as advance:
+    with _ProgressBar(tally) as advance:
         for queue, chosen in work.items():
             async for page in _pages(connection, tally.verb, queue, chosen):
                 tally.add(page)
@@ -106,8 +129,8 @@ async def _run(connection: Connection, choice: Choice, tally: Tally, *, confirme
 async def _all(connection: Connection, verb: Verb, choice: Choice) -> dict[str, list[Death]]:
     """Return all jobs of a queue that the command may change, as they are now."""
     if choice.queue is None:
-        raise ConfigurationError(f"--all needs --queue: which queue's jobs should {verb} change?")
-    await queries.named(connection, choice.queue)
+        raise ConfigurationError("--all: no queue given; add --queue NAME")
+    await job_queries.resolve_queues(connection, choice.queue)
     if verb == "cancel":
         states = [choice.state] if choice.state else cancellations.CANCELLABLE
         found = [Death(job_id) for job_id in await cancellations.snapshot(connection, choice.queue, states)]
@@ -120,9 +143,9 @@ async def _named(connection: Connection, verb: Verb, choice: Choice) -> dict[str
     """Return these jobs by queue. Raises JobNotFoundError, and ConfigurationError for one that is not dead."""
     work: dict[str, list[Death]] = {}
     for job_id in dict.fromkeys(choice.ids):
-        view = await queries.find(connection, job_id, choice.queue)
+        view = await job_queries.find(connection, job_id, choice.queue)
         if verb != "cancel" and view.state is not JobState.DEAD:
-            raise ConfigurationError(f"job {view.id} is {view.state}, not dead: nothing was done")
+            raise ConfigurationError(f"job {view.id}: it is {view.state}, not dead; nothing was changed")
         work.setdefault(view.queue, []).append(Death(view.id))
     return work
 
@@ -134,14 +157,14 @@ def _pages(connection: Connection, verb: Verb, queue: str, chosen: Sequence[Deat
 
 
 def _confirm(tally: Tally, choice: Choice) -> None:
-    """Ask for confirmation at a terminal, and never in a script. Raises typer.Abort when the answer is no."""
-    question = _CONFIRMED.get(tally.verb)
+    """Ask for confirmation on a terminal, never in a script. Raises typer.Abort if the user declines."""
+    question = _QUESTIONS.get(tally.verb)
     if question and sys.stdin.isatty() and sys.stderr.isatty():
         typer.confirm(question.format(jobs=count_of(tally.found, "job"), queue=choice.queue), abort=True, err=True)
 
 
-class _bar:  # noqa: N801  # used as a function
-    """A progress bar on stderr where that is a terminal; the value is a function that advances it."""
+class _ProgressBar:
+    """A progress bar on stderr if that is a terminal; `with` gives a function that advances it."""
 
     def __init__(self, tally: Tally) -> None:
         columns: tuple[Any, ...] = (
@@ -152,7 +175,7 @@ class _bar:  # noqa: N801  # used as a function
         )
         console = Console(stderr=True)
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task(DONE[tally.verb], total=tally.found)
+        self._task = self._progress.add_task(PAST[tally.verb], total=tally.found)
 
     def __enter__(self) -> Callable[[int], None]:
         self._progress.start()

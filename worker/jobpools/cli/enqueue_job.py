@@ -1,4 +1,4 @@
-"""`jobpools enqueue`: words of a command line → one job."""
+"""`jobpools enqueue`: enqueues one job whose arguments are words of a command line."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,18 +9,21 @@ from jobpools.core.jobs import json_values
 from jobpools.errors import ArgumentsError, ConfigurationError
 
 
-def arguments(words: Sequence[str]) -> dict[str, Any]:
-    """`to=ada@example.com order='{"id": 1}'`: what is JSON is taken as such, the rest as text.
+def parse_arguments(words: Sequence[str]) -> dict[str, Any]:
+    """Return the job's arguments from words such as `to=ada@example.com` and `order='{"id": 1}'`.
 
-    Raises ArgumentsError for a word without `=` and for a name that comes twice.
+    A value that is JSON is decoded; any other value is text.
+
+    Raises:
+        ArgumentsError: A word is not name=value, or a name is repeated.
     """
     found: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or not name.isidentifier():
-            raise ArgumentsError(f"{word!r} is no argument: write name=value, as in to=ada@example.com")
+            raise ArgumentsError(f"{word!r}: not an argument; write name=value, as in to=ada@example.com")
         if name in found:
-            raise ArgumentsError(f"{name} is there twice")
+            raise ArgumentsError(f"{name}: duplicate argument; give it once")
         try:
             found[name] = json_values.decode(text.encode())
         except ValueError:
@@ -28,37 +31,47 @@ def arguments(words: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def options(given: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given. Raises ConfigurationError for a time that is none."""
+def parse_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given. Raises ConfigurationError if `at` is not a time."""
     found = {name: value for name, value in given.items() if value}
     if text := found.get("at"):
         try:
             found["at"] = datetime.fromisoformat(text)
         except ValueError as error:
             raise ConfigurationError(
-                f"--at {text!r}: write a time with its zone, as in 2027-01-01T09:00:00+01:00"
+                f"--at: {text!r} is not a time; write it with its offset, as in 2027-01-01T09:00:00+01:00"
             ) from error
     return found
 
 
-def send(
+def enqueue_job(
     target: str, words: Sequence[str], given: dict[str, Any], redis: str | None, wait: float | None
 ) -> tuple[Any, Any]:
-    """Enqueue one job; (its handle, its result when it was waited for).
+    """Enqueue one job and return (its handle, its result or None).
 
-    `target` is `module:app`, and the first word the job's name; or the job's name alone, which needs `queue`.
+    Args:
+        target: `module:app`, where the first word is the job's name; or the job's name alone, which needs a queue.
+        words: The job's arguments, as name=value.
+        given: The job's options; None: not given.
+        redis: URL of Redis; None: that of the app.
+        wait: Seconds to wait for the result; None: do not wait.
+
+    Raises:
+        JobpoolsError: The job cannot be enqueued, or did not complete in time.
     """
     from jobpools.app import App
     from jobpools.runtime.loading import import_app
 
     if ":" in target:
         if not words:
-            raise ArgumentsError(f"which job of {target}? Write its name after it")
+            raise ArgumentsError(f"{target}: no job named; write its name after the app, as in enqueue {target} NAME")
         app, name, rest = import_app(target), words[0], words[1:]
     else:
         app, name, rest = App("cli"), target, words
         if not given.get("queue"):
-            raise ConfigurationError(f"{name}: give --queue, or the app before it, as in shop.jobs:app {name}")
+            raise ConfigurationError(
+                f"{name}: no queue given; use --queue, or name the app, as in shop.jobs:app {name}"
+            )
     if redis:
         from jobpools.client import Client
 
@@ -66,7 +79,7 @@ def send(
 
     async def whole() -> tuple[Any, Any]:
         async with app:
-            handle = await app.enqueue(name, arguments(rest), **options(given))
+            handle = await app.enqueue(name, parse_arguments(rest), **parse_options(given))
             return handle, None if wait is None else await handle.result(timeout=wait)
 
     return asyncio.run(whole())

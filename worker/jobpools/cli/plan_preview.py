@@ -1,4 +1,4 @@
-"""`jobpools plan`: the control loop's own decision on what is seen now, with nothing done about it."""
+"""`jobpools plan`: the planner's decision on the present facts, without any effect."""
 
 import time
 from collections.abc import Sequence
@@ -12,17 +12,18 @@ from jobpools.store import reads
 from jobpools.store.connect import Connection
 
 LONG_AGO = float("-inf")
+"""Time of the only remembered decision: every stabilization window has passed."""
 
 
 async def rows(connection: Connection, pools: Sequence[Pool]) -> list[dict[str, Any]]:
-    """A row for each pool. Raises StoreError."""
+    """Return a row for each pool. Raises StoreError."""
     names = {pool.meta.key: [queue.name for queue in pool.spec.queues] for pool in pools}
     endpoint = await reads.endpoint_facts(connection, names)
     return [_row(pool, _facts(pool, endpoint), time.time()) for pool in pools]
 
 
 def _facts(pool: Pool, endpoint: EndpointFacts) -> PoolFacts:
-    """Nobody asks a cluster: who reports to Redis is taken for the workers that there are."""
+    """Return the facts of a pool. The workers are those that report to Redis, because no cluster is read."""
     heartbeats = endpoint.heartbeats[pool.meta.key]
     hosts = sorted({each.host for each in heartbeats})
     cluster = ClusterFacts(len(hosts), current=True, workers=tuple(WorkerFacts(host, ready=True) for host in hosts))

@@ -1,28 +1,33 @@
-"""`jobpools cron`: the schedules that a Redis knows, whoever fires them."""
+"""`jobpools cron`: the schedules recorded in Redis, fired by an operator or by `jobpools up`."""
 
 import time
 from typing import Any
 
-from jobpools.cli import shell
-from jobpools.cli.listings import Form, Redis
-from jobpools.cli.output import Output, moment, show
+from jobpools.cli.command_group import Command, examples, list_group
+from jobpools.cli.output import Output, format_time, show
+from jobpools.cli.parameters import Format, Redis
 
 COLUMNS = ("schedule", "times", "zone", "next", "last", "state", "fired", "missed", "reason")
 
-cron = shell.group("Schedules: what they fire, and when.", "cron", "cron list --output json")
+cron = list_group("List schedules: when they fire, and what became of their jobs.", "cron", "cron list --output json")
 
 
-@cron.command("list", epilog=shell.examples("cron", "cron list --output yaml"))
-def cron_list(redis: Redis = None, output: Form = Output.TABLE) -> None:
-    """Schedules: when each fires next, when it last did, what became of that job.
+@cron.command("list", cls=Command, epilog=examples("cron", "cron list --output yaml"))
+def list_schedules(redis: Redis = None, output: Format = Output.TABLE) -> None:
+    """List schedules: when each fires next, its last fire, and the state of that job.
 
-    A schedule is known from when an operator or `jobpools up` first saw it. `Overdue`: a tick came and nobody fired it.
+    A schedule appears once an operator or `jobpools up` has seen it. Overdue means that a tick is due and not fired.
     """
     from jobpools.cli import queries
     from jobpools.store import schedules
 
-    views = queries.ask(redis, schedules.listed)
-    show([_row(view, time.time()) for view in views], COLUMNS, output, "no schedule has been seen yet")
+    views = queries.run_query(redis, schedules.listed)
+    show(
+        [_row(view, time.time()) for view in views],
+        COLUMNS,
+        output,
+        "no schedule has been seen yet",
+    )
 
 
 def _row(view: Any, now: float) -> dict[str, Any]:
@@ -39,10 +44,10 @@ def _row(view: Any, now: float) -> dict[str, Any]:
     last = facts.jobs[-1] if facts.jobs else None
     return {
         "schedule": view.key,
-        "times": spec.schedule or moment(spec.at.timestamp()),
+        "times": spec.schedule or format_time(spec.at.timestamp()),
         "zone": spec.time_zone,
-        "next": None if spec.suspend else moment(plan.next_due),
-        "last": moment(facts.last_fire),
+        "next": None if spec.suspend else format_time(plan.next_due),
+        "last": format_time(facts.last_fire),
         "state": last.state if last else None,
         "fired": facts.fired,
         "missed": facts.missed,

@@ -1,4 +1,4 @@
-"""`jobpools worker`: one worker in this process. Imports nothing that a worker does not need."""
+"""`jobpools worker`: one worker in this process. Imports only what a worker needs, so that it starts fast."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ log = logging.getLogger("jobpools.worker")
 
 
 def run(flags: Mapping[str, Any]) -> int:
-    """Run until SIGTERM; returns the exit code. `flags` (not None) go before the environment."""
+    """Run a worker until SIGTERM and return the exit code. `flags` that are not None override the environment."""
     from jobpools.runtime import worker_log
     from jobpools.runtime.stopping import Stopped, stopping
     from jobpools.settings import READY_FD, WorkerSettings
@@ -31,7 +31,7 @@ def run(flags: Mapping[str, Any]) -> int:
                 except JobpoolsError as error:
                     output.write(_line(error))
                     return 1
-    except JobpoolsError as error:  # the settings
+    except JobpoolsError as error:  # from the settings
         sys.stderr.write(f"{_line(error)}\n")
         return 1
     except Stopped:
@@ -45,7 +45,7 @@ def _work(settings: "WorkerSettings", descriptor: str, signals: "Stopping") -> i
     from jobpools.runtime.stopping import Stopped
 
     if not settings.app:
-        raise ConfigurationError("which app? Write jobpools worker module:name, or set JOBPOOLS_APP")
+        raise ConfigurationError("worker: no app given; write jobpools worker module:name or set JOBPOOLS_APP")
     try:
         app = import_app(settings.app)
         signals.check()
@@ -54,9 +54,9 @@ def _work(settings: "WorkerSettings", descriptor: str, signals: "Stopping") -> i
         return 0
     worker_log.configure_app(settings.log, passed_on=bool(descriptor))
     if descriptor:
-        # The process that set it logs when workers start and end.
+        # The parent, `jobpools up`, reports itself when workers start and end.
         worker_log.set_level(logging.WARNING)
-        _tell(descriptor)
+        _report_ready(descriptor)
     return run_worker(settings, app, signals)
 
 
@@ -65,12 +65,12 @@ def _line(error: JobpoolsError) -> str:
     return f"jobpools: {' '.join(str(error).split())}"
 
 
-def _tell(descriptor: str) -> None:
-    """Write a byte to whoever waits for it."""
+def _report_ready(descriptor: str) -> None:
+    """Write a byte to the parent, which waits for it."""
     from jobpools.settings import READY_FD
 
     try:
         os.write(int(descriptor), b"1")
         os.close(int(descriptor))
     except (ValueError, OSError) as error:
-        raise ConfigurationError(f"{READY_FD}: {descriptor!r} is no open file descriptor") from error
+        raise ConfigurationError(f"{READY_FD}: {descriptor!r} is not an open file descriptor") from error

@@ -1,0 +1,24 @@
+"""Options and arguments that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobpools.cli.output import Output
+
+Paths = Annotated[
+    list[Path], typer.Argument(metavar="FILES...", help="YAML files, or folders of them.", show_default=False)
+]
+Namespace = Annotated[str, typer.Option(help="Namespace of objects that do not name one.")]
+Redis = Annotated[str | None, typer.Option("--redis", envvar="JOBPOOLS_REDIS_URL", help="URL of Redis or Valkey.")]
+Format = Annotated[Output, typer.Option("--output", "-o", help="Output format.")]
+QueueName = Annotated[str | None, typer.Option("--queue", "-q", help="Only this queue.")]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.", show_default=False)]
+JobIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of the jobs.", show_default=False)]
+AllDead = Annotated[bool, typer.Option("--all", help="All dead letters of --queue.")]
+ListLimit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of jobs.")]
+AllLimit = Annotated[
+    int | None, typer.Option("--limit", min=1, help="With --all: maximum number of jobs, the earliest first.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="With --all: do not ask for confirmation.")]

@@ -1,0 +1,45 @@
+"""Runs the command line: an error becomes one line on stderr, and every end has its exit code."""
+
+import sys
+
+import typer
+
+from jobpools.cli.terminal import print_error, write
+from jobpools.cli.usage_errors import CommandLineError, NoArgsIsHelpError, UsageError, describe
+from jobpools.errors import JobpoolsError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+"""Exit codes; 130 is what a shell reports for a program that SIGINT ended."""
+
+
+def program_name(path: str) -> str:
+    """Return what the user types to run this program, for usage lines; `path` is that of the running script."""
+    return "python -m jobpools" if path.endswith("__main__.py") else "jobpools"
+
+
+def run(app: typer.Typer) -> None:
+    """Run the command line and exit with 0, 1 (error), 2 (wrong command line) or 130 (Ctrl-C)."""
+    try:
+        code = app(prog_name=program_name(sys.argv[0]), standalone_mode=False)
+    except (JobpoolsError, OSError, CommandLineError, UsageError) as error:
+        raise SystemExit(_report(error)) from None
+    except (KeyboardInterrupt, typer.Abort):
+        raise SystemExit(INTERRUPTED) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _report(error: Exception) -> int:
+    """Print the error and return the exit code. Raises an OSError that is not about a file: it is a bug."""
+    if NoArgsIsHelpError is not None and isinstance(error, NoArgsIsHelpError):
+        write(f"{error.format_message()}\n")
+        return 0
+    if isinstance(error, OSError):
+        if error.filename is None:
+            raise error
+        print_error(f"{error.filename}: {error.strerror}")
+        return FAILED
+    if isinstance(error, UsageError):
+        print_error(describe(error))
+        return USAGE
+    print_error(str(error))
+    return USAGE if isinstance(error, CommandLineError) else FAILED

@@ -65,7 +65,7 @@ async def test_a_worker_sits_out_whatever_its_redis_does(scene: Scene, proxy: Pr
         ]
         eventually("the load runs", lambda: len(scene.notes("begun")) > 10)
         proxy.trouble = TROUBLES[name]
-        eventually("it is told", lambda: worker.said("Redis is away") > 0)
+        eventually("it is told", lambda: worker.said("Redis is unreachable") > 0)
         begun = time.monotonic()
         eventually("it says so", lambda: worker.get("/readyz")[0] == 503)
         await asyncio.sleep(3)  # what is waited for is that time passes: an outage longer than the lease
@@ -80,7 +80,7 @@ async def test_a_worker_sits_out_whatever_its_redis_does(scene: Scene, proxy: Pr
         assert (books.completed, books.dead, books.lost) == (len(sent), 0, 0)
         told = lines(worker)
         assert len(told) == 2, told
-        assert "Redis is away: " in told[0]
+        assert "Redis is unreachable: " in told[0]
         assert re.search(r"Redis is back after \d", told[1])
         assert "Traceback" not in worker.log()
         assert worker.process.poll() is None
@@ -90,7 +90,7 @@ async def test_a_worker_sits_out_whatever_its_redis_does(scene: Scene, proxy: Pr
 async def test_an_idle_worker_does_not_flap_while_ping_works_and_writes_fail(scene: Scene, proxy: Proxy) -> None:
     with crew(scene.folder, proxy.url, APP, "a", **scene.environment, LEASE=LEASE) as (worker,):
         proxy.trouble = TROUBLES["a read-only replica"]
-        eventually("it is told", lambda: worker.said("Redis is away") > 0)
+        eventually("it is told", lambda: worker.said("Redis is unreachable") > 0)
         begun = time.monotonic()
         await asyncio.sleep(4)  # what is waited for is that time passes
         assert len(lines(worker)) == 1
@@ -195,7 +195,7 @@ async def test_a_real_server_that_refuses(scene: Scene, refuse: Refuse) -> None:
         eventually("the load runs", lambda: len(scene.notes("begun")) > 10)
         manager = refuse(scene.server)
         await asyncio.to_thread(manager.__enter__)
-        eventually("it is told", lambda: worker.said("Redis is away") == 1)
+        eventually("it is told", lambda: worker.said("Redis is unreachable") == 1)
         await asyncio.sleep(3)  # what is waited for is that time passes: an outage longer than the lease
         assert (worker.get("/livez")[0], worker.get("/readyz")[0]) == (200, 503)
         await asyncio.to_thread(manager.__exit__, None, None, None)

@@ -20,14 +20,16 @@ async def test_kill_the_server_under_load_and_start_it_on_its_data(scene: Scene)
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(2000)])
         eventually("the load runs", lambda: len(scene.notes("begun")) > 200)
         scene.server.kill()
-        eventually("all have noticed", lambda: all(worker.said("Redis is away") for worker in workers))
+        eventually("all have noticed", lambda: all(worker.said("Redis is unreachable") for worker in workers))
         # The supervisor answers, from what the worker publishes ten times a second.
         eventually("none is ready", lambda: [worker.get("/readyz")[0] for worker in workers] == [503] * 3, within=5)
         assert [worker.get("/livez")[0] for worker in workers] == [200] * 3
         scene.server.start()
         books = await scene.ended(30)
         eventually("all are back", lambda: all(worker.said("Redis is back") for worker in workers))
-        assert [(worker.said("Redis is away"), worker.said("Redis is back")) for worker in workers] == [(1, 1)] * 3
+        assert [(worker.said("Redis is unreachable"), worker.said("Redis is back")) for worker in workers] == [
+            (1, 1)
+        ] * 3
         eventually("all are ready", lambda: [worker.get("/readyz")[0] for worker in workers] == [200] * 3, within=5)
         again = len(scene.notes("begun")) - len(sent)
         told = f"{again} of {len(sent)} jobs ran twice, {books.failed} were charged with a crash"
@@ -58,12 +60,14 @@ async def test_a_server_that_stands_still_for_longer_than_an_answer_may_take(sce
         eventually("the load runs", lambda: len(scene.notes("begun")) > 100)
         scene.server.stand_still()
         try:
-            eventually("all have noticed", lambda: all(worker.said("Redis is away") for worker in workers))
+            eventually("all have noticed", lambda: all(worker.said("Redis is unreachable") for worker in workers))
         finally:
             scene.server.go_on()
         books = await scene.ended(30)
         eventually("all are back", lambda: all(worker.said("Redis is back") for worker in workers))
-        assert [(worker.said("Redis is away"), worker.said("Redis is back")) for worker in workers] == [(1, 1)] * 2
+        assert [(worker.said("Redis is unreachable"), worker.said("Redis is back")) for worker in workers] == [
+            (1, 1)
+        ] * 2
         assert books.completed == len(sent)
     await scene.balanced(sent, completed=len(sent))
 

@@ -142,7 +142,7 @@ def test_a_worker_waits_for_an_unavailable_redis_and_logs_it_once(folder: Path) 
                 deaf.accept()[0].close()
             ended = interrupted(worker)
     assert ended.code == 0
-    assert len([line for line in ended.err.splitlines() if "Redis is away" in line]) == 1, ended.err
+    assert len([line for line in ended.err.splitlines() if "Redis is unreachable" in line]) == 1, ended.err
 
 
 def test_an_unknown_job_and_a_newer_envelope_stay_with_a_note(

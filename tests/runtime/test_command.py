@@ -57,12 +57,12 @@ def test_a_redis_that_is_away_is_said_once_and_waited_for(tmp_path: Path) -> Non
     server = Server(valkey_binary())
     worker = WorkerProcess(tmp_path, "early", server.url, APP)
     try:
-        eventually("it says so", lambda: worker.said("Redis is away") == 1)
+        eventually("it says so", lambda: worker.said("Redis is unreachable") == 1)
         eventually("it is not ready", lambda: worker.get("/readyz")[0] == 503)
         server.start()
         eventually("it finds Redis", lambda: worker.said("Redis is back") == 1)
         eventually("it is ready", lambda: worker.get("/readyz")[0] == 200)
-        assert worker.said("Redis is away") == 1
+        assert worker.said("Redis is unreachable") == 1
         worker.send(signal.SIGTERM)
         assert worker.wait() == 0
     finally:

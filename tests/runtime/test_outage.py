@@ -1,66 +1,69 @@
-"""Away is said once, back is said once, whoever notices first."""
+"""An outage is logged once when it begins and once when it is over, whichever part of the worker notices first."""
 
 import logging
 
 import pytest
 
 from jobpools.errors import StoreDataError, StoreUnavailableError
-from jobpools.runtime.outage import LONGEST_STABLE, STABLE, Outage, Tries, away
+from jobpools.runtime.outage import LONGEST_STABLE, STABLE, Outage, Tries, concerns_server
 
-GONE = StoreUnavailableError("redis://127.0.0.1:1/0: cannot be reached")
+ERROR = StoreUnavailableError("redis://127.0.0.1:1/0: cannot be reached")
+BEGAN, ENDED = "Redis is unreachable", "Redis is back"
 
 
-def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage().partition(":")[0].partition(" after")[0] for record in caplog.records]
 
 
-def test_it_is_said_once_and_it_is_over_when_no_conversation_fails(caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_logged_once_and_it_is_over_when_no_part_fails(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     outage = Outage()
-    outage.over("steps")
-    assert (outage.known, said(caplog)) == (False, [])
-    outage.noticed(GONE, "steps")
-    outage.noticed(GONE, "leases")
-    outage.noticed(GONE, "steps")
-    assert (outage.known, said(caplog)) == (True, ["Redis is away"])
-    outage.over("wake-ups")
-    outage.over("steps")
-    assert (outage.known, said(caplog)) == (True, ["Redis is away"])
-    outage.over("leases")
-    outage.over("leases")
-    assert (outage.known, said(caplog)) == (False, ["Redis is away"])
-    outage.look(outage.ended + STABLE)
-    outage.look(outage.ended + STABLE)
-    assert said(caplog) == ["Redis is away", "Redis is back"]
-    outage.noticed(GONE, "leases")
-    assert said(caplog)[2:] == ["Redis is away"], "the next one is another one"
+    outage.recovered("steps")
+    assert (outage.is_ongoing, logged(caplog)) == (False, [])
+    outage.failed(ERROR, "steps")
+    outage.failed(ERROR, "leases")
+    outage.failed(ERROR, "steps")
+    assert (outage.is_ongoing, logged(caplog)) == (True, [BEGAN])
+    outage.recovered("wake-ups")
+    outage.recovered("steps")
+    assert (outage.is_ongoing, logged(caplog)) == (True, [BEGAN])
+    outage.recovered("leases")
+    outage.recovered("leases")
+    assert (outage.is_ongoing, logged(caplog)) == (False, [BEGAN])
+    outage.log_end(outage.ended + STABLE)
+    outage.log_end(outage.ended + STABLE)
+    assert logged(caplog) == [BEGAN, ENDED]
+    outage.failed(ERROR, "leases")
+    assert logged(caplog)[2:] == [BEGAN], "a new outage"
 
 
-def test_a_storm_is_one_outage_and_is_over_when_it_is_calm(caplog: pytest.LogCaptureFixture) -> None:
+def test_errors_in_quick_succession_are_one_outage(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     outage = Outage()
     for _ in range(20):
-        outage.noticed(GONE, "steps")
-        outage.over("steps")
-        outage.look(outage.ended + STABLE / 2)
-    assert (outage.known, said(caplog)) == (False, ["Redis is away"])
-    outage.look(outage.ended + LONGEST_STABLE - 0.1)
-    assert said(caplog) == ["Redis is away"], "each relapse makes it wait longer"
-    outage.look(outage.ended + LONGEST_STABLE)
-    assert said(caplog) == ["Redis is away", "Redis is back"]
+        outage.failed(ERROR, "steps")
+        outage.recovered("steps")
+        outage.log_end(outage.ended + STABLE / 2)
+    assert (outage.is_ongoing, logged(caplog)) == (False, [BEGAN])
+    outage.log_end(outage.ended + LONGEST_STABLE - 0.1)
+    assert logged(caplog) == [BEGAN], "each relapse makes it wait longer"
+    outage.log_end(outage.ended + LONGEST_STABLE)
+    assert logged(caplog) == [BEGAN, ENDED]
 
 
-def test_a_conversation_tries_whatever_the_others_know() -> None:
+def test_a_part_knows_whether_it_or_another_one_fails() -> None:
     outage = Outage()
-    outage.noticed(GONE, "rescue")
-    assert (outage.failing("rescue"), outage.known_beside("rescue"), outage.failing("steps")) == (True, False, False)
-    outage.noticed(GONE, "steps")
-    assert outage.known_beside("rescue")
+    outage.failed(ERROR, "rescue")
+    assert outage.is_failing("rescue")
+    assert not outage.is_failing("steps")
+    assert not outage.is_failing_elsewhere("rescue")
+    outage.failed(ERROR, "steps")
+    assert outage.is_failing_elsewhere("rescue")
 
 
-def test_one_queues_trouble_is_no_outage() -> None:
-    assert away(GONE)
-    assert not away(StoreDataError("a key of the queue holds another type"))
+def test_an_error_of_one_queue_is_no_outage() -> None:
+    assert concerns_server(ERROR)
+    assert not concerns_server(StoreDataError("a key of the queue holds another type"))
 
 
 def test_delays_start_again_after_a_success() -> None:

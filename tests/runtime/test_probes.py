@@ -8,44 +8,44 @@ import pytest
 from jobpools import App
 from jobpools.observability.http_messages import Response, ok, unavailable
 from jobpools.runtime import probes
-from jobpools.runtime.vitals import Seen
+from jobpools.runtime.vitals import Snapshot
 from tests.runtime.conftest import working
 from tests.support.http_get import get
 from tests.support.metrics import parse, sample
 from tests.support.ports import free_port
 
 NOW = 1000.0
-FINE = Seen(beat=NOW, watched=NOW, progress=NOW, outage=False, stopping=False, deadline=0.0)
+FINE = Snapshot(lease_thread=NOW, event_loop=NOW, dispatcher=NOW, outage=False, draining=False, deadline=0.0)
 
 
 @pytest.mark.parametrize(
-    ("seen", "response"),
+    ("snapshot", "response"),
     [
         (FINE, ok()),
-        (FINE._replace(watched=NOW - 29), ok()),
-        (FINE._replace(watched=NOW - 60), unavailable("the event loop has been blocked for 60 s")),
-        (FINE._replace(watched=NOW - 60, deadline=NOW), ok()),
-        (FINE._replace(progress=NOW - 60), unavailable("the claim loop has not run for 60 s")),
-        (FINE._replace(progress=NOW - 60, outage=True), ok()),
-        (FINE._replace(watched=NOW - 60, progress=NOW - 70, deadline=NOW), ok()),
+        (FINE._replace(event_loop=NOW - 29), ok()),
+        (FINE._replace(event_loop=NOW - 60), unavailable("the event loop has been blocked for 60 s")),
+        (FINE._replace(event_loop=NOW - 60, deadline=NOW), ok()),
+        (FINE._replace(dispatcher=NOW - 60), unavailable("the claim loop has not run for 60 s")),
+        (FINE._replace(dispatcher=NOW - 60, outage=True), ok()),
+        (FINE._replace(event_loop=NOW - 60, dispatcher=NOW - 70, deadline=NOW), ok()),
     ],
     ids=["fine", "short", "blocked", "within its timeout", "no claims", "outage", "both"],
 )
-def test_livez_fails_when_only_a_restart_helps(seen: Seen, response: Response) -> None:
-    assert probes.livez(seen, NOW) == response
+def test_livez_fails_when_only_a_restart_helps(snapshot: Snapshot, response: Response) -> None:
+    assert probes.livez(snapshot, NOW) == response
 
 
 @pytest.mark.parametrize(
-    ("seen", "response"),
+    ("snapshot", "response"),
     [
         (FINE, ok()),
         (FINE._replace(outage=True), unavailable("Redis is unreachable")),
-        (FINE._replace(stopping=True), unavailable("stopping")),
+        (FINE._replace(draining=True), unavailable("stopping")),
     ],
     ids=["fine", "outage", "stopping"],
 )
-def test_readyz_fails_when_no_job_is_claimed(seen: Seen, response: Response) -> None:
-    assert probes.readyz(seen) == response
+def test_readyz_fails_when_no_job_is_claimed(snapshot: Snapshot, response: Response) -> None:
+    assert probes.readyz(snapshot) == response
 
 
 async def test_a_worker_answers_while_a_handler_blocks_its_event_loop(app: App) -> None:

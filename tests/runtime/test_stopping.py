@@ -146,7 +146,7 @@ async def test_told_to_stop_before_it_began_it_takes_no_job(  # noqa: PLR0913, P
 @pytest.mark.parametrize("number", [*DRAINS, signal.SIGQUIT], ids=lambda number: number.name)
 def test_told_to_stop_while_it_waits_for_redis(tmp_path: Path, number: signal.Signals) -> None:
     with started(tmp_path, Server(valkey_binary()).url) as worker:
-        said(worker, "Redis is away")
+        said(worker, "Redis is unreachable")
         worker.send(number)
         assert worker.wait(20) == 0, worker.log()
         assert "Traceback" not in worker.log()

@@ -28,7 +28,7 @@ class Death(NamedTuple):
     """The kernel's OOM killer ended a process of this container."""
     started: Mapping[int, Started]
     """The attempts that had started, by their keys."""
-    confessed: int
+    ended_by: int
     """The key of the attempt that recorded that it ends the process; 0: none."""
     loop_thread: int
     """The thread that ran the event loop."""
@@ -59,7 +59,7 @@ def cause_of(death: Death) -> str:
     """Return a description of how the worker died."""
     if death.note:
         return death.note
-    if death.exit_code >= 0 and not death.confessed:
+    if death.exit_code >= 0 and not death.ended_by:
         return f"the worker process exited with code {death.exit_code} while it ran jobs"
     if death.exit_code >= 0:
         return f"the worker was ended by os._exit({death.exit_code})"
@@ -79,8 +79,8 @@ def place_of(dump: str, libraries: tuple[str, ...]) -> str:
 
 
 def _culprits(death: Death) -> Collection[int]:
-    if death.confessed in death.started:
-        return (death.confessed,)
+    if death.ended_by in death.started:
+        return (death.ended_by,)
     thread, frames = _own_thread(death.dump)
     if thread and thread == death.loop_thread:
         ran = {(file, function) for file, function in _FRAME.findall(frames)}

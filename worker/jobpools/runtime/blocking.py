@@ -17,8 +17,9 @@ from types import FrameType
 from jobpools.core.jobs.job import Outcome
 from jobpools.core.text.durations import format_duration
 from jobpools.core.text.error_text import safely
-from jobpools.runtime import current, outcomes
+from jobpools.runtime import outcomes
 from jobpools.runtime.attempt import Attempt
+from jobpools.runtime.current_attempt import RUN_HANDLE, attempt_of
 
 CHECK_INTERVAL = 0.1
 """Seconds between two checks whether the event loop is late."""
@@ -148,9 +149,9 @@ class BlockingMonitor:
 
 def owner(frame: FrameType | None) -> Attempt | None:
     """Return the attempt whose task or callback this stack of the event loop's thread runs; None: no job's."""
-    while frame is not None and frame.f_code is not current.RUN_HANDLE:
+    while frame is not None and frame.f_code is not RUN_HANDLE:
         frame = frame.f_back
-    return None if frame is None else current.attempt_of(frame.f_locals["self"])
+    return None if frame is None else attempt_of(frame.f_locals["self"])
 
 
 def place(frame: FrameType) -> str:

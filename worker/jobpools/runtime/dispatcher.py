@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from jobpools.core.jobs.fairness import take_turns
 from jobpools.errors import StoreError
 from jobpools.runtime.consumer import LONGEST_WAIT, Consumer
-from jobpools.runtime.current import WorkerTask
 from jobpools.runtime.listener import Listener
-from jobpools.runtime.outage import Outage, Tries, away
+from jobpools.runtime.outage import Outage, Tries, concerns_server
 from jobpools.runtime.slots import Slots
+from jobpools.runtime.worker_task import WorkerTask
 from jobpools.store import draws
 
 GATHERING, GATHERING_CHECK = 0.005, 0.0005
@@ -91,7 +91,7 @@ class Dispatcher:
             errors = await asyncio.gather(*[WorkerTask(self._step(each, shares.get(each, 0))) for each in busy])
         outage = None
         for consumer, error in zip(busy, errors, strict=True):
-            if error is not None and away(error):
+            if error is not None and concerns_server(error):
                 outage = error
             elif error is not None:
                 consumer.errors.fail(error)
@@ -115,13 +115,13 @@ class Dispatcher:
         to send them again. Jobs that it claimed without a reply would not run; the rescue loop hands them back.
         """
         self._is_recovering = True
-        self._outage.noticed(error, "steps")
+        self._outage.failed(error, "steps")
         await asyncio.sleep(self._tries.failed(draws.fraction()))
 
     def _succeed(self) -> None:
-        if self._is_recovering or self._outage.failing("steps"):  # the latter if the start of the worker failed
+        if self._is_recovering or self._outage.is_failing("steps"):  # the latter if the start of the worker failed
             self._is_recovering = False
-            self._outage.over("steps")
+            self._outage.recovered("steps")
             self._tries.succeeded()
         self.is_draining = any(each.is_draining for each in self._consumers)
 

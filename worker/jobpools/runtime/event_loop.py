@@ -15,8 +15,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from jobpools.core.text.error_text import traceback_of
-from jobpools.runtime import current, forking, outcomes, signal_handlers
+from jobpools.runtime import forking, outcomes, signal_handlers
 from jobpools.runtime.attempt import Attempt
+from jobpools.runtime.current_attempt import RUN_HANDLE, attempt_of, current_attempt
+from jobpools.runtime.worker_task import WorkerTask
 
 T = TypeVar("T")
 _OWNERS = ("stop", "shutdown_default_executor", "shutdown_asyncgens")
@@ -42,7 +44,7 @@ def run(main: Coroutine[Any, Any, T], blame: Callable[[Attempt, BaseException], 
     stop = _protected(loop)
     undo = signal_handlers.prepare(loop, blame)
     try:
-        task = current.WorkerTask(main, loop=loop)
+        task = WorkerTask(main, loop=loop)
         _finish(loop, task, stop, blame)
         return task.result()
     except LoopBrokenError:
@@ -105,12 +107,12 @@ def _take(error: BaseException, blame: Callable[[Attempt, BaseException], None])
 def culprit(error: BaseException) -> Attempt | None:
     """Return the attempt whose task or callback raised the error out of the event loop; None: it is not known."""
     handle = _callback(error)
-    return None if handle is None else current.attempt_of(handle)
+    return None if handle is None else attempt_of(handle)
 
 
 def _callback(error: BaseException) -> Any:
     """Return the innermost handle of the event loop that the error came through; None: the loop ran none then."""
-    frames = [frame for frame, _ in traceback.walk_tb(traceback_of(error)) if frame.f_code is current.RUN_HANDLE]
+    frames = [frame for frame, _ in traceback.walk_tb(traceback_of(error)) if frame.f_code is RUN_HANDLE]
     return frames[-1].f_locals["self"] if frames else None
 
 
@@ -126,7 +128,7 @@ def _protected(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
 
 def _refusing(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     def checked(*args: Any, **kwargs: Any) -> Any:
-        if current.attempt.get() is not None:
+        if current_attempt.get() is not None:
             raise RuntimeError(f"loop.{name}(): the event loop belongs to the worker; a job must not stop it")
         return method(*args, **kwargs)
 
@@ -136,7 +138,7 @@ def _refusing(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Report an unretrieved error as asyncio does, with the job whose callback raised it."""
     handle = context.get("handle")
-    attempt = None if handle is None else current.attempt_of(handle)
+    attempt = None if handle is None else attempt_of(handle)
     if attempt is not None:
         context = context | {"message": f"{attempt}: {context.get('message')}"}
     loop.default_exception_handler(context)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from jobpools.runtime import current, forking
+from jobpools.runtime import forking
+from jobpools.runtime.current_attempt import current_attempt
 from jobpools.runtime.vitals import Vitals
 
 _HARMLESS = (0, signal.SIGCONT, signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG)
@@ -22,9 +23,9 @@ def prepare(vitals: Vitals) -> None:
     """
 
     def confess() -> None:
-        attempt = current.attempt.get()
+        attempt = current_attempt.get()
         if attempt is not None and attempt.row and not forking.is_child:
-            vitals.confess(attempt.lease)
+            vitals.process_ends(attempt.lease)
 
     os._exit = _first(os, os._exit, confess, lambda *_: True)
     os.abort = _first(os, os.abort, confess, lambda *_: True)

@@ -42,7 +42,7 @@ class HeartbeatSender:
             now = time.monotonic()
             if self._is_due(now):
                 await self._send(now)
-            self._outage.look(time.monotonic())
+            self._outage.log_end(time.monotonic())
             await asyncio.sleep(CHECK_INTERVAL)
 
     def _is_due(self, now: float) -> bool:

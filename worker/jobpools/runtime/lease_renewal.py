@@ -15,7 +15,7 @@ from jobpools.errors import StoreError
 from jobpools.runtime.attempt import Phase
 from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.metrics import Metrics
-from jobpools.runtime.outage import Outage, away
+from jobpools.runtime.outage import Outage, concerns_server
 from jobpools.runtime.slots import Slots
 from jobpools.runtime.vitals import Vitals
 from jobpools.settings import WorkerSettings
@@ -69,10 +69,10 @@ class LeaseRenewal:
 
     def _run(self) -> None:
         due = time.monotonic() + self._interval
-        self._vitals.beat(time.monotonic())
+        self._vitals.lease_thread_moves(time.monotonic())
         backoff, failures = Backoff(initial=self._interval / 5, maximum=self._interval), 0
         while not self._stop.wait(min(self._interval / SIGNS_OF_LIFE, max(0.0, due - time.monotonic()))):
-            self._vitals.beat(time.monotonic())
+            self._vitals.lease_thread_moves(time.monotonic())
             if time.monotonic() < due:
                 continue
             due = time.monotonic() + self._interval
@@ -80,7 +80,7 @@ class LeaseRenewal:
                 self._renew_all()
             except StoreError as error:
                 self._metrics.renewals_failed += 1
-                self._outage.noticed(error, "leases")
+                self._outage.failed(error, "leases")
                 # The first tries come sooner than a renewal: every lost second counts against the lease.
                 failures += 1
                 due = time.monotonic() + backoff.delay(failures, draws.fraction())
@@ -89,13 +89,13 @@ class LeaseRenewal:
                 log.exception("renewing leases failed; it is tried again")
             else:
                 self.renewed_at = time.monotonic()
-                self._outage.over("leases")
+                self._outage.recovered("leases")
                 failures = 0
 
     def _renew_all(self) -> None:
         for consumer in self._consumers:
             self._renew(consumer)
-            if self._outage.failing("leases"):  # with nothing to renew, nothing was written
+            if self._outage.is_failing("leases"):  # with nothing to renew, nothing was written
                 writes.probe_sync(self._connection, consumer.queue)
 
     def _renew(self, consumer: Consumer) -> None:
@@ -107,7 +107,7 @@ class LeaseRenewal:
             try:
                 lost, cancelled = writes.renew(self._connection, consumer.queue, batch, duration_ms)
             except StoreError as error:
-                if away(error):
+                if concerns_server(error):
                     raise
                 self._metrics.renewals_failed += 1
                 consumer.errors.report(error)

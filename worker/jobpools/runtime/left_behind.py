@@ -12,8 +12,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from jobpools.runtime import current, forking
+from jobpools.runtime import forking
 from jobpools.runtime.attempt import Attempt
+from jobpools.runtime.current_attempt import current_attempt
 
 NOTE = (
     "its code still runs in this worker, because Python cannot stop it; no other attempt starts here until it returns"
@@ -94,7 +95,7 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
         """Submit a call, as `asyncio.to_thread` and `run_in_executor` do."""
         future = super().submit(_in_one_process, function, *args, **kwargs)
-        attempt = current.attempt.get()
+        attempt = current_attempt.get()
         if attempt is not None:
             self._calls[future] = attempt
             future.add_done_callback(lambda done: self._calls.pop(done, None))

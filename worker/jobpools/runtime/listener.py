@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.runtime.consumer import Consumer
-from jobpools.runtime.outage import BACKOFF, Outage, Tries, away
+from jobpools.runtime.outage import BACKOFF, Outage, Tries, concerns_server
 from jobpools.runtime.slots import Slots
 from jobpools.store import draws, reads, wakeups, writes
 from jobpools.store.connect import Connection
@@ -47,7 +47,7 @@ class Listener:
                 woken = await self._wait()
             except StoreError as error:
                 woken = self._consumers
-                if away(error):
+                if concerns_server(error):
                     await self._until_back(error)
                 else:
                     await self._find_failing()
@@ -79,8 +79,8 @@ class Listener:
     async def _until_back(self, error: StoreError) -> None:
         """Wait until the server accepts this wait and a write again, even if no job is wanted meanwhile."""
         tries, queues = Tries(), [each.queue for each in self._consumers]
-        while away(error):
-            self._outage.noticed(error, self.name)
+        while concerns_server(error):
+            self._outage.failed(error, self.name)
             await asyncio.sleep(tries.failed(draws.fraction()))
             try:
                 for queue in queues:
@@ -91,7 +91,7 @@ class Listener:
                 error = again
             else:
                 break
-        self._outage.over(self.name)
+        self._outage.recovered(self.name)
 
     async def _find_failing(self) -> None:
         """Find the queue whose key of another type fails the wait for all; it is left out until a step succeeds."""
@@ -100,7 +100,7 @@ class Listener:
             try:
                 await reads.check_types(self._connection, consumer.queue)
             except StoreError as error:
-                if not away(error):
+                if not concerns_server(error):
                     consumer.errors.fail(error)
 
 

@@ -60,7 +60,7 @@ class Monitoring:
 
     def publish(self) -> None:
         """Show the supervisor what the worker is doing."""
-        self._vitals.publish(self._state.seen())
+        self._vitals.publish(self._state.snapshot())
 
     async def run(self) -> None:
         """Publish periodically, as long as the event loop moves."""
@@ -74,10 +74,10 @@ class Monitoring:
             self._http_server.close()
 
     def _livez(self) -> Response:
-        return probes.livez(self._state.seen(), time.monotonic())
+        return probes.livez(self._state.snapshot(), time.monotonic())
 
     def _readyz(self) -> Response:
-        return probes.readyz(self._state.seen())
+        return probes.readyz(self._state.snapshot())
 
     def _metrics(self) -> Response:
         return Response(200, CONTENT_TYPE, render(self._state.collect(), {"pool": self._state.pool}))

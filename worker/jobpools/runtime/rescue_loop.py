@@ -12,7 +12,7 @@ from jobpools.rescue import Rescuer, vanished
 from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.lease_renewal import LeaseRenewal
 from jobpools.runtime.metrics import Metrics
-from jobpools.runtime.outage import Outage, away
+from jobpools.runtime.outage import Outage, concerns_server
 from jobpools.settings import WorkerSettings
 from jobpools.store import connect, draws, writes
 
@@ -59,22 +59,22 @@ class RescueLoop:
             # By chance up to a third longer, so that many workers do not check at the same moment.
             await asyncio.sleep(self._interval * (1 + draws.fraction() / 3))
             await self._until_renewed()
-            if self._outage.known_beside(NAME):
+            if self._outage.is_failing_elsewhere(NAME):
                 continue
             # After a failure, the first success ends the outage; the next pass rescues expired leases.
-            probe_only = self._outage.failing(NAME)
+            probe_only = self._outage.is_failing(NAME)
             errors = [await self._checked(consumer, probe_only=probe_only) for consumer in self._consumers]
             if error := next((each for each in errors if each is not None), None):
-                self._outage.noticed(error, NAME)
+                self._outage.failed(error, NAME)
             else:
-                self._outage.over(NAME)
+                self._outage.recovered(NAME)
 
     async def _checked(self, consumer: Consumer, *, probe_only: bool) -> StoreError | None:
         """Check one queue, or only prove that it accepts a write; returns an error that concerns the whole server."""
         try:
             await (consumer.prove_write() if probe_only else self.check(consumer))
         except StoreError as error:
-            if away(error):
+            if concerns_server(error):
                 return error
             consumer.errors.report(error)
         return None

@@ -9,8 +9,9 @@ from jobpools.core.text.durations import LONGEST
 from jobpools.core.text.names import WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
 from jobpools.middleware import Middleware, wrapped
-from jobpools.runtime import current, forking, outcomes
+from jobpools.runtime import forking, outcomes
 from jobpools.runtime.attempt import Attempt, Phase
+from jobpools.runtime.current_attempt import current_attempt
 from jobpools.runtime.services import Services
 from jobpools.runtime.settle import Settler
 from jobpools.runtime.vitals import Vitals
@@ -54,7 +55,7 @@ class AttemptRunner:
         handler = attempt.handler
         stage = DECODING
         try:
-            current.attempt.set(attempt)
+            current_attempt.set(attempt)
             context = Context(attempt, self._worker, self._services)
             attempt.started_at = started_at = clock()
             attempt.phase = _RUNNING

@@ -11,8 +11,9 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from jobpools.runtime import current, forking
+from jobpools.runtime import forking
 from jobpools.runtime.attempt import Attempt
+from jobpools.runtime.current_attempt import current_attempt
 
 
 def prepare(loop: asyncio.AbstractEventLoop, blame: Callable[[Attempt, BaseException], None]) -> Callable[[], None]:
@@ -24,7 +25,7 @@ def prepare(loop: asyncio.AbstractEventLoop, blame: Callable[[Attempt, BaseExcep
 
     @functools.wraps(plain)
     def remembering(number: int, handler: Any) -> Any:
-        attempt = current.attempt.get()
+        attempt = current_attempt.get()
         if attempt is None or not callable(handler):
             return plain(number, handler)
 
@@ -33,7 +34,7 @@ def prepare(loop: asyncio.AbstractEventLoop, blame: Callable[[Attempt, BaseExcep
             try:
                 return handler(*args)
             except BaseException as error:
-                if current.attempt.get() is attempt or forking.is_child:
+                if current_attempt.get() is attempt or forking.is_child:
                     raise
                 # Not here: this is in the middle of anything.
                 loop.call_soon_threadsafe(blame, attempt, error, context=contextvars.Context())

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from jobpools.core.jobs.job import Outcome, OutcomeKind
 from jobpools.runtime import outcomes
 from jobpools.runtime.attempt import Attempt, Phase
-from jobpools.runtime.current import WorkerTask
 from jobpools.runtime.left_behind import LeftBehind
 from jobpools.runtime.prefetch import STARTS_WITHIN, Prefetch
 from jobpools.runtime.quarantine import Quarantine
 from jobpools.runtime.run_attempt import AttemptRunner
 from jobpools.runtime.settle import Settler
 from jobpools.runtime.vitals import Vitals
+from jobpools.runtime.worker_task import WorkerTask
 
 MAX_WAIT = 0.25
 """Seconds after which a claimed job that found no slot is handed back, so that another worker can claim it."""

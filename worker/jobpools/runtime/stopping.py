@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 from jobpools.runtime import forking
-from jobpools.runtime.current import WorkerTask
+from jobpools.runtime.worker_task import WorkerTask
 
 SIGNALS = (*forking.SIGNALS, signal.SIGQUIT)
 ENOUGH = 2

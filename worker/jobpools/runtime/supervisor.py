@@ -176,9 +176,9 @@ class Supervisor:
         """Answer a probe. A scrape is handed over to the worker, which has the figures."""
         now = time.monotonic()
         if path == "/livez":
-            return probes.livez(self._vitals.seen(), now)
+            return probes.livez(self._vitals.snapshot(), now)
         if path == "/readyz":
-            return probes.readyz(self._vitals.seen())
+            return probes.readyz(self._vitals.snapshot())
         if path != "/metrics":
             return NOT_FOUND
         if self._silence(now) > self._stalled_after():
@@ -203,12 +203,12 @@ class Supervisor:
 
     def _look_at_stall(self, hello: Mapping[str, Any], now: float) -> None:
         """Renew the leases in the worker's place while it makes no progress, for a limited time."""
-        silence, seen = self._silence(now), self._vitals.seen()
+        silence, snapshot = self._silence(now), self._vitals.snapshot()
         if silence <= self._stalled_after():
             if self._helper:
                 self._stop_helper()
                 substitute.say(hello, f"worker {hello['worker']}: it makes progress again")
-        elif now > max(seen.deadline, seen.beat) + OVERTIME:
+        elif now > max(snapshot.deadline, snapshot.lease_thread) + OVERTIME:
             self._kill(silence, now)
         elif not self._helper:
             self._helper = self._fork(lambda: substitute.extend(hello, silence))
@@ -240,7 +240,7 @@ class Supervisor:
             peak_bytes=ended.peak_bytes,
             out_of_memory=code == -signal.SIGKILL and guardian.oom_kills() > self._oom_kills,
             started=self._vitals.started(),
-            confessed=self._vitals.confessed,
+            ended_by=self._vitals.ended_by,
             loop_thread=self._vitals.loop_thread,
             code=hello["code"],
             dump=self._traceback(),
@@ -279,8 +279,8 @@ class Supervisor:
 
     def _silence(self, now: float) -> float:
         """Seconds since the worker's event loop or its lease thread last moved."""
-        seen = self._vitals.seen()
-        return now - max(seen.beat, seen.watched) if seen.beat else 0.0
+        snapshot = self._vitals.snapshot()
+        return now - max(snapshot.lease_thread, snapshot.event_loop) if snapshot.lease_thread else 0.0
 
     def _stalled_after(self) -> float:
         lease = float(self._hello["lease"]) if self._hello else 0.0

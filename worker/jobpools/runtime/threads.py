@@ -10,7 +10,8 @@ from functools import partial
 from types import CoroutineType
 from typing import Any
 
-from jobpools.runtime import current, forking
+from jobpools.runtime import forking
+from jobpools.runtime.current_attempt import current_attempt
 from jobpools.runtime.left_behind import LeftBehind
 from jobpools.runtime.vitals import Vitals
 
@@ -66,7 +67,7 @@ class Threads:
         When the task is cancelled, a call that no thread has begun is dropped; one that runs is left behind.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        attempt = current.attempt.get()
+        attempt = current_attempt.get()
         call = partial(contextvars.copy_context().run, function, *args, **kwargs)
         ticket = _Ticket(call, future, job, 0 if attempt is None else attempt.row)
         self._submit(ticket)

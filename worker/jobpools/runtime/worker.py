@@ -22,7 +22,6 @@ from jobpools.runtime import exit_hooks, forking, link
 from jobpools.runtime.blocking import BlockingMonitor
 from jobpools.runtime.bound_handlers import Handlers
 from jobpools.runtime.consumer import Consumer, ConsumerOptions
-from jobpools.runtime.current import WorkerTask
 from jobpools.runtime.dispatcher import Dispatcher
 from jobpools.runtime.heartbeat import HeartbeatSender
 from jobpools.runtime.lease_renewal import LeaseRenewal
@@ -42,6 +41,7 @@ from jobpools.runtime.threads import Threads
 from jobpools.runtime.vitals import Vitals
 from jobpools.runtime.watchdog import Watchdog
 from jobpools.runtime.worker_state import WorkerState
+from jobpools.runtime.worker_task import WorkerTask
 from jobpools.settings import WorkerSettings
 from jobpools.store import connect, draws
 from jobpools.store.clock import ServerClock
@@ -233,7 +233,7 @@ class Worker:
             except StoreAuthError:
                 raise
             except StoreUnavailableError as error:
-                self.outage.noticed(error, "steps")
+                self.outage.failed(error, "steps")
                 return
             except StoreError as error:
                 consumer.errors.fail(error)

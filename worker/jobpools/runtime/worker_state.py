@@ -16,7 +16,7 @@ from jobpools.runtime.left_behind import LeftBehind
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.outage import Outage
 from jobpools.runtime.slots import Slots
-from jobpools.runtime.vitals import Seen
+from jobpools.runtime.vitals import Snapshot
 from jobpools.store.clock import ServerClock
 
 
@@ -79,14 +79,14 @@ class WorkerState:
             left_behind=self.left_behind.count,
         )
 
-    def seen(self) -> Seen:
+    def snapshot(self) -> Snapshot:
         """Return what probes and the supervisor judge the worker by."""
-        return Seen(
-            beat=self.renewal.renewed_at,
-            watched=self.monitor.last_turn,
-            progress=self.dispatcher.progress,
-            outage=self.outage.known,
-            stopping=self.slots.is_draining,
+        return Snapshot(
+            lease_thread=self.renewal.renewed_at,
+            event_loop=self.monitor.last_turn,
+            dispatcher=self.dispatcher.progress,
+            outage=self.outage.is_ongoing,
+            draining=self.slots.is_draining,
             deadline=max((each.next_deadline for each in list(self.slots.running) if each.started_at), default=0.0),
         )
 
@@ -97,7 +97,7 @@ class WorkerState:
         yield gauge("jobpools_slots", "How many jobs this worker runs at once.", float(self.slots.size))
         yield gauge("jobpools_busy", "Slots in use.", float(self.busy))
         yield gauge("jobpools_waiting", "Jobs claimed and not started.", float(len(self.slots.waiting)))
-        yield gauge("jobpools_redis_up", "1 while Redis answers.", float(not self.outage.known))
+        yield gauge("jobpools_redis_up", "1 while Redis answers.", float(not self.outage.is_ongoing))
         yield gauge("jobpools_threads_left_behind", "Threads and coroutines that outlived their attempts.", left_behind)
         yield gauge("jobpools_worker_start_time_seconds", "When the worker started.", self.clock.at(self.started_at))
         yield gauge("jobpools_worker_resident_memory_bytes", "Memory in use.", float(_rss_bytes()))

@@ -1,0 +1,19 @@
+"""The attempt whose code is running: known in its task, in tasks and threads that it starts, and in its callbacks."""
+
+import asyncio
+import contextvars
+from typing import Any
+
+from jobpools.runtime.attempt import Attempt
+
+current_attempt: contextvars.ContextVar[Attempt | None] = contextvars.ContextVar("jobpools_attempt", default=None)
+"""Set once for each attempt; whatever copies the context (tasks, callbacks, `asyncio.to_thread`) has it too."""
+
+RUN_HANDLE = asyncio.Handle._run.__code__  # noqa: SLF001  # asyncio has no public way
+"""The code of the frame in which the event loop runs a task's step or a callback; its `self` is the handle."""
+
+
+def attempt_of(handle: Any) -> Attempt | None:
+    """Return the attempt that a handle of the event loop belongs to; None: it belongs to no job."""
+    found: Attempt | None = handle._context.get(current_attempt)  # noqa: SLF001  # as above
+    return found

@@ -1,4 +1,4 @@
-"""The chart installed once for the suite; a namespace, a queue and a pool for each test."""
+"""Fixtures: the chart, installed once for the suite; a namespace, a queue and a pool for each test."""
 
 import os
 import secrets
@@ -23,11 +23,11 @@ IMAGES = ("WORKER", "OPERATOR", "VALKEY", "SUITE", "NEXT", "SHOP")
 
 MakePool = Callable[..., "Pool"]
 SOON = {"idle": "3s", "behavior": {"scaleDown": {"stabilization": "3s"}}}
-"""A part of `scaling` for pools whose end is waited for."""
+"""A part of `scaling` that lets a pool scale down soon."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """This suite comes last, for its operator looks after all namespaces, and others test operators of their own.
+    """Run this suite last: its operator manages all namespaces, and other suites test their own operators.
 
     In it the schedule's test comes last: meanwhile the clock has ticked, and a leader was killed.
     """
@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def images() -> dict[str, str]:
-    """By name; the suite is left out where there are none, or no cluster."""
+    """The images by name. Without them, or without a cluster, the suite is skipped."""
     found = {name: os.environ.get(f"JOBPOOLS_{name}_IMAGE", "") for name in IMAGES}
     if not os.environ.get("KUBECONFIG") or not all(found.values()):
         message = "no cluster with our images: hack/with-test-cluster.sh pytest … gives it one (docs/testing.md)"
@@ -108,7 +108,7 @@ def redis_url(system: Kubectl) -> Iterator[str]:
 
 @pytest.fixture
 def kubectl(system: Kubectl) -> Iterator[Kubectl]:  # noqa: ARG001  # the operator must be there
-    """A namespace of the test's own, in which Pod Security lets `restricted` pods in and no others."""
+    """kubectl in a namespace that only this test uses and that accepts only `restricted` pods."""
     made = make_namespace(f"suite-{secrets.token_hex(3)}")
     yield made
     remove_namespace(made)
@@ -139,7 +139,7 @@ class Pool:
         return self.kubectl.get("deployment", self.name)
 
     def pods(self) -> list[Object]:
-        """Those that the pool's Deployment made, the ones that are ending included."""
+        """Return the pods of the pool's Deployment, terminating ones included."""
         selector: str = self.status().get("selector", "")
         assert selector, "status.selector is not there: /scale cannot work without it"
         return self.kubectl.list("pods", selector)
@@ -159,7 +159,7 @@ class Pool:
 
 @pytest.fixture
 def make_pool(kubectl: Kubectl, queue: Queue, images: dict[str, str]) -> MakePool:
-    """`make_pool(scaling={…}, concurrency=…)`: a pool of the suite's app that serves the test's queue."""
+    """`make_pool(scaling={…}, concurrency=…)` creates a pool that runs the jobs of the test's queue."""
 
     def make(name: str = "pool", **spec: Any) -> Pool:
         kubectl.apply(pool_object(name, queue.name, **{"image": images["SUITE"]} | spec))
@@ -178,7 +178,7 @@ def pool_object(name: str, queue: str, **spec: Any) -> Object:
 
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Prints past pytest's capture: what kubectl shows belongs into the log of a run."""
+    """Return a function that prints in spite of pytest's capture: the log of a run shows what kubectl shows."""
 
     def out(text: str) -> None:
         with capsys.disabled():
@@ -188,7 +188,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 
 
 class Ticking:
-    """A schedule that ticks every minute while the suite runs."""
+    """A schedule that fires every minute while the suite runs."""
 
     def __init__(self, kubectl: Kubectl, queue: Queue, since: float) -> None:
         self.kubectl = kubectl
@@ -198,7 +198,7 @@ class Ticking:
 
 @pytest.fixture(scope="session", autouse=True)
 def ticking(request: pytest.FixtureRequest) -> Iterator[Ticking | None]:
-    """Starts with the suite where its test is to be run."""
+    """Start the schedule with the suite if its test is selected."""
     if not any(item.path.name == "test_schedules.py" for item in request.session.items):
         yield None
         return

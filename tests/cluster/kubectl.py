@@ -1,4 +1,4 @@
-"""kubectl as the tests use it, and waiting for a condition."""
+"""kubectl for tests."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ class Kubectl:
         self.namespace = namespace
 
     def run(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
-        """Its output; an AssertionError with its words when it fails and `check` is true."""
+        """Run kubectl; return its output. Raises AssertionError with stderr when it fails and `check` is true."""
         run = subprocess.run(
             ["kubectl", "-n", self.namespace, *arguments], input=stdin, capture_output=True, text=True, check=False
         )
@@ -33,7 +33,7 @@ class Kubectl:
         return run.stdout + ("" if run.returncode == 0 else run.stderr)
 
     def get(self, kind: str, name: str) -> Object | None:
-        """The object; None when there is none."""
+        """Return the object; None: it does not exist."""
         text = self.run("get", kind, name, "--output=json", "--ignore-not-found")
         return json.loads(text) if text else None
 
@@ -50,7 +50,7 @@ class Kubectl:
 
     @contextmanager
     def port_forward(self, target: str, port: int) -> Iterator[int]:
-        """A port of this machine that leads to the target's, also after the pod behind it was replaced."""
+        """Forward a local port to the target, also after its pod was replaced."""
         local = free_port()
         command = ["kubectl", "-n", self.namespace, "port-forward", target, f"{local}:{port}"]
         over = threading.Event()
@@ -80,12 +80,12 @@ def _open(port: int) -> bool:
 
 
 def ready(pod: Object) -> bool:
-    """The pod takes work: it runs, its condition Ready is true, and nobody has deleted it."""
+    """Return whether the pod takes jobs: it runs, is ready and is not being deleted."""
     conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
     return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
 
 
 def condition(found: Object, kind: str) -> Object:
-    """One of the object's conditions; empty when it has not got it yet."""
+    """Return one of the object's conditions; empty: the object does not have it yet."""
     conditions: list[Object] = found.get("status", {}).get("conditions", [])
     return next((c for c in conditions if c["type"] == kind), {})

@@ -1,4 +1,4 @@
-"""A queue as raw Redis shows it, and the traces of the suite's jobs: what the product's words are held against."""
+"""A queue as Redis shows it, and the traces of the suite's jobs, to check what the product reports."""
 
 import asyncio
 from collections import Counter
@@ -16,7 +16,7 @@ from jobpools.store.codec import decode_result
 
 @dataclass(frozen=True)
 class Trace:
-    """One execution's start or end."""
+    """The start or the end of one attempt."""
 
     at: float
     """By the server's clock, seconds since the epoch."""
@@ -28,7 +28,7 @@ class Trace:
 
 
 class Queue:
-    """One queue."""
+    """One queue, read without the product's own code."""
 
     def __init__(self, url: str, name: str) -> None:
         self.name = name
@@ -42,7 +42,7 @@ class Queue:
         return f"jobpools:{{{self.name}}}:{part}"
 
     def enqueue(self, seconds: list[float]) -> list[str]:
-        """One job `work` for each; the ids."""
+        """Enqueue a job `work` of each duration; return the ids."""
 
         async def send() -> list[str]:
             client = Client(self.url)
@@ -61,12 +61,12 @@ class Queue:
             return sum(pipe.execute())
 
     def leased(self) -> list[str]:
-        """`<id>:<worker>:<n>` of the claimed jobs."""
+        """Return the lease ids `<id>:<worker>:<n>` of the claimed jobs."""
         found: list[str] = self.redis.zrange(self._key("leases"), 0, -1)
         return found
 
     def completed(self) -> set[str]:
-        """The ids of the jobs whose record says so (docs/protocol.md); a record is bytes, and no text."""
+        """Return the ids of the jobs whose result record (docs/protocol.md) says so."""
         found: dict[bytes, bytes] = self._bytes.hgetall(self._key("results"))
         return {id_.decode() for id_, record in found.items() if decode_result(record).state == "completed"}
 
@@ -75,7 +75,7 @@ class Queue:
         return found
 
     def traces(self, event: str = "") -> list[Trace]:
-        """In the order in which they were written."""
+        """Return the traces in the order in which they were written."""
         rows = self.redis.xrange(f"suite:trace:{self.name}")
         found = [
             Trace(int(at.partition("-")[0]) / 1000, t["id"], t["event"], t["host"], int(t["attempt"]), t["version"])
@@ -84,5 +84,5 @@ class Queue:
         return [trace for trace in found if event in ("", trace.event)]
 
     def executions(self) -> Counter[str]:
-        """By id: how often it was started."""
+        """Return by job id how often it was started."""
         return Counter(trace.id for trace in self.traces("start"))

@@ -1,4 +1,4 @@
-"""What a user of kubectl meets: explanations, columns, refusals, and pods that are locked up."""
+"""What kubectl shows: descriptions, columns, refused objects, and the rights of worker pods."""
 
 import pytest
 
@@ -38,14 +38,14 @@ def test_names_and_columns(make_pool: MakePool, kubectl: Kubectl) -> None:
         ({"app": "no-colon"}, "spec.app"),
     ],
 )
-def test_wrong_specs_are_refused_at_once(kubectl: Kubectl, spec: dict[str, object], words: str) -> None:
+def test_invalid_specs_are_refused_by_the_api_server(kubectl: Kubectl, spec: dict[str, object], words: str) -> None:
     with pytest.raises(AssertionError) as refusal:
         kubectl.apply(pool_object("wrong", "q", image="image", **spec))
     assert words in str(refusal.value)
     assert kubectl.get("workerpool", "wrong") is None
 
 
-def test_an_image_that_is_not_there_is_told(make_pool: MakePool, queue: Queue) -> None:
+def test_a_missing_image_is_reported(make_pool: MakePool, queue: Queue) -> None:
     pool = make_pool(image="localhost/jobpools-no-such-image:1", scaling={"min": 1, "max": 1})
 
     def reasons() -> set[str]:
@@ -61,7 +61,7 @@ def test_a_name_that_is_too_long_is_refused(kubectl: Kubectl) -> None:
 
 
 def test_worker_pods_have_no_rights(make_pool: MakePool) -> None:
-    """That they started at all in this namespace shows Pod Security's `restricted`."""
+    """The pods meet the Pod Security Standard `restricted`, or this namespace would refuse them."""
     pool = make_pool(scaling={"min": 1, "max": 1})
     pool.wait_ready(1)
     (pod,) = pool.pods()

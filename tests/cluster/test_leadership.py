@@ -1,4 +1,4 @@
-"""Two operators, one leader."""
+"""Leader election between the two operators of the chart."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ OPERATOR = "app.kubernetes.io/component=operator"
 
 
 def leader(system: Kubectl) -> str:
-    """The pod that holds the Lease."""
+    """Return the pod that holds the Lease."""
     lease = system.get("lease", "jobpools-operator")
     holder: str = lease["spec"].get("holderIdentity", "") if lease else ""
     return holder
@@ -29,7 +29,7 @@ def operators(system: Kubectl) -> list[Object]:
 def test_the_standby_takes_over_from_a_killed_leader(
     system: Kubectl, make_pool: MakePool, queue: Queue, say: Callable[[str], None]
 ) -> None:
-    """What happens meanwhile waits, and is done; `test_schedules` counts the ticks of the same time."""
+    """Jobs enqueued without a leader run later; `test_schedules` counts the ticks of this time."""
     eventually("two operators are ready", lambda: len(operators(system)) == 2, within=60)
     pool = make_pool(concurrency=10, scaling={"max": 1, **SOON})
     old = eventually("somebody leads", lambda: leader(system), within=30)
@@ -46,8 +46,8 @@ def test_the_standby_takes_over_from_a_killed_leader(
     eventually("there are two again", lambda: len(operators(system)) == 2, within=60)
 
 
-def test_operators_were_refused_nothing(system: Kubectl) -> None:
-    """The chart's rights are enough."""
+def test_no_request_of_the_operators_was_forbidden(system: Kubectl) -> None:
+    """The chart's rights are sufficient."""
     log = system.run("logs", f"--selector={OPERATOR}", "--tail=-1")
     assert log
     assert [line for line in log.splitlines() if "forbidden" in line.lower()] == []

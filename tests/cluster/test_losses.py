@@ -1,4 +1,4 @@
-"""Pods that are killed, images that change, pools that are deleted, servers that restart: no job is lost."""
+"""No job is lost when pods are killed, images change, pools are deleted or servers restart."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.cluster
 
 
 def holder(lease: str) -> str:
-    """The host in `<id>:<host>.<start>:<n>`."""
+    """Return the host of a lease id `<id>:<host>.<start>:<n>`."""
     return lease.rsplit(":", 2)[1].rpartition(".")[0]
 
 
@@ -90,7 +90,7 @@ def test_deleting_a_pool_drains_it_and_leaves_its_queue(make_pool: MakePool, que
 def test_a_restarted_valkey_loses_nothing(
     make_pool: MakePool, queue: Queue, system: Kubectl, say: Callable[[str], None]
 ) -> None:
-    """Its pod is deleted under load; the append-only file is on its volume."""
+    """The pod is deleted under load; its volume has the append-only file."""
     pool = make_pool(concurrency=5, scaling={"min": 1, "max": 1})
     pool.wait_ready(1)
     ids = queue.enqueue([0.5] * 100)

@@ -1,4 +1,4 @@
-"""From nothing to a thousand jobs and back, and what the status said meanwhile."""
+"""Scaling from zero to the maximum and back, and the status meanwhile."""
 
 import time
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster.conftest import SOON, MakePool
-from tests.cluster.film import filmed
 from tests.cluster.kubectl import Kubectl, condition
 from tests.cluster.queues import Queue
+from tests.cluster.recording import recorded
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.cluster
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.cluster
 JOBS = 1000
 
 
-def test_a_thousand_jobs_from_nothing_and_back(
+def test_a_pool_scales_from_zero_to_its_maximum_and_back(
     make_pool: MakePool, queue: Queue, kubectl: Kubectl, say: Callable[[str], None]
 ) -> None:
     pool = make_pool(concurrency=10, scaling={"max": 4, "jobsPerWorker": 50, **SOON})
@@ -24,7 +24,7 @@ def test_a_thousand_jobs_from_nothing_and_back(
     assert pool.pods() == []
     say(kubectl.run("get", "jobpools"))
 
-    with filmed(pool, queue) as film:
+    with recorded(pool, queue) as recording:
         began = time.monotonic()
         ids = queue.enqueue([0.5] * JOBS)
         eventually("the first pod is there", pool.pods, within=10)
@@ -33,19 +33,19 @@ def test_a_thousand_jobs_from_nothing_and_back(
         shown = False
         while len(queue.completed()) < JOBS:
             assert time.monotonic() - began < 120, f"{len(queue.completed())} of {JOBS} done, status {pool.status()}"
-            if not shown and film.said("busy"):
+            if not shown and recording.said("busy"):
                 shown = True
                 say(kubectl.run("get", "jobpools"))
                 say(kubectl.run("get", "jobpools", "--output=wide"))
             time.sleep(0.05)
         drained = time.monotonic() - began
-        lies = film.lies()
+        errors = recording.errors()
 
     assert queue.completed() == set(ids)
     assert queue.executions() == dict.fromkeys(ids, 1)
     assert {trace.id for trace in queue.traces("end")} == set(ids)
     assert len({trace.host for trace in queue.traces()}) == 4
-    assert lies == []
+    assert errors == []
 
     pool.wait_gone()
     back = time.monotonic() - began
@@ -55,8 +55,8 @@ def test_a_thousand_jobs_from_nothing_and_back(
     say(f"first pod after {first_pod:.1f} s, {JOBS} jobs done after {drained:.1f} s, back at no pod after {back:.1f} s")
 
 
-def test_no_busy_worker_dies_when_a_pool_shrinks(make_pool: MakePool, queue: Queue) -> None:
-    """One worker keeps a long job while the others have nothing to do: it is not the one that goes."""
+def test_scaling_down_stops_no_busy_worker(make_pool: MakePool, queue: Queue) -> None:
+    """One worker runs a long job while the others are idle: it is not removed."""
     pool = make_pool(concurrency=1, scaling={"max": 4, "jobsPerWorker": 1, **SOON})
     ids = queue.enqueue([25.0, 6.0, 6.0, 6.0])
     eventually("four jobs run", lambda: len(queue.leased()) == 4, within=60)

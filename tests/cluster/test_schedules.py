@@ -1,4 +1,4 @@
-"""The schedule that ticked all the while: every minute once, over a killed leader. This file runs last."""
+"""The schedule that fires during the whole suite, also while a leader is killed. This file runs last."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.cluster
 
 
-def test_every_minute_once(ticking: Ticking, say: Callable[[str], None]) -> None:
+def test_a_schedule_fires_every_minute_exactly_once(ticking: Ticking, say: Callable[[str], None]) -> None:
     queue, kubectl = ticking.queue, ticking.kubectl
     first = int(ticking.since // 60) + 1
     eventually("three ticks are over", lambda: time.time() // 60 >= first + 2, within=200)

@@ -1,4 +1,4 @@
-"""The example as a user applies it: from nothing through a thousand of its own jobs, a rollout amid them, and back."""
+"""The example as a user apperrors it: from zero through a thousand jobs with a rollout, and back."""
 
 import json
 import time
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import ROOT, Pool
-from tests.cluster.film import filmed
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.queues import Queue
+from tests.cluster.recording import recorded
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.cluster
@@ -22,14 +22,14 @@ NAMED = "jobpools-shop:dev"
 JOBS = {"emails": 500, "carrier": 400, "photos": 100}
 POOLS = (*JOBS, "catalog", "office")
 RELEASE = {"metadata": {"annotations": {"shop/release": "2"}}}
-"""Another template: all pods are replaced."""
+"""A changed template, which replaces all pods."""
 ASK = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:18080').read().decode())"
 Say = Callable[[str], None]
 
 
 @pytest.fixture
 def shop(images: dict[str, str], tmp_path: Path) -> Path:
-    """The folder to apply: as it is; where nodes pull from a registry, a copy that says where."""
+    """Return the folder to apply; for nodes that pull from a registry, a copy with that registry's images."""
     if images["SHOP"].endswith(f"/{NAMED}"):
         return SHOP
     for path in SHOP.glob("*.yaml"):
@@ -39,14 +39,14 @@ def shop(images: dict[str, str], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pools(kubectl: Kubectl, shop: Path) -> dict[str, Pool]:
-    """Applied, and its town is there."""
+    """Apply the example; wait until it is ready."""
     kubectl.run("apply", "-f", str(shop))
     kubectl.run("rollout", "status", "deployment/shop-town", "--timeout=90s")
     return {name: Pool(kubectl, name) for name in POOLS}
 
 
 def orders(kubectl: Kubectl, count: int) -> dict[str, set[str]]:
-    """Enqueue so many of the shop's jobs; their ids by queue."""
+    """Enqueue so many of the shop's jobs; return their ids by queue."""
     lines = kubectl.run("exec", "deployment/shop-town", "--", "python", "-m", "shop.orders", str(count)).splitlines()
     ids: dict[str, set[str]] = {name: set() for name in JOBS}
     for line in lines:
@@ -55,7 +55,9 @@ def orders(kubectl: Kubectl, count: int) -> dict[str, set[str]]:
     return ids
 
 
-def test_a_thousand_jobs_of_the_shop(pools: dict[str, Pool], kubectl: Kubectl, redis_url: str, say: Say) -> None:
+def test_the_example_runs_a_thousand_jobs_through_a_rollout(
+    pools: dict[str, Pool], kubectl: Kubectl, redis_url: str, say: Say
+) -> None:
     queues = {name: Queue(redis_url, name) for name in JOBS}
     for pool in pools.values():
         eventually(f"{pool.name} is ready", pool.is_ready, within=30)
@@ -63,7 +65,7 @@ def test_a_thousand_jobs_of_the_shop(pools: dict[str, Pool], kubectl: Kubectl, r
     say(kubectl.run("get", "jobpools,jobcrons"))
 
     with ExitStack() as stack:
-        films = [stack.enter_context(filmed(pools[name], queue)) for name, queue in queues.items()]
+        recordings = [stack.enter_context(recorded(pools[name], queue)) for name, queue in queues.items()]
         began = time.monotonic()
         ids = orders(kubectl, sum(JOBS.values()))
         sent = time.monotonic() - began
@@ -75,17 +77,17 @@ def test_a_thousand_jobs_of_the_shop(pools: dict[str, Pool], kubectl: Kubectl, r
             if not rolled and len(queues["carrier"].completed()) > 40:
                 rolled = True
                 kubectl.patch("workerpool", "carrier", {"spec": {"template": RELEASE}})
-            if not shown and any(film.said("busy") for film in films):
+            if not shown and any(recording.said("busy") for recording in recordings):
                 shown = True
                 say(kubectl.run("get", "jobpools"))
                 say(kubectl.run("get", "jobpools", "--output=wide"))
             time.sleep(0.05)
         drained = time.monotonic() - began
-        lies = [lie for film in films for lie in film.lies()]
+        errors = [error for recording in recordings for error in recording.errors()]
 
     assert shown, "at some moment the status said that a pool was busy"
     assert rolled
-    assert lies == []
+    assert errors == []
     for name, queue in queues.items():
         assert queue.completed() == ids[name]
         assert queue.dead() == []

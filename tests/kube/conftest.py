@@ -1,4 +1,4 @@
-"""An API server for the tests marked `api`: the one of KUBECONFIG."""
+"""Fixtures for tests marked `api`, which use the API server of KUBECONFIG."""
 
 import json
 import os
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def api_server() -> Path:
-    """The CRDs are in it."""
+    """Install the CRDs; return the KUBECONFIG."""
     config = os.environ.get("KUBECONFIG")
     if not config:
         message = "no API server: hack/with-test-cluster.sh pytest … gives one (docs/testing.md)"
@@ -36,7 +36,7 @@ def api_server() -> Path:
 
 @pytest.fixture
 def kubectl(api_server: Path) -> Iterator[Kubectl]:  # noqa: ARG001  # it must be there
-    """A namespace of the test's own."""
+    """kubectl in a namespace that only this test uses."""
     made = Kubectl(f"kube-{secrets.token_hex(3)}")
     made.run("create", "namespace", made.namespace)
     yield made
@@ -63,7 +63,7 @@ RIGHTS = ("serviceaccount", "clusterrole", "clusterrolebinding", "role", "rolebi
 
 @pytest.fixture
 def rights(kubectl: Kubectl, tmp_path: Path) -> Iterator[Path]:
-    """The KUBECONFIG of a service account that may do what the chart lets the operator do, and nothing else."""
+    """The KUBECONFIG of a service account that has only the rights that the chart grants to the operator."""
     parts = [f"--show-only=templates/operator-{part}.yaml" for part in RIGHTS]
     chart = ("helm", "template", kubectl.namespace, str(ROOT / "helm" / "jobpools"), "-n", kubectl.namespace, *parts)
     objects = subprocess.run(chart, capture_output=True, text=True, check=True).stdout
@@ -82,7 +82,7 @@ def rights(kubectl: Kubectl, tmp_path: Path) -> Iterator[Path]:
 def make_operator(
     kubectl: Kubectl, valkey: Valkey, tmp_path: Path, rights: Path
 ) -> Iterator[Callable[[str], Operator]]:
-    """`make_operator("a")`: a running operator of that identity, for the test's namespace alone."""
+    """`make_operator("a")` starts an operator with that identity that manages only the test's namespace."""
     made: list[Operator] = []
 
     def make(identity: str) -> Operator:

@@ -1,4 +1,4 @@
-"""What a node would do, for an API server without any: pods are said to be ready, and may be told to fail."""
+"""A fake kubelet for an API server without nodes: it reports pods as ready or as failing."""
 
 import json
 
@@ -7,7 +7,7 @@ from tests.support.waiting import eventually
 
 
 class Kubelet:
-    """Plays the kubelet for one pool's pods."""
+    """The kubelet of one pool's pods."""
 
     def __init__(self, kubectl: Kubectl, pool: str) -> None:
         self.kubectl = kubectl

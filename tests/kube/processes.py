@@ -1,4 +1,4 @@
-"""The operator and a Valkey as real processes, which can be killed and come back."""
+"""The operator and a Valkey as processes that can be killed and started again."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 
 
 class Valkey:
-    """A server on a port that stays the same."""
+    """A server that keeps its port when it is restarted."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -27,7 +27,7 @@ class Valkey:
 
     @classmethod
     def at(cls, url: str) -> "Valkey":
-        """One that runs already, by its URL."""
+        """Return a server that runs already."""
         found = cls()
         found.url = url
         return found
@@ -58,7 +58,7 @@ class Operator:
     def __init__(  # who it is, and what it looks after
         self, redis_url: str, namespace: str, identity: str, folder: Path, kubeconfig: Path, *, everywhere: bool = False
     ) -> None:
-        """`kubeconfig`: who it is to the API server. `everywhere`: it looks after all namespaces, not its own alone."""
+        """`kubeconfig`: its credentials. `everywhere`: it manages all namespaces, not only its own."""
         self.identity = identity
         self.port = free_port()
         self.log = folder / f"{identity}.log"
@@ -92,7 +92,7 @@ class Operator:
             self._process.wait()
 
     def get(self, path: str) -> str:
-        """The body; empty while nobody answers."""
+        """Return the body; empty while the operator does not respond."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:  # ours
                 text: str = answer.read().decode()

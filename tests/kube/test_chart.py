@@ -1,4 +1,4 @@
-"""The chart, rendered by helm: what it installs, what it refuses, and that it asks for no right it does not use."""
+"""The chart, rendered by helm: its objects, the values that it refuses, and the rights that it grants."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def test_lint() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_what_is_installed() -> None:
+def test_the_chart_installs_these_objects() -> None:
     names = sorted((o["kind"], o["metadata"]["name"]) for o in render())
     assert names == [
         ("ClusterRole", "jobpools-edit"),
@@ -84,7 +84,7 @@ def test_one_object_per_template() -> None:
         assert template.read_text().count("\nkind: ") + template.read_text().startswith("kind: ") == 1, template.name
 
 
-def test_every_namespaced_object_says_its_namespace() -> None:
+def test_every_namespaced_object_names_its_namespace() -> None:
     for found in render():
         if not found["kind"].startswith("Cluster"):
             assert found["metadata"]["namespace"] == "jobpools-system", found["metadata"]["name"]
@@ -100,7 +100,7 @@ def test_every_namespaced_object_says_its_namespace() -> None:
     ids=["defaults", "own redis", "small"],
 )
 def test_valid_kubernetes_objects(values: tuple[str, ...], tmp_path: Path) -> None:
-    """By the schemas that Kubernetes' own source carries: a field it does not know is an error."""
+    """Validate against the schemas of Kubernetes' source: an unknown field is an error."""
     schemas = TOOLS / "schemas"
     if not schemas.is_dir():
         missing("the folder of schemas")
@@ -115,8 +115,8 @@ def test_valid_kubernetes_objects(values: tuple[str, ...], tmp_path: Path) -> No
 
 
 @pytest.mark.api
-def test_the_api_server_takes_it() -> None:
-    """With its own validation, strictly, and without a warning of Pod Security's level `restricted`."""
+def test_the_api_server_accepts_the_chart() -> None:
+    """Use strict validation, and allow no warning of the Pod Security Standard `restricted`."""
     kubectl = tool("kubectl")
     rendered = yaml.safe_dump_all([
         o | {"metadata": o["metadata"] | ({} if o["kind"].startswith("Cluster") else {"namespace": "default"})}
@@ -142,11 +142,11 @@ def test_the_api_server_takes_it() -> None:
         ("operator.resources.limit.memory=1Gi", "/operator/resources"),
     ],
 )
-def test_typos_are_refused_with_their_place(value: str, place: str) -> None:
+def test_an_unknown_value_is_refused_with_its_path(value: str, place: str) -> None:
     assert f"at '{place}'" in refused(value)
 
 
-def test_schema_knows_every_value() -> None:
+def test_the_schema_has_every_value() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     jsonschema.Draft7Validator.check_schema(schema)
@@ -172,7 +172,7 @@ def test_schema_knows_every_value() -> None:
     ],
     ids=["two", "none", "url and secret"],
 )
-def test_jobs_are_kept_in_one_place(values: tuple[str, ...]) -> None:
+def test_exactly_one_redis_must_be_chosen(values: tuple[str, ...]) -> None:
     assert "choose exactly one Redis" in refused(*values)
 
 
@@ -209,7 +209,7 @@ def test_only_the_operator_gets_a_token() -> None:
     assert valkey["automountServiceAccountToken"] is False
 
 
-def test_valkey_never_evicts_and_keeps_a_log() -> None:
+def test_valkey_never_evicts_and_has_an_append_only_file() -> None:
     (container,) = one(render(), "StatefulSet", "jobpools-valkey")["spec"]["template"]["spec"]["containers"]
     given = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
     assert given["--maxmemory-policy"] == "noeviction"
@@ -226,13 +226,13 @@ def test_the_password_is_in_the_secret_only() -> None:
     assert password not in yaml.safe_dump_all(others)
 
 
-def test_own_redis() -> None:
+def test_a_redis_url_replaces_the_valkey() -> None:
     objects = render("valkey.enabled=false", "redis.url=rediss://user:word@elsewhere:6380/1")
     assert one(objects, "Secret", "jobpools-redis")["stringData"] == {"url": "rediss://user:word@elsewhere:6380/1"}
     assert not [o for o in objects if "valkey" in o["metadata"]["name"]]
 
 
-def test_own_secret() -> None:
+def test_an_existing_secret_replaces_the_charts() -> None:
     objects = render("valkey.enabled=false", "redis.existingSecret.name=mine", "redis.existingSecret.key=dsn")
     assert not [o for o in objects if o["kind"] == "Secret"]
     (container,) = one(objects, "Deployment", "jobpools-operator")["spec"]["template"]["spec"]["containers"]

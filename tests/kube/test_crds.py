@@ -1,4 +1,4 @@
-"""The CRDs: generated, and judged by a real API server."""
+"""The CRDs: generated from the specs, and enforced by a real API server."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_the_committed_files_are_what_the_specs_generate(tmp_path: Path) -> None
         assert made.read_text() == (ROOT / "crds" / made.name).read_text(), "run `make generate`"
 
 
-def test_every_field_is_explained() -> None:
+def test_every_field_has_a_description() -> None:
     def walk(schema: Object, path: str) -> None:
         for name, found in schema.get("properties", {}).items():
             assert found.get("description"), f"{path}.{name}"
@@ -71,7 +71,7 @@ def test_defaults_are_written_out(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.api
-def test_explain_reads_well(kubectl: Kubectl) -> None:
+def test_kubectl_explain_shows_descriptions_and_defaults(kubectl: Kubectl) -> None:
     text = kubectl.run("explain", "workerpool.spec.scaling")
     for words in ("jobsPerWorker", "How many queued and running jobs one worker answers for.", "Default: 10."):
         assert words in text
@@ -94,7 +94,7 @@ def test_explain_reads_well(kubectl: Kubectl) -> None:
     ],
     ids=["least", "queues", "manual", "schedules", "secret", "template", "job"],
 )
-def test_good_pools_are_taken(kubectl: Kubectl, spec: Object) -> None:
+def test_valid_pools_are_accepted(kubectl: Kubectl, spec: Object) -> None:
     kubectl.apply(pool(**spec))
 
 
@@ -131,7 +131,7 @@ def test_an_invalid_pool_is_refused_with_a_clear_message(kubectl: Kubectl, spec:
 @pytest.mark.parametrize(
     ("name", "words"), [("n" * 48, "at most 47 characters"), ("a.b", "must be a DNS label")], ids=["long", "dot"]
 )
-def test_names_that_pods_could_not_bear_are_refused(kubectl: Kubectl, name: str, words: str) -> None:
+def test_names_that_are_too_long_for_pods_are_refused(kubectl: Kubectl, name: str, words: str) -> None:
     with pytest.raises(AssertionError, match=words):
         kubectl.apply(pool(name))
 
@@ -149,14 +149,14 @@ def test_names_that_pods_could_not_bear_are_refused(kubectl: Kubectl, name: str,
     ],
     ids=["neither", "both", "policy", "at", "job", "typo"],
 )
-def test_bad_schedules_are_refused_in_words(kubectl: Kubectl, spec: Object, words: str) -> None:
+def test_an_invalid_schedule_is_refused_with_a_clear_message(kubectl: Kubectl, spec: Object, words: str) -> None:
     with pytest.raises(AssertionError) as refusal:
         kubectl.apply(schedule(**spec))
     assert words in str(refusal.value)
 
 
 @pytest.mark.api
-def test_arguments_are_kept_as_they_were_written(kubectl: Kubectl) -> None:
+def test_arguments_of_a_job_are_stored_unchanged(kubectl: Kubectl) -> None:
     kubectl.run("create", "-f", "-", stdin=json.dumps(schedule(at="2099-01-01T00:00:00Z")))  # `apply` leaves out nulls
     found = kubectl.get("jobcron", "report")
     assert found is not None
@@ -164,7 +164,7 @@ def test_arguments_are_kept_as_they_were_written(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.api
-def test_scale_goes_to_the_spec(kubectl: Kubectl) -> None:
+def test_scale_changes_the_spec(kubectl: Kubectl) -> None:
     kubectl.apply(pool(replicas=1, scaling={"mode": "Manual"}))
     kubectl.run("scale", "workerpool/emails", "--replicas=4")
     found = kubectl.get("workerpool", "emails")

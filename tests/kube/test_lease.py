@@ -1,4 +1,4 @@
-"""Leadership through a real Lease, on a clock of the test's own."""
+"""Leader election with a real Lease and a fake clock."""
 
 import asyncio
 import contextlib
@@ -34,14 +34,14 @@ def make(api: Api, kubectl: Kubectl, clock: Clock) -> Make:
     return lambda identity: Leadership(api, kubectl.namespace, "lease", identity, clock)
 
 
-async def test_the_first_one_leads_and_the_second_looks_on(make: Make, clock: Clock) -> None:
+async def test_the_first_operator_leads_and_the_second_stands_by(make: Make, clock: Clock) -> None:
     a, b = make("a"), make("b")
     await a._try(clock())
     await b._try(clock())
     assert (a.leading, b.leading) == (True, False)
 
 
-async def test_a_silent_leader_stops_before_the_next_one_may_begin(make: Make, clock: Clock) -> None:
+async def test_a_leader_that_does_not_renew_stops_before_another_may_start(make: Make, clock: Clock) -> None:
     a, b = make("a"), make("b")
     await a._try(clock())
     await b._try(clock())
@@ -55,7 +55,7 @@ async def test_a_silent_leader_stops_before_the_next_one_may_begin(make: Make, c
     assert (a.leading, b.leading) == (False, True), "back again, it sees that it was replaced"
 
 
-async def test_renewals_keep_the_others_waiting(make: Make, clock: Clock) -> None:
+async def test_standbys_wait_while_the_leader_renews(make: Make, clock: Clock) -> None:
     a, b = make("a"), make("b")
     for _ in range(5):
         await a._try(clock())
@@ -64,7 +64,7 @@ async def test_renewals_keep_the_others_waiting(make: Make, clock: Clock) -> Non
     assert (a.leading, b.leading) == (True, False)
 
 
-async def test_what_is_given_back_need_not_run_out(make: Make, clock: Clock) -> None:
+async def test_a_released_lease_is_taken_over_at_once(make: Make, clock: Clock) -> None:
     a, b = make("a"), make("b")
     await a._try(clock())
     await b._try(clock())
@@ -73,7 +73,7 @@ async def test_what_is_given_back_need_not_run_out(make: Make, clock: Clock) -> 
     assert (a.leading, b.leading) == (False, True)
 
 
-async def test_of_two_that_try_at_once_one_wins(make: Make, clock: Clock) -> None:
+async def test_one_of_several_simultaneous_attempts_succeeds(make: Make, clock: Clock) -> None:
     rivals = [make(name) for name in "abcdef"]
     await asyncio.gather(*(each._try(clock()) for each in rivals))
     assert sum(each.leading for each in rivals) == 1
@@ -84,7 +84,7 @@ async def test_of_two_that_try_at_once_one_wins(make: Make, clock: Clock) -> Non
     assert sum(each.leading for each in rivals) == 1
 
 
-async def test_the_lease_says_who_and_how_often_it_changed(
+async def test_the_lease_shows_the_holder_and_the_number_of_transitions(
     make: Make, clock: Clock, api: Api, kubectl: Kubectl
 ) -> None:
     a, b = make("a"), make("b")
@@ -95,7 +95,7 @@ async def test_the_lease_says_who_and_how_often_it_changed(
     assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("b", 1)
 
 
-async def test_who_loses_the_term_stops_acting(make: Make, api: Api, kubectl: Kubectl) -> None:
+async def test_an_operator_that_loses_the_lease_stops_acting(make: Make, api: Api, kubectl: Kubectl) -> None:
     a = make("a")
     began, ended = asyncio.Event(), asyncio.Event()
 

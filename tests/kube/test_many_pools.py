@@ -1,4 +1,4 @@
-"""What many pools of one namespace cost the API server: each as much as the first, on real controllers."""
+"""Requests for many pools in one namespace, with real controllers: they grow linearly."""
 
 import json
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.api
 
 FEW, MANY, QUICK, ALONE = 20, 200, 18, 5
 BY_THE_CLOCK = {"leases", "configmaps"}
-"""Resources whose requests come with time and not with pools."""
+"""Resources whose requests depend on time and not on pools."""
 
 
 def pools(prefix: str, count: int) -> list[Object]:
@@ -37,7 +37,7 @@ def ready(kubectl: Kubectl) -> int:
 
 
 def requests(namespace: str) -> Counter[str]:
-    """The operator's requests so far, by verb and resource, lists and watches aside."""
+    """Return the number of the operator's requests so far by verb and resource, without lists and watches."""
     user = f"system:serviceaccount:{namespace}:{namespace}-operator"
     found: Counter[str] = Counter()
     for event in events(user):
@@ -48,29 +48,29 @@ def requests(namespace: str) -> Counter[str]:
 
 
 def events(user: str) -> Iterator[dict[str, Any]]:
-    audit = Path(os.environ["KUBECONFIG"]).parent / "log" / "audit.log"
-    if not audit.exists():
+    request_log = Path(os.environ["KUBECONFIG"]).parent / "log" / "audit.log"
+    if not request_log.exists():
         pytest.skip("only the API server of hack/test-cluster.sh keeps an audit log")
-    for line in audit.read_text().splitlines():
+    for line in request_log.read_text().splitlines():
         event: dict[str, Any] = json.loads(line)
         if event["user"]["username"] == user:
             yield event
 
 
 def size(kubectl: Kubectl, kind: str, name: str) -> int:
-    """Bytes of the object as the API server keeps it, the history of its fields included."""
+    """Return the object's size in bytes, with its `managedFields`."""
     return len(kubectl.run("get", kind, name, "--output=json", "--show-managed-fields"))
 
 
 def take_up(kubectl: Kubectl, prefix: str, count: int, total: int) -> Counter[str]:
-    """The requests that it took."""
+    """Create pools and return the requests that the operator made for them."""
     before = requests(kubectl.namespace)
     kubectl.apply(*pools(prefix, count))
     eventually(f"all {total} are settled", lambda: ready(kubectl) == total, within=240, told=lambda: ready(kubectl))
     return requests(kubectl.namespace) - before
 
 
-def test_a_pool_costs_as_many_requests_among_many_as_among_few(operator: Operator, kubectl: Kubectl) -> None:
+def test_requests_per_pool_do_not_depend_on_the_number_of_pools(operator: Operator, kubectl: Kubectl) -> None:
     few = take_up(kubectl, "few", FEW, FEW)
     sizes = size(kubectl, "secret", REDIS_SECRET), size(kubectl, "deployment", "few-000")
     many = take_up(kubectl, "many", MANY, FEW + MANY)
@@ -81,7 +81,7 @@ def test_a_pool_costs_as_many_requests_among_many_as_among_few(operator: Operato
     assert operator.metric("operator_pools") == FEW + MANY
 
 
-def test_a_pool_reacts_while_many_others_are_taken_up(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
+def test_a_pool_reacts_while_many_others_are_created(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     kubectl.apply(*pools("quick", QUICK))
     eventually("they are settled", lambda: ready(kubectl) == QUICK, within=60)
     names = [f"quick-{number:03d}" for number in range(QUICK)]
@@ -101,7 +101,7 @@ def test_a_pool_reacts_while_many_others_are_taken_up(operator: Operator, kubect
 
 
 def reaction(kubectl: Kubectl, valkey: Valkey, name: str) -> float:
-    """Seconds from a job to the Deployment's new size, of which kubectl takes a part."""
+    """Return the seconds from a new job to the Deployment's new size, the time of kubectl included."""
     began = time.monotonic()
     enqueue(valkey, name, 1)
     eventually("it reacts", partial(scaled, kubectl, name))
@@ -112,7 +112,7 @@ def scaled(kubectl: Kubectl, name: str) -> bool:
     return kubectl.run("get", "deployment", name, "--output=jsonpath={.spec.replicas}") == "1"
 
 
-def test_the_secret_has_few_owners_and_outlives_them_while_a_pool_is_left(
+def test_the_secret_has_few_owners_and_exists_as_long_as_a_pool(
     operator: Operator, make_operator: Callable[[str], Operator], kubectl: Kubectl
 ) -> None:
     kubectl.apply(*pools("many", 10))

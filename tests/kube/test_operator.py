@@ -1,4 +1,4 @@
-"""The operator's own process against a real API server and a real Valkey. Pods run in tests/cluster, not here."""
+"""Pools: the operator as a process, with a real API server and a real Valkey. Pods run only in tests/cluster."""
 
 import asyncio
 import signal
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.api
 
 
 def pool(name: str = "emails", **spec: object) -> Object:
-    # Where there are nodes after all, none is to run these pods: the test plays the kubelet.
+    # No node may run these pods, even if the cluster has nodes: the fake kubelet does.
     nowhere = {"spec": {"nodeSelector": {"jobpools.dev/node": "none"}}}
     base: Object = {"image": "shop:1", "app": "shop.jobs:app", "queues": [name], "template": nowhere}
     base["scaling"] = {"jobsPerWorker": 10}
@@ -68,16 +68,16 @@ def test_jobs_start_workers_within_a_second(operator: Operator, kubectl: Kubectl
     began = time.monotonic()
     enqueue(valkey, "emails", 35)
     eventually("straight to four", lambda: replicas(kubectl) == 4, within=5)
-    assert time.monotonic() - began < 2, "a wake-up, not the next look"
+    assert time.monotonic() - began < 2, "it must be woken, not wait for the next pass"
     assert replicas(kubectl, "other") == 0
     eventually("the status follows", lambda: status(kubectl).get("replicas") == 4, within=10)
     assert status(kubectl)["queued"] == 35
 
-    def told() -> list[str]:
+    def scaled_up() -> list[str]:
         events = [each for each in kubectl.list("events") if each["involvedObject"]["kind"] == "WorkerPool"]
         return [each["message"] for each in events if each["reason"] == "ScaledUp"]
 
-    (message,) = eventually("an event says it, once", told, within=5)
+    (message,) = eventually("one event reports it", scaled_up, within=5)
     assert "from 0 to 4" in message
     assert operator.metric("operator_scalings_total") == 1
 
@@ -96,7 +96,7 @@ def test_an_idle_pool_costs_no_write(operator: Operator, kubectl: Kubectl) -> No
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
 
-def test_a_changed_spec_reaches_the_pods_and_scaling_has_its_own_owner(
+def test_a_changed_spec_reaches_the_pods_and_keeps_their_number(
     operator: Operator, kubectl: Kubectl, valkey: Valkey
 ) -> None:
     kubectl.apply(pool())
@@ -114,7 +114,7 @@ def test_a_changed_spec_reaches_the_pods_and_scaling_has_its_own_owner(
     assert operator.metric("operator_leading") == 1
 
 
-def test_manual_follows_scale(operator: Operator, kubectl: Kubectl) -> None:
+def test_a_manual_pool_follows_kubectl_scale(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(scaling={"mode": "Manual"}, replicas=1))
     eventually("one", lambda: replicas(kubectl) == 1, within=10)
     kubectl.run("scale", "workerpool/emails", "--replicas=3")
@@ -130,7 +130,7 @@ def test_a_deleted_pool_is_forgotten(operator: Operator, kubectl: Kubectl) -> No
     eventually("and the operator knows", lambda: operator.metric("operator_pools") == 0, within=10)
 
 
-def test_what_only_the_operator_can_see_is_told(operator: Operator, kubectl: Kubectl) -> None:
+def test_an_invalid_spec_that_the_api_server_accepts_is_reported(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(queues=[{"nme": "emails"}]))
     eventually("InvalidSpec", lambda: reason(kubectl) == "InvalidSpec", within=10)
     assert "spec.queues.0" in condition({"status": status(kubectl)}, "Ready")["message"]
@@ -143,7 +143,7 @@ def test_what_only_the_operator_can_see_is_told(operator: Operator, kubectl: Kub
     assert operator.metric("operator_pools_invalid") == 0
 
 
-def test_a_strangers_deployment_is_left_alone(operator: Operator, kubectl: Kubectl) -> None:
+def test_a_deployment_of_another_owner_is_not_changed(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.run("create", "deployment", "emails", "--image=theirs", "--replicas=0")
     kubectl.apply(pool())
     eventually("it is told", lambda: "belong to this pool" in str(status(kubectl).get("conditions")), within=10)
@@ -153,7 +153,7 @@ def test_a_strangers_deployment_is_left_alone(operator: Operator, kubectl: Kubec
     assert operator.metric("operator_leading") == 1
 
 
-def test_what_is_wrong_with_pods_is_told(operator: Operator, kubectl: Kubectl) -> None:
+def test_the_problem_of_a_pod_is_reported(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(scaling={"min": 1}))
     kubelet = Kubelet(kubectl, "emails")
     kubelet.wait(1)
@@ -163,7 +163,7 @@ def test_what_is_wrong_with_pods_is_told(operator: Operator, kubectl: Kubectl) -
     assert operator.metric("operator_leading") == 1
 
 
-def test_a_quota_is_told(operator: Operator, kubectl: Kubectl) -> None:
+def test_an_exceeded_quota_is_reported(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.run("create", "quota", "none", "--hard=pods=0")
     eventually(
         "the quota is known", lambda: (kubectl.get("quota", "none") or {}).get("status", {}).get("hard"), within=10
@@ -173,7 +173,7 @@ def test_a_quota_is_told(operator: Operator, kubectl: Kubectl) -> None:
     assert operator.metric("operator_leading") == 1
 
 
-def test_sizes_are_held_while_redis_is_away(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
+def test_sizes_are_held_while_redis_is_unreachable(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     kubectl.apply(pool(scaling={"jobsPerWorker": 10, "idle": "1s", "behavior": {"scaleDown": {"stabilization": "0s"}}}))
     enqueue(valkey, "emails", 25)
     eventually("three", lambda: replicas(kubectl) == 3, within=10)
@@ -191,7 +191,7 @@ def test_sizes_are_held_while_redis_is_away(operator: Operator, kubectl: Kubectl
     assert operator.metric("operator_leading") == 1
 
 
-def test_sigterm_gives_the_lease_back_and_a_standby_goes_on(
+def test_sigterm_releases_the_lease_and_a_standby_takes_over(
     operator: Operator, make_operator: Callable[[str], Operator], kubectl: Kubectl, valkey: Valkey
 ) -> None:
     kubectl.apply(pool())

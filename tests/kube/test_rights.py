@@ -1,4 +1,4 @@
-"""The chart's rights are enough (each operator of these tests has them and no others), and none of them is too much."""
+"""The chart's rights are sufficient (the operators of these tests have no others), and each of them is used."""
 
 import json
 import os
@@ -24,7 +24,7 @@ Right = tuple[str, str]
 
 
 def granted() -> set[Right]:
-    """What the chart's roles of the operator let it do."""
+    """Return the rights that the chart grants to the operator."""
     rules = [rule for o in render() if o["metadata"]["name"] == "jobpools-operator" for rule in o.get("rules", ())]
     return {
         (f"{group}/{resource}", verb)
@@ -35,11 +35,11 @@ def granted() -> set[Right]:
     }
 
 
-def used(audit: Path, namespace: str) -> set[Right]:
-    """What the operator of this namespace did, as the API server wrote it down."""
+def used(request_log: Path, namespace: str) -> set[Right]:
+    """Return the rights that the operator of this namespace used, from the API server's audit log."""
     user = f"system:serviceaccount:{namespace}:{namespace}-operator"
     found: set[Right] = set()
-    for line in audit.read_text().splitlines():
+    for line in request_log.read_text().splitlines():
         event: dict[str, Any] = json.loads(line)
         if event["user"]["username"] == user and (what := event.get("objectRef")):
             name = "/".join(filter(None, (what["resource"], what.get("subresource"))))
@@ -53,8 +53,8 @@ def used(audit: Path, namespace: str) -> set[Right]:
 def test_every_right_is_used(
     operator: Operator, kubectl: Kubectl, valkey: Valkey, make_operator: Callable[[str], Operator]
 ) -> None:
-    audit = Path(os.environ["KUBECONFIG"]).parent / "log" / "audit.log"
-    if not audit.exists():
+    request_log = Path(os.environ["KUBECONFIG"]).parent / "log" / "audit.log"
+    if not request_log.exists():
         pytest.skip("only the API server of hack/test-cluster.sh keeps an audit log")
     kubectl.run("create", "secret", "generic", "mine", f"--from-literal=url={valkey.url}")
     elsewhere = pool("elsewhere", redis={"secretKeyRef": {"name": "mine", "key": "url"}})
@@ -72,8 +72,8 @@ def test_every_right_is_used(
     asked_for = granted()
     eventually(
         "no right is left over",
-        lambda: asked_for <= used(audit, kubectl.namespace),
+        lambda: asked_for <= used(request_log, kubectl.namespace),
         within=10,
-        told=lambda: f"not used: {sorted(asked_for - used(audit, kubectl.namespace))}",
+        told=lambda: f"not used: {sorted(asked_for - used(request_log, kubectl.namespace))}",
     )
     assert operator.metric("operator_leading") == 1

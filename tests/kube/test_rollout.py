@@ -1,4 +1,4 @@
-"""A rollout to an image that is not there, on real controllers: what is too many goes, and who is busy stays."""
+"""A rollout to a missing image, with real controllers: idle workers are removed, busy ones stay."""
 
 import asyncio
 import time
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.api
 
 
 def claim(valkey: Valkey, name: str) -> None:
-    """The worker of this pod takes a job."""
+    """Claim a job for the worker of this pod."""
 
     async def take() -> None:
         connection = connect(valkey.url)
-        tail = codec.tail(f"{name}.1", 1)
-        reply = await writes.step(connection, "emails", f"{name}.1", claim=1, tail=tail, lease_ms=600_000)
+        suffix = codec.tail(f"{name}.1", 1)
+        reply = await writes.step(connection, "emails", f"{name}.1", claim=1, tail=suffix, lease_ms=600_000)
         assert len(reply.ids) == 1
         await connection.aclose()
 
@@ -32,7 +32,7 @@ def claim(valkey: Valkey, name: str) -> None:
 
 
 def report(valkey: Valkey, pool_key: str, names: set[str], busy: str) -> None:
-    """The workers of these pods say that they are there."""
+    """Write heartbeats for the workers of these pods."""
 
     async def say() -> None:
         connection = connect(valkey.url)
@@ -40,14 +40,16 @@ def report(valkey: Valkey, pool_key: str, names: set[str], busy: str) -> None:
         for name in names:
             idle_since = None if name == busy else now - 100
             worker = WorkerId(f"{name}.1")
-            beat = Heartbeat(worker, pool_key, 5, int(name == busy), now - 100, now, idle_since, draining=False)
-            await writes.heartbeat(connection, beat)
+            heartbeat = Heartbeat(worker, pool_key, 5, int(name == busy), now - 100, now, idle_since, draining=False)
+            await writes.heartbeat(connection, heartbeat)
         await connection.aclose()
 
     asyncio.run(say())
 
 
-def test_an_image_that_is_not_there_keeps_no_idle_worker(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
+def test_a_pool_scales_down_during_a_rollout_to_a_missing_image(
+    operator: Operator, kubectl: Kubectl, valkey: Valkey
+) -> None:
     kubectl.apply(pool(scaling={"mode": "Manual"}, replicas=4))
     kubelet, key = Kubelet(kubectl, "emails"), f"{kubectl.namespace}/emails"
     old = kubelet.wait(4)
@@ -60,10 +62,10 @@ def test_an_image_that_is_not_there_keeps_no_idle_worker(operator: Operator, kub
     kubelet.waiting("ImagePullBackOff", "no such image", new)
     kubectl.run("scale", "workerpool/emails", "--replicas=2")
 
-    def shrunk() -> bool:
+    def scaled_down() -> bool:
         report(valkey, key, old & kubelet.names(), busy)
         return replicas(kubectl) == 2 and len(old & kubelet.names()) <= 3
 
-    eventually("two are asked for", shrunk)
+    eventually("two are asked for", scaled_down)
     assert busy in kubelet.names()
     assert operator.metric("misdeletions_total") == 0

@@ -1,4 +1,4 @@
-"""Schedules by the operator's own process, against a real API server and a real Valkey."""
+"""Schedules: the operator as a process, with a real API server and a real Valkey."""
 
 import asyncio
 import signal
@@ -27,7 +27,7 @@ def schedule(name: str = "tick", **spec: object) -> Object:
 
 
 def soon(seconds: float) -> tuple[str, float]:
-    """A time in so many seconds, as YAML says it and as a clock does."""
+    """Return the time in so many seconds, as YAML has it and in seconds since the epoch."""
     at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
     return at.isoformat(), at.timestamp()
 
@@ -47,14 +47,14 @@ def queued(valkey: Valkey) -> int:
 
 
 def since(valkey: Valkey) -> float:
-    """When the first queued job was enqueued, by the server's clock."""
+    """Return when the first queued job was enqueued, by the server's clock."""
     with Redis.from_url(valkey.url) as redis:
         (job_id,) = redis.lrange(QUEUE, 0, 0)  # type: ignore[misc]  # a synchronous client
         return float(redis.hget("jobpools:{ticks}:since", job_id)) / 1000  # type: ignore[arg-type]  # likewise
 
 
 def run_worker(valkey: Valkey) -> None:
-    """One worker in this process until the queue is empty."""
+    """Run one worker in this process until the queue is empty."""
     app = App("suite", redis=valkey.url)
 
     @app.job(queue="ticks")
@@ -64,7 +64,7 @@ def run_worker(valkey: Valkey) -> None:
     asyncio.run(run_until_idle(app))
 
 
-def test_a_new_schedule_says_when_it_fires(operator: Operator, kubectl: Kubectl) -> None:
+def test_a_new_schedule_reports_its_next_time(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(schedule(timeZone="Europe/Berlin"))
     eventually("the status says it", lambda: reason(kubectl) == "Scheduled", within=10)
     said = status(kubectl)
@@ -76,7 +76,9 @@ def test_a_new_schedule_says_when_it_fires(operator: Operator, kubectl: Kubectl)
     assert "Europe/Berlin" in columns[1]
 
 
-def test_it_fires_in_time_and_says_how_its_job_ends(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
+def test_a_schedule_fires_in_time_and_reports_the_end_of_its_job(
+    operator: Operator, kubectl: Kubectl, valkey: Valkey
+) -> None:
     text, at = soon(3)
     kubectl.apply(schedule(at=text))
     eventually("it fires", lambda: queued(valkey) == 1, within=10)
@@ -90,7 +92,7 @@ def test_it_fires_in_time_and_says_how_its_job_ends(operator: Operator, kubectl:
     assert operator.metric("operator_fires_total") == 1
 
 
-def test_a_killed_leader_fires_once_all_the_same(
+def test_a_tick_fires_once_although_the_leader_is_killed(
     operator: Operator, make_operator: Callable[[str], Operator], kubectl: Kubectl, valkey: Valkey
 ) -> None:
     text, _ = soon(6)
@@ -109,7 +111,7 @@ def test_a_killed_leader_fires_once_all_the_same(
     assert queued(valkey) == 50, "and none of them twice"
 
 
-def test_what_falls_due_while_nobody_leads_is_caught_up(
+def test_a_tick_that_is_due_without_a_leader_fires_later(
     operator: Operator, make_operator: Callable[[str], Operator], kubectl: Kubectl, valkey: Valkey
 ) -> None:
     text, at = soon(4)
@@ -125,7 +127,7 @@ def test_what_falls_due_while_nobody_leads_is_caught_up(
     assert queued(valkey) == 1
 
 
-def test_suspended_and_mended(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
+def test_a_suspended_schedule_is_resumed(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     text, at = soon(2)
     kubectl.apply(schedule(at=text, suspend=True))
     eventually("it is counted", lambda: status(kubectl).get("missed") == 1, within=15)
@@ -137,7 +139,7 @@ def test_suspended_and_mended(operator: Operator, kubectl: Kubectl, valkey: Valk
     eventually("and is counted", lambda: operator.metric("operator_fires_total") == 1)
 
 
-def test_what_cannot_work_is_told(operator: Operator, kubectl: Kubectl) -> None:
+def test_an_invalid_schedule_is_reported(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(schedule("zone", timeZone="Europe/Atlantis"), schedule("field", schedule="61 * * * *"))
     for name in ("zone", "field"):
         eventually("InvalidSchedule", lambda name=name: reason(kubectl, name) == "InvalidSchedule", within=10)  # type: ignore[misc]  # bound
@@ -160,7 +162,7 @@ def test_a_deleted_schedule_is_forgotten(operator: Operator, kubectl: Kubectl, v
     eventually("to nobody", lambda: operator.metric("operator_schedules") == 0, within=10)
 
 
-def test_redis_away_is_unknown_and_ticks_wait(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
+def test_an_unreachable_redis_is_reported_and_ticks_wait(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     text, _ = soon(3)
     kubectl.apply(schedule(at=text))
     eventually("it is known", lambda: reason(kubectl) == "Scheduled", within=10)
@@ -170,7 +172,7 @@ def test_redis_away_is_unknown_and_ticks_wait(operator: Operator, kubectl: Kubec
     assert operator.metric("operator_fires_total") == 0
 
 
-def test_a_redis_of_its_own(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
+def test_a_schedule_with_its_own_redis_fires_there(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     other = Valkey()
     other.start()
     try:

@@ -33,7 +33,7 @@ def status(**figures: Any) -> Object:
         (status(queued=1), COUNTS_INTERVAL),
     ],
 )
-def test_conditions_at_once_counts_soon(new: Object, interval: float) -> None:
+def test_conditions_are_written_at_once_and_counts_soon(new: Object, interval: float) -> None:
     assert write_interval(status(), new) == interval
 
 
@@ -48,15 +48,15 @@ def test_conditions_at_once_counts_soon(new: Object, interval: float) -> None:
         (0, COUNTS_INTERVAL),
     ],
 )
-def test_depth_goes_by_steps(queued: int, interval: float) -> None:
+def test_the_depth_is_written_in_steps(queued: int, interval: float) -> None:
     assert write_interval(status(queued=1000), status(queued=queued)) == interval
 
 
-def test_the_first_status_is_told_at_once() -> None:
+def test_the_first_status_is_written_at_once() -> None:
     assert write_interval({}, status()) == 0.0
 
 
-def test_a_budget_of_writes_a_second() -> None:
+def test_writes_per_second_are_limited() -> None:
     now = [100.0]
     bucket = TokenBucket(lambda: now[0])
     granted = 0

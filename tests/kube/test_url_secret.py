@@ -1,4 +1,4 @@
-"""The Secret of a namespace with many pools: what it costs, who owns it, and what users do to it. A real API server."""
+"""The Secret of a namespace with many pools: its requests, its owners and users' edits. A real API server."""
 
 import asyncio
 import base64
@@ -51,7 +51,7 @@ Start = Callable[[], UrlSecrets]
 
 @pytest.fixture
 async def start(counting: CountingApi) -> AsyncIterator[Start]:
-    """`start()`: an operator's part that keeps the Secrets, in a new term."""
+    """`start()` starts the part of an operator that keeps the Secrets, in a new term."""
     tasks: list[asyncio.Task[None]] = []
 
     def begin() -> UrlSecrets:
@@ -67,7 +67,7 @@ async def start(counting: CountingApi) -> AsyncIterator[Start]:
 
 
 def create(kubectl: Kubectl, count: int) -> list[Pool]:
-    """Pools that the API server knows: Kubernetes deletes what belongs to others."""
+    """Create pools and return them: Kubernetes deletes objects whose owners do not exist."""
     kubectl.apply(*(pool(f"many-{number:03d}") for number in range(count)))
     return [
         Pool.model_validate(
@@ -129,10 +129,10 @@ async def test_another_url_is_written_once(start: Start, counting: CountingApi, 
     assert url_of(read(kubectl)) == OTHER
 
 
-async def test_the_owners_and_managers_of_former_versions_go_once(
+async def test_owners_and_managers_of_former_versions_are_removed_once(
     start: Start, counting: CountingApi, kubectl: Kubectl
 ) -> None:
-    """Those wrote the Secret once for each pool, under a manager and with an owner of its own."""
+    """Former versions wrote the Secret once for each pool, each time with another manager and owner."""
     pools = create(kubectl, 12)
     for each in pools:
         meta = {"apiVersion": "jobpools.dev/v1", "kind": "WorkerPool", "name": each.meta.name, "uid": each.meta.uid}
@@ -171,7 +171,7 @@ async def test_the_owners_and_managers_of_former_versions_go_once(
     ],
     ids=("url", "label", "owners", "managers", "deleted"),
 )
-async def test_what_a_user_did_to_it_is_corrected(start: Start, kubectl: Kubectl, edit: tuple[str, ...]) -> None:
+async def test_a_users_edit_of_the_secret_is_corrected(start: Start, kubectl: Kubectl, edit: tuple[str, ...]) -> None:
     pools = create(kubectl, 2)
     secrets = start()
     await ensure_all(secrets, pools)
@@ -190,7 +190,7 @@ async def test_what_a_user_did_to_it_is_corrected(start: Start, kubectl: Kubectl
     await until(right)
 
 
-async def test_a_secret_of_somebody_else_costs_one_request_and_is_left_alone(
+async def test_a_secret_of_another_owner_costs_one_request_and_is_not_changed(
     start: Start, counting: CountingApi, kubectl: Kubectl
 ) -> None:
     pools = create(kubectl, 20)
@@ -224,7 +224,7 @@ async def test_other_pools_take_over_from_owners_that_are_deleted(start: Start, 
     await until(lambda: not url_of(read(kubectl)))
 
 
-async def test_a_namespace_that_is_being_deleted_costs_no_further_tries(
+async def test_a_namespace_that_is_being_deleted_is_not_tried_again(
     start: Start, counting: CountingApi, kubectl: Kubectl
 ) -> None:
     pools = create(kubectl, 3)

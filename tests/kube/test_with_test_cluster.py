@@ -72,7 +72,7 @@ def began(folder: Path) -> int:
     return pid
 
 
-def test_a_killed_run_leaves_nothing_to_the_next_one(prepare: Prepare, tmp_path: Path) -> None:
+def test_the_next_run_removes_the_cluster_of_a_killed_run(prepare: Prepare, tmp_path: Path) -> None:
     killed = prepare(600)
     tests = began(tmp_path)
     killed.kill()

@@ -1,4 +1,4 @@
-"""Keys by due time: the same answers as a plain dictionary that is searched each time."""
+"""The work queue behaves like a dictionary that is searched each time."""
 
 import math
 
@@ -19,7 +19,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_every_key_comes_when_it_is_due_and_the_earliest_first(steps: list[tuple[str, str, float]]) -> None:
+def test_keys_are_taken_when_they_are_due_and_the_earliest_first(steps: list[tuple[str, str, float]]) -> None:
     queue, due, held = Workqueue[str](), dict[str, float](), set[str]()
     for step, key, at in steps:
         if step == "put":
@@ -47,7 +47,7 @@ def test_every_key_comes_when_it_is_due_and_the_earliest_first(steps: list[tuple
         assert queue.next_at() == min((when for each, when in due.items() if each not in held), default=math.inf)
 
 
-def test_keys_that_are_due_together_come_in_the_order_of_their_adding() -> None:
+def test_keys_that_are_due_together_are_taken_in_insertion_order() -> None:
     queue = Workqueue[str]()
     for key in ("c", "a", "b"):
         queue.put(key, 1.0)
@@ -55,7 +55,7 @@ def test_keys_that_are_due_together_come_in_the_order_of_their_adding() -> None:
     assert queue.take(1.0, 3) == ["c", "a", "b"]
 
 
-def test_a_key_that_is_put_again_and_again_leaves_nothing_behind() -> None:
+def test_a_key_that_is_put_many_times_does_not_fill_the_heap() -> None:
     queue = Workqueue[str]()
     for number in range(10_000):
         queue.put("a", float(10_000 - number % 7))

@@ -1,4 +1,4 @@
-"""The suite's own jobs: each leaves a trace in Redis when it starts and when it ends, so that the suite can count."""
+"""The jobs of this suite. Each writes a trace to Redis when it starts and when it ends, so that tests can count."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""How long a leader acts that hears nothing any more. No API server is asked: one that falls silent at a word."""
+"""A leader without answers, and an operator without CRDs. The API server is a fake that can stop responding."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 
 
 class Server:
-    """Holds one Lease; `silent`: it takes requests and answers none."""
+    """Holds one Lease; `silent`: it accepts requests and does not respond."""
 
     def __init__(self) -> None:
         self.silent = False
@@ -46,7 +46,7 @@ class Server:
             await asyncio.Event().wait()
 
 
-async def test_a_leader_that_hears_nothing_stops_before_the_next_one_may_begin(
+async def test_a_leader_without_answers_stops_before_another_may_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("DURATION", "DEADLINE", "RENEW_INTERVAL"):  # a tenth of the time, the proportions as they are
@@ -76,7 +76,7 @@ async def test_a_leader_that_hears_nothing_stops_before_the_next_one_may_begin(
             await campaign
 
 
-async def test_a_campaign_that_waits_for_our_kinds_is_not_dead_and_one_that_stands_still_is() -> None:
+async def test_a_stuck_campaign_is_not_alive_and_one_that_has_not_started_is() -> None:
     now = itertools.count(step=int(lease.STUCK_AFTER) + 1)
     leadership = Leadership(cast("Api", Server()), "default", "lease", "a", lambda: next(now))
 
@@ -94,7 +94,7 @@ async def test_a_campaign_that_waits_for_our_kinds_is_not_dead_and_one_that_stan
 
 
 class NoKinds(Api):
-    """An API server whose administrator installs the CRDs late."""
+    """An API server that has the CRDs only after some requests."""
 
     def __init__(self, tries: int) -> None:
         super().__init__(None)
@@ -108,7 +108,7 @@ class NoKinds(Api):
         return {}
 
 
-async def test_missing_kinds_are_told_once_and_waited_for(
+async def test_missing_crds_are_logged_once_and_waited_for(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "CRD_CHECK_INTERVAL", 0.01)
@@ -126,10 +126,10 @@ class KnowsNothing(BaseHTTPRequestHandler):
         self.send_error(404)
 
     def log_message(self, *_: object) -> None:
-        """It keeps quiet."""
+        """Log nothing."""
 
 
-def test_an_operator_that_waits_for_its_kinds_goes_when_it_is_told_to(tmp_path: Path) -> None:
+def test_an_operator_that_waits_for_its_crds_stops_on_sigterm(tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), KnowsNothing) as server:
         threading.Thread(target=server.serve_forever).start()
         url = f"http://127.0.0.1:{server.server_port}"

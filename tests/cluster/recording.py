@@ -1,6 +1,6 @@
-"""A pool recorded over time: what its status says, held against what Redis and the API server say.
+"""Records a pool over time and compares its status with Redis and the API server.
 
-Both are recorded as they change, and not polled with kubectl: where a look took seconds it missed what had been true.
+Both are recorded as they change: polling with kubectl takes seconds and misses states in between.
 """
 
 import json
@@ -20,52 +20,52 @@ from tests.cluster.queues import Queue
 from tests.support.waiting import eventually
 
 BOUND = 5.0
-"""Seconds that a count of workers or slots in a status is old at most.
+"""Maximum age of a count of workers or slots in a status, in seconds.
 
 A worker reports a change within 1.25 s, a pass looks at a pool with work every second, and its status is written at
 most every 2 s.
 """
 DEPTH_BOUND, DEPTH_STEP = 18.0, 2.5
-"""The same for the depth, which is written at most every 15 s, and in steps of 1, 2, 5: the factor between two."""
+"""Maximum age and step of the depth, which is written at most every 15 s and in steps of 1, 2, 5."""
 SEEN_LATE = 0.5
-"""Seconds by which a recording may be later than the operator in seeing a change."""
-SAMPLES_APART, GRAIN = 0.02, 0.01
+"""Seconds by which a recording may see a change later than the operator."""
+SAMPLE_INTERVAL, TOLERANCE = 0.02, 0.01
 
 Parts = Mapping[str, int]
-"""A figure as the sum of what each worker adds to it."""
+"""A figure as the contribution of each worker."""
 
 
 def outdated(
     truth: Sequence[tuple[float, Parts]],
-    told: Sequence[tuple[float, int | None]],
+    shown: Sequence[tuple[float, int | None]],
     until: float,
     bound: float = BOUND,
     step: float = 1.0,
 ) -> list[str]:
-    """Return the moments at which a figure was none that was true in the `bound` seconds before.
+    """Return the times at which the status showed a figure that was not true in the last `bound` seconds.
 
     Args:
-        truth: What was so from each moment on; each worker's part, for their reports are of different moments.
-        told: What the status said from each moment on; None where it said nothing.
+        truth: The true figure from each time on, by worker: their heartbeats differ in time.
+        shown: The figure in the status from each time on; None: the status had none.
         until: When the recording ended.
         bound: Seconds that a figure may be old.
         step: Factor by which a figure may change without being written.
 
     """
     found = []
-    for (at, said), (end, _) in zip(told, [*told[1:], (until, None)], strict=True):
-        # While nothing is written, the figure that stands there gets older: it is looked at until the next one comes.
-        ages = [when + bound + GRAIN for when, _ in truth]
+    for (at, said), (end, _) in zip(shown, [*shown[1:], (until, None)], strict=True):
+        # A figure ages until the next one is written: it is checked until then.
+        ages = [when + bound + TOLERANCE for when, _ in truth]
         for moment in (at, *(each for each in ages if at < each < end), end):
             least, most = _span(truth, moment - bound, moment + SEEN_LATE)
             if said is None or not least / step <= said <= most * step:
-                found.append(f"{said} at {moment - told[0][0]:.1f} s, from {least} to {most} was true")
+                found.append(f"{said} at {moment - shown[0][0]:.1f} s, from {least} to {most} was true")
                 break
     return found
 
 
 def _span(truth: Sequence[tuple[float, Parts]], since: float, until: float) -> tuple[int, int]:
-    """The least and the most that the figure can have been; what was so first was so before."""
+    """Return the minimum and maximum of the true figure; the first one also holds for the time before."""
     times = [at for at, _ in truth]
     seen = [parts for _, parts in truth[max(0, bisect_left(times, since) - 1) : max(1, bisect_right(times, until))]]
     names = {name for parts in seen for name in parts}
@@ -74,8 +74,8 @@ def _span(truth: Sequence[tuple[float, Parts]], since: float, until: float) -> t
 
 
 @dataclass
-class Film:
-    """The truth and the status of one pool, side by side over time."""
+class Recording:
+    """The true figures and the status of one pool over time."""
 
     name: str
     statuses: list[tuple[float, Object]] = field(default_factory=list)
@@ -84,11 +84,11 @@ class Film:
     queued: list[tuple[float, Parts]] = field(default_factory=list)
 
     def said(self, figure: str) -> int | None:
-        """What the status says now."""
+        """Return the figure that the status shows now."""
         return self.statuses[-1][1].get(figure)
 
-    def lies(self) -> list[str]:
-        """What the status said and was not so."""
+    def errors(self) -> list[str]:
+        """Return each figure that the status showed wrongly."""
         until, found = time.monotonic(), []
         bounds = {
             "busy": (self.busy, BOUND, 1.0),
@@ -96,35 +96,35 @@ class Film:
             "queued": (self.queued, DEPTH_BOUND, DEPTH_STEP),
         }
         for figure, (truth, bound, step) in bounds.items():
-            told = [(at, status.get(figure)) for at, status in self.statuses]
-            found += [f"{self.name}: {figure}: {each}" for each in outdated(truth, told, until, bound, step)]
+            shown = [(at, status.get(figure)) for at, status in self.statuses]
+            found += [f"{self.name}: {figure}: {each}" for each in outdated(truth, shown, until, bound, step)]
         return found
 
 
 @contextmanager
-def filmed(pool: Pool, queue: Queue) -> Iterator[Film]:
-    """A recording of the pool; it must be at rest when it begins."""
-    film, slots, over = Film(pool.name), pool.object()["spec"]["concurrency"], threading.Event()
+def recorded(pool: Pool, queue: Queue) -> Iterator[Recording]:
+    """Record the pool, which must be idle at the start."""
+    recording, slots, over = Recording(pool.name), pool.object()["spec"]["concurrency"], threading.Event()
     selector, there = pool.status()["selector"], {}
 
     def see_status(_: str, found: Object) -> None:
-        film.statuses.append((time.monotonic(), found.get("status", {})))
+        recording.statuses.append((time.monotonic(), found.get("status", {})))
 
     def see_pod(event: str, found: Object) -> None:
         there[found["metadata"]["name"]] = int(event != "DELETED" and ready(found))
-        film.ready.append((time.monotonic(), dict(there)))
+        recording.ready.append((time.monotonic(), dict(there)))
 
     def sample() -> None:
-        while not over.wait(SAMPLES_APART):
-            leases = Counter(member.rsplit(":", 2)[1] for member in queue.leased())
-            keep(film.busy, {worker: min(slots, count) for worker, count in leases.items()})
-            keep(film.queued, {queue.name: queue.queued()})
+        while not over.wait(SAMPLE_INTERVAL):
+            leases = Counter(lease_id.rsplit(":", 2)[1] for lease_id in queue.leased())
+            keep(recording.busy, {worker: min(slots, count) for worker, count in leases.items()})
+            keep(recording.queued, {queue.name: queue.queued()})
 
     def keep(seen: list[tuple[float, Parts]], now: Parts) -> None:
         if not seen or seen[-1][1] != now:
             seen.append((time.monotonic(), now))
 
-    film.ready.append((time.monotonic(), {}))
+    recording.ready.append((time.monotonic(), {}))
     with ExitStack() as stack:
         stack.enter_context(_watched(pool, ["workerpool", pool.name], see_status))
         stack.enter_context(_watched(pool, ["pods", f"--selector={selector}"], see_pod))
@@ -132,13 +132,13 @@ def filmed(pool: Pool, queue: Queue) -> Iterator[Film]:
         sampler.start()
         stack.callback(sampler.join)
         stack.callback(over.set)
-        eventually("the recording has begun", lambda: film.statuses and film.queued)
-        yield film
+        eventually("the recording has begun", lambda: recording.statuses and recording.queued)
+        yield recording
 
 
 @contextmanager
 def _watched(pool: Pool, what: list[str], see: Callable[[str, Object], None]) -> Iterator[None]:
-    """Each change, as the API server tells it."""
+    """Call `see` with each change that the API server reports."""
     command = ["kubectl", "-n", pool.kubectl.namespace, "get", *what, "--watch", "--output-watch-events", "-o", "json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -153,7 +153,7 @@ def _watched(pool: Pool, what: list[str], see: Callable[[str, Object], None]) ->
 
 
 def _read(stream: IO[str], see: Callable[[str, Object], None]) -> None:
-    """One event a line."""
+    """Read the events of a watch, one on each line."""
     for line in stream:
         event: dict[str, Any] = json.loads(line)
         see(event["type"], event["object"])

@@ -1,6 +1,6 @@
 """The check of the cluster suite that a status figure is true finds those that are not."""
 
-from tests.cluster.film import BOUND, outdated
+from tests.cluster.recording import BOUND, outdated
 
 NOTHING: dict[str, int] = {}
 LEASED = [(0.0, NOTHING), (10.0, {"a": 4, "b": 4})]
@@ -32,7 +32,7 @@ def test_a_figure_in_steps() -> None:
     assert outdated(deep, [(0.0, 1000), (79.0, 300)], until=100.0, bound=18, step=2.5) != []
 
 
-def test_the_last_figure_is_looked_at_until_the_end() -> None:
+def test_the_last_figure_is_checked_until_the_end() -> None:
     assert outdated(LEASED, [(0.0, 0)], until=10.0 + BOUND + 0.1) != []
 
 

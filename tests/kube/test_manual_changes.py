@@ -1,4 +1,4 @@
-"""What other hands do to a pool's things, and what the operator makes of it."""
+"""Changes that other clients make to a pool's objects, and how the operator corrects them."""
 
 import base64
 
@@ -26,20 +26,20 @@ def settled(kubectl: Kubectl) -> None:
     eventually("it is at rest", lambda: reason(kubectl, "Progressing") == "Settled", within=10)
 
 
-def test_a_deployment_that_was_edited_is_mended(operator: Operator, kubectl: Kubectl) -> None:
+def test_an_edited_deployment_is_corrected(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(scaling={"idle": "0s", "behavior": {"scaleDown": {"stabilization": "0s"}}}))
     settled(kubectl)
     kubectl.run("set", "image", "deployment/emails", "worker=theirs:1")
     eventually("the image is ours again", lambda: container(kubectl)["image"] == "shop:1", within=10)
     kubectl.run("scale", "deployment/emails", "--replicas=7")
     eventually("so is the number", lambda: replicas(kubectl) == 0, within=20)
-    kubectl.run("set", "env", "deployment/emails", "THEIRS=1")  # a field that nobody else has is theirs to keep
+    kubectl.run("set", "env", "deployment/emails", "THEIRS=1")  # a field that the operator does not own is kept
     settled(kubectl)
     assert "THEIRS" in {each["name"] for each in container(kubectl)["env"]}
     assert operator.metric("operator_leading") == 1
 
 
-def test_a_deployment_that_was_deleted_is_made_again(operator: Operator, kubectl: Kubectl) -> None:
+def test_a_deleted_deployment_is_created_again(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool())
     settled(kubectl)
     before = kubectl.get("deployment", "emails")
@@ -49,7 +49,7 @@ def test_a_deployment_that_was_deleted_is_made_again(operator: Operator, kubectl
     assert operator.metric("operator_leading") == 1
 
 
-def test_a_pool_that_waits_for_its_dependents_is_gone(operator: Operator, kubectl: Kubectl) -> None:
+def test_a_pool_under_foreground_deletion_is_not_managed(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool())
     settled(kubectl)
     kubectl.run("delete", "workerpool", "emails", "--cascade=foreground", "--timeout=20s")
@@ -57,7 +57,7 @@ def test_a_pool_that_waits_for_its_dependents_is_gone(operator: Operator, kubect
     eventually("and the operator knows", lambda: operator.metric("operator_pools") == 0)
 
 
-def test_the_url_is_in_a_secret_that_goes_with_the_last_pool(
+def test_the_url_is_in_a_secret_that_is_deleted_with_the_last_pool(
     operator: Operator, kubectl: Kubectl, valkey: Valkey
 ) -> None:
     kubectl.apply(pool(), pool("reports"))
@@ -81,7 +81,7 @@ def test_the_url_is_in_a_secret_that_goes_with_the_last_pool(
     assert operator.metric("operator_leading") == 1
 
 
-def test_a_secret_that_was_deleted_is_written_again(operator: Operator, kubectl: Kubectl) -> None:
+def test_a_deleted_secret_is_written_again(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(scaling={"min": 1}))
     kubelet = Kubelet(kubectl, "emails")
     kubelet.wait(1)
@@ -93,7 +93,7 @@ def test_a_secret_that_was_deleted_is_written_again(operator: Operator, kubectl:
     assert operator.metric("operator_leading") == 1
 
 
-def test_a_strangers_secret_is_left_alone(operator: Operator, kubectl: Kubectl) -> None:
+def test_a_secret_of_another_owner_is_not_changed(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.run("create", "secret", "generic", REDIS_SECRET, "--from-literal=url=theirs")
     kubectl.apply(pool())
     eventually("it is told", lambda: "not created by jobpools" in str(status(kubectl).get("conditions")), within=10)
@@ -117,7 +117,7 @@ def test_a_pool_that_moves_to_another_redis_leaves_the_old_one(
     assert operator.metric("operator_endpoints") == 1
 
 
-async def test_a_watch_takes_lines_of_any_length(api: Api, kubectl: Kubectl) -> None:
+async def test_a_watch_accepts_lines_of_any_length(api: Api, kubectl: Kubectl) -> None:
     path = path_of(DEPLOYMENTS, kubectl.namespace, "deployments")
     _, version = await api.list(path)
     kubectl.run("create", "deployment", "big", "--image=x", "--replicas=0")

@@ -1,4 +1,4 @@
-"""What an apply may not do, whatever the watch has shown so far. No API server is asked: one that keeps one object."""
+"""Applying a Deployment while the informer is behind or ahead. The API server is a fake with one object."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ POOL = Pool(
 
 
 class Server:
-    """Keeps `kept`; `applied`: (manager, replicas, if they were said) of each apply."""
+    """Holds the object `kept`; `applied`: (manager, replicas or None) of each apply."""
 
     def __init__(self, kept: Object | None = None) -> None:
         self.kept = kept
@@ -46,14 +46,14 @@ def cluster(server: Server) -> KubeCluster:
     return made
 
 
-async def test_a_new_pool_begins_with_no_workers() -> None:
+async def test_a_new_pool_starts_without_workers() -> None:
     server = Server()
     await cluster(server).ensure(POOL)
     assert server.applied == [(DEPLOYER, 0), (SCALER, 0)]
 
 
-async def test_workers_that_the_watch_does_not_show_keep_their_number() -> None:
-    """Its labels were taken away, or a former leader made it a moment ago."""
+async def test_a_deployment_that_the_informer_lacks_keeps_its_replicas() -> None:
+    """Its labels were removed, or a former leader has just created it."""
     ours = {"ownerReferences": [{"uid": "u1"}], "managedFields": [{"manager": DEPLOYER}, {"manager": SCALER}]}
     server = Server({"metadata": ours, "spec": {"replicas": 5}})
     await cluster(server).ensure(POOL)
@@ -61,7 +61,7 @@ async def test_workers_that_the_watch_does_not_show_keep_their_number() -> None:
 
 
 def shown(version: int, read: int) -> Object:
-    """A Deployment as the watch shows it; `read`: the generation that its controller has read, of 2."""
+    """Return a Deployment of generation 2; `read`: the generation that its controller has read."""
     found = deployment(POOL, "redis://r")
     meta = found["metadata"] | {"resourceVersion": str(version), "generation": 2, "namespace": "shop"}
     meta |= {"labels": meta.get("labels", {}) | {POOL_LABEL: "emails"}, "managedFields": [{"manager": SCALER}]}
@@ -69,7 +69,7 @@ def shown(version: int, read: int) -> Object:
 
 
 class Overtaken(Server):
-    """While its answer is on its way, the watch shows more: `meanwhile`."""
+    """Before it responds, the informer gets what `meanwhile` shows."""
 
     meanwhile: Callable[[], None]
 
@@ -79,8 +79,8 @@ class Overtaken(Server):
         return shown(10, read=1)
 
 
-async def test_an_answer_that_the_watch_has_overtaken_is_not_believed() -> None:
-    """The apply changed nothing, and the controller read the Deployment meanwhile: the watch tells that only once."""
+async def test_the_informer_wins_over_an_older_response() -> None:
+    """The apply changed nothing, and the informer shows only once that the controller has read the Deployment."""
     server = Overtaken()
     made = cluster(server)
     made._on_deployment(shown(10, read=1))
@@ -90,7 +90,7 @@ async def test_an_answer_that_the_watch_has_overtaken_is_not_believed() -> None:
     assert (found["metadata"]["resourceVersion"], is_rolling(found)) == ("11", False)
 
 
-async def test_a_deployment_that_went_while_the_answer_was_on_its_way_is_gone() -> None:
+async def test_a_deployment_deleted_during_an_apply_stays_deleted() -> None:
     server = Overtaken()
     made = cluster(server)
     made._on_deployment(shown(10, read=1))

@@ -40,9 +40,10 @@ format: .venv/stamp ## rewrite what the formatter and the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-generate: .venv/stamp ## crds/ and the chart's copy of it, from the specs in core/; docs/enqueue.lua
+generate: .venv/stamp ## crds/ and the chart's copy of it, from the specs in core/; docs/enqueue.lua, docs/conditions.md
 	@$(BIN)/python -m jobpools_operator.crdgen crds helm/jobpools/crds
 	@$(BIN)/python -c 'from jobpools.store import scripts; print(scripts.get("enqueue").source, end="")' > docs/enqueue.lua
+	@PYTHONPATH=. $(BIN)/python hack/conditions_doc.py docs/conditions.md
 
 debian: ## Debian packages that the tests need (as root; others are told what is missing)
 	@if command -v redis-server >/dev/null && command -v openssl >/dev/null; then :; \

@@ -178,11 +178,11 @@ FILES = {
     "a duration without a unit": pool("job: {timeout: 60}", r"job\.timeout: 60 is not a duration: .*as in 90s or 1h30m", at=9),
     "a list is wanted": yaml(POOL.replace("[emails]", "emails"), r"bad\.yaml:7: spec\.queues: must be a list, got \"emails\""),
     "no queues": yaml(POOL.replace("[emails]", "[]"), r"bad\.yaml:7: spec\.queues: must have 1 or more items, got \[\]"),
-    "a queue twice": yaml(POOL.replace("[emails]", "[a, a]"), r"bad\.yaml:5: spec: queues: a is there twice"),
+    "a queue twice": yaml(POOL.replace("[emails]", "[a, a]"), r"bad\.yaml:5: spec: duplicate queue: a; list each queue once"),
     "a wrong queue": yaml(POOL.replace("[emails]", "['a b']"), r"bad\.yaml:7: spec\.queues\[0\]\.name: must be letters, .*, got \"a b\".*"),
     "an app that is none": yaml(POOL.replace("store:app", "store.app"), r"bad\.yaml:6: spec\.app: must be module:name, as in shop\.jobs:app, .*"),
     "min over max": yaml(POOL.replace("max: 3", "min: 4, max: 3"), r"bad\.yaml:8: spec\.scaling: min \(4\) is greater than max \(3\)"),
-    "replicas without Manual": yaml(f"{POOL}  replicas: 2\n", r"bad\.yaml:5: spec: replicas counts only with scaling\.mode: Manual"),
+    "replicas without Manual": yaml(f"{POOL}  replicas: 2\n", r"bad\.yaml:5: spec: replicas is used only with scaling\.mode: Manual; remove it or set that mode"),
     "unknown mode": yaml(POOL.replace("max: 3", "mode: auto"), r"bad\.yaml:8: spec\.scaling\.mode: must be 'Auto' or 'Manual', got \"auto\""),
     "a schedule of 4 fields in a pool": yaml(
         POOL.replace("max: 3", "schedules: [{cron: '* * * *', duration: 1h, min: 1}]"),

@@ -79,14 +79,14 @@ def test_the_longest_job_fits_into_the_grace() -> None:
 @pytest.mark.parametrize(
     ("template", "said"),
     [
-        ({"spec": None}, "spec.template: spec is to be a mapping"),
-        ({"spec": []}, "spec.template: spec is to be a mapping"),
-        ({"metadata": None}, "spec.template: metadata is to be a mapping"),
-        ({"metadata": {"labels": None}}, "spec.template: metadata.labels is to be a mapping"),
-        ({"metadata": {"annotations": "a=b"}}, "spec.template: metadata.annotations is to be a mapping"),
-        ({"spec": {"containers": None}}, "spec.template: spec.containers is to be a list of mappings with a name each"),
-        ({"spec": {"containers": ["worker"]}}, "spec.template: spec.containers is to be a list of mappings"),
-        ({"spec": {"containers": [{"image": "shop:1"}]}}, "spec.template: spec.containers is to be a list of mappings"),
+        ({"spec": None}, "spec.template: spec must be a mapping"),
+        ({"spec": []}, "spec.template: spec must be a mapping"),
+        ({"metadata": None}, "spec.template: metadata must be a mapping"),
+        ({"metadata": {"labels": None}}, "spec.template: metadata.labels must be a mapping"),
+        ({"metadata": {"annotations": "a=b"}}, "spec.template: metadata.annotations must be a mapping"),
+        ({"spec": {"containers": None}}, "spec.template: spec.containers must be a list of mappings, each with a name"),
+        ({"spec": {"containers": ["worker"]}}, "spec.template: spec.containers must be a list of mappings"),
+        ({"spec": {"containers": [{"image": "shop:1"}]}}, "spec.template: spec.containers must be a list of mappings"),
         ({"spec": {"containers": [{"name": "proxy", "image": "proxy:1"}]}}, "spec.image: missing"),
     ],
 )

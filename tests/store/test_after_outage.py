@@ -35,7 +35,7 @@ async def test_nobody_is_called_dead_before_the_living_could_renew(tmp_path: Pat
             await asyncio.to_thread(server.start)  # which takes longer than the lease
             await found.observe([POOL])
 
-            now += queues.RENEWED_WITHIN - 0.1
+            now += queues.RENEWAL_GRACE - 0.1
             assert await found.maintain(POOL) == 0
             view = await reads.job(connection, "emails", job_id)
             assert view is not None

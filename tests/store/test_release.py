@@ -57,6 +57,6 @@ async def test_a_gone_worker_that_still_lives_claims_nothing_more(
     assert await claim(connection, "a.1", 2) == [], "it has been given up"
     assert await claim(connection, "b.1", 1) == [job]
 
-    monkeypatch.setattr(queues, "PARTED", 0.0)
+    monkeypatch.setattr(queues, "LOCKOUT", 0.0)
     await operator.release(POOL, ["c"])
     assert await connection.execute("EXISTS", "jobpools:{emails}:draining", "jobpools:{reports}:draining") == 0

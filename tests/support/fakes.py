@@ -90,13 +90,13 @@ class World:
         return len(due)
 
     def give_back(self, queue: str, lost: Sequence[tuple[int, str]]) -> int:
-        for member in lost:
-            job, _ = self.leases[queue].pop(member)
+        for lease in lost:
+            job, _ = self.leases[queue].pop(lease)
             self.ready[queue].insert(0, job)
         return len(lost)
 
     def rescue(self, queue: str) -> int:
-        expired = [member for member, (_, expiry) in self.leases[queue].items() if expiry <= self.now]
+        expired = [lease for lease, (_, expiry) in self.leases[queue].items() if expiry <= self.now]
         return self.give_back(queue, expired) + self.promote(queue)
 
     def _work(self) -> None:
@@ -280,7 +280,7 @@ class FakeQueues:
         self._check()
         moved = 0
         for queue in pool.spec.queues:
-            lost = [member for member in self.world.leases[queue.name] if member[1].rpartition(".")[0] in names]
+            lost = [lease for lease in self.world.leases[queue.name] if lease[1].rpartition(".")[0] in names]
             moved += self.world.give_back(queue.name, lost)
         return moved
 

@@ -1,4 +1,4 @@
-"""The loop that a cluster and a laptop share: observe, plan, apply, report.
+"""The control loop of the operator and of `jobpools up`: observe, plan, apply, report.
 
-Knows neither redis, kopf nor kubernetes.
+Imports neither redis, kopf nor kubernetes.
 """

@@ -1,4 +1,4 @@
-"""Facts of a batch of pools: one read of the queues for all, one look at the cluster for each."""
+"""Facts of a batch of pools: one read of the queues for all, one of the cluster for each."""
 
 import logging
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""What the control loop needs of the world, as Protocols of a few methods each.
+"""Protocols of the control loop: what it needs of a cluster, of the queues and of a reporter.
 
-A Cluster raises ObservationError for what cannot be read, and Queues raise StoreError: both mean unknown.
+A Cluster raises ObservationError for what it cannot read, and Queues raise StoreError: both mean unknown.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from jobpools.core.schedules.specs import Schedule
 
 
 class Cluster(Protocol):
-    """Where workers run: Deployments and pods, or processes."""
+    """The place where workers run: Deployments and pods, or processes of this machine."""
 
     async def observe(self, pool: Pool) -> ClusterFacts:
-        """What runs for the pool now. Raises ObservationError when it cannot be known."""
+        """Return the pool's workers as they are now. Raises ObservationError when they cannot be read."""
         ...
 
     async def ensure(self, pool: Pool) -> None:
-        """Make what runs follow the present spec; the number of workers stays as it is (0 for a new pool)."""
+        """Create or update what runs the pool to match its spec; keep the number of workers (0 for a new pool)."""
         ...
 
     async def mark(self, pool: Pool, names: Sequence[str]) -> None:
-        """Exactly these workers go first when the pool shrinks."""
+        """Mark exactly these workers to be removed first when the pool scales down."""
         ...
 
     async def scale(self, pool: Pool, replicas: int) -> None:
@@ -35,68 +35,71 @@ class Cluster(Protocol):
 
 
 class Queues(Protocol):
-    """One Redis endpoint's queues and the workers that report there."""
+    """The queues of one Redis endpoint, and the heartbeats of their workers."""
 
     async def observe(self, pools: Sequence[Pool]) -> EndpointFacts:
-        """All of the pools' queues and heartbeats in one pipelined read. Raises StoreError."""
+        """Read the queues and heartbeats of all pools in one round trip. Raises StoreError."""
         ...
 
     async def pause(self, pool: Pool, workers: Sequence[str]) -> None:
-        """They may claim no more, whatever they hold; what runs goes on. `undrain` ends it."""
+        """Stop these workers (by id) from claiming, even those that hold leases; running jobs go on.
+
+        `undrain` ends it.
+        """
         ...
 
     async def drain(self, pool: Pool, workers: Sequence[str]) -> tuple[str, ...]:
-        """Take the lock on those that hold no lease; returns whom it got (worker ids)."""
+        """Stop those of these workers (by id) from claiming that hold no lease; return their ids."""
         ...
 
     async def undrain(self, pool: Pool, workers: Sequence[str]) -> None:
-        """Give the lock back."""
+        """Let these workers (by id) claim again."""
         ...
 
     async def release(self, pool: Pool, names: Sequence[str]) -> int:
-        """Settle as crashed what the gone workers (by host name) still hold; returns how many jobs."""
+        """Settle as crashed what ended workers (by host name) still hold; return the number of jobs."""
         ...
 
     async def maintain(self, pool: Pool) -> int:
-        """Promote due jobs and rescue expired leases; returns how many jobs were moved."""
+        """Promote due jobs, rescue expired leases and trim ended jobs; return the number of jobs moved."""
         ...
 
 
 class Reporter(Protocol):
-    """Who tells people."""
+    """The receiver of each pass of a pool."""
 
     async def report(self, pool: Pool, plan: Plan) -> None:
-        """Status and events of one pass, once."""
+        """Report the status and the events of one pass, once."""
         ...
 
 
 class Schedules(Protocol):
-    """What one Redis endpoint remembers of schedules, and where their jobs go."""
+    """The state of schedules in one Redis endpoint, and the queues of their jobs."""
 
     async def now(self) -> float:
-        """The server's time, seconds since the epoch. Raises StoreError."""
+        """Return the server's time, seconds since the epoch. Raises StoreError."""
         ...
 
     async def observe(self, schedules: Sequence[Schedule], now: float) -> dict[str, ScheduleFacts]:
-        """What is known of each, by key; one that is new begins at `now`. Raises StoreError."""
+        """Read the state of each schedule, by key; a new one begins at `now`. Raises StoreError."""
         ...
 
     async def enqueue(self, due: Sequence[tuple[Schedule, ScheduleFacts, SchedulePlan]], now: float) -> dict[str, str]:
-        """Enqueue the fires of these plans; by key, why some could not be. Enqueueing one again changes nothing."""
+        """Enqueue the fires of these plans; return the cause of each failure by key. Idempotent."""
         ...
 
     async def record(self, done: Sequence[tuple[Schedule, ScheduleFacts, SchedulePlan]]) -> list[bool]:
-        """Remember the ticks that were handled; False where they no longer follow the facts. Raises StoreError."""
+        """Record the handled ticks; return False for each schedule whose facts are outdated. Raises StoreError."""
         ...
 
     async def forget(self, names: Sequence[str]) -> None:
-        """The schedules of these keys are gone. Raises StoreError."""
+        """Delete the state of the schedules with these keys. Raises StoreError."""
         ...
 
 
 class ScheduleReporter(Protocol):
-    """Who tells people of schedules."""
+    """The receiver of each pass of a schedule."""
 
     async def report_schedule(self, schedule: Schedule, plan: SchedulePlan) -> None:
-        """Status and events of one pass, once."""
+        """Report the status and the events of one pass, once."""
         ...

@@ -1,4 +1,4 @@
-"""The control loop's view of one Redis endpoint: the port `Queues` of jobpools.control."""
+"""The queues of one Redis endpoint as the control loop needs them: the port `Queues` of `jobpools.control`."""
 
 import contextlib
 import logging
@@ -14,47 +14,47 @@ from jobpools.store.connect import Connection
 
 log = logging.getLogger("jobpools.operator")
 LEASE_MS = 10_000
-"""The lease that a rescuer takes for as long as it settles."""
-RENEWED_WITHIN = 5.0
-"""Seconds after an outage in which the living renew leases that ran out meanwhile: nobody is called dead so long."""
-PARTED = 120.0
-"""Seconds for which a worker that was called gone stays locked out."""
+"""Milliseconds of the lease that a rescuer holds while it settles."""
+RENEWAL_GRACE = 5.0
+"""Seconds after an outage in which workers may renew leases that expired meanwhile: no lease is rescued before."""
+LOCKOUT = 120.0
+"""Seconds for which a worker that was reported as ended may claim no jobs."""
 
 
 class StoreQueues:
     """Reads all pools of an endpoint in one round trip; drains, releases and maintains their queues."""
 
     def __init__(self, connection: Connection, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """`name`: who holds the leases of jobs that are being rescued, as in `operator`. `clock`: monotonic seconds."""
+        """`name`: host name under which jobs are leased while they are rescued. `clock`: monotonic seconds."""
         self._connection = connection
         self._clock = clock
         self._rescuer = Rescuer(connection, draws.worker_id(name), lease_ms=LEASE_MS)
-        self._away = False
-        self._back = float("-inf")
-        """When the latest outage was over, by the clock."""
-        self._parted: dict[str, tuple[float, list[str]]] = {}
-        """By worker id: when it was called gone, and the queues in which it is locked out."""
+        self._unreachable = False
+        self._reachable_since = float("-inf")
+        """When the latest outage ended, by the clock."""
+        self._locked_out: dict[str, tuple[float, list[str]]] = {}
+        """By worker id: when it was reported as ended, and the queues in which it may not claim."""
 
     async def observe(self, pools: Sequence[Pool]) -> EndpointFacts:
-        """Raises StoreError."""
+        """Read the queues and heartbeats of all pools. Raises StoreError."""
         names = {pool.meta.key: [queue.name for queue in pool.spec.queues] for pool in pools}
-        with self._noticing():
+        with self._noting_outages():
             facts = await self._facts(names)
-        if self._away and await self._writable(pools):
-            self._away, self._back = False, self._clock()
+        if self._unreachable and await self._accepts_writes(pools):
+            self._unreachable, self._reachable_since = False, self._clock()
         return facts
 
     @contextlib.contextmanager
-    def _noticing(self) -> Iterator[None]:
-        """Remember an outage: leases cannot be renewed in it, so those that expire say nothing of their workers."""
+    def _noting_outages(self) -> Iterator[None]:
+        """Note an outage: leases cannot be renewed in it, so that they expire although their workers live."""
         try:
             yield
         except (StoreUnavailableError, StoreAuthError):
-            self._away = True
+            self._unreachable = True
             raise
 
-    async def _writable(self, pools: Sequence[Pool]) -> bool:
-        """Whether the server accepts a write: a replica answers every read."""
+    async def _accepts_writes(self, pools: Sequence[Pool]) -> bool:
+        """Return whether the server accepts a write: a replica answers every read."""
         queues = [queue.name for pool in pools for queue in pool.spec.queues]
         try:
             for queue in queues[:1]:
@@ -64,7 +64,7 @@ class StoreQueues:
         return True
 
     async def _facts(self, names: Mapping[str, Sequence[str]]) -> EndpointFacts:
-        """A key of another type in one queue makes its pools unknown and nobody else: they are found by halves."""
+        """Read all pools; if a key has the wrong type, read halves of them to find the pools that it makes unknown."""
         try:
             return await reads.endpoint_facts(self._connection, names)
         except StoreDataError as error:
@@ -82,26 +82,26 @@ class StoreQueues:
         )
 
     async def pause(self, pool: Pool, workers: Sequence[str]) -> None:
-        """They may claim no more, whatever they hold."""
+        """Stop these workers from claiming, even those that hold leases."""
         await writes.pause(self._connection, [queue.name for queue in pool.spec.queues], workers)
 
     async def drain(self, pool: Pool, workers: Sequence[str]) -> tuple[str, ...]:
-        """Whom of them it got: those that hold no lease."""
+        """Stop those of these workers from claiming that hold no lease; return their ids."""
         queues = [queue.name for queue in pool.spec.queues]
         return tuple([worker for worker in workers if await writes.drain(self._connection, queues, worker)])
 
     async def undrain(self, pool: Pool, workers: Sequence[str]) -> None:
-        """Give the lock back."""
+        """Let these workers claim again."""
         queues = [queue.name for queue in pool.spec.queues]
         for worker in workers:
             await writes.undrain(self._connection, queues, worker)
 
     async def release(self, pool: Pool, names: Sequence[str]) -> int:
-        """Settle as crashed what gone workers (by host name) still hold.
+        """Settle as crashed what ended workers (by host name) still hold.
 
-        One that was called gone may live for a moment, with free slots now: it is locked out first, else it claims
-        again what it loses, and then dies with it. Crash window: if we end before `_forget_parted`, its id stays among
-        the draining ones, where it does no harm, until that set runs out.
+        A worker that was reported as ended may live for a moment, and its slots become free: it is locked out first, or
+        it would claim the same jobs again and die with them. Crash window: if this process ends before
+        `_end_lockouts`, the id stays in the set of draining workers until that set expires, which does no harm.
         """
         queues = [queue.name for queue in pool.spec.queues]
         listed = await reads.workers(self._connection, pool.meta.key, queues)
@@ -111,21 +111,21 @@ class StoreQueues:
         for queue in queues:
             moved += await self._rescue(pool, queue, names)
         await writes.unlist(self._connection, pool.meta.key, gone)
-        await self._forget_parted()
-        self._parted |= {worker: (self._clock(), queues) for worker in gone}
+        await self._end_lockouts()
+        self._locked_out |= {worker: (self._clock(), queues) for worker in gone}
         return moved
 
-    async def _forget_parted(self) -> None:
-        over = self._clock() - PARTED
-        for worker in [worker for worker, (at, _) in self._parted.items() if at <= over]:
-            await writes.undrain(self._connection, self._parted.pop(worker)[1], worker)
+    async def _end_lockouts(self) -> None:
+        expired = self._clock() - LOCKOUT
+        for worker in [worker for worker, (at, _) in self._locked_out.items() if at <= expired]:
+            await writes.undrain(self._connection, self._locked_out.pop(worker)[1], worker)
 
     async def maintain(self, pool: Pool) -> int:
-        """Promote due jobs, settle as crashed what expired leases held, forget what is over."""
+        """Promote due jobs, settle as crashed what expired leases held, and trim ended jobs."""
         moved = 0
-        with self._noticing():
+        with self._noting_outages():
             for queue in pool.spec.queues:
-                if self._away or self._clock() < self._back + RENEWED_WITHIN:
+                if self._unreachable or self._clock() < self._reachable_since + RENEWAL_GRACE:
                     moved += (await self._rescuer.promote(queue.name, pool.spec.queue.keep)).promoted
                 else:
                     moved += await self._rescue(pool, queue.name, ())

@@ -21,7 +21,7 @@ Judgement = Decision[bool | None]
 
 @dataclass(frozen=True, slots=True)
 class StatusInput:
-    """What a pass found out and decided about one pool."""
+    """Everything that one pass observed and decided about a pool."""
 
     pool: Pool
     facts: PoolFacts
@@ -49,7 +49,7 @@ def judge(found: StatusInput) -> dict[str, Judgement]:
     """Return the pool's conditions by type."""
     return {
         ConditionType.READY: _first(
-            found, _invalid_schedule, _cluster_unknown, _cannot_run, _queues_unknown, _not_ready_paused, _serving
+            found, _invalid_schedule, _cluster_unknown, _cannot_run, _queues_unknown, _not_ready_paused, _processing
         ),
         ConditionType.PROGRESSING: _first(found, _cluster_unknown, _changing, _resizing, _settled),
         ConditionType.SCALING_ACTIVE: _scaling_active(found),
@@ -113,7 +113,7 @@ def _not_ready_paused(found: StatusInput) -> Judgement | None:
     return Decision(False, Reason.PAUSED, found.sizing.desired.message + _jobs_wait(found.facts.waiting))
 
 
-def _serving(found: StatusInput) -> Judgement:
+def _processing(found: StatusInput) -> Judgement:
     desired = found.sizing.desired
     wanted, ready = desired.value or 0, found.ready
     if wanted == 0:

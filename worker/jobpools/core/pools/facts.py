@@ -115,7 +115,7 @@ def _shifted(heartbeat: Heartbeat, seconds: float) -> Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why something cannot run or cannot be observed."""
+    """A cause for which something cannot run or cannot be observed."""
 
     reason: str
     """One CamelCase word: a `Reason`, or the cluster's own, such as `ImagePullBackOff`."""
@@ -146,7 +146,7 @@ class WorkerFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """What the cluster adapter observes of one pool."""
+    """One pool as the cluster adapter observes it."""
 
     replicas: int | None
     """Number of workers asked for now. None: the Deployment does not exist yet."""
@@ -174,7 +174,7 @@ class PoolFacts:
     heartbeats: tuple[Heartbeat, ...] | None
     cluster: ClusterFacts | None
     problems: tuple[Problem, ...] = ()
-    """Why `cluster` (reason `CLUSTER_UNKNOWN`) or the queues (`QUEUES_UNKNOWN`) are None."""
+    """Causes of unknown facts: `CLUSTER_UNKNOWN` for the cluster, `QUEUES_UNKNOWN` for queues and heartbeats."""
     warnings: tuple[str, ...] = ()
     """Settings that endanger jobs, as in `maxmemory-policy is allkeys-lru: jobs can be evicted; set noeviction`."""
 

@@ -26,7 +26,7 @@ from jobpools.core.pools.workers import Worker, join_workers, unlisted_hosts
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one pass decided about one pool.
+    """Everything that one pass decided about a pool.
 
     Actions are carried out in order. The first that fails ends the pass, except an EnsurePool of an existing pool.
     """

@@ -35,7 +35,7 @@ def add_sample(samples: tuple[Sample, ...], facts: PoolFacts, now: float) -> tup
     if facts.queues is None:
         return samples
     sample = _totals(tuple(facts.queues.values()), now)
-    if samples and (samples[-1].at > now or _has_shrunk(samples[-1], sample)):
+    if samples and (samples[-1].at > now or _is_smaller(samples[-1], sample)):
         samples = ()
     if samples and now - samples[-1].at < SAMPLE_INTERVAL:
         return samples
@@ -74,5 +74,5 @@ def _totals(queues: tuple[QueueFacts, ...], now: float) -> Sample:
     )
 
 
-def _has_shrunk(before: Sample, after: Sample) -> bool:
+def _is_smaller(before: Sample, after: Sample) -> bool:
     return after.completed < before.completed or after.failed < before.failed or after.crashed < before.crashed

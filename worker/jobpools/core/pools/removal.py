@@ -19,7 +19,7 @@ STARTUP: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ScaleDownInput:
-    """What a step of a scale-down is decided on: one pool whose facts are all known."""
+    """One pool whose facts are all known: the input of a scale-down step."""
 
     cluster: ClusterFacts
     workers: tuple[Worker, ...]

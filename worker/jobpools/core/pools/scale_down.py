@@ -31,7 +31,7 @@ from jobpools.core.pools.workers import Worker
 
 
 class Progress(Enum):
-    """What a scale-down does next."""
+    """The progress of a scale-down after a pass."""
 
     NONE = "no scale-down is in progress"
     STEPPING = "the next step follows at once"

@@ -19,7 +19,7 @@ from jobpools.core.text.plurals import count_of
 
 @dataclass(frozen=True, slots=True)
 class SizingInput:
-    """What the rules decide on: one pool whose facts are all known."""
+    """One pool whose facts are all known: the input of the rules."""
 
     spec: PoolSpec
     queues: tuple[QueueFacts, ...]
@@ -149,7 +149,7 @@ def at_most_max(pool: SizingInput, size: Size) -> Size:
 
 
 def keep_busy_workers(pool: SizingInput, size: Size) -> Size:
-    """Never ask for fewer workers than are busy."""
+    """Raise the number to that of the busy workers, which are never removed."""
     least = min(pool.busy, pool.current)
     if size.workers >= least:
         return size

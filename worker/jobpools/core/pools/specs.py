@@ -12,160 +12,164 @@ from jobpools.core.text.names import APP_PATTERN
 
 
 class ScalingMode(StrEnum):
-    """Who decides the number of workers."""
+    """The source of the number of workers."""
 
     AUTO = "Auto"
     MANUAL = "Manual"
 
 
 class ScalingPolicy(Model):
-    """At most this much change in this time."""
+    """A maximum change within a period."""
 
     type: Literal["Workers", "Percent"]
-    """`Workers`: a number; `Percent`: of the workers there were at the period's start."""
+    """Unit of `value`: `Workers`, or `Percent` of the number of workers at the start of the period."""
     value: int = Field(ge=1)
-    """How many, or how many per cent."""
+    """Maximum change within the period, in workers or percent."""
     period: Duration = 15.0
-    """The time it counts for."""
+    """Period over which the change is measured."""
 
 
 class ScalingRules(Model):
-    """How fast one direction goes; the names and meanings are those of the HorizontalPodAutoscaler, version 2."""
+    """Limits on how fast the number of workers rises, as in the HorizontalPodAutoscaler, version 2."""
 
     stabilization: Duration = 0.0
-    """How long a higher need must last before it counts."""
+    """How long a higher need must last before the pool scales up."""
     policies: tuple[ScalingPolicy, ...] = ()
-    """The most generous one holds; none: no limit."""
+    """Limits on the change; the one that allows the largest change applies. Without policies there is no limit."""
 
 
-class ShrinkingRules(ScalingRules):
-    """How fast it shrinks."""
+class ScaleDownRules(ScalingRules):
+    """Limits on how fast the number of workers falls, as in the HorizontalPodAutoscaler, version 2."""
 
     stabilization: Duration = 60.0
-    """How long a lower need must last before it counts."""
+    """How long a lower need must last before the pool scales down."""
 
 
 class Behavior(Model):
-    """How fast a pool grows and shrinks."""
+    """How fast the pool scales up and down."""
 
     scale_up: ScalingRules = ScalingRules()
-    """How fast it grows; without policies straight to the target."""
-    scale_down: ShrinkingRules = ShrinkingRules()
-    """How fast it shrinks; without policies to the highest need of the time `stabilization`."""
+    """How fast the pool scales up. Without policies it goes straight to the number that it needs."""
+    scale_down: ScaleDownRules = ScaleDownRules()
+    """How fast the pool scales down. Without policies it goes straight to the highest need within `stabilization`."""
 
 
 class ScalingSchedule(Model):
-    """A higher minimum at certain times."""
+    """A higher minimum number of workers at certain times."""
 
     cron: str
-    """When it begins: a cron expression of five fields."""
+    """When the higher minimum begins: a cron expression of five fields, as in `0 8 * * 1-5`."""
     time_zone: str = "UTC"
-    """The IANA time zone of `cron`."""
+    """IANA time zone of `cron`, as in `Europe/Berlin`."""
     duration: Duration
-    """How long it lasts."""
+    """How long the higher minimum lasts, as in `10h`."""
     min: int = Field(ge=0)
-    """The least number of workers meanwhile."""
+    """Minimum number of workers during this time."""
 
 
 class Scaling(Model):
-    """How many workers there are."""
+    """How the number of workers is determined."""
 
     mode: ScalingMode = ScalingMode.AUTO
-    """`Auto`: jobpools decides by the queues; `Manual`: `spec.replicas` says (kubectl, HPA or KEDA may set it)."""
+    """`Auto`: jobpools sets the number of workers from the queues. `Manual`: `spec.replicas` sets it, which kubectl, an
+    HPA or KEDA may change."""
     min: int = Field(default=0, ge=0, le=1000)
-    """The least number of workers."""
+    """Minimum number of workers."""
     max: int = Field(default=10, ge=1, le=1000)
-    """The greatest number of workers."""
+    """Maximum number of workers."""
     jobs_per_worker: int = Field(default=10, ge=1)
-    """How many queued and running jobs one worker answers for."""
+    """Target number of queued and running jobs per worker."""
     target_wait: Duration = 30.0
-    """When the oldest job has waited longer than this, one more worker than the depth asks for is started."""
+    """When the oldest queued job has waited longer than this, the pool gets one worker more than `jobsPerWorker` asks
+    for."""
     idle: Duration = 60.0
-    """How long nothing may be queued or running before the pool goes to its minimum; `behavior.scaleDown.stabilization`
-    must be over as well."""
+    """How long the pool must have no jobs before it scales to `min`. `behavior.scaleDown.stabilization` must also have
+    passed."""
     behavior: Behavior = Behavior()
-    """How fast it grows and shrinks."""
+    """How fast the pool scales up and down."""
     schedules: tuple[ScalingSchedule, ...] = ()
-    """Higher minimums at certain times."""
+    """Higher minimums at certain times. `max` still applies."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Scaling":
+    def _check_order(self) -> "Scaling":
         if self.min > self.max:
             raise ValueError(f"min ({self.min}) is greater than max ({self.max})")
         return self
 
 
 class Alerts(Model):
-    """Above which figures the condition Alerting becomes true; 0 switches one off."""
+    """Limits above which the condition Alerting becomes true. 0 switches an alert off."""
 
     queue_depth: int = Field(default=1000, ge=0)
-    """Queued jobs."""
+    """Maximum number of queued jobs. 0 switches this alert off."""
     failure_rate: float = Field(default=0.1, ge=0, le=1)
-    """Failed attempts among all attempts of the last minutes."""
+    """Maximum share of the attempts of the last 5 minutes that failed, from 0 to 1. 0 switches this alert off."""
     latency: Duration = 300.0
-    """The age of the oldest queued job."""
+    """Maximum age of the oldest queued job. `0s` switches this alert off."""
     worker_crashes: int = Field(default=3, ge=0)
-    """Crashed attempts of the last minutes."""
+    """Maximum number of attempts of the last 5 minutes that ended with the death of their worker. 0 switches this alert
+    off."""
 
 
 class PoolSpec(Model):
-    """A group of equal workers and how many of them there are."""
+    """Desired state of a group of equal workers."""
 
     image: str | None = None
-    """The container image with your code; a laptop needs none."""
+    """Container image with your code. `jobpools up` does not need it."""
     app: str = Field(pattern=APP_PATTERN)
-    """What a worker imports, as in `shop.jobs:app`."""
+    """Module and name of the `App` that a worker imports, as in `shop.jobs:app`."""
     queues: tuple[QueueEntry, ...] = Field(min_length=1)
-    """The queues it serves, each with an optional weight."""
+    """Queues that the workers serve: each a name, or a mapping with `name` and `weight`."""
     concurrency: int = Field(default=5, ge=1, le=1000)
-    """Slots per worker: how many jobs one worker runs at once."""
+    """Number of jobs that one worker runs at the same time."""
     replicas: int | None = Field(default=None, ge=0, le=1000)
-    """The number of workers, only with `scaling.mode: Manual`."""
+    """Number of workers. Only with `scaling.mode: Manual`."""
     scaling: Scaling = Scaling()
-    """How many workers there are."""
+    """How the number of workers is determined."""
     job: JobDefaults = JobDefaults()
-    """What holds for jobs that do not say otherwise."""
+    """Defaults for jobs; `@app.job` and `options` override them."""
     queue: QueuePolicy = QueuePolicy()
-    """In which order jobs are claimed."""
+    """The order in which jobs are claimed, and the number of ended jobs that each queue keeps."""
     alerts: Alerts = Alerts()
-    """Above which figures the condition Alerting becomes true."""
+    """Limits above which the condition Alerting becomes true."""
     paused: bool = False
-    """Workers claim no more jobs and the number of workers is held."""
+    """Whether the pool is paused: its workers claim no jobs, running jobs finish, and the number of workers is held."""
     redis: RedisRef | None = None
-    """Default: the one that the chart was installed with."""
+    """Redis or Valkey that this pool uses. Default: the chart's."""
     template: dict[str, Any] = Field(default_factory=dict)
-    """Merged into the pod: metadata (labels, annotations) and spec (resources, env, volumes, nodeSelector…)."""
+    """Pod template that is merged into the worker pods: `metadata` (labels, annotations) and `spec` (resources, env,
+    volumes, nodeSelector and so on)."""
 
     @field_validator("template")
     @classmethod
-    def _mergeable(cls, template: dict[str, Any]) -> dict[str, Any]:
-        """The CRD lets anything pass here; what is read before the API server judges the pod must have its shape."""
+    def _check_template(cls, template: dict[str, Any]) -> dict[str, Any]:
+        """Check the shape of what is read before the API server validates the pod: the CRD accepts anything here."""
         metadata, spec = template.get("metadata", {}), template.get("spec", {})
         mappings = {"metadata": metadata, "spec": spec}
         if isinstance(metadata, dict):
             mappings |= {f"metadata.{key}": metadata.get(key, {}) for key in ("labels", "annotations")}
         if wrong := [path for path, found in mappings.items() if not isinstance(found, dict)]:
-            raise ValueError(f"{wrong[0]} is to be a mapping")
+            raise ValueError(f"{wrong[0]} must be a mapping")
         containers = spec.get("containers", [])
-        named = isinstance(containers, list) and all(
+        is_named = isinstance(containers, list) and all(
             isinstance(each, dict) and isinstance(each.get("name"), str) for each in containers
         )
-        if not named:
-            raise ValueError("spec.containers is to be a list of mappings with a name each")
+        if not is_named:
+            raise ValueError("spec.containers must be a list of mappings, each with a name")
         return template
 
     @model_validator(mode="after")
-    def _distinct(self) -> "PoolSpec":
+    def _check_fields(self) -> "PoolSpec":
         names = [queue.name for queue in self.queues]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"queues: {', '.join(twice)} is there twice")
+        if duplicates := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"duplicate queue: {', '.join(duplicates)}; list each queue once")
         if self.replicas is not None and self.scaling.mode is not ScalingMode.MANUAL:
-            raise ValueError("replicas counts only with scaling.mode: Manual")
+            raise ValueError("replicas is used only with scaling.mode: Manual; remove it or set that mode")
         return self
 
 
 class Pool(Model):
-    """A WorkerPool object: a cluster's or a file's."""
+    """A WorkerPool of a cluster or of a file."""
 
     meta: Meta
     spec: PoolSpec

@@ -1,4 +1,4 @@
-"""A pool's life, simulated: whatever happens, nothing is lost, nobody busy is ended, and it comes to rest again."""
+"""Simulated lives of a pool: no job is lost, no busy worker is ended, and the pool settles again."""
 
 import asyncio
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Life:
     pool: Pool
     start_delay: float = 2.0
     skew: float = 0.0
-    """How many seconds this process's clock is ahead of everybody else's."""
+    """Seconds by which this process's clock is ahead of all others."""
     world: World = field(init=False)
     memories: dict[str, Memory] = field(default_factory=dict)
     status: dict[str, Any] | None = None
@@ -44,13 +44,13 @@ class Life:
     def reconciler(self, statuses: dict[str, dict[str, Any] | None]) -> Reconciler:
         return Reconciler(self.cluster, self.queues, self.reporter, self.memories, statuses)
 
-    def look(self) -> Plan:
-        """One pass, and the checks that hold for every pass."""
+    def run_pass(self) -> Plan:
+        """Run one pass, and check what holds for every pass."""
         before = self.world.replicas.get(KEY, 0)
         unknown = self.cluster.away or self.queues.away
-        told = len(self.reporter.plans[KEY])
+        reported = len(self.reporter.plans[KEY])
         asyncio.run(reconcile([self.pool], self.reconciler({KEY: self.status}), self.world.now + self.skew))
-        assert len(self.reporter.plans[KEY]) == told + 1, "each pass reports once"
+        assert len(self.reporter.plans[KEY]) == reported + 1, "each pass reports once"
         plan = self.reporter.plans[KEY][-1]
         self.status = plan.status.to_dict()
         after = self.world.replicas.get(KEY, 0)
@@ -64,16 +64,16 @@ class Life:
 
     def run(self, seconds: float) -> Plan:
         until = self.world.now + seconds
-        plan = self.look()
+        plan = self.run_pass()
         while self.world.now < until:
             self.world.advance(min(plan.requeue_after, until - self.world.now))
-            plan = self.look()
+            plan = self.run_pass()
         return plan
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Look until it holds; no time passes after the look that made it so."""
+        """Run passes until the condition holds; no time passes after the pass that made it hold."""
         for _ in range(200):
-            self.look()
+            self.run_pass()
             if condition():
                 return
             self.world.advance(0.5)
@@ -98,7 +98,7 @@ def test_from_zero_and_back() -> None:
     life.run(5)
     assert life.live == 0
     jobs = {life.world.enqueue("emails") for _ in range(35)}
-    plan = life.look()
+    plan = life.run_pass()
     assert SetReplicas(4) in plan.actions, "straight to the target, in one step"
     life.run(60)
     assert set(life.world.done) == jobs
@@ -115,7 +115,7 @@ def test_clocks_may_differ(skew: float) -> None:
     life = Life(pool_of(max=10, jobsPerWorker=1, min=1), skew=skew)
     jobs = [life.world.enqueue("emails", seconds=100, delay=20)]
     life.run(10)
-    assert life.look().requeue_after >= 1, "what falls due later is no reason to look every moment"
+    assert life.run_pass().requeue_after >= 1, "a job that falls due later needs no frequent passes"
     jobs += [life.world.enqueue("emails") for _ in range(6)]
     life.run(3)
     assert life.live == 6
@@ -167,11 +167,11 @@ def test_demand_during_a_scale_down_ends_it() -> None:
     assert life.world.killed_busy == []
 
 
-def test_a_pool_nobody_has_heard_of_reaches_zero() -> None:
+def test_a_pool_whose_workers_never_start_reaches_zero() -> None:
     life = Life(pool_of(max=4, jobsPerWorker=1), start_delay=5)
     for _ in range(4):
         life.world.enqueue("emails")
-    life.look()
+    life.run_pass()
     for worker in life.world.workers:
         worker.problem = Problem("ImagePullBackOff", "no such image")
     life.world.advance(1)
@@ -191,7 +191,7 @@ def test_paused_holds_and_claims_nothing() -> None:
     life.run(4)
     running = life.pool
     life.pool = running.model_copy(update={"spec": running.spec.model_copy(update={"paused": True})})
-    plan = life.look()
+    plan = life.run_pass()
     assert {each["type"]: each["status"] for each in plan.status.conditions}["Paused"] == "True"
     late = life.world.enqueue("emails")
     life.run(100)
@@ -223,8 +223,8 @@ def test_a_misdeletion_is_counted_and_its_survivor_unlocked() -> None:
     life.until(lambda: life.memories[KEY].scaled_down_to is not None)
     chosen = life.memories[KEY].chosen
     assert len(chosen) == 3
-    stranger = next(worker for worker in life.world.workers if worker.name not in chosen)
-    stranger.marked, stranger.created = True, life.world.now + 1  # the cluster takes the wrong one first
+    other = next(worker for worker in life.world.workers if worker.name not in chosen)
+    other.marked, other.created = True, life.world.now + 1  # the cluster takes the wrong one first
     life.world.advance(0.2)
     life.run(2)
     assert life.misdeletions == 1
@@ -233,7 +233,7 @@ def test_a_misdeletion_is_counted_and_its_survivor_unlocked() -> None:
 
 
 @pytest.mark.parametrize("lose", [False, True], ids=["with memory", "losing its memory every few passes"])
-def test_the_loop_forgets(lose: bool) -> None:  # noqa: FBT001
+def test_the_loop_works_without_its_memory(lose: bool) -> None:  # noqa: FBT001
     life = Life(pool_of(max=4, jobsPerWorker=1, behavior={"scaleDown": {"stabilization": 0}}))
     for _ in range(4):
         life.world.enqueue("emails")

@@ -1,4 +1,4 @@
-"""Shrinking while a rollout is under way, or stands still: the cluster takes from each generation what it likes."""
+"""Scale-down during a rollout, in progress or stuck: the cluster removes workers of each generation."""
 
 from dataclasses import replace
 
@@ -30,46 +30,47 @@ class Rollout:
         self.memory = Memory()
         self.locked = self.marked = ""
 
-    def look(self) -> Plan:
+    def run_pass(self) -> Plan:
         queue = QueueFacts(queued=0, due=0, scheduled=0, in_flight=len(self.busy), dead=0, oldest_seconds=None)
-        words = tuple(
+        heartbeats = tuple(
             Heartbeat(WorkerId(f"{name}.1"), "default/shop", slots=5, busy=int(name in self.busy), started=0,
                       seen=1000, idle_since=None if name in self.busy else 10, draining=name in self.locked)
             for name in "abc"
         )  # fmt: skip
         old = (WorkerFacts(name, ready=True, generation="1", marked=name in self.marked) for name in "abc")
         cluster = ClusterFacts(replicas=3, current=True, workers=(*old, self.new), rolling=True)
-        plan = plan_pool(self.pool, PoolFacts({QueueName("emails"): queue}, words, cluster), self.memory, 1001, None)
+        facts = PoolFacts({QueueName("emails"): queue}, heartbeats, cluster)
+        plan = plan_pool(self.pool, facts, self.memory, 1001, None)
         self.memory = replace(plan.memory, locked=tuple(f"{name}.1" for name in self.locked))
         return plan
 
 
 @pytest.mark.parametrize(("busy", "size"), [("", 1), ("a", 2)])
-def test_a_rollout_to_what_never_starts_keeps_no_idle_worker(busy: str, size: int) -> None:
-    """Beside the surplus the old generation may have to give one for the new one, which is beyond the size."""
+def test_a_rollout_to_a_broken_image_keeps_no_idle_worker(busy: str, size: int) -> None:
+    """The old generation may lose the surplus, and one worker more for the new one, which is beyond the size."""
     rollout, idle = Rollout(busy=busy), "".join(sorted({*"abc"} - {*busy}))
-    (drain,) = rollout.look().actions
+    (drain,) = rollout.run_pass().actions
     assert drain == DrainWorkers(tuple(f"{name}.1" for name in idle))
     rollout.locked = idle
-    rollout.look()
-    assert rollout.look().actions == (MarkWorkers(tuple(idle)),), "who was never ready needs no mark"
+    rollout.run_pass()
+    assert rollout.run_pass().actions == (MarkWorkers(tuple(idle)),), "a worker that was never ready needs no mark"
     rollout.marked = idle
-    assert rollout.look().actions == (SetReplicas(size),)
+    assert rollout.run_pass().actions == (SetReplicas(size),)
 
 
-def test_a_rollout_that_would_cost_a_busy_worker_is_waited_for() -> None:
+def test_a_scale_down_waits_for_a_rollout_that_could_remove_a_busy_worker() -> None:
     rollout = Rollout(busy="ab")
     rollout.locked = rollout.marked = "c"
-    plan = rollout.look()
+    plan = rollout.run_pass()
     assert plan.actions == (UndrainWorkers((WorkerId("c.1"),)), MarkWorkers(()))
     rollout.locked = rollout.marked = ""
-    plan = rollout.look()
+    plan = rollout.run_pass()
     assert plan.actions == ()
-    assert plan.requeue_after == ACTIVE, "it may stand still for days"
+    assert plan.requeue_after == ACTIVE, "a stuck rollout may last for days"
 
 
-def test_who_begins_in_a_rollout_may_be_at_work_the_next_moment() -> None:
+def test_a_starting_worker_of_a_rollout_is_not_removed() -> None:
     begins = WorkerFacts("d", ready=False, generation="2", started=1001 - STARTUP)
-    assert Rollout(busy="", new=begins).look().actions == ()
+    assert Rollout(busy="", new=begins).run_pass().actions == ()
     hangs = replace(begins, started=1000 - STARTUP)
-    assert Rollout(busy="", new=hangs).look().actions != ()
+    assert Rollout(busy="", new=hangs).run_pass().actions != ()

@@ -1,0 +1,108 @@
+"""What a pass plans for one pool: its actions, its events, and what it says when an action fails."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jobpools.core.events import Event
+from jobpools.core.pools.actions import (
+    Action,
+    DrainWorkers,
+    EnsurePool,
+    MaintainQueues,
+    PauseWorkers,
+    ReleaseLeases,
+    SetReplicas,
+)
+from jobpools.core.pools.facts import PoolFacts
+from jobpools.core.pools.memory import Memory
+from jobpools.core.pools.plan import Plan, plan_pool, with_failed_action
+from jobpools.core.pools.reasons import ConditionType, Reason
+from jobpools.core.pools.requeue import UNKNOWN
+from tests.support.pools import NOW, cluster_facts, make_pool, pool_facts
+
+AT_ONCE = {"jobsPerWorker": 1, "behavior": {"scaleDown": {"stabilization": 0}}}
+
+
+def plan(facts: PoolFacts, **fields: Any) -> Plan:
+    return plan_pool(make_pool(scaling=AT_ONCE, **fields), facts, Memory(), NOW, None)
+
+
+def with_cluster(facts: PoolFacts, **fields: Any) -> PoolFacts:
+    return replace(facts, cluster=replace(facts.cluster or cluster_facts(), **fields))
+
+
+NEW_POOL = with_cluster(pool_facts(), replicas=None, current=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "fields", "actions"),
+    [
+        ("nothing to do", pool_facts("a", busy="a"), {}, ()),
+        ("a new pool", NEW_POOL, {}, (EnsurePool(),)),
+        ("a new pool with jobs", with_cluster(pool_facts(queued=2), replicas=None, current=False), {},
+         (EnsurePool(), SetReplicas(2))),
+        ("the cluster is unknown", replace(pool_facts("a", queued=9), cluster=None), {}, ()),
+        ("the queues are unknown", replace(with_cluster(pool_facts("a"), current=False), queues=None), {},
+         (EnsurePool(),)),
+        ("a worker ended", with_cluster(pool_facts("a", busy="a"), gone=("z",)), {}, (ReleaseLeases(("z",)),)),
+        ("a worker ended and is back", with_cluster(pool_facts("a", busy="a"), gone=("a",)), {}, ()),
+        ("due jobs without workers", pool_facts(due=1), {}, (MaintainQueues(), SetReplicas(1))),
+        ("expired records without workers", pool_facts(expired=True), {}, (MaintainQueues(),)),
+        ("due jobs with a worker", pool_facts("a", due=1), {}, ()),
+        ("scale up", pool_facts("a", busy="a", queued=4), {}, (SetReplicas(5),)),
+        ("paused", pool_facts("ab", queued=4), {"paused": True}, (PauseWorkers(("a.1", "b.1")),)),
+    ],
+)  # fmt: skip
+def test_actions(name: str, facts: PoolFacts, fields: dict[str, Any], actions: tuple[Action, ...]) -> None:
+    assert plan(facts, **fields).actions == actions, name
+
+
+def test_a_change_of_the_size_is_an_event() -> None:
+    (up,) = plan(pool_facts("a", busy="a", queued=1)).events
+    assert up == Event(
+        Reason.SCALED_UP, "from 1 to 2: 2 jobs are queued, due or running and need 2 workers (jobsPerWorker is 1)"
+    )
+    missing = with_cluster(pool_facts("a", busy="a"), replicas=2)
+    (down,) = plan(missing).events
+    assert (down.reason, down.warning) == (Reason.SCALED_DOWN, False)
+    assert down.message.startswith("from 2 to 1: ")
+
+
+def test_a_worker_that_is_not_listed_yet_is_not_missing() -> None:
+    """The watch of the pods is behind: to scale down by a missing worker would end one of the five that work."""
+    listed = with_cluster(pool_facts("abcd", busy="abcd"), replicas=5)
+    assert SetReplicas(4) in plan(listed).actions
+    reporting = replace(listed, heartbeats=pool_facts("abcde", busy="abcd").heartbeats)
+    assert plan(reporting).actions == ()
+
+
+def test_alerts_are_kept_in_memory_while_the_queues_are_unknown() -> None:
+    deep = plan(pool_facts("a", queued=9), alerts={"queueDepth": 8})
+    assert deep.memory.firing == frozenset({Reason.QUEUE_DEPTH})
+    unknown = replace(pool_facts("a"), queues=None)
+    later = plan_pool(make_pool(alerts={"queueDepth": 8}), unknown, deep.memory, NOW + 1, deep.status.to_dict())
+    assert later.memory.firing == frozenset({Reason.QUEUE_DEPTH})
+
+
+@pytest.mark.parametrize("is_missing", [False, True])
+def test_a_failed_action_is_reported_once(is_missing: bool) -> None:  # noqa: FBT001
+    planned = plan(pool_facts("a", busy="a"))
+    failed = with_failed_action(planned, "EnsurePool: forbidden", None, NOW, is_missing=is_missing)
+    degraded, ready = failed.status.condition(ConditionType.DEGRADED), failed.status.condition(ConditionType.READY)
+    assert (degraded["status"], degraded["reason"]) == ("True", Reason.ACTION_FAILED)
+    assert (ready["reason"] == Reason.ACTION_FAILED) == is_missing
+    assert failed.events == (Event(Reason.ACTION_FAILED, "EnsurePool: forbidden", warning=True),)
+    assert failed.requeue_after >= UNKNOWN
+    assert len(failed.status.conditions) == len(ConditionType)
+    again = with_failed_action(
+        planned, "EnsurePool: forbidden", failed.status.to_dict(), NOW + 9, is_missing=is_missing
+    )
+    assert again.events == ()
+
+
+def test_the_first_step_of_a_scale_down_is_a_lock() -> None:
+    assert plan_pool(
+        make_pool(scaling=AT_ONCE | {"idle": 0}), pool_facts("ab", busy="a"), Memory(), NOW, None
+    ).actions == (DrainWorkers(("b.1",)),)

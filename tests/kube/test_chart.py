@@ -115,6 +115,7 @@ def test_valid_kubernetes_objects(values: tuple[str, ...], tmp_path: Path) -> No
 
 
 @pytest.mark.api
+@pytest.mark.usefixtures("api_server")
 def test_the_api_server_accepts_the_chart() -> None:
     """Use strict validation, and allow no warning of the Pod Security Standard `restricted`."""
     kubectl = tool("kubectl")

@@ -103,11 +103,11 @@ class UrlSecrets:
         if state := self._states.get(namespace):
             self._schedule_check(namespace, state, RETRY_AFTER)
 
-    def _schedule_check(self, namespace: str, state: _Namespace, gap: float) -> None:
-        self._checks.hasten(namespace, max(self._clock(), state.checked_at + gap))
+    def _schedule_check(self, namespace: str, state: _Namespace, interval: float) -> None:
+        self._checks.hasten(namespace, max(self._clock(), state.checked_at + interval))
 
     def problem(self, namespace: str) -> str:
-        """Return why no attempt can put the Secret in place; empty: no such problem is state."""
+        """Return why no attempt can put the Secret in place; empty: no such problem is known."""
         state = self._states.get(namespace)
         return state.problem if state else ""
 

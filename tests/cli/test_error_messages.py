@@ -247,7 +247,7 @@ TABLES = {
 @pytest.mark.parametrize(
     "bad", [pytest.param(bad, id=f"{name}: {what}") for name, table in TABLES.items() for what, bad in table.items()]
 )
-def test_one_line_and_nothing_changed(bad: Bad, jobpools: Shell, folder: Path, client: Redis) -> None:
+def test_an_error_is_one_line_and_changes_nothing(bad: Bad, jobpools: Shell, folder: Path, client: Redis) -> None:
     check(bad, jobpools, folder, client)
 
 

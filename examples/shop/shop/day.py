@@ -1,8 +1,8 @@
-"""One day of the shop in some seconds: plays the outside world, sends the day's work, and looks at what came of it.
+"""One day of the shop in seconds: simulates the outside world, enqueues the day's jobs, and checks their effects.
 
     jobpools up examples/shop --until-idle --with 'python -m shop.day'
 
-Ends with 1 when an effect is missing: an e-mail that did not arrive, a file that is not there.
+Exits with 1 if an effect is missing: an e-mail that did not arrive, a file that does not exist.
 """
 
 import asyncio
@@ -25,28 +25,28 @@ from shop.orders import SIZES, order, pictures, place, send
 from shop.town import CATEGORIES, ROWS, Town, opened
 
 WAVES = ((8, 45, 3.5), (12, 35, 3.5), (18, 40, 0.0))
-"""The hour, how many orders it brings, and seconds until the next wave."""
+"""Hour, number of orders, and seconds until the next wave."""
 NEW_PRODUCTS = 24
 OLD_EXPORTS = 30
-PATIENCE = 60.0
-"""Seconds that a job may take from the moment on that somebody waits for it."""
+JOB_TIMEOUT = 60.0
+"""Maximum seconds to wait for one job."""
 
 
 class Day:
-    """What was sent, and what must be there in the evening."""
+    """The jobs that were enqueued, and the effects that they must have."""
 
     def __init__(self, town: Town, redis: Redis) -> None:
         self.town = town
         self.redis = redis
         self.orders = 0
         self.emails: set[str] = set()
-        """Ids of the jobs that send them."""
+        """Ids of the jobs that send an e-mail."""
         self.files: list[Path] = []
         self.missing: list[str] = []
-        """In words."""
+        """Description of each missing effect."""
 
     async def run(self) -> None:
-        """From the night before to the report."""
+        """Run the day, from the night before to the report."""
         poison = None
         imported, tidied = await send([import_catalogue.call(), clean_up.call()])
         thumbnails = await send(pictures(NEW_PRODUCTS))
@@ -64,11 +64,11 @@ class Day:
         await self.ended(await send([warm_cache.call(category) for category in CATEGORIES]))
         self.files += [places.MEDIA / name for name in await self.ended(thumbnails)]
         await self.ended([tidied, *sold])
-        await self.dies(poison)
+        await self.expect_death(poison)
         self.files += [Path(path) for path in await self.ended(await send([daily_report.call()]))]
 
     async def sell(self, hour: int, count: int) -> list[JobHandle[Any]]:
-        """A wave of orders."""
+        """Place a wave of orders and return their jobs."""
         jobs = await place([order(self.orders + n, hour) for n in range(1, count + 1)], self.redis)
         self.orders += count
         self.emails |= {job.id for job in jobs if job.queue == "emails"}
@@ -76,7 +76,7 @@ class Day:
         return jobs
 
     async def ended(self, jobs: Sequence[JobHandle[Any]]) -> list[Any]:
-        """Wait for the jobs; returns the results of those that completed."""
+        """Wait for the jobs and return the results of those that completed."""
         results = []
         for job in jobs:
             try:
@@ -85,18 +85,18 @@ class Day:
                 self.missing.append(str(error))
         return results
 
-    async def dies(self, job: JobHandle[Any] | None) -> None:
-        """Wait for the end of the poison."""
+    async def expect_death(self, job: JobHandle[Any] | None) -> None:
+        """Wait until the poison job is dead, as expected."""
         try:
             if job is not None:
                 await outcome(job)
         except JobDeadError as error:
-            print(f"as it should be: {error}")
+            print(f"as expected: {error}")
         else:
-            self.missing.append("the poison's death")
+            self.missing.append("the death of the poison job")
 
-    async def look(self, old: Sequence[Path], began: float) -> None:
-        """Find out what should be there and is not, and what should be gone and is there."""
+    async def check(self, old: Sequence[Path], began: float) -> None:
+        """Record each effect that is missing."""
         missing = self.missing
         missing += [f"the e-mail of job {job}" for job in sorted(self.emails - set(self.town.emails))]
         missing += [f"the label of order {n}" for n in range(1, self.orders + 1) if n not in self.town.labels]
@@ -108,16 +108,16 @@ class Day:
 
 
 async def outcome(job: JobHandle[Any]) -> Any:
-    """Its result, as soon as there is one and Redis is there to tell it."""
+    """Return the job's result; wait while Redis is unavailable."""
     while True:
         try:
-            return await job.result(PATIENCE)
+            return await job.result(JOB_TIMEOUT)
         except StoreUnavailableError:
             await asyncio.sleep(0.2)
 
 
-def litter() -> list[Path]:
-    """Exports that nobody needs any more, for the clean-up, and a recent one that it must leave."""
+def create_old_exports() -> list[Path]:
+    """Create old exports, which the clean-up must remove, and a recent one, which it must keep; return the old ones."""
     places.EXPORTS.mkdir(parents=True, exist_ok=True)
     (places.EXPORTS / "recent.csv").write_text("order\n")
     old = [places.EXPORTS / f"export-{n:02d}.csv" for n in range(OLD_EXPORTS)]
@@ -129,20 +129,20 @@ def litter() -> list[Path]:
 
 
 async def main() -> int:
-    """Returns the exit code."""
-    began, old = time.time(), litter()
+    """Run the day and return the exit code."""
+    began, old = time.time(), create_old_exports()
     url, again = os.environ["JOBPOOLS_REDIS_URL"], Retry(ConstantBackoff(0.2), retries=100)
     async with AsyncExitStack() as stack:
         try:
             town = await stack.enter_async_context(opened("127.0.0.1"))
         except OSError as error:
-            print(f"the town cannot open: {error.strerror} (SHOP_SMTP_PORT and SHOP_HTTP_PORT say other ports)")
+            print(f"town: cannot listen: {error.strerror}; set SHOP_SMTP_PORT and SHOP_HTTP_PORT to free ports")
             return 1
         redis = await stack.enter_async_context(Redis.from_url(url, decode_responses=True, retry=again))
         await stack.enter_async_context(app)
         today = Day(town, redis)
         await today.run()
-        await today.look(old, began)
+        await today.check(old, began)
     for text in today.missing:
         print(f"missing: {text}")
     emails, twice = len(town.emails), town.emails.total() - len(town.emails)

@@ -27,22 +27,22 @@ app = App("shop")
 
 
 class CarrierUnavailableError(Exception):
-    """The carrier's API has a bad moment: worth another try."""
+    """The carrier's API is unavailable for a moment: retryable."""
 
 
-# What handlers share: opened once in each worker, closed when it goes.
+# Services: each worker opens them once and closes them when it ends.
 
 
 @app.service
 async def database() -> AsyncIterator[Redis]:
-    """The shop's own data. They happen to live in the Redis that the jobs live in, below `shop:`."""
+    """The shop's own data, in keys below `shop:` of the Redis that also holds the jobs."""
     async with Redis.from_url(os.environ["JOBPOOLS_REDIS_URL"], decode_responses=True) as client:
         yield client
 
 
 @app.service
 async def web() -> AsyncIterator[ClientSession]:
-    """One pool of HTTP connections."""
+    """A pool of HTTP connections."""
     async with ClientSession(timeout=ClientTimeout(total=10)) as session:
         yield session
 
@@ -57,24 +57,24 @@ async def web() -> AsyncIterator[ClientSession]:
     retry=Retry(max_attempts=5, initial=0.5, on=("SMTPException", "OSError")),
 )
 def order_confirmation(ctx: Context, order: Order) -> str:
-    """Thank the customer; somebody waits for this one, hence the priority."""
+    """Thank the customer, who waits for this e-mail: hence the high priority."""
     lines = [f"{item.count} x {item.name}: {item.price:.2f} EUR" for item in order.items]
     return _send(ctx, order, f"Your order {order.number}", "\n".join([*lines, f"Total: {order.total:.2f} EUR"]))
 
 
 @app.job(queue="emails", priority="low", timeout="30s")
 def review_request(ctx: Context, order: Order) -> str:
-    """Ask what the customer thinks of it, some time after the order: enqueued with `delay`."""
+    """Ask for a review some time after the order: enqueued with `delay`."""
     return _send(ctx, order, "How do you like it?", f"Tell us about {order.items[0].name}.")
 
 
 def _send(ctx: Context, order: Order, subject: str, text: str) -> str:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "shop@shop.example", order.email, subject
-    # A job may run twice, if its worker dies at the wrong moment: the same id lets the mail server see that.
+    # The job runs again if its worker dies before the result is recorded: the same id marks the duplicate e-mail.
     message["Message-ID"] = f"<{ctx.id}@shop.example>"
     message.set_content(text)
-    # Without a name of its own it asks the DNS for one, which takes half a minute where there is none.
+    # Without local_hostname smtplib asks the DNS, which takes half a minute on a machine without a DNS entry.
     with smtplib.SMTP(places.TOWN, places.SMTP_PORT, local_hostname="shop.example", timeout=10) as smtp:
         smtp.send_message(message)
     return order.email
@@ -89,23 +89,23 @@ def _send(ctx: Context, order: Order, subject: str, text: str) -> str:
     retry=Retry(max_attempts=5, initial=0.4, max=10, on=("CarrierUnavailableError", "ClientConnectionError")),
 )
 async def shipping_label(ctx: Context, order: Order) -> Label:
-    """Buy a label. A refusal (4xx) is final; 5xx and a broken connection are tried again."""
+    """Buy a label. 4xx is final; 5xx and connection errors are retried."""
     call = ctx.service(web).post(
         f"{places.API}/labels", json={"order": order.number}, headers={"Idempotency-Key": ctx.id}
     )
     async with call as answer:
-        if answer.status >= 500:  # noqa: PLR2004  # the server's own fault begins there
+        if answer.status >= 500:  # noqa: PLR2004  # server errors
             raise CarrierUnavailableError(f"the carrier said {answer.status}")
         answer.raise_for_status()
         return Label.model_validate(await answer.json())
 
 
-# 3. Thumbnails: work for a CPU. Its pool has one slot a worker.
+# 3. Thumbnails: CPU-bound. Their pool has one slot per worker.
 
 
 @app.job(queue="photos", timeout="1m")
 def thumbnail(photo: str, sku: str, size: int) -> str:
-    """Scale a product's photograph down; returns the file's name."""
+    """Scale a product's photograph down and return the file's name."""
     from PIL import Image
 
     from shop.photos import photograph
@@ -120,30 +120,30 @@ def thumbnail(photo: str, sku: str, size: int) -> str:
 
 @app.job(queue="photos", max_crashes=2)
 def raw_photograph(name: str) -> None:
-    """The poison: so large a photograph that the kernel ends whoever opens it. Its second crash is its last."""
+    """Crash the worker, as a photograph that needs too much memory does. After its second crash the job is dead."""
     del name
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-# 4. A bulk import: one job reads, many small ones write.
+# 4. A bulk import: one job reads the catalogue, many small jobs write it.
 
 
 @app.job(queue="catalog", timeout="1m", retry=Retry(max_attempts=3, initial=0.5))
 async def import_catalogue(ctx: Context) -> list[str]:
-    """Fetch the supplier's catalogue and enqueue a job for each CHUNK of rows; returns their ids."""
+    """Fetch the supplier's catalogue, enqueue a job for each CHUNK of rows, and return the ids of these jobs."""
     async with ctx.service(web).get(f"{places.API}/catalogue.csv") as answer:
         answer.raise_for_status()
         text = await answer.text()
     products = [Product.model_validate(row) for row in csv.DictReader(text.splitlines())]
     chunks = [products[start : start + CHUNK] for start in range(0, len(products), CHUNK)]
-    # Ids of our own: should this job run twice, the second time enqueues nothing new.
+    # Own ids: if this job runs twice, the second run enqueues nothing new.
     calls = [import_rows.options(id=f"{ctx.id}-{n}").call(rows) for n, rows in enumerate(chunks)]
     return [job.id for job in await app.enqueue_many(calls)]
 
 
 @app.job(queue="catalog", timeout="1m")
 async def import_rows(ctx: Context, rows: list[Product]) -> int:
-    """Write some products; returns how many were new."""
+    """Write some products and return how many were new."""
     async with ctx.service(database).pipeline(transaction=True) as pipe:
         for row in rows:
             pipe.hset("shop:products", row.sku, row.model_dump_json())
@@ -157,7 +157,7 @@ async def import_rows(ctx: Context, rows: list[Product]) -> int:
 
 @app.job(queue="catalog", timeout="30s")
 async def warm_cache(ctx: Context, category: str) -> int:
-    """Render the page of a category before anybody asks for it; returns its size in bytes."""
+    """Render the page of a category before it is requested, and return its size in bytes."""
     redis = ctx.service(database)
     skus = sorted(await redis.smembers(f"shop:category:{category}"))
     found = await redis.hmget("shop:products", skus) if skus else []
@@ -173,7 +173,7 @@ async def warm_cache(ctx: Context, category: str) -> int:
 
 @app.job(queue="catalog", timeout="30s")
 async def sync_inventory(ctx: Context) -> int:
-    """Take over what the warehouse counted; returns the number of articles."""
+    """Take over the stock counts of the warehouse and return the number of articles."""
     with Path(__file__).with_name("stock.csv").open(encoding="utf-8", newline="") as file:
         stock = {row["sku"]: row["count"] for row in csv.DictReader(file)}
     redis = ctx.service(database)
@@ -187,11 +187,11 @@ async def sync_inventory(ctx: Context) -> int:
 
 @app.job(queue="reports", timeout="2m")
 async def daily_report(ctx: Context) -> str:
-    """Draw the sales of today by the hour; returns the file's path."""
+    """Draw the sales of today by the hour and return the file's path."""
     day = datetime.now(UTC).date().isoformat()
     found = await ctx.service(database).hgetall(f"shop:sales:{day}")
     sales = {hour: float(found.get(str(hour), 0)) for hour in range(24)}
-    # Drawing takes a while: in a thread, so that this worker's other jobs go on.
+    # Drawing blocks: in a thread, so that the worker's other jobs continue.
     return str(await asyncio.to_thread(_draw, day, sales))
 
 
@@ -209,7 +209,7 @@ def _draw(day: str, sales: dict[int, float]) -> Path:
 
 
 def _write(target: Path, write: Callable[[Path], None]) -> None:
-    """Whole or not at all: a worker may be killed at any moment, and the job then runs again."""
+    """Write the file completely or not at all: a worker may be killed at any moment, and the job then runs again."""
     part = target.with_name(f".{target.name}.{uuid4().hex}")
     write(part)
     part.replace(target)
@@ -220,10 +220,10 @@ def _write(target: Path, write: Callable[[Path], None]) -> None:
 
 @app.job(queue="chores", timeout="5m")
 def clean_up(ctx: Context, older_than_days: float = 7) -> int:
-    """Remove old exports; returns how many."""
+    """Remove old exports and return how many."""
     limit, removed = time.time() - older_than_days * 86400, 0
     for path in sorted(places.EXPORTS.glob("*.csv")):
-        if ctx.cancelled:  # nothing can stop a thread from outside: a long job looks between its steps
+        if ctx.cancelled:  # a thread cannot be stopped from outside: a long job checks between its steps
             break
         if path.stat().st_mtime < limit:
             path.unlink(missing_ok=True)

@@ -1,10 +1,10 @@
-"""What the shop deals with. Jobs take these as arguments: they are checked when enqueued and again when run."""
+"""Models of the shop. As arguments of jobs they are validated when the job is enqueued and again when it runs."""
 
 from pydantic import BaseModel, Field
 
 
 class Item(BaseModel):
-    """A line of an order."""
+    """One article of an order."""
 
     sku: str
     name: str
@@ -13,7 +13,7 @@ class Item(BaseModel):
 
 
 class Order(BaseModel):
-    """What a customer bought."""
+    """An order of a customer."""
 
     number: int
     email: str
@@ -22,7 +22,7 @@ class Order(BaseModel):
 
     @property
     def total(self) -> float:
-        """In euros."""
+        """Return the price of the order, in euros."""
         return sum(item.price * item.count for item in self.items)
 
 
@@ -36,7 +36,7 @@ class Product(BaseModel):
 
 
 class Label(BaseModel):
-    """What the carrier answers."""
+    """A shipping label of the carrier."""
 
     order: int
     tracking: str

@@ -1,6 +1,6 @@
-"""Orders, and what they set off: what the shop's web server would do when somebody pays.
+"""Orders and the jobs that they need: what the shop's web server does when a customer pays.
 
-Run alone it enqueues as many jobs as asked for, a mixture as on any day, and prints each as a line of JSON:
+As a program it enqueues the given number of jobs, mixed as on a normal day, and prints each as a line of JSON:
 
     python -m shop.orders 1000
 """
@@ -24,11 +24,11 @@ CUSTOMERS = ("ada", "barbara", "edsger", "frances", "grace", "leslie", "margaret
 SIZES = (64, 160, 320)
 """Pixels of a thumbnail's longer side."""
 LARGE = 200.0
-"""Euros from which on an order is tagged as a large one."""
+"""Orders above this total, in euros, get the tag `large`."""
 
 
 def order(number: int, hour: int) -> Order:
-    """The order of this number: always the same one."""
+    """Return the order with this number; the same number gives the same order."""
     category = CATEGORIES[number % len(CATEGORIES)].rstrip("s")
     items = [
         Item(sku=f"L{number % 240 + n:04d}", name=f"{category} no. {n}", price=10 + number % 90 + n, count=n)
@@ -39,7 +39,7 @@ def order(number: int, hour: int) -> Order:
 
 
 async def send(calls: Sequence[Call[Any]]) -> list[JobHandle[Any]]:
-    """Enqueue, and try again while Redis is away. A call keeps its id: what had arrived is not accepted twice."""
+    """Enqueue the calls; retry while Redis is unavailable. A call keeps its id, so a retry enqueues nothing twice."""
     while True:
         try:
             return await app.enqueue_many(calls)
@@ -48,7 +48,7 @@ async def send(calls: Sequence[Call[Any]]) -> list[JobHandle[Any]]:
 
 
 async def place(orders: Iterable[Order], redis: Redis) -> list[JobHandle[Any]]:
-    """Book the sales and enqueue what they set off: an e-mail, a label, and for each second order a question later."""
+    """Record the sales; enqueue an e-mail and a label for each order, and a review request for every second one."""
     placed = list(orders)
     day = datetime.now(UTC).date().isoformat()
     async with redis.pipeline(transaction=True) as pipe:
@@ -61,17 +61,17 @@ async def place(orders: Iterable[Order], redis: Redis) -> list[JobHandle[Any]]:
         calls.append(order_confirmation.options(tags=tags).call(each))
         calls.append(shipping_label.options(tags=tags).call(each))
         if each.number % 2:
-            calls.append(review_request.options(delay="3s", tags=tags).call(each))  # days, in a real shop
+            calls.append(review_request.options(delay="3s", tags=tags).call(each))  # a real shop waits for days
     return await send(calls)
 
 
 def pictures(products: int) -> list[Call[str]]:
-    """The thumbnails that so many new products need, in SIZES."""
+    """Return the calls that draw the thumbnails of this many products, in SIZES."""
     return [thumbnail.call(NAMES[n % len(NAMES)], f"L{n:04d}", size) for n in range(1, products + 1) for size in SIZES]
 
 
 def mixture(count: int) -> list[Call[Any]]:
-    """Jobs as a day brings them: of ten, five e-mails, four labels, one thumbnail."""
+    """Return this many calls: of ten, five e-mails, four labels and one thumbnail."""
     calls: list[Call[Any]] = []
     for n in range(count):
         bought = order(n + 1, hour=12)
@@ -86,7 +86,7 @@ def mixture(count: int) -> list[Call[Any]]:
 
 
 async def main(count: int) -> None:
-    """Enqueue and print."""
+    """Enqueue this many jobs and print them."""
     async with app:
         calls = mixture(count)
         for call, job in zip(calls, await send(calls), strict=True):

@@ -1,4 +1,4 @@
-"""Real photographs to work on, from packages that are installed anyway. Imported when needed: they are large."""
+"""Photographs from installed packages. The packages are large, so they are imported when they are needed."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ NAMES = ("hopper", "camera", "ascent", "aero")
 
 
 def photograph(name: str) -> "Image.Image":
-    """One of NAMES, in full size."""
+    """Return the photograph with this name, one of NAMES, in full size."""
     from PIL import Image
 
     if name == "hopper":

@@ -1,4 +1,4 @@
-"""Where things are: said by the environment, with defaults that hold on one machine."""
+"""Folders and addresses, from environment variables; the defaults suit one machine."""
 
 import os
 import tempfile
@@ -8,7 +8,7 @@ FOLDER = Path(os.environ.get("SHOP_FOLDER") or Path(tempfile.gettempdir()) / "jo
 MEDIA, REPORTS, EXPORTS = FOLDER / "media", FOLDER / "reports", FOLDER / "exports"
 
 TOWN = os.environ.get("SHOP_TOWN", "127.0.0.1")
-"""The host of the outside world: the mail server and the carrier's HTTP API."""
+"""Host of the town: the mail server and the carrier's HTTP API."""
 SMTP_PORT = int(os.environ.get("SHOP_SMTP_PORT", "18025"))
 HTTP_PORT = int(os.environ.get("SHOP_HTTP_PORT", "18080"))
 API = f"http://{TOWN}:{HTTP_PORT}"

@@ -1,6 +1,6 @@
-"""The outside world of the shop: a mail server that keeps what it gets, and a carrier whose API fails at times.
+"""The outside world of the shop: a mail server that counts e-mails, and a carrier whose API fails at times.
 
-Run alone, as on a cluster: python -m shop.town
+As a program, for example on a cluster: python -m shop.town
 """
 
 import asyncio
@@ -21,29 +21,29 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from shop import places
 
 ROWS = 6000
-"""Of the supplier's catalogue."""
+"""Number of products in the supplier's catalogue."""
 CATEGORIES = ("books", "chairs", "cups", "lamps", "plants", "rugs", "tables", "toys")
-ANSWERS_AFTER = 0.12
-"""Seconds that the carrier takes to think."""
+LATENCY = 0.12
+"""Seconds that a request to the carrier takes."""
 FAILS_EVERY = 20
-"""The carrier refuses each order whose number this divides, the first time that it is asked."""
+"""The carrier refuses the first request for each order whose number is a multiple of this."""
 
 
 class Town:
-    """What arrived."""
+    """The outside world, and what has arrived there."""
 
     def __init__(self) -> None:
         self.emails: Counter[str] = Counter()
-        """How many times each Message-ID came, its domain aside: the ids of the jobs that sent them."""
-        self.asked: Counter[int] = Counter()
-        """How many times a label was asked for, by order."""
+        """Number of e-mails by Message-ID without its domain, which is the id of the job that sent it."""
+        self.requests: Counter[int] = Counter()
+        """Number of requests for a label, by order."""
         self.labels: dict[int, str] = {}
         """Tracking numbers, by order."""
 
     # The mail server
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd's name
-        """Take an e-mail."""
+        """Accept an e-mail."""
         del server, session
         message: Message = message_from_bytes(envelope.original_content or b"")
         self.emails[str(message["Message-ID"]).strip("<>").partition("@")[0]] += 1
@@ -52,22 +52,22 @@ class Town:
     # The carrier's API, and the supplier's
 
     async def label(self, request: web.Request) -> web.Response:
-        """POST /labels {"order": 7}: the same order gets the same label, however often it is asked for."""
+        """Answer POST /labels {"order": 7}. The same order always gets the same label."""
         order = int((await request.json())["order"])
-        self.asked[order] += 1
-        await asyncio.sleep(ANSWERS_AFTER)
-        if order % FAILS_EVERY == 0 and self.asked[order] == 1:
+        self.requests[order] += 1
+        await asyncio.sleep(LATENCY)
+        if order % FAILS_EVERY == 0 and self.requests[order] == 1:
             raise web.HTTPServiceUnavailable
         tracking = self.labels.setdefault(order, f"TR{order:08d}")
         return web.json_response({"order": order, "tracking": tracking})
 
     async def catalogue(self, request: web.Request) -> web.Response:
-        """GET /catalogue.csv."""
+        """Answer GET /catalogue.csv."""
         del request
         return web.Response(text=catalogue(), content_type="text/csv")
 
     async def counts(self, request: web.Request) -> web.Response:
-        """GET /: what arrived, in figures."""
+        """Answer GET / with the number of e-mails and labels; `again` counts duplicate e-mails."""
         del request
         return web.json_response(
             {"emails": len(self.emails), "again": self.emails.total() - len(self.emails), "labels": len(self.labels)}
@@ -75,8 +75,8 @@ class Town:
 
 
 def catalogue() -> str:
-    """ROWS products as CSV, the same each time."""
-    draw = random.Random(1)  # noqa: S311  # prices, no secrets
+    """Return ROWS products as CSV; every call returns the same ones."""
+    draw = random.Random(1)  # noqa: S311  # prices, not secrets
     rows = ["sku,name,category,price"]
     for number in range(1, ROWS + 1):
         category = CATEGORIES[number % len(CATEGORIES)]
@@ -86,7 +86,7 @@ def catalogue() -> str:
 
 @asynccontextmanager
 async def opened(host: str) -> AsyncIterator[Town]:
-    """A town that listens on `host`. Raises OSError when a port is taken."""
+    """Open a town that listens on `host`. Raises OSError if a port is in use."""
     town = Town()
     application = web.Application()
     application.add_routes(
@@ -105,7 +105,7 @@ async def opened(host: str) -> AsyncIterator[Town]:
 
 
 async def main() -> None:
-    """Until SIGTERM."""
+    """Run the town until SIGTERM."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -1,4 +1,4 @@
-"""The app of the tests' two pools, and a program that sends it work: python pair.py JOB COUNT ARGUMENT"""
+"""The app of the two test pools, and a program that enqueues its jobs: python pair.py JOB COUNT ARGUMENT"""
 
 import asyncio
 import os
@@ -19,12 +19,12 @@ async def quick(n: float) -> float:
 
 @app.job(queue="slow")
 async def slow(ctx: Context, seconds: float) -> None:
-    await asyncio.to_thread(leave_word, ctx.id)
+    await asyncio.to_thread(record_process, ctx.id)
     await asyncio.sleep(seconds)
 
 
-def leave_word(name: str) -> None:
-    """The number of the process."""
+def record_process(name: str) -> None:
+    """Write the id of this process to a file named after the job."""
     Path(f"running-{name}").write_text(str(os.getpid()))
 
 

@@ -1,4 +1,4 @@
-"""The same from Python: one line, of the class that the tree of errors promises, and nothing is sent."""
+"""Wrong calls of the Python API raise a one-line error of the documented class, and nothing is enqueued."""
 # ruff: noqa: E501  # one case a line: a table is read from top to bottom
 
 import asyncio
@@ -33,11 +33,10 @@ def app(valkey_url: str) -> Iterator[App]:
 
     @app.job(queue="emails")
     async def send(ctx: Context, to: str, copies: int = 1) -> None:
-        """What is sent here is never run."""
+        """Do nothing: no worker runs this job."""
 
     yield app
-    if app._client is not None and app._client._sync is not None:
-        app._client._sync.close()
+    app.close()
 
 
 def send(*args: Any, **kwargs: Any) -> Callable[[App], Any]:
@@ -64,23 +63,23 @@ def retry(**said: Any) -> Retry:
 
 
 class Thing:
-    """What is no job."""
+    """A class, which cannot be a handler."""
 
     def named(self, to: str) -> None:
-        """One that needs a Thing."""
+        """Do nothing: an unbound method cannot be a handler."""
 
 
 async def wait(attempt: int, _error: BaseException | None) -> float:
-    """A retry function that would have to be awaited."""
+    """Return a delay; an async function is not a valid retry function."""
     return attempt
 
 
 async def late(to: str, ctx: Context) -> None:
-    """A Context where it is not looked for."""
+    """Take the Context at the wrong position."""
 
 
 async def perhaps(ctx: Context | None = None) -> None:
-    """A Context that may not be there."""
+    """Take an optional Context, which is not allowed."""
 
 
 def positional(to: str, /) -> None:
@@ -153,7 +152,7 @@ def _to(url: str) -> Any:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_one_line_and_nothing_sent(
+def test_an_error_is_one_line_and_nothing_is_enqueued(
     case: tuple[Callable[[App], Any], type[JobpoolsError], str], app: App, valkey_url: str
 ) -> None:
     act, kind, says = case
@@ -167,8 +166,8 @@ def test_one_line_and_nothing_sent(
         assert dump(client) == before
 
 
-def test_what_is_right_is_taken(app: App) -> None:
-    """Each option as it should be: a check that refuses everything would pass all of the above."""
+def test_valid_options_are_accepted(app: App) -> None:
+    """Guard against checks that refuse everything, which would pass all tests above."""
     handle = options(
         queue="emails.high",
         priority=Priority.LOW,
@@ -182,7 +181,7 @@ def test_what_is_right_is_taken(app: App) -> None:
     assert (handle.id, handle.queue, handle.new) == ("own", "emails.high", True)
 
 
-def test_a_wrong_password_is_not_repeated() -> None:
+def test_a_wrong_password_is_not_part_of_the_error() -> None:
     secret = "right"  # noqa: S105  # of a server that lives for this test
     with running(valkey_binary(), password=secret) as server, pytest.raises(StoreAuthError) as caught:
         _to(f"redis://:wrong@127.0.0.1:{server.port}/0")

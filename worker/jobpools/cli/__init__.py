@@ -6,9 +6,9 @@ import sys
 def main() -> None:
     """Run the command line; entry point of the `jobpools` script."""
     if sys.argv[1:2] == ["worker"] and _is_program(sys.argv[1:]):
-        from jobpools.runtime import supervisor
+        from jobpools.runtime import supervised
 
-        raise SystemExit(supervisor.run(_command))
+        raise SystemExit(supervised.run(_command))
     raise SystemExit(_command())
 
 

@@ -6,6 +6,7 @@ supervisor's end, kills what the worker started and then the worker. The guardia
 where a Python takes 9: only when it has something to do does it become one.
 """
 
+import contextlib
 import ctypes
 import itertools
 import os
@@ -41,7 +42,7 @@ def follow_parent(parent: int, number: int) -> None:
         os._exit(1)
 
 
-def oom_kills() -> int:
+def count_oom_kills() -> int:
     """Return how many processes of this container the kernel has killed because of its memory limit; 0: unknown."""
     for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
         try:
@@ -53,16 +54,46 @@ def oom_kills() -> int:
     return 0
 
 
-def start(worker: int) -> tuple[int, int]:
-    """Start the guardian of a worker; returns its pid and the pipe's end that keeps it waiting. Raises OSError."""
-    found = processes.look(worker)
-    program = [sys.executable, "-I", "-S", processes.__file__, str(worker), str(found.start if found else 0)]
-    waiting, held = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _become_shell(waiting, program)
-    os.close(waiting)
-    return pid, held
+class Guardian:
+    """The process that ends a worker and its descendants after the supervisor was killed."""
+
+    def __init__(self, worker: int) -> None:
+        self._worker = worker
+        self.pid = 0
+        """0: there is no guardian."""
+        self._pipe = -1
+        """The end that keeps the guardian waiting as long as it is open."""
+
+    def start(self) -> None:
+        """Start the guardian, where the system can have one; without free process slots the worker runs without it."""
+        if not is_possible():
+            return
+        found = processes.look(self._worker)
+        program = [sys.executable, "-I", "-S", processes.__file__, str(self._worker), str(found.start if found else 0)]
+        with contextlib.suppress(OSError):
+            waiting, held = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                _become_shell(waiting, program)
+            os.close(waiting)
+            self.pid, self._pipe = pid, held
+
+    def reaped(self, pid: int) -> None:
+        """Record that this process has ended, if it was the guardian."""
+        if self.pid and pid == self.pid:
+            self.release()
+            self.pid = 0
+
+    def release(self) -> None:
+        """Close this process's end of the pipe: the guardian must not wait for it."""
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+
+    def stop(self) -> None:
+        """Kill the guardian."""
+        if self.pid:
+            processes.send([self.pid], signal.SIGKILL)
 
 
 def _become_shell(waiting: int, program: list[str]) -> None:

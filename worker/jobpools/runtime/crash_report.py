@@ -1,8 +1,8 @@
-"""Decide which job caused its worker's death, and how. Pure: facts of the death in, a decision out.
+"""Decide which attempts caused the death of their worker, and how. Pure.
 
-The evidence, from the best to the worst: the worker wrote down which attempt was about to end the process; the
-traceback of a fatal signal says which thread it hit and whose code ran there; only one attempt had started. Where none
-of it decides, all that had started are charged, for one of them did it, and poison must end.
+Evidence, best first: the attempt that called a function that ends the process; the thread in which a fatal signal
+arrived and the code that ran there; the only attempt that had started. Without evidence every attempt that had started
+is charged: one of them caused the death, and a job that kills its workers must become dead.
 """
 
 import re
@@ -17,8 +17,8 @@ _FRAME = re.compile(r'^  File "(.*)", line \d+ in (.*)$', re.MULTILINE)
 _PLACE = re.compile(r'^  File "([^<].*)", line (\d+) in ', re.MULTILINE)
 
 
-class Death(NamedTuple):
-    """What is known of a worker's death."""
+class CrashFacts(NamedTuple):
+    """Everything known about the death of a worker process."""
 
     exit_code: int
     """Negative for a signal, as in `subprocess`."""
@@ -36,13 +36,13 @@ class Death(NamedTuple):
     """By handler's number: file and function."""
     dump: str
     """The traceback that faulthandler wrote."""
-    note: str = ""
+    kill_reason: str = ""
     """Why the supervisor killed the worker; empty: it did not."""
 
 
 @dataclass(frozen=True, slots=True)
-class Blame:
-    """The attempts that a death is charged to, and the cause."""
+class CrashReport:
+    """The attempts that are charged with a crash, and its cause."""
 
     keys: Collection[int]
     cause: str
@@ -50,48 +50,48 @@ class Blame:
     """The frames in which a fatal signal arrived; empty: unknown."""
 
 
-def blame(death: Death) -> Blame:
+def report_crash(facts: CrashFacts) -> CrashReport:
     """Decide which attempts are charged with a worker's death."""
-    return Blame(frozenset(_culprits(death)), cause_of(death), _own_thread(death.dump)[1])
+    return CrashReport(frozenset(_charged(facts)), cause_of(facts), _crashed_thread(facts.dump)[1])
 
 
-def cause_of(death: Death) -> str:
+def cause_of(facts: CrashFacts) -> str:
     """Return a description of how the worker died."""
-    if death.note:
-        return death.note
-    if death.exit_code >= 0 and not death.ended_by:
-        return f"the worker process exited with code {death.exit_code} while it ran jobs"
-    if death.exit_code >= 0:
-        return f"the worker was ended by os._exit({death.exit_code})"
-    name = signal.Signals(-death.exit_code).name
-    peak = f", peak memory {death.peak_bytes >> 20} MiB" if death.peak_bytes else ""
-    if death.out_of_memory:
+    if facts.kill_reason:
+        return facts.kill_reason
+    if facts.exit_code >= 0 and not facts.ended_by:
+        return f"the worker process exited with code {facts.exit_code} while it ran jobs"
+    if facts.exit_code >= 0:
+        return f"the worker was ended by os._exit({facts.exit_code})"
+    name = signal.Signals(-facts.exit_code).name
+    peak = f", peak memory {facts.peak_bytes >> 20} MiB" if facts.peak_bytes else ""
+    if facts.out_of_memory:
         return f"the kernel killed the worker: out of memory ({name}{peak}); raise the memory limit or use less"
     return f"the worker was killed by {name}{peak}"
 
 
 def place_of(dump: str, libraries: tuple[str, ...]) -> str:
     """Return ` (file:line)` of the innermost frame of a fatal signal outside of libraries; empty: none."""
-    for file, line in _PLACE.findall(_own_thread(dump)[1]):
+    for file, line in _PLACE.findall(_crashed_thread(dump)[1]):
         if not file.startswith(libraries):
             return f" ({file}:{line})"
     return ""
 
 
-def _culprits(death: Death) -> Collection[int]:
-    if death.ended_by in death.started:
-        return (death.ended_by,)
-    thread, frames = _own_thread(death.dump)
-    if thread and thread == death.loop_thread:
+def _charged(facts: CrashFacts) -> Collection[int]:
+    if facts.ended_by in facts.started:
+        return (facts.ended_by,)
+    thread, frames = _crashed_thread(facts.dump)
+    if thread and thread == facts.loop_thread:
         ran = {(file, function) for file, function in _FRAME.findall(frames)}
-        numbers = {number for number, each in enumerate(death.code) if tuple(each) in ran}
-        found = [key for key, each in death.started.items() if not each.thread and each.handler in numbers]
+        numbers = {number for number, each in enumerate(facts.code) if tuple(each) in ran}
+        found = [key for key, each in facts.started.items() if not each.thread and each.handler in numbers]
     else:
-        found = [key for key, each in death.started.items() if thread and each.thread == thread]
-    return found or list(death.started)
+        found = [key for key, each in facts.started.items() if thread and each.thread == thread]
+    return found or list(facts.started)
 
 
-def _own_thread(dump: str) -> tuple[int, str]:
+def _crashed_thread(dump: str) -> tuple[int, str]:
     """Return the thread that a fatal signal hit, and its frames; 0: the dump does not say."""
     found = re.search(r"^Current thread 0x([0-9a-f]+) .*?(?=^\s*$|^Thread 0x|\Z)", dump, re.MULTILINE | re.DOTALL)
     if found is None:

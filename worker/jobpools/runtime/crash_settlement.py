@@ -1,0 +1,78 @@
+"""Settle the leases of a worker that died: charge the attempts that caused it, hand the others back.
+
+Runs in a helper process of the supervisor: a Redis that does not answer blocks only that process.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jobpools.core.jobs.job import Disposition, Outcome, OutcomeKind
+from jobpools.core.text.names import WorkerId
+from jobpools.errors import StoreError
+from jobpools.rescue import Rescued, Rescuer
+from jobpools.runtime import supervisor_log
+from jobpools.runtime.crash_report import CrashReport
+from jobpools.runtime.vitals import key
+from jobpools.store import connect, draws, writes
+
+TRIES, TRY_EVERY = 5, 0.5
+"""Tries to settle the leases, and seconds between them; after the last try the leases expire."""
+
+log = logging.getLogger("jobpools.worker")
+
+
+def settle(hello: Mapping[str, Any], report: CrashReport) -> None:
+    """Settle a dead worker's leases: charge the attempts that caused its death, hand the others back."""
+    supervisor_log.configure(hello)
+    asyncio.run(_settle(hello, report))
+
+
+async def _settle(hello: Mapping[str, Any], report: CrashReport) -> None:
+    connection = connect.connect(hello["redis_url"])
+    queues: Sequence[str] = hello["queues"]
+    limits = hello["max_crashes_of"]
+    settled: list[Rescued] = []
+    rescuer = Rescuer(
+        connection,
+        draws.worker_id(f"{WorkerId(hello['worker']).rpartition('.')[0]}-supervisor"),
+        lease_ms=int(float(hello["lease"]) * 1000),
+        max_crashes=lambda name: int(limits.get(name, hello["max_crashes"])),
+        tell=settled.append,
+    )
+
+    def cause(taken: writes.Taken) -> Outcome:
+        return outcome_of(taken, report)
+
+    for left in reversed(range(TRIES)):
+        try:
+            for queue in queues:
+                await rescuer.sweep(queue, holders=[writes.held_by(hello["worker"])], cause=cause)
+            await writes.forget_worker(connection, hello["pool"], hello["worker"], queues)
+            break
+        except StoreError as error:
+            if not left:
+                log.warning("worker %s: its attempts could not be settled; they run again when their leases expire: %s",
+                            hello["worker"], error)  # fmt: skip
+            await asyncio.sleep(TRY_EVERY)
+    charged = [_charge(each) for each in settled if each.outcome.kind is OutcomeKind.CRASHED]
+    log.error(
+        "worker %s: %s; charged with a crash: %s; handed back: %d", hello["worker"], report.cause,
+        ", ".join(charged) or "no job", len(settled) - len(charged),
+    )  # fmt: skip
+    await connection.aclose()
+
+
+def _charge(rescued: Rescued) -> str:
+    """Return a job that is charged, and what becomes of it."""
+    settlement = rescued.decision.value
+    follows = "dead" if settlement.disposition is Disposition.DEAD else "runs again"
+    return f"{rescued.name} {rescued.taken.id} (crash {settlement.history.crashes}, {follows})"
+
+
+def outcome_of(taken: writes.Taken, report: CrashReport) -> Outcome:
+    """Return the outcome of a lease's attempt after the worker's death."""
+    if key(taken.lease) in report.keys:
+        return Outcome(OutcomeKind.CRASHED, error="WorkerLost", message=report.cause, traceback=report.traceback)
+    return Outcome(OutcomeKind.INTERRUPTED, message=f"{report.cause}; this job did not cause it")

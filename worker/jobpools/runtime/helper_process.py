@@ -1,0 +1,46 @@
+"""Short-lived processes that the supervisor forks for work that needs Redis: it stays small, and nothing blocks it."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+from jobpools.runtime import processes
+from jobpools.runtime.guardian import Guardian, follow_parent
+
+
+class HelperProcesses:
+    """Starts and stops the helper processes of one supervisor."""
+
+    def __init__(self, channel: socket.socket, guardian: Guardian) -> None:
+        """A helper closes its copies of the channel to the worker and of the guardian's pipe."""
+        self._channel = channel
+        self._guardian = guardian
+
+    def start(self, work: Callable[[], None]) -> int:
+        """Call `work` in a new process; returns its pid."""
+        parent = os.getpid()
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            follow_parent(parent, signal.SIGKILL)
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the supervisor forwards them to the worker
+                signal.signal(number, signal.SIG_IGN)
+            self._guardian.release()
+            self._channel.close()
+            work()
+        except BaseException:  # noqa: BLE001  # this process must not continue as a second supervisor
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(0)
+
+    @staticmethod
+    def stop(pid: int) -> None:
+        """Kill a helper and wait for its end."""
+        processes.send([pid], signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)

@@ -1,0 +1,39 @@
+"""Extend the leases of a worker that makes no progress. Runs in a helper process of the supervisor."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from jobpools.errors import StoreError
+from jobpools.runtime import supervisor_log
+from jobpools.store import connect, writes
+
+EXTENSIONS_PER_LEASE = 4
+"""Extensions per lease duration."""
+
+
+def extend(hello: Mapping[str, Any], silence: float) -> None:
+    """Extend a worker's leases and repeat its heartbeat until this process is killed.
+
+    Args:
+        hello: The worker's description.
+        silence: Seconds since the worker last made progress, for the log.
+    """
+    supervisor_log.warn(
+        hello,
+        f"it has made no progress for {silence:.1f} s: a handler holds the GIL, or the process is stopped; "
+        "its supervisor renews its leases",
+    )
+    asyncio.run(_extend(hello))
+
+
+async def _extend(hello: Mapping[str, Any]) -> None:
+    lease = float(hello["lease"])
+    connection = connect.connect(hello["redis_url"], timeout=lease / 2)
+    while True:
+        with contextlib.suppress(StoreError):  # an outage: the worker could not renew its leases either
+            for queue in hello["queues"]:
+                await writes.extend(connection, queue, hello["worker"], int(lease * 1000))
+            await writes.repeat_heartbeat(connection, hello["pool"], hello["worker"])
+        await asyncio.sleep(lease / EXTENSIONS_PER_LEASE)

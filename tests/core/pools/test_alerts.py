@@ -77,7 +77,7 @@ def test_all_alerts_may_fire_together_and_explain_themselves() -> None:
     rates = Rates(failure_rate=0.5, attempts=10, crashes=2)
     found = firing_alerts(limits, pool_facts(queued=5, oldest_seconds=90.0), rates, frozenset())
     assert list(map(str, found)) == [
-        "QueueDepth: 5 jobs are queued",
+        "QueueDepth: 5 jobs queued",
         "FailureRate: 50% of the attempts of the last 5m failed",
         "Latency: the oldest job has waited 90s",
         "WorkerCrashes: 2 attempts of the last 5m crashed",

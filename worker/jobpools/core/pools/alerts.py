@@ -11,6 +11,7 @@ from jobpools.core.pools.rates import WINDOW, Rates
 from jobpools.core.pools.reasons import ConditionType, Reason
 from jobpools.core.pools.specs import Alerts
 from jobpools.core.text.durations import format_duration
+from jobpools.core.text.plurals import count_of
 
 MIN_ATTEMPTS: Final = 5
 """Attempts within the window below which no failure rate is computed for the alert."""
@@ -48,10 +49,15 @@ def firing_alerts(
     failed = (rates.failure_rate or 0.0) if (rates.attempts or 0) >= MIN_ATTEMPTS else 0.0
     crashes, window = rates.crashes or 0, format_duration(WINDOW)
     figures: tuple[tuple[Reason, float, float, str], ...] = (
-        (Reason.QUEUE_DEPTH, depth, limits.queue_depth, f"{depth} jobs are queued"),
+        (Reason.QUEUE_DEPTH, depth, limits.queue_depth, f"{count_of(depth, 'job')} queued"),
         (Reason.FAILURE_RATE, failed, limits.failure_rate, f"{failed:.0%} of the attempts of the last {window} failed"),
         (Reason.LATENCY, oldest, limits.latency, f"the oldest job has waited {format_duration(oldest)}"),
-        (Reason.WORKER_CRASHES, crashes, limits.worker_crashes, f"{crashes} attempts of the last {window} crashed"),
+        (
+            Reason.WORKER_CRASHES,
+            crashes,
+            limits.worker_crashes,
+            f"{count_of(crashes, 'attempt')} of the last {window} crashed",
+        ),
     )
     return tuple(
         Alert(reason, message)

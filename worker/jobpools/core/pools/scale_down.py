@@ -28,6 +28,7 @@ from jobpools.core.pools.removal import (
     smallest_safe_size,
 )
 from jobpools.core.pools.workers import Worker
+from jobpools.core.text.plurals import count_of
 
 
 class Progress(Enum):
@@ -84,11 +85,13 @@ def _remove(pool: ScaleDownInput, chosen: tuple[Worker, ...]) -> ScaleDown:
     if locks or safe:
         pool = replace(pool, memory=replace(pool.memory, draining_since=pool.memory.draining_since or pool.now))
     if marks := _mark_exactly(pool, to_mark):
-        message = f"{len(to_mark)} of {pool.surplus} surplus workers are drained"
+        message = f"{len(to_mark)} of {count_of(pool.surplus, 'surplus worker')} drained"
         return ScaleDown((*locks, *marks), pool.memory, Progress.STEPPING, message)
     size = smallest_safe_size(pool, safe)
     if size >= pool.replicas:
-        message = f"{pool.surplus} surplus workers: {len(unlocked)} are being drained, the others are busy or starting"
+        message = (
+            f"{count_of(pool.surplus, 'surplus worker')}: {len(unlocked)} being drained, the others busy or starting"
+        )
         return ScaleDown(locks, pool.memory, Progress.STEPPING if unlocked else Progress.NONE, message)
     if other := removed_before(pool, safe):
         message = f"waits for {other}: it is busy and not ready, so the cluster would remove it first"
@@ -112,7 +115,9 @@ def _finish(pool: ScaleDownInput, leaving: int) -> ScaleDown:
     marked = tuple(sorted(worker.name for worker in kept if worker.is_marked))
     actions = (*_undrain_others(pool, kept), *_mark_exactly(pool, marked))
     if kept:
-        return ScaleDown(actions, pool.memory, Progress.STEPPING, f"{len(kept)} chosen workers are about to end")
+        return ScaleDown(
+            actions, pool.memory, Progress.STEPPING, f"waits for the end of {count_of(len(kept), 'chosen worker')}"
+        )
     if len(pool.workers) > pool.replicas:
         return ScaleDown(actions, pool.memory, Progress.NONE, "none of the chosen workers is left")
     survivors = _survivors(pool)

@@ -46,7 +46,7 @@ class ScaleDownRules(ScalingRules):
 
 
 class Behavior(Model):
-    """How fast the pool scales up and down."""
+    """The speed at which the pool scales up and down."""
 
     scale_up: ScalingRules = ScalingRules()
     """How fast the pool scales up. Without policies it goes straight to the number that it needs."""
@@ -68,7 +68,7 @@ class ScalingSchedule(Model):
 
 
 class Scaling(Model):
-    """How the number of workers is determined."""
+    """The limits of the number of workers, and the rules that determine it."""
 
     mode: ScalingMode = ScalingMode.AUTO
     """`Auto`: jobpools sets the number of workers from the queues. `Manual`: `spec.replicas` sets it, which kubectl, an

@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support.servers import Server, running, valkey_binary
+
+settings.register_profile("jobpools", deadline=None)  # a time limit for each example fails on a busy machine
+settings.load_profile("jobpools")
 
 
 @pytest.fixture(scope="session")

@@ -315,7 +315,7 @@ def live_through(life: Life, step: tuple[str, float, float]) -> None:
     life.run(amount if what == "wait" else 0.3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shapes, steps, st.sampled_from([0.1, 2.0, 9.0]))
 @example(EAGER, [("wait", 9.0, 0.0), ("enqueue", 13, 10.0)], 9.0)  # one too many becomes ready as it is to go
 def test_any_life(shape: dict[str, Any], story: list[tuple[str, float, float]], start_delay: float) -> None:

@@ -55,7 +55,7 @@ histories = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(envelopes)
 def test_an_envelope_comes_back(envelope: codec.Envelope) -> None:
     found = codec.decode(codec.encode(envelope))
@@ -64,7 +64,7 @@ def test_an_envelope_comes_back(envelope: codec.Envelope) -> None:
     assert found == envelope
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(histories)
 def test_a_history_comes_back(history: History) -> None:
     assert codec.decode_history(codec.encode_history(history)) == history
@@ -139,7 +139,7 @@ def test_an_argument_of_no_json_has_no_place() -> None:
 # Ids
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**47), st.binary(min_size=10, max_size=10))
 def test_an_id_is_a_uuid_of_version_7_and_tells_its_time(ms: int, random: bytes) -> None:
     made = codec.new_id(ms / 1000, random)
@@ -180,7 +180,7 @@ def test_what_cannot_be_an_id(own: str) -> None:
         codec.check_id(own)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ids, st.integers(0, 10**10 - 1))
 def test_a_lease_says_whose_it_is(job_id: str, number: int) -> None:
     assert codec.check_id(job_id) == job_id
@@ -218,7 +218,7 @@ def test_tracebacks_of_older_attempts_go_first() -> None:
 # Results
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.one_of(texts, st.integers(-(2**53), 2**53), st.none(), st.lists(texts, max_size=3)))
 def test_a_result_comes_back(value: Any) -> None:
     record = codec.completed_record('shop "x"', msgspec.json.encode(value), 0.25)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from jobpools.core.pools.facts import PoolFacts, Problem
 from jobpools.core.pools.memory import Memory
@@ -85,7 +85,6 @@ memories = st.builds(Memory, desired=histories, replicas=histories, active_at=st
 names = st.integers(0, 15).map(lambda count: "abcdefghijklmno"[:count])
 
 
-@settings(deadline=None)
 @given(specs(), memories, names, st.integers(0, 500), st.floats(0, 900))
 def test_the_number_is_never_outside_min_and_max(
     spec: PoolSpec, memory: Memory, workers: str, queued: int, oldest: float
@@ -96,7 +95,6 @@ def test_the_number_is_never_outside_min_and_max(
     assert spec.scaling.min <= wanted <= spec.scaling.max
 
 
-@settings(deadline=None)
 @given(specs(), memories, names, st.integers(1, 200), st.integers(0, 200))
 def test_more_jobs_never_ask_for_fewer_workers(
     spec: PoolSpec, memory: Memory, workers: str, jobs: int, more: int
@@ -108,7 +106,6 @@ def test_more_jobs_never_ask_for_fewer_workers(
     assert few <= many
 
 
-@settings(deadline=None)
 @given(specs(), names, st.integers(0, 200))
 def test_at_constant_load_the_number_moves_in_one_direction_and_stays(spec: PoolSpec, workers: str, jobs: int) -> None:
     current, memory, sizes = len(workers), Memory(), [len(workers)]

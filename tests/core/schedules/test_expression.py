@@ -172,7 +172,7 @@ def _matches(field: str, value: int) -> bool:
     return value in {int(part) for part in field.split(",")}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     minute=st.sampled_from(["*", "*/7", "0", "30", "5,45"]),
     hour=st.sampled_from(["*", "*/2", "*/3"]),
@@ -189,7 +189,7 @@ def test_as_a_clock_on_the_wall_shows_it(minute: str, hour: str, time_zone: str,
     assert CronExpression(expression, time_zone).latest(end, since=start) == (found[-1] if found else None)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     minute=st.integers(0, 59),
     hour=st.integers(0, 23),
@@ -225,7 +225,7 @@ def test_day_of_month_and_day_of_week_together_are_those_of_cronsim(day: str, we
 field = st.sampled_from(["*", "*/7", "0", "3-9", "1,5,9", "2-8/3", "4/3"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     minute=field, hour=field, day=st.sampled_from(DAYS), month=st.sampled_from(["*", "*/3", "1", "feb-jun", "2,11"]),
     weekday=st.sampled_from(WEEKDAYS), seconds=st.integers(0, 4 * 366 * 86400),

@@ -226,7 +226,7 @@ def test_other_times_are_another_line() -> None:
 SCHEDULES = ["* * * * *", "*/7 * * * *", "0 * * * *", "30 2 * * *", "15,45 */2 * * 1-5"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     spec=st.fixed_dictionaries(
         {

@@ -27,7 +27,7 @@ NAME_RULES = [
     },
 ]
 REDIS_RULES = [
-    {"rule": "has(self.url) != has(self.secretKeyRef)", "message": "give exactly one of url and secretKeyRef"},
+    {"rule": "has(self.url) != has(self.secretKeyRef)", "message": "set exactly one of url and secretKeyRef"},
 ]
 POOL_RULES: dict[str, list[dict[str, str]]] = {
     "": [
@@ -46,7 +46,7 @@ POOL_RULES: dict[str, list[dict[str, str]]] = {
     "redis": REDIS_RULES,
 }
 SCHEDULE_RULES: dict[str, list[dict[str, str]]] = {
-    "": [{"rule": "has(self.schedule) != has(self.at)", "message": "give exactly one of schedule and at"}],
+    "": [{"rule": "has(self.schedule) != has(self.at)", "message": "set exactly one of schedule and at"}],
     "redis": REDIS_RULES,
 }
 

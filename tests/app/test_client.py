@@ -59,7 +59,7 @@ async def test_how_long_a_result_is_waited_for_is_a_duration(app: App) -> None:
     with pytest.raises(ResultTimeoutError, match="had not ended after 20ms"):
         await job.result(timeout="20ms")
     for strange in ("5", [5]):
-        with pytest.raises(ConfigurationError, match=r"^result: timeout: .* is not a duration: "):
+        with pytest.raises(ConfigurationError, match=r"^result: timeout: .* is not a duration; "):
             await job.result(timeout=strange)  # type: ignore[arg-type]  # that is the mistake
     await job.cancel()
     with pytest.raises(JobCancelledError):

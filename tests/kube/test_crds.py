@@ -104,9 +104,9 @@ BAD_POOLS: list[tuple[Object, str]] = [
     ({"scaling": {"min": 3, "max": 2}}, "min (3) is greater than max (2)"),
     ({"scaling": {"min": 11}}, "min (11) is greater than max (10)"),
     ({"replicas": 3}, "replicas is used only with scaling.mode: Manual"),
-    ({"redis": {}}, "give exactly one of url and secretKeyRef"),
+    ({"redis": {}}, "set exactly one of url and secretKeyRef"),
     ({"redis": {"url": ""}}, "spec.redis.url"),
-    ({"redis": {"url": "redis://a", "secretKeyRef": {"name": "r", "key": "k"}}}, "give exactly one of"),
+    ({"redis": {"url": "redis://a", "secretKeyRef": {"name": "r", "key": "k"}}}, "set exactly one of"),
     ({"scaling": {"idle": "soon"}}, "spec.scaling.idle"),
     ({"scaling": {"idle": 60}}, "spec.scaling.idle"),
     ({"scaling": {"mode": "auto"}}, 'supported values: "Auto", "Manual"'),
@@ -140,8 +140,8 @@ def test_names_that_are_too_long_for_pods_are_refused(kubectl: Kubectl, name: st
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ({}, "give exactly one of schedule and at"),
-        ({"schedule": "@daily", "at": "2027-01-01T00:00:00Z"}, "give exactly one of schedule and at"),
+        ({}, "set exactly one of schedule and at"),
+        ({"schedule": "@daily", "at": "2027-01-01T00:00:00Z"}, "set exactly one of schedule and at"),
         ({"schedule": "@daily", "concurrencyPolicy": "Never"}, 'supported values: "Allow", "Forbid", "Replace"'),
         ({"at": "tomorrow"}, "spec.at"),
         ({"schedule": "@daily", "job": {}}, "spec.job.name"),

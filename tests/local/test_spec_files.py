@@ -106,19 +106,19 @@ WRONG = {
     "cron of six fields": (SCHEDULE.replace("0 6 * * *", "0 0 6 * * *"), "5: spec.schedule: "),
     "cron out of range": (SCHEDULE.replace("0 6 * * *", "61 6 * * *"), "5: spec.schedule: "),
     "unknown time zone": (SCHEDULE.replace("Berlin", "Berlinn"), "6: spec.timeZone: "),
-    "schedule and at": (SCHEDULE + "  at: 2027-01-01T00:00:00Z\n", "4: spec: give exactly one of schedule and at"),
+    "schedule and at": (SCHEDULE + "  at: 2027-01-01T00:00:00Z\n", "4: spec: set exactly one of schedule and at"),
     "at without a time zone": (
         SCHEDULE.replace('schedule: "0 6 * * *"', "at: 2027-01-01T00:00:00").replace("  timeZone: Europe/Berlin\n", ""),
         "5: spec.at: ",
     ),
     "at beyond the calendar": (
         SCHEDULE.replace('schedule: "0 6 * * *"', 'at: "9999-12-31T23:59:59-14:00"'),
-        "5: spec.at: is beyond the calendar",
+        "5: spec.at: is outside the years 1 to 9999",
     ),
     **{
         f"at {text}": (
             SCHEDULE.replace('schedule: "0 6 * * *"', f"at: {text}"),
-            f"5: spec.at: {json.loads(text)!r} is no time: write it with its offset, as in 2027-01-01T00:00:00Z",
+            f"5: spec.at: {json.loads(text)!r} is not a time with a UTC offset; write it as in 2027-01-01T00:00:00Z",
         )
         for text in (
             '"1800000000"',
@@ -140,7 +140,7 @@ WRONG = {
     ),
     "a duration and a line break": (
         POOL + '    idle: "90s\\n"\n',
-        "10: spec.scaling.idle: '90s\\n' is not a duration: ",
+        "10: spec.scaling.idle: '90s\\n' is not a duration; ",
     ),
     "cron of a scaling schedule": (
         POOL + '    schedules: [{cron: "* *", duration: 1h, min: 1}]\n',

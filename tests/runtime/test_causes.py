@@ -225,7 +225,7 @@ async def test_a_retry_function_that_raises_leaves_the_decision_to_the_default_p
     with pytest.raises(JobDeadError, match="dead after 2 attempts: OSError: no route"):
         await job.result()
     wanted = type(made(RAISED[kind])).__name__
-    assert any("its retry function failed" in each.getMessage() and wanted in each.getMessage()
+    assert any("its retry function raised" in each.getMessage() and wanted in each.getMessage()
                for each in caplog.records)  # fmt: skip
 
 

@@ -32,7 +32,7 @@ class RedisRef(Model):
     @model_validator(mode="after")
     def _check_one(self) -> "RedisRef":
         if (self.url is None) == (self.secret_key_ref is None):
-            raise ValueError("give exactly one of url and secretKeyRef")
+            raise ValueError("set exactly one of url and secretKeyRef")
         return self
 
 

@@ -1,4 +1,4 @@
-"""How everything that a user writes in YAML is modelled: frozen, camelCase outside, unknown keys refused."""
+"""The base of all models of YAML: frozen, with camelCase keys, and without unknown keys."""
 
 from typing import Annotated, Any
 
@@ -8,24 +8,25 @@ from pydantic.alias_generators import to_camel
 from jobpools.core.text.durations import DURATION_PATTERN, parse_duration
 
 _NOT_CAMEL = {"result_ttl": "resultTTL", "on": "onErrors"}
-"""An acronym, and a word that YAML takes for `true`. Not at the fields: there a type checker would take the key for the
-argument's only name, and `Retry(on=…)` for a mistake."""
+"""Keys that are not plain camelCase: an acronym, and `on`, which YAML 1.1 reads as `true`.
+
+They are not aliases at the fields, because type checkers would then refuse `Retry(on=…)`."""
 
 
 def _key(field: str) -> str:
-    """How a field is called in YAML and JSON."""
+    """Return the key of a field in YAML and JSON."""
     return _NOT_CAMEL.get(field) or to_camel(field)
 
 
 class Model(BaseModel):
-    """The base of every spec: `max_attempts` in Python, `maxAttempts` in YAML."""
+    """Base class of every spec: `max_attempts` in Python is `maxAttempts` in YAML."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_key, populate_by_name=True)
 
 
 def _duration(value: Any, info: ValidationInfo) -> Any:
-    if info.mode == "json" and not isinstance(value, str):  # what the API server would refuse as well
-        raise ValueError(f"{value!r} is not a duration: write a number and a unit (ms, s, m, h, d), as in 90s or 1h30m")
+    if info.mode == "json" and not isinstance(value, str):  # the API server refuses it as well
+        raise ValueError(f"{value!r} is not a duration; write a number and a unit (ms, s, m, h, d), as in 90s or 1h30m")
     return parse_duration(value)
 
 
@@ -37,11 +38,11 @@ Duration = Annotated[
 """Seconds. In YAML a string such as `90s` or `1h30m`; in Python a number of seconds or a timedelta as well."""
 
 
-def _some(seconds: float) -> float:
+def _check_positive(seconds: float) -> float:
     if not seconds:
-        raise ValueError("0s leaves a job no time at all")
+        raise ValueError("must be more than 0s")
     return seconds
 
 
-Timeout = Annotated[Duration, AfterValidator(_some)]
-"""A duration above zero; the CRDs say so in CEL."""
+Timeout = Annotated[Duration, AfterValidator(_check_positive)]
+"""A duration greater than zero; the CRDs have the same rule in CEL."""

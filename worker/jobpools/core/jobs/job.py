@@ -1,7 +1,7 @@
-"""A job's life: its states, how an attempt can end (Outcome) and what is then done with the job (Settlement).
+"""The states of a job, how an attempt can end (Outcome), and what is then done with the job (Settlement).
 
 queued ──claim──▶ running ──▶ completed
-  ▲  ▲               │ ├────▶ dead        (poison, retries used up, or never retried)
+  ▲  ▲               │ ├────▶ dead        (crashed too often, no attempt left, or not retried)
   │  └─ hand back ───┘ └────▶ cancelled
   └── due ── scheduled ◀──retry, delay, at
 """
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Priority(StrEnum):
-    """Which of a queue's three lists a job waits in."""
+    """A job's priority: each queue has one list of waiting jobs for each of the three."""
 
     HIGH = "high"
     NORMAL = "normal"
@@ -19,7 +19,7 @@ class Priority(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where a job is. The last three are ends."""
+    """State of a job. COMPLETED, DEAD and CANCELLED are final."""
 
     QUEUED = "queued"
     SCHEDULED = "scheduled"
@@ -30,7 +30,7 @@ class JobState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Nothing happens to the job by itself any more."""
+        """Return whether the state is final."""
         return self in (JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED)
 
 
@@ -44,100 +44,102 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.DEAD: frozenset({JobState.QUEUED, JobState.RUNNING}),
     JobState.CANCELLED: frozenset(),
 }
-"""What may follow what; `dead → queued` is a replay, `dead → running` a worker that comes back from a standstill."""
+"""The states that may follow each state. The model test in tests/store checks every script against it.
+
+`dead → queued` is a replay; `dead → running` is a worker that was suspended and resumes after its lease expired.
+"""
 
 
 class OutcomeKind(StrEnum):
-    """How an attempt ended."""
+    """How an attempt ended that did not complete. A completed attempt's result goes straight to the store."""
 
-    COMPLETED = "completed"
     FAILED = "failed"
     TIMED_OUT = "timed_out"
     CRASHED = "crashed"
-    """The worker vanished: its lease ran out, or its pod is gone."""
+    """The worker crashed: the lease expired, or the pod is gone."""
     INTERRUPTED = "interrupted"
-    """The worker is shutting down and hands the job back: no attempt is charged."""
+    """The worker is shutting down and hands the job back; the attempt does not count."""
     UNRUNNABLE = "unrunnable"
-    """This worker cannot run it (no such job registered, newer envelope): left for another, no attempt is charged."""
+    """This worker cannot run the job (unknown handler, newer envelope); the attempt does not count."""
     CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one attempt ended. A success carries nothing else here; its result goes straight to the store."""
+    """How one attempt ended."""
 
     kind: OutcomeKind
     error: str = ""
-    """The exception's class, as in `ValueError` or `httpx.ConnectError`, or what else to call it."""
+    """Error type: the exception's class, as in `ValueError` or `httpx.ConnectError`, or a name such as `WorkerLost`."""
     message: str = ""
-    """One line."""
+    """Error message, in one line."""
     traceback: str = ""
     error_types: tuple[str, ...] = ()
-    """Names of the exception's class and of those it derives from, qualified and bare: `Retry.on` is matched against
-    them."""
+    """Names of the exception's class and of its base classes, with and without their module: `Retry.on` is matched
+    against them."""
     delay: float = 0.0
-    """INTERRUPTED: seconds for which it is left to others; 0: it may be claimed at once."""
+    """INTERRUPTED: seconds until the job may be claimed again; 0: at once."""
     final: str = ""
-    """Why another attempt would end the same, whatever the policy says; empty: it might not."""
+    """Why the job must not be retried, whatever its policy is; empty: the policy decides."""
     exception: BaseException | None = None
-    """The exception itself, for a custom retry function; None once it has crossed a process border."""
+    """The exception, for a retry function; None if the attempt ended in another process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One finished attempt that did not complete, as the history keeps it."""
+    """One finished attempt that did not complete: an entry of the history."""
 
     attempt: int
-    """The how manieth it was, from 1, crashes counted along."""
+    """Attempt number, starting at 1; crashed attempts count."""
     outcome: OutcomeKind
     at: float
-    """When it ended by the server's clock, seconds since the epoch."""
+    """When the attempt ended by the server's clock, seconds since the epoch."""
     error: str = ""
     message: str = ""
     traceback: str = ""
     delay: float | None = None
-    """Seconds until the next attempt; None where there is none."""
+    """Seconds until the next attempt; None: no attempt follows."""
     worker: str = ""
     fence: str = ""
-    """CRASHED: the fence of the lease that expired. Its worker may live and come back with it."""
+    """CRASHED: the fence of the expired lease. Its worker may only have been suspended, and resume with this fence."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a job went through before the attempt in hand. A job that never failed has an empty one."""
+    """The failed and crashed attempts of a job; empty for a job that never failed."""
 
     attempts: int = 0
-    """Failed and timed-out attempts: they count against `Retry.max_attempts`."""
+    """Number of failed and timed-out attempts, which `Retry.max_attempts` limits."""
     crashes: int = 0
-    """Attempts whose worker vanished; counted apart, against `max_crashes`."""
+    """Number of attempts whose worker crashed, which `max_crashes` limits."""
     entries: tuple[Attempt, ...] = ()
-    """The latest HISTORY_LIMIT of them, oldest first."""
+    """The latest HISTORY_LIMIT attempts, oldest first."""
     note: str = ""
-    """Why the job waits though it is due, as in `no worker has registered "mail.send"`, or why it is dead, as in
+    """Why a due job is not run, as in `no worker has registered "mail.send"`, or why it is dead, as in
     `RetriesUsedUp: attempt 3 of 3 failed (ValueError: no such address); no attempt is left`."""
 
 
 HISTORY_LIMIT = 20
+"""Maximum number of attempts in a history."""
 
 
 class Disposition(StrEnum):
-    """Where a settled job goes."""
+    """Where a job goes after an attempt that did not complete."""
 
-    COMPLETE = "complete"
     RETRY = "retry"
-    """To `scheduled`, for `Settlement.delay`."""
+    """To `scheduled`, until `Settlement.delay` has passed."""
     RETURN = "return"
-    """To the head of its ready list, or to `scheduled` when `delay` is set; nothing is charged."""
+    """To the head of its ready list, or to `scheduled` if `delay` is set; the attempt does not count."""
     DEAD = "dead"
     CANCEL = "cancel"
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What is done with a job after an attempt: decided by `core.retry.settle`, carried out by `step.lua`."""
+    """What is done with a job after an attempt: `core.jobs.retry.settle` decides it, `step.lua` carries it out."""
 
     disposition: Disposition
     delay: float | None = None
-    """RETRY and RETURN: seconds, by the server's clock, until it may run again; None is at once."""
+    """RETRY and RETURN: seconds, by the server's clock, until the job may run again; None: at once."""
     history: History = field(default_factory=History)
-    """The history with this attempt in it."""
+    """The history, this attempt included."""

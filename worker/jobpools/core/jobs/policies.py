@@ -1,6 +1,6 @@
-"""What of a pool's spec goes along to its workers: queues, what holds for their jobs, in which order they are claimed.
+"""The part of a pool's spec that its workers obey: queues, defaults of jobs, and the order of claims.
 
-Apart from the rest, for a worker imports this and has no use for that.
+It is a module of its own so that a worker does not import the scaling models.
 """
 
 from enum import StrEnum
@@ -16,53 +16,53 @@ Queue = Annotated[str, Field(pattern=QUEUE_PATTERN, max_length=QUEUE_LIMIT)]
 
 
 class QueueRef(Model):
-    """A queue that the pool's workers serve."""
+    """Queue from which the pool's workers claim jobs."""
 
     name: Queue
-    """The queue's name."""
+    """Name of the queue."""
     weight: int = Field(default=1, ge=1, le=1000)
-    """Its share of the claims when several queues have work."""
+    """Share of the workers' slots that the queue gets while several queues have jobs."""
 
 
-def _queue_ref(value: Any) -> Any:
+def _expand_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
 QueueEntry = Annotated[
-    QueueRef, BeforeValidator(_queue_ref), WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})
+    QueueRef, BeforeValidator(_expand_name), WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})
 ]
-"""In YAML a bare name or `{name, weight}`. A CRD cannot say `one of`, so the operator judges what stands there."""
+"""In YAML, a name or `{name, weight}`. A structural schema has no `oneOf` of types, so the operator validates it."""
 
 
 class JobDefaults(Model):
-    """What holds for a job that does not say otherwise in `@app.job` or `options`."""
+    """Defaults for jobs that set no other value in `@app.job` or `options`."""
 
     timeout: Timeout = 300.0
-    """The longest an attempt may run."""
+    """Maximum duration of one attempt. An attempt that takes longer is stopped and has failed."""
     retry: Retry = Retry()
-    """What happens after a failed attempt."""
+    """When and how often a failed job is retried."""
     max_crashes: int = Field(default=3, ge=1)
-    """How many times a job may take its worker down before it goes to the dead-letter queue."""
+    """Number of attempts that may end with a crash of their worker before the job is moved to the dead-letter queue."""
     result_ttl: Duration = 86400.0
-    """How long a completed job and its result stay readable; `0s`: not at all."""
+    """How long a completed job and its result are kept. `0s` keeps neither."""
 
 
 class PriorityMode(StrEnum):
-    """How the three priorities share the claims."""
+    """How workers choose among jobs of different priorities."""
 
     STRICT = "Strict"
     WEIGHTED = "Weighted"
 
 
 class Weights(Model):
-    """Shares of the claims in mode Weighted."""
+    """Shares of the claims of each priority, with `priority: Weighted`."""
 
     high: int = Field(default=100, ge=1)
-    """The share of jobs enqueued with priority high."""
+    """Share of jobs with priority high."""
     normal: int = Field(default=50, ge=1)
-    """The share of jobs enqueued with priority normal."""
+    """Share of jobs with priority normal."""
     low: int = Field(default=10, ge=1)
-    """The share of jobs enqueued with priority low."""
+    """Share of jobs with priority low."""
 
 
 KEEP_COMPLETED, KEEP_DEAD = 100_000, 10_000
@@ -73,17 +73,18 @@ class QueuePolicy(Model):
     """The order in which a queue's jobs are claimed, and the number of ended jobs that it keeps."""
 
     priority: PriorityMode = PriorityMode.STRICT
-    """`Strict`: high before normal before low; `Weighted`: by `weights`, so that low never starves."""
+    """`Strict` claims all jobs of a higher priority first. `Weighted` claims by `weights`, so that every priority makes
+    progress."""
     weights: Weights = Weights()
-    """Only with `priority: Weighted`."""
+    """Shares of the three priorities; used only with `priority: Weighted`."""
     keep_completed: int = Field(default=KEEP_COMPLETED, ge=0, le=10_000_000)
     """Maximum number of completed and cancelled jobs that each queue keeps. Beyond it the oldest are removed, even
     before their results' TTL has passed. `0` keeps none."""
     keep_dead: int = Field(default=KEEP_DEAD, ge=0, le=10_000_000)
-    """Maximum number of dead letters that each queue keeps. Beyond it those that died first are dropped, and counted.
-    `0` keeps none."""
+    """Maximum number of dead letters that each queue keeps. Beyond it the oldest are removed and counted as
+    dropped. `0` keeps none."""
 
     @property
     def keep(self) -> tuple[int, int]:
-        """Completed jobs and dead letters to keep."""
+        """Return the numbers of completed jobs and of dead letters to keep."""
         return self.keep_completed, self.keep_dead

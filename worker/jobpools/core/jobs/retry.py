@@ -1,4 +1,7 @@
-"""What happens to a job whose attempt did not complete: the only path for failed, timed out and crashed alike."""
+"""Decide what happens to a job after an attempt: retries, delays, crashes and dead letters.
+
+`settle` is the only path for failed, timed-out, crashed and handed-back attempts; `backoff` computes a retry's delay.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -19,11 +22,12 @@ from jobpools.core.text.validation import explain
 from jobpools.errors import ConfigurationError
 
 RetryFunction = Callable[[int, BaseException | None], float | None]
-"""(attempt that just failed, from 1; its exception) → seconds until the next one, or None for no further attempt."""
+"""Decides about a retry: takes the number of the failed attempt (from 1) and its exception, and returns the seconds
+until the next attempt, or None for no further attempt. It must be a plain function, not a coroutine function."""
 
 
 class RetryValues(TypedDict, total=False):
-    """What `Retry(…)` may say; a Retry's own fields are the checked form."""
+    """The arguments of `Retry(…)`, for type checkers."""
 
     strategy: Literal["none", "fixed", "exponential"]
     max_attempts: int
@@ -32,60 +36,89 @@ class RetryValues(TypedDict, total=False):
     factor: float
     jitter: float
     on: Iterable[str | type[BaseException]]
-    """As in an `except`: `[ConnectionError]` means a ConnectionResetError too. Names, for classes not at hand here."""
     function: RetryFunction | None
 
 
-def _named(given: Any) -> Any:
-    """The names of exception classes: what travels in an envelope, and what an error's kin is compared with."""
+def _class_names(given: Any) -> Any:
+    """Return the names of exception classes: an envelope cannot carry classes."""
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise ValueError(f"{given!r} is no list: write it in brackets")  # noqa: TRY004  # what pydantic takes for theirs
-    return tuple(_name(each) for each in given)
+        raise ValueError(f"{given!r} is not a list; write it in brackets")  # noqa: TRY004  # pydantic takes a ValueError
+    return tuple(_class_name(each) for each in given)
 
 
-def _name(given: Any) -> str:
+def _class_name(given: Any) -> str:
     if isinstance(given, str):
         return given
     if isinstance(given, type) and issubclass(given, BaseException):
         return qualified_name(given)
-    raise ValueError(f"{given!r} is neither an exception class nor the name of one")
+    raise ValueError(f"{given!r} is not an exception class; give a class or its name")
 
 
 class Retry(Model):
-    """How often and when a failed job runs again."""
+    """When and how often a failed job is retried: the value of `retry=` in `@app.job` and `options`.
+
+    An attempt fails when the handler raises or when it exceeds its timeout. A crash of the worker is not a failed
+    attempt: `max_crashes` limits crashes.
+
+    Args:
+        strategy: `"exponential"` (default): the delay starts at `initial` and is multiplied by `factor` after each
+            failed attempt, up to `max`. `"fixed"`: the delay is always `initial`. `"none"`: no retries.
+        max_attempts: Maximum number of attempts, the first one included; at least 1. Default: 3.
+        initial: Delay before the second attempt: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta.
+            Default: 1 second.
+        max: Maximum delay, in the same forms. Default: 1 hour.
+        factor: Factor by which the delay grows after each failed attempt; at least 1. Default: 2.0.
+        jitter: Part of the delay that is drawn at random, from 0 to 1, so that jobs that failed together are not
+            retried together. A delay of 10 s with jitter 0.1 becomes 9 s to 10 s. Default: 0.1.
+        on: Exception classes to retry, as in `except`: subclasses are retried too. Names (`"httpx.ConnectError"` or
+            `"ConnectError"`) stand for classes that cannot be imported here. Default: all exceptions.
+        function: Computes each delay instead of `strategy`: takes the number of the failed attempt (from 1) and the
+            exception, and returns seconds, or None for no further attempt. It works within `max_attempts` and `on`,
+            must be a plain function, and can be given to `@app.job` only. If it raises, the strategy's delay is used.
+
+    Raises:
+        ConfigurationError: An argument is unknown or has an invalid value.
+
+    Example:
+        >>> from jobpools import App, Retry
+        >>> app = App("shop")
+        >>> @app.job(retry=Retry(max_attempts=5, initial="10s", max="10m", on=[ConnectionError, TimeoutError]))
+        ... async def charge(order: int) -> None: ...
+    """
 
     def __init__(self, **given: Unpack[RetryValues]) -> None:
-        """Raises ConfigurationError for a name or a value that is none."""
+        """Check the arguments; the class describes them."""
         values: dict[str, Any] = {**given}
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ConfigurationError(_explained(error)) from error
+            raise ConfigurationError(_describe(error)) from error
 
-    # What stands in YAML or in an envelope does not come this way: its errors name their place there.
+    # Values from YAML and envelopes do not pass through __init__: their errors name the place in the document.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark of such an __init__
 
     strategy: Literal["none", "fixed", "exponential"] = "exponential"
-    """`none`: the first failure is final; `fixed`: always `initial`; `exponential`: `initial`, then each time `factor`
-    times as much, at most `max`."""
+    """How the delay grows. `exponential` starts at `initial` and multiplies by `factor` after each failed attempt,
+    up to `max`; `fixed` always waits `initial`; `none` does not retry."""
     max_attempts: int = Field(default=3, ge=1)
-    """Attempts in all, the first one included. Crashes of the worker are counted apart (`maxCrashes`)."""
+    """Maximum number of attempts, including the first. Crashes of the worker are limited by `maxCrashes` instead."""
     initial: Duration = 1.0
-    """The delay before the second attempt."""
+    """Delay before the second attempt."""
     max: Duration = 3600.0
-    """The longest delay."""
+    """Maximum delay between two attempts."""
     factor: float = Field(default=2.0, ge=1)
-    """By what each delay is longer than the one before."""
+    """Factor by which the delay grows after each failed attempt."""
     jitter: float = Field(default=0.1, ge=0, le=1)
-    """The share of the delay that is drawn at random, so that jobs that failed together do not return together."""
-    on: Annotated[tuple[str, ...], BeforeValidator(_named)] = ()
-    """Exception classes to retry, bare or qualified (`TimeoutError`, `httpx.ConnectError`), with those that derive from
-    them; empty: all."""
+    """Part of the delay, from 0 to 1, that is drawn at random, so that jobs that failed together are not retried
+    together."""
+    on: Annotated[tuple[str, ...], BeforeValidator(_class_names)] = ()
+    """Exception classes to retry, including their subclasses, with or without their module: `TimeoutError`,
+    `httpx.ConnectError`. Empty: all."""
     function: SkipJsonSchema[RetryFunction | None] = Field(default=None, exclude=True)
-    """Python only: decides each delay itself, within `max_attempts`."""
+    """Computes each delay instead of `strategy`; only in Python."""
 
 
-def _explained(error: ValidationError) -> str:
+def _describe(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     field = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
@@ -94,32 +127,41 @@ def _explained(error: ValidationError) -> str:
 
 
 UNRUNNABLE_DELAY = 30.0
-"""Seconds for which a job that this worker cannot run is left to others before anybody looks at it again."""
+"""Seconds after which a job that this worker cannot run may be claimed again."""
 MESSAGE_LIMIT = 1000
-"""Characters of an attempt's message that the history keeps."""
+"""Maximum characters of an attempt's message in the history."""
 TRACEBACK_LIMIT = 4000
-"""Characters of an attempt's traceback that the history keeps: the last ones, where the error stands."""
+"""Maximum characters of an attempt's traceback in the history. The last ones are kept: the error is there."""
 
 _TIMEOUT_NAMES = ("TimeoutError", "builtins.TimeoutError", "asyncio.TimeoutError")
 
 
-def settle(  # noqa: PLR0913  all that the one failure path depends on is an argument
+def settle(  # noqa: PLR0913  # everything that the decision depends on is an argument
     outcome: Outcome, policy: Retry, history: History, now: float, jitter: float, *, max_crashes: int, worker: str = ""
 ) -> Decision[Settlement]:
-    """What is done with a job after an attempt that ended as `outcome`.
+    """Decide what is done with a job after an attempt that ended as `outcome`.
 
-    `history` is what came before this attempt, `now` the server's time in seconds since the epoch, `jitter` a draw from
-    [0, 1), `worker` who ran it. Reasons: Completed, Cancelled, HandedBack, Unrunnable, Crashed, Retried, RetriesUsedUp,
-    NotRetried. Never raises: a retry function that fails counts as none.
+    Never raises: if a retry function raises, the strategy's delay is used.
+
+    Args:
+        outcome: How the attempt ended.
+        policy: The job's retry policy.
+        history: The job's earlier attempts.
+        now: The server's time, seconds since the epoch.
+        jitter: A random number from [0, 1).
+        max_crashes: Number of crashes after which the job is dead.
+        worker: The worker that ran the attempt.
+
+    Returns:
+        The settlement, with one of the reasons Cancelled, HandedBack, Unrunnable, Crashed, Retried, RetriesUsedUp and
+        NotRetried.
     """
     match outcome.kind:
-        case OutcomeKind.COMPLETED:
-            return Decision(Settlement(Disposition.COMPLETE, history=history), "Completed", "the job completed")
         case OutcomeKind.CANCELLED:
             return Decision(Settlement(Disposition.CANCEL, history=history), "Cancelled", "the job was cancelled")
         case OutcomeKind.INTERRUPTED:
             back = Settlement(Disposition.RETURN, delay=outcome.delay or None, history=replace(history, note=""))
-            return Decision(back, "HandedBack", f"{outcome.message or 'the worker goes'}; no attempt is charged")
+            return Decision(back, "HandedBack", f"{outcome.message or 'the worker stops'}; no attempt is charged")
         case OutcomeKind.UNRUNNABLE:
             return _unrunnable(outcome, history, jitter)
         case OutcomeKind.CRASHED:
@@ -151,18 +193,18 @@ def _failed(
     outcome: Outcome, policy: Retry, history: History, now: float, jitter: float, worker: str
 ) -> Decision[Settlement]:
     attempt = history.attempts + 1
-    said = f"attempt {attempt} of {policy.max_attempts} {_said(outcome)}"
+    failure = f"attempt {attempt} of {policy.max_attempts} {_describe_failure(outcome)}"
     delay = next_delay(outcome, policy, attempt, jitter)
     entry = _entry(outcome, history, now, worker, delay.value)
     after = _add(replace(history, attempts=attempt), entry)
     if delay.value is None:
-        return _dead(after, delay.reason, f"{said}; {delay.message}")
+        return _dead(after, delay.reason, f"{failure}; {delay.message}")
     again = Settlement(Disposition.RETRY, delay=delay.value, history=after)
-    return Decision(again, delay.reason, f"{said}; {delay.message}")
+    return Decision(again, delay.reason, f"{failure}; {delay.message}")
 
 
 def next_delay(outcome: Outcome, policy: Retry, attempt: int, jitter: float) -> Decision[float | None]:
-    """Seconds until the attempt after the failed one of number `attempt` (from 1), or None: it was the last."""
+    """Decide the seconds between the failed attempt number `attempt` (from 1) and the next one; None: there is none."""
     if outcome.final:
         return Decision(None, "NotRetried", outcome.final)
     if policy.strategy == "none":
@@ -172,7 +214,7 @@ def next_delay(outcome: Outcome, policy: Retry, attempt: int, jitter: float) -> 
     if attempt >= policy.max_attempts:
         return Decision(None, "RetriesUsedUp", "no attempt is left")
     if policy.function is not None:
-        return _asked(policy, policy.function, outcome, attempt, jitter)
+        return _delay_by_function(policy, policy.function, outcome, attempt, jitter)
     delay = backoff(policy, attempt, jitter)
     return Decision(delay, "Retried", f"the next one in {format_duration(delay)}")
 
@@ -183,17 +225,17 @@ def backoff(policy: Retry, attempt: int, jitter: float) -> float:
     return Backoff(policy.initial, policy.max, factor, policy.jitter).delay(attempt, jitter)
 
 
-def _asked(
+def _delay_by_function(
     policy: Retry, function: RetryFunction, outcome: Outcome, attempt: int, jitter: float
 ) -> Decision[float | None]:
     try:
         answer = function(attempt, outcome.exception)
         if answer is None:
-            return Decision(None, "NotRetried", "the retry function says no")
+            return Decision(None, "NotRetried", "the retry function returned None")
         delay = parse_duration(answer)
-    except BaseException as error:  # noqa: BLE001  user code: even SystemExit is only a decision that failed
+    except BaseException as error:  # noqa: BLE001  # user code: even SystemExit must not end the worker here
         delay = backoff(policy, attempt, jitter)
-        wrong = f"its retry function failed ({bare_name(type(error))}: {error_message(error)[:MESSAGE_LIMIT]})"
+        wrong = f"its retry function raised ({bare_name(type(error))}: {error_message(error)[:MESSAGE_LIMIT]})"
         return Decision(delay, "Retried", f"{wrong}, so the next one in {format_duration(delay)}")
     return Decision(delay, "Retried", f"the next one in {format_duration(delay)}")
 
@@ -203,7 +245,7 @@ def _names(outcome: Outcome) -> set[str]:
     return {outcome.error, *outcome.error_types, *timed_out}
 
 
-def _said(outcome: Outcome) -> str:
+def _describe_failure(outcome: Outcome) -> str:
     how = "timed out" if outcome.kind is OutcomeKind.TIMED_OUT else "failed"
     what = ": ".join(part for part in (outcome.error, outcome.message[:MESSAGE_LIMIT]) if part)
     return f"{how} ({what})" if what else how

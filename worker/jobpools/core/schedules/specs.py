@@ -13,11 +13,11 @@ from jobpools.core.objects import Meta, RedisRef
 from jobpools.core.schema import Model
 
 TIME_PATTERN = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-"""RFC 3339, which is what the API server takes for a time; pydantic takes seconds since the epoch and more."""
+"""RFC 3339: the times that the API server accepts. Pydantic alone would also accept seconds since the epoch."""
 
 
 class ConcurrencyPolicy(StrEnum):
-    """What a fire does while the former one's job has not ended; the words are those of Kubernetes' CronJob."""
+    """What a fire does while the job of the previous fire has not ended; the values of Kubernetes' CronJob."""
 
     ALLOW = "Allow"
     FORBID = "Forbid"
@@ -25,7 +25,7 @@ class ConcurrencyPolicy(StrEnum):
 
 
 class CatchUp(StrEnum):
-    """What happens to ticks that were missed while nobody led."""
+    """Which missed ticks are fired when the scheduler is available again."""
 
     NONE = "None"
     LATEST = "Latest"
@@ -33,48 +33,51 @@ class CatchUp(StrEnum):
 
 
 class JobTemplate(Model):
-    """The job that a fire enqueues."""
+    """The job that each fire enqueues."""
 
     name: str
-    """The job's registered name."""
+    """Name of the handler that runs the job."""
     queue: Queue = "default"
-    """The queue it goes to."""
+    """Queue in which the job is enqueued."""
     priority: Priority = Priority.NORMAL
-    """Which of the queue's three lists it waits in."""
+    """Priority of the job: `high`, `normal` or `low`."""
     kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Its arguments, by name."""
+    """Arguments of the handler, by name."""
     tags: tuple[str, ...] = ()
-    """For finding it again."""
+    """Tags by which the job can be found."""
 
 
 class ScheduleSpec(Model):
-    """A job that is enqueued by the clock, once a tick."""
+    """When a job is enqueued, and which job: one job per tick of a cron expression, or one job at a given time."""
 
     schedule: str | None = None
-    """A cron expression of five fields, or @hourly, @daily, @weekly, @monthly, @yearly."""
+    """Cron expression with five fields (minute hour day month weekday), or @hourly, @daily, @weekly, @monthly, @yearly.
+    Set either `schedule` or `at`."""
     at: AwareDatetime | None = None
-    """One single time instead, with its offset, as in `2027-01-01T00:00:00Z`."""
+    """Single time at which the job is enqueued once, with a UTC offset: `2027-01-01T00:00:00Z`. Set either `schedule`
+    or `at`."""
     time_zone: str = "UTC"
-    """The IANA time zone of `schedule`."""
+    """IANA time zone of `schedule`, such as `Europe/Berlin`."""
     suspend: bool = False
-    """No fires while true; what falls due meanwhile is skipped and counted as missed."""
+    """While true, no jobs are enqueued; ticks that become due are counted as missed."""
     concurrency_policy: ConcurrencyPolicy = ConcurrencyPolicy.ALLOW
-    """What a fire does while the former one's job has not ended."""
+    """What happens at a tick while the job of an earlier tick has not ended. `Allow` enqueues another job, `Forbid`
+    skips the tick and counts it as missed, `Replace` cancels the earlier job and enqueues a new one."""
     starting_deadline_seconds: int | None = Field(default=None, ge=1)
-    """A tick that is later than this is missed; default: no limit."""
+    """Seconds after its due time at which a tick that was not fired counts as missed. Default: no limit."""
     catch_up: CatchUp = CatchUp.LATEST
-    """Which of the missed ticks are fired when the scheduler is back."""
+    """Which ticks are fired late after the scheduler was unavailable: `None`, only the `Latest`, or `All`."""
     job: JobTemplate
-    """The job that a fire enqueues."""
+    """Job that is enqueued at each tick."""
     redis: RedisRef | None = None
-    """Default: the one that the chart was installed with."""
+    """Redis or Valkey in which the job is enqueued. Default: the chart's."""
 
     @field_validator("at", mode="before")
     @classmethod
-    def _a_time(cls, at: Any) -> Any:
+    def _parse_time(cls, at: Any) -> Any:
         if at is None or isinstance(at, datetime):
             return at
-        wrong = ValueError(f"{at!r} is no time: write it with its offset, as in 2027-01-01T00:00:00Z")
+        wrong = ValueError(f"{at!r} is not a time with a UTC offset; write it as in 2027-01-01T00:00:00Z")
         if not isinstance(at, str) or not re.fullmatch(TIME_PATTERN, at):
             raise wrong
         try:
@@ -84,24 +87,24 @@ class ScheduleSpec(Model):
 
     @field_validator("at")
     @classmethod
-    def _within_the_calendar(cls, at: datetime | None) -> datetime | None:
-        """In UTC as well, where it may be a day before or after the years that there are."""
+    def _check_utc_year(cls, at: datetime | None) -> datetime | None:
+        """Refuse a time whose UTC form is before year 1 or after year 9999."""
         try:
             if at is not None:
                 at.astimezone(UTC)
         except OverflowError as error:
-            raise ValueError("is beyond the calendar") from error
+            raise ValueError("is outside the years 1 to 9999 in UTC; use another year") from error
         return at
 
     @model_validator(mode="after")
-    def _one(self) -> "ScheduleSpec":
+    def _check_one_time(self) -> "ScheduleSpec":
         if (self.schedule is None) == (self.at is None):
-            raise ValueError("give exactly one of schedule and at")
+            raise ValueError("set exactly one of schedule and at")
         return self
 
 
 class Schedule(Model):
-    """A CronJobSpec object: a cluster's or a file's."""
+    """A CronJobSpec object, read from the cluster or from a file."""
 
     meta: Meta
     spec: ScheduleSpec

@@ -1,16 +1,16 @@
-"""What a mistyped word was meant to be, for errors."""
+"""The hint of an error about a mistyped word."""
 
 import difflib
 from collections.abc import Iterable
 
 KNOWN_SHOWN = 12
-"""How many of the known words an error repeats when none of them is close."""
+"""Maximum number of known words that an error lists when none of them is close."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean x?` for the closest of the known words, `; known: a, b` where none is close, or nothing.
+    """Return `; did you mean x?` for the closest known word, `; known: a, b` if none is close, or an empty text.
 
-    Case does not count: it is the commonest of mistakes.
+    Upper and lower case count as equal.
     """
     names = sorted(known)
     by_lower = {name.lower(): name for name in names}

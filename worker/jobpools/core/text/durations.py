@@ -1,36 +1,37 @@
-"""Durations as people write them: `90s`, `1h30m`, `250ms`."""
+"""Durations in the form `90s`, `1h30m` or `250ms`."""
 
 import re
 from datetime import timedelta
 
 LONGEST = 36500 * 86400.0
-"""Seconds of the longest duration, a hundred years: beyond it clocks and servers count wrongly."""
+"""Maximum duration in seconds, a hundred years: beyond it the arithmetic of clocks and servers overflows."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
-"""What the CRDs accept as a duration: `90s`, `1h30m`, `250ms`."""
+"""Pattern of a duration in the CRDs: `90s`, `1h30m`, `250ms`."""
 
 
 def parse_duration(value: str | float | timedelta) -> float:
-    """Seconds of `"1h30m"`, `"250ms"`, a number of seconds or a timedelta.
+    """Return the seconds of `"1h30m"`, `"250ms"`, a number of seconds or a timedelta.
 
-    Raises ValueError for anything else, for negative durations and for those above LONGEST.
+    Raises:
+        ValueError: It is none of these, negative, or longer than LONGEST.
     """
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, str):
         if not re.fullmatch(DURATION_PATTERN, value):
             raise ValueError(
-                f"{value!r} is not a duration: write a number and a unit (ms, s, m, h, d), as in 90s or 1h30m"
+                f"{value!r} is not a duration; write a number and a unit (ms, s, m, h, d), as in 90s or 1h30m"
             )
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
     else:
         try:
             seconds = float("nan" if isinstance(value, bool) else value)
         except TypeError as error:
-            raise ValueError(f"{value!r} is not a duration: write seconds, a timedelta, or text as in 90s") from error
+            raise ValueError(f"{value!r} is not a duration; use seconds, a timedelta, or text such as 90s") from error
     if not 0 <= seconds <= LONGEST:
-        raise ValueError(f"{value!r} is not a duration: it must be from 0 to 36500d")
+        raise ValueError(f"{value!r} is not a duration; it must be from 0 to 36500d")
     return seconds
 
 
@@ -38,7 +39,7 @@ _STEPS = (("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0))
 
 
 def format_duration(seconds: float) -> str:
-    """For people: at most two units, as in `2d4h`, `1h30m`, `90s`, `2.5s`, `250ms`."""
+    """Return a duration with at most two units, as in `2d4h`, `1h30m`, `90s`, `2.5s`, `250ms`."""
     if 0 < seconds < 1:
         return f"{round(seconds * 1000)}ms"
     if seconds < 2 * _UNITS["m"]:

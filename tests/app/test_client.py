@@ -157,9 +157,9 @@ async def test_redis_that_is_away_is_one_clear_error() -> None:
     [
         ({"delay": "soon"}, "delay: 'soon' is not a duration"),
         ({"timeout": -1}, "timeout: -1 is not a duration"),
-        ({"priority": "urgent"}, "priority: 'urgent' is none: write high, normal or low"),
+        ({"priority": "urgent"}, "priority: 'urgent' is not a priority; use high, normal or low"),
         ({"at": datetime(2030, 1, 1)}, "has no time zone"),  # noqa: DTZ001  # the subject
-        ({"at": "soon"}, "at: 'soon' is no moment"),
+        ({"at": "soon"}, "at: 'soon' is not a datetime"),
         ({"id": "two words"}, "id: 'two words' cannot be an id"),
         ({"id": ""}, "id: '' cannot be an id"),
         ({"nobody": 1}, "nobody: no such option; known: at, delay"),
@@ -189,19 +189,19 @@ def test_what_cannot_be_a_job_is_refused() -> None:
     @app.job
     async def send() -> None: ...
 
-    with pytest.raises(ConfigurationError, match="two jobs are called 'send'"):
+    with pytest.raises(ConfigurationError, match="job send: duplicate name"):
         app.job(name="send")(lambda: None)
     with pytest.raises(ConfigurationError, match="send is a job already"):
         app.job(send)
-    with pytest.raises(ConfigurationError, match="has no name of its own: give it one"):
+    with pytest.raises(ConfigurationError, match="has no name; give it one"):
         app.job(functools.partial(print))
-    with pytest.raises(ConfigurationError, match="job stream: it yields; a job returns its result"):
+    with pytest.raises(ConfigurationError, match="job stream: a generator cannot be a job"):
 
         @app.job
         async def stream() -> AsyncIterator[int]:
             yield 1
 
-    with pytest.raises(ConfigurationError, match="a coroutine function needs the event loop"):
+    with pytest.raises(ConfigurationError, match="does not fit a coroutine function"):
 
         @app.job(executor="thread")
         async def wrong() -> None: ...

@@ -106,7 +106,7 @@ WORKER = {
 
 ENQUEUE = {
     "no job named": Bad("enqueue store:app", r"store:app: no job named; write its name after the app, as in enqueue store:app NAME"),
-    "unknown job": Bad("enqueue store:app sned to=a", r"app store has no job 'sned'; did you mean send\? .*needs its queue.*"),
+    "unknown job": Bad("enqueue store:app sned to=a", r"app store has no job 'sned'; did you mean send\? .*give queue=.*"),
     "a name without a queue": Bad("enqueue send to=a", r"send: no queue given; use --queue, or name the app, as in shop\.jobs:app send"),
     "no name": Bad("enqueue store:app send ada", r"'ada': not an argument; write name=value, as in to=ada@example\.com"),
     "an argument twice": Bad("enqueue store:app send to=a to=b", r"to: duplicate argument; give it once"),
@@ -123,10 +123,10 @@ ENQUEUE = {
     ),
     "a delay without a unit": Bad("enqueue store:app send to=a --delay 5", r"enqueue send: delay: '5' is not a duration; .*as in 90s or 1h30m"),
     "a moment that is none": Bad("enqueue store:app send to=a --at tomorrow", r"--at: 'tomorrow' is not a time; write it with its offset, .*"),
-    "a moment without a zone": Bad("enqueue store:app send to=a --at 2027-01-01T00:00:00", r"enqueue send: at: 2027-01-01T00:00:00 has no time zone: .*"),
-    "at and delay": Bad("enqueue store:app send to=a --at 2027-01-01T00:00:00Z --delay 5s", r"enqueue send: give at or delay, not both"),
-    "unknown priority": Bad("enqueue store:app send to=a --priority urgent", r"enqueue send: priority: 'urgent' is none: write high, normal or low"),
-    "a queue that would split its keys": Bad("enqueue send to=a --queue {x}", r"enqueue send: queue: '\{x\}' cannot be a queue: .*"),
+    "a moment without a zone": Bad("enqueue store:app send to=a --at 2027-01-01T00:00:00", r"enqueue send: at: 2027-01-01T00:00:00 has no time zone; .*"),
+    "at and delay": Bad("enqueue store:app send to=a --at 2027-01-01T00:00:00Z --delay 5s", r"enqueue send: at and delay exclude each other; give one of them"),
+    "unknown priority": Bad("enqueue store:app send to=a --priority urgent", r"enqueue send: priority: 'urgent' is not a priority; use high, normal or low"),
+    "a queue that would split its keys": Bad("enqueue send to=a --queue {x}", r"enqueue send: queue: '\{x\}' is not a queue name; .*"),
     "an id with a line break": Bad("enqueue store:app send to=a --id \u00e4", r"enqueue send: id: 'ä' cannot be an id: 1 to 200 printable .*"),
     "waiting backwards": Bad("enqueue store:app send to=a --wait -1", r"--wait: must be at least 0, got \"-1\" .*", 2),
     "no such app": Bad("enqueue stoer:app send to=a", r"stoer:app: there is no module stoer, .*"),

@@ -1,4 +1,4 @@
-"""`App` and `@app.job`: which handlers there are, and how their jobs are sent."""
+"""`App` and `@app.job`: the handlers of an application, and how their jobs are enqueued."""
 
 import inspect
 import os
@@ -38,19 +38,19 @@ Executor = Literal["async", "thread"]
 
 
 class AppValues(TypedDict, total=False):
-    """What `App(name, …)` may say."""
+    """The options of `App`, for type checkers."""
 
     redis: str | None
-    """The URL of Redis or Valkey; default JOBPOOLS_REDIS_URL, else this machine's default port."""
+    """URL of Redis or Valkey. Default: JOBPOOLS_REDIS_URL, else redis://127.0.0.1:6379/0."""
     queue: str
-    """The queue of handlers that name none: `default`."""
+    """Queue of handlers that name none. Default: `default`."""
     max_payload: int | None
-    """Bytes of the largest encoded job; default JOBPOOLS_MAX_PAYLOAD, else 1 MiB."""
+    """Maximum bytes of an encoded job. Default: JOBPOOLS_MAX_PAYLOAD, else 1 MiB."""
 
 
 def _text(given: str) -> str:
     if not isinstance(given, str) or not given.strip():
-        raise ValueError(f"{given!r} is no text")
+        raise ValueError(f"{given!r} is not text; write a text that is not empty")
     return given
 
 
@@ -60,11 +60,11 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "queue": check_queue,
     "max_payload": at_least_one,
 }
-"""What each argument of App must be."""
+"""The check of each argument of App, which returns its validated form."""
 
 
 class Decorator(Protocol):
-    """What `@app.job(…)` returns: it turns a function into a Handler of the same arguments and result."""
+    """The result of `@app.job(…)`: turns a function into a Handler with the same arguments and result."""
 
     @overload
     def __call__(self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /) -> Handler[P, R]: ...
@@ -77,9 +77,25 @@ class Decorator(Protocol):
 
 
 class App:
-    """Handlers and the Redis that their jobs go to: `App("shop", redis="redis://…", queue="default")`.
+    """The handlers of an application, and the Redis or Valkey in which their jobs are enqueued.
 
-    `AppValues` says what may be given. Raises ConfigurationError for a name or a value that is none.
+    It connects when it first enqueues a job, once per event loop. `async with app:` closes the connections.
+
+    Args:
+        name: Name of the application, for messages.
+        redis: URL that starts with redis://, rediss:// (TLS), redis+sentinel:// or redis+cluster://. Default: the
+            variable JOBPOOLS_REDIS_URL, else redis://127.0.0.1:6379/0.
+        queue: Queue of handlers that name none. Default: `"default"`.
+        max_payload: Maximum bytes of an encoded job. Default: the variable JOBPOOLS_MAX_PAYLOAD, else 1 MiB.
+
+    Raises:
+        ConfigurationError: An argument is unknown or has an invalid value.
+
+    Example:
+        >>> app = App("shop", redis="redis://localhost:6379/0")
+        >>> @app.job(queue="emails", timeout="2m")
+        ... async def order_confirmation(ctx: Context, to: str, order: int) -> str: ...
+        >>> job = await order_confirmation.enqueue(to="ada@example.com", order=7)
     """
 
     def __init__(self, name: str, **given: Unpack[AppValues]) -> None:
@@ -87,23 +103,23 @@ class App:
         self.name = name
         self.queue: str = values.get("queue", "default")
         self.handlers: dict[str, Handler[..., Any]] = {}
-        """By job name."""
+        """The handlers, by name."""
         self.services: list[Service[Any]] = []
         self.middlewares: list[Middleware] = []
         self.redis: str | None = values.get("redis")
-        """The URL given here; None: the environment says."""
+        """The URL that was given; None: the environment determines it."""
         self._max_payload: int | None = values.get("max_payload")
         self._client: Client | None = None
 
     @property
     def client(self) -> Client:
-        """What sends jobs; it connects when it first has to."""
+        """Return the client that enqueues jobs; it connects when it is first used."""
         if self._client is None:
             self._client = Client(redis_url(os.environ, self.redis), max_payload(os.environ, self._max_payload))
         return self._client
 
     def use(self, client: Client) -> Client | None:
-        """Send jobs through this client from now on; returns the one before."""
+        """Enqueue jobs through this client from now on, and return the previous one."""
         before, self._client = self._client, client
         return before
 
@@ -123,7 +139,7 @@ class App:
         executor: Executor | None = None,
         **defaults: Unpack[HandlerValues],
     ) -> Decorator: ...
-    def job(  # type: ignore[misc]  # mypy takes the keys of HandlerValues for parameters of their own
+    def job(  # type: ignore[misc]  # mypy treats the keys of HandlerValues as parameters
         self,
         function: Any = None,
         /,
@@ -132,11 +148,32 @@ class App:
         executor: Executor | None = None,
         **defaults: Unpack[HandlerValues],
     ) -> Any:
-        """Make a job of a function: `@app.job` or `@app.job(queue="emails", retry=Retry(max_attempts=5), …)`.
+        """Register a function as a handler: `@app.job`, or `@app.job(queue="emails", …)`.
 
-        `timeout` and `result_ttl` are durations (`"2m"` or seconds). What is not said is the pool's default
-        (`spec.job`). A coroutine function runs on the worker's event loop, a plain one in a thread.
-        Raises ConfigurationError.
+        A coroutine function runs on the worker's event loop, a plain function in a thread. If the first parameter is
+        annotated with Context, or is named `ctx` without annotation, it receives the attempt's Context.
+
+        Args:
+            function: The function; given by `@app.job` without parentheses.
+            name: Name of the handler in jobs. Default: the function's name.
+            executor: `"async"` or `"thread"`. Default, and the only value that fits: by the kind of the function.
+            queue: Name of the queue: 1 to 63 letters and digits, with - _ . between them. Default: the App's `queue`.
+            priority: `"high"`, `"normal"` (default) or `"low"`.
+            tags: Texts by which the job can be found.
+            timeout: Maximum duration of one attempt: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta; more
+                than 0. Default: the pool's `spec.job.timeout` (5 minutes).
+            retry: When and how often a failed job is retried. Default: the pool's `spec.job.retry`.
+            result_ttl: How long the completed job and its result are kept, in the same forms as `timeout`; 0 keeps
+                neither. Default: the pool's `spec.job.resultTTL` (1 day).
+            max_crashes: Number of crashes of its worker after which the job is dead; at least 1. Default: the pool's
+                `spec.job.maxCrashes` (3).
+
+        Raises:
+            ConfigurationError: The function cannot be a handler, its name is taken, or an option is invalid.
+
+        Example:
+            >>> @app.job(queue="emails", retry=Retry(max_attempts=5), timeout="2m")
+            ... async def order_confirmation(ctx: Context, to: str, order: int) -> str: ...
         """
         if function is None:
             return lambda decorated: self._register(decorated, name, executor, defaults)
@@ -145,42 +182,56 @@ class App:
     def _register(
         self, function: Any, name: str | None, executor: str | None, defaults: HandlerValues
     ) -> Handler[..., Any]:
-        if isinstance(function, Handler):
-            raise ConfigurationError(f"{function.name} is a job already: one @app.job for each function")
-        if not callable(function) or inspect.isclass(function):
-            raise ConfigurationError(f"@app.job: {function!r} is no function: write @app.job or @app.job(name=…)")
-        if "self" in inspect.signature(function).parameters:
-            raise ConfigurationError(f"@app.job: {function!r} takes self: decorate a function or a bound method")
+        _check_function(function)
         name = checked("@app.job", {"name": name}, _CHECKS).get("name") or getattr(function, "__name__", "")
         if not name:
-            raise ConfigurationError(f"job {function!r} has no name of its own: give it one, as in @app.job(name=…)")
+            raise ConfigurationError(f"@app.job: {function!r} has no name; give it one, as in @app.job(name=…)")
         if name in self.handlers:
-            raise ConfigurationError(f"two jobs are called {name!r}: give one of them another name=")
-        code = code_of(function)
-        if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
-            raise ConfigurationError(f"job {name}: it yields; a job returns its result, or sends further jobs")
-        natural = "async" if inspect.iscoroutinefunction(code) else "thread"
-        if executor not in (None, natural):
-            kind = (
-                "a coroutine function needs the event loop" if natural == "async" else "a plain function needs a thread"
-            )
-            raise ConfigurationError(f"job {name}: executor={executor!r} does not fit: {kind}")
+            raise ConfigurationError(f"job {name}: duplicate name; give one of the two functions another name=")
         options = Options.make(f"job {name}", **defaults)
-        handler: Handler[..., Any] = Handler(self, function, name=name, options=options, executor=natural)
+        kind = _executor_of(function, name, executor)
+        handler: Handler[..., Any] = Handler(self, function, name=name, options=options, executor=kind)
         self.handlers[name] = handler
         return handler
 
     def service(self, function: Callable[[], AsyncIterator[T] | Iterator[T]]) -> Service[T]:
-        """Declare something that the worker opens once and that handlers get by `ctx.service(…)`."""
+        """Declare a service: an object that each worker opens once and that handlers get with `ctx.service(…)`.
+
+        Services are opened in the order of declaration before the first job, and closed in reverse order.
+
+        Args:
+            function: A generator function, async or plain, that yields the object once. Code after `yield` closes it.
+
+        Raises:
+            ConfigurationError: The function is not a generator function.
+
+        Example:
+            >>> @app.service
+            ... async def database() -> AsyncIterator[Pool]:
+            ...     async with create_pool() as pool:
+            ...         yield pool
+            >>> @app.job
+            ... async def charge(ctx: Context, order: int) -> None:
+            ...     await ctx.service(database).execute("…", order)
+        """
         service = Service(function)
         self.services.append(service)
         return service
 
     def middleware(self, function: Middleware) -> Middleware:
-        """Declare code around every attempt: `async def around(ctx, call_next)`; the first declared is outermost.
+        """Declare code that runs around every attempt; the middleware that is declared first is the outermost.
 
-        It awaits `call_next()` once and returns what that returned. Raises ConfigurationError for a function that
-        does not take these two.
+        Args:
+            function: `async def around(ctx, call_next)`. It awaits `call_next()` once and returns its result.
+
+        Raises:
+            ConfigurationError: The function does not take these two arguments.
+
+        Example:
+            >>> @app.middleware
+            ... async def timed(ctx: Context, call_next: Next) -> Any:
+            ...     with timer(ctx.name):
+            ...         return await call_next()
         """
         self.middlewares.append(middleware.check(function))
         return function
@@ -188,40 +239,88 @@ class App:
     async def enqueue(
         self, name: str, args: Mapping[str, Any] | None = None, **options: Unpack[OptionValues]
     ) -> JobHandle[Any]:
-        """Send a job by its name. One of this app is checked against its handler; another needs `queue`.
+        """Enqueue a job by the name of its handler, which may belong to another app or language.
 
-        Raises UnknownJobError, ArgumentsError, PayloadTooLargeError, StoreError.
+        Args:
+            name: Name of the handler. A handler of this app checks the arguments; for any other, give `queue`.
+            args: The handler's arguments, by name. Default: none.
+            queue: Name of the queue: 1 to 63 letters and digits, with - _ . between them. Default: the handler's.
+            priority: `"high"`, `"normal"` (default) or `"low"`.
+            tags: Texts by which the job can be found.
+            timeout: Maximum duration of one attempt: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta; more
+                than 0. Default: the handler's, else the pool's `spec.job.timeout` (5 minutes).
+            retry: When and how often a failed job is retried, without a `function`. Default: the handler's, else the
+                pool's `spec.job.retry`.
+            result_ttl: How long the completed job and its result are kept, in the same forms as `timeout`; 0 keeps
+                neither. Default: the handler's, else the pool's `spec.job.resultTTL` (1 day).
+            max_crashes: Number of crashes of its worker after which the job is dead; at least 1. Default: the
+                handler's, else the pool's `spec.job.maxCrashes` (3).
+            delay: Time before the job may run, in the same forms as `timeout`. Not together with `at`.
+            at: Time before which the job does not run: a datetime with a time zone.
+            id: The job's own id, for idempotent enqueueing: while a job with this id is known, another is not enqueued.
+                Default: a random id.
+
+        Returns:
+            A handle of the job; its `new` is False if a job with the same `id` was known already.
+
+        Raises:
+            UnknownJobError: This app has no such handler, and `queue` was not given.
+            ArgumentsError: The arguments do not match the handler's signature, or are not JSON.
+            PayloadTooLargeError: The encoded job is larger than `max_payload`.
+            ConfigurationError: An option is unknown or has an invalid value.
+            StoreError: Redis refused the command or is unreachable. It is unknown whether the job was enqueued.
+
+        Example:
+            >>> await app.enqueue("resize", {"photo": 7}, queue="photos", priority="low")
         """
         return await self.client.enqueue(self._by_name(name, args or {}, options))
 
     def enqueue_sync(
         self, name: str, args: Mapping[str, Any] | None = None, **options: Unpack[OptionValues]
     ) -> JobHandle[Any]:
-        """`enqueue` for code without an event loop."""
+        """Enqueue a job by name from code without an event loop; arguments and errors are those of `enqueue`."""
         return self.client.enqueue_sync(self._by_name(name, args or {}, options))
 
     async def enqueue_many(self, calls: Iterable[Call[Any]]) -> list[JobHandle[Any]]:
-        """Send many jobs (`handler.call(…)`) in few round trips: 500 of a queue are accepted together, or none of them.
+        """Enqueue many jobs in few round trips.
 
-        Raises ArgumentsError for what is no such call, and StoreError.
+        Up to 500 jobs of one queue are enqueued by one command: all of them, or none.
+
+        Args:
+            calls: Jobs made by `handler.call(…)` or `handler.options(…).call(…)`.
+
+        Returns:
+            The handles, in the order of the calls.
+
+        Raises:
+            ArgumentsError: An item is not a call.
+            StoreError: Redis refused a command or is unreachable; earlier commands may have succeeded.
+
+        Example:
+            >>> await app.enqueue_many(order_confirmation.call(to=each.email, order=each.id) for each in orders)
         """
         return await self.client.enqueue_many(_calls("enqueue_many", calls))
 
     def enqueue_many_sync(self, calls: Iterable[Call[Any]]) -> list[JobHandle[Any]]:
-        """`enqueue_many` for code without an event loop."""
+        """Enqueue many jobs from code without an event loop; arguments and errors are those of `enqueue_many`."""
         return self.client.enqueue_many_sync(_calls("enqueue_many_sync", calls))
 
     def handle(self, id: JobId | str, queue: str | None = None) -> JobHandle[Any]:  # noqa: A002  # the job's own word
-        """A handle of a job that was sent before, perhaps by another process."""
+        """Return a handle of a job that was enqueued before, for example by another process.
+
+        Args:
+            id: The job's id.
+            queue: The job's queue. Default: the App's `queue`.
+        """
         return JobHandle(self.client, id=id, queue=queue or self.queue)
 
     async def aclose(self) -> None:
-        """Close the connections of this event loop and of sync code. They are opened again when needed."""
+        """Close the connections of this event loop and of sync code. They are reopened when needed."""
         if self._client is not None:
             await self._client.aclose()
 
     def close(self) -> None:
-        """`aclose` for code without an event loop: close the connections of sync code."""
+        """Close the connections of sync code."""
         if self._client is not None:
             self._client.close()
 
@@ -239,8 +338,30 @@ class App:
             return handler.build(handler.with_options(f"enqueue {name}", options), (), dict(args))
         if "queue" not in options:
             hint = did_you_mean(name, self.handlers)
-            raise UnknownJobError(f"app {self.name} has no job {name!r}{hint} (another app's job needs its queue)")
+            raise UnknownJobError(f"app {self.name} has no job {name!r}{hint} (for another app's job, give queue=)")
         return self.client.call_json(name, args, Options.make(f"enqueue {name}", **options))
+
+
+def _check_function(function: Any) -> None:
+    """Raise ConfigurationError for an object that cannot be a handler."""
+    if isinstance(function, Handler):
+        raise ConfigurationError(f"@app.job: {function.name} is a job already; use @app.job once per function")
+    if not callable(function) or inspect.isclass(function):
+        raise ConfigurationError(f"@app.job: {function!r} is not a function; write @app.job or @app.job(name=…)")
+    if "self" in inspect.signature(function).parameters:
+        raise ConfigurationError(f"@app.job: {function!r} takes self; decorate a function or a bound method")
+
+
+def _executor_of(function: Callable[..., Any], name: str, wanted: str | None) -> Executor:
+    """Return where the function runs. Raises ConfigurationError if it is a generator or `wanted` does not fit it."""
+    code = code_of(function)
+    if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
+        raise ConfigurationError(f"job {name}: a generator cannot be a job; return the result, or enqueue further jobs")
+    executor: Executor = "async" if inspect.iscoroutinefunction(code) else "thread"
+    if wanted not in (None, executor):
+        kind = "coroutine" if executor == "async" else "plain"
+        raise ConfigurationError(f"job {name}: executor={wanted!r} does not fit a {kind} function; use {executor!r}")
+    return executor
 
 
 def _calls(call: str, given: Iterable[Call[Any]]) -> list[Call[Any]]:

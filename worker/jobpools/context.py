@@ -1,4 +1,4 @@
-"""What a handler may know about the attempt that it is: its first parameter, `ctx: Context`."""
+"""What a handler can ask about its attempt: the first parameter, `ctx: Context`."""
 
 from typing import Protocol, TypeVar
 
@@ -18,7 +18,7 @@ class OpenServices(Protocol):
 
 
 class Source(Protocol):
-    """Where a context's answers come from: the attempt in hand, or a stand-in of a test."""
+    """The source of a Context's values: an attempt in a worker, or a substitute in a test."""
 
     envelope: Envelope
     history: History | None
@@ -31,7 +31,18 @@ class Source(Protocol):
 
 
 class Context:
-    """One attempt of one job."""
+    """The attempt that a handler executes: identity of the job, attempt number, services, cancellation.
+
+    A handler receives it as its first parameter, if that is annotated with Context or named `ctx`.
+
+    Example:
+        >>> @app.job
+        ... def export(ctx: Context, rows: int) -> None:
+        ...     for row in range(rows):
+        ...         if ctx.cancelled:
+        ...             raise TimeoutError("stopped")
+        ...         ctx.service(table).write(row)
+    """
 
     __slots__ = ("_services", "_source", "_worker")
 
@@ -52,7 +63,7 @@ class Context:
 
     @property
     def queue(self) -> str:
-        """The queue it was enqueued to."""
+        """The queue in which the job was enqueued."""
         return self._source.envelope.queue
 
     @property
@@ -62,46 +73,53 @@ class Context:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """What `options(tags=…)` said."""
+        """The job's tags."""
         return tuple(self._source.envelope.tags)
 
     @property
     def attempt(self) -> int:
-        """1 for the first one; attempts that a vanished worker took with it count here."""
+        """Attempt number, starting at 1; attempts whose worker crashed count."""
         past = self._source.history
         return 1 if past is None else past.attempts + past.crashes + 1
 
     @property
     def history(self) -> History:
-        """What went wrong before this attempt."""
+        """The earlier failed and crashed attempts of this job."""
         return self._source.history or History()
 
     @property
     def enqueued_at(self) -> float:
-        """When it was enqueued, seconds since the epoch."""
+        """When the job was enqueued, seconds since the epoch."""
         return enqueued_at(self._source.envelope)
 
     @property
     def timeout(self) -> float:
-        """Seconds that this attempt may take in all."""
+        """Maximum seconds of this attempt."""
         return self._source.timeout
 
     @property
     def worker(self) -> str:
-        """The worker's id, `<host>.<start>`."""
+        """The worker's id, `<host>.<nonce>`."""
         return self._worker
 
     @property
     def cancelled(self) -> bool:
-        """True once the time is over, the job was cancelled or the worker must go.
+        """Whether the attempt must stop: it timed out, the job was cancelled, or the worker shuts down.
 
-        A coroutine is cancelled then. Nothing can stop a thread from outside: a long plain function looks here between
-        its steps.
+        A coroutine receives CancelledError as well. A thread cannot be stopped from outside: a long plain function
+        checks this between its steps.
         """
         return self._source.is_cancelled
 
     def service(self, service: Service[T]) -> T:
-        """What the worker opened for this service. Raises ConfigurationError when the app has not declared it."""
+        """Return the object that the worker opened for a service.
+
+        Args:
+            service: What `@app.service` returned.
+
+        Raises:
+            ConfigurationError: The worker's app did not declare the service.
+        """
         return self._services.get(service)
 
     def __repr__(self) -> str:

@@ -1,47 +1,47 @@
 """Every error that jobpools raises, as one tree.
 
     JobpoolsError
-    ├── ConfigurationError      what the user wrote cannot work: YAML, settings, a handler's signature
-    │   ├── SpecError           a YAML document; carries file, line and path
+    ├── ConfigurationError      an invalid spec, setting, option or handler
+    │   ├── SpecError           an invalid WorkerPool or CronJobSpec; the message has file, line and path
     │   └── AppImportError      `module:name` does not import or is not an App
     ├── EnqueueError            the job was not accepted; nothing was written
     │   ├── ArgumentsError      the arguments do not match the handler's signature
     │   ├── PayloadTooLargeError
     │   └── UnknownJobError     the app has no job of this name
-    ├── StoreError              Redis or Valkey said no, or said nothing
-    │   ├── StoreUnavailableError   cannot be reached now; worth another try
-    │   ├── StoreAuthError      wrong user or password, or a command the ACL forbids
-    │   └── StoreDataError      a key holds another type, or a value that this version cannot read
-    ├── ObservationError        something of the cluster cannot be read: unknown, which is not zero
-    └── JobError                a job's end, as `JobHandle.result()` raises it
-        ├── JobDeadError        it is in the dead-letter queue
+    ├── StoreError              Redis or Valkey refused a command or is unreachable
+    │   ├── StoreUnavailableError   unreachable, or refuses commands for now; retryable
+    │   ├── StoreAuthError      wrong user or password, or a command that the ACL forbids
+    │   └── StoreDataError      a key of another type, or a value that this version cannot read
+    ├── ObservationError        a part of the cluster cannot be read; its state is unknown
+    └── JobError                a job has no result; raised by `JobHandle.result()`
+        ├── JobDeadError        the job is in the dead-letter queue
         ├── JobCancelledError
-        ├── JobNotFoundError    no such job, or its result's TTL is over
-        └── ResultTimeoutError  it had not ended within the time asked for
+        ├── JobNotFoundError    no such job, or its result has expired
+        └── ResultTimeoutError  the job did not end within the timeout
 
-A message is one line that says what is wrong, where, and how to mend it. Errors of other libraries are translated at
-the border of the layer that imports them and kept as `__cause__`.
+A message is one line: `<where>: <what is wrong>; <how to fix it>`. The layer that imports another library translates
+that library's errors and keeps them as `__cause__`.
 """
 
 
 class JobpoolsError(Exception):
-    """The root: `except JobpoolsError` catches everything of ours."""
+    """Base class of all errors that jobpools raises."""
 
 
 class ConfigurationError(JobpoolsError):
-    """What the user wrote cannot work."""
+    """A spec, a setting, an option or a handler is invalid."""
 
 
 class SpecError(ConfigurationError):
-    """A YAML document that is not a valid WorkerPool or CronJobSpec."""
+    """A YAML document is not a valid WorkerPool or CronJobSpec."""
 
 
 class AppImportError(ConfigurationError):
-    """`module:name` does not import, or is not an App."""
+    """`module:name` cannot be imported, or is not an App."""
 
 
 class EnqueueError(JobpoolsError):
-    """The job was not accepted; nothing was written."""
+    """The job was not enqueued; nothing was written to Redis."""
 
 
 class ArgumentsError(EnqueueError):
@@ -49,38 +49,38 @@ class ArgumentsError(EnqueueError):
 
 
 class PayloadTooLargeError(EnqueueError):
-    """The encoded job is larger than the limit (default 1 MiB)."""
+    """The encoded job is larger than `max_payload` (default 1 MiB)."""
 
 
 class UnknownJobError(EnqueueError):
-    """The app has no job of this name."""
+    """The app has no handler of this name."""
 
 
 class StoreError(JobpoolsError):
-    """Redis or Valkey said no, or said nothing."""
+    """Redis or Valkey refused a command or is unreachable."""
 
 
 class StoreUnavailableError(StoreError):
-    """Redis cannot be reached now, or refuses commands for now; worth another try.
+    """Redis is unreachable, or refuses commands for now (it is loading, full or a replica). The call can be retried.
 
-    Whether an `enqueue` arrived is not known: send it again under an id of your own, and it is one job.
+    After an `enqueue` it is unknown whether the job was enqueued. A retry with the same `id` enqueues it at most once.
     """
 
 
 class StoreAuthError(StoreError):
-    """Wrong user or password, or a command that the ACL forbids."""
+    """Redis refuses the user or password, or the ACL forbids a command."""
 
 
 class StoreDataError(StoreError):
-    """A key holds another type, or a value that this version cannot read."""
+    """A key has another type, or contains a value that this version cannot read."""
 
 
 class ObservationError(JobpoolsError):
-    """Something of the cluster cannot be read: the facts are unknown, and the message says why in one line."""
+    """A part of the cluster cannot be read, so its state is unknown; the message says why, in one line."""
 
 
 class JobError(JobpoolsError):
-    """A job did not give a result."""
+    """A job has no result."""
 
 
 class JobDeadError(JobError):
@@ -92,8 +92,8 @@ class JobCancelledError(JobError):
 
 
 class JobNotFoundError(JobError):
-    """No such job, or its result's TTL is over."""
+    """The job does not exist, or its result has expired (`result_ttl`)."""
 
 
 class ResultTimeoutError(JobError):
-    """The job had not ended within the time asked for."""
+    """The job did not end within the timeout of `result`. It continues to run."""

@@ -1,4 +1,4 @@
-"""Handles of enqueued jobs: read the state, cancel, and wait for the result, from asyncio and from sync code."""
+"""Handles of enqueued jobs: their state, cancellation and result, for asyncio and for sync code."""
 
 import asyncio
 import time
@@ -47,42 +47,71 @@ class Endpoint(Protocol):
 
 
 class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
-    """An enqueued job: its state and its result."""
+    """An enqueued job: its state, its cancellation and its result.
+
+    Example:
+        >>> job = await order_confirmation.enqueue(to="ada@example.com", order=7)
+        >>> await job.result(timeout="10s")
+    """
 
     client: Endpoint
-    """The client that sent it, or would have."""
+    """The client that enqueued the job."""
     id: str
+    """The job's id."""
     queue: str
+    """The job's queue."""
     new: bool = True
-    """False when a job of this id was there already, and nothing was written."""
+    """False if a job with this id was known already, so that nothing was written."""
     decode: Callable[[bytes], Any] | None = None
-    """As the call's."""
+    """Converts the result's JSON to the handler's result type; None: plain JSON values."""
 
     async def state(self) -> JobState:
-        """Return the job's present state. Raises JobNotFoundError."""
+        """Return the job's current state.
+
+        Raises:
+            JobNotFoundError: The job does not exist, or its result has expired.
+            StoreError: Redis refused the command or is unreachable.
+        """
         return (await self._view()).state
 
     async def cancel(self) -> JobState:
-        """Cancel the job: remove it from its queue, or have its worker stop it. Returns the state afterwards.
+        """Cancel the job: remove it from its queue, or ask its worker to stop it.
 
-        A running job is stopped within a few seconds (`running` is returned). One that has ended stays as it is.
-        Raises JobNotFoundError.
+        Returns:
+            The state afterwards: `cancelled`, or `running` if its worker will stop it within a few seconds. A job that
+            has ended keeps its state.
+
+        Raises:
+            JobNotFoundError: The job does not exist, or its result has expired.
+            StoreError: Redis refused the command or is unreachable.
         """
         state = await writes.cancel(self.client.connection(), self.queue, self.id)
         if state is None:
             raise JobNotFoundError(f"no job {self.id} in queue {self.queue}")
         return state
 
-    async def result(self, timeout: Span | None = None) -> R_co:  # noqa: ASYNC109  # the caller's wish, told in the error
+    async def result(self, timeout: Span | None = None) -> R_co:  # noqa: ASYNC109  # the error message names the timeout
         """Wait until the job has ended and return what its handler returned.
 
-        The server pushes the end: any number of callers may wait, and none polls. The wait continues through an outage
-        that begins meanwhile. A job whose `result_ttl` is 0 keeps no result: when it has completed, this raises
-        JobNotFoundError.
+        The server notifies all waiting callers when the job ends; no caller polls. The wait continues during an outage
+        of the server that begins after it.
 
-        `timeout` is a duration (`10`, `"2m"`); None waits forever; with 0 or less the state is read once. Raises
-        JobDeadError, JobCancelledError, JobNotFoundError, ResultTimeoutError, StoreError, and ConfigurationError for a
-        timeout that is not a duration.
+        Args:
+            timeout: Maximum time to wait: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta. None (default)
+                waits without limit; 0 or less reads the state once.
+
+        Raises:
+            JobDeadError: The job is in the dead-letter queue; the message has its last error.
+            JobCancelledError: The job was cancelled.
+            JobNotFoundError: The job does not exist, its result has expired, or it completed with `result_ttl` 0.
+            ResultTimeoutError: The job did not end within the timeout. It continues to run.
+            StoreError: Redis refused the command or is unreachable.
+            ConfigurationError: The timeout is not a duration.
+
+        Example:
+            >>> job = await order_confirmation.enqueue(to="ada@example.com", order=7)
+            >>> await job.result(timeout="10s")
+            'sent'
         """
         limit = None if timeout is None else _seconds(timeout)
         deadline = None if limit is None else time.monotonic() + limit
@@ -91,15 +120,20 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
             record = await reads.result(self.client.connection(), self.queue, self.id)
             if record is not None:
                 return self._value(record)
-            view = await self._view()
-            if view.state is JobState.DEAD:
-                raise JobDeadError(_death_message(view))
-            if not in_time and view.state not in (JobState.COMPLETED, JobState.CANCELLED):
-                waited = format_duration(limit or 0.0)
-                raise ResultTimeoutError(f"job {self.id} had not ended after {waited}: it is {view.state}")
+            # Without a record the job is dead, its end is being written, or (after a replay) it runs again: wait again.
+            await self._check_unfinished(limit, in_time=in_time)
+
+    async def _check_unfinished(self, limit: float | None, *, in_time: bool) -> None:
+        """Raise JobDeadError if the job is dead, and ResultTimeoutError if it did not end within `limit` seconds."""
+        view = await self._view()
+        if view.state is JobState.DEAD:
+            raise JobDeadError(_death_message(view))
+        if not in_time and view.state not in (JobState.COMPLETED, JobState.CANCELLED):
+            waited = format_duration(limit or 0.0)
+            raise ResultTimeoutError(f"job {self.id} had not ended after {waited}: it is {view.state}")
 
     async def _end(self, deadline: float | None) -> bool:
-        """Wait until the job has ended; False: not before the deadline (monotonic seconds)."""
+        """Wait until the job has ended, and return whether it did before the deadline (monotonic seconds)."""
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
             return False
@@ -111,17 +145,18 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         return True
 
     def state_sync(self) -> JobState:
-        """`state` for code without an event loop. Called in a running event loop's thread it blocks that loop."""
+        """Return the state, from code without an event loop; in the thread of an event loop it blocks that loop."""
         return self.client.run_sync(self.state)
 
     def cancel_sync(self) -> JobState:
-        """`cancel` for code without an event loop. Called in a running event loop's thread it blocks that loop."""
+        """Cancel the job, from code without an event loop; in the thread of an event loop it blocks that loop."""
         return self.client.run_sync(self.cancel)
 
     def result_sync(self, timeout: Span | None = None) -> R_co:
-        """`result` for code without an event loop; threads may wait at the same time.
+        """Wait for the result from code without an event loop; arguments and errors are those of `result`.
 
-        Called in a running event loop's thread, it blocks that loop; a job that runs on that loop then never ends.
+        Several threads may wait at the same time. In the thread of an event loop it blocks that loop: a job that runs
+        on that loop then never ends.
         """
         return self.client.run_sync(lambda: self.result(timeout))
 

@@ -25,7 +25,7 @@ class Owner(Protocol):
 
 
 class Bound(Generic[P, R]):
-    """A handler with options for the jobs that are sent through it; `options()` returns it."""
+    """A handler with options for the jobs that are enqueued through it: the result of `Handler.options`."""
 
     __slots__ = ("_handler", "_options")
 
@@ -34,34 +34,56 @@ class Bound(Generic[P, R]):
         self._options = options
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
-        """The job, not sent yet: for `app.enqueue_many`. Raises ArgumentsError."""
+        """Return the job without enqueueing it, for `app.enqueue_many`.
+
+        Raises:
+            ArgumentsError: The arguments do not match the handler's signature, or are not JSON.
+            PayloadTooLargeError: The encoded job is larger than `max_payload`.
+        """
         return self._handler.build(self._options, args, kwargs)
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
-        """Send the job. Raises EnqueueError (nothing was written) or StoreError."""
+        """Enqueue one job; the arguments are those of the handler, without `ctx`.
+
+        Returns:
+            A handle of the job; its `new` is False if a job with the same `id` was known already.
+
+        Raises:
+            ArgumentsError: The arguments do not match the handler's signature, or are not JSON. Nothing was written.
+            PayloadTooLargeError: The encoded job is larger than `max_payload`. Nothing was written.
+            StoreError: Redis refused the command or is unreachable. It is unknown whether the job was enqueued; a
+                retry with the same `id` enqueues it at most once.
+        """
         return await self._handler.app.client.enqueue(self._handler.build(self._options, args, kwargs))
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
-        """`enqueue` for code without an event loop."""
+        """Enqueue one job from code without an event loop; arguments, result and errors are those of `enqueue`."""
         return self._handler.app.client.enqueue_sync(self._handler.build(self._options, args, kwargs))
 
 
 class Handler(Generic[P, R]):
-    """A function that `@app.job` made a job of. `enqueue` takes the function's own arguments, without `ctx`."""
+    """A function that `@app.job` registered. `enqueue` takes the function's arguments, without `ctx`.
+
+    Calling the handler calls the function itself, as a unit test does.
+
+    Example:
+        >>> job = await order_confirmation.enqueue(to="ada@example.com", order=7)
+        >>> await job.result(timeout="10s")
+    """
 
     def __init__(self, app: Owner, function: Callable[..., Any], *, name: str, options: Options, executor: str) -> None:
         self.app = app
         self.function = function
-        """What was decorated."""
+        """The decorated function."""
         self.name = name
         self.queue = options.queue or app.queue
         self.defaults = options
-        """What `@app.job` said; None where the pool's defaults hold."""
+        """The options of `@app.job`; None where the pool's defaults apply."""
         self.executor = executor
         self.takes_context = takes_context(function)
         self.signature = Signature(function, name)
-        self._decode_result = self.signature.decode_result  # bound once: every handle keeps one
-        # max_crashes goes with the job: whoever takes it over after a crash may not have this code.
+        self._decode_result = self.signature.decode_result  # bound once: each handle keeps a reference
+        # max_crashes travels with the job: a worker or operator that rescues it may not have this code.
         self._plain = Options(
             queue=self.queue, priority=options.priority, tags=options.tags, max_crashes=options.max_crashes
         )
@@ -70,30 +92,66 @@ class Handler(Generic[P, R]):
         self.__wrapped__ = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function itself, here and now, as a unit test does."""
+        """Call the function itself in this process."""
         return self.function(*args, **kwargs)
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
-        """The job, not sent yet: for `app.enqueue_many`. Raises ArgumentsError."""
+        """Return the job without enqueueing it, for `app.enqueue_many`.
+
+        Raises:
+            ArgumentsError: The arguments do not match the handler's signature, or are not JSON.
+            PayloadTooLargeError: The encoded job is larger than `max_payload`.
+        """
         return self.build(self._plain, args, kwargs)
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
-        """Send the job. Raises EnqueueError (nothing was written) or StoreError."""
+        """Enqueue one job; the arguments are those of the handler, without `ctx`.
+
+        Returns:
+            A handle of the job; its `new` is False if a job with the same `id` was known already.
+
+        Raises:
+            ArgumentsError: The arguments do not match the handler's signature, or are not JSON. Nothing was written.
+            PayloadTooLargeError: The encoded job is larger than `max_payload`. Nothing was written.
+            StoreError: Redis refused the command or is unreachable. It is unknown whether the job was enqueued; a
+                retry with the same `id` enqueues it at most once.
+        """
         return await self.app.client.enqueue(self.build(self._plain, args, kwargs))
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
-        """`enqueue` for code without an event loop."""
+        """Enqueue one job from code without an event loop; arguments, result and errors are those of `enqueue`."""
         return self.app.client.enqueue_sync(self.build(self._plain, args, kwargs))
 
     def options(self, **options: Unpack[OptionValues]) -> Bound[P, R]:
-        """The handler with options for the jobs sent through what is returned; `OptionValues` says what there is.
+        """Return the handler with options for the jobs that are enqueued through it.
 
-        Raises ConfigurationError for a name or a value that is none.
+        Args:
+            queue: Name of the queue: 1 to 63 letters and digits, with - _ . between them. Default: the handler's.
+            priority: `"high"`, `"normal"` (default) or `"low"`.
+            tags: Texts by which the job can be found.
+            timeout: Maximum duration of one attempt: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta; more
+                than 0. Default: the handler's, else the pool's `spec.job.timeout` (5 minutes).
+            retry: When and how often a failed job is retried, without a `function`. Default: the handler's, else the
+                pool's `spec.job.retry`.
+            result_ttl: How long the completed job and its result are kept, in the same forms as `timeout`; 0 keeps
+                neither. Default: the handler's, else the pool's `spec.job.resultTTL` (1 day).
+            max_crashes: Number of crashes of its worker after which the job is dead; at least 1. Default: the
+                handler's, else the pool's `spec.job.maxCrashes` (3).
+            delay: Time before the job may run, in the same forms as `timeout`. Not together with `at`.
+            at: Time before which the job does not run: a datetime with a time zone.
+            id: The job's own id, for idempotent enqueueing: while a job with this id is known, another is not enqueued.
+                Default: a random id.
+
+        Raises:
+            ConfigurationError: An option is unknown or has an invalid value.
+
+        Example:
+            >>> await order_confirmation.options(priority="high", delay="10m").enqueue(to="ada@example.com", order=7)
         """
         return Bound(self, self.with_options(f"{self.name}.options", options))
 
     def with_options(self, call: str, options: OptionValues) -> Options:
-        """The options over the handler's own queue, priority and tags; `call` is who was given them, for errors."""
+        """Return these options, completed with the handler's queue, priority and tags; errors name `call`."""
         own: OptionValues = {
             "queue": self.queue,
             "priority": Priority(self.defaults.priority),
@@ -104,7 +162,7 @@ class Handler(Generic[P, R]):
         return Options.make(call, **(own | options))
 
     def build(self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call[R]:
-        """Check the arguments and make the job."""
+        """Return the job for these arguments. Raises ArgumentsError and PayloadTooLargeError."""
         return self.app.client.call(self.name, self.signature.encode(args, kwargs), options, self._decode_result)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Code around every attempt: tracing, logging, a database transaction. An app without any pays nothing for it."""
+"""Middleware: code that runs around every attempt, such as tracing, logging or a database transaction."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,30 +9,32 @@ from jobpools.context import Context
 from jobpools.errors import ConfigurationError
 
 Next = Callable[[], Awaitable[Any]]
-"""The rest of the attempt and, in the end, the handler: what a middleware awaits once."""
+"""Runs the inner middlewares and the handler: a middleware awaits it once."""
 Middleware = Callable[[Context, Next], Awaitable[Any]]
 """`async def around(ctx, call_next)`: awaits `call_next()` once and returns its result, or raises.
 
-One that returns without having awaited it fails the attempt: a job whose handler never ran has not completed. To keep
-a job from running, raise.
+A middleware that returns without awaiting it fails the attempt, because the handler did not run. To prevent a job from
+running, raise.
 """
 
 
 def check(function: Middleware) -> Middleware:
-    """The function itself. Raises ConfigurationError when it cannot stand around an attempt."""
+    """Return the function. Raises ConfigurationError if it cannot be called with (ctx, call_next)."""
     if not callable(function):
-        raise ConfigurationError(f"@app.middleware: {function!r} is no function")
+        raise ConfigurationError(
+            f"@app.middleware: {function!r} is not a function; write async def around(ctx, call_next)"
+        )
     try:
         inspect.signature(function).bind(None, None)
     except TypeError as error:
         raise ConfigurationError(
-            f"middleware {_name(function)}: {error}: write async def {_name(function)}(ctx, call_next)"
+            f"middleware {_name(function)}: {error}; write async def {_name(function)}(ctx, call_next)"
         ) from error
     return function
 
 
 def wrapped(stack: Sequence[Middleware], context: Context, innermost: Next) -> Awaitable[Any]:
-    """The attempt inside its middleware; the first declared is the outermost."""
+    """Return the attempt inside its middlewares; the first one is the outermost."""
     step = innermost
     for around in reversed(stack):
         step = partial(_layer, around, context, step)
@@ -40,7 +42,7 @@ def wrapped(stack: Sequence[Middleware], context: Context, innermost: Next) -> A
 
 
 async def _layer(around: Middleware, context: Context, rest: Next) -> Any:
-    """One middleware and what is inside it. Raises ConfigurationError when it left that out."""
+    """Run one middleware around the rest. Raises ConfigurationError if it did not await the rest."""
     reached = False
 
     async def call_next() -> Any:
@@ -51,7 +53,7 @@ async def _layer(around: Middleware, context: Context, rest: Next) -> Any:
     value = await around(context, call_next)
     if not reached:
         raise ConfigurationError(
-            f"middleware {_name(around)} returned without awaiting call_next(): the handler never ran"
+            f"middleware {_name(around)} returned without awaiting call_next(), so the handler did not run"
         )
     return value
 

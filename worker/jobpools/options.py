@@ -20,35 +20,35 @@ _QUEUE = re.compile(QUEUE_PATTERN)
 
 
 class HandlerValues(TypedDict, total=False):
-    """What both `@app.job(…)` and `options(…)` may say."""
+    """The options of both `@app.job` and `options`, for type checkers."""
 
     queue: str
     priority: Priority | Literal["high", "normal", "low"]
     tags: Sequence[str]
     timeout: Span
-    """The longest an attempt may run."""
+    """Maximum duration of one attempt."""
     retry: Retry
-    """What happens after a failed attempt."""
+    """When and how often a failed job is retried."""
     result_ttl: Span
-    """How long the job and its result stay readable after it completed; 0: not at all."""
+    """How long a completed job and its result are kept; 0 keeps neither."""
     max_crashes: int
-    """How many times the job may take its worker down before it is dead."""
+    """Number of crashes of its worker after which the job is dead."""
 
 
 class OptionValues(HandlerValues, total=False):
-    """What `options(…)` may say."""
+    """The options of `options` and `App.enqueue`, for type checkers."""
 
     delay: Span
-    """Not before this much later."""
+    """Time before the job may run."""
     at: datetime
-    """Not before this moment; it must have a time zone."""
+    """Time before which the job does not run, with a time zone."""
     id: str
-    """The job's own id: a second job of this id is not accepted while the first is known."""
+    """The job's own id: while a job with this id is known, another is not enqueued."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The checked form of OptionValues; None leaves it to the handler, and then to the pool."""
+    """Validated options; None: the handler's or the pool's default applies."""
 
     queue: str | None = None
     priority: str = "normal"
@@ -63,20 +63,22 @@ class Options:
 
     @classmethod
     def make(cls, call: str = "", /, **given: Unpack[OptionValues]) -> "Options":
-        """Raises ConfigurationError for a name or a value that is none; None counts as not said.
+        """Validate options; one that is None counts as not given. Errors name `call`.
 
-        `call` is who was given them, as the error names it.
+        Raises:
+            ConfigurationError: An option is unknown or has an invalid value.
         """
         values = checked(call, given, _CHECKS)
         if values.keys() >= {"at", "delay"}:
-            raise ConfigurationError(f"{call}{': ' * bool(call)}give at or delay, not both")
+            raise ConfigurationError(f"{call}{': ' * bool(call)}at and delay exclude each other; give one of them")
         return cls(**values)
 
 
 def checked(call: str, given: Mapping[str, Any], checks: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
-    """The checked form of the options that are not None. Raises ConfigurationError for a name or a value that is none.
+    """Return the validated options that are not None. A check raises ValueError or TypeError; errors name `call`.
 
-    `call` is who was given them, as the error names it; a check raises ValueError or TypeError.
+    Raises:
+        ConfigurationError: An option is unknown or has an invalid value.
     """
     place = f"{call}: " if call else ""
     values: dict[str, Any] = {}
@@ -93,51 +95,55 @@ def checked(call: str, given: Mapping[str, Any], checks: Mapping[str, Callable[[
 
 
 def check_queue(name: str) -> str:
-    """The name itself. Raises ValueError when a queue cannot be called so: a brace would split its keys."""
+    """Return a valid queue name. Raises ValueError: a brace, for example, would break the keys' hash tag."""
     if not isinstance(name, str) or len(name) > QUEUE_LIMIT or not _QUEUE.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be a queue: 1 to {QUEUE_LIMIT} letters, digits, and -_. between them")
+        raise ValueError(
+            f"{name!r} is not a queue name; use 1 to {QUEUE_LIMIT} letters and digits, with -_. between them"
+        )
     return name
 
 
 def _priority(given: str) -> str:
     if given not in tuple(Priority):
-        raise ValueError(f"{given!r} is none: write high, normal or low")
+        raise ValueError(f"{given!r} is not a priority; use high, normal or low")
     return str(Priority(given))
 
 
 def _moment(at: datetime) -> float:
     if not isinstance(at, datetime):
-        raise TypeError(f"{at!r} is no moment: write datetime.now(UTC) + timedelta(hours=1)")
+        raise TypeError(f"{at!r} is not a datetime; write datetime.now(UTC) + timedelta(hours=1)")
     if at.tzinfo is None:
-        raise ValueError(f"{at.isoformat()} has no time zone: give it one, as in datetime.now(UTC)")
+        raise ValueError(f"{at.isoformat()} has no time zone; add one, as in datetime.now(UTC)")
     return at.timestamp()
 
 
 def _tags(given: Sequence[str]) -> tuple[str, ...]:
     found = () if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
     if not all(isinstance(each, str) for each in found) or (given and not found):
-        raise ValueError(f"{given!r} is no list of strings")
+        raise ValueError(f"{given!r} is not a list of strings; write it as in ['vip']")
     return found
 
 
 def _retry(given: Retry) -> Retry:
     if not isinstance(given, Retry):
-        raise TypeError(f"{given!r} is no Retry: write Retry(max_attempts=5)")
+        raise TypeError(f"{given!r} is not a Retry; write Retry(max_attempts=5)")
     if inspect.iscoroutinefunction(given.function):
-        raise ValueError(f"its function {given.function.__name__} is async, and nobody awaits it: write a plain one")
+        raise ValueError(
+            f"its function {given.function.__name__} is async, but it is not awaited; use a plain function"
+        )
     return given
 
 
 def at_least_one(given: int) -> int:
-    """The number itself. Raises ValueError when it is none from 1 on."""
+    """Return an integer of at least 1. Raises ValueError for anything else."""
     if not isinstance(given, int) or isinstance(given, bool) or given < 1:
-        raise ValueError(f"{given!r} is no number from 1 on")
+        raise ValueError(f"must be an integer of at least 1, got {given!r}")
     return given
 
 
 def _timeout(given: Span) -> float:
     if not (seconds := parse_duration(given)):
-        raise ValueError("0 leaves a job no time at all")
+        raise ValueError("must be more than 0")
     return seconds
 
 
@@ -153,4 +159,4 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "at": _moment,
     "id": check_id,
 }
-"""What each option must be, and its checked form."""
+"""The check of each option, which returns its validated form."""

@@ -1,4 +1,4 @@
-"""A service: what the worker opens once and handlers share, such as a connection pool, a client or a model."""
+"""A service: an object that a worker opens once and handlers share, such as a connection pool or a model."""
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 class Service(Generic[T]):
-    """A named generator function that yields the thing itself once; `ctx.service(it)` gives the thing to a handler."""
+    """A declared service: the result of `@app.service`. A handler gets its object with `ctx.service(…)`."""
 
     __slots__ = ("file", "name", "open")
 
     def __init__(self, function: Callable[[], AsyncIterator[T] | Iterator[T]]) -> None:
-        """Raises ConfigurationError when it is not a generator function."""
+        """Raises ConfigurationError if `function` is not a generator function."""
         self.name: str = getattr(function, "__name__", repr(function))
         self.open: Callable[[], Any]
         if inspect.isasyncgenfunction(function):
@@ -24,6 +24,6 @@ class Service(Generic[T]):
         elif inspect.isgeneratorfunction(function):
             self.open = contextmanager(function)
         else:
-            raise ConfigurationError(f"service {self.name}: write a function that yields the service once")
+            raise ConfigurationError(f"service {self.name}: not a generator function; yield the object once")
         code = getattr(inspect.unwrap(function), "__code__", None)
         self.file: str = code.co_filename if code is not None else ""

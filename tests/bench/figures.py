@@ -31,13 +31,13 @@ class Row:
     @property
     def met(self) -> bool | None:
         """None: the row has no budget."""
-        verdicts = []
+        results = []
         if self.least_of_floor is not None and self.ratio is not None:
-            verdicts.append(self.ratio >= self.least_of_floor)
+            results.append(self.ratio >= self.least_of_floor)
         if self.budget is not None:
             value = median(self.product)
-            verdicts.append(value >= self.budget if self.better == "more" else value < self.budget)
-        return all(verdicts) if verdicts else None
+            results.append(value >= self.budget if self.better == "more" else value < self.budget)
+        return all(results) if results else None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -63,14 +63,14 @@ def _cells(row: Row) -> tuple[str, ...]:
     budgets = [] if row.least_of_floor is None else [f"≥ {row.least_of_floor:g} of the floor"]
     budgets += [] if row.budget is None else [f"{sign} {_number(row.budget)}"]
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    verdict = {True: "pass", False: "MISS", None: ""}[row.met]
+    result = {True: "pass", False: "MISS", None: ""}[row.met]
     return (
         f"{row.what}, {row.unit}".removesuffix(", "),
         _spread(row.floor),
         _spread(row.product),
         ratio,
         ", ".join(budgets),
-        verdict,
+        result,
     )
 
 

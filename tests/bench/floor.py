@@ -16,7 +16,7 @@ import msgspec
 from redis.asyncio import Connection, Redis
 
 from jobpools.store import keys
-from tests.bench.jobs import QUEUE, app, arguments, between_marks, drained, starts, tell
+from tests.bench.jobs import QUEUE, app, arguments, between_marks, drained, report, starts
 
 JOBS, READY = keys.of_queue(QUEUE, "jobs"), keys.of_queue(QUEUE, "ready:normal")
 BATCH = 500
@@ -54,7 +54,7 @@ async def drain(url: str, slots: int) -> None:
         ids, envelopes = await call(connection, "EVALSHA", sha, 2, JOBS, READY, slots, *ids)
         jobs = [decode(raw) for raw in envelopes]
         await asyncio.gather(*[create(functions[job.name](**job.args)) for job in jobs])
-    tell(between_marks())
+    report(between_marks())
 
 
 # The floors of the other figures
@@ -63,12 +63,12 @@ async def drain(url: str, slots: int) -> None:
 async def pick_up(url: str, jobs: int) -> None:
     """Wait for one job at a time."""
     connection = await connect(url)
-    tell("ready")
+    report("ready")
     while len(starts) < jobs:
         _, raw = await call(connection, "BLPOP", READY, 0)
         job = msgspec.json.decode(raw, type=Envelope)
         await app.handlers[job.name].function(**job.args)
-    tell(starts)
+    report(starts)
 
 
 async def send(url: str, jobs: int) -> None:
@@ -79,7 +79,7 @@ async def send(url: str, jobs: int) -> None:
     for n in range(jobs):
         job = envelope(n)
         await call(connection, "EVALSHA", sha, 2, JOBS, READY, job.id, msgspec.json.encode(job))
-    tell(time.monotonic() - began)
+    report(time.monotonic() - began)
 
 
 async def send_many(url: str, jobs: int) -> None:
@@ -91,7 +91,7 @@ async def send_many(url: str, jobs: int) -> None:
         pairs = itertools.chain.from_iterable((job.id, msgspec.json.encode(job)) for job in batch)
         await call(connection, "HSET", JOBS, *pairs)
         await call(connection, "RPUSH", READY, *[job.id for job in batch])
-    tell(time.monotonic() - began)
+    report(time.monotonic() - began)
 
 
 def envelope(n: int) -> Envelope:

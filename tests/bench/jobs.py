@@ -35,8 +35,8 @@ async def timed(n: int, to: str) -> None:  # noqa: ARG001  # as above
 
 
 @app.job
-async def told(n: int, to: str) -> None:  # noqa: ARG001  # as above
-    tell(time.monotonic())
+async def timestamped(n: int, to: str) -> None:  # noqa: ARG001  # as above
+    report(time.monotonic())
 
 
 def arguments(n: int) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def calls(jobs: int) -> list[Call[None]]:
     return [mark.call(**arguments(0)), *[noop.call(**arguments(n)) for n in range(jobs)], mark.call(**arguments(jobs))]
 
 
-def tell(figures: object) -> None:
+def report(figures: object) -> None:
     """One line of JSON to the process that measures."""
     json.dump(figures, sys.stdout)
     print(flush=True)

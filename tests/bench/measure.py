@@ -16,10 +16,10 @@ from jobpools import Call
 from jobpools.client import Client
 from jobpools.runtime import processes
 from tests.bench import floor
-from tests.bench.jobs import app, arguments, timed, told
+from tests.bench.jobs import app, arguments, timed, timestamped
 from tests.support.servers import Server
 
-PATIENCE = 60.0
+DEADLINE = 60.0
 PACE = 0.01
 """Seconds between two jobs for an idle worker: long enough for it to be idle again."""
 IDLE = 5.0
@@ -37,7 +37,7 @@ def started(subject: str, what: str, server: Server, number: int) -> subprocess.
 def answer(process: subprocess.Popen[str]) -> Any:
     """Its last line, once it has ended."""
     try:
-        text, _ = process.communicate(timeout=PATIENCE)
+        text, _ = process.communicate(timeout=DEADLINE)
     finally:
         process.kill()
     if process.returncode:
@@ -133,7 +133,7 @@ def idle(server: Server, bytecode: str) -> dict[str, float]:
     `bytecode` is a folder that Python keeps it in: an image has it, the sources beside this file need not.
     """
     emptied(server)
-    asyncio.run(send([told.call(**arguments(0))]))
+    asyncio.run(send([timestamped.call(**arguments(0))]))
     command = [str(Path(sys.executable).with_name("jobpools")), "worker"]
     env = os.environ | {"JOBPOOLS_APP": "tests.bench.jobs:app", "JOBPOOLS_REDIS_URL": server.url}
     env |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": bytecode}

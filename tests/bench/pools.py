@@ -59,11 +59,11 @@ def pool(name: str, redis: str) -> Object:
 async def watched(api: Api) -> AsyncIterator[Seen]:
     seen = Seen()
 
-    async def follow(path: str, told: str) -> None:
+    async def follow(path: str, method: str) -> None:
         _, version = await api.list(path)
         async for kind, found in api.watch(path, version):
             if kind != "BOOKMARK":
-                getattr(seen, told)(found)
+                getattr(seen, method)(found)
 
     tasks = [
         asyncio.create_task(follow(f"{OURS}/workerpools", "pool")),

@@ -11,7 +11,7 @@ from jobpools.client import Client
 from jobpools.runtime.run_worker import GARBAGE
 from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
-from tests.bench.jobs import app, arguments, between_marks, drained, noop, starts, tell
+from tests.bench.jobs import app, arguments, between_marks, drained, noop, report, starts
 
 
 @contextlib.asynccontextmanager
@@ -28,16 +28,16 @@ async def drain(url: str, slots: int) -> None:
     async with running(url, slots) as worker:
         await drained.wait()
         figures = between_marks() | {"steps": worker.metrics.steps}
-    tell(figures)
+    report(figures)
 
 
 async def pick_up(url: str, jobs: int) -> None:
     """An idle worker of ten slots; the sender waits for each job to begin."""
     async with running(url, 10):
-        tell("ready")
+        report("ready")
         while len(starts) < jobs:  # noqa: ASYNC110  # an event would be work in what is measured
             await asyncio.sleep(0.1)
-    tell(starts)
+    report(starts)
 
 
 async def send(_: str, jobs: int) -> None:
@@ -46,7 +46,7 @@ async def send(_: str, jobs: int) -> None:
         began = time.monotonic()
         for n in range(jobs):
             await noop.enqueue(**arguments(n))
-        tell(time.monotonic() - began)
+        report(time.monotonic() - began)
 
 
 async def send_many(_: str, jobs: int) -> None:
@@ -54,7 +54,7 @@ async def send_many(_: str, jobs: int) -> None:
     async with app:
         began = time.monotonic()
         await app.enqueue_many([noop.call(**arguments(n)) for n in range(jobs)])
-        tell(time.monotonic() - began)
+        report(time.monotonic() - began)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from tests.bench.measure import SENT, calls_of
 from tests.support.waiting import until
 
 JOBS = 4000
-BESIDE = 20
+OTHER_COMMANDS = 20
 """Maximum commands besides the steps: the first check of the queues, heartbeats, the rescue loop."""
 
 
@@ -79,8 +79,8 @@ async def test_a_drain_takes_a_round_trip_for_two_hundred_jobs(app: App, valkey_
         await until(lambda: worker.metrics.completed == JOBS and not worker.consumers[0].leases.attempts)
         steps = worker.metrics.steps / JOBS
     assert steps < 0.0125, "of 0.004: batches became smaller"
-    assert counts.sent < steps + BESIDE / JOBS, "a command beside the steps"
-    assert counts.called < 24 * (steps + BESIDE / JOBS), "of 20: more commands in each step"
+    assert counts.sent < steps + OTHER_COMMANDS / JOBS, "a command beside the steps"
+    assert counts.called < 24 * (steps + OTHER_COMMANDS / JOBS), "of 20: more commands in each step"
     assert counts.received < 155, "of 145: member and record of a settlement, and no more"
     assert counts.returned < 185, "of 178: id and envelope of a claim, and no more"
 
@@ -92,8 +92,8 @@ async def test_an_idle_worker_picks_a_job_up_with_four_commands(app: App, valkey
         async with counted(valkey_url, 100) as counts:
             for _ in range(100):
                 await one(noop, worker)
-    assert counts.sent < 4 + BESIDE / 100, "enqueue; wait, claim, settle"
-    assert counts.called < 47 + BESIDE / 100, "of 47: one of them the number of the handler's name"
+    assert counts.sent < 4 + OTHER_COMMANDS / 100, "enqueue; wait, claim, settle"
+    assert counts.called < 47 + OTHER_COMMANDS / 100, "of 47: one of them the number of the handler's name"
     assert counts.received < 2500
     assert counts.returned < 330
 
@@ -123,7 +123,7 @@ async def test_many_jobs_take_a_command_for_five_hundred(app: App, valkey_url: s
     assert counts.returned < 10
 
 
-async def test_the_garbage_collector_is_not_told_of_jobs_that_are_sent(app: App) -> None:
+async def test_the_garbage_collector_does_not_track_sent_jobs(app: App) -> None:
     """Searching thousands of them for cycles, again and again, took a third of the time that it takes to send them."""
     calls = [app.handlers["noop"].call(**arguments(n)) for n in range(10)]
     handles = await app.enqueue_many(calls)

@@ -19,9 +19,9 @@ async def drained(url: str, most: int) -> ledger.Ledger:
     connection = connect(url)
     try:
         while True:
-            books = (await ledger.read(connection, [QUEUE]))[QUEUE]
-            if books.waiting <= most:
-                return books
+            totals = (await ledger.read(connection, [QUEUE]))[QUEUE]
+            if totals.waiting <= most:
+                return totals
             await asyncio.sleep(0.02)
     finally:
         await connection.aclose()
@@ -35,12 +35,12 @@ async def test_memory_is_flat_while_results_expire(tmp_path: Path) -> None:
             for start in range(0, JOBS, CHUNK):
                 begun = time.monotonic()
                 await app.enqueue_many([noop.call(**arguments(start + n)) for n in range(CHUNK)])
-                books = await drained(server.url, 0)
+                totals = await drained(server.url, 0)
                 rates.append(CHUNK / (time.monotonic() - begun))
                 sizes.append(raw.info("memory")["used_memory_dataset"])
                 kept.append(raw.hlen(keys.of_queue(QUEUE, "results")))
         await app.client.aclose()
-    assert (books.completed, books.lost) == (JOBS, 0)
+    assert (totals.completed, totals.lost) == (JOBS, 0)
     # In steady state the records of the last second are there, and of those that are over at most as many again.
     assert max(kept) <= 2 * max(*rates, CHUNK) + 1000, kept
     assert max(sizes[5:]) <= max(sizes[:5]) * 1.3, sizes

@@ -26,7 +26,7 @@ class Note:
     at: float
 
 
-class Scene:
+class Scenario:
     """What a scenario looks at."""
 
     def __init__(self, folder: Path, server: Server) -> None:
@@ -45,30 +45,30 @@ class Scene:
         found = [line.split() for line in lines]
         return [Note(i, w, int(process), float(at)) for i, w, process, at in found if w == what]
 
-    async def books(self) -> ledger.Ledger:
+    async def totals(self) -> ledger.Ledger:
         return (await ledger.read(self.connection, [QUEUE]))[QUEUE]
 
-    async def ended(self, patience: float) -> ledger.Ledger:
-        """The books when nothing waits any more."""
-        async with asyncio.timeout(patience):
-            while (books := await self.books()).waiting:  # noqa: ASYNC110  # other processes' doing
+    async def ended(self, within: float) -> ledger.Ledger:
+        """Return the totals as soon as no job waits."""
+        async with asyncio.timeout(within):
+            while (totals := await self.totals()).waiting:  # noqa: ASYNC110  # other processes' doing
                 await asyncio.sleep(0.02)
-        return books
+        return totals
 
     async def held_by(self, worker: str) -> set[str]:
-        """The ids of jobs whose lease this worker has."""
-        members = await self.connection.execute("ZRANGE", keys.of_queue(QUEUE, "leases"), 0, -1)
-        found = [split_member(member.decode()) for member in members]
+        """Return the ids of the jobs on which this worker holds a lease."""
+        leases = await self.connection.execute("ZRANGE", keys.of_queue(QUEUE, "leases"), 0, -1)
+        found = [split_member(lease.decode()) for lease in leases]
         return {job_id for job_id, holder in found if holder.startswith(f"{worker}.")}
 
     async def balanced(self, sent: Sequence[JobHandle[None]], **ends: int) -> None:
-        """Every job that was sent ended, in exactly one way, so often in each."""
-        books = await self.books()
-        assert (books.enqueued, books.lost, books.waiting) == (len(sent), 0, 0)
+        """Check that every job ended in exactly one way, and how many in each."""
+        totals = await self.totals()
+        assert (totals.enqueued, totals.lost, totals.waiting) == (len(sent), 0, 0)
         states = [await job.state() for job in sent]
         counts = {str(state): states.count(state) for state in JobState if states.count(state)}
         assert counts == ends
-        assert (books.completed, books.dead, books.cancelled) == tuple(
+        assert (totals.completed, totals.dead, totals.cancelled) == tuple(
             ends.get(end, 0) for end in ("completed", "dead", "cancelled")
         )
 
@@ -82,12 +82,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path, server: Server) -> AsyncIterator[Scene]:
-    scene = Scene(tmp_path, server)
+async def scenario(tmp_path: Path, server: Server) -> AsyncIterator[Scenario]:
+    scenario = Scenario(tmp_path, server)
     client = Client(server.url)
-    before = scene.app.use(client)
-    yield scene
+    before = scenario.app.use(client)
+    yield scenario
     await client.aclose()
     if before is not None:
-        scene.app.use(before)
-    await scene.connection.aclose()
+        scenario.app.use(before)
+    await scenario.connection.aclose()

@@ -13,7 +13,7 @@ from jobpools.control.queues import StoreQueues
 from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from tests.chaos import jobs
-from tests.chaos.conftest import APP, QUEUE, Scene
+from tests.chaos.conftest import APP, QUEUE, Scenario
 from tests.support.proxy import Proxy, Trouble, between
 from tests.support.refusals import Refuse, busy, few_replicas, full, no_right, replica
 from tests.support.waiting import eventually
@@ -45,8 +45,8 @@ LEASE = "2s"
 
 
 @pytest.fixture
-def proxy(scene: Scene) -> Iterator[Proxy]:
-    with between(scene.server.port) as proxy:
+def proxy(scenario: Scenario) -> Iterator[Proxy]:
+    with between(scenario.server.port) as proxy:
         yield proxy
 
 
@@ -55,15 +55,15 @@ def lines(worker: WorkerProcess) -> list[str]:
 
 
 @pytest.mark.parametrize("name", TROUBLES)
-async def test_a_worker_sits_out_whatever_its_redis_does(scene: Scene, proxy: Proxy, name: str) -> None:
+async def test_a_worker_sits_out_whatever_its_redis_does(scenario: Scenario, proxy: Proxy, name: str) -> None:
     settings = {"LEASE": LEASE, "CONCURRENCY": "4"}
-    with crew(scene.folder, proxy.url, APP, "a", **scene.environment, **settings) as (worker,):
+    with crew(scenario.folder, proxy.url, APP, "a", **scenario.environment, **settings) as (worker,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(60)])
         sent += [
             await jobs.work.options(max_crashes=1).enqueue(0.5),
             await jobs.grind.options(max_crashes=1).enqueue(0.5),
         ]
-        eventually("the load runs", lambda: len(scene.notes("begun")) > 10)
+        eventually("the load runs", lambda: len(scenario.notes("begun")) > 10)
         proxy.trouble = TROUBLES[name]
         eventually("it is told", lambda: worker.said("Redis is unreachable") > 0)
         begun = time.monotonic()
@@ -74,21 +74,21 @@ async def test_a_worker_sits_out_whatever_its_redis_does(scene: Scene, proxy: Pr
         tries = len([at for at, _ in proxy.seen.commands if at > begun])
         assert tries < 60, "its tries come in growing pauses"
         proxy.trouble = Trouble()
-        books = await scene.ended(40)
+        totals = await scenario.ended(40)
         eventually("its end is told", lambda: worker.said("Redis is back") > 0)
         eventually("it is ready", lambda: worker.get("/readyz")[0] == 200)
-        assert (books.completed, books.dead, books.lost) == (len(sent), 0, 0)
-        told = lines(worker)
-        assert len(told) == 2, told
-        assert "Redis is unreachable: " in told[0]
-        assert re.search(r"Redis is back after \d", told[1])
+        assert (totals.completed, totals.dead, totals.lost) == (len(sent), 0, 0)
+        logged = lines(worker)
+        assert len(logged) == 2, logged
+        assert "Redis is unreachable: " in logged[0]
+        assert re.search(r"Redis is back after \d", logged[1])
         assert "Traceback" not in worker.log()
         assert worker.process.poll() is None
-    await scene.balanced(sent, completed=len(sent))
+    await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_an_idle_worker_does_not_flap_while_ping_works_and_writes_fail(scene: Scene, proxy: Proxy) -> None:
-    with crew(scene.folder, proxy.url, APP, "a", **scene.environment, LEASE=LEASE) as (worker,):
+async def test_an_idle_worker_does_not_flap_while_ping_works_and_writes_fail(scenario: Scenario, proxy: Proxy) -> None:
+    with crew(scenario.folder, proxy.url, APP, "a", **scenario.environment, LEASE=LEASE) as (worker,):
         proxy.trouble = TROUBLES["a read-only replica"]
         eventually("it is told", lambda: worker.said("Redis is unreachable") > 0)
         begun = time.monotonic()
@@ -98,15 +98,15 @@ async def test_an_idle_worker_does_not_flap_while_ping_works_and_writes_fail(sce
         proxy.trouble = Trouble()
         eventually("its end is told", lambda: worker.said("Redis is back") == 1)
         job = await jobs.work.enqueue(0)
-        await scene.ended(20)
+        await scenario.ended(20)
         assert len(lines(worker)) == 2
-    await scene.balanced([job], completed=1)
+    await scenario.balanced([job], completed=1)
 
 
-async def test_a_storm_of_resets_is_one_outage(scene: Scene, proxy: Proxy) -> None:
-    with crew(scene.folder, proxy.url, APP, "a", **scene.environment, LEASE=LEASE) as (worker,):
+async def test_a_storm_of_resets_is_one_outage(scenario: Scenario, proxy: Proxy) -> None:
+    with crew(scenario.folder, proxy.url, APP, "a", **scenario.environment, LEASE=LEASE) as (worker,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(100)])
-        eventually("the load runs", lambda: len(scene.notes("begun")) > 5)
+        eventually("the load runs", lambda: len(scenario.notes("begun")) > 5)
         until = time.monotonic() + 4
         while time.monotonic() < until:
             proxy.trouble = Trouble(resets=True)
@@ -114,19 +114,19 @@ async def test_a_storm_of_resets_is_one_outage(scene: Scene, proxy: Proxy) -> No
             proxy.trouble = Trouble(resets_every_other=True)
             await asyncio.sleep(0.1)
         proxy.trouble = Trouble()
-        await scene.ended(40)
+        await scenario.ended(40)
         eventually("its end is told", lambda: worker.said("Redis is back") == 1)
         assert len(lines(worker)) == 2, worker.log()
-    await scene.balanced(sent, completed=len(sent))
+    await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_a_slow_redis_is_no_outage(scene: Scene, proxy: Proxy) -> None:
-    with crew(scene.folder, proxy.url, APP, "a", **scene.environment, LEASE="10s") as (worker,):
+async def test_a_slow_redis_is_no_outage(scenario: Scenario, proxy: Proxy) -> None:
+    with crew(scenario.folder, proxy.url, APP, "a", **scenario.environment, LEASE="10s") as (worker,):
         proxy.trouble = Trouble(seconds=0.3)
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(30)])
-        await scene.ended(40)
+        await scenario.ended(40)
         assert lines(worker) == []
-    await scene.balanced(sent, completed=len(sent))
+    await scenario.balanced(sent, completed=len(sent))
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ async def sender(proxy: Proxy) -> AsyncIterator[App]:
 
 @pytest.mark.parametrize("name", TROUBLES)
 async def test_a_producer_learns_quickly_and_may_send_again_under_its_own_id(
-    scene: Scene, proxy: Proxy, sender: App, name: str
+    scenario: Scenario, proxy: Proxy, sender: App, name: str
 ) -> None:
     @sender.job
     async def work(seconds: float) -> None: ...
@@ -161,18 +161,18 @@ async def test_a_producer_learns_quickly_and_may_send_again_under_its_own_id(
     proxy.trouble = Trouble()
     await work.options(id="order-1").enqueue(0)
     await asyncio.to_thread(work.options(id="order-1").enqueue_sync, 0)
-    assert (await scene.books()).enqueued == 2
+    assert (await scenario.totals()).enqueued == 2
 
 
 @pytest.mark.parametrize("refuse", [replica, no_right])
-async def test_the_control_loop_calls_nobody_dead_for_an_outage_of_writes(scene: Scene, refuse: Refuse) -> None:
+async def test_the_control_loop_calls_nobody_dead_for_an_outage_of_writes(scenario: Scenario, refuse: Refuse) -> None:
     """Leases expire, for they cannot be renewed, and a replica answers every read."""
     pool = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate({"app": APP, "queues": [QUEUE]}))
-    queues = StoreQueues(scene.connection, "operator")
-    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="1s"):
+    queues = StoreQueues(scenario.connection, "operator")
+    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s"):
         job = await jobs.work.options(max_crashes=1).enqueue(5.0)
-        eventually("it runs", lambda: len(scene.notes("begun")) == 1)
-        with refuse(scene.server):
+        eventually("it runs", lambda: len(scenario.notes("begun")) == 1)
+        with refuse(scenario.server):
             until = time.monotonic() + 2.5
             while time.monotonic() < until:
                 with contextlib.suppress(StoreError):
@@ -182,38 +182,38 @@ async def test_the_control_loop_calls_nobody_dead_for_an_outage_of_writes(scene:
                 await asyncio.sleep(0.1)
         await queues.observe([pool])
         assert await queues.maintain(pool) == 0
-        books = await scene.ended(30)
-        assert (books.completed, books.failed) == (1, 0)
-    await scene.balanced([job], completed=1)
+        totals = await scenario.ended(30)
+        assert (totals.completed, totals.failed) == (1, 0)
+    await scenario.balanced([job], completed=1)
 
 
 @pytest.mark.parametrize("refuse", [replica, few_replicas, busy, no_right])
-async def test_a_real_server_that_refuses(scene: Scene, refuse: Refuse) -> None:
-    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE=LEASE) as (worker,):
+async def test_a_real_server_that_refuses(scenario: Scenario, refuse: Refuse) -> None:
+    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE=LEASE) as (worker,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(60)])
         sent += [await jobs.work.options(max_crashes=1).enqueue(0.5)]
-        eventually("the load runs", lambda: len(scene.notes("begun")) > 10)
-        manager = refuse(scene.server)
+        eventually("the load runs", lambda: len(scenario.notes("begun")) > 10)
+        manager = refuse(scenario.server)
         await asyncio.to_thread(manager.__enter__)
         eventually("it is told", lambda: worker.said("Redis is unreachable") == 1)
         await asyncio.sleep(3)  # what is waited for is that time passes: an outage longer than the lease
         assert (worker.get("/livez")[0], worker.get("/readyz")[0]) == (200, 503)
         await asyncio.to_thread(manager.__exit__, None, None, None)
-        books = await scene.ended(40)
+        totals = await scenario.ended(40)
         eventually("its end is told", lambda: worker.said("Redis is back") == 1)
-        assert (books.dead, len(lines(worker))) == (0, 2)
-    await scene.balanced(sent, completed=len(sent))
+        assert (totals.dead, len(lines(worker))) == (0, 2)
+    await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_a_server_without_memory_is_no_outage_for_what_was_accepted(scene: Scene) -> None:
-    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="1s") as (worker,):
+async def test_a_server_without_memory_is_no_outage_for_what_was_accepted(scenario: Scenario) -> None:
+    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s") as (worker,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(60)])
         sent += [await jobs.work.options(max_crashes=1).enqueue(3.0)]
-        eventually("the load runs", lambda: len(scene.notes("begun")) > 10)
-        with full(scene.server):
+        eventually("the load runs", lambda: len(scenario.notes("begun")) > 10)
+        with full(scenario.server):
             with pytest.raises(StoreUnavailableError, match="out of memory"):
                 await jobs.work.enqueue(0)
-            books = await scene.ended(40)
-            assert (books.completed, books.failed) == (len(sent), 0)
+            totals = await scenario.ended(40)
+            assert (totals.completed, totals.failed) == (len(sent), 0)
             assert (worker.get("/readyz")[0], lines(worker)) == (200, [])
-    await scene.balanced(sent, completed=len(sent))
+    await scenario.balanced(sent, completed=len(sent))

@@ -15,7 +15,7 @@ from jobpools.store import keys
 from jobpools.store.connect import connect
 from jobpools.store.schedules import StoreSchedules
 from tests.chaos.firing import APART, schedules
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import DEADLINE
 
 pytestmark = pytest.mark.chaos
 
@@ -24,10 +24,10 @@ TICKS, KILL_EVERY, KILLS = 1000, 8, 10
 """More ticks than a slow machine needs until the last process is killed."""
 
 
-def wait(what: str, look: Callable[[], bool]) -> None:
+def wait(what: str, condition: Callable[[], bool]) -> None:
     """As `eventually`, without its rest: what follows shall meet the very moment."""
-    until = time.monotonic() + PATIENCE
-    while not look():
+    until = time.monotonic() + DEADLINE
+    while not condition():
         assert time.monotonic() < until, what
         time.sleep(0.0005)
 

@@ -7,119 +7,119 @@ import pytest
 
 from jobpools.store import keys
 from tests.chaos import jobs
-from tests.chaos.conftest import APP, QUEUE, Scene
+from tests.chaos.conftest import APP, QUEUE, Scenario
 from tests.support.waiting import eventually
 from tests.support.workers import crew
 
 pytestmark = pytest.mark.chaos
 
 
-async def test_kill_the_server_under_load_and_start_it_on_its_data(scene: Scene) -> None:
+async def test_kill_the_server_under_load_and_start_it_on_its_data(scenario: Scenario) -> None:
     names = ("a", "b", "c")
-    with crew(scene.folder, scene.server.url, APP, *names, **scene.environment, LEASE="2s") as workers:
+    with crew(scenario.folder, scenario.server.url, APP, *names, **scenario.environment, LEASE="2s") as workers:
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(2000)])
-        eventually("the load runs", lambda: len(scene.notes("begun")) > 200)
-        scene.server.kill()
+        eventually("the load runs", lambda: len(scenario.notes("begun")) > 200)
+        scenario.server.kill()
         eventually("all have noticed", lambda: all(worker.said("Redis is unreachable") for worker in workers))
         # The supervisor answers, from what the worker publishes ten times a second.
         eventually("none is ready", lambda: [worker.get("/readyz")[0] for worker in workers] == [503] * 3, within=5)
         assert [worker.get("/livez")[0] for worker in workers] == [200] * 3
-        scene.server.start()
-        books = await scene.ended(30)
+        scenario.server.start()
+        totals = await scenario.ended(30)
         eventually("all are back", lambda: all(worker.said("Redis is back") for worker in workers))
         assert [(worker.said("Redis is unreachable"), worker.said("Redis is back")) for worker in workers] == [
             (1, 1)
         ] * 3
         eventually("all are ready", lambda: [worker.get("/readyz")[0] for worker in workers] == [200] * 3, within=5)
-        again = len(scene.notes("begun")) - len(sent)
-        told = f"{again} of {len(sent)} jobs ran twice, {books.failed} were charged with a crash"
-        print(f"\nkill -9 of the server: {told}")  # noqa: T201  # a figure for people
-        assert books.completed == len(sent)
-    await scene.balanced(sent, completed=len(sent))
+        again = len(scenario.notes("begun")) - len(sent)
+        summary = f"{again} of {len(sent)} jobs ran twice, {totals.failed} were charged with a crash"
+        print(f"\nkill -9 of the server: {summary}")  # noqa: T201  # a figure for people
+        assert totals.completed == len(sent)
+    await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_an_outage_longer_than_a_lease_takes_no_running_job_from_its_worker(scene: Scene) -> None:
+async def test_an_outage_longer_than_a_lease_takes_no_running_job_from_its_worker(scenario: Scenario) -> None:
     """All leases have run out when the server is back: the living renew theirs before anybody looks for the dead."""
     settings = {"LEASE": "1s", "CONCURRENCY": "2"}
-    with crew(scene.folder, scene.server.url, APP, "a", "b", "c", **scene.environment, **settings):
+    with crew(scenario.folder, scenario.server.url, APP, "a", "b", "c", **scenario.environment, **settings):
         sent = [await jobs.work.enqueue(5), await jobs.grind.enqueue(5)]
         sent += [await jobs.work.enqueue(5) for _ in range(4)]
-        eventually("all run", lambda: len(scene.notes("begun")) == len(sent))
-        scene.server.kill()
+        eventually("all run", lambda: len(scenario.notes("begun")) == len(sent))
+        scenario.server.kill()
         await asyncio.sleep(2)  # two leases: what is waited for is that time passes
-        scene.server.start()
-        books = await scene.ended(20)
-    assert (books.completed, books.failed) == (len(sent), 0)
-    assert len(scene.notes("begun")) == len(sent), "none ran twice"
-    await scene.balanced(sent, completed=len(sent))
+        scenario.server.start()
+        totals = await scenario.ended(20)
+    assert (totals.completed, totals.failed) == (len(sent), 0)
+    assert len(scenario.notes("begun")) == len(sent), "none ran twice"
+    await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_a_server_that_stands_still_for_longer_than_an_answer_may_take(scene: Scene) -> None:
-    with crew(scene.folder, scene.server.url, APP, "a", "b", **scene.environment, LEASE="2s") as workers:
+async def test_a_server_that_stands_still_for_longer_than_an_answer_may_take(scenario: Scenario) -> None:
+    with crew(scenario.folder, scenario.server.url, APP, "a", "b", **scenario.environment, LEASE="2s") as workers:
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(1000)])
-        eventually("the load runs", lambda: len(scene.notes("begun")) > 100)
-        scene.server.stand_still()
+        eventually("the load runs", lambda: len(scenario.notes("begun")) > 100)
+        scenario.server.stand_still()
         try:
             eventually("all have noticed", lambda: all(worker.said("Redis is unreachable") for worker in workers))
         finally:
-            scene.server.go_on()
-        books = await scene.ended(30)
+            scenario.server.go_on()
+        totals = await scenario.ended(30)
         eventually("all are back", lambda: all(worker.said("Redis is back") for worker in workers))
         assert [(worker.said("Redis is unreachable"), worker.said("Redis is back")) for worker in workers] == [
             (1, 1)
         ] * 2
-        assert books.completed == len(sent)
-    await scene.balanced(sent, completed=len(sent))
+        assert totals.completed == len(sent)
+    await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_a_slot_is_in_use_until_the_end_of_its_attempt_is_recorded(scene: Scene) -> None:
+async def test_a_slot_is_in_use_until_the_end_of_its_attempt_is_recorded(scenario: Scenario) -> None:
     """Settling and claiming are one step: a figure that falls in between says 3 while 8 jobs are leased."""
-    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, CONCURRENCY="4") as (a,):
+    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, CONCURRENCY="4") as (a,):
         sent = [await jobs.work.enqueue(1.0) for _ in range(4)]
-        eventually("all run", lambda: len(scene.notes("begun")) == len(sent))
-        scene.server.stand_still()
+        eventually("all run", lambda: len(scenario.notes("begun")) == len(sent))
+        scenario.server.stand_still()
         try:
-            eventually("all have ended", lambda: len(scene.notes("done")) == len(sent))
+            eventually("all have ended", lambda: len(scenario.notes("done")) == len(sent))
             assert a.metric("jobpools_busy") == len(sent), "by the server each of them is still leased"
         finally:
-            scene.server.go_on()
+            scenario.server.go_on()
         eventually("their slots are free", lambda: a.metric("jobpools_busy") == 0)
-    await scene.balanced(sent, completed=len(sent))
+    await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_enqueue_at_the_moment_of_a_crash_is_accepted_or_refused_and_never_half(scene: Scene) -> None:
+async def test_enqueue_at_the_moment_of_a_crash_is_accepted_or_refused_and_never_half(scenario: Scenario) -> None:
     """Whoever sends learns of an error, sends again under the same ids, and each job is there once."""
     calls = [jobs.work.options(id=f"order-{n}").call(0) for n in range(5000)]
     sending = asyncio.create_task(jobs.app.enqueue_many(calls))
-    while not await _enqueued(scene):  # noqa: ASYNC110  # another process's doing
+    while not await _enqueued(scenario):  # noqa: ASYNC110  # another process's doing
         await asyncio.sleep(0)
-    scene.server.kill()
+    scenario.server.kill()
     outcome = (await asyncio.gather(sending, return_exceptions=True))[0]
-    scene.server.start()
-    told = f"{await _enqueued(scene)} had arrived, the caller got {type(outcome).__name__}"
-    print(f"\nkilled while 5000 jobs were sent: {told}")  # noqa: T201  # a figure for people
+    scenario.server.start()
+    summary = f"{await _enqueued(scenario)} had arrived, the caller got {type(outcome).__name__}"
+    print(f"\nkilled while 5000 jobs were sent: {summary}")  # noqa: T201  # a figure for people
     again = await jobs.app.enqueue_many(calls)
-    assert await _enqueued(scene) == len(calls)
-    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, CONCURRENCY="100"):
-        await scene.ended(15)
-    assert len(scene.notes("begun")) == len(calls)
-    await scene.balanced(again, completed=len(calls))
+    assert await _enqueued(scenario) == len(calls)
+    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, CONCURRENCY="100"):
+        await scenario.ended(15)
+    assert len(scenario.notes("begun")) == len(calls)
+    await scenario.balanced(again, completed=len(calls))
 
 
-async def test_a_worker_that_is_told_to_go_while_the_server_is_away_goes(scene: Scene) -> None:
-    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="1s") as (a,):
+async def test_a_worker_that_is_told_to_go_while_the_server_is_away_goes(scenario: Scenario) -> None:
+    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s") as (a,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.3) for _ in range(20)])
-        eventually("the load runs", lambda: len(scene.notes("begun")) > 5)
-        scene.server.kill()
+        eventually("the load runs", lambda: len(scenario.notes("begun")) > 5)
+        scenario.server.kill()
         a.send(signal.SIGTERM)
         assert a.wait(30) == 0
         assert "Traceback" not in a.log()
-        scene.server.start()
+        scenario.server.start()
     # What it did and could not say is done again by others: at least once.
-    with crew(scene.folder, scene.server.url, APP, "b", **scene.environment, LEASE="1s", CONCURRENCY="20"):
-        await scene.ended(20)
-    await scene.balanced(sent, completed=len(sent))
+    with crew(scenario.folder, scenario.server.url, APP, "b", **scenario.environment, LEASE="1s", CONCURRENCY="20"):
+        await scenario.ended(20)
+    await scenario.balanced(sent, completed=len(sent))
 
 
-async def _enqueued(scene: Scene) -> int:
-    return int(await scene.connection.execute("HGET", keys.of_queue(QUEUE, "totals"), "enqueued") or 0)
+async def _enqueued(scenario: Scenario) -> int:
+    return int(await scenario.connection.execute("HGET", keys.of_queue(QUEUE, "totals"), "enqueued") or 0)

@@ -13,7 +13,7 @@ from jobpools import JobHandle, JobNotFoundError, JobState, Priority
 from jobpools.errors import StoreError
 from jobpools.store import reads
 from tests.chaos import jobs
-from tests.chaos.conftest import APP, QUEUE, Scene
+from tests.chaos.conftest import APP, QUEUE, Scenario
 from tests.support.workers import WorkerProcess
 
 pytestmark = pytest.mark.chaos
@@ -24,8 +24,8 @@ SEED = int(os.environ.get("SOAK_SEED", "7"))
 class Storm:
     """Three workers and a server, and what happens to them."""
 
-    def __init__(self, scene: Scene, draw: random.Random) -> None:
-        self.scene, self.draw = scene, draw
+    def __init__(self, scenario: Scenario, draw: random.Random) -> None:
+        self.scenario, self.draw = scenario, draw
         self.started = 0
         self.workers = [self._start() for _ in range(3)]
         self.sent: list[JobHandle[int]] = []
@@ -35,7 +35,12 @@ class Storm:
         self.started += 1
         settings = {"LEASE": "1s", "CONCURRENCY": "8", "GRACE": "0.3s"}
         return WorkerProcess(
-            self.scene.folder, f"w{self.started}", self.scene.server.url, APP, **self.scene.environment, **settings
+            self.scenario.folder,
+            f"w{self.started}",
+            self.scenario.server.url,
+            APP,
+            **self.scenario.environment,
+            **settings,
         )
 
     async def send(self) -> None:
@@ -51,7 +56,7 @@ class Storm:
             with contextlib.suppress(StoreError):
                 self.sent += await jobs.app.enqueue_many(calls)
                 return
-            await asyncio.sleep(0.05)  # under the same ids: whatever had arrived is not there twice
+            await asyncio.sleep(0.05)  # under the same ids, so that nothing is duplicated
 
     async def cancel(self) -> None:
         if self.sent:
@@ -78,14 +83,14 @@ class Storm:
         worker.thaw()
 
     async def kill_server(self) -> None:
-        self.scene.server.kill()
+        self.scenario.server.kill()
         await asyncio.sleep(self.draw.random() / 2)
-        await asyncio.to_thread(self.scene.server.start)
+        await asyncio.to_thread(self.scenario.server.start)
 
     async def stop_server(self) -> None:
-        self.scene.server.stand_still()
+        self.scenario.server.stand_still()
         await asyncio.sleep(self.draw.random() * 1.5)
-        self.scene.server.go_on()
+        self.scenario.server.go_on()
 
     async def blow(self, seconds: float) -> None:
         deeds: list[tuple[Callable[[], Awaitable[None]], int]] = [
@@ -99,22 +104,22 @@ class Storm:
             await asyncio.sleep(self.draw.random() / 20)
 
 
-async def test_a_storm(scene: Scene) -> None:
-    storm = Storm(scene, random.Random(SEED))  # noqa: S311  # the same storm again
+async def test_a_storm(scenario: Scenario) -> None:
+    storm = Storm(scenario, random.Random(SEED))  # noqa: S311  # the same storm again
     try:
         await storm.blow(SECONDS)
-        books = await scene.ended(30)
+        totals = await scenario.ended(30)
     finally:
         for worker in storm.workers:
             worker.kill()
-    ends = [await reads.job(scene.connection, QUEUE, job.id) for job in storm.sent]
+    ends = [await reads.job(scenario.connection, QUEUE, job.id) for job in storm.sent]
     states = [end.state for end in ends if end is not None]
-    told = f"{len(storm.sent)} jobs, {storm.started} workers: {books}"
-    print(f"\n{told}")  # noqa: T201  # a figure for people
-    assert len(states) == len(storm.sent) == books.enqueued
-    assert books.lost == 0
+    summary = f"{len(storm.sent)} jobs, {storm.started} workers: {totals}"
+    print(f"\n{summary}")  # noqa: T201  # a figure for people
+    assert len(states) == len(storm.sent) == totals.enqueued
+    assert totals.lost == 0
     assert all(state.ended for state in states)
-    assert (books.completed, books.dead, books.cancelled) == tuple(
+    assert (totals.completed, totals.dead, totals.cancelled) == tuple(
         states.count(state) for state in (JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED)
     )
     cancelled = {end.id for end in ends if end is not None and end.state is JobState.CANCELLED}

@@ -10,7 +10,7 @@ from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.store import ledger, reads
 from tests.chaos import jobs
-from tests.chaos.conftest import APP, QUEUE, Scene
+from tests.chaos.conftest import APP, QUEUE, Scenario
 from tests.support.waiting import eventually
 from tests.support.workers import crew
 
@@ -23,46 +23,46 @@ def pool(max_crashes: int) -> Pool:
 
 
 @pytest.mark.parametrize("max_crashes", [1, 3], ids=["called dead", "called crashed"])
-async def test_what_nobody_has_begun_since_goes_on_and_is_charged_nothing(scene: Scene, max_crashes: int) -> None:
+async def test_jobs_whose_next_attempt_has_not_started_continue_uncharged(scenario: Scenario, max_crashes: int) -> None:
     settings = {"LEASE": "0.6s", "CONCURRENCY": "4"}
-    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, **settings) as (a,):
+    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, **settings) as (a,):
         sent = [await jobs.work.enqueue(1.0) for _ in range(2)] + [await jobs.grind.enqueue(1.0) for _ in range(2)]
-        eventually("all run", lambda: len(scene.notes("begun")) == 4)
+        eventually("all run", lambda: len(scenario.notes("begun")) == 4)
         a.freeze()
-        queues = StoreQueues(scene.connection, "operator")
+        queues = StoreQueues(scenario.connection, "operator")
         async with asyncio.timeout(20):
-            while (await scene.books()).running:
+            while (await scenario.totals()).running:
                 await queues.maintain(pool(max_crashes))
                 await asyncio.sleep(0.01)
         states = {await job.state() for job in sent}
         assert states == {JobState.DEAD if max_crashes == 1 else JobState.QUEUED}
         a.thaw()
-        books = await scene.ended(20) if max_crashes > 1 else await _completed(scene, 4)
-        assert (books.completed, books.dead) == (4, 0)
-        views = [await reads.job(scene.connection, QUEUE, job.id) for job in sent]
+        totals = await scenario.ended(20) if max_crashes > 1 else await _completed(scenario, 4)
+        assert (totals.completed, totals.dead) == (4, 0)
+        views = [await reads.job(scenario.connection, QUEUE, job.id) for job in sent]
         assert [view and view.history.crashes for view in views] == [0] * 4
         assert a.metric("jobpools_stale_total") == 0
-    assert len(scene.notes("begun")) == 4, "each ran once"
-    await scene.balanced(sent, completed=4)
+    assert len(scenario.notes("begun")) == 4, "each ran once"
+    await scenario.balanced(sent, completed=4)
 
 
-async def test_a_job_of_one_crash_at_most_that_another_worker_rescued(scene: Scene) -> None:
+async def test_a_job_of_one_crash_at_most_that_another_worker_rescued(scenario: Scenario) -> None:
     """By default workers rescue, too: the one that stands still is called dead by its neighbour."""
-    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="0.6s") as (a,):
+    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="0.6s") as (a,):
         job = await jobs.work.options(max_crashes=1).enqueue(1.0)
-        eventually("it runs", lambda: len(scene.notes("begun")) == 1)
+        eventually("it runs", lambda: len(scenario.notes("begun")) == 1)
         a.freeze()
-        with crew(scene.folder, scene.server.url, APP, "b", **scene.environment, LEASE="0.6s") as (b,):
+        with crew(scenario.folder, scenario.server.url, APP, "b", **scenario.environment, LEASE="0.6s") as (b,):
             eventually("it was called dead", lambda: b.said("Crashed: ") == 1)
             assert await job.state() is JobState.DEAD
             a.thaw()
-            await _completed(scene, 1)
-    assert len(scene.notes("begun")) == 1
-    await scene.balanced([job], completed=1)
+            await _completed(scenario, 1)
+    assert len(scenario.notes("begun")) == 1
+    await scenario.balanced([job], completed=1)
 
 
-async def _completed(scene: Scene, number: int) -> ledger.Ledger:
+async def _completed(scenario: Scenario, number: int) -> ledger.Ledger:
     async with asyncio.timeout(20):
-        while (books := await scene.books()).completed < number:  # noqa: ASYNC110  # another process's doing
+        while (totals := await scenario.totals()).completed < number:  # noqa: ASYNC110  # another process's doing
             await asyncio.sleep(0.02)
-    return books
+    return totals

@@ -10,145 +10,145 @@ import pytest
 from jobpools import JobState
 from jobpools.store import reads
 from tests.chaos import jobs
-from tests.chaos.conftest import APP, QUEUE, Scene
+from tests.chaos.conftest import APP, QUEUE, Scenario
 from tests.support.waiting import eventually
 from tests.support.workers import WorkerProcess, crew
 
 pytestmark = pytest.mark.chaos
 
 
-async def test_kill_one_of_three_under_load_with_every_default(scene: Scene) -> None:
-    with crew(scene.folder, scene.server.url, APP, "a", "b", "c", **scene.environment) as (a, _, _):
+async def test_kill_one_of_three_under_load_with_every_default(scenario: Scenario) -> None:
+    with crew(scenario.folder, scenario.server.url, APP, "a", "b", "c", **scenario.environment) as (a, _, _):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(1000)])
-        eventually("the load runs", lambda: len(scene.notes("begun")) > 100)
+        eventually("the load runs", lambda: len(scenario.notes("begun")) > 100)
         a.kill()
         killed = time.time()
-        held = await scene.held_by("a")  # nobody takes them before their leases run out
+        held = await scenario.held_by("a")  # no worker rescues them before their leases expire
         assert held, "it was killed while it held jobs"
-        books = await scene.ended(20)
-        begun = {note.id: note.at for note in scene.notes("begun")}  # the latest start of each
+        totals = await scenario.ended(20)
+        begun = {note.id: note.at for note in scenario.notes("begun")}  # the latest start of each
         recovery = max(begun[job_id] for job_id in held) - killed
-        told = f"{len(held)} jobs in hand, the last of them ran again after {recovery:.1f} s"
-        print(f"\nkill -9 of a worker: {told}")  # noqa: T201  # a figure for people
+        summary = f"{len(held)} jobs in hand, the last of them ran again after {recovery:.1f} s"
+        print(f"\nkill -9 of a worker: {summary}")  # noqa: T201  # a figure for people
         assert 0 < recovery < 15
-        assert books.completed == len(sent)
-        assert books.failed == len(held), "each was charged with one crash, and nothing else failed"
-        view = await reads.job(scene.connection, QUEUE, next(iter(held)))
+        assert totals.completed == len(sent)
+        assert totals.failed == len(held), "each was charged with one crash, and nothing else failed"
+        view = await reads.job(scenario.connection, QUEUE, next(iter(held)))
         assert view is not None
         assert (view.history.attempts, view.history.crashes) == (0, 1)
-    await scene.balanced(sent, completed=len(sent))
+    await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_poison_ends_in_the_dead_letter_queue_and_takes_no_other_job_along(scene: Scene) -> None:
+async def test_poison_ends_in_the_dead_letter_queue_and_takes_no_other_job_along(scenario: Scenario) -> None:
     names = ("a", "b", "c", "d")
-    with crew(scene.folder, scene.server.url, APP, *names, **scene.environment, LEASE="0.5s") as workers:
-        beside = [await jobs.work.enqueue(1.0) for _ in range(8)]
+    with crew(scenario.folder, scenario.server.url, APP, *names, **scenario.environment, LEASE="0.5s") as workers:
+        neighbours = [await jobs.work.enqueue(1.0) for _ in range(8)]
         poison = await jobs.poison.enqueue()
-        await scene.ended(25)
+        await scenario.ended(25)
         alive = [worker for worker in workers if worker.process.poll() is None]
         assert len(alive) == len(workers) - 3, "max_crashes is 3"
-    view = await reads.job(scene.connection, QUEUE, poison.id)
+    view = await reads.job(scenario.connection, QUEUE, poison.id)
     assert view is not None
     assert (view.state, view.history.crashes, view.history.attempts) == (JobState.DEAD, 3, 0)
     assert view.history.note.startswith("Crashed: ")
-    assert len([note for note in scene.notes("begun") if note.id == poison.id]) == 3
-    await scene.balanced([poison, *beside], dead=1, completed=len(beside))
+    assert len([note for note in scenario.notes("begun") if note.id == poison.id]) == 3
+    await scenario.balanced([poison, *neighbours], dead=1, completed=len(neighbours))
 
 
-async def test_one_worker_that_poison_kills_again_and_again_loses_no_bystander(scene: Scene) -> None:
+async def test_one_worker_that_poison_kills_again_and_again_loses_no_bystander(scenario: Scenario) -> None:
     """One pod, restarted as Kubernetes does it: each time the same jobs are claimed together."""
-    beside = [await jobs.work.enqueue(0.3) for _ in range(4)]
+    neighbours = [await jobs.work.enqueue(0.3) for _ in range(4)]
     poison = await jobs.poison.enqueue()
     starts = 0
-    while (await scene.books()).waiting:
+    while (await scenario.totals()).waiting:
         starts += 1
         assert starts < 8
-        a = WorkerProcess(scene.folder, f"a{starts}", scene.server.url, APP, **scene.environment, LEASE="0.3s")
+        a = WorkerProcess(scenario.folder, f"a{starts}", scenario.server.url, APP, **scenario.environment, LEASE="0.3s")
         try:
             a.started()  # the bound that follows is for what the worker does, not for a busy machine to start Python
             async with asyncio.timeout(10):
-                while a.process.poll() is None and (await scene.books()).waiting:  # noqa: ASYNC110  # another process's doing
+                while a.process.poll() is None and (await scenario.totals()).waiting:  # noqa: ASYNC110  # another process's doing
                     await asyncio.sleep(0.01)
         finally:
             a.kill()
-    await scene.balanced([poison, *beside], dead=1, completed=len(beside))
+    await scenario.balanced([poison, *neighbours], dead=1, completed=len(neighbours))
 
 
-async def test_sigterm_under_load_hands_back_what_has_not_begun_and_finishes_what_has(scene: Scene) -> None:
-    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, CONCURRENCY="2") as (a,):
+async def test_sigterm_under_load_hands_back_what_has_not_begun_and_finishes_what_has(scenario: Scenario) -> None:
+    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, CONCURRENCY="2") as (a,):
         slow = [await jobs.work.options(priority="high").enqueue(2.0)]
         # One slot is left for these. At any moment some wait for it: they are claimed before the slot is free.
         quick = await jobs.app.enqueue_many([jobs.work.call(0.002) for _ in range(2000)])
-        eventually("the load runs", lambda: len(scene.notes("begun")) > 100)
+        eventually("the load runs", lambda: len(scenario.notes("begun")) > 100)
         a.send(signal.SIGTERM)
         assert a.wait() == 0
         found = re.search(r"stopping; (\d+) handed back, (\d+) running get 30s", a.log())
         assert found, a.log()
         assert int(found[1]) > 0, "some had been claimed and not begun"
         assert int(found[2]) in (1, 2), "the slow one, and a quick one or none"
-        assert slow[0].id in {note.id for note in scene.notes("done")}, "what had begun is finished"
-        assert await scene.held_by("a") == set()
-    books = await scene.books()
-    assert books.failed == 0, "nothing was charged"
-    assert (books.completed + books.ready, books.running, books.lost) == (len(quick) + len(slow), 0, 0)
-    with crew(scene.folder, scene.server.url, APP, "b", **scene.environment, CONCURRENCY="30"):
-        await scene.ended(10)
-    assert len(scene.notes("begun")) == len(quick) + len(slow), "each ran once, on one of the two"
-    await scene.balanced([*quick, *slow], completed=len(quick) + len(slow))
+        assert slow[0].id in {note.id for note in scenario.notes("done")}, "what had begun is finished"
+        assert await scenario.held_by("a") == set()
+    totals = await scenario.totals()
+    assert totals.failed == 0, "nothing was charged"
+    assert (totals.completed + totals.ready, totals.running, totals.lost) == (len(quick) + len(slow), 0, 0)
+    with crew(scenario.folder, scenario.server.url, APP, "b", **scenario.environment, CONCURRENCY="30"):
+        await scenario.ended(10)
+    assert len(scenario.notes("begun")) == len(quick) + len(slow), "each ran once, on one of the two"
+    await scenario.balanced([*quick, *slow], completed=len(quick) + len(slow))
 
 
-async def test_sigterm_with_a_grace_too_short_hands_back_uncharged(scene: Scene) -> None:
-    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, GRACE="0.2s") as (a,):
+async def test_sigterm_with_a_grace_too_short_hands_back_uncharged(scenario: Scenario) -> None:
+    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, GRACE="0.2s") as (a,):
         sent = [await jobs.work.enqueue(60), await jobs.grind.enqueue(60)]
-        eventually("both run", lambda: len(scene.notes("begun")) == 2)
+        eventually("both run", lambda: len(scenario.notes("begun")) == 2)
         a.send(signal.SIGTERM)
         assert a.wait(20) == 0
-    books = await scene.books()
-    assert (books.ready, books.running, books.failed) == (2, 0, 0)
+    totals = await scenario.totals()
+    assert (totals.ready, totals.running, totals.failed) == (2, 0, 0)
     for job in sent:
-        view = await reads.job(scene.connection, QUEUE, job.id)
+        view = await reads.job(scenario.connection, QUEUE, job.id)
         assert view is not None
         assert (view.state, view.history.attempts, view.history.crashes) == (JobState.QUEUED, 0, 0)
         await job.cancel()
-    await scene.balanced(sent, cancelled=2)
+    await scenario.balanced(sent, cancelled=2)
 
 
-async def test_a_worker_that_stood_still_for_longer_than_its_lease_settles_nothing(scene: Scene) -> None:
-    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="0.6s") as (a,):
+async def test_a_worker_that_stood_still_for_longer_than_its_lease_settles_nothing(scenario: Scenario) -> None:
+    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="0.6s") as (a,):
         sent = [await jobs.work.enqueue(0.5), await jobs.grind.enqueue(0.5)]
-        eventually("both run", lambda: len(scene.notes("begun")) == 2)
+        eventually("both run", lambda: len(scenario.notes("begun")) == 2)
         a.freeze()
-        with crew(scene.folder, scene.server.url, APP, "b", **scene.environment, LEASE="0.6s") as (b,):
-            books = await scene.ended(10)
-            assert (books.completed, books.failed) == (2, 2), "each crashed once and was completed by the other"
+        with crew(scenario.folder, scenario.server.url, APP, "b", **scenario.environment, LEASE="0.6s") as (b,):
+            totals = await scenario.ended(10)
+            assert (totals.completed, totals.failed) == (2, 2), "each crashed once and was completed by the other"
             a.thaw()
             eventually("both late ones were refused", lambda: a.metric("jobpools_stale_total") >= 2)
             assert b.metric("jobpools_stale_total") == 0
-    assert (await scene.books()).completed == 2
-    await scene.balanced(sent, completed=2)
+    assert (await scenario.totals()).completed == 2
+    await scenario.balanced(sent, completed=2)
 
 
-async def test_a_worker_alone_that_stood_still_goes_on_where_it_was(scene: Scene) -> None:
-    with crew(scene.folder, scene.server.url, APP, "a", **scene.environment, LEASE="0.5s") as (a,):
+async def test_a_worker_alone_that_stood_still_goes_on_where_it_was(scenario: Scenario) -> None:
+    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="0.5s") as (a,):
         sent = [await jobs.work.enqueue(0.5), await jobs.grind.enqueue(0.5)]
-        eventually("both run", lambda: len(scene.notes("begun")) == 2)
+        eventually("both run", lambda: len(scenario.notes("begun")) == 2)
         a.freeze()
         await asyncio.sleep(1.5)  # three leases: what is waited for is that time passes
         a.thaw()
-        books = await scene.ended(10)
-        assert (books.completed, books.failed) == (2, 0), "nobody else wanted them"
-    assert len(scene.notes("begun")) == 2
-    await scene.balanced(sent, completed=2)
+        totals = await scenario.ended(10)
+        assert (totals.completed, totals.failed) == (2, 0), "nobody else wanted them"
+    assert len(scenario.notes("begun")) == 2
+    await scenario.balanced(sent, completed=2)
 
 
-async def test_a_blocked_event_loop_is_not_a_dead_worker(scene: Scene) -> None:
-    """Leases are renewed by a thread: five times as long as the lease, nobody takes the job over."""
-    with crew(scene.folder, scene.server.url, APP, "a", "b", **scene.environment, LEASE="0.6s") as (a, b):
+async def test_a_blocked_event_loop_is_not_a_dead_worker(scenario: Scenario) -> None:
+    """A thread renews the leases: no worker takes over a job that runs five times as long as its lease."""
+    with crew(scenario.folder, scenario.server.url, APP, "a", "b", **scenario.environment, LEASE="0.6s") as (a, b):
         job = await jobs.block.enqueue(3.0)
-        eventually("it runs", lambda: len(scene.notes("begun")) == 1)
+        eventually("it runs", lambda: len(scenario.notes("begun")) == 1)
         assert (a.get("/livez")[0], b.get("/livez")[0]) == (200, 200), "answered by a thread, too"
-        books = await scene.ended(10)
-        assert (books.completed, books.failed) == (1, 0)
+        totals = await scenario.ended(10)
+        assert (totals.completed, totals.failed) == (1, 0)
         assert a.metric("jobpools_rescued_total") + b.metric("jobpools_rescued_total") == 0
-    assert len(scene.notes("begun")) == 1
-    await scene.balanced([job], completed=1)
+    assert len(scenario.notes("begun")) == 1
+    await scenario.balanced([job], completed=1)

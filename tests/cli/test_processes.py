@@ -18,7 +18,7 @@ from redis import Redis
 
 from tests.cli.conftest import Ran, Shell, command
 from tests.support.servers import running, valkey_binary
-from tests.support.waiting import PATIENCE, eventually
+from tests.support.waiting import DEADLINE, eventually
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def started(
 
 def interrupted(process: "subprocess.Popen[str]") -> Ran:
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=PATIENCE)
+    out, err = process.communicate(timeout=DEADLINE)
     return Ran(process.returncode, out, err)
 
 
@@ -54,7 +54,7 @@ def test_enqueue_prints_the_result_of_a_job(process: Shell, folder: Path, valkey
             r"jobpools: job \S+ \(send\) is dead after 1 attempt: \S*ValueError: no such address .*\n", dead.err
         )
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(PATIENCE) == 0
+        assert worker.wait(DEADLINE) == 0
 
 
 def test_enqueue_fails_if_the_result_does_not_arrive_in_time(process: Shell) -> None:
@@ -136,7 +136,7 @@ def test_a_wrong_password_is_reported_without_the_password(process: Shell) -> No
 
 def test_a_worker_waits_for_an_unavailable_redis_and_logs_it_once(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        deaf.settimeout(PATIENCE)
+        deaf.settimeout(DEADLINE)
         with started(folder, f"redis://127.0.0.1:{deaf.getsockname()[1]}/0", "worker", "store:app") as worker:
             for _ in range(8):
                 deaf.accept()[0].close()

@@ -44,7 +44,7 @@ class Stage(Protocol):
 
 
 class StoreStage:
-    """On a real server, whose clock nobody can turn: what shall be over is made to be."""
+    """A real server, whose clock cannot be set: expiry times are moved instead."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -65,8 +65,8 @@ class StoreStage:
     async def report(self, worker: str, busy: int) -> None:
         now = time.time()
         idle_since = None if busy else now
-        beat = Heartbeat(WorkerId(worker), POOL.meta.key, 2, busy, now, now, idle_since, draining=False)
-        await writes.heartbeat(self._store, beat)
+        heartbeat = Heartbeat(WorkerId(worker), POOL.meta.key, 2, busy, now, now, idle_since, draining=False)
+        await writes.heartbeat(self._store, heartbeat)
 
     async def leases_expire(self) -> None:
         await self._rescore("leases")
@@ -77,8 +77,8 @@ class StoreStage:
     async def _rescore(self, part: str) -> None:
         for queue in POOL.spec.queues:
             key = f"jobpools:{{{queue.name}}}:{part}"
-            for member in await self._store.execute("ZRANGE", key, 0, -1):
-                await self._store.execute("ZADD", key, 1, member)
+            for element in await self._store.execute("ZRANGE", key, 0, -1):
+                await self._store.execute("ZADD", key, 1, element)
 
     async def vanish(self) -> None:
         self._gone, self._store = self._store, connect.connect("redis://127.0.0.1:1/0")

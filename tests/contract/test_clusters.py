@@ -16,7 +16,7 @@ from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.local.cluster import ProcessCluster
 from jobpools.local.worker_command import Command
 from tests.support.fakes import FakeCluster, World
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import DEADLINE
 
 WORKS = "import os, time; os.write(int(os.environ['JOBPOOLS_READY_FD']), b'1'); time.sleep(600)"
 
@@ -87,7 +87,7 @@ async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
 async def until(stage: Stage, holds: Callable[[ClusterFacts], bool], of: Pool = POOL) -> ClusterFacts:
     """The facts that it holds of; names that were told as gone before are among its `gone`."""
     gone: set[str] = set()
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(DEADLINE):
         while True:
             facts = await stage.cluster.observe(of)
             assert not gone & set(facts.gone), "who is gone is told once"
@@ -105,26 +105,26 @@ def only(count: int) -> Callable[[ClusterFacts], bool]:
     return lambda facts: len(facts.workers) == len(ready(facts)) == count
 
 
-async def grown(stage: Stage, size: int) -> list[str]:
+async def scaled(stage: Stage, size: int) -> list[str]:
     """The names of this many ready workers."""
     await stage.cluster.ensure(POOL)
     await stage.cluster.scale(POOL, size)
     return ready(await until(stage, only(size)))
 
 
-async def test_a_pool_that_nobody_made(stage: Stage) -> None:
+async def test_a_pool_that_does_not_exist(stage: Stage) -> None:
     facts = await stage.cluster.observe(POOL)
     assert (facts.replicas, facts.current, facts.workers, facts.gone) == (None, False, (), ())
 
 
-async def test_a_new_pool_has_no_workers_until_it_is_told(stage: Stage) -> None:
+async def test_a_new_pool_has_no_workers_until_it_is_scaled(stage: Stage) -> None:
     await stage.cluster.ensure(POOL)
     facts = await stage.cluster.observe(POOL)
     assert (facts.replicas, facts.current, facts.workers) == (0, True, ())
 
 
 async def test_as_many_as_asked_for_and_no_more(stage: Stage) -> None:
-    names = await grown(stage, 3)
+    names = await scaled(stage, 3)
     assert len(set(names)) == 3
     await stage.cluster.scale(POOL, 3)
     facts = await until(stage, only(3))
@@ -138,7 +138,7 @@ async def test_as_many_as_asked_for_and_no_more(stage: Stage) -> None:
 
 
 async def test_who_is_marked_goes_first(stage: Stage) -> None:
-    names = await grown(stage, 3)
+    names = await scaled(stage, 3)
     await stage.cluster.mark(POOL, names[2:])
     await stage.cluster.mark(POOL, names[:1])
     assert [worker.name for worker in (await stage.cluster.observe(POOL)).workers if worker.marked] == names[:1]
@@ -147,8 +147,8 @@ async def test_who_is_marked_goes_first(stage: Stage) -> None:
     assert (facts.gone, sorted(ready(facts))) == ((names[0],), sorted(names[1:]))
 
 
-async def test_who_vanishes_is_told_and_replaced(stage: Stage) -> None:
-    names = await grown(stage, 2)
+async def test_a_lost_worker_is_reported_and_replaced(stage: Stage) -> None:
+    names = await scaled(stage, 2)
     await stage.crash(names[0])
     facts = await until(stage, lambda facts: len(ready(facts)) == 2 and names[0] not in ready(facts))
     assert facts.gone == (names[0],)
@@ -156,7 +156,7 @@ async def test_who_vanishes_is_told_and_replaced(stage: Stage) -> None:
 
 
 async def test_a_new_spec_is_not_current_until_it_is_ensured(stage: Stage) -> None:
-    await grown(stage, 1)
+    await scaled(stage, 1)
     changed = pool(concurrency=7)
     facts = await stage.cluster.observe(changed)
     assert (facts.replicas, facts.current) == (1, False)

@@ -1,4 +1,4 @@
-"""Servers that go and come back: every call until then is an error, none after it, and nobody has to reconnect."""
+"""Servers that go and come back: every call until then is an error, none after it, and no caller has to reconnect."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from jobpools.errors import StoreUnavailableError
 from jobpools.store import connect, ledger, writes
 from tests.store.conftest import sending
 from tests.support.servers import Server, running, running_cluster, running_sentinel, valkey_binary
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import DEADLINE
 
 Make = Callable[[ExitStack, Path], tuple[str, list[Server]]]
 
@@ -55,7 +55,7 @@ async def test_an_endpoint_that_went_and_came_back(make: Make, stack: ExitStack,
         await asyncio.to_thread(writes.enqueue_sync, sync, jobs)
     for server in servers:
         server.start()
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + DEADLINE
     while True:
         try:
             accepted = await writes.enqueue(connection, jobs)
@@ -65,9 +65,9 @@ async def test_an_endpoint_that_went_and_came_back(make: Make, stack: ExitStack,
             assert time.monotonic() < until, "it is back, and cannot be reached"
             await asyncio.sleep(0.05)
     # The log is written each second: what was accepted last may be gone, as the server's durability has it.
-    books = (await ledger.read(connection, [f"queue{number}" for number in range(5)])).values()
-    assert sum(each.ready for each in books) == 10
-    assert all(each.lost == 0 for each in books)
+    totals = (await ledger.read(connection, [f"queue{number}" for number in range(5)])).values()
+    assert sum(each.ready for each in totals) == 10
+    assert all(each.lost == 0 for each in totals)
     assert len(accepted) == 10
     await connection.aclose()
     sync.close()

@@ -84,9 +84,9 @@ def test_every_script_is_in_the_table_as_its_header_says() -> None:
 
 
 def test_every_key_is_in_the_table_with_its_type() -> None:
-    told = {part: row[1] for row in table("Keys") for part in re.findall(r"`([a-z:]+)`", row[0])}
+    documented = {part: row[1] for row in table("Keys") for part in re.findall(r"`([a-z:]+)`", row[0])}
     words = {"hash": "hash", "list": "list", "set": "set", "zset": "sorted set"}
-    assert told == {part: words[keys.kind(part)] for part in keys.PARTS}
+    assert documented == {part: words[keys.kind(part)] for part in keys.PARTS}
 
 
 def test_every_field_of_an_envelope_is_in_the_table() -> None:
@@ -99,12 +99,12 @@ def test_every_state_is_in_the_table() -> None:
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    told = {row[0]: row[1] for row in table("Limits")}
+    documented = {row[0]: row[1] for row in table("Limits")}
     assert DEFAULT_MAX_PAYLOAD == 1 << 20
-    assert told["encoded envelope"].startswith("1 MiB")
-    assert told["id"].startswith(f"1 to {codec.ID_LIMIT} ")
-    assert told["jobs in one `enqueue`"].endswith(f"send {writes.BATCH}")
-    assert f"CLAIM_LIMIT = {told['claimed by one `step`']}" in scripts.get("step").source
+    assert documented["encoded envelope"].startswith("1 MiB")
+    assert documented["id"].startswith(f"1 to {codec.ID_LIMIT} ")
+    assert documented["jobs in one `enqueue`"].endswith(f"send {writes.BATCH}")
+    assert f"CLAIM_LIMIT = {documented['claimed by one `step`']}" in scripts.get("step").source
 
 
 async def test_a_producer_needs_few_rights(endpoints: Endpoints) -> None:

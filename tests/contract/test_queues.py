@@ -1,4 +1,4 @@
-"""The port Queues: what the control loop may rely on, whoever implements it."""
+"""The port Queues: what the control loop may rely on in every implementation."""
 
 from collections.abc import AsyncIterator
 
@@ -19,16 +19,16 @@ async def stage(request: pytest.FixtureRequest, valkey_url: str) -> AsyncIterato
     await made.close()
 
 
-async def look(stage: Stage) -> EndpointFacts:
+async def observe(stage: Stage) -> EndpointFacts:
     return await stage.queues.observe([POOL])
 
 
 async def queue(stage: Stage, name: str = "emails") -> QueueFacts:
-    return (await look(stage)).queues[QueueName(name)]
+    return (await observe(stage)).queues[QueueName(name)]
 
 
-async def test_a_queue_that_nobody_used_has_nothing(stage: Stage) -> None:
-    seen = await look(stage)
+async def test_an_unused_queue_is_empty(stage: Stage) -> None:
+    seen = await observe(stage)
     assert {name: (each.demand, each.oldest_seconds) for name, each in seen.queues.items()} == {
         "emails": (0, None),
         "reports": (0, None),
@@ -58,7 +58,7 @@ async def test_workers_that_reported_are_seen(stage: Stage) -> None:
     await stage.claim(A, "emails")
     await stage.report(A, busy=1)
     await stage.report(OTHER, busy=0)
-    first, second = sorted((await look(stage)).heartbeats[POOL.meta.key], key=lambda each: each.worker)
+    first, second = sorted((await observe(stage)).heartbeats[POOL.meta.key], key=lambda each: each.worker)
     assert (first.worker, first.host, first.busy, first.slots, first.idle_since, first.draining) == (
         A, "web-1", 1, 2, None, False,
     )  # fmt: skip
@@ -75,7 +75,7 @@ async def test_drain_locks_only_who_holds_nothing(stage: Stage) -> None:
     assert await stage.queues.drain(POOL, [A, B]) == (B,)
     assert await stage.claim(B, "emails") == 0, "this is the lock"
     assert await stage.claim(B, "reports") == 0
-    draining = {each.worker: each.draining for each in (await look(stage)).heartbeats[POOL.meta.key]}
+    draining = {each.worker: each.draining for each in (await observe(stage)).heartbeats[POOL.meta.key]}
     assert draining == {A: False, B: True, OTHER: False}
     assert await stage.queues.drain(POOL, [B]) == (B,), "and it may be taken again"
     await stage.queues.undrain(POOL, [B])

@@ -17,7 +17,7 @@ from tests.contract.conftest import Endpoint
 T0 = 1_800_000_000.0
 
 
-class Told:
+class RecordingReporter:
     """The port ScheduleReporter: the latest plan of each schedule."""
 
     def __init__(self) -> None:
@@ -43,8 +43,8 @@ def schedule(name: str, queue: str, **spec: Any) -> Schedule:
 
 
 async def test_two_queues_from_the_first_sight_to_the_last(endpoint: Endpoint, connection: Connection) -> None:
-    now, told = [T0], Told()
-    scheduler = Scheduler(StoreSchedules(connection), told, lambda: now[0])
+    now, reporter = [T0], RecordingReporter()
+    scheduler = Scheduler(StoreSchedules(connection), reporter, lambda: now[0])
     schedules = [
         schedule("a", "emails"),
         schedule("b", "reports"),
@@ -64,14 +64,14 @@ async def test_two_queues_from_the_first_sight_to_the_last(endpoint: Endpoint, c
         await scheduler.look()
         now[0] = T0 + 120
         await scheduler.look()
-        assert [told.says(name)["fired"] for name in "abc"] == [2, 2, 2]
-        assert [told.says(name)["active"] for name in "abc"] == [2, 2, 1]
+        assert [reporter.says(name)["fired"] for name in "abc"] == [2, 2, 2]
+        assert [reporter.says(name)["active"] for name in "abc"] == [2, 2, 1]
         await run_until_idle(app, queues=["emails", "reports"])
         assert sorted(name for name, _ in ran) == ["a", "a", "b", "b", "c"]
         assert len({job_id for _, job_id in ran}) == 5
     now[0] = T0 + 122
     await scheduler.look()
-    assert [told.says(name)["state"] for name in "abc"] == ["completed"] * 3
+    assert [reporter.says(name)["state"] for name in "abc"] == ["completed"] * 3
 
     assert [(view.key, view.facts.fired) for view in await listed(connection)] == [
         ("default/a", 2), ("default/b", 2), ("default/c", 2),

@@ -32,9 +32,9 @@ def connection(app: App) -> Connection:
     return app.client.connection()
 
 
-async def books_balance(app: App) -> None:
-    books = (await ledger.read(connection(app), QUEUES)).values()
-    assert [each.lost for each in books] == [0, 0, 0]
+async def totals_balance(app: App) -> None:
+    totals = (await ledger.read(connection(app), QUEUES)).values()
+    assert [each.lost for each in totals] == [0, 0, 0]
 
 
 async def test_jobs_of_several_queues_complete(app: App) -> None:
@@ -53,9 +53,9 @@ async def test_jobs_of_several_queues_complete(app: App) -> None:
     await run_until_idle(app, concurrency=50)
     assert [await job.result() for job in squares[:20]] == [n * n for n in range(20)]
     assert [await job.result() for job in halves] == [0, 0.5, 1, 1.5, 2]
-    books = await ledger.read(connection(app), QUEUES)
-    assert (books["emails"].completed, books["reports"].completed) == (600, 5)
-    await books_balance(app)
+    totals = await ledger.read(connection(app), QUEUES)
+    assert (totals["emails"].completed, totals["reports"].completed) == (600, 5)
+    await totals_balance(app)
 
 
 async def test_sync_code_enqueues_and_an_id_is_taken_once(app: App) -> None:
@@ -97,12 +97,12 @@ async def test_a_failed_job_is_retried_and_then_dead_and_then_replayed(app: App)
     with pytest.raises(JobDeadError, match="2 attempts: "):
         await job.result()
     (dead,) = await deadletters.listed(connection(app), "emails")
-    assert [entry.message for entry in dead.history.entries] == ["no", "no"]
+    assert [attempt.message for attempt in dead.history.entries] == ["no", "no"]
     broken = False
     assert await dead_jobs.replay(connection(app), "emails", [job.id]) == 1
     await run_until_idle(app)
     assert await job.result() == 1
-    await books_balance(app)
+    await totals_balance(app)
 
 
 async def test_dead_jobs_are_purged(app: App) -> None:
@@ -114,7 +114,7 @@ async def test_dead_jobs_are_purged(app: App) -> None:
     await run_until_idle(app)
     assert await dead_jobs.purge(connection(app), "emails", [job.id]) == 1
     assert await reads.job(connection(app), "emails", job.id) is None
-    await books_balance(app)
+    await totals_balance(app)
 
 
 async def test_delayed_jobs_wait(app: App) -> None:
@@ -142,7 +142,7 @@ async def test_waiting_jobs_are_cancelled(app: App) -> None:
     for job in jobs:
         with pytest.raises(JobCancelledError):
             await job.result()
-    await books_balance(app)
+    await totals_balance(app)
 
 
 async def test_leases_are_renewed_and_rescued(app: App, endpoint: Endpoint) -> None:
@@ -152,9 +152,9 @@ async def test_leases_are_renewed_and_rescued(app: App, endpoint: Endpoint) -> N
 
     job, store = await send.enqueue(), connection(app)
     claimed = await writes.step(store, "emails", "lost.1", claim=1, tail=tail("lost.1", 1), lease_ms=60_000)
-    (member,) = [job_id.decode() + tail("lost.1", 1) for job_id in claimed.ids]
+    (lease,) = [job_id.decode() + tail("lost.1", 1) for job_id in claimed.ids]
     sync = connect.connect_sync(endpoint.url)
-    assert await asyncio.to_thread(writes.renew, sync, "emails", [member, "gone:lost.1:0000000009"], 60_000) == (
+    assert await asyncio.to_thread(writes.renew, sync, "emails", [lease, "gone:lost.1:0000000009"], 60_000) == (
         ["gone:lost.1:0000000009"],
         [],
     )
@@ -167,7 +167,7 @@ async def test_leases_are_renewed_and_rescued(app: App, endpoint: Endpoint) -> N
     assert (await operator.observe([pool])).queues[QueueName("emails")].crashed_total == 1
     await run_until_idle(app)
     assert await job.result() == 1
-    await books_balance(app)
+    await totals_balance(app)
 
 
 async def test_an_idle_worker_and_the_control_loop_are_woken(app: App, endpoint: Endpoint) -> None:

@@ -90,7 +90,7 @@ def test_the_longest_job_fits_into_the_grace() -> None:
         ({"spec": {"containers": [{"name": "proxy", "image": "proxy:1"}]}}, "spec.image: missing"),
     ],
 )
-def test_a_template_that_fits_no_pod_is_refused_and_ends_nobody(template: dict[str, Any], said: str) -> None:
+def test_a_template_that_fits_no_pod_is_refused(template: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError, match=f"^{said}"):
         pool("least", template=template, image=None)
 

@@ -66,7 +66,7 @@ def take_up(kubectl: Kubectl, prefix: str, count: int, total: int) -> Counter[st
     """Create pools and return the requests that the operator made for them."""
     before = requests(kubectl.namespace)
     kubectl.apply(*pools(prefix, count))
-    eventually(f"all {total} are settled", lambda: ready(kubectl) == total, within=240, told=lambda: ready(kubectl))
+    eventually(f"all {total} are settled", lambda: ready(kubectl) == total, within=240, detail=lambda: ready(kubectl))
     return requests(kubectl.namespace) - before
 
 

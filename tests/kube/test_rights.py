@@ -74,6 +74,6 @@ def test_every_right_is_used(
         "no right is left over",
         lambda: asked_for <= used(request_log, kubectl.namespace),
         within=10,
-        told=lambda: f"not used: {sorted(asked_for - used(request_log, kubectl.namespace))}",
+        detail=lambda: f"not used: {sorted(asked_for - used(request_log, kubectl.namespace))}",
     )
     assert operator.metric("operator_leading") == 1

@@ -34,7 +34,7 @@ async def test_without_retries_the_first_failure_is_final(app: App) -> None:
     assert await job.state() is JobState.DEAD
 
 
-async def test_delays_can_grow(app: App) -> None:
+async def test_delays_increase_exponentially(app: App) -> None:
     began: list[float] = []
 
     @app.job(retry=Retry(initial=0.05, factor=4, jitter=0, max_attempts=3))  # exponential: 0.05 s, then 0.2 s
@@ -60,12 +60,12 @@ async def test_when_the_attempts_are_used_up_the_job_is_dead_and_says_why(app: A
         await job.result()
 
 
-async def test_the_history_tells_what_went_wrong_and_when(app: App) -> None:
+async def test_the_history_has_each_error_and_its_time(app: App) -> None:
     notes: list[str] = []
 
     @app.job(retry=SOON)
     async def flaky(ctx: Context) -> None:
-        notes.extend(f"{entry.attempt}: {entry.error}: {entry.message}" for entry in ctx.history.entries[-1:])
+        notes.extend(f"{failed.attempt}: {failed.error}: {failed.message}" for failed in ctx.history.entries[-1:])
         raise OSError(f"timeout {ctx.attempt}")
 
     await flaky.enqueue()
@@ -147,12 +147,12 @@ async def test_an_attempt_that_takes_too_long_is_cancelled(app: App) -> None:
     assert cleaned
 
 
-async def test_a_plain_function_looks_whether_its_time_is_over(app: App) -> None:
+async def test_a_plain_function_checks_ctx_cancelled(app: App) -> None:
     noticed = threading.Event()
 
     @app.job(timeout=0.1, retry=Retry(strategy="none"))
     def slow(ctx: Context) -> None:
-        while not ctx.cancelled:  # nobody can stop a thread from outside
+        while not ctx.cancelled:  # a thread cannot be stopped from outside
             time.sleep(0.005)
         noticed.set()
 

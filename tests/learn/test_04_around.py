@@ -49,23 +49,23 @@ async def test_a_plain_generator_is_a_service_too(app: App) -> None:
 
 
 async def test_middleware_surrounds_every_attempt(app: App) -> None:
-    told: list[str] = []
+    events: list[str] = []
 
     @app.middleware
-    async def tell(ctx: Context, call_next: Next) -> Any:
-        told.append(f"before {ctx.name}")
+    async def record(ctx: Context, call_next: Next) -> Any:
+        events.append(f"before {ctx.name}")
         result = await call_next()
-        told.append(f"after {ctx.name}: {result}")
+        events.append(f"after {ctx.name}: {result}")
         return result
 
     @app.job
     async def one() -> int:
-        told.append("one")
+        events.append("one")
         return 1
 
     await one.enqueue()
     await run_until_idle(app)
-    assert told == ["before one", "one", "after one: 1"]
+    assert events == ["before one", "one", "after one: 1"]
 
 
 async def test_context_variables_do_not_leak_from_job_to_job(app: App) -> None:

@@ -20,7 +20,7 @@ async def test_a_result_is_typed_like_the_handler_and_kept_for_a_day(app: App) -
     assert await job.result() == 42  # as often as you like
 
 
-async def test_a_result_that_nobody_needs_is_not_kept(app: App) -> None:
+async def test_result_ttl_zero_keeps_no_result(app: App) -> None:
     @app.job(result_ttl=0)
     async def noop() -> None: ...
 
@@ -39,7 +39,7 @@ async def test_a_result_is_forgotten_when_its_time_is_over(app: App) -> None:
     await job.result()
     await asyncio.sleep(1.01)  # its time to live
     await noop.enqueue()
-    await run_until_idle(app)  # whoever works in the queue clears it away
+    await run_until_idle(app)  # any worker of the queue removes it
     with pytest.raises(JobNotFoundError):
         await job.state()
 

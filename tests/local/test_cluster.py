@@ -15,7 +15,7 @@ from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.local.cluster import ProcessCluster
 from jobpools.local.restarts import RestartPolicy
 from jobpools.local.worker_command import Command
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import DEADLINE
 
 READY = "import os, time; print('at work', flush=True); os.write(int(os.environ['JOBPOOLS_READY_FD']), b'1')"
 WORKS = f"{READY}; time.sleep(600)"
@@ -42,7 +42,7 @@ class Workers:
         )
 
     async def until(self, holds: Callable[[ClusterFacts], bool], of: Pool) -> ClusterFacts:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(DEADLINE):
             while not holds(facts := await self.cluster.observe(of)):  # noqa: ASYNC110  # a process sends no event
                 await asyncio.sleep(0.01)
             return facts
@@ -136,7 +136,7 @@ async def test_a_crash_loop_is_reported_once_and_ends_with_the_first_ready_worke
     workers, emails = start(FAILS), pool()
     await workers.cluster.ensure(emails)
     await workers.cluster.scale(emails, 1)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(DEADLINE):
         while not workers.cluster.crash_looping:  # noqa: ASYNC110  # a process sends no event
             await asyncio.sleep(0.01)
     assert workers.cluster.crash_looping == ("default/emails",)

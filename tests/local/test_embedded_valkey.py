@@ -13,12 +13,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from jobpools.errors import ConfigurationError
 from jobpools.local import embedded_valkey
 from jobpools.local.embedded_valkey import EmbeddedValkey
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import DEADLINE
 
 
 async def restarted(server: EmbeddedValkey, former: int) -> None:
     """Wait until another process answers."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(DEADLINE):
         while server.pid == former or not await server.responds():  # noqa: ASYNC110  # a process sends no event
             await asyncio.sleep(0.01)
 

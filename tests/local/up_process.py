@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.support.waiting import PATIENCE, eventually
+from tests.support.waiting import DEADLINE, eventually
 
 
 class UpProcess:
@@ -54,7 +54,7 @@ class UpProcess:
     def text(self) -> str:
         return "\n".join(self.lines)
 
-    def wait_for_line(self, pattern: str, seconds: float = PATIENCE) -> re.Match[str]:
+    def wait_for_line(self, pattern: str, seconds: float = DEADLINE) -> re.Match[str]:
         """Wait for a line that contains the pattern, and return the match."""
         return eventually(f"a line {pattern!r}", lambda: self.find(pattern), seconds)
 
@@ -66,7 +66,7 @@ class UpProcess:
         """Return the number of lines so far that contain this text."""
         return len([line for line in self.lines if text in line])
 
-    def wait(self, seconds: float = PATIENCE) -> int:
+    def wait(self, seconds: float = DEADLINE) -> int:
         """Wait for the end of the process and return its exit code."""
         code = self.process.wait(seconds)
         self._reader.join()

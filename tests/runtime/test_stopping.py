@@ -37,7 +37,7 @@ async def uncharged(store: Connection, jobs: Sequence[JobHandle[object]], state:
 
 
 def said(worker: WorkerProcess, what: str) -> None:
-    eventually(f"it says {what}", lambda: worker.said(what) > 0 or worker.process.poll() is not None, told=worker.log)
+    eventually(f"it says {what}", lambda: worker.said(what) > 0 or worker.process.poll() is not None, detail=worker.log)
     assert worker.said(what), worker.log()
 
 

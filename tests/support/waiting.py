@@ -1,7 +1,7 @@
-"""Waiting for what others do: until it is so, or fail and say for what.
+"""Wait for a condition, or fail with the name of what was awaited.
 
-A machine under load is slow, not wrong: the patience is long. A test that claims a time, or that somebody is woken
-who would look without that in the end, says so with `within`.
+A machine under load is slow, not wrong, so the deadline is long. A test that promises a time, or that a wake-up arrives
+before the next poll, sets `within`.
 """
 
 import asyncio
@@ -10,30 +10,30 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-PATIENCE = 60.0
-"""Seconds after which nothing is expected to come any more."""
+DEADLINE = 60.0
+"""Seconds after which a condition is given up."""
 
 
 def eventually(
     what: str,
-    look: Callable[[], T | None],
-    within: float = PATIENCE,
-    told: Callable[[], object] = lambda: "nothing else is known",
+    probe: Callable[[], T | None],
+    within: float = DEADLINE,
+    detail: Callable[[], object] = lambda: "nothing else is known",
 ) -> T:
-    """What `look` returns as soon as that is true; an AssertionError that ends in what `told` says if it never is."""
+    """Return what `probe` returns as soon as it is true. Raises AssertionError, which ends in `detail()`."""
     begun = time.monotonic()
     while True:
         before = time.monotonic()
-        found = look()
+        found = probe()
         if found:
             return found
         now = time.monotonic()
-        assert now < begun + within, f"not within {within:g} s: {what} (last: {found!r}; {told()})"
-        time.sleep(max(0.01, now - before))  # whatever a look costs, half the time is left to what it looks at
+        assert now < begun + within, f"not within {within:g} s: {what} (last: {found!r}; {detail()})"
+        time.sleep(max(0.01, now - before))  # leave half of the time to what is probed
 
 
-async def until(condition: Callable[[], bool], within: float = PATIENCE) -> None:
-    """The same for what this event loop does; a TimeoutError if it never is."""
+async def until(condition: Callable[[], bool], within: float = DEADLINE) -> None:
+    """Wait for a condition that this event loop brings about. Raises TimeoutError."""
     async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110  # whatever the condition is about has no event
+        while not condition():  # noqa: ASYNC110  # the condition has no event
             await asyncio.sleep(0.002)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jobpools.runtime import processes
 from tests.support.ports import free_port
-from tests.support.waiting import PATIENCE, eventually
+from tests.support.waiting import DEADLINE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "jobpools.cli", "worker")
@@ -74,9 +74,9 @@ class WorkerProcess:
         self.process.kill()
         self.process.wait()
 
-    def wait(self, patience: float = PATIENCE) -> int:
+    def wait(self, timeout: float = DEADLINE) -> int:
         """Its exit code."""
-        return self.process.wait(patience)
+        return self.process.wait(timeout)
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of one of its endpoints."""

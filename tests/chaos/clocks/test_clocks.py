@@ -66,8 +66,8 @@ async def test_a_wrong_clock_changes_nothing(
     assert facts.oldest_seconds < 30, "the age of a job drives scaling and alerts"
     delayed = await apps.clock.options(delay="1s").enqueue()
     with crew(tmp_path, valkey_url, "tests.chaos.clocks.apps:app", "clocks"):
-        told = await waiting.result(timeout=30)
-        assert abs(told - right() - (off if who == "worker" else 0)) < 60, "its clock is wrong"
+        reported = await waiting.result(timeout=30)
+        assert abs(reported - right() - (off if who == "worker" else 0)) < 60, "its clock is wrong"
         await delayed.result(timeout=30)
         assert time.monotonic() - begun >= 0.9, "not before its time"
 
@@ -100,7 +100,7 @@ async def test_a_wrong_clock_changes_nothing(
         assert all(abs(at - right()) < 60 for at in (worker.started, worker.idle_since or right()))
 
 
-class Told:
+class RecordingReporter:
     """The port ScheduleReporter."""
 
     def __init__(self) -> None:
@@ -120,15 +120,15 @@ async def test_ticks_are_judged_by_the_servers_time(
         {"meta": {"name": "tick", "namespace": "default"},
          "spec": {"schedule": "* * * * *", "catchUp": "All", "job": {"name": "clock", "queue": QUEUE}}}
     )  # fmt: skip
-    told = Told()
-    first = Scheduler(StoreSchedules(store), told)
+    reporter = RecordingReporter()
+    first = Scheduler(StoreSchedules(store), reporter)
     first.put(schedule)
     await first.look()
     monkeypatch.setattr(time, "time", lambda: right() + off)
-    other = Scheduler(StoreSchedules(store), told)
+    other = Scheduler(StoreSchedules(store), reporter)
     other.put(schedule)
     begun = right()
-    look_at = await other.look()
-    fires = [fire for plan in told.plans for fire in plan.fires]
+    next_pass_at = await other.look()
+    fires = [fire for plan in reporter.plans for fire in plan.fires]
     assert len(fires) <= 1 + (right() // 60 - begun // 60), "no tick of another day"
-    assert begun < look_at < right() + 70, "the next tick is within a minute of the server's time"
+    assert begun < next_pass_at < right() + 70, "the next tick is within a minute of the server's time"

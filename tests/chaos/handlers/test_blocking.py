@@ -34,31 +34,29 @@ def named(log: str, job: str) -> list[float]:
 
 
 @pytest.mark.parametrize("how", [*blockers.WAYS, "task", "group", "callback", "service", "middleware"])
-async def test_whoever_blocks_the_loop_is_named_and_its_neighbours_are_not_timed_out(
-    url: str, tmp_path: Path, how: str
-) -> None:
+async def test_a_blocking_job_is_named_and_its_neighbours_do_not_time_out(url: str, tmp_path: Path, how: str) -> None:
     with crew(tmp_path, url, APP, "a") as (worker,):
-        beside = [await blockers.neighbour.enqueue(1.2) for _ in range(2)]
-        beside += [await blockers.plain_neighbour.enqueue(1.2) for _ in range(2)]
+        neighbours = [await blockers.neighbour.enqueue(1.2) for _ in range(2)]
+        neighbours += [await blockers.plain_neighbour.enqueue(1.2) for _ in range(2)]
         eventually("they run", lambda: worker.metric("jobpools_busy") == 4)
         job = await blockers.block.options(tags=[how]).enqueue(how, LONG)
         assert await job.result(timeout=30) == "done"
-        assert [await each.result(timeout=30) for each in beside] == ["done"] * 4
-        eventually("it is named", lambda: len(named(worker.log(), job.id)) == 1, told=worker.log)
+        assert [await each.result(timeout=30) for each in neighbours] == ["done"] * 4
+        eventually("it is named", lambda: len(named(worker.log(), job.id)) == 1, detail=worker.log)
         assert LONG - 0.5 < named(worker.log(), job.id)[0] < LONG + 2
         assert "asyncio.to_thread" in worker.log()
-        for each in beside:
+        for each in neighbours:
             assert not named(worker.log(), each.id)
 
 
 async def test_several_blocks_in_a_row_move_the_deadlines_each_time(url: str, tmp_path: Path) -> None:
     with crew(tmp_path, url, APP, "a") as (worker,):
-        beside = await blockers.neighbour.enqueue(1.5)
+        neighbours = await blockers.neighbour.enqueue(1.5)
         eventually("it runs", lambda: worker.metric("jobpools_busy") == 1)
         job = await blockers.block.enqueue("sleep", 1.0, 4)
-        assert await beside.result(timeout=30) == "done"
+        assert await neighbours.result(timeout=30) == "done"
         assert await job.result(timeout=30) == "done"
-        eventually("each is named", lambda: len(named(worker.log(), job.id)) == 4, told=worker.log)
+        eventually("each is named", lambda: len(named(worker.log(), job.id)) == 4, detail=worker.log)
 
 
 async def test_jobs_that_block_one_after_the_other_are_each_named(url: str, tmp_path: Path) -> None:
@@ -66,7 +64,7 @@ async def test_jobs_that_block_one_after_the_other_are_each_named(url: str, tmp_
         jobs = [await blockers.block.enqueue("sleep", 1.0) for _ in range(3)]
         for job in jobs:
             assert await job.result(timeout=30) == "done"
-        eventually("each is named", lambda: all(named(worker.log(), job.id) for job in jobs), told=worker.log)
+        eventually("each is named", lambda: all(named(worker.log(), job.id) for job in jobs), detail=worker.log)
 
 
 async def test_a_job_that_blocks_and_fails_says_so_in_its_history(url: str, tmp_path: Path) -> None:
@@ -86,12 +84,12 @@ async def test_its_own_blocking_counts_against_a_jobs_timeout(url: str, tmp_path
         assert len(named(worker.log(), job.id)) >= 1
 
 
-async def test_a_handler_that_holds_the_gil_times_out_nobody(url: str, tmp_path: Path) -> None:
+async def test_a_handler_that_holds_the_gil_times_out_no_other_job(url: str, tmp_path: Path) -> None:
     with crew(tmp_path, url, APP, "a") as (worker,):
-        beside = await blockers.neighbour.enqueue(1.9)
+        neighbours = await blockers.neighbour.enqueue(1.9)
         eventually("it runs", lambda: worker.metric("jobpools_busy") == 1)
         job = await blockers.hold_the_gil.enqueue()
         assert await job.result(timeout=60) == "done"
-        assert await beside.result(timeout=30) == "done"
+        assert await neighbours.result(timeout=30) == "done"
         named_or_not = rf"{job.id}: it blocked the event loop|no job was seen to block it"
-        eventually("the log says so", lambda: re.search(named_or_not, worker.log()), told=worker.log)
+        eventually("the log says so", lambda: re.search(named_or_not, worker.log()), detail=worker.log)

@@ -31,9 +31,9 @@ def begun(folder: Path, job: JobHandle[str]) -> int:
     return sum(line.startswith(f"{job.id} ") and line.endswith(" begun") for line in lines)
 
 
-async def unharmed(worker: WorkerProcess, folder: Path, beside: list[JobHandle[str]]) -> None:
+async def unharmed(worker: WorkerProcess, folder: Path, neighbours: list[JobHandle[str]]) -> None:
     """The other jobs ran once, nothing was handed back, and the worker ends when it is told to, and not before."""
-    for job in beside:
+    for job in neighbours:
         assert await job.result(timeout=30) == "done"
         assert begun(folder, job) == 1
     assert worker.process.poll() is None
@@ -58,7 +58,7 @@ FORKS = {
 
 async def test_a_forked_child_never_goes_on_as_a_second_worker(url: str, tmp_path: Path) -> None:
     with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="40") as (worker,):
-        beside = [await children.neighbour.enqueue(1.0) for _ in range(3)]
+        neighbours = [await children.neighbour.enqueue(1.0) for _ in range(3)]
         for job in (children.forks, children.forks_in_a_thread, children.forks_in_an_executor):
             sent = {what: await job.enqueue(what) for what in FORKS}
             assert {what: await each.result(timeout=30) for what, each in sent.items()} == FORKS
@@ -66,14 +66,14 @@ async def test_a_forked_child_never_goes_on_as_a_second_worker(url: str, tmp_pat
         assert await (await children.forks.enqueue("awaits")).result(timeout=30) == "1"
         assert await (await children.forks_a_terminal.enqueue()).result(timeout=30) == "0"
         assert await (await children.daemonizes.enqueue()).result(timeout=30) == "0"
-        await unharmed(worker, tmp_path, beside)
+        await unharmed(worker, tmp_path, neighbours)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 async def test_processes_are_terminated_and_the_worker_goes_on(url: str, tmp_path: Path, method: str) -> None:
     """Several at once: each of them is sent SIGTERM while it is still what it was forked from."""
     with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="20") as (worker,):
-        beside = [await children.neighbour.enqueue(1.0) for _ in range(3)]
+        neighbours = [await children.neighbour.enqueue(1.0) for _ in range(3)]
         expected = {"processes": "-15 -15 -15", "pool": "[0, 1, 4, 9]", "executor": "[0, 1, 4, 9]"}
         for job in (children.multiprocesses, children.multiprocesses_in_a_thread):
             sent = [(way, await job.enqueue(way, method)) for way in expected for _ in range(2)]
@@ -84,21 +84,21 @@ async def test_processes_are_terminated_and_the_worker_goes_on(url: str, tmp_pat
                     # without a worker around it as well: in 2 of 300 groups of three such children.
                     found = found.replace("255", "-15")
                 assert found == expected[way], way
-        await unharmed(worker, tmp_path, beside)
+        await unharmed(worker, tmp_path, neighbours)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 async def test_functions_that_end_a_process_can_be_sent_to_one(url: str, tmp_path: Path, method: str) -> None:
     with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes")) as (worker,):
-        beside = [await children.neighbour.enqueue(1.0)]
+        neighbours = [await children.neighbour.enqueue(1.0)]
         assert await (await children.sends_an_end.enqueue(method)).result(timeout=60) == [4, -6, -15]
-        await unharmed(worker, tmp_path, beside)
+        await unharmed(worker, tmp_path, neighbours)
 
 
 async def test_programs_and_their_exit_codes_are_the_handlers(url: str, tmp_path: Path) -> None:
     with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="20") as (worker,):
-        beside = [await children.neighbour.enqueue(1.0) for _ in range(3)]
+        neighbours = [await children.neighbour.enqueue(1.0) for _ in range(3)]
         for job in [await children.runs_programs.enqueue() for _ in range(5)]:
             assert await job.result(timeout=30) == "-15 -15 5 4"
             assert await job.state() is JobState.COMPLETED
-        await unharmed(worker, tmp_path, beside)
+        await unharmed(worker, tmp_path, neighbours)

@@ -59,10 +59,10 @@ async def test_only_the_job_that_killed_its_worker_is_charged(
 ) -> None:
     environment = {"NOTES": str(tmp_path / "notes"), "CONCURRENCY": "8"}
     with crew(tmp_path, valkey_url, APP, "a", **environment) as (a,):
-        beside: list[JobHandle[str]] = []
+        neighbours: list[JobHandle[str]] = []
         for each in (deadly.neighbour, deadly.neighbour_in_a_thread):
-            beside += [await each.enqueue(60) for _ in range(3)]
-        eventually("the neighbours run", lambda: all(begun(tmp_path, job) for job in beside))
+            neighbours += [await each.enqueue(60) for _ in range(3)]
+        eventually("the neighbours run", lambda: all(begun(tmp_path, job) for job in neighbours))
         killer = await (deadly.deadly_in_a_thread if in_thread else deadly.deadly).enqueue(way)
         assert a.wait(30) in (3, -signal.SIGABRT, -signal.SIGKILL, -signal.SIGSEGV)
         assert a.said("charged with a crash: deadly") == 1
@@ -74,7 +74,7 @@ async def test_only_the_job_that_killed_its_worker_is_charged(
     assert CAUSES[way] in crash.message
     if way in ("segfault", "abort in C"):
         assert "deadly.py" in crash.traceback
-    for job in beside:
+    for job in neighbours:
         back = await view(store, job)
         assert (back.state, back.history.crashes, back.history.attempts) == (JobState.QUEUED, 0, 0)
 
@@ -97,8 +97,8 @@ async def test_a_handler_may_hold_the_gil_for_longer_than_the_lease(
     """Another worker looks for expired leases all the time, and /livez is asked."""
     environment = {"NOTES": str(tmp_path / "notes"), "CONCURRENCY": "4", "LEASE": "5s"}
     with crew(tmp_path, valkey_url, APP, "a", **environment) as (a,):
-        beside = [await deadly.neighbour.enqueue(20) for _ in range(2)]
-        eventually("the neighbours run", lambda: all(begun(tmp_path, job) for job in beside))
+        neighbours = [await deadly.neighbour.enqueue(20) for _ in range(2)]
+        eventually("the neighbours run", lambda: all(begun(tmp_path, job) for job in neighbours))
         holder = await (deadly.holds_the_gil_in_a_thread if in_thread else deadly.holds_the_gil).enqueue(15)
         eventually("it holds the GIL", lambda: begun(tmp_path, holder) == 1)
         with crew(tmp_path, valkey_url, APP, "b", **environment) as (b,):
@@ -107,14 +107,14 @@ async def test_a_handler_may_hold_the_gil_for_longer_than_the_lease(
                 assert a.get("/livez") == (200, "ok\n")
                 await asyncio.sleep(0.5)
             assert await holder.result(timeout=30) == "held"
-            for job in beside:
+            for job in neighbours:
                 assert await job.result(timeout=60) == "done"
                 assert begun(tmp_path, job) == 1
             assert begun(tmp_path, holder) == 1
             assert b.metric("jobpools_rescued_total") == 0
             assert a.said("its supervisor renews its leases") == 1
             eventually("the log reports progress", lambda: a.said("it makes progress again") == 1)
-    for job in (holder, *beside):
+    for job in (holder, *neighbours):
         assert (await view(store, job)).history.crashes == 0
 
 

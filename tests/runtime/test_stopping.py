@@ -126,7 +126,7 @@ async def test_a_job_cannot_make_the_worker_deaf_to_its_signals(
     ("phase", "where"),
     [("import", "importing"), ("deaf import", "importing"), ("async service", "opening"), ("plain service", "opening")],
 )
-async def test_told_to_stop_before_it_began_it_takes_no_job(  # noqa: PLR0913, PLR0917  # fixtures
+async def test_a_worker_stopped_before_it_started_claims_no_job(  # noqa: PLR0913, PLR0917  # fixtures
     app: App, store: Connection, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str,
     where: str, number: signal.Signals,
 ) -> None:  # fmt: skip
@@ -136,15 +136,15 @@ async def test_told_to_stop_before_it_began_it_takes_no_job(  # noqa: PLR0913, P
         said(worker, where)
         worker.send(number)
         assert worker.wait(20) == 0, worker.log()
-        told = f"stopped by {number.name} while" if where == "importing" else f"{number.name}: told to stop"
-        assert worker.said(told) == 1, worker.log()
+        expected = f"stopped by {number.name} while" if where == "importing" else f"{number.name}: told to stop"
+        assert worker.said(expected) == 1, worker.log()
         assert "Traceback" not in worker.log()
         assert worker.said("nap begins") == 0
     await uncharged(store, [job], JobState.QUEUED)
 
 
 @pytest.mark.parametrize("number", [*DRAINS, signal.SIGQUIT], ids=lambda number: number.name)
-def test_told_to_stop_while_it_waits_for_redis(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_worker_stops_while_it_waits_for_redis(tmp_path: Path, number: signal.Signals) -> None:
     with started(tmp_path, Server(valkey_binary()).url) as worker:
         said(worker, "Redis is unreachable")
         worker.send(number)

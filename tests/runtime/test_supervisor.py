@@ -44,7 +44,7 @@ def noted(folder: Path, what: str) -> list[str]:
 
 
 def are_gone(pids: list[int]) -> bool:
-    return all((found := processes.look(pid)) is None or found.state == "Z" for pid in pids)
+    return all((found := processes.find(pid)) is None or found.state == "Z" for pid in pids)
 
 
 async def with_children(folder: Path, method: str = "fork") -> list[int]:
@@ -58,7 +58,7 @@ async def with_children(folder: Path, method: str = "fork") -> list[int]:
 
 async def test_the_visible_process_is_a_small_parent(a: WorkerProcess) -> None:
     worker = a.worker()
-    assert processes.look(worker).parent == a.process.pid  # type: ignore[union-attr]
+    assert processes.find(worker).parent == a.process.pid  # type: ignore[union-attr]
     assert os.getsid(worker) == worker, "Ctrl-C on the terminal reaches it through its supervisor, once"
 
 
@@ -123,7 +123,7 @@ async def test_kill_9_of_the_visible_process_ends_everything(
     worker = a.worker()
     a.process.kill()
     a.process.wait()
-    eventually("it stands still", lambda: (found := processes.look(worker)) is None or found.state in "TZX", within=5)
+    eventually("it stands still", lambda: (found := processes.find(worker)) is None or found.state in "TZX", within=5)
     eventually("all are gone", lambda: are_gone([*everything, *pids]), within=20)
 
 
@@ -131,7 +131,7 @@ async def test_kill_9_of_the_visible_process_ends_everything(
 async def test_a_daemon_of_a_handler_lives_as_long_as_its_worker(a: WorkerProcess, tmp_path: Path) -> None:
     assert await (await children.daemonizes.enqueue()).result(timeout=20) == "0"
     (daemon,) = [int(line.split()[1]) for line in (tmp_path / "notes").read_text().splitlines() if "daemon" in line]
-    found = processes.look(daemon)
+    found = processes.find(daemon)
     assert found is not None
     assert found.parent == a.process.pid, "the supervisor takes orphans in, to end them"
     assert found.state != "Z"
@@ -144,7 +144,7 @@ async def test_a_daemon_of_a_handler_lives_as_long_as_its_worker(a: WorkerProces
 async def test_ctrl_z_stops_the_worker_too_and_fg_continues_it(a: WorkerProcess) -> None:
     worker = a.worker()
     a.send(signal.SIGTSTP)
-    eventually("both stand still", lambda: all(processes.look(each).state == "T" for each in (a.process.pid, worker)))  # type: ignore[union-attr]
+    eventually("both stand still", lambda: all(processes.find(each).state == "T" for each in (a.process.pid, worker)))  # type: ignore[union-attr]
     a.send(signal.SIGCONT)
     job = await children.neighbour.enqueue(0)
     assert await job.result(timeout=20) == "done"

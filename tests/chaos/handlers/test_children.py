@@ -1,4 +1,4 @@
-"""Handlers that start processes: whatever happens to a child, the worker and the jobs beside it notice nothing."""
+"""Handlers that start processes: whatever happens to a child, the worker and its other jobs notice nothing."""
 
 import signal
 from collections.abc import AsyncIterator

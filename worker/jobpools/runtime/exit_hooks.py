@@ -22,17 +22,19 @@ def prepare(vitals: Vitals) -> None:
     After these calls the interpreter runs no more code. faulthandler reports the signals that C code raises.
     """
 
-    def confess() -> None:
+    def record() -> None:
         attempt = current_attempt.get()
         if attempt is not None and attempt.row and not forking.is_child:
             vitals.process_ends(attempt.lease)
 
-    os._exit = _first(os, os._exit, confess, lambda *_: True)
-    os.abort = _first(os, os.abort, confess, lambda *_: True)
-    os.kill = _first(os, os.kill, confess, lambda pid, number: pid in (os.getpid(), 0, -1) and _is_fatal(number))
-    os.killpg = _first(os, os.killpg, confess, lambda group, number: group in (os.getpgrp(), 0) and _is_fatal(number))
-    signal.raise_signal = _first(signal, signal.raise_signal, confess, _is_fatal)
-    signal.pthread_kill = _first(signal, signal.pthread_kill, confess, lambda _, number: _is_fatal(number))
+    os._exit = _record_first(os, os._exit, record, lambda *_: True)
+    os.abort = _record_first(os, os.abort, record, lambda *_: True)
+    os.kill = _record_first(os, os.kill, record, lambda pid, number: pid in (os.getpid(), 0, -1) and _is_fatal(number))
+    os.killpg = _record_first(
+        os, os.killpg, record, lambda pgid, number: pgid in (os.getpgrp(), 0) and _is_fatal(number)
+    )
+    signal.raise_signal = _record_first(signal, signal.raise_signal, record, _is_fatal)
+    signal.pthread_kill = _record_first(signal, signal.pthread_kill, record, lambda _, number: _is_fatal(number))
 
 
 def write_tracebacks(descriptor: int) -> None:
@@ -50,14 +52,14 @@ def _is_fatal(number: int) -> bool:
     return number not in _HARMLESS and signal.getsignal(number) in (signal.SIG_DFL, None)
 
 
-def _first(
-    module: ModuleType, function: Callable[..., Any], confess: Callable[[], None], ends: Callable[..., bool]
+def _record_first(
+    module: ModuleType, function: Callable[..., Any], record: Callable[[], None], ends: Callable[..., bool]
 ) -> Callable[..., Any]:
     @functools.wraps(function)
-    def told(*args: Any, **kwargs: Any) -> Any:
+    def recording(*args: Any, **kwargs: Any) -> Any:
         if ends(*args, **kwargs):
-            confess()
+            record()
         return function(*args, **kwargs)
 
-    told.__module__ = module.__name__  # where pickle finds it, to send it to another process
-    return told
+    recording.__module__ = module.__name__  # where pickle finds it, to send it to another process
+    return recording

@@ -68,7 +68,7 @@ class Guardian:
         """Start the guardian, where the system can have one; without free process slots the worker runs without it."""
         if not is_possible():
             return
-        found = processes.look(self._worker)
+        found = processes.find(self._worker)
         program = [sys.executable, "-I", "-S", processes.__file__, str(self._worker), str(found.start if found else 0)]
         with contextlib.suppress(OSError):
             waiting, held = os.pipe()

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
-LAST = 2.0
+KILL_TIMEOUT = 2.0
 """Maximum seconds to wait for killed processes to end."""
-_LOOK = 0.01
+_POLL_EVERY = 0.01
 _STATE, _PARENT, _START = 0, 1, 19
 """Fields of /proc/PID/stat behind the name."""
 
@@ -30,17 +30,17 @@ class Process(NamedTuple):
     """When it started, in ticks since the machine's start."""
 
 
-def table() -> dict[int, Process]:
-    """Return all processes that there are; empty where the system has no /proc."""
+def all_processes() -> dict[int, Process]:
+    """Return all processes by pid; empty where the system has no /proc."""
     try:
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208  # no pathlib: it is small
     except OSError:
         return {}
-    return {pid: found for pid in pids if (found := look(pid)) is not None}
+    return {pid: found for pid in pids if (found := find(pid)) is not None}
 
 
-def look(pid: int) -> Process | None:
-    """Return one process; None: there is none."""
+def find(pid: int) -> Process | None:
+    """Return the process with this pid, or None."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123  # as above
             fields = file.read().rpartition(")")[2].split()
@@ -51,7 +51,7 @@ def look(pid: int) -> Process | None:
 
 def below(pid: int) -> list[int]:
     """Return the living processes below one, parents first, and of each generation the oldest first."""
-    processes = table()
+    processes = all_processes()
     found, heads = [], {pid}
     while heads:
         heads = {each.pid for each in processes.values() if each.parent in heads}
@@ -76,35 +76,35 @@ def end_below(pid: int, spared: frozenset[int] = frozenset()) -> None:
                 pass
         return [each for each in below(pid) if each not in spared]
 
-    for number, seconds in ((signal.SIGTERM, GRACE), (signal.SIGKILL, LAST)):
+    for number, seconds in ((signal.SIGTERM, GRACE), (signal.SIGKILL, KILL_TIMEOUT)):
         until = time.monotonic() + seconds
-        told: set[int] = set()
+        signalled: set[int] = set()
         while (found := left()) and time.monotonic() < until:
-            send([each for each in found if each not in told], number)
-            told.update(found)
-            time.sleep(_LOOK)
+            send([each for each in found if each not in signalled], number)
+            signalled.update(found)
+            time.sleep(_POLL_EVERY)
 
 
 def wait_for(pid: int, seconds: float) -> None:
-    """Wait for a child, as long as it may take, and kill it then. 0: there is none."""
+    """Wait for a child process; kill it after `seconds`. Pid 0 stands for no process."""
     until = time.monotonic() + seconds
     with contextlib.suppress(ChildProcessError):  # it has been reaped already
         while pid and os.waitpid(pid, os.WNOHANG)[0] == 0:
             if time.monotonic() > until:
                 send([pid], signal.SIGKILL)
-            time.sleep(_LOOK)
+            time.sleep(_POLL_EVERY)
 
 
 def end_stopped(pid: int, start: int) -> None:
     """End a worker that is stopped because its supervisor was killed, and all its descendants."""
-    found = look(pid)
+    found = find(pid)
     if found is None or found.start != start:
         return  # it has ended, and the number is another's
     # The worker last: its descendants are found only while it exists.
-    until = time.monotonic() + LAST
+    until = time.monotonic() + KILL_TIMEOUT
     while (left := below(pid)) and time.monotonic() < until:
         send(left, signal.SIGKILL)
-        time.sleep(_LOOK)
+        time.sleep(_POLL_EVERY)
     send([pid], signal.SIGKILL)
 
 

@@ -23,9 +23,9 @@ from jobpools.runtime import forking
 from jobpools.runtime.worker_task import WorkerTask
 
 SIGNALS = (*forking.SIGNALS, signal.SIGQUIT)
-ENOUGH = 2
+EFFECTIVE_SIGNALS = 2
 """Calls of `stop` that have an effect: the first drains, the second hands back at once."""
-HELD_EVERY = 0.25
+CHECK_EVERY = 0.25
 """Seconds between two checks whether a job has replaced the signal handlers."""
 
 log = logging.getLogger("jobpools.worker")
@@ -36,22 +36,22 @@ class Stopped(BaseException):
 
 
 class Stopping:
-    """The present effect of the stop signals in this process."""
+    """What the stop signals do in this process at this time."""
 
     def __init__(self) -> None:
-        self.told: signal.Signals | None = None
+        self.first_signal: signal.Signals | None = None
         """The first signal received; None: none was."""
         self.is_over = False
         """The worker has ended, or is about to: signals have no effect any more."""
         self._count = 0
         self.pid = os.getpid()
-        self._tell: Callable[[], None] | None = None
+        self._stop: Callable[[], None] | None = None
         self._may_raise: Callable[[], bool] = lambda: not self.is_over
 
     def check(self) -> None:
         """Raise Stopped if a signal arrived: code of the app may have swallowed the first exception."""
-        if self.told is not None:
-            raise Stopped(self.told.name)
+        if self.first_signal is not None:
+            raise Stopped(self.first_signal.name)
 
     @contextlib.contextmanager
     def working(
@@ -69,43 +69,43 @@ class Stopping:
         theirs.setblocking(False)
         loop.add_reader(ours, _drained, ours)
         former = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        self._may_raise, self._tell = blocks, lambda: _call(loop, stop)
-        numbers = list(_install(self._came))  # once more: the app may have put its own there
-        holding = WorkerTask(self._hold(numbers), loop=loop, name="signals")
+        self._may_raise, self._stop = blocks, lambda: _call(loop, stop)
+        numbers = list(_install(self._handle))  # once more: the app may have put its own there
+        keeper = WorkerTask(self._keep_installed(numbers), loop=loop, name="signals")
         try:
             yield
         finally:
-            holding.cancel()
-            self.is_over, self._may_raise, self._tell = True, lambda: False, None
+            keeper.cancel()
+            self.is_over, self._may_raise, self._stop = True, lambda: False, None
             signal.set_wakeup_fd(former)
             loop.remove_reader(ours)
             ours.close()
             theirs.close()
 
-    async def _hold(self, numbers: Sequence[signal.Signals]) -> None:
+    async def _keep_installed(self, numbers: Sequence[signal.Signals]) -> None:
         """Reinstall signal handlers that a job has replaced: a worker must receive its stop signals."""
         while True:
-            await asyncio.sleep(HELD_EVERY)
-            if taken := [number for number in numbers if signal.getsignal(number) != self._came]:
+            await asyncio.sleep(CHECK_EVERY)
+            if taken := [number for number in numbers if signal.getsignal(number) != self._handle]:
                 for number in taken:
-                    signal.signal(number, self._came)
+                    signal.signal(number, self._handle)
                 names = ", ".join(number.name for number in taken)
                 log.warning("a job changed the handler of %s; the worker restores its own, which stops it", names)
 
-    def _came(self, number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() != self.pid:
             # A process that the app forked while it was imported: it ends as any program does.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
         name = signal.Signals(number)
-        self.told = self.told or name
-        if self._tell is not None and self._count < ENOUGH:
+        self.first_signal = self.first_signal or name
+        if self._stop is not None and self._count < EFFECTIVE_SIGNALS:
             again = self._count > 0 or number == signal.SIGQUIT
             log.info("%s: told to stop%s", name.name, "; running jobs are handed back" if again else "")
-            for _ in range(ENOUGH - self._count if again else 1):
+            for _ in range(EFFECTIVE_SIGNALS - self._count if again else 1):
                 self._count += 1
-                self._tell()
+                self._stop()
         if self._may_raise():
             raise Stopped(name.name)
 
@@ -117,7 +117,7 @@ def stopping() -> Iterator[Stopping]:
     Else they do what they did before it.
     """
     state = Stopping()
-    former = _install(state._came)  # noqa: SLF001  # of this module
+    former = _install(state._handle)  # noqa: SLF001  # of this module
     # The interpreter's own end restores the default action of handlers in Python, but not of ignored signals. What is
     # registered first runs last.
     atexit.register(_ignore, state)
@@ -125,7 +125,7 @@ def stopping() -> Iterator[Stopping]:
         yield state
     finally:
         state.is_over = True
-        if state.told is None:
+        if state.first_signal is None:
             for number, handler in former.items():
                 signal.signal(number, handler)
 
@@ -141,7 +141,7 @@ def _install(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Si
 
 
 def _ignore(state: Stopping) -> None:
-    if state.told is not None and os.getpid() == state.pid:
+    if state.first_signal is not None and os.getpid() == state.pid:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 

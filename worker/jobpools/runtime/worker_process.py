@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Exit(NamedTuple):
-    """How the worker's process ended."""
+    """The end of a worker process."""
 
     status: int
     """As waitpid(2) returns it."""

@@ -1,4 +1,4 @@
-"""Sending jobs and following them: what a web process uses, and all of it that needs no handler's code."""
+"""Enqueue jobs in one Redis: the part that needs no code of handlers."""
 
 import asyncio
 import threading
@@ -27,18 +27,18 @@ T = TypeVar("T")
 
 
 class Call(writes.Sending, Generic[R_co], frozen=True, eq=False, gc=False):
-    """A job that is checked and encoded, and not sent yet."""
+    """A job that is validated and encoded, but not enqueued."""
 
     decode: Callable[[bytes], Any] | None = None
-    """Makes the handler's result type of its JSON; None: plain JSON values."""
+    """Converts the result's JSON to the handler's result type; None: plain JSON values."""
 
 
 class Client:
-    """Sends jobs to one Redis. It connects when it first has to, once for each event loop and once for sync code."""
+    """Enqueues jobs in one Redis. It connects when it is first used, once per event loop and once for sync code."""
 
     def __init__(self, url: str, max_payload: int = DEFAULT_MAX_PAYLOAD) -> None:
         self.max_payload = max_payload
-        """Bytes of the largest encoded job."""
+        """Maximum bytes of an encoded job."""
         self._connections = Connections(url)
         self._sync: connect.SyncConnection | None = None
         self._opening = threading.Lock()
@@ -48,7 +48,7 @@ class Client:
 
     @property
     def url(self) -> str:
-        """The URL of the server; a new one is for connections that are not open yet."""
+        """Return the URL of the server; a new URL applies to connections that are opened later."""
         return self._connections.url
 
     @url.setter
@@ -60,7 +60,7 @@ class Client:
         return self._connections.here().connection
 
     def waiters(self) -> Waiters:
-        """Return what waits for the ends of jobs in the running event loop."""
+        """Return the running event loop's waiters for the ends of jobs."""
         return self._connections.here().waiters
 
     def sync_connection(self) -> connect.SyncConnection:
@@ -71,18 +71,24 @@ class Client:
         return self._sync
 
     def run_sync(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine of this client's for sync code, in a thread of the client's, and return its result."""
+        """Run a coroutine in the client's own thread for sync code, and return its result."""
         return self._thread.run(make)
 
     def after_fork(self) -> None:
-        """Have a lock that no thread of the parent holds."""
+        """Replace the lock in a forked child process: a thread of the parent may hold it."""
         self._opening = threading.Lock()
 
     def call(self, name: str, args: bytes, options: Options, decode: Callable[[bytes], Any] | None = None) -> Call[Any]:
-        """Make a job of its arguments' JSON. Raises ArgumentsError, PayloadTooLargeError and ConfigurationError."""
+        """Return a job with these arguments, as JSON.
+
+        Raises:
+            ArgumentsError: The name or a tag is not UTF-8.
+            PayloadTooLargeError: The encoded job is larger than `max_payload`.
+            ConfigurationError: The retry policy has a function.
+        """
         if options.retry is not None and options.retry.function is not None:
             raise ConfigurationError(
-                f"{name}: a retry function is code and cannot travel: give it to @app.job(retry=…)"
+                f"{name}: a retry function cannot be sent with a job; give it to @app.job(retry=…)"
             )
         now = time.time()
         if options.id is None:
@@ -105,29 +111,29 @@ class Client:
         return Call(envelope, payload, options.at, options.delay, decode)
 
     def call_json(self, name: str, args: Mapping[str, Any], options: Options) -> Call[Any]:
-        """Make a job whose handler is not known here. Raises ArgumentsError when the arguments are not JSON."""
+        """Return a job for a handler that is unknown here. Raises ArgumentsError if the arguments are not JSON."""
         if not name.strip():
             raise ArgumentsError("a job needs a name")
         try:
             raw = json_values.encode(dict(args))
-        except Exception as error:  # a serializer of the user's class may raise anything
+        except Exception as error:  # a serializer of a user's class may raise any exception
             raise ArgumentsError(f"{name}: the arguments are not JSON: {error_message(error)}") from error
         return self.call(name, raw, options)
 
     async def enqueue(self, call: Call[R]) -> JobHandle[R]:
-        """Send one job. Raises StoreError: then it is not known whether it arrived; its id makes another try safe."""
+        """Enqueue one job. After a StoreError it is unknown whether it was enqueued; a retry with its id is safe."""
         return (await self.enqueue_many([call]))[0]
 
     def enqueue_sync(self, call: Call[R]) -> JobHandle[R]:
-        """`enqueue` for code without an event loop; threads may share it."""
+        """Enqueue one job from code without an event loop; threads may share the client."""
         return self.enqueue_many_sync([call])[0]
 
     async def enqueue_many(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
-        """Send jobs, up to 500 a round trip; a round trip's jobs are accepted together."""
+        """Enqueue jobs, up to 500 of a queue in one command; a command enqueues all of its jobs or none."""
         return self._handles(calls, await writes.enqueue(self.connection(), calls))
 
     def enqueue_many_sync(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
-        """`enqueue_many` for code without an event loop; threads may share it."""
+        """Enqueue jobs from code without an event loop; threads may share the client."""
         return self._handles(calls, writes.enqueue_sync(self.sync_connection(), calls))
 
     def _handles(self, calls: Sequence[Call[R]], accepted: Sequence[bool]) -> list[JobHandle[R]]:
@@ -144,7 +150,7 @@ class Client:
         await self._connections.aclose()
 
     def close(self) -> None:
-        """Close the connections of sync code; those of an event loop end with the loop, or with `aclose` in it."""
+        """Close the connections of sync code; an event loop's are closed with the loop, or by `aclose`."""
         self._thread.close()
         if self._sync is not None:
             self._sync.close()

@@ -1,4 +1,4 @@
-"""For the tests of your own project: run what was enqueued, here and now, on a real Redis or on none.
+"""Helpers for the tests of an application: run its enqueued jobs in the test's process.
 
 job = await order_confirmation.enqueue(to="ada@example.com", order=order)
 await run_until_idle(app)
@@ -37,11 +37,28 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
     patience: float = 30.0,
     horizon: float = 5.0,
 ) -> Worker:
-    """Run a worker in this process until nothing is queued, running, or scheduled for the next `horizon` seconds.
+    """Run a worker in this process until no job is queued, running, or due within the next `horizon` seconds.
 
-    `redis` is a URL (default: the app's), `queues` those of the app's handlers unless named, `job` the pool's defaults.
-    Returns the worker, whose `metrics` say what it did. Raises TimeoutError that says what is left after `patience`
-    seconds, and RuntimeError when the worker broke.
+    Args:
+        app: The App whose handlers run the jobs.
+        redis: URL of Redis or Valkey. Default: the App's.
+        queues: Names of the queues to serve. Default: the queues of the App's handlers.
+        concurrency: Maximum number of jobs that run at the same time. Default: 10.
+        job: Defaults of jobs, as `spec.job` of a pool. Default: those of a pool.
+        patience: Maximum seconds to wait. Default: 30.
+        horizon: Seconds within which a scheduled job is waited for. Default: 5.
+
+    Returns:
+        The worker, which has stopped; its `metrics` count what it did.
+
+    Raises:
+        TimeoutError: Jobs were left after `patience` seconds; the message names them.
+        RuntimeError: The worker failed; its log says why.
+
+    Example:
+        >>> job = await order_confirmation.enqueue(to="ada@example.com", order=7)
+        >>> await run_until_idle(app)
+        >>> assert await job.result() == "sent"
     """
     url = redis or app.client.url
     names = sorted(queues or {handler.queue for handler in app.handlers.values()})
@@ -69,7 +86,7 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
         with contextlib.suppress(asyncio.CancelledError):
             await idle
     if code:
-        raise RuntimeError("the worker broke: its log says why")
+        raise RuntimeError("the worker failed; its log says why")
     return worker
 
 
@@ -84,7 +101,7 @@ async def _idle(worker: Worker, names: Sequence[str], horizon: float) -> None:
 
 
 async def _busy(worker: Worker, names: Sequence[str]) -> str:
-    """What there is still to do."""
+    """Return the jobs that are left, as text."""
     facts = await reads.endpoint_facts(worker.connection, {POOL: [QueueName(name) for name in names]})
     queues = [
         f"{name}: {queue.queued} queued, {queue.due + queue.scheduled} scheduled, {queue.in_flight} running"
@@ -96,7 +113,14 @@ async def _busy(worker: Worker, names: Sequence[str]) -> str:
 
 
 def context(*, attempt: int = 1, name: str = "test", queue: str = "default", tags: Sequence[str] = ()) -> Context:
-    """A Context for calling a handler as the function that it is; it has no services."""
+    """Return a Context with which a test calls a handler as a plain function; it has no services.
+
+    Args:
+        attempt: Attempt number, starting at 1.
+        name: Name of the handler.
+        queue: Name of the queue.
+        tags: The job's tags.
+    """
     history = History(attempts=attempt - 1) if attempt > 1 else None
     envelope = Envelope(VERSION, fresh_id(), name, queue, msgspec.Raw(b"{}"), tags=tuple(tags))
     return Context(_Source(envelope, history), "testing.0", Services())
@@ -104,7 +128,7 @@ def context(*, attempt: int = 1, name: str = "test", queue: str = "default", tag
 
 @dataclass
 class _Source:
-    """What an attempt in hand would tell."""
+    """The values of an attempt that a Context reads."""
 
     envelope: Envelope
     history: History | None

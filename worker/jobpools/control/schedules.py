@@ -1,7 +1,7 @@
-"""The shell of schedules: observe, plan, enqueue, record, report, for those of one Redis endpoint that are due.
+"""Fire the due schedules of one Redis endpoint: observe, plan, enqueue, record, report.
 
-All that matters is in Redis, so any number of these may run, one after the other or by mistake at once: each pass
-starts from what is recorded, and a fire's id is the same whoever enqueues it.
+All state is in Redis, and the id of a fire depends on the schedule and the due time only. So two schedulers may run at
+the same time, for example after a change of leader: each tick is still fired once.
 """
 
 import asyncio
@@ -26,21 +26,21 @@ from jobpools.store.clock import ServerClock
 log = logging.getLogger(__name__)
 
 BATCH: Final = 500
-"""The most schedules of one pass: what is due at the same moment and beyond it follows at once."""
+"""Maximum number of schedules in one pass; the next pass follows at once."""
 LONGEST_REST: Final = 10.0
-"""Seconds after which the clock is looked at again, should somebody have set it."""
+"""Maximum seconds between two passes: the clock may have been set meanwhile."""
 AGAIN: Final = 0.5
-"""Seconds to the next look when another pass was recorded in between."""
+"""Seconds until the next pass of a schedule that another scheduler has recorded meanwhile."""
 
 SAME_TIME: Final = 1.0
-"""Seconds by which the server's time may differ from what was expected without anything being planned anew."""
+"""Maximum seconds between the server's time and its estimate for which no schedule is planned again."""
 
 Status = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """One schedule in one pass. `facts` None: not known."""
+class _Planned:
+    """One schedule in one pass; `facts` None: unknown."""
 
     schedule: Schedule
     facts: ScheduleFacts | None
@@ -48,32 +48,35 @@ class _Look:
 
 
 class Scheduler:
-    """Schedules, and when each is worth a look. Costs nothing between two ticks, however many there are."""
+    """Fires schedules when they are due. Between two ticks it does nothing, however many schedules there are."""
 
     def __init__(
         self, schedules: Schedules, reporter: ScheduleReporter, clock: Callable[[], float] | None = None
     ) -> None:
-        """`clock`: seconds since the epoch; None: the server's, whatever this machine's clock says."""
+        """`clock` returns seconds since the epoch; None: the clock of the Redis server."""
         self._server = ServerClock() if clock is None else None
-        self._schedules, self._reporter, self._clock = schedules, reporter, clock or self._server_time
+        self._store, self._reporter, self._clock = schedules, reporter, clock or self._server_time
         self._unknown = ""
-        """Why the time is not known; empty: it is."""
+        """Why the server's time is unknown; empty: it is known."""
         self.schedules: dict[str, Schedule] = {}
         self.fired = 0
-        """Fires since the start, of this process."""
+        """Number of fires since this process started."""
         self._statuses: dict[str, Status | None] = {}
         self._asked: dict[str, float] = {}
         self._gone: set[str] = set()
         self._look_at: dict[str, float] = {}
         self._heap: list[tuple[float, int, str]] = []
-        """(when, order of entry, key); an entry that `_look_at` does not know any more is passed over."""
+        """(time, order of entry, key); entries that `_look_at` no longer contains are skipped."""
         self._entries = itertools.count()
         self._woken = asyncio.Event()
 
     def put(self, schedule: Schedule, before: Status | None = None, *, fire: bool = False) -> None:
-        """Look after this schedule, and look at it now. `fire`: fire it once now, beside its ticks.
+        """Add or replace a schedule and plan it now.
 
-        `before` is its status as last written, where this scheduler did not write it.
+        Args:
+            schedule: The schedule.
+            before: Its status as last written, if another process wrote it.
+            fire: Whether to fire it once now, in addition to its ticks.
         """
         key = schedule.meta.key
         self.schedules[key] = schedule
@@ -84,7 +87,7 @@ class Scheduler:
         self._woken.set()
 
     def drop(self, key: str, *, forget: bool = True) -> None:
-        """Look after this schedule no more. `forget`: it is gone, and so shall be what Redis knows of it."""
+        """Remove a schedule; `forget` also deletes its state in Redis."""
         if self.schedules.pop(key, None) is not None:
             for known in (self._look_at, self._statuses, self._asked):
                 known.pop(key, None)
@@ -94,16 +97,16 @@ class Scheduler:
 
     @property
     def idle(self) -> bool:
-        """There is no schedule, and none to be forgotten."""
+        """Return whether there is neither a schedule nor a state to delete."""
         return not self.schedules and not self._gone
 
     @property
     def asked(self) -> bool:
-        """A fire that was asked for is still to come."""
+        """Return whether a requested fire is still to come."""
         return bool(self._asked)
 
     async def run(self) -> None:
-        """Fire what is due, when it is due, until cancelled."""
+        """Fire schedules when they are due, until cancelled."""
         while True:
             self._woken.clear()
             wait = await self.look() - self._clock()
@@ -116,24 +119,24 @@ class Scheduler:
         return self._server.now() if self._server is not None else time.time()
 
     async def _learn_time(self) -> None:
-        """Ask the server for its time: ticks are judged by it."""
+        """Read the server's time, which decides what is due."""
         if self._server is None:
             return
         before = self._server.now()
         try:
-            self._server.learn(await self._schedules.now())
+            self._server.learn(await self._store.now())
         except StoreError as error:
             self._unknown = first_line(error)
             return
         self._unknown, now = "", self._server.now()
         if abs(now - before) > SAME_TIME:
-            # What was planned by another time is looked at again: it may be due, or not for a long time.
+            # Plan all schedules again: by the new time they may be due already, or much later.
             self._asked = dict.fromkeys(self._asked, now)
             for key in self.schedules:
                 self._enter(key, now)
 
     async def look(self) -> float:
-        """One pass over what is due now; when the next one is worth a look, seconds since the epoch."""
+        """Run one pass over the due schedules, and return when the next one is due, in seconds since the epoch."""
         await self._learn_time()
         now = self._clock()
         if self._gone and not await self._forget():
@@ -148,8 +151,8 @@ class Scheduler:
         try:
             await self._pass(batch, now)
         except Exception:
-            # What nobody thought of must not end the schedules, nor the pools beside them; these are tried again: each
-            # by itself, for one may be to blame. What the pass has enqueued already is known to the queue.
+            # An unexpected error must not stop the other schedules or the pools. Each one is tried again by itself,
+            # because one may be the cause. A job that this pass enqueued already is recognised by its id.
             log.exception("a pass of %d schedules failed", len(batch))
             if len(batch) == 1:
                 self._again(batch[0], now + UNKNOWN)
@@ -178,7 +181,7 @@ class Scheduler:
     async def _forget(self) -> bool:
         names = sorted(self._gone)
         try:
-            await self._schedules.forget(names)
+            await self._store.forget(names)
         except StoreError as error:
             log.warning("schedules %s cannot be forgotten now: %s", ", ".join(names), error)
             return False
@@ -189,69 +192,73 @@ class Scheduler:
         # 1 facts
         facts, problem = await self._observe(batch, now)
         # 2 decision
-        looks = [
-            look for schedule in batch if (look := self._plan(schedule, facts.get(schedule.meta.key), now, problem))
-        ]
-        # 3 effect: the jobs first, then what was done with the ticks
-        failed = await self._schedules.enqueue(_parts([look for look in looks if look.plan.fires]), now)
-        recorded, trouble = await self._record([look for look in looks if look.schedule.meta.key not in failed])
+        plans = [self._plan(schedule, facts.get(schedule.meta.key), now, problem) for schedule in batch]
+        planned = [each for each in plans if each is not None]
+        # 3 effect: first the jobs, then the handled ticks. After a crash in between, the same ids are enqueued again.
+        problems = await self._store.enqueue(_complete([each for each in planned if each.plan.fires]), now)
+        recorded, problem = await self._record([each for each in planned if each.schedule.meta.key not in problems])
         # 4 status and events, once
-        for look in looks:
-            key = look.schedule.meta.key
-            why = failed.get(key) or (trouble if recorded.get(key) is None else "")
-            if why:
-                look = _Look(look.schedule, None, held(look.schedule, self._statuses.get(key), now, why))  # noqa: PLW2901  # from here on, the look with what was found
-            elif not recorded.get(key):
-                self._again(look.schedule, now + AGAIN)
-                continue
-            await self._report(look, now)
+        for each in planned:
+            key = each.schedule.meta.key
+            if recorded.get(key) is False:  # another scheduler recorded a pass of it meanwhile
+                self._again(each.schedule, now + AGAIN)
+            elif key in recorded:
+                await self._report(each, now)
+            else:
+                await self._report(self._hold(each.schedule, problems.get(key) or problem, now), now)
+
+    def _hold(self, schedule: Schedule, problem: str, now: float) -> _Planned:
+        """Return the plan of a schedule whose state could not be read or written."""
+        return _Planned(schedule, None, held(schedule, self._statuses.get(schedule.meta.key), now, problem))
 
     async def _observe(self, batch: Sequence[Schedule], now: float) -> tuple[dict[str, ScheduleFacts], str]:
         if self._unknown:
             return {}, self._unknown
         try:
-            return await self._schedules.observe(batch, now), "its state cannot be read"
+            return await self._store.observe(batch, now), "its state cannot be read"
         except (ObservationError, StoreError) as error:
             why = first_line(error)
             unreadable = isinstance(error, StoreDataError)
         if not unreadable or len(batch) == 1:
             return {}, why
-        # One queue's key holds another type: its schedules are found by halves, and the others go on.
+        # A key of one queue has another type: find its schedules by bisection, so that the others are still fired.
         middle = len(batch) // 2
         one, _ = await self._observe(batch[:middle], now)
         other, _ = await self._observe(batch[middle:], now)
         return one | other, why
 
-    def _plan(self, schedule: Schedule, facts: ScheduleFacts | None, now: float, problem: str) -> _Look | None:
+    def _plan(self, schedule: Schedule, facts: ScheduleFacts | None, now: float, problem: str) -> _Planned | None:
         key = schedule.meta.key
         try:
             asked = [self._asked[key]] if key in self._asked else []
-            return _Look(schedule, facts, plan_schedule(schedule, facts, now, self._statuses.get(key), asked, problem))
+            return _Planned(
+                schedule, facts, plan_schedule(schedule, facts, now, self._statuses.get(key), asked, problem)
+            )
         except Exception:
-            # A schedule that cannot even be thought through must not hold up the others; it is tried again.
+            # An unexpected error in one schedule must not stop the others; it is tried again.
             log.exception("%s: the pass failed", key)
             self._again(schedule, now + UNKNOWN)
             return None
 
-    async def _record(self, looks: Sequence[_Look]) -> tuple[dict[str, bool], str]:
-        """By key, whether what was done with its ticks is recorded, and why some are not there."""
-        found = {look.schedule.meta.key: True for look in looks if look.plan.handled is None}
-        done = _parts([look for look in looks if look.plan.handled is not None])
+    async def _record(self, planned: Sequence[_Planned]) -> tuple[dict[str, bool], str]:
+        """Record the handled ticks; return by key whether they are recorded, and why some keys are absent."""
+        found = {each.schedule.meta.key: True for each in planned if each.plan.handled is None}
+        done = _complete([each for each in planned if each.plan.handled is not None])
         try:
-            answers = await self._schedules.record(done)
+            answers = await self._store.record(done)
         except StoreError as error:
             return found, first_line(error)
         return found | {schedule.meta.key: answer for (schedule, _, _), answer in zip(done, answers, strict=True)}, ""
 
-    async def _report(self, look: _Look, now: float) -> None:
-        schedule, plan = look.schedule, look.plan
+    async def _report(self, each: _Planned, now: float) -> None:
+        schedule, plan = each.schedule, each.plan
         key = schedule.meta.key
         if self.schedules.get(key) is not schedule:
-            return  # another spec came meanwhile, and its own pass will follow
+            return  # the schedule was replaced meanwhile, and its own pass follows
         if plan.fires:
             self.fired += len(plan.fires)
             log.info("%s: %s, %.0f ms late", key, plan.decision.message, (now - plan.fires[-1].due) * 1000)
-        if look.facts is not None and plan.look_at > now:
+        if each.facts is not None and plan.look_at > now:
             self._asked.pop(key, None)
         self._statuses[key] = plan.status
         self._again(schedule, plan.look_at)
@@ -262,5 +269,5 @@ class Scheduler:
             self._enter(schedule.meta.key, at)
 
 
-def _parts(looks: Sequence[_Look]) -> list[tuple[Schedule, ScheduleFacts, SchedulePlan]]:
-    return [(look.schedule, look.facts, look.plan) for look in looks if look.facts is not None]
+def _complete(planned: Sequence[_Planned]) -> list[tuple[Schedule, ScheduleFacts, SchedulePlan]]:
+    return [(each.schedule, each.facts, each.plan) for each in planned if each.facts is not None]

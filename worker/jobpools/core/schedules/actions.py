@@ -1,4 +1,4 @@
-"""What a pass may do about a schedule, as values that `jobpools.control` carries out."""
+"""The actions of a pass over a schedule, as values that `jobpools.control` carries out."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,33 +10,33 @@ from jobpools.core.schedules.facts import FiredJob
 
 @dataclass(frozen=True, slots=True)
 class Fire:
-    """One tick of a schedule that is to be enqueued."""
+    """A tick whose job is to be enqueued."""
 
     id: str
-    """A hash of (schedule, due time): the job's id, so that firing twice enqueues once."""
+    """The job's id, a hash of the schedule and the due time, so that firing twice enqueues once."""
     due: float
     replaces: tuple[FiredJob, ...] = ()
-    """Jobs of former fires to cancel first (concurrencyPolicy Replace)."""
+    """Jobs of earlier fires to cancel first (concurrencyPolicy Replace)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulePlan:
-    """What one pass decided about one schedule."""
+    """The plan of one pass for one schedule."""
 
     fires: tuple[Fire, ...]
     handled: float | None
-    """The latest tick that is dealt with after this pass, to be recorded after the fires are enqueued; None: no tick
-    was due, so there is nothing to record."""
+    """The latest tick that this pass fires or counts as missed, to be recorded after the fires are enqueued; None: no
+    tick was due."""
     missed: int
-    """How many ticks this pass gave up."""
+    """Number of ticks that this pass counts as missed."""
     jobs: tuple[FiredJob, ...]
-    """What is to be remembered of fired jobs after this pass, as `ScheduleFacts.jobs`."""
+    """The next pass's `ScheduleFacts.jobs`."""
     next_due: float | None
-    """The next tick; None: there is none, or it is not known."""
+    """The next tick; None: there is none, or it is unknown."""
     look_at: float
-    """When this schedule is worth another look, seconds since the epoch."""
+    """When the next pass over this schedule is due, seconds since the epoch."""
     decision: Decision[int]
-    """How many fires, and why."""
+    """The number of fires, and why."""
     status: dict[str, Any] = field(default_factory=dict)
-    """The object's status in the form of the CRD, conditions included, transition times kept from before."""
+    """The object's status as in the CRD, conditions included."""
     events: tuple[Event, ...] = ()

@@ -1,4 +1,4 @@
-"""What is known of a schedule before anything is decided. None is unknown."""
+"""Facts about a schedule, the input of a decision. None means unknown."""
 
 from dataclasses import dataclass
 
@@ -12,25 +12,25 @@ class FiredJob:
     id: str
     queue: str
     state: str = ""
-    """Empty: the queue knows nothing of it any more, so it has ended."""
+    """The job's state; empty: the queue no longer knows the job, so it has ended."""
 
     @property
     def active(self) -> bool:
-        """It has not ended."""
+        """Return whether the job has not ended."""
         return bool(self.state) and not JobState(self.state).ended
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleFacts:
-    """What is known of one schedule."""
+    """The recorded state of one schedule."""
 
     created: float
-    """When the schedule, with its present times, was first seen; ticks up to then do not count."""
+    """When the schedule was first seen with its current times, seconds since the epoch; earlier ticks do not count."""
     last_due: float | None = None
-    """The latest tick that was handled (fired or counted as missed); None: never."""
+    """The latest tick that was fired or counted as missed; None: none yet."""
     last_fire: float | None = None
-    """The latest tick that was fired; None: never."""
+    """The latest tick that was fired; None: none yet."""
     jobs: tuple[FiredJob, ...] = ()
-    """Of the latest fires, oldest first: the last one, and before it those that had not ended at the look before."""
+    """Jobs of the latest fires, oldest first: those that had not ended at the previous pass, and the last one."""
     fired: int = 0
     missed: int = 0

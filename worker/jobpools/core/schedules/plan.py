@@ -1,8 +1,8 @@
-"""When a schedule fires: facts in, a plan out. Each tick is either fired once or counted as missed once.
+"""Decide when a schedule fires: each tick is either fired once or counted as missed once.
 
-A tick is an instant at which the schedule falls due. A pass takes the ticks since the latest one that was handled,
-decides which are fired and which are given up, and says up to which tick that settles everything. What is behind that
-mark is never looked at again: a restart, another leader or a clock that steps back finds it handled.
+A tick is an instant at which the schedule is due. A pass takes the ticks since the latest handled one, decides which
+are fired and which are missed, and records the latest of them as handled. Ticks up to that one are never considered
+again, so a restart, another leader or a clock that steps back fires none of them twice.
 """
 
 import hashlib
@@ -26,33 +26,33 @@ from jobpools.core.text.timestamps import timestamp
 from jobpools.errors import SpecError
 
 FIRES: Final = 100
-"""The most fires of one schedule in one pass, with `catchUp: All`."""
+"""Maximum number of fires of one schedule in one pass, with `catchUp: All`."""
 TICKS: Final = 1000
-"""The most ticks that one pass deals with; the next one follows at once."""
+"""Maximum number of ticks of one schedule in one pass; the next pass follows at once."""
 ON_TIME: Final = 30.0
-"""Seconds by which a tick may be late without being one that was missed: time enough for a standby to take over."""
+"""Maximum seconds after its due time at which a tick is on time: a standby needs less to take over."""
 AHEAD: Final = 60.0
-"""Seconds that the latest handled tick may lie in the future before it is said that the clock must be wrong."""
+"""Maximum seconds of the latest handled tick in the future before the clock is reported as behind."""
 REMEMBERED: Final = 20
-"""The most fired jobs that have not ended of which a schedule keeps track."""
+"""Maximum number of unfinished jobs that a schedule tracks."""
 FIRST_LOOK, LONGEST_LOOK = 2.0, 300.0
-"""Seconds after a fire until its job's state is looked at; each next look comes after twice the time."""
+"""Minimum and maximum seconds between two reads of a fired job's state; the interval doubles."""
 UNKNOWN: Final = 2.0
-"""Seconds to the next look when Redis could not be read or written."""
+"""Seconds until the next pass when Redis could not be read or written."""
 REST: Final = 3600.0
-"""Seconds to the next look when no tick will come."""
+"""Seconds until the next pass when no tick will follow."""
 
 Status = Mapping[str, Any]
 Ready = Decision[bool | None]
 
 
 def fire_id(key: str, due: float) -> str:
-    """The id of the job of one fire: the same for whoever fires it, however often. `key` is `namespace/name`."""
+    """Return the job id of a fire, which depends on the schedule (`namespace/name`) and the due time only."""
     return f"fire-{hashlib.sha256(f'{key} {round(due * 1000)}'.encode()).hexdigest()[:32]}"
 
 
 def times(schedule: Schedule) -> str:
-    """When the schedule falls due, as one line: a schedule whose line changes, or that was made anew, begins anew."""
+    """Return the schedule's times and identity as one line. If the line changes, ticks are counted from then on."""
     spec = schedule.spec
     line = f"at {spec.at.astimezone(UTC).isoformat()}" if spec.at else f"{spec.schedule} {spec.time_zone}"
     return f"{line} {schedule.meta.uid}".rstrip()
@@ -66,10 +66,15 @@ def plan_schedule(
     asked: Sequence[float] = (),
     problem: str = "",
 ) -> SchedulePlan:
-    """What to do about one schedule.
+    """Decide what one pass does about one schedule.
 
-    `facts` None: Redis cannot be read, and `problem` says why. `before` is the status as last written. `asked` are
-    ticks beside the schedule's own, in seconds since the epoch, that somebody wants fired now.
+    Args:
+        schedule: The schedule.
+        facts: What is known of it; None: Redis cannot be read.
+        now: Seconds since the epoch.
+        before: The status as last written.
+        asked: Additional ticks to fire, in seconds since the epoch.
+        problem: Why Redis cannot be read.
     """
     try:
         ticks = _Ticks.of(schedule.spec)
@@ -77,26 +82,26 @@ def plan_schedule(
         return _idle(schedule, facts, now, before, Decision(False, "InvalidSchedule", str(error)))
     if facts is None:
         return held(schedule, before, now, problem)
-    case = _Case(schedule, facts, ticks, now, before)
+    case = _Input(schedule, facts, ticks, now, before)
     return _plan(case, _sort(case, asked))
 
 
 def held(schedule: Schedule, before: Status | None, now: float, problem: str) -> SchedulePlan:
-    """The plan when Redis could not be read or written: nothing is known, so nothing counts; what was said is kept."""
+    """Return the plan when Redis could not be read or written: no tick is handled, and the last figures are kept."""
     said: Ready = Decision(None, "RedisUnknown", f"ticks wait until Redis is back: {problem}")
     return _idle(schedule, None, now, before, said)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ticks:
-    """When a spec falls due."""
+    """The ticks of a spec."""
 
     between: Callable[[float, float, int], list[float]]
     after: Callable[[float], float | None]
 
     @classmethod
     def of(cls, spec: ScheduleSpec) -> "_Ticks":
-        """Raises SpecError for a schedule or time zone that is none."""
+        """Raises SpecError if the cron expression or the time zone is invalid."""
         if spec.at is not None:
             at = _whole(spec.at.timestamp())
             return cls(
@@ -108,13 +113,13 @@ class _Ticks:
 
 
 def _whole(tick: float) -> float:
-    """To the millisecond, as it is remembered."""
+    """Return a tick to the millisecond, as Redis stores it."""
     return math.floor(tick * 1000) / 1000
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """What a decision rests on."""
+class _Input:
+    """The input of a decision."""
 
     schedule: Schedule
     facts: ScheduleFacts
@@ -124,7 +129,7 @@ class _Case:
 
     @property
     def since(self) -> float:
-        """Ticks up to here are done with, or never counted."""
+        """Return the instant up to which ticks are handled or do not count."""
         return max(self.facts.created, self.facts.last_due or 0.0)
 
     @property
@@ -134,19 +139,19 @@ class _Case:
 
 @dataclass(frozen=True, slots=True)
 class _Sorted:
-    """The ticks of one pass: those to fire, and those given up with the reason why."""
+    """The ticks of one pass: those to fire, and the missed ones with the reason."""
 
     fires: tuple[float, ...] = ()
     missed: tuple[tuple[float, str], ...] = ()
     left: bool = False
-    """There are more, for the next pass."""
+    """Whether more ticks remain for the next pass."""
 
     @property
     def handled(self) -> float | None:
         return max((*self.fires, *(tick for tick, _ in self.missed)), default=None)
 
 
-def _sort(case: _Case, asked: Sequence[float]) -> _Sorted:
+def _sort(case: _Input, asked: Sequence[float]) -> _Sorted:
     due = case.ticks.between(case.since, case.now, TICKS + 1)
     left, due = len(due) > TICKS, due[:TICKS]
     if not left and not case.schedule.spec.suspend:
@@ -159,8 +164,8 @@ def _sort(case: _Case, asked: Sequence[float]) -> _Sorted:
     return _Sorted(tuple(fires), (*missed, *given_up), left)
 
 
-def _late(case: _Case, tick: float) -> str:
-    """Why this tick may not be fired any more; empty: it may."""
+def _late(case: _Input, tick: float) -> str:
+    """Return why a tick must not be fired any more; empty: it may be fired."""
     spec, late = case.schedule.spec, case.now - tick
     if spec.suspend:
         return "Suspended"
@@ -169,11 +174,11 @@ def _late(case: _Case, tick: float) -> str:
     return "NotCaughtUp" if spec.catch_up is CatchUp.NONE and late > ON_TIME else ""
 
 
-def _allowed(case: _Case, good: list[float], *, left: bool) -> tuple[list[float], list[tuple[float, str]]]:
-    """Of the ticks that may still be fired, those that shall be, and those given up."""
+def _allowed(case: _Input, good: list[float], *, left: bool) -> tuple[list[float], list[tuple[float, str]]]:
+    """Split the ticks that may be fired into those to fire and the missed ones."""
     spec, older = case.schedule.spec, []
     if spec.catch_up is not CatchUp.ALL:
-        # With more to come, the latest of all is not among these.
+        # If more ticks remain, the latest of all is not among these.
         fires = [] if left else good[-1:]
         older = [(tick, "NotCaughtUp") for tick in good[: len(good) - len(fires)]]
         good = fires
@@ -187,7 +192,7 @@ def _allowed(case: _Case, good: list[float], *, left: bool) -> tuple[list[float]
             return good, older
 
 
-def _plan(case: _Case, ticks: _Sorted) -> SchedulePlan:
+def _plan(case: _Input, ticks: _Sorted) -> SchedulePlan:
     schedule, facts, now = case.schedule, case.facts, case.now
     replaces = case.active if schedule.spec.concurrency_policy is ConcurrencyPolicy.REPLACE else ()
     fires = tuple(Fire(fire_id(schedule.meta.key, tick), tick, replaces) for tick in ticks.fires)
@@ -218,13 +223,13 @@ def _plan(case: _Case, ticks: _Sorted) -> SchedulePlan:
 
 
 def _remembered(jobs: tuple[FiredJob, ...], replaced: tuple[FiredJob, ...]) -> tuple[FiredJob, ...]:
-    """The last one, and before it those that have not ended; the ones just replaced end by themselves."""
+    """Return the last job, and before it the unfinished ones; jobs that are being cancelled are not tracked."""
     kept = [job for job in jobs[:-1] if job.active and job not in replaced]
     return (*kept, *jobs[-1:])[-REMEMBERED:]
 
 
 def _look_at(after: ScheduleFacts, next_due: float | None, now: float) -> float:
-    """At the next tick, or before it to see what became of the jobs: soon after a fire, then ever more rarely."""
+    """Return when the next pass is: at the next tick, or earlier to read the jobs' states, at growing intervals."""
     tick = now + REST if next_due is None else next_due
     if after.last_fire is None or not any(job.active for job in after.jobs):
         return tick
@@ -240,7 +245,7 @@ def _decision(fires: tuple[Fire, ...], ticks: _Sorted, ready: Ready) -> Decision
     return Decision(0, ready.reason, ready.message)
 
 
-def _ready(case: _Case, after: ScheduleFacts, next_due: float | None) -> Ready:
+def _ready(case: _Input, after: ScheduleFacts, next_due: float | None) -> Ready:
     spec, now = case.schedule.spec, case.now
     if spec.suspend:
         return Decision(False, "Suspended", "suspend is true: ticks are counted as missed")
@@ -256,7 +261,7 @@ def _ready(case: _Case, after: ScheduleFacts, next_due: float | None) -> Ready:
     return Decision(True, "Finished", "its time is over")
 
 
-def _status(case: _Case, after: ScheduleFacts, next_due: float | None, ready: Ready) -> dict[str, Any]:
+def _status(case: _Input, after: ScheduleFacts, next_due: float | None, ready: Ready) -> dict[str, Any]:
     generation = case.schedule.meta.generation
     suspended = case.schedule.spec.suspend
     known: dict[str, Any] = {
@@ -273,7 +278,7 @@ def _status(case: _Case, after: ScheduleFacts, next_due: float | None, ready: Re
 
 
 def _last_job(after: ScheduleFacts, before: Status | None) -> dict[str, str] | None:
-    """An end that was once seen stays, also when the queue has forgotten the job."""
+    """Return the last job; a final state that was reported is kept when the queue no longer knows the job."""
     if not after.jobs:
         return None
     last, said = after.jobs[-1], (before or {}).get("lastJob") or {}
@@ -286,7 +291,7 @@ def _last_job(after: ScheduleFacts, before: Status | None) -> dict[str, str] | N
 def _idle(
     schedule: Schedule, facts: ScheduleFacts | None, now: float, before: Status | None, ready: Ready
 ) -> SchedulePlan:
-    """No tick is dealt with. The figures said before stay, but for a next time that will not come."""
+    """Return a plan that handles no tick. It keeps the last figures, but drops a next time that will not come."""
     kept = {name: value for name, value in (before or {}).items() if name not in ("conditions", "observedGeneration")}
     if ready.value is False:
         kept.pop("nextScheduleTime", None)
@@ -304,8 +309,8 @@ def _idle(
     )
 
 
-def _events(case: _Case, fires: tuple[Fire, ...], ticks: _Sorted, ready: Ready) -> tuple[Event, ...]:
-    """A fire is no event: the status says it, and a schedule of every minute would say nothing else."""
+def _events(case: _Input, fires: tuple[Fire, ...], ticks: _Sorted, ready: Ready) -> tuple[Event, ...]:
+    """Return the events of a pass. A fire is not an event: the status shows it, and fires would hide the rest."""
     news = list(_turned(case.before, ready))
     if ticks.missed and not case.schedule.spec.suspend:
         news.append(Event("Missed", _why(ticks.missed), warning=True))
@@ -315,7 +320,7 @@ def _events(case: _Case, fires: tuple[Fire, ...], ticks: _Sorted, ready: Ready) 
 
 
 def _turned(before: Status | None, ready: Ready) -> tuple[Event, ...]:
-    """What is wrong is said when it begins."""
+    """Return the event of a problem when it begins."""
     quiet = ready.value is not False or ready.reason == "Suspended"
     if quiet or condition(before, "Ready").get("reason") == ready.reason:
         return ()
@@ -332,7 +337,7 @@ _WORDS: Final = {
 
 
 def _why(missed: Sequence[tuple[float, str]]) -> str:
-    """`3 ticks missed up to 2027-01-01T00:00:00Z: catchUp leaves them out`."""
+    """Return a text such as `3 ticks missed up to 2027-01-01T00:00:00Z: catchUp leaves them out`."""
     counts: dict[str, int] = {}
     for _, why in missed:
         counts[why] = counts.get(why, 0) + 1

@@ -121,7 +121,7 @@ def test_a_probe_port_in_use_is_reported(process: Shell) -> None:
     with running(valkey_binary()) as other:
         ran = process("worker", "store:app", "--probe-port", str(other.port))
     assert ran.code == 1
-    assert ran.err == f"jobpools: --probe-port {other.port}: Address already in use: give another one, or 0 for none\n"
+    assert ran.err == f"jobpools: --probe-port {other.port}: Address already in use; use another port, or 0 for none\n"
 
 
 def test_a_wrong_password_is_reported_without_the_password(process: Shell) -> None:

@@ -28,11 +28,11 @@ SAMPLED_AFTER = 0.3
 
 That is sooner than the log reports, so that the job is known then.
 """
-FORGIVEN_FROM = 0.02
+EXTENDED_FROM = 0.02
 """Seconds by which the event loop must be late for deadlines to move: less is the work of many quick jobs."""
-TOLD_AFTER = 0.5
+LOGGED_AFTER = 0.5
 """Seconds by which the event loop must have been late for the log to name the job that blocked it."""
-TOLD_MEANWHILE = 10.0
+LOGGED_MEANWHILE = 10.0
 """Seconds after which the log names a job that still blocks the event loop."""
 NAMES = 3
 """Maximum running jobs that the log names if none of them was seen to block the event loop."""
@@ -99,7 +99,7 @@ class BlockingMonitor:
         """Handle a turn of the loop, `late` seconds late: extend deadlines, and log the attempt that blocked."""
         if self._blocked:
             self._blocked = {attempt: block for attempt, block in self._blocked.items() if attempt in running}
-        if late >= FORGIVEN_FROM:
+        if late >= EXTENDED_FROM:
             self._account(now, late, running)
         self.last_turn = now
 
@@ -108,7 +108,7 @@ class BlockingMonitor:
         if len(blocks) == 1:
             for attempt, block in blocks.items():
                 block.seconds = now - max(self.last_turn, attempt.started_at)
-        forgive(running, late, blocks, now)
+        extend_deadlines(running, late, blocks, now)
         report(blocks, late, running)
         for attempt in running & blocks.keys():
             self._blocked[attempt] = blocks[attempt] + self._blocked.get(attempt)
@@ -121,7 +121,7 @@ class BlockingMonitor:
             block = block + self._blocked.get(attempt)
         else:
             block = self._blocked.get(attempt)
-        if block is None or block.seconds < TOLD_AFTER:
+        if block is None or block.seconds < LOGGED_AFTER:
             return outcome
         return replace(outcome, message=f"{outcome.message}; {block}")
 
@@ -130,7 +130,7 @@ class BlockingMonitor:
             safely(self.sample, None)
 
     def sample(self) -> None:
-        """If the loop is late, charge the time since the last sample to the attempt that its stack shows."""
+        """Charge the time since the last sample to the attempt that the loop's stack shows, if the loop is late."""
         now, last_turn = self._clock(), self.last_turn
         if now - last_turn < SAMPLED_AFTER:
             return
@@ -142,7 +142,7 @@ class BlockingMonitor:
         block = self._seen.setdefault(attempt, Block(0.0, ""))
         block.seconds += now - since
         block.place = place(frame)
-        if block.seconds > TOLD_MEANWHILE and self._logged is not attempt:
+        if block.seconds > LOGGED_MEANWHILE and self._logged is not attempt:
             self._logged = attempt
             log.warning("%s: %s; it still does", attempt, block)
 
@@ -167,7 +167,7 @@ def _is_library(file: str) -> bool:
     return file.startswith((*_LIBRARIES, "<")) or "site-packages" in file or outcomes.is_plumbing(file)
 
 
-def forgive(attempts: Iterable[Attempt], seconds: float, blocks: Mapping[Attempt, Block], now: float) -> None:
+def extend_deadlines(attempts: Iterable[Attempt], seconds: float, blocks: Mapping[Attempt, Block], now: float) -> None:
     """Extend the deadlines by the time for which the loop was late, less the time that an attempt itself blocked it."""
     for attempt in attempts:
         if attempt.started_at:
@@ -179,7 +179,7 @@ def forgive(attempts: Iterable[Attempt], seconds: float, blocks: Mapping[Attempt
 
 def report(blocks: Mapping[Attempt, Block], seconds: float, attempts: Iterable[Attempt]) -> None:
     """Log which job blocked the event loop, for how long and where, and the remedy."""
-    if seconds < TOLD_AFTER:
+    if seconds < LOGGED_AFTER:
         return
     for attempt, block in blocks.items():
         safely(partial(log.warning, "%s: %s", attempt, block), None)

@@ -1,8 +1,8 @@
 """Run the worker's event loop. If a job's code breaks out of it, or stops it, the job fails and the worker continues.
 
 asyncio lets SystemExit and KeyboardInterrupt of any task or callback end the loop: a `sys.exit()` in a task that a
-handler started would take the whole worker along. So would any exception of a signal handler (of an alarm, say) that
-comes while the loop waits. Here the attempt that such code belongs to is failed with that error, and the loop runs on.
+handler started would end the whole worker. So would any exception of a signal handler (for example of an alarm) that is
+raised while the loop waits. Here the attempt that such code belongs to fails with that error, and the loop runs on.
 """
 
 import asyncio
@@ -48,13 +48,13 @@ def run(main: Coroutine[Any, Any, T], blame: Callable[[Attempt, BaseException], 
         _finish(loop, task, stop, blame)
         return task.result()
     except LoopBrokenError:
-        # Nothing can be settled without a loop, and cancelled jobs would only be told as failed.
+        # Nothing can be settled without a loop, and cancelled jobs would only be logged as failed.
         log.critical("the event loop broke; the worker ends, and its jobs run again", exc_info=True)
         logging.shutdown()
         os._exit(1)
     finally:
         undo()
-        # As Runner.close does it; but whatever jobs left running may raise more out of the loop while it is cancelled.
+        # As Runner.close does it; but what jobs left running may raise more out of the loop while it is cancelled.
         if left := asyncio.all_tasks(loop):
             for each in left:
                 each.cancel()

@@ -102,7 +102,7 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
         return future
 
     def ended(self, attempt: Attempt) -> None:
-        """The attempt has ended without completing: its calls that still run are left behind."""
+        """Count the calls of an attempt that ended without completing, as far as they still run."""
         for future, caller in list(self._calls.items()):
             if caller is attempt and not future.cancel():
                 job = attempt.envelope.id

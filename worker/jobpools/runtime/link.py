@@ -1,4 +1,4 @@
-"""A worker's connection to its supervisor: hello, goodbye, and the scrapes that the supervisor hands over."""
+"""A worker's connection to its supervisor: its description, its exit code, and scrapes that it answers."""
 
 import contextlib
 import json
@@ -13,12 +13,12 @@ from typing import Any
 from jobpools.runtime import guardian
 from jobpools.runtime.vitals import Vitals
 
-GUARDED = 10.0
-"""Maximum seconds for a guardian to end this process."""
+GUARDIAN_TIMEOUT = 10.0
+"""Maximum seconds for the guardian to end this process after the supervisor's death."""
 
 
 class Link:
-    """The worker's side."""
+    """The worker's side of the connection."""
 
     def __init__(self, channel: socket.socket, vitals: Vitals) -> None:
         self._channel = channel
@@ -29,9 +29,9 @@ class Link:
         """Return the descriptor of the connection."""
         return self._channel.fileno()
 
-    def hello(self, facts: Mapping[str, Any], listening: socket.socket | None) -> None:
+    def hello(self, description: Mapping[str, Any], listening: socket.socket | None) -> None:
         """Send this worker's description; from now on the supervisor answers on the socket."""
-        line = json.dumps(facts).encode() + b"\n"
+        line = json.dumps(description).encode() + b"\n"
         sockets = [] if listening is None else [listening.fileno()]
         sent = socket.send_fds(self._channel, [line], sockets)
         self._channel.sendall(line[sent:])
@@ -47,7 +47,7 @@ class Link:
         self._channel.detach()
 
     def serve(self, answer: Callable[[], bytes]) -> None:
-        """Answer each scrape that the supervisor hands over, in a thread of its own."""
+        """Answer each scrape whose connection the supervisor passes on, in a thread of its own."""
         threading.Thread(target=self._serve, args=(answer,), name="jobpools-link", daemon=True).start()
 
     def _serve(self, answer: Callable[[], bytes]) -> None:
@@ -56,7 +56,7 @@ class Link:
             if not data:
                 # The supervisor was killed. Where there is a guardian, this process is about to stand still, and the
                 # guardian ends it after what it started. Elsewhere it ends itself, with its process group.
-                time.sleep(GUARDED if guardian.is_possible() else 0)
+                time.sleep(GUARDIAN_TIMEOUT if guardian.is_possible() else 0)
                 os.killpg(os.getpgrp(), signal.SIGKILL)
             for descriptor in descriptors:
                 with socket.socket(fileno=descriptor) as connection, contextlib.suppress(OSError):

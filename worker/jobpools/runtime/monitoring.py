@@ -56,7 +56,7 @@ class Monitoring:
             return HttpServer(self._port, routes)
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error)
-            raise ConfigurationError(f"--probe-port {self._port}: {why}: give another one, or 0 for none") from error
+            raise ConfigurationError(f"--probe-port {self._port}: {why}; use another port, or 0 for none") from error
 
     def publish(self) -> None:
         """Show the supervisor what the worker is doing."""

@@ -1,6 +1,6 @@
-"""Exceptions as outcomes: what is kept of a failed attempt, and no more than an operator wants to read.
+"""Turns exceptions into outcomes, with texts of limited length.
 
-An exception is the user's code: nothing here raises, whatever its `__str__`, attributes, class or causes do.
+An exception is code of the user. Nothing here raises, whatever its `__str__`, attributes, class or causes do.
 """
 
 import asyncio
@@ -23,16 +23,17 @@ from jobpools.core.text.error_text import (
 )
 
 MESSAGE_LIMIT = 500
+"""Maximum characters of an error message."""
 TRACEBACK_LIMIT = 8000
-"""Characters; of a longer traceback the end is kept, where the error is."""
+"""Maximum characters of a traceback; of a longer one the end is kept, where the error is."""
 FRAMES_LIMIT = 50
-"""Frames that are kept of a traceback whose exception cannot be formatted."""
+"""Maximum frames that are kept of a traceback whose exception cannot be formatted."""
 _OURS = ("jobpools/runtime/", "jobpools/middleware.py")
 _ASYNCIO = Path(asyncio.__file__).parent.as_posix()
 
 
 def failed(error: BaseException, final: str = "") -> Outcome:
-    """Return the outcome of an attempt that raised. `final`: why another one would end the same."""
+    """Return the outcome of an attempt that raised. `final` says why another attempt would end in the same way."""
     kind = type(error)
     return Outcome(
         OutcomeKind.FAILED,
@@ -46,7 +47,7 @@ def failed(error: BaseException, final: str = "") -> Outcome:
 
 
 def timed_out(seconds: float) -> Outcome:
-    """The attempt took longer than it may. It counts as a TimeoutError for `Retry.on`."""
+    """Return the outcome of an attempt that took longer than its timeout. `Retry.on` sees a TimeoutError."""
     message = f"ran longer than {format_duration(seconds)}"
     return Outcome(
         OutcomeKind.TIMED_OUT,
@@ -58,7 +59,7 @@ def timed_out(seconds: float) -> Outcome:
 
 
 def in_a_line(error: BaseException, theirs: Callable[[str], bool]) -> str:
-    """What an error is, what it says, and the innermost line of a file that is `theirs`: for where nobody reads on."""
+    """Return an error's type, message and innermost line in a file for which `theirs` is true, as one line of text."""
     frames = safely(lambda: traceback.extract_tb(traceback_of(error)), traceback.StackSummary())
     place = next((f" ({each.filename}:{each.lineno})" for each in reversed(frames) if theirs(each.filename)), "")
     return f"{error_type(error)}: {error_message(error)}{place}"
@@ -90,7 +91,7 @@ def _without_its_code(error: BaseException, trace: TracebackType | None) -> str:
 
 
 def _handlers_part(trace: TracebackType | None) -> TracebackType | None:
-    """The frames from the handler on: ours and asyncio's above it tell the user nothing."""
+    """Return the frames from the handler on, without those of jobpools and asyncio above it."""
     step = trace
     while step is not None and is_plumbing(step.tb_frame.f_code.co_filename.replace("\\", "/")):
         step = step.tb_next
@@ -98,5 +99,5 @@ def _handlers_part(trace: TracebackType | None) -> TracebackType | None:
 
 
 def is_plumbing(file: str) -> bool:
-    """Return whether the file is the worker's or asyncio's, and tells the user nothing."""
+    """Return whether the file belongs to jobpools or asyncio, and not to the user."""
     return any(each in file for each in _OURS) or file.startswith(_ASYNCIO)

@@ -32,8 +32,7 @@ def test_the_demo_achieves_everything(tmp_path: Path) -> None:
     # 423 jobs of the day and 4 of the schedules, without later ticks; 6 refused labels and the first crash are retried.
     assert completed >= 427
     assert retried >= 7
-    # The pools allow 8 workers; on a slow machine draining workers may still run beside their successors.
-    assert 5 <= peak <= 10
+    assert 5 <= peak <= 8
     assert run.find(r"180 e-mails arrived .* 120 labels bought, 6000 products imported, .* 0 things missing$")
     assert run.find(r"raw_photograph\) is dead after 0 attempts and 2 crashes")
     # Each refused label is logged with a traceback of four lines; any other traceback is a bug.

@@ -93,7 +93,7 @@ class ProcessCluster:
         """Part of every worker's name: names of an earlier run are not used again."""
         self._is_closing = False
         self.peak = 0
-        """Maximum number of processes at the same time."""
+        """Maximum number of workers at the same time, without those that were stopping."""
         self._crash_looping: set[str] = set()
 
     @property
@@ -224,7 +224,7 @@ class ProcessCluster:
 
     def _on_ready(self, group: _PoolWorkers, worker: _Worker) -> None:
         worker.problem, group.last_exit = None, ""
-        self.peak = max(self.peak, len(self.pids))
+        self.peak = max(self.peak, sum(len(each.active) for each in self._pools.values()))
         self._crash_looping.discard(group.pool.meta.key)
         self._on_change()
 

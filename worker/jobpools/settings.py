@@ -1,4 +1,4 @@
-"""What a process is told by its environment: the only place that knows the variables' names.
+"""Settings of a process from its environment: the only module that knows the variables' names.
 
 `worker_env` writes what `WorkerSettings.from_env` reads, for a cluster's Deployments and a laptop's processes alike.
 """
@@ -25,7 +25,7 @@ READY_FD = "JOBPOOLS_READY_FD"
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 DEFAULT_MAX_PAYLOAD = 1024 * 1024
 GRACE_MARGIN = 30.0
-"""Seconds that a worker gets beyond its pool's timeout to finish what it runs when it is told to stop."""
+"""Seconds beyond the pool's timeout that a stopping worker has to finish its running jobs."""
 _VARIABLES = {
     "redis_url": REDIS_URL,
     "pool": "JOBPOOLS_POOL",
@@ -45,43 +45,44 @@ _JSON = ("queues", "job", "queue")
 
 
 class WorkerSettings(BaseModel):
-    """Everything that a worker process needs to know, its app's code aside."""
+    """All settings of a worker process."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     redis_url: str = DEFAULT_REDIS_URL
-    """Which Redis or Valkey."""
+    """URL of Redis or Valkey."""
     pool: str = Field(default="default/worker", pattern=r"^[-a-z0-9.]+/[-a-z0-9.]+$")
-    """The pool's key, `namespace/name`: under it the worker reports."""
+    """The pool, `namespace/name`, to which the worker belongs."""
     worker: str = Field(default_factory=socket.gethostname, pattern=r"^[^\s:]+$")
-    """The pod's or process's name; a random part is added at each start, so that names may come back."""
+    """Name of the pod or process; a random part is added at each start, so that a name can be reused."""
     app: str = ""
-    """`module:name` of the App; empty where the caller hands the App over."""
+    """`module:name` of the App; empty if the caller passes the App."""
     queues: tuple[QueueEntry, ...] = ()
-    """Which queues to serve, with weights; empty: those of the app's handlers, with equal weight."""
+    """Queues to serve, with weights; empty: the queues of the app's handlers, with equal weights."""
     concurrency: int = Field(default=5, ge=1, le=1000)
-    """Slots: how many jobs run at once."""
+    """Number of slots: the maximum number of jobs that run at the same time."""
     job: JobDefaults = JobDefaults()
-    """What holds for jobs whose handler and envelope do not say otherwise."""
+    """Defaults for jobs whose handler and envelope set no value."""
     queue: QueuePolicy = QueuePolicy()
-    """In which order the three priorities are claimed."""
+    """The order in which jobs of the three priorities are claimed."""
     grace: Duration = 30.0
-    """Seconds that running jobs get after SIGTERM before they are handed back."""
+    """Seconds after SIGTERM in which running jobs may finish before they are handed back."""
     probe_port: int = Field(default=0, ge=0, le=65535)
-    """Where /livez, /readyz and /metrics are served; 0: nowhere."""
+    """Port of /livez, /readyz and /metrics; 0: they are not served."""
     log: Literal["text", "json"] = "text"
-    """The form of the log on stderr."""
+    """Form of the log on stderr."""
     lease: Duration = Field(default=10.0, gt=0)
     """Seconds until the jobs of a worker that vanished may be taken by others. It is renewed every quarter of it, and
     every third of it each worker looks for the expired leases of others: at most 1.4 of it until a rescue."""
     max_payload: int = Field(default=DEFAULT_MAX_PAYLOAD, ge=1024)
-    """Bytes of the largest encoded job and of the largest result."""
+    """Maximum bytes of an encoded job and of a result."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **over: Any) -> "WorkerSettings":
-        """The settings that `environ` says; `over` (not None) goes before it, as flags do.
+        """Return the settings of an environment; values of `over` that are not None take precedence, as flags do.
 
-        Raises ConfigurationError with the variable's name and what is wrong with it.
+        Raises:
+            ConfigurationError: A value is invalid; the message names its variable or flag.
         """
         values: dict[str, Any] = {}
         for field, variable in _VARIABLES.items():
@@ -99,7 +100,7 @@ class WorkerSettings(BaseModel):
 
 
 def worker_env(pool: "Pool", redis_url: str) -> dict[str, str]:
-    """The environment of a pool's workers but for JOBPOOLS_WORKER (its own name) and JOBPOOLS_PROBE_PORT."""
+    """Return the environment of a pool's workers, without JOBPOOLS_WORKER and JOBPOOLS_PROBE_PORT."""
     spec = pool.spec
     return {
         REDIS_URL: redis_url,
@@ -114,12 +115,12 @@ def worker_env(pool: "Pool", redis_url: str) -> dict[str, str]:
 
 
 def redis_url(environ: Mapping[str, str], given: str | None = None) -> str:
-    """The URL to use: the one given, else JOBPOOLS_REDIS_URL, else the default port of this machine."""
+    """Return the given URL, else JOBPOOLS_REDIS_URL, else the default port of this machine."""
     return given or environ.get(REDIS_URL) or DEFAULT_REDIS_URL
 
 
 def max_payload(environ: Mapping[str, str], given: int | None = None) -> int:
-    """Bytes of the largest encoded job: the number given, else JOBPOOLS_MAX_PAYLOAD, else 1 MiB."""
+    """Return the maximum bytes of an encoded job: the given number, else JOBPOOLS_MAX_PAYLOAD, else 1 MiB."""
     if given is not None:
         return given
     text = environ.get(MAX_PAYLOAD, "")
@@ -131,7 +132,7 @@ def max_payload(environ: Mapping[str, str], given: int | None = None) -> int:
 
 
 def parse_queues(text: str) -> tuple[QueueRef, ...]:
-    """The flag's short form: `emails,reports=2`. Raises ConfigurationError."""
+    """Return the queues of a flag such as `emails,reports=2`. Raises ConfigurationError."""
     found: list[QueueRef] = []
     for part in text.split(","):
         name, equals, weight = (word.strip() for word in part.partition("="))
@@ -157,7 +158,7 @@ def _from_json(variable: str, text: str) -> Any:
 
 
 def _number_or_text(field: str, text: str) -> Any:
-    """`JOBPOOLS_GRACE=90` and `=90s` are both durations; the rest pydantic converts itself."""
+    """Return a number for `JOBPOOLS_GRACE=90`, and the text for `=90s`: both are durations."""
     if field in ("grace", "lease"):
         try:
             return float(text)

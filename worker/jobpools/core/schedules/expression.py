@@ -1,4 +1,4 @@
-"""Cron expressions in a time zone: which instants they mean, daylight saving included.
+"""Cron expressions in a time zone: the instants at which they are due, daylight saving included.
 
 A tick is an instant, in seconds since the epoch. Where the clocks jump, this is what Vixie cron does, made exact:
 
@@ -35,15 +35,15 @@ MACROS: Final = {
 }
 _DRAWN: Final = re.compile(r"(?:^|,)[rh](?:$|[,/(])", re.IGNORECASE)
 _LAST: Final = re.compile(r"(?<![\w#])([0-7])L(?!\w)", re.IGNORECASE)
-"""The last such weekday of a month, as Quartz and cronsim write it; croniter writes L5."""
+"""The last such weekday of a month, as in Quartz and cronsim; croniter writes L5."""
 _STARS: Final = "*?"
 _DAY = timedelta(days=1)
 _FIRST_SPAN = 60.0
-"""The first guess, in seconds, at how far back the latest tick is; doubled until one is found."""
+"""First number of seconds to search back for the latest tick; doubled until one is found."""
 
 
 def zone(name: str) -> zoneinfo.ZoneInfo:
-    """The IANA time zone of this name. Raises SpecError, in one line, with the likeliest name that was meant."""
+    """Return the IANA time zone of this name. Raises SpecError, with a similar name if there is one."""
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -54,7 +54,7 @@ def zone(name: str) -> zoneinfo.ZoneInfo:
 
 
 class CronExpression:
-    """One cron expression in one time zone. Building it checks both; raises SpecError with one line for a person."""
+    """One cron expression in one time zone. Raises SpecError if either is invalid."""
 
     def __init__(self, expression: str, time_zone: str = "UTC") -> None:
         fields = _fields(expression)
@@ -62,7 +62,7 @@ class CronExpression:
         self.zone = zone(time_zone)
         self._fixed = "*" not in fields[0] and "*" not in fields[1]
         self._known = functools.lru_cache(maxsize=8)(self._first_after)
-        """A pass asks for the same instants of many schedules, and for some of them twice."""
+        """A pass asks for some instants of an expression more than once."""
         try:
             clocks = [_clock(each) for each in _alternatives(fields)]
         except (CroniterError, ValueError, KeyError, IndexError) as error:
@@ -72,7 +72,7 @@ class CronExpression:
             raise SpecError(f"schedule {expression!r} never comes: no such date exists")
 
     def after(self, instant: float) -> float | None:
-        """The first tick later than `instant`; None: there is none within the calendar's reach."""
+        """Return the first tick later than `instant`; None: no tick follows before the year 10000."""
         return self._known(instant)
 
     def _first_after(self, instant: float) -> float | None:
@@ -87,7 +87,7 @@ class CronExpression:
         return self._search(instant, now.replace(tzinfo=None), max(set_back, timedelta()))
 
     def latest(self, instant: float, since: float = 0.0) -> float | None:
-        """The last tick at or before `instant` and later than `since`; None: there is none."""
+        """Return the last tick at or before `instant` and later than `since`; None: there is none."""
         span = _FIRST_SPAN
         while True:
             start = max(instant - span, since)
@@ -97,7 +97,7 @@ class CronExpression:
             span *= 2
 
     def between(self, after: float, until: float, limit: int) -> list[float]:
-        """The ticks later than `after` and at or before `until`, oldest first, `limit` of them at the most."""
+        """Return at most `limit` ticks later than `after` and at or before `until`, oldest first."""
         ticks = []
         for tick in self._ticks(after, until):
             ticks.append(tick)
@@ -112,12 +112,12 @@ class CronExpression:
             tick = self.after(tick)
 
     def _wall(self, after: datetime) -> datetime | None:
-        """The next time of the wall clock, which knows no zone."""
+        """Return the next matching local time, without regard to the zone."""
         found = (_next(clock, after) for clock in self._clocks)
         return min((each for each in found if each is not None), default=None)
 
     def _search(self, instant: float, local: datetime, set_back: timedelta) -> float | None:
-        """The slow way, near a change of the clocks: wall times in order are not instants in order there."""
+        """Return the first tick near a change of the clocks, where local times in order are not instants in order."""
         wall, best = self._wall(local - set_back - timedelta(seconds=1)), None
         horizon = None
         while wall is not None and (horizon is None or wall <= horizon):
@@ -129,7 +129,7 @@ class CronExpression:
         return best
 
     def _instants(self, wall: datetime) -> tuple[float, ...]:
-        """The instants at which the wall clock shows this: one, two where it is set back, none or one in a gap."""
+        """Return the instants of a local time: one, two where the clock is set back, none or one in a gap."""
         first = wall.replace(tzinfo=self.zone)
         second = first.replace(fold=1)
         earlier, later = first.timestamp(), second.timestamp()
@@ -140,7 +140,7 @@ class CronExpression:
         return (self._jump(later, earlier),) if self._fixed else ()
 
     def _jump(self, before: float, after: float) -> float:
-        """The instant in (before, after] at which the offset changes, to the second."""
+        """Return the instant in (before, after] at which the offset changes, to the second."""
         old = datetime.fromtimestamp(before, self.zone).utcoffset()
         low, high = int(before), int(after)
         while high - low > 1:

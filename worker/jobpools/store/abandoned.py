@@ -9,9 +9,10 @@ import contextlib
 import importlib
 import os
 import threading
-from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
+
+from jobpools.store import redis_internals
 
 _lock = threading.Lock()
 _connections: WeakSet[Any] = WeakSet()
@@ -40,40 +41,22 @@ def sweep() -> None:
     with _lock:
         known = list(_connections)
     for connection in known:
-        loop = getattr(connection._writer, "_loop", None)  # noqa: SLF001  # the stream's own
+        loop = redis_internals.loop_of(connection)
         if loop is not None and loop.is_closed():
-            abandon(connection)
-
-
-def abandon(connection: Any) -> None:
-    """Close the descriptor of one connection without a call into its event loop."""
-    writer, connection._writer, connection._reader = connection._writer, None, None  # noqa: SLF001  # the client's
-    if writer is None:
-        return
-    # Below TLS is the transport that has the socket. This is the call with which a loop finishes a lost connection:
-    # it tells the streams and closes the socket. A loop of another kind has no such method and closes its own handles.
-    transport = getattr(getattr(writer.transport, "_ssl_protocol", None), "_transport", writer.transport)
-    lost: Callable[[None], None] | None = getattr(transport, "_call_connection_lost", None)
-    if lost is not None:
-        transport._closing = True  # noqa: SLF001  # else the streams call it unclosed
-        with contextlib.suppress(RuntimeError):  # the loop is closed: a callback of the streams has no place
-            lost(None)
+            redis_internals.detach(connection)
 
 
 def abandon_sync(client: Any) -> None:
     """Close the descriptors of a blocking client in a child process; its locks may be held by threads that are gone."""
-    nodes = getattr(getattr(client, "nodes_manager", None), "nodes_cache", {}).values()
-    for each in (client, *[node.redis_connection for node in nodes]):
-        pool = getattr(each, "connection_pool", None)
-        for connection in (*getattr(pool, "_available_connections", ()), *getattr(pool, "_in_use_connections", ())):
-            connection.disconnect()  # it compares the process id, and closes without a shutdown
+    for connection in redis_internals.blocking_connections(client):
+        connection.disconnect()  # it compares the process id, and closes without a shutdown
 
 
 def _in_child() -> None:
     global _lock  # noqa: PLW0603  # another thread may have held the lock
     _lock = threading.Lock()
     for connection in list(_connections):
-        abandon(connection)
+        redis_internals.detach(connection)
     for owner in list(_owners):
         owner.after_fork()
 

@@ -165,12 +165,12 @@ class Connection:
 
     async def call_keys(self, script: scripts.Script, names: Sequence[str], arguments: Sequence[Any]) -> Any:
         """One script on these keys."""
-        script.check(len(names), len(arguments))
+        command = script.command(names, arguments)
         try:
             try:
-                return await self._swiftly("EVALSHA", script.sha, len(names), *names, *arguments)
+                return await self._swiftly(*command)
             except NoScriptError:
-                return await self._swiftly("EVAL", script.source, len(names), *names, *arguments)
+                return await self._swiftly(*script.with_source(command))
         except FOREIGN as error:
             found = await self._refused(error)
             if isinstance(found, StoreDataError):
@@ -304,12 +304,12 @@ class SyncConnection:
         """One script on one queue's keys."""
         script = scripts.get(name)
         names = keys.for_script(queue, script.keys)
-        script.check(len(names), len(arguments))
+        command = script.command(names, arguments)
         try:
             try:
-                return self._send("EVALSHA", script.sha, len(names), *names, *arguments)
+                return self._send(*command)
             except NoScriptError:
-                return self._send("EVAL", script.source, len(names), *names, *arguments)
+                return self._send(*script.with_source(command))
         except FOREIGN as error:
             found = self._refused(error)
             if isinstance(found, StoreDataError):

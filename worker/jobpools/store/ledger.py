@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from typing import Any
 
-from jobpools.store import keys, scripts
+from jobpools.store import facts_reply
 from jobpools.store.connect import Connection
+from jobpools.store.facts_reply import FactsReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +53,23 @@ class Ledger:
 
 async def read(connection: Connection, queues: Sequence[str]) -> dict[str, Ledger]:
     """The books of each queue, each read in one atomic step. Raises StoreError."""
-    script = scripts.get("facts")
-    replies = await connection.gather(
-        [("EVALSHA", script.sha, len(script.keys), *keys.for_script(queue, script.keys), "") for queue in queues],
-        ["facts"],
-    )
-    return {queue: _ledger(reply) for queue, reply in zip(queues, replies, strict=True)}
+    commands = [facts_reply.command(queue, "") for queue in queues]
+    replies = await connection.gather(commands, [facts_reply.SCRIPT])
+    return {queue: _ledger(facts_reply.parse(reply)) for queue, reply in zip(queues, replies, strict=True)}
 
 
-def _ledger(reply: list[Any]) -> Ledger:
-    _, ready, due, later, leases, dead, _, _, _, flat, *_ = reply
-    totals = {name.decode(): int(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+def _ledger(reply: FactsReply) -> Ledger:
+    totals = reply.totals
     return Ledger(
         enqueued=totals.get("enqueued", 0),
         completed=totals.get("completed", 0),
         cancelled=totals.get("cancelled", 0),
         purged=totals.get("purged", 0),
         dropped=totals.get("dropped", 0),
-        dead=dead,
+        dead=reply.dead,
         died=totals.get("dead", 0),
         failed=totals.get("failed", 0) + totals.get("crashed", 0),
-        ready=ready,
-        scheduled=due + later,
-        running=leases,
+        ready=reply.queued,
+        scheduled=reply.due + reply.scheduled,
+        running=reply.leases,
     )

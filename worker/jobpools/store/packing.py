@@ -12,6 +12,7 @@ import hiredis
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobpools.store import abandoned
+from jobpools.store.redis_internals import has_hung_up, writer_of
 
 AT_HAND = 8
 """Connections that Express keeps: one for each queue of most workers."""
@@ -37,7 +38,7 @@ def packed(kind: type) -> type:
 
         async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002  # the client's own signature
             """As the client's own; what is rare (no connection yet, a health check) is left to that one."""
-            if self._writer is None or self.health_check_interval or not isinstance(command, list):
+            if writer_of(self) is None or self.health_check_interval or not isinstance(command, list):
                 await super().send_packed_command(command, check_health)
             else:
                 await _send(self, command)
@@ -47,7 +48,7 @@ def packed(kind: type) -> type:
 
 
 async def _send(connection: Any, command: list[bytes]) -> None:
-    writer = connection._writer  # noqa: SLF001  # what the client's own method writes to
+    writer = writer_of(connection)
     try:
         writer.writelines(command)
         if writer.transport.get_write_buffer_size():  # the socket did not take all of it at once
@@ -94,7 +95,7 @@ class Express:
     async def _take(self) -> Any:
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_connected and not connection._reader.at_eof():  # noqa: SLF001  # the server has hung up
+            if connection.is_connected and not has_hung_up(connection):
                 return connection
             await self._pool.release(connection)
         return await self._pool.get_connection()  # which connects those that are not connected

@@ -1,6 +1,6 @@
 """The verbs that only look."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,13 +8,16 @@ from jobpools.core.jobs.job import History, JobState, Priority
 from jobpools.core.pools.facts import EndpointFacts, Heartbeat, QueueFacts
 from jobpools.core.text.names import QueueName, WorkerId
 from jobpools.errors import StoreDataError
-from jobpools.store import codec, keys, scripts
+from jobpools.store import codec, facts_reply, keys
 from jobpools.store.connect import Connection
+from jobpools.store.facts_reply import FactsReply
 
 FORGOTTEN_AFTER = 30.0
 """Seconds without a heartbeat after which a worker is no longer listed: six reports missed."""
 PAGE = 1000
 """Histories that are read at once."""
+KeyOf = Callable[[str], str]
+"""Returns the key of a part of one queue."""
 _READY = tuple((f"ready:{priority}", JobState.QUEUED) for priority in Priority)
 _SCHEDULED = tuple((f"scheduled:{priority}", JobState.SCHEDULED) for priority in Priority)
 
@@ -53,17 +56,15 @@ async def endpoint_facts(
     """
     queues = sorted({queue for names in pools.values() for queue in names})
     asked = queues or ["default"]  # heartbeats are judged by the server's clock, which a queue's facts tell
-    script = scripts.get("facts")
-    commands: list[tuple[Any, ...]] = [
-        ("EVALSHA", script.sha, len(script.keys), *keys.for_script(queue, script.keys), now) for queue in asked
-    ]
+    commands = [facts_reply.command(queue, now) for queue in asked]
     commands += [("HGETALL", keys.workers(pool)) for pool in pools]
     commands.append(("INFO", "memory"))
-    replies = await connection.gather(commands, ["facts"])
-    draining = {worker.decode() for reply in replies[: len(asked)] for worker in reply[10]}
-    server_now = replies[0][0] / 1000
+    replies = await connection.gather(commands, [facts_reply.SCRIPT])
+    found = [facts_reply.parse(reply) for reply in replies[: len(asked)]]
+    draining = {worker.decode() for reply in found for worker in reply.draining}
+    server_now = found[0].now / 1000
     return EndpointFacts(
-        queues={QueueName(queue): _queue_facts(reply) for queue, reply in zip(queues, replies, strict=False)},
+        queues={QueueName(queue): _queue_facts(reply) for queue, reply in zip(queues, found, strict=False)},
         heartbeats={
             pool: _heartbeats(pool, reply, draining, server_now)
             for pool, reply in zip(pools, replies[len(asked) :], strict=False)
@@ -73,20 +74,21 @@ async def endpoint_facts(
     )
 
 
-def _queue_facts(reply: list[Any]) -> QueueFacts:
-    now, queued, due, later, in_flight, dead, next_due, heads, since, totals, _, expired, ended = reply
-    counts = {name.decode(): int(value) for name, value in zip(totals[::2], totals[1::2], strict=True)}
-    ages = [_age(now / 1000, head.decode(), stamp) for head, stamp in zip(heads, since, strict=True)]
+def _queue_facts(reply: FactsReply) -> QueueFacts:
+    counts = reply.totals
+    ages = [
+        _age(reply.now / 1000, head.decode(), stamp) for head, stamp in zip(reply.heads, reply.ready_since, strict=True)
+    ]
     return QueueFacts(
-        queued=queued,
-        due=due,
-        scheduled=later,
-        in_flight=in_flight,
-        dead=dead,
+        queued=reply.queued,
+        due=reply.due,
+        scheduled=reply.scheduled,
+        in_flight=reply.leases,
+        dead=reply.dead,
         oldest_seconds=max((age for age in ages if age is not None), default=None),
-        expired=bool(expired),
-        ended=ended,
-        due_in=None if next_due < 0 else (next_due - now) / 1000,
+        expired=bool(reply.expired),
+        ended=reply.records,
+        due_in=None if reply.next_due < 0 else (reply.next_due - reply.now) / 1000,
         completed_total=counts.get("completed", 0),
         failed_total=counts.get("failed", 0),
         crashed_total=counts.get("crashed", 0),
@@ -233,7 +235,7 @@ async def _look(connection: Connection, queue: str, job_id: str, now: int | str)
     return _view(queue, job_id, envelope, history, facts)
 
 
-def _at(queue: str) -> Any:
+def _at(queue: str) -> KeyOf:
     return lambda part: keys.of_queue(queue, part)
 
 
@@ -340,24 +342,44 @@ async def waits(connection: Connection, queue: str, limit: int) -> tuple[dict[st
     return notes, due
 
 
-async def _ids(connection: Connection, queue: str, state: JobState, limit: int) -> list[tuple[str, dict[str, Any]]]:
-    """(id, what its place says of it)."""
-    at = _at(queue)
-    last = limit - 1
-    if state is JobState.QUEUED:
-        lists = await connection.gather([("LRANGE", at(part), 0, last) for part, _ in _READY])
-        return [(job_id.decode(), {"state": state}) for ids in lists for job_id in ids][:limit]
-    if state is JobState.RUNNING:
-        members = await connection.execute("ZRANGE", at("leases"), 0, last)
-        held = [codec.split_member(member.decode()) for member in members]
-        return [(job_id, {"state": state, "worker": worker}) for job_id, worker in held]
-    if state is JobState.SCHEDULED:
-        places = [at(part) for part, _ in _SCHEDULED]
-        scores = [await connection.execute("ZRANGE", place, 0, last, "WITHSCORES") for place in places]
-        due = sorted((score, job_id) for found in scores for job_id, score in _scored(found))
-        return [(job_id, {"state": state, "due_at": score / 1000}) for score, job_id in due[:limit]]
-    ended = _scored(await connection.execute("ZRANGE", at("dead"), 0, last, "REV", "WITHSCORES"))
-    return [(job_id, {"state": state, "ended_at": score / 1000}) for job_id, score in ended]
+Place = dict[str, Any]
+"""What the place of a job says of it, as fields of JobView."""
+
+
+async def _ids(connection: Connection, queue: str, state: JobState, limit: int) -> list[tuple[str, Place]]:
+    """Return (id, place) of the first jobs of a state that has not ended."""
+    return await _IDS[state](connection, _at(queue), limit)
+
+
+async def _queued_ids(connection: Connection, at: KeyOf, limit: int) -> list[tuple[str, Place]]:
+    lists = await connection.gather([("LRANGE", at(part), 0, limit - 1) for part, _ in _READY])
+    return [(job_id.decode(), {"state": JobState.QUEUED}) for ids in lists for job_id in ids][:limit]
+
+
+async def _running_ids(connection: Connection, at: KeyOf, limit: int) -> list[tuple[str, Place]]:
+    leases = await connection.execute("ZRANGE", at("leases"), 0, limit - 1)
+    held = [codec.split_member(lease.decode()) for lease in leases]
+    return [(job_id, {"state": JobState.RUNNING, "worker": worker}) for job_id, worker in held]
+
+
+async def _scheduled_ids(connection: Connection, at: KeyOf, limit: int) -> list[tuple[str, Place]]:
+    replies = await connection.gather([("ZRANGE", at(part), 0, limit - 1, "WITHSCORES") for part, _ in _SCHEDULED])
+    due = sorted((score, job_id) for reply in replies for job_id, score in _scored(reply))
+    return [(job_id, {"state": JobState.SCHEDULED, "due_at": score / 1000}) for score, job_id in due[:limit]]
+
+
+async def _dead_ids(connection: Connection, at: KeyOf, limit: int) -> list[tuple[str, Place]]:
+    died = _scored(await connection.execute("ZRANGE", at("dead"), 0, limit - 1, "REV", "WITHSCORES"))
+    return [(job_id, {"state": JobState.DEAD, "ended_at": score / 1000}) for job_id, score in died]
+
+
+_IDS = {
+    JobState.QUEUED: _queued_ids,
+    JobState.RUNNING: _running_ids,
+    JobState.SCHEDULED: _scheduled_ids,
+    JobState.DEAD: _dead_ids,
+}
+"""By state, what reads the ids of its first jobs, in the order in which something happens to them next."""
 
 
 def _scored(reply: Any) -> list[tuple[str, float]]:

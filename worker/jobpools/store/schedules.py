@@ -108,8 +108,7 @@ class StoreSchedules:
         script = scripts.get("record")
         await self._connection.load("record")
         commands = [
-            ("EVALSHA", script.sha, 1, keys.schedules("state"), *_record(schedule, facts, plan))
-            for schedule, facts, plan in done
+            script.command([keys.schedules("state")], _record(schedule, facts, plan)) for schedule, facts, plan in done
         ]
         return [bool(reply) for reply in await self._connection.gather(commands)]
 
@@ -137,7 +136,7 @@ class StoreSchedules:
         specs = [_spec(schedule) for schedule in schedules]
         await self._connection.gather(
             [
-                ("EVALSHA", script.sha, 2, *places, schedule.meta.key, spec, times(schedule), int(now * 1000))
+                script.command(places, [schedule.meta.key, spec, times(schedule), int(now * 1000)])
                 for schedule, spec in zip(schedules, specs, strict=True)
             ]
         )
@@ -188,13 +187,9 @@ async def _job_states(connection: Connection, jobs: Sequence[FiredJob]) -> dict[
         queues.setdefault(job.queue, []).append(job.id)
     if not queues:
         return {}
-    script = scripts.get("states")
     await connection.load("states")
     replies = await connection.gather(
-        [
-            ("EVALSHA", script.sha, len(script.keys), *keys.for_script(queue, script.keys), writes.SERVER_CLOCK, *ids)
-            for queue, ids in queues.items()
-        ]
+        [scripts.queue_command("states", queue, [writes.SERVER_CLOCK, *ids]) for queue, ids in queues.items()]
     )
     return {
         (queue, job_id): state.decode().partition(":")[0]

@@ -6,9 +6,13 @@ shared functions (the files whose names begin with an underscore) before the scr
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from jobpools.store import keys
 
 NAMES = (
     "enqueue",
@@ -46,14 +50,30 @@ class Script:
     rest: bool
     """More arguments may follow the named ones."""
 
-    def check(self, keys: int, arguments: int) -> None:
-        """Raises TypeError when a call does not fit the header."""
-        fits = arguments >= len(self.arguments) if self.rest else arguments == len(self.arguments)
-        if keys != len(self.keys) or not fits:
+    def command(self, key_names: Sequence[str], arguments: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the command that calls the script, which the server must know. Raises TypeError as `check` does."""
+        self.check(len(key_names), len(arguments))
+        return ("EVALSHA", self.sha, len(key_names), *key_names, *arguments)
+
+    def with_source(self, command: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the same call for a server that does not know the script yet, and knows it from then on."""
+        return ("EVAL", self.source, *command[2:])
+
+    def check(self, key_count: int, argument_count: int) -> None:
+        """Raise TypeError when a call does not match the header."""
+        wanted = len(self.arguments)
+        matches = argument_count >= wanted if self.rest else argument_count == wanted
+        if key_count != len(self.keys) or not matches:
             raise TypeError(
-                f"{self.name}.lua takes {len(self.keys)} keys and {len(self.arguments)}{'+' if self.rest else ''} "
-                f"arguments, not {keys} and {arguments}"
+                f"{self.name}.lua takes {len(self.keys)} keys and {wanted}{'+' if self.rest else ''} "
+                f"arguments, not {key_count} and {argument_count}"
             )
+
+
+def queue_command(name: str, queue: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the command that calls a script on one queue's keys. Raises TypeError where the header differs."""
+    script = get(name)
+    return script.command(keys.for_script(queue, script.keys), arguments)
 
 
 def _file(name: str) -> str:
@@ -75,10 +95,10 @@ def _locals(names: tuple[str, ...], table: str) -> str:
 def get(name: str) -> Script:
     """The script of this name, read once."""
     text = _file(name)
-    keys, arguments = tuple(_header(text, "KEYS")), _header(text, "ARGV")
+    key_names, arguments = tuple(_header(text, "KEYS")), _header(text, "ARGV")
     rest = "..." in arguments
     named = tuple(argument for argument in arguments if argument != "...")
     parts = [_file(f"_{part}") for part in _header(text, "USES")]
-    source = _locals(keys, "KEYS") + _locals(named, "ARGV") + "\n".join([*parts, text])
+    source = _locals(key_names, "KEYS") + _locals(named, "ARGV") + "\n".join([*parts, text])
     sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-    return Script(name, source, sha, keys, named, rest)
+    return Script(name, source, sha, key_names, named, rest)

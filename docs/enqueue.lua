@@ -1,8 +1,8 @@
 local jobs, results, since, wake, totals, ready_high, ready_normal, ready_low, scheduled_high, scheduled_normal, scheduled_low = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local given, channel, queue = ARGV[1], ARGV[2], ARGV[3]
+local now_ms, channel, queue = ARGV[1], ARGV[2], ARGV[3]
 -- now in ms: the argument, or the server's own clock where it is empty. One clock for all leases.
-local function clock(given)
-  if given ~= '' then return tonumber(given) end
+local function clock(now_ms)
+  if now_ms ~= '' then return tonumber(now_ms) end
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
@@ -18,12 +18,13 @@ end
 -- is_taken(now, id, record): whether a job that has ended still has this id; `record` is its field of results, as
 --   _records.lua has it. A record that has expired is removed, and its id is free.
 --   One function, because each one that a script defines takes the server about 0.3 µs a call. Needs the key results.
+local HEAD_BYTES = 13
 local function is_taken(now, id, record)
-  if not record or #record < 13 or not string.find(record, '^[cx]') then return false end
+  if not record or #record < HEAD_BYTES or not string.find(record, '^[cx]') then return false end
   local at, ttl = struct.unpack('>I6I6', record, 2)
   if at + ttl > now then return true end
   local queue, _, exponent = string.sub(results, 1, -#'results' - 1), math.frexp(ttl)
-  redis.call('LREM', string.format('%sdone:%d', queue, exponent), 1, string.sub(record, 2, 13) .. id)
+  redis.call('LREM', string.format('%sdone:%d', queue, exponent), 1, string.sub(record, 2, HEAD_BYTES) .. id)
   redis.call('HDEL', results, id)
   redis.call('HDEL', queue .. 'history', id)
   return false
@@ -32,8 +33,8 @@ end
 -- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known already is left alone.
 -- USES: clock wake taken
 -- KEYS: jobs results since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
--- ARGV: given channel queue ...
---   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
+-- ARGV: now_ms channel queue ...
+--   now_ms: the current time in ms; '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each job id, priority (h, n, l), due ('' for at once; ms from now; or '@' and ms since the epoch), envelope
 -- RETURNS: for each job 1 (accepted) or 0 (the id was known, nothing written)
 -- CHANGES: jobs, ready or scheduled, since, wake, totals; publishes the queue's name when it was empty before
@@ -54,7 +55,7 @@ for i = 4, #ARGV, 4 do
 end
 
 -- Find the ids that are known: those of jobs, and of ended jobs whose records have not expired.
-local now, known = clock(given), {}
+local now, known = clock(now_ms), {}
 for from = 1, #ids, 1000 do
   local last = math.min(from + 999, #ids)
   local envelopes = redis.call('HMGET', jobs, unpack(ids, from, last))

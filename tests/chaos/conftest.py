@@ -9,7 +9,7 @@ import pytest
 
 from jobpools import App, Client, JobHandle, JobState
 from jobpools.store import keys, ledger
-from jobpools.store.codec import split_member
+from jobpools.store.codec import split_lease_id
 from jobpools.store.connect import Connection, connect
 from tests.chaos import jobs
 from tests.support.servers import Server, running, valkey_binary
@@ -58,7 +58,7 @@ class Scenario:
     async def held_by(self, worker: str) -> set[str]:
         """Return the ids of the jobs on which this worker holds a lease."""
         leases = await self.connection.execute("ZRANGE", keys.of_queue(QUEUE, "leases"), 0, -1)
-        found = [split_member(lease.decode()) for lease in leases]
+        found = [split_lease_id(lease.decode()) for lease in leases]
         return {job_id for job_id, holder in found if holder.startswith(f"{worker}.")}
 
     async def balanced(self, sent: Sequence[JobHandle[None]], **ends: int) -> None:

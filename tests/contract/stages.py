@@ -59,8 +59,10 @@ class StoreStage:
 
     async def claim(self, worker: str, queue: str) -> int:
         self._number += 1
-        tail = codec.tail(worker, self._number)
-        return len((await writes.step(self._store, queue, worker, claim=1, tail=tail, lease_ms=60_000)).ids)
+        lease_suffix = codec.lease_suffix(worker, self._number)
+        return len(
+            (await writes.step(self._store, queue, worker, claim=1, lease_suffix=lease_suffix, lease_ms=60_000)).ids
+        )
 
     async def report(self, worker: str, busy: int) -> None:
         now = time.time()

@@ -13,7 +13,7 @@ from jobpools.core.jobs.job import JobState
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import QueueName
 from jobpools.store import connect, deadletters, ledger, reads, wakeups, writes
-from jobpools.store.codec import tail
+from jobpools.store.codec import lease_suffix
 from jobpools.store.connect import Connection
 from jobpools.testing import run_until_idle
 from tests.contract.conftest import Endpoint
@@ -151,8 +151,8 @@ async def test_leases_are_renewed_and_rescued(app: App, endpoint: Endpoint) -> N
         return 1
 
     job, store = await send.enqueue(), connection(app)
-    claimed = await writes.step(store, "emails", "lost.1", claim=1, tail=tail("lost.1", 1), lease_ms=60_000)
-    (lease,) = [job_id.decode() + tail("lost.1", 1) for job_id in claimed.ids]
+    claimed = await writes.step(store, "emails", "lost.1", claim=1, lease_suffix=lease_suffix("lost.1", 1), lease_ms=60_000)
+    (lease,) = [job_id.decode() + lease_suffix("lost.1", 1) for job_id in claimed.ids]
     sync = connect.connect_sync(endpoint.url)
     assert await asyncio.to_thread(writes.renew, sync, "emails", [lease, "gone:lost.1:0000000009"], 60_000) == (
         ["gone:lost.1:0000000009"],

@@ -23,8 +23,8 @@ def claim(valkey: Valkey, name: str) -> None:
 
     async def take() -> None:
         connection = connect(valkey.url)
-        suffix = codec.tail(f"{name}.1", 1)
-        reply = await writes.step(connection, "emails", f"{name}.1", claim=1, tail=suffix, lease_ms=600_000)
+        suffix = codec.lease_suffix(f"{name}.1", 1)
+        reply = await writes.step(connection, "emails", f"{name}.1", claim=1, lease_suffix=suffix, lease_ms=600_000)
         assert len(reply.ids) == 1
         await connection.aclose()
 

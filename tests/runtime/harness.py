@@ -80,12 +80,12 @@ class SlotsHarness:
     @property
     def completed(self) -> list[str]:
         """Leases of completed attempts that are not acknowledged."""
-        return [lease for group in self.outbox.batch().completed.values() for lease in group.members]
+        return [lease for group in self.outbox.batch().completed.values() for lease in group.lease_ids]
 
     @property
     def settled(self) -> list[tuple[str, Settlement]]:
         """Leases and settlements of other attempts that are not acknowledged."""
-        return [(each.member, each.settlement) for each in self.outbox.batch().settled]
+        return [(each.lease_id, each.settlement) for each in self.outbox.batch().settled]
 
     @property
     def dispositions(self) -> dict[str, Disposition]:

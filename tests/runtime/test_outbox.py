@@ -24,7 +24,7 @@ def test_results_are_grouped_by_the_time_they_are_kept() -> None:
     outbox = Outbox()
     for lease, ttl in (("a", 60.0), ("b", 0.0), ("c", 60.0)):
         outbox.complete(lease, "job", b"null", 0.1, ttl)
-    assert {keep: group.members for keep, group in outbox.batch().completed.items()} == {60_000: ["a", "c"], 0: ["b"]}
+    assert {keep: group.lease_ids for keep, group in outbox.batch().completed.items()} == {60_000: ["a", "c"], 0: ["b"]}
 
 
 def test_it_knows_which_settlements_are_not_acknowledged() -> None:

@@ -137,7 +137,7 @@ async def test_each_lease_has_a_cause_of_its_own(store: Connection) -> None:
     innocent = Outcome(OutcomeKind.INTERRUPTED, message="its worker ended because of another job")
     rescuer = Rescuer(store, "web-1.supervisor", lease_ms=10_000)
     swept = await rescuer.sweep(
-        QUEUE, holders=[writes.held_by("web-1.a")], cause=lambda taken: causes.get(taken.lease, innocent)
+        QUEUE, holders=[writes.held_by("web-1.a")], cause=lambda taken: causes.get(taken.former_lease_id, innocent)
     )
     assert {each.taken.id: each.outcome.kind for each in swept.rescued} == {
         "guilty": OutcomeKind.CRASHED,

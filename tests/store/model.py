@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobpools.core.jobs.job import Disposition, History, OutcomeKind, Settlement
-from jobpools.store.codec import split_member
+from jobpools.store.codec import split_lease_id
 from jobpools.store.writes import CANCELLED_TTL
 
 PRIORITIES = {"h": "high", "n": "normal", "l": "low"}
@@ -67,7 +67,7 @@ class Queue:
         places = [
             *["queued" for ids in self.ready.values() if job_id in ids],
             *["scheduled" for due in self.scheduled.values() if job_id in due],
-            *["running" for member in self.leases if split_member(member)[0] == job_id],
+            *["running" for lease_id in self.leases if split_lease_id(lease_id)[0] == job_id],
             *["dead" for _ in {job_id} & self.dead.keys()],
             *[state for state in [self.retained(job_id, now)] if state],
         ]
@@ -78,9 +78,9 @@ class Queue:
     def left(self) -> int:
         return sum(len(ids) for ids in self.ready.values())
 
-    def members(self, belongs: Callable[[str], bool]) -> list[str]:
+    def lease_ids(self, belongs: Callable[[str], bool]) -> list[str]:
         """Leases of the workers that `belongs` says yes to, soonest expiry first."""
-        return [member for member in ranked(self.leases) if belongs(split_member(member)[1])]
+        return [lease_id for lease_id in ranked(self.leases) if belongs(split_lease_id(lease_id)[1])]
 
     def enqueue(self, jobs: Iterable[tuple[str, str, int | None]], now: int, *, own: bool) -> list[bool]:
         """Of (id, letter, due)."""
@@ -114,17 +114,17 @@ class Queue:
         completed: Iterable[tuple[str, int]] = (),
         settled: Iterable[tuple[str, Settlement]] = (),
         claim: int,
-        tail: str,
+        lease_suffix: str,
         lease: int,
         order: str,
         keep: int,
     ) -> Stepped:
-        """`completed`: (member, ttl)."""
+        """`completed`: (lease_id, ttl)."""
         answer = Stepped()
-        for member, ttl in completed:
-            self._complete(answer, member, now, ttl if keep else 0)
-        for member, settlement in settled:
-            self._settle(answer, member, now, settlement)
+        for lease_id, ttl in completed:
+            self._complete(answer, lease_id, now, ttl if keep else 0)
+        for lease_id, settlement in settled:
+            self._settle(answer, lease_id, now, settlement)
         self.trim(now, keep)
         self.promote(now)
         answer.draining = worker in self.draining
@@ -135,7 +135,7 @@ class Queue:
                 del self.ready[letter][:room]
         for job_id in answer.ids:
             self.since.pop(job_id, None)
-            self.leases[job_id + tail] = now + lease
+            self.leases[job_id + lease_suffix] = now + lease
         answer.left = self.left
         self.token |= self.left > 0
         due = [at for each in self.scheduled.values() for at in each.values()]
@@ -143,11 +143,11 @@ class Queue:
             answer.next_due = max(0, min(due) - now)
         return answer
 
-    def _complete(self, answer: Stepped, member: str, now: int, ttl: int) -> None:
-        if not self._held(member):
-            answer.stale.append(member)
+    def _complete(self, answer: Stepped, lease_id: str, now: int, ttl: int) -> None:
+        if not self._held(lease_id):
+            answer.stale.append(lease_id)
             return
-        job_id = split_member(member)[0]
+        job_id = split_lease_id(lease_id)[0]
         self.totals["completed"] += 1
         self.cancelling.discard(job_id)
         if ttl:
@@ -155,11 +155,11 @@ class Queue:
         else:
             self._forget(job_id)
 
-    def _settle(self, answer: Stepped, member: str, now: int, settlement: Settlement) -> None:
-        if not self._held(member):
-            answer.stale.append(member)
+    def _settle(self, answer: Stepped, lease_id: str, now: int, settlement: Settlement) -> None:
+        if not self._held(lease_id):
+            answer.stale.append(lease_id)
             return
-        job_id = split_member(member)[0]
+        job_id = split_lease_id(lease_id)[0]
         letter, how = self.jobs[job_id], settlement.disposition
         due = None if settlement.delay is None else now + int(settlement.delay * 1000)
         if how is not Disposition.CANCEL:
@@ -184,33 +184,33 @@ class Queue:
             case _:
                 self.scheduled[letter][job_id] = now if due is None else due
 
-    def _held(self, member: str) -> bool:
+    def _held(self, lease_id: str) -> bool:
         """Give up a lease that is there, or that its worker reclaims."""
-        if not self.reclaim(member, 0):
-            return self.leases.pop(member, None) is not None
-        del self.leases[member]
+        if not self.reclaim(lease_id, 0):
+            return self.leases.pop(lease_id, None) is not None
+        del self.leases[lease_id]
         return True
 
-    def reclaims(self, member: str) -> bool:
+    def reclaims(self, lease_id: str) -> bool:
         """The job was charged with a crash under exactly this lease, and no attempt has started since."""
-        job_id, worker = split_member(member)
+        job_id, worker = split_lease_id(lease_id)
         entries = self.past[job_id].entries if job_id in self.histories else ()
         if not entries or entries[-1].outcome is not OutcomeKind.CRASHED:
             return False
         lease = f"{job_id}:{worker}:{entries[-1].fence}"
-        return member == lease and self.where(job_id, 0) in ("dead", "scheduled", "queued")
+        return lease_id == lease and self.where(job_id, 0) in ("dead", "scheduled", "queued")
 
-    def reclaim(self, member: str, until: int) -> bool:
-        if not self.reclaims(member):
+    def reclaim(self, lease_id: str, until: int) -> bool:
+        if not self.reclaims(lease_id):
             return False
-        job_id = split_member(member)[0]
+        job_id = split_lease_id(lease_id)[0]
         letter = self.jobs[job_id]
         if job_id in self.ready[letter]:
             self.ready[letter].remove(job_id)
         self.scheduled[letter].pop(job_id, None)
         self.dead.pop(job_id, None)
         self.since.pop(job_id, None)
-        self.leases[member] = until
+        self.leases[lease_id] = until
         self.past[job_id] = uncharged(self.past[job_id])
         if self.past[job_id] == History():
             self.histories.discard(job_id)
@@ -265,37 +265,37 @@ class Queue:
         return moved
 
     def rescue(
-        self, tail: str, lease: int, now: int, hosts: tuple[str, ...] = (), *, keep: int
+        self, lease_suffix: str, lease: int, now: int, holders: tuple[str, ...] = (), *, keep: int
     ) -> tuple[list[str], int]:
-        """(members that were taken over, how many were promoted)."""
-        if hosts:
-            taken = self.members(lambda worker: worker.rpartition(".")[0] in hosts)
+        """(lease_ids that were taken over, how many were promoted)."""
+        if holders:
+            taken = self.lease_ids(lambda worker: worker.rpartition(".")[0] in holders)
         else:
-            taken = [member for member in ranked(self.leases) if self.leases[member] <= now]
-        for member in taken:
-            del self.leases[member]
-            self.leases[split_member(member)[0] + tail] = now + lease
+            taken = [lease_id for lease_id in ranked(self.leases) if self.leases[lease_id] <= now]
+        for lease_id in taken:
+            del self.leases[lease_id]
+            self.leases[split_lease_id(lease_id)[0] + lease_suffix] = now + lease
         self.trim(now, keep)
         moved = self.promote(now)
         self.token |= moved > 0 and self.left > 0
         return taken, moved
 
-    def renew(self, members: Iterable[str], until: int) -> list[str]:
+    def renew(self, lease_ids: Iterable[str], until: int) -> list[str]:
         """Members that are gone."""
         gone = []
-        for member in members:
-            if member in self.leases or (self.renews(member) and self.reclaim(member, until)):
-                self.leases[member] = until
+        for lease_id in lease_ids:
+            if lease_id in self.leases or (self.renews(lease_id) and self.reclaim(lease_id, until)):
+                self.leases[lease_id] = until
             else:
-                gone.append(member)
+                gone.append(lease_id)
         return gone
 
-    def renews(self, member: str) -> bool:
+    def renews(self, lease_id: str) -> bool:
         """A worker that may not claim takes back nothing by renewing."""
-        return split_member(member)[1] not in self.draining
+        return split_lease_id(lease_id)[1] not in self.draining
 
     def drain(self, worker: str) -> bool:
-        if self.members(lambda each: each == worker):
+        if self.lease_ids(lambda each: each == worker):
             return False
         self.draining.add(worker)
         return True
@@ -361,7 +361,7 @@ class Queue:
 
 def ranked(scores: dict[str, int]) -> list[str]:
     """As a sorted set has them: by score, then by name."""
-    return sorted(scores, key=lambda member: (scores[member], member))
+    return sorted(scores, key=lambda lease_id: (scores[lease_id], lease_id))
 
 
 def uncharged(history: History) -> History:

@@ -17,7 +17,7 @@ def _plain(part: str, value: Any) -> Any:
     """As the model has it."""
     match _KIND[part]:
         case "zset":
-            return {member.decode(): int(score) for member, score in zip(value[::2], value[1::2], strict=True)}
+            return {lease_id.decode(): int(score) for lease_id, score in zip(value[::2], value[1::2], strict=True)}
         case "list":
             return [item.decode() for item in value]
         case "set" | "names":

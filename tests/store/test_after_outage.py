@@ -27,7 +27,9 @@ async def test_nobody_is_called_dead_before_the_living_could_renew(tmp_path: Pat
             job_id = draws.fresh_id()
             envelope = codec.Envelope(1, job_id, "send", "emails", msgspec.Raw(b"{}"))
             await writes.enqueue(connection, [writes.Sending(envelope, codec.encode(envelope), None)])
-            await writes.step(connection, "emails", "host.1", claim=1, tail=codec.tail("host.1", 1), lease_ms=1)
+            await writes.step(
+                connection, "emails", "host.1", claim=1, lease_suffix=codec.lease_suffix("host.1", 1), lease_ms=1
+            )
             await found.observe([POOL])
             server.kill()
             with pytest.raises(StoreUnavailableError):

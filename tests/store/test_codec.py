@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from jobpools.core.jobs.job import Attempt, History, JobState, OutcomeKind
+from jobpools.core.jobs.job import HISTORY_BYTES, Attempt, History, JobState, OutcomeKind
 from jobpools.core.jobs.retry import Retry
 from jobpools.errors import StoreDataError
 from jobpools.store import codec, draws
@@ -184,9 +184,9 @@ def test_what_cannot_be_an_id(own: str) -> None:
 @given(ids, st.integers(0, 10**10 - 1))
 def test_a_lease_says_whose_it_is(job_id: str, number: int) -> None:
     assert codec.check_id(job_id) == job_id
-    tail = codec.tail("web-1.aa", number)
-    assert codec.split_member(job_id + tail) == (job_id, "web-1.aa")
-    assert len(tail) == len(codec.tail("web-1.aa", 0)), "step.lua cuts it off by its length"
+    lease_suffix = codec.lease_suffix("web-1.aa", number)
+    assert codec.split_lease_id(job_id + lease_suffix) == (job_id, "web-1.aa")
+    assert len(lease_suffix) == len(codec.lease_suffix("web-1.aa", 0)), "step.lua cuts it off by its length"
 
 
 def test_when_it_was_enqueued() -> None:
@@ -204,7 +204,7 @@ def test_when_it_was_enqueued() -> None:
 def test_a_history_is_bounded_in_bytes_however_a_job_fails(text: str) -> None:
     entries = tuple(Attempt(number, OutcomeKind.FAILED, 1.0, text, text, text) for number in range(20))
     encoded = codec.encode_history(History(attempts=20, entries=entries, note=text))
-    assert len(encoded) <= codec.HISTORY_BYTES
+    assert len(encoded) <= HISTORY_BYTES
     found = codec.decode_history(encoded)
     assert (found.attempts, found.entries[-1].attempt) == (20, 19)
 

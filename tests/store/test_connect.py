@@ -170,10 +170,12 @@ async def test_out_of_memory_refuses_new_jobs_and_finishes_old_ones(job: Send) -
         with pytest.raises(StoreUnavailableError, match=r"out of memory .*; raise maxmemory"):
             await writes.enqueue(connection, [job("c")])
         tails = [f":w.1:{number:010d}" for number in range(3)]
-        reply = await writes.step(connection, QUEUE, "w.1", claim=1, tail=tails[0], lease_ms=1000)
+        reply = await writes.step(connection, QUEUE, "w.1", claim=1, lease_suffix=tails[0], lease_ms=1000)
         assert reply.ids == [b"a"]
         done = {1000: writes.Completed([f"a{tails[0]}"], [b'{"state":"completed","at":1}'])}
-        reply = await writes.step(connection, QUEUE, "w.1", completed=done, claim=1, tail=tails[1], lease_ms=1000)
+        reply = await writes.step(
+            connection, QUEUE, "w.1", completed=done, claim=1, lease_suffix=tails[1], lease_ms=1000
+        )
         assert (reply.ids, reply.stale) == ([b"b"], [])
         await connection.aclose()
 

@@ -15,14 +15,14 @@ NOW = 1_900_000_000_000
 async def bury(store: Connection, *ids: str) -> None:
     """They fail for good, in this order."""
     for number, job_id in enumerate(ids):
-        tail = codec.tail("w.1", number)
-        reply = await writes.step(store, QUEUE, "w.1", claim=1, tail=tail, lease_ms=1000, now=NOW)
+        lease_suffix = codec.lease_suffix("w.1", number)
+        reply = await writes.step(store, QUEUE, "w.1", claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=NOW)
         assert reply.ids == [job_id.encode()]
         outcome = Outcome(OutcomeKind.FAILED, "OSError", "no")
         history = History(attempts=2, crashes=1)
         end = settle(outcome, Retry(), history, NOW / 1000, 0.0, max_crashes=3).value
-        settled = [writes.Settled(job_id + tail, Priority.NORMAL, end)]
-        await writes.step(store, QUEUE, "w.1", settled=settled, tail=tail, lease_ms=1, now=NOW + number)
+        settled = [writes.Settled(job_id + lease_suffix, Priority.NORMAL, end)]
+        await writes.step(store, QUEUE, "w.1", settled=settled, lease_suffix=lease_suffix, lease_ms=1, now=NOW + number)
 
 
 async def test_dead_jobs_come_back_with_all_attempts_ahead(store: Connection, raw: Redis, job: Send) -> None:

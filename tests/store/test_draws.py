@@ -24,7 +24,7 @@ def job_ids(number: int) -> list[str]:
 
 
 def tails(number: int) -> list[str]:
-    return [draws.tail("web-1.aa") for _ in range(number)]
+    return [draws.lease_suffix("web-1.aa") for _ in range(number)]
 
 
 def fractions(number: int) -> list[float]:

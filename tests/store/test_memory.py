@@ -55,14 +55,28 @@ async def drain(  # noqa: PLR0913  # what a drain may be like
         sent = [sending(draws.job_id(NOW / 1000), enqueued=None) for _ in range(number)]
         await writes.enqueue(store, sent, now)
         reply = await writes.step(
-            store, QUEUE, WORKER, claim=number, tail=codec.tail(WORKER, next(numbers)), lease_ms=60_000, now=now
+            store,
+            QUEUE,
+            WORKER,
+            claim=number,
+            lease_suffix=codec.lease_suffix(WORKER, next(numbers)),
+            lease_ms=60_000,
+            now=now,
         )
-        tail = codec.tail(WORKER, next(numbers) - 1)
+        lease_suffix = codec.lease_suffix(WORKER, next(numbers) - 1)
         done = writes.Completed(
-            [job_id.decode() + tail for job_id in reply.ids], [codec.completed_record(name, b"null", 0.0125)] * number
+            [job_id.decode() + lease_suffix for job_id in reply.ids],
+            [codec.completed_record(name, b"null", 0.0125)] * number,
         )
         settled = await writes.step(
-            store, QUEUE, WORKER, completed={ttl: done}, tail=codec.tail(WORKER, 0), lease_ms=1, now=now, keep=keep
+            store,
+            QUEUE,
+            WORKER,
+            completed={ttl: done},
+            lease_suffix=codec.lease_suffix(WORKER, 0),
+            lease_ms=1,
+            now=now,
+            keep=keep,
         )
         assert settled.stale == []
 
@@ -112,7 +126,7 @@ async def test_the_oldest_completed_jobs_go_first_whatever_their_ttl(store: Conn
 @pytest.mark.parametrize("keep", [0, 1, 700])
 async def test_a_smaller_limit_is_reached_by_further_steps(store: Connection, raw: Redis, keep: int) -> None:
     await drain(store, 3000, 86_400_000)
-    found = await writes.rescue(store, QUEUE, tail=":x.y:0000000001", lease_ms=1, now=NOW, keep=(keep, 0))
+    found = await writes.rescue(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, now=NOW, keep=(keep, 0))
     assert found.more
     await Rescuer(store, "x.y", lease_ms=1, keep=(keep, 0)).sweep(QUEUE)
     assert raw.hlen(keys.of_queue(QUEUE, "results")) == keep
@@ -125,7 +139,7 @@ async def test_short_ttls_never_wait_behind_long_ones(store: Connection, raw: Re
         await drain(store, 100, 1000, NOW + number)
     await drain(store, 1, 0, NOW + 1010)
     assert raw.hlen(keys.of_queue(QUEUE, "results")) == 2000 - 200 - 202, "200 more than twice what a step adds"
-    await writes.rescue(store, QUEUE, tail=":x.y:0000000001", lease_ms=1, now=NOW + 1010)
+    await writes.rescue(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, now=NOW + 1010)
     assert raw.hlen(keys.of_queue(QUEUE, "results")) == 1000
 
 
@@ -183,10 +197,12 @@ async def test_an_id_is_free_again_when_its_record_is_over(store: Connection, ra
     """Even before the record is removed; and the second job's record is not removed instead of the first's."""
 
     async def complete(ttl: int, now: int) -> None:
-        tail = codec.tail(WORKER, next(numbers))
-        (job_id,) = (await writes.step(store, QUEUE, WORKER, claim=1, tail=tail, lease_ms=1000, now=now)).ids
-        done = writes.Completed([job_id.decode() + tail], [codec.completed_record("send", b"1", 1)])
-        await writes.step(store, QUEUE, WORKER, completed={ttl: done}, tail=tail, lease_ms=1, now=now)
+        lease_suffix = codec.lease_suffix(WORKER, next(numbers))
+        (job_id,) = (
+            await writes.step(store, QUEUE, WORKER, claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=now)
+        ).ids
+        done = writes.Completed([job_id.decode() + lease_suffix], [codec.completed_record("send", b"1", 1)])
+        await writes.step(store, QUEUE, WORKER, completed={ttl: done}, lease_suffix=lease_suffix, lease_ms=1, now=now)
 
     await writes.enqueue(store, [job("blocks")], NOW)
     await complete(2000, NOW)
@@ -195,19 +211,23 @@ async def test_an_id_is_free_again_when_its_record_is_over(store: Connection, ra
     assert await writes.enqueue(store, [job("own")], NOW + 1099) == [False]
     assert await writes.enqueue(store, [job("own")], NOW + 1100) == [True]
     await complete(60_000, NOW + 1100)
-    await writes.rescue(store, QUEUE, tail=":x.y:0000000001", lease_ms=1, now=NOW + 5000)
+    await writes.rescue(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, now=NOW + 5000)
     assert await kept(raw) == {"own"}
     assert (await ledger.read(store, [QUEUE]))[QUEUE].completed == 3
 
 
 async def dies(store: Connection, job_id: str, now: int, keep: int) -> int:
     """How many dead letters were dropped for it."""
-    tail = codec.tail(WORKER, next(numbers))
-    (claimed,) = (await writes.step(store, QUEUE, WORKER, claim=1, tail=tail, lease_ms=1000, now=now)).ids
+    lease_suffix = codec.lease_suffix(WORKER, next(numbers))
+    (claimed,) = (
+        await writes.step(store, QUEUE, WORKER, claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=now)
+    ).ids
     assert claimed.decode() == job_id
     each = failed(attempts=1)
-    settled = [writes.Settled(job_id + tail, Priority.NORMAL, each)]
-    reply = await writes.step(store, QUEUE, WORKER, settled=settled, tail=tail, lease_ms=1, now=now, keep=(1, keep))
+    settled = [writes.Settled(job_id + lease_suffix, Priority.NORMAL, each)]
+    reply = await writes.step(
+        store, QUEUE, WORKER, settled=settled, lease_suffix=lease_suffix, lease_ms=1, now=now, keep=(1, keep)
+    )
     return reply.dropped
 
 

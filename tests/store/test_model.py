@@ -60,7 +60,7 @@ outcomes = st.sampled_from(OUTCOMES)
 
 
 class Story(RuleBasedStateMachine):
-    """One queue, three workers on two hosts, a rescuer."""
+    """One queue, three workers of two pods, a rescuer."""
 
     connection: connect.Connection
     sync: connect.SyncConnection
@@ -119,8 +119,8 @@ class Story(RuleBasedStateMachine):
     @rule(worker=workers, ms=st.sampled_from([0, 2_000]), how=outcomes)
     def all_held_fails(self, worker: str, ms: int, how: OutcomeKind) -> None:
         """And is claimed again, where it may."""
-        held = self.model.members(lambda each: each == worker)
-        self.send(worker, [], [(member, self.settlement(member, how)) for member in held], 0, "hnl")
+        held = self.model.lease_ids(lambda each: each == worker)
+        self.send(worker, [], [(lease_id, self.settlement(lease_id, how)) for lease_id in held], 0, "hnl")
         self.now += ms
         self.send(worker, [], [], 3, "hnl")
 
@@ -134,14 +134,14 @@ class Story(RuleBasedStateMachine):
 
     # Working
 
-    def tail(self, worker: str) -> str:
+    def lease_suffix(self, worker: str) -> str:
         self.claims += 1
-        return codec.tail(worker, self.claims)
+        return codec.lease_suffix(worker, self.claims)
 
     def held(self, worker: str, chosen: list[int]) -> list[str]:
         """Leases that this worker holds; where a number is beyond them, one that it held once."""
-        ever = [member for member in reversed(self.issued) if codec.split_member(member)[1] == worker]
-        ever.sort(key=lambda member: member not in self.model.leases)
+        ever = [lease_id for lease_id in reversed(self.issued) if codec.split_lease_id(lease_id)[1] == worker]
+        ever.sort(key=lambda lease_id: lease_id not in self.model.leases)
         return list(dict.fromkeys(ever[place] for place in chosen if place < len(ever)))
 
     @rule(
@@ -160,21 +160,23 @@ class Story(RuleBasedStateMachine):
     ) -> None:  # fmt: skip
         completed = self.held(worker, done)
         settled = [
-            (member, self.settlement(member, how)) for member in self.held(worker, failing) if member not in completed
+            (lease_id, self.settlement(lease_id, how))
+            for lease_id in self.held(worker, failing)
+            if lease_id not in completed
         ]
-        self.send(worker, [(member, ttl) for member in completed], settled, claim, order)
+        self.send(worker, [(lease_id, ttl) for lease_id in completed], settled, claim, order)
         if answer_lost:
             # The worker cannot know: it sends the same settlements again, under the fence of a new claim.
-            reply = self.send(worker, [(member, ttl) for member in completed], settled, claim, order)
+            reply = self.send(worker, [(lease_id, ttl) for lease_id in completed], settled, claim, order)
             assert len(reply.stale) == len(completed) + len(settled), "the second is refused"
 
-    def uncharge(self, members: list[str]) -> None:
-        for job_id in [codec.split_member(member)[0] for member in filter(self.model.reclaims, members)]:
+    def uncharge(self, lease_ids: list[str]) -> None:
+        for job_id in [codec.split_lease_id(lease_id)[0] for lease_id in filter(self.model.reclaims, lease_ids)]:
             self.histories[job_id] = uncharged(self.histories[job_id])
 
-    def settlement(self, member: str, how: OutcomeKind) -> Settlement:
-        past = self.histories.get(codec.split_member(member)[0], History())
-        past = uncharged(past) if self.model.reclaims(member) else past  # as its worker knew it when it claimed
+    def settlement(self, lease_id: str, how: OutcomeKind) -> Settlement:
+        past = self.histories.get(codec.split_lease_id(lease_id)[0], History())
+        past = uncharged(past) if self.model.reclaims(lease_id) else past  # as its worker knew it when it claimed
         return settle(Outcome(how, "Error", "no"), POLICY, past, self.at, 0.0, max_crashes=MAX_CRASHES).value
 
     def send(
@@ -185,22 +187,24 @@ class Story(RuleBasedStateMachine):
         claim: int,
         order: str,
     ) -> writes.StepReply:
-        tail, letter = self.tail(worker), self.model.jobs
+        lease_suffix, letter = self.lease_suffix(worker), self.model.jobs
         groups: dict[int, writes.Completed] = {}
-        for member, ttl in completed:
+        for lease_id, ttl in completed:
             group = groups.setdefault(ttl, writes.Completed())
-            group.members.append(member)
+            group.lease_ids.append(lease_id)
             group.records.append(codec.completed_record("send", b"1", 0.1))
         others = [
-            writes.Settled(member, Priority(PRIORITIES[letter.get(codec.split_member(member)[0], "n")]), settlement)
-            for member, settlement in settled
+            writes.Settled(
+                lease_id, Priority(PRIORITIES[letter.get(codec.split_lease_id(lease_id)[0], "n")]), settlement
+            )
+            for lease_id, settlement in settled
         ]
         going = [each for each in settled if each[0] in self.model.leases or self.model.reclaims(each[0])]
-        self.uncharge([member for member, _ in completed])
+        self.uncharge([lease_id for lease_id, _ in completed])
         reply: writes.StepReply = self.run(
             writes.step(
-                self.connection, QUEUE, worker, completed=groups, settled=others, claim=claim, tail=tail,
-                lease_ms=LEASE, order=order, now=self.now, keep=(self.keep, 1000),
+                self.connection, QUEUE, worker, completed=groups, settled=others, claim=claim,
+                lease_suffix=lease_suffix, lease_ms=LEASE, order=order, now=self.now, keep=(self.keep, 1000),
             )
         )  # fmt: skip
         expected = self.model.step(
@@ -209,54 +213,62 @@ class Story(RuleBasedStateMachine):
             completed=completed,
             settled=settled,
             claim=claim,
-            tail=tail,
+            lease_suffix=lease_suffix,
             lease=LEASE,
             order=order,
             keep=self.keep,
         )
-        for member, settlement in going:
-            self.histories[codec.split_member(member)[0]] = settlement.history
+        for lease_id, settlement in going:
+            self.histories[codec.split_lease_id(lease_id)[0]] = settlement.history
         ids = [job_id.decode() for job_id in reply.ids]
         assert ids == expected.ids
         assert not (reply.draining and ids), "a draining worker claims nothing"
         assert [codec.decode(raw or b"").id for raw in reply.envelopes] == ids
-        assert sorted(member.decode() for member in reply.stale) == sorted(expected.stale)
+        assert sorted(lease_id.decode() for lease_id in reply.stale) == sorted(expected.stale)
         assert (reply.draining, reply.left, reply.next_due) == (expected.draining, expected.left, expected.next_due)
         for job_id, raw in zip(ids, reply.histories, strict=bool(reply.histories)):
             assert codec.decode_history(raw) == self.histories[job_id]
-        self.issued += [job_id + tail for job_id in ids]
+        self.issued += [job_id + lease_suffix for job_id in ids]
         return reply
 
     @rule(worker=workers, chosen=places)
     def renew(self, worker: str, chosen: list[int]) -> None:
-        members = self.held(worker, chosen)
-        self.uncharge([member for member in members if self.model.renews(member)])
-        gone, cancelling = writes.renew(self.sync, QUEUE, members, LEASE, self.now)
-        assert gone == self.model.renew(members, self.now + LEASE)
-        asked = {job_id for member in members if (job_id := codec.split_member(member)[0]) in self.model.cancelling}
+        lease_ids = self.held(worker, chosen)
+        self.uncharge([lease_id for lease_id in lease_ids if self.model.renews(lease_id)])
+        gone, cancelling = writes.renew(self.sync, QUEUE, lease_ids, LEASE, self.now)
+        assert gone == self.model.renew(lease_ids, self.now + LEASE)
+        asked = {
+            job_id for lease_id in lease_ids if (job_id := codec.split_lease_id(lease_id)[0]) in self.model.cancelling
+        }
         assert set(cancelling) == asked, "of those that it holds or held, and of no others"
 
     # Rescue
 
-    @rule(hosts=st.sampled_from([(), (), ("web-1",), ("web-10",)]), rescuer_dies=st.booleans())
-    def rescue(self, hosts: tuple[str, ...], rescuer_dies: bool) -> None:  # noqa: FBT001
-        tail = self.tail(RESCUER)
+    @rule(holders=st.sampled_from([(), (), ("web-1",), ("web-10",)]), rescuer_dies=st.booleans())
+    def rescue(self, holders: tuple[str, ...], rescuer_dies: bool) -> None:  # noqa: FBT001
+        lease_suffix = self.lease_suffix(RESCUER)
         found = self.run(
             writes.rescue(
-                self.connection, QUEUE, tail=tail, lease_ms=LEASE, hosts=hosts, now=self.now, keep=(self.keep, 1000)
+                self.connection,
+                QUEUE,
+                lease_suffix=lease_suffix,
+                lease_ms=LEASE,
+                holders=holders,
+                now=self.now,
+                keep=(self.keep, 1000),
             )
         )
-        taken, promoted = self.model.rescue(tail, LEASE, self.now, hosts, keep=self.keep)
-        assert [each.former for each in found.taken] == [codec.split_member(member)[1] for member in taken]
-        assert [each.id for each in found.taken] == [codec.split_member(member)[0] for member in taken]
+        taken, promoted = self.model.rescue(lease_suffix, LEASE, self.now, holders, keep=self.keep)
+        assert [each.former_worker for each in found.taken] == [codec.split_lease_id(lease_id)[1] for lease_id in taken]
+        assert [each.id for each in found.taken] == [codec.split_lease_id(lease_id)[0] for lease_id in taken]
         assert found.promoted == promoted
         assert all(each.history == self.histories[each.id] for each in found.taken)
-        self.issued += [each.member for each in found.taken]
+        self.issued += [each.lease_id for each in found.taken]
         if not rescuer_dies:
             settled = [
                 decide(each, vanished(each), lambda _: MAX_CRASHES, self.at, 0.0).settled for each in found.taken
             ]
-            self.send(RESCUER, [], [(each.member, each.settlement) for each in settled], 0, "hnl")
+            self.send(RESCUER, [], [(each.lease_id, each.settlement) for each in settled], 0, "hnl")
 
     # Locks
 
@@ -286,7 +298,7 @@ class Story(RuleBasedStateMachine):
     @rule(place=st.integers(0, 1000), running=st.booleans())
     def cancel(self, place: int, running: bool) -> None:  # noqa: FBT001
         leases = sorted(self.model.leases)
-        job_id = codec.split_member(leases[place % len(leases)])[0] if running and leases else self.any_id(place)
+        job_id = codec.split_lease_id(leases[place % len(leases)])[0] if running and leases else self.any_id(place)
         state = self.run(writes.cancel(self.connection, QUEUE, job_id, self.now))
         assert state == self.model.cancel(job_id, self.now)
 

@@ -25,8 +25,8 @@ def queues(store: Connection) -> StoreQueues:
 
 
 async def claim(store: Connection, worker: str, claim: int = 1, number: int = 1, lease: int = 60_000) -> int:
-    tail = codec.tail(worker, number)
-    return len((await writes.step(store, QUEUE, worker, claim=claim, tail=tail, lease_ms=lease)).ids)
+    lease_suffix = codec.lease_suffix(worker, number)
+    return len((await writes.step(store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=lease)).ids)
 
 
 async def states(store: Connection, *ids: str) -> list[str]:
@@ -115,9 +115,11 @@ async def test_a_slow_worker_cannot_settle_what_was_released_and_begun(
     await claim(store, "web-1.a")
     await queues.release(POOL, ["web-1"])
     await claim(store, "web-2.a")
-    lease = "a" + codec.tail("web-1.a", 1)
+    lease = "a" + codec.lease_suffix("web-1.a", 1)
     late = {1000: writes.Completed([lease], [b'{"state":"completed","at":1}'])}
-    reply = await writes.step(store, QUEUE, "web-1.a", completed=late, tail=codec.tail("web-1.a", 2), lease_ms=1000)
+    reply = await writes.step(
+        store, QUEUE, "web-1.a", completed=late, lease_suffix=codec.lease_suffix("web-1.a", 2), lease_ms=1000
+    )
     assert reply.stale == [lease.encode()]
     assert await states(store, "a") == ["running"]
 
@@ -127,8 +129,8 @@ async def test_a_rescuer_that_ends_halfway_costs_time_and_no_attempt(
 ) -> None:
     await writes.enqueue(store, [job("a")])
     await claim(store, "web-1.a")
-    taken = await writes.rescue(store, QUEUE, tail=":operator.dead:0000000001", lease_ms=0, hosts=["web-1"])
-    assert [each.former for each in taken.taken] == ["web-1.a"]
+    taken = await writes.rescue(store, QUEUE, lease_suffix=":operator.dead:0000000001", lease_ms=0, holders=["web-1"])
+    assert [each.former_worker for each in taken.taken] == ["web-1.a"]
     assert raw.zrange(keys.of_queue(QUEUE, "leases"), 0, -1) == [b"a:operator.dead:0000000001"]
     await queues.maintain(POOL)
     view = await reads.job(store, QUEUE, "a")
@@ -154,8 +156,8 @@ async def test_a_newer_envelope_is_left_alone(store: Connection, queues: StoreQu
 
 async def test_drain_takes_all_queues_or_none(store: Connection, queues: StoreQueues, raw: Redis, job: Send) -> None:
     await writes.enqueue(store, [job("a", queue="reports")])
-    tail = codec.tail("web-1.a", 1)
-    await writes.step(store, "reports", "web-1.a", claim=1, tail=tail, lease_ms=60_000)
+    lease_suffix = codec.lease_suffix("web-1.a", 1)
+    await writes.step(store, "reports", "web-1.a", claim=1, lease_suffix=lease_suffix, lease_ms=60_000)
     assert await queues.drain(POOL, ["web-1.a", "web-2.a"]) == ("web-2.a",)
     assert raw.smembers(keys.of_queue(QUEUE, "draining")) == {b"web-2.a"}
     assert raw.smembers(keys.of_queue("reports", "draining")) == {b"web-2.a"}
@@ -166,7 +168,7 @@ async def test_maintenance_forgets_what_is_over(store: Connection, queues: Store
     await writes.enqueue(store, [job("a")])
     await claim(store, "web-1.a")
     done = {1: writes.Completed(["a:web-1.a:0000000001"], [b'{"state":"completed","at":1}'])}
-    await writes.step(store, QUEUE, "web-1.a", completed=done, tail=":web-1.a:0000000002", lease_ms=1, now=1000)
+    await writes.step(store, QUEUE, "web-1.a", completed=done, lease_suffix=":web-1.a:0000000002", lease_ms=1, now=1000)
     assert await queues.maintain(POOL) == 0
     assert {key.decode() for key in raw.scan_iter()} <= {keys.of_queue(QUEUE, part) for part in ("totals", "wake")}
 
@@ -182,7 +184,7 @@ def test_crashes_are_counted_up_to_the_cap(crashes: int, own: int | None, ends: 
         "a", "a:me.1:1", "web-1.a", "a:web-1.a:1", codec.encode(envelope), History(attempts=2, crashes=crashes)
     )
     settled = decide(taken, vanished(taken), lambda _: 2, 1000.0, 0.5).settled
-    assert settled.member == "a:me.1:1"
+    assert settled.lease_id == "a:me.1:1"
     assert settled.priority == "high"
     assert settled.settlement.disposition is ends
     assert (settled.settlement.history.crashes, settled.settlement.history.attempts) == (crashes + 1, 2)

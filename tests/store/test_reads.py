@@ -24,15 +24,17 @@ async def facts(store: Connection, now: int = NOW, queue: str = QUEUE) -> QueueF
 
 
 async def claim(store: Connection, worker: str, number: int, claim: int = 1, now: int = NOW) -> list[str]:
-    tail = codec.tail(worker, number)
-    reply = await writes.step(store, QUEUE, worker, claim=claim, tail=tail, lease_ms=10_000, now=now)
-    return [job_id.decode() + tail for job_id in reply.ids]
+    lease_suffix = codec.lease_suffix(worker, number)
+    reply = await writes.step(store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=10_000, now=now)
+    return [job_id.decode() + lease_suffix for job_id in reply.ids]
 
 
-async def settled(store: Connection, member: str, settlement: Settlement, now: int = NOW) -> None:
-    worker = codec.split_member(member)[1]
-    each = writes.Settled(member, Priority.NORMAL, settlement)
-    await writes.step(store, QUEUE, worker, settled=[each], tail=codec.tail(worker, 99), lease_ms=1, now=now)
+async def settled(store: Connection, lease_id: str, settlement: Settlement, now: int = NOW) -> None:
+    worker = codec.split_lease_id(lease_id)[1]
+    each = writes.Settled(lease_id, Priority.NORMAL, settlement)
+    await writes.step(
+        store, QUEUE, worker, settled=[each], lease_suffix=codec.lease_suffix(worker, 99), lease_ms=1, now=now
+    )
 
 
 def failed(attempts: int) -> Settlement:
@@ -55,8 +57,8 @@ async def test_counts_by_place(store: Connection, job: Send) -> None:
     assert (seen.queued, seen.due, seen.scheduled, seen.in_flight, seen.dead) == (4, 1, 2, 0, 0)
     assert seen.demand == 5
     assert seen.due_in == -1
-    member = (await claim(store, "w.1", 1))[0]
-    await settled(store, member, failed(attempts=1))
+    lease_id = (await claim(store, "w.1", 1))[0]
+    await settled(store, lease_id, failed(attempts=1))
     assert len(await claim(store, "w.1", 2)) == 1
     seen = await facts(store)
     assert (seen.queued, seen.due, seen.scheduled, seen.in_flight, seen.dead) == (3, 0, 2, 1, 1)
@@ -157,7 +159,9 @@ async def test_a_job_is_seen_wherever_it_is(store: Connection, job: Send) -> Non
     await settled(store, dead, failed(attempts=1))
     await settled(store, retried, failed(attempts=3))
     completed = {60_000: writes.Completed([done], [codec.completed_record("send", b'{"x":1}', 0.5)])}
-    await writes.step(store, QUEUE, "w.1", completed=completed, tail=codec.tail("w.1", 9), lease_ms=1, now=NOW)
+    await writes.step(
+        store, QUEUE, "w.1", completed=completed, lease_suffix=codec.lease_suffix("w.1", 9), lease_ms=1, now=NOW
+    )
     await writes.cancel(store, QUEUE, "waits", NOW)
     seen = {
         job_id: await reads.job(store, QUEUE, job_id, NOW)
@@ -210,8 +214,8 @@ async def test_lists_are_in_the_order_of_what_happens_next(store: Connection, jo
     assert await listed(JobState.SCHEDULED) == ["s1", "s2", "s3"]
     assert await listed(JobState.SCHEDULED, 1) == ["s1"]
     for number in range(3):
-        (member,) = await claim(store, "w.1", number)
-        await settled(store, member, failed(attempts=1), NOW + number)
+        (lease_id,) = await claim(store, "w.1", number)
+        await settled(store, lease_id, failed(attempts=1), NOW + number)
     assert await listed(JobState.DEAD) == ["n2", "n1", "h1"], "the latest first"
 
 
@@ -229,9 +233,9 @@ async def test_what_cannot_be_read_is_shown_and_says_why(store: Connection, raw:
 
 async def test_why_a_job_waits_is_shown(store: Connection, job: Send) -> None:
     await writes.enqueue(store, [job("a")], NOW)
-    (member,) = await claim(store, "w.1", 1)
+    (lease_id,) = await claim(store, "w.1", 1)
     back = Settlement(Disposition.RETURN, delay=30, history=History(note='no job "send"'))
-    await settled(store, member, back)
+    await settled(store, lease_id, back)
     view = await reads.job(store, QUEUE, "a")
     assert view is not None
     assert (view.state, view.history.note, view.history.attempts) == (JobState.SCHEDULED, 'no job "send"', 0)
@@ -256,13 +260,13 @@ async def test_a_job_that_ends_between_two_looks_is_not_said_to_wait(
     store: Connection, job: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await writes.enqueue(store, [job("a")], NOW)
-    (member,) = await claim(store, "w", 1)
+    (lease_id,) = await claim(store, "w", 1)
     look = store.gather
 
     async def and_then_it_ends(commands: Any) -> Any:
         monkeypatch.setattr(store, "gather", look)
         seen = await look(commands)
-        await settled(store, member, failed(attempts=1))
+        await settled(store, lease_id, failed(attempts=1))
         return seen
 
     monkeypatch.setattr(store, "gather", and_then_it_ends)

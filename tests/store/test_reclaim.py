@@ -15,7 +15,7 @@ from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
 
 WORKER = "web-1.a"
-TAIL = codec.tail(WORKER, 7)
+TAIL = codec.lease_suffix(WORKER, 7)
 LEASE = 60_000
 
 
@@ -28,18 +28,20 @@ async def view(store: Connection, job_id: str = "x") -> JobView:
 async def charged(store: Connection, job: Send, max_crashes: int, beside: int = 0, worker: str = WORKER) -> str:
     """A job that was taken from its worker as crashed; returns the worker's lease. `beside`: jobs behind it."""
     await writes.enqueue(store, [job("x")])
-    tail = codec.tail(worker, 7)
-    await writes.step(store, QUEUE, worker, claim=1, tail=tail, lease_ms=LEASE)
+    lease_suffix = codec.lease_suffix(worker, 7)
+    await writes.step(store, QUEUE, worker, claim=1, lease_suffix=lease_suffix, lease_ms=LEASE)
     rescuer = Rescuer(store, "operator.x", lease_ms=LEASE, max_crashes=lambda _: max_crashes)
     await rescuer.sweep(QUEUE, holders=[writes.held_by(worker)])
     await writes.enqueue(store, [job(f"other-{number}") for number in range(beside)])
     assert (await view(store)).history.crashes == 1
-    return "x" + tail
+    return "x" + lease_suffix
 
 
 async def completes(store: Connection, lease: str, worker: str = WORKER, ttl: int = 60_000) -> writes.StepReply:
     done = {ttl: writes.Completed([lease], [codec.completed_record("send", b"1", 0.1)])}
-    return await writes.step(store, QUEUE, worker, completed=done, tail=codec.tail(worker, 8), lease_ms=LEASE)
+    return await writes.step(
+        store, QUEUE, worker, completed=done, lease_suffix=codec.lease_suffix(worker, 8), lease_ms=LEASE
+    )
 
 
 async def fails(store: Connection, lease: str) -> writes.StepReply:
@@ -47,7 +49,9 @@ async def fails(store: Connection, lease: str) -> writes.StepReply:
         Outcome(OutcomeKind.FAILED, "OSError", "no"), Retry(), codec.decode_history(None), 1.0, 0.0, max_crashes=1
     )
     settled = [writes.Settled(lease, Priority.NORMAL, decision.value)]
-    return await writes.step(store, QUEUE, WORKER, settled=settled, tail=codec.tail(WORKER, 8), lease_ms=LEASE)
+    return await writes.step(
+        store, QUEUE, WORKER, settled=settled, lease_suffix=codec.lease_suffix(WORKER, 8), lease_ms=LEASE
+    )
 
 
 async def balanced(store: Connection, raw: Redis, **wanted: int) -> None:
@@ -61,7 +65,7 @@ async def balanced(store: Connection, raw: Redis, **wanted: int) -> None:
     for part in ("ready:high", "ready:normal", "ready:low"):
         found += raw.lpos(keys.of_queue(QUEUE, part), "x") is not None
     leases = await store.execute("ZRANGE", keys.of_queue(QUEUE, "leases"), 0, -1)
-    found += sum(codec.split_member(member.decode())[0] == "x" for member in leases)
+    found += sum(codec.split_lease_id(lease_id.decode())[0] == "x" for lease_id in leases)
     assert found <= 1, "in one place at most"
 
 
@@ -129,7 +133,7 @@ async def test_a_worker_that_was_called_gone_renews_nothing_that_was_taken_from_
 async def test_earlier_records_stay(store: Connection, sync_store: SyncConnection, job: Send) -> None:
     await charged(store, job, 9, worker="web-2.b")
     rescuer = Rescuer(store, "operator.x", lease_ms=LEASE, max_crashes=lambda _: 2)
-    await writes.step(store, QUEUE, WORKER, claim=1, tail=TAIL, lease_ms=LEASE)
+    await writes.step(store, QUEUE, WORKER, claim=1, lease_suffix=TAIL, lease_ms=LEASE)
     await rescuer.sweep(QUEUE, holders=[writes.held_by(WORKER)])
     assert (await view(store)).state is JobState.DEAD
     assert writes.renew(sync_store, QUEUE, ["x" + TAIL], LEASE) == ([], [])
@@ -138,12 +142,12 @@ async def test_earlier_records_stay(store: Connection, sync_store: SyncConnectio
 
 
 async def begun(store: Connection, _: Redis) -> None:
-    await writes.step(store, QUEUE, "web-2.b", claim=1, tail=codec.tail("web-2.b", 1), lease_ms=LEASE)
+    await writes.step(store, QUEUE, "web-2.b", claim=1, lease_suffix=codec.lease_suffix("web-2.b", 1), lease_ms=LEASE)
 
 
 async def done_elsewhere(store: Connection, raw: Redis) -> None:
     await begun(store, raw)
-    await completes(store, "x" + codec.tail("web-2.b", 1), "web-2.b")
+    await completes(store, "x" + codec.lease_suffix("web-2.b", 1), "web-2.b")
 
 
 async def cancelled(store: Connection, raw: Redis) -> None:
@@ -158,7 +162,9 @@ async def crashed_elsewhere(store: Connection, raw: Redis) -> None:
 
 async def in_a_rescue(store: Connection, raw: Redis) -> None:
     await begun(store, raw)
-    await writes.rescue(store, QUEUE, tail=codec.tail("operator.y", 1), lease_ms=LEASE, hosts=["web-2"])
+    await writes.rescue(
+        store, QUEUE, lease_suffix=codec.lease_suffix("operator.y", 1), lease_ms=LEASE, holders=["web-2"]
+    )
 
 
 async def unreadable(_: Connection, raw: Redis) -> None:
@@ -185,7 +191,7 @@ async def test_what_went_on_without_it_stays_as_it_is(
 
 async def test_another_fence_of_the_same_worker_is_refused(store: Connection, job: Send) -> None:
     await charged(store, job, 1)
-    other = "x" + codec.tail(WORKER, 6)
+    other = "x" + codec.lease_suffix(WORKER, 6)
     assert (await completes(store, other)).stale == [other.encode()]
     assert (await view(store)).state is JobState.DEAD
 

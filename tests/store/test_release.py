@@ -33,7 +33,9 @@ async def enqueue(url: str) -> str:
 
 
 async def claim(connection: Connection, worker: str, n: int) -> list[bytes]:
-    reply = await writes.step(connection, "emails", worker, claim=5, tail=codec.tail(worker, n), lease_ms=10_000)
+    reply = await writes.step(
+        connection, "emails", worker, claim=5, lease_suffix=codec.lease_suffix(worker, n), lease_ms=10_000
+    )
     return list(reply.ids)
 
 

@@ -222,10 +222,10 @@ async def test_states_of_jobs(connection: Connection) -> None:
         await client.enqueue(client.call_json("work", {}, Options.make(queue="q", id=name, delay=delay)))
     await client.aclose()
     await writes.cancel(connection, "q", "cancelled")
-    tail = codec.tail("host.a", 1)
+    lease_suffix = codec.lease_suffix("host.a", 1)
     with Redis.from_url(connection.url) as redis:
         redis.zadd(keys.of_queue("q", "dead"), {"dead": 1})
-        redis.zadd(keys.of_queue("q", "leases"), {f"running{tail}": 1})
+        redis.zadd(keys.of_queue("q", "leases"), {f"running{lease_suffix}": 1})
         redis.hdel(keys.of_queue("q", "jobs"), "completed")
         redis.hset(
             keys.of_queue("q", "results"),

@@ -112,7 +112,7 @@ async def commands(store: Connection, raw: Redis, send: Send) -> list[Any]:
     raw.script_flush()
     seen.append((await ledger.read(store, [QUEUE]))[QUEUE].ready)
     raw.script_flush()
-    reply = await writes.step(store, QUEUE, "w.1", claim=2, tail=":w.1:0000000001", lease_ms=1000)
+    reply = await writes.step(store, QUEUE, "w.1", claim=2, lease_suffix=":w.1:0000000001", lease_ms=1000)
     seen.append(reply.ids)
     return seen
 

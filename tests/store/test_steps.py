@@ -21,26 +21,26 @@ def key(part: str) -> str:
 
 
 async def claim(store: Connection, number: int, worker: str = "web-1.aa", claim: int = 10, now: int = NOW) -> list[str]:
-    """The members that the worker holds then."""
-    tail = codec.tail(worker, number)
-    reply = await writes.step(store, QUEUE, worker, claim=claim, tail=tail, lease_ms=LEASE, now=now)
-    return [job_id.decode() + tail for job_id in reply.ids]
+    """The lease_ids that the worker holds then."""
+    lease_suffix = codec.lease_suffix(worker, number)
+    reply = await writes.step(store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=LEASE, now=now)
+    return [job_id.decode() + lease_suffix for job_id in reply.ids]
 
 
 async def end(
-    store: Connection, member: str, settlement: Settlement | None = None, ttl: int = 1000, now: int = NOW
+    store: Connection, lease_id: str, settlement: Settlement | None = None, ttl: int = 1000, now: int = NOW
 ) -> writes.StepReply:
     """Settle one: as completed, unless it is said otherwise."""
-    worker = codec.split_member(member)[1]
-    completed = {} if settlement else {ttl: writes.Completed([member], [codec.completed_record("send", b"1", 0.1)])}
-    settled = [writes.Settled(member, Priority.NORMAL, settlement)] if settlement else []
+    worker = codec.split_lease_id(lease_id)[1]
+    completed = {} if settlement else {ttl: writes.Completed([lease_id], [codec.completed_record("send", b"1", 0.1)])}
+    settled = [writes.Settled(lease_id, Priority.NORMAL, settlement)] if settlement else []
     return await writes.step(
         store,
         QUEUE,
         worker,
         completed=completed,
         settled=settled,
-        tail=codec.tail(worker, 999),
+        lease_suffix=codec.lease_suffix(worker, 999),
         lease_ms=LEASE,
         now=now,
     )
@@ -60,9 +60,9 @@ async def test_a_job_that_was_asked_to_stop_does_not_run_again(
     store: Connection, job: Send, settlement: Settlement
 ) -> None:
     await writes.enqueue(store, [job("a")], NOW)
-    (member,) = await claim(store, 1)
+    (lease_id,) = await claim(store, 1)
     assert await writes.cancel(store, QUEUE, "a", NOW) is JobState.RUNNING
-    await end(store, member, settlement)
+    await end(store, lease_id, settlement)
     view = await reads.job(store, QUEUE, "a")
     assert view is not None
     assert view.state is JobState.CANCELLED
@@ -87,7 +87,7 @@ async def test_a_late_settlement_does_not_unask(store: Connection, raw: Redis, j
     """The worker that lost the job settles it; the one that has it shall still stop."""
     await writes.enqueue(store, [job("a")], NOW)
     (late,) = await claim(store, 1)
-    await writes.rescue(store, QUEUE, tail=codec.tail("web-2.bb", 1), lease_ms=LEASE, now=NOW + LEASE)
+    await writes.rescue(store, QUEUE, lease_suffix=codec.lease_suffix("web-2.bb", 1), lease_ms=LEASE, now=NOW + LEASE)
     await writes.cancel(store, QUEUE, "a", NOW)
     assert (await end(store, late)).stale == [late.encode()]
     assert raw.smembers(key("cancelling")) == {b"a"}
@@ -95,9 +95,9 @@ async def test_a_late_settlement_does_not_unask(store: Connection, raw: Redis, j
 
 async def test_work_left_behind_wakes_another(store: Connection, raw: Redis, job: Send) -> None:
     await writes.enqueue(store, [job("a")], NOW)
-    (member,) = await claim(store, 1)
+    (lease_id,) = await claim(store, 1)
     raw.delete(key("wake"))
-    await end(store, member, RETURNED)
+    await end(store, lease_id, RETURNED)
     assert raw.llen(key("wake")) == 1, "a worker that ends hands its job back, and an idle one shall hear of it"
     raw.delete(key("wake"))
     await writes.pause(store, [QUEUE], ["web-1.aa"])
@@ -107,18 +107,18 @@ async def test_work_left_behind_wakes_another(store: Connection, raw: Redis, job
 
 async def test_a_job_that_is_handed_back_waits_since_then(store: Connection, job: Send) -> None:
     await writes.enqueue(store, [job(codec.new_id(NOW / 1000 - 3600, bytes(10)), enqueued=None)], NOW)
-    (member,) = await claim(store, 1)
-    await end(store, member, RETURNED)
+    (lease_id,) = await claim(store, 1)
+    await end(store, lease_id, RETURNED)
     facts = (await reads.endpoint_facts(store, {"p": [QUEUE]}, NOW + 5000)).queues
     assert [each.oldest_seconds for each in facts.values()] == [5.0]
 
 
 async def test_a_note_goes_with_its_reason(store: Connection, raw: Redis, job: Send) -> None:
     await writes.enqueue(store, [job("a")], NOW)
-    (member,) = await claim(store, 1)
-    await end(store, member, Settlement(Disposition.RETURN, history=History(note="no worker knows it")))
-    (member,) = await claim(store, 2)
-    await end(store, member, RETURNED)
+    (lease_id,) = await claim(store, 1)
+    await end(store, lease_id, Settlement(Disposition.RETURN, history=History(note="no worker knows it")))
+    (lease_id,) = await claim(store, 2)
+    await end(store, lease_id, RETURNED)
     view = await reads.job(store, QUEUE, "a")
     assert view is not None
     assert view.history.note == "", "a worker that knew it handed it back"
@@ -133,9 +133,11 @@ async def test_one_claim_takes_no_more_than_lua_can_pass_on(store: Connection, j
 
 async def test_an_id_may_look_like_a_lease(store: Connection, job: Send) -> None:
     await writes.enqueue(store, [job("a:web-2.bb:0000000001")], NOW)
-    (member,) = await claim(store, 1)
-    assert codec.split_member(member) == ("a:web-2.bb:0000000001", "web-1.aa")
-    assert (await writes.rescue(store, QUEUE, tail=":x.y:0000000001", lease_ms=1, hosts=["web-2"], now=NOW)).taken == []
+    (lease_id,) = await claim(store, 1)
+    assert codec.split_lease_id(lease_id) == ("a:web-2.bb:0000000001", "web-1.aa")
+    assert (
+        await writes.rescue(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, holders=["web-2"], now=NOW)
+    ).taken == []
     assert await writes.drain(store, [QUEUE], "web-2.bb")
     assert not await writes.drain(store, [QUEUE], "web-1.aa")
 
@@ -190,7 +192,7 @@ async def test_a_key_of_another_type_loses_nothing(store: Connection, raw: Redis
         writes.cancel(store, QUEUE, "d", NOW),
         store.call("purge", QUEUE, ["c", ""]),
         store.call("replay", QUEUE, [NOW, keys.WAKE_CHANNEL, QUEUE, "c", "", "n", "{}"]),
-        writes.rescue(store, QUEUE, tail=":x.y:0000000001", lease_ms=LEASE, now=NOW + 2000),
+        writes.rescue(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=LEASE, now=NOW + 2000),
     ):
         try:
             await verb
@@ -214,5 +216,5 @@ async def found(raw: Any) -> set[bytes]:
         ids |= set(raw.lrange(key(f"ready:{priority}"), 0, -1))
         ids |= set(raw.zrange(key(f"scheduled:{priority}"), 0, -1))
     ids |= set(raw.zrange(key("dead"), 0, -1)) | set(raw.hkeys(key("results")))
-    ids |= {codec.split_member(member.decode())[0].encode() for member in raw.zrange(key("leases"), 0, -1)}
+    ids |= {codec.split_lease_id(lease_id.decode())[0].encode() for lease_id in raw.zrange(key("leases"), 0, -1)}
     return ids

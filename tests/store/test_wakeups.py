@@ -66,7 +66,7 @@ async def test_whoever_leaves_work_behind_wakes_the_next(
     await writes.enqueue(store, [job(f"job{number}") for number in range(3)])
     for number, woken in enumerate(asyncio.as_completed(idle)):
         assert await woken == QUEUE
-        await writes.step(store, QUEUE, "w.1", claim=1, tail=codec.tail("w.1", number), lease_ms=1000)
+        await writes.step(store, QUEUE, "w.1", claim=1, lease_suffix=codec.lease_suffix("w.1", number), lease_ms=1000)
     assert raw.llen(keys.of_queue(QUEUE, "wake")) == 0
 
 
@@ -88,10 +88,10 @@ async def test_a_queue_that_fills_from_empty_is_published_once(store: Connection
         await writes.enqueue(store, [job("a"), job("b")])
         assert await asyncio.wait_for(found.get(), 5) == QUEUE
         await writes.enqueue(store, [job("c"), job("d", due=1e10)])
-        reply = await writes.step(store, QUEUE, "w.1", claim=9, tail=":w.1:0000000001", lease_ms=1000)
+        reply = await writes.step(store, QUEUE, "w.1", claim=9, lease_suffix=":w.1:0000000001", lease_ms=1000)
         dead = Settlement(Disposition.DEAD)
         settled = [writes.Settled(f"{job_id.decode()}:w.1:0000000001", Priority.NORMAL, dead) for job_id in reply.ids]
-        await writes.step(store, QUEUE, "w.1", settled=settled, tail=":w.1:0000000002", lease_ms=1000)
+        await writes.step(store, QUEUE, "w.1", settled=settled, lease_suffix=":w.1:0000000002", lease_ms=1000)
         await writes.enqueue(store, [job("e", queue="other")])
         assert await asyncio.wait_for(found.get(), 5) == "other", "nothing was said meanwhile"
         await dead_jobs.replay(store, QUEUE, ["a"])

@@ -34,7 +34,7 @@ def dropped(queue: str, number: int, keep: int) -> str:
 def vanished(taken: writes.Taken) -> Outcome:
     """Return the outcome of an attempt whose worker is gone, with no more known than that."""
     return Outcome(
-        OutcomeKind.CRASHED, error="WorkerLost", message=f"worker {taken.former} vanished while it ran the job"
+        OutcomeKind.CRASHED, error="WorkerLost", message=f"worker {taken.former_worker} vanished while it ran the job"
     )
 
 
@@ -64,7 +64,7 @@ class Rescued:
     @property
     def settled(self) -> writes.Settled:
         """The settlement to record."""
-        return writes.Settled(self.taken.member, codec.priority_of(self.taken.envelope), self.decision.value)
+        return writes.Settled(self.taken.lease_id, codec.priority_of(self.taken.envelope), self.decision.value)
 
 
 def decide(
@@ -85,7 +85,7 @@ def decide(
         name = envelope.name
         limit = max_crashes(name) if envelope.max_crashes is None else envelope.max_crashes
     # Only an attempt that failed asks the retry policy, and none of these did.
-    decision = settle(outcome, Retry(), taken.history, now, jitter, max_crashes=limit, worker=taken.former)
+    decision = settle(outcome, Retry(), taken.history, now, jitter, max_crashes=limit, worker=taken.former_worker)
     return Rescued(taken, name, outcome, _with_fence(decision, taken))
 
 
@@ -102,7 +102,7 @@ def _with_fence(decision: Decision[Settlement], taken: writes.Taken) -> Decision
     entries = settlement.history.entries
     if decision.reason != "Crashed":
         return decision
-    charged = replace(entries[-1], fence=taken.lease.rpartition(":")[2])
+    charged = replace(entries[-1], fence=taken.former_lease_id.rpartition(":")[2])
     history = replace(settlement.history, entries=(*entries[:-1], charged))
     return replace(decision, value=replace(settlement, history=history))
 
@@ -186,7 +186,7 @@ class Rescuer:
             await self._record(queue, [])
         take = partial(self._take, queue, keep=keep or self._keep)
         some = partial(
-            self._some, swept, partial(take, hosts=holders), cause, max_crashes or self._max_crashes, goes_on
+            self._some, swept, partial(take, holders=holders), cause, max_crashes or self._max_crashes, goes_on
         )
         for _ in range(-(-await some() // writes.RESCUED_AT_ONCE)):
             await some()
@@ -196,10 +196,16 @@ class Rescuer:
         return swept
 
     async def _take(
-        self, queue: str, *, keep: writes.Keep, hosts: Sequence[str] = (), limit: int = writes.RESCUED_AT_ONCE
+        self, queue: str, *, keep: writes.Keep, holders: Sequence[str] = (), limit: int = writes.RESCUED_AT_ONCE
     ) -> writes.Rescue:
         return await writes.rescue(
-            self._connection, queue, tail=self._fence(), lease_ms=self._lease_ms, limit=limit, hosts=hosts, keep=keep
+            self._connection,
+            queue,
+            lease_suffix=self._fence(),
+            lease_ms=self._lease_ms,
+            limit=limit,
+            holders=holders,
+            keep=keep,
         )
 
     async def _some(  # what one sweep hands to each of its rounds
@@ -223,7 +229,7 @@ class Rescuer:
         return found.left
 
     def _fence(self) -> str:
-        return draws.tail(self._worker)
+        return draws.lease_suffix(self._worker)
 
     async def promote(self, queue: str, keep: writes.Keep | None = None) -> Swept:
         """Promote due jobs and forget what is over, and take over nothing. Raises StoreError."""
@@ -243,7 +249,7 @@ class Rescuer:
             return
         try:
             await writes.step(
-                self._connection, queue, self._worker, settled=sent, tail=self._fence(), lease_ms=self._lease_ms
+                self._connection, queue, self._worker, settled=sent, lease_suffix=self._fence(), lease_ms=self._lease_ms
             )  # fmt: skip
         except BaseException:
             # Whether they arrived is unknown. Sent again, what arrived is stale.

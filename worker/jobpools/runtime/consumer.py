@@ -23,7 +23,7 @@ from jobpools.runtime.settle import settle
 from jobpools.runtime.vitals import Vitals
 from jobpools.store import draws, reads, writes
 from jobpools.store.clock import ServerClock
-from jobpools.store.codec import VERSION, Envelope, decode, priority_of, read_history, split_member
+from jobpools.store.codec import VERSION, Envelope, decode, priority_of, read_history, split_lease_id
 from jobpools.store.connect import Connection
 
 DUE_SPACING = 0.005
@@ -96,7 +96,7 @@ class Consumer:
             await self.check_keys()
         options = self._options
         claim = min(claim, writes.CLAIM_LIMIT)
-        batch, tail = self.outbox.batch(), draws.tail(options.worker)
+        batch, lease_suffix = self.outbox.batch(), draws.lease_suffix(options.worker)
         try:
             reply = await writes.step(
                 self._connection,
@@ -105,7 +105,7 @@ class Consumer:
                 completed=batch.completed,
                 settled=batch.settled,
                 claim=claim,
-                tail=tail,
+                lease_suffix=lease_suffix,
                 lease_ms=self.leases.duration_ms,
                 order=self._order(claim),
                 keep=options.policy.keep,
@@ -113,7 +113,7 @@ class Consumer:
         except StoreError:
             self._is_uncertain = True
             if claim:
-                self.leases.note_unanswered(tail)
+                self.leases.note_unanswered(lease_suffix)
             raise
         # No await from here on: other tasks must not see what Redis knows and `leases` does not.
         self.errors.succeed()
@@ -121,7 +121,7 @@ class Consumer:
         self.leases.release(batch.leases())
         options.metrics.steps += 1
         self._learn(reply)
-        return self._claimed(reply, tail) if reply.ids else []
+        return self._claimed(reply, lease_suffix) if reply.ids else []
 
     def _learn(self, reply: writes.StepReply) -> None:
         metrics = self._options.metrics
@@ -137,14 +137,16 @@ class Consumer:
         self.may_have_jobs = reply.left > 0 and not reply.draining
         self._next_due = None if reply.next_due < 0 else time.monotonic() + reply.next_due / 1000
 
-    def _claimed(self, reply: writes.StepReply, tail: str) -> list[Attempt]:
+    def _claimed(self, reply: writes.StepReply, lease_suffix: str) -> list[Attempt]:
         """Hold the leases of the claimed jobs, return those that this worker can run, and hand back the others."""
         histories = reply.histories or repeat(None)
         runnable = []
         for raw_id, raw, history in zip(reply.ids, reply.envelopes, histories, strict=False):
             if raw is None:
                 continue  # purged meanwhile; it was not leased
-            attempt, problem = self._attempt(raw_id.decode() + tail, raw, read_history(history) if history else None)
+            attempt, problem = self._attempt(
+                raw_id.decode() + lease_suffix, raw, read_history(history) if history else None
+            )
             self.leases.hold(attempt)
             if problem:
                 self._hand_back(attempt, problem)
@@ -168,7 +170,7 @@ class Consumer:
         return Attempt(lease, envelope, handler, history, self.outbox), problem
 
     def _unreadable(self, lease: str, raw: bytes) -> Envelope:
-        job_id, priority = split_member(lease)[0], priority_of(raw)
+        job_id, priority = split_lease_id(lease)[0], priority_of(raw)
         return Envelope(VERSION, job_id, "?", self.queue, msgspec.Raw(b"{}"), priority=priority)
 
     def _hand_back(self, attempt: Attempt, problem: str) -> None:

@@ -73,6 +73,6 @@ def _charge(rescued: Rescued) -> str:
 
 def outcome_of(taken: writes.Taken, report: CrashReport) -> Outcome:
     """Return the outcome of a lease's attempt after the worker's death."""
-    if key(taken.lease) in report.keys:
+    if key(taken.former_lease_id) in report.keys:
         return Outcome(OutcomeKind.CRASHED, error="WorkerLost", message=report.cause, traceback=report.traceback)
     return Outcome(OutcomeKind.INTERRUPTED, message=f"{report.cause}; this job did not cause it")

@@ -22,9 +22,9 @@ class Batch(NamedTuple):
     def leases(self) -> Iterator[str]:
         """Yield the leases that these settlements end."""
         for group in self.completed.values():
-            yield from group.members
+            yield from group.lease_ids
         for each in self.settled:
-            yield each.member
+            yield each.lease_id
 
 
 class Outbox:
@@ -43,7 +43,7 @@ class Outbox:
 
     def __contains__(self, lease: str) -> bool:
         """Return whether the settlement of an attempt that did not complete is still to be acknowledged."""
-        return any(each.member == lease for each in self._settled)
+        return any(each.lease_id == lease for each in self._settled)
 
     def complete(self, lease: str, name: str, result: bytes, seconds: float, ttl: float) -> None:
         """Add an attempt that returned a result, to be kept for `ttl` seconds."""
@@ -51,7 +51,7 @@ class Outbox:
         group = self._completed.get(keep)
         if group is None:
             group = self._completed[keep] = Completed()
-        group.members.append(lease)
+        group.lease_ids.append(lease)
         group.records.append(completed_record(name, result, seconds))
 
     def add(self, lease: str, priority: Priority, settlement: Settlement) -> None:
@@ -66,6 +66,6 @@ class Outbox:
     def acknowledge(self, batch: Batch) -> None:
         """Forget a batch that has reached Redis."""
         for keep, group in batch.completed.items():
-            if not self._completed[keep].without(len(group.members)):
+            if not self._completed[keep].without(len(group.lease_ids)):
                 del self._completed[keep]
         del self._settled[: len(batch.settled)]

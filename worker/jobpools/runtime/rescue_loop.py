@@ -104,13 +104,13 @@ class RescueLoop:
 
     def _goes_on(self, consumer: Consumer, taken: writes.Taken) -> bool:
         """Return whether it is this worker's attempt, renewed too late: it continues under the new fence."""
-        attempt = consumer.leases.unsettled(taken.id) if taken.former == self._worker else None
+        attempt = consumer.leases.unsettled(taken.id) if taken.former_worker == self._worker else None
         if attempt is None:
             return False
-        consumer.leases.rename(attempt, taken.member)
+        consumer.leases.rename(attempt, taken.lease_id)
         return True
 
     def _cause(self, taken: writes.Taken) -> Outcome:
-        if taken.former == self._worker:
+        if taken.former_worker == self._worker:
             return Outcome(OutcomeKind.INTERRUPTED, message="the reply to its claim did not reach the worker")
         return vanished(taken)

@@ -36,7 +36,7 @@ async def _scheduled(connection: Connection, queue: str) -> list[str]:
 
 
 async def _running(connection: Connection, queue: str) -> list[str]:
-    return [codec.split_member(each)[0] for each in await _scanned(connection, keys.of_queue(queue, "leases"))]
+    return [codec.split_lease_id(each)[0] for each in await _scanned(connection, keys.of_queue(queue, "leases"))]
 
 
 async def _scanned(connection: Connection, key: str) -> list[str]:

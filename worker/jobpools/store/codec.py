@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 from pydantic import ValidationError
 
-from jobpools.core.jobs.job import Attempt, History, OutcomeKind, Priority
+from jobpools.core.jobs.job import HISTORY_BYTES, Attempt, History, OutcomeKind, Priority
 from jobpools.core.jobs.retry import Retry
 from jobpools.core.text.validation import explain
 from jobpools.errors import StoreDataError
@@ -22,7 +22,7 @@ CALENDARS_END = 253_402_300_800.0
 UUID_LENGTH = 36
 _UUID_7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7", re.ASCII | re.IGNORECASE)
 """How a UUIDv7 begins, as enqueue.lua reads it too."""
-TAIL_DIGITS = 10
+FENCE_DIGITS = 10
 """Decimal digits of a fence: it tells apart the claims of one job by one worker, and no more."""
 
 
@@ -163,14 +163,14 @@ def enqueued_at(envelope: Envelope) -> float:
     return said if said is not None and 0 < said < CALENDARS_END else id_time(envelope.id) or 0.0
 
 
-def tail(worker: str, number: int) -> str:
+def lease_suffix(worker: str, number: int) -> str:
     """What follows the id in a lease: the fence, which no other claim shares. Always as long for one worker."""
-    return f":{worker}:{number:0{TAIL_DIGITS}d}"
+    return f":{worker}:{number:0{FENCE_DIGITS}d}"
 
 
-def split_member(member: str) -> tuple[str, str]:
-    """(job id, worker id) of a lease's member."""
-    job_id, worker, _ = member.rsplit(":", 2)
+def split_lease_id(lease_id: str) -> tuple[str, str]:
+    """(job id, worker id) of a lease's lease_id."""
+    job_id, worker, _ = lease_id.rsplit(":", 2)
     return job_id, worker
 
 
@@ -197,8 +197,6 @@ _history = msgspec.json.Decoder(_History)
 _FIELDS = _Entry.__struct_fields__
 
 
-HISTORY_BYTES = 16 * 1024
-"""Maximum bytes of a history: what is kept of a job does not grow with how it fails."""
 _SHORT = 200
 """Characters that are left of each text of a history that is too long."""
 
@@ -283,8 +281,8 @@ class ResultRecord(msgspec.Struct):
     result: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_ENDED_AS = {b"c": "completed", b"x": "cancelled"}
-_HEAD = 13
+ENDED_AS = {b"c": "completed", b"x": "cancelled"}
+RECORD_HEAD_BYTES = 13
 """Bytes of a record's letter and its two times."""
 
 
@@ -311,8 +309,8 @@ def completed_record(name: str, result: bytes, seconds: float) -> bytes:
 
 def decode_result(raw: bytes) -> ResultRecord:
     """Return what a record says. Raises StoreDataError."""
-    state, (ms, _, rest) = _ENDED_AS.get(raw[:1]), raw[_HEAD:].partition(b" ")
-    if state is None or len(raw) < _HEAD or (state == "completed") != bool(rest):
+    state, (ms, _, rest) = ENDED_AS.get(raw[:1]), raw[RECORD_HEAD_BYTES:].partition(b" ")
+    if state is None or len(raw) < RECORD_HEAD_BYTES or (state == "completed") != bool(rest):
         raise StoreDataError(f"not a result: {raw[:40]!r}")
     at, ttl = int.from_bytes(raw[1:7]), int.from_bytes(raw[7:13])
     word, _, result = rest.partition(b" ")

@@ -12,7 +12,7 @@ from random import SystemRandom
 
 from jobpools.store import codec
 
-_FENCES = 10**codec.TAIL_DIGITS
+_FENCES = 10**codec.FENCE_DIGITS
 _system = SystemRandom()
 
 
@@ -34,13 +34,13 @@ def worker_id(host: str) -> str:
     return f"{host}.{secrets.token_hex(4)}"
 
 
-def tail(worker: str) -> str:
+def lease_suffix(worker: str) -> str:
     """Return what follows an id in the leases of one new claim of `worker`.
 
     The fence is drawn and not counted: two copies of one process (a fork, a snapshot that is started twice) have the
     same worker id and would count alike.
     """
-    return codec.tail(worker, secrets.randbelow(_FENCES))
+    return codec.lease_suffix(worker, secrets.randbelow(_FENCES))
 
 
 def fraction() -> float:

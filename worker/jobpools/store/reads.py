@@ -358,7 +358,7 @@ async def _queued_ids(connection: Connection, at: KeyOf, limit: int) -> list[tup
 
 async def _running_ids(connection: Connection, at: KeyOf, limit: int) -> list[tuple[str, Place]]:
     leases = await connection.execute("ZRANGE", at("leases"), 0, limit - 1)
-    held = [codec.split_member(lease.decode()) for lease in leases]
+    held = [codec.split_lease_id(lease.decode()) for lease in leases]
     return [(job_id, {"state": JobState.RUNNING, "worker": worker}) for job_id, worker in held]
 
 

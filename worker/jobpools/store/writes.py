@@ -38,26 +38,26 @@ SERVER_CLOCK = ""
 class Completed:
     """Attempts that completed, whose results are kept equally long."""
 
-    members: list[str] = field(default_factory=list)
+    lease_ids: list[str] = field(default_factory=list)
     """Their leases."""
     records: list[bytes] = field(default_factory=list)
-    """As long as `members`; `codec.completed_record` makes them."""
+    """As long as `lease_ids`; `codec.completed_record` makes them."""
 
     def first(self, number: int) -> "Completed":
         """A copy of the first ones."""
-        return Completed(self.members[:number], self.records[:number])
+        return Completed(self.lease_ids[:number], self.records[:number])
 
     def without(self, number: int) -> int:
         """Forget the first ones; returns how many are left."""
-        del self.members[:number], self.records[:number]
-        return len(self.members)
+        del self.lease_ids[:number], self.records[:number]
+        return len(self.lease_ids)
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """An attempt that did not complete, and what becomes of its job."""
 
-    member: str
+    lease_id: str
     """Its lease."""
     priority: Priority
     settlement: Settlement
@@ -91,11 +91,11 @@ class Taken:
     """A job whose lease was taken over."""
 
     id: str
-    member: str
+    lease_id: str
     """The caller's new lease."""
-    former: str
+    former_worker: str
     """The worker that held it before."""
-    lease: str
+    former_lease_id: str
     """The lease that was taken over."""
     envelope: bytes
     history: History
@@ -189,7 +189,7 @@ def _settled_arguments(settled: Settled) -> tuple[Any, ...]:
         delay = CANCELLED_TTL
     history = codec.encode_history(settlement.history) if settlement.history != NOTHING_YET else b""
     letter = LETTERS[settled.priority]
-    return settled.member, letter, settlement.disposition.value, delay, history, _total(settlement)
+    return settled.lease_id, letter, settlement.disposition.value, delay, history, _total(settlement)
 
 
 async def step(  # noqa: PLR0913  # the hot path's one call: an object around these would cost more than it says
@@ -200,7 +200,7 @@ async def step(  # noqa: PLR0913  # the hot path's one call: an object around th
     completed: Mapping[int, Completed] = MappingProxyType({}),
     settled: Sequence[Settled] = (),
     claim: int = 0,
-    tail: str,
+    lease_suffix: str,
     lease_ms: int,
     order: str = STRICT,
     keep: Keep = KEEP,
@@ -209,13 +209,13 @@ async def step(  # noqa: PLR0913  # the hot path's one call: an object around th
     """Settle and claim in one round trip.
 
     `order` are the priorities' letters as they are asked; a number behind one is the most it gives then (`h5n3l1hnl`).
-    `completed` is by the ms to keep the results. `tail` is `codec.tail(worker, n)` with an n that this
-    worker never used before; the lease of a claimed id is `id + tail`.
+    `completed` is by the ms to keep the results. `lease_suffix` is `codec.lease_suffix(worker, n)` with an n that this
+    worker never used before; the lease of a claimed id is `id + lease_suffix`.
     Sent twice because the answer was lost, the second one's settlements are stale and change nothing.
     """
-    arguments: list[Any] = [now, worker, claim, tail, lease_ms, order, *keep, len(completed)]
+    arguments: list[Any] = [now, worker, claim, lease_suffix, lease_ms, order, *keep, len(completed)]
     for ttl, group in completed.items():
-        arguments += (ttl, len(group.members), *group.members, *group.records)
+        arguments += (ttl, len(group.lease_ids), *group.lease_ids, *group.records)
     for each in settled:
         arguments.extend(_settled_arguments(each))
     reply = await connection.call("step", queue, arguments)
@@ -239,47 +239,48 @@ def probe_sync(connection: SyncConnection, queue: str) -> None:
 
 
 def renew(
-    connection: SyncConnection, queue: str, members: Sequence[str], lease_ms: int, now: int | str = SERVER_CLOCK
+    connection: SyncConnection, queue: str, lease_ids: Sequence[str], lease_ms: int, now: int | str = SERVER_CLOCK
 ) -> tuple[list[str], list[str]]:
-    """Extend leases; returns (members that are gone, ids of running jobs that shall be cancelled)."""
-    gone, cancelling = connection.call("renew", queue, [now, lease_ms, *members])
-    return [member.decode() for member in gone], [job_id.decode() for job_id in cancelling]
+    """Extend leases; returns (lease_ids that are gone, ids of running jobs that shall be cancelled)."""
+    gone, cancelling = connection.call("renew", queue, [now, lease_ms, *lease_ids])
+    return [lease_id.decode() for lease_id in gone], [job_id.decode() for job_id in cancelling]
 
 
 async def rescue(  # noqa: PLR0913  # as the script
     connection: Connection,
     queue: str,
     *,
-    tail: str,
+    lease_suffix: str,
     lease_ms: int,
     limit: int = RESCUED_AT_ONCE,
-    hosts: Sequence[str] = (),
+    holders: Sequence[str] = (),
     keep: Keep = KEEP,
     now: int | str = SERVER_CLOCK,
 ) -> Rescue:
-    """Take over the leases that have expired, or those of `hosts`; promote what is due; forget what is over.
+    """Take over the leases that have expired, or those of `holders`; promote what is due; forget what is over.
 
-    Among the hosts, a `codec.tail` stands for the leases of one claim, and `held_by(worker)` for those of one worker.
+    A holder is the name of a pod; or `held_by(worker)`, for the leases of one worker; or a `codec.lease_suffix`, for
+    those of one claim.
     """
-    ids, envelopes, histories, former, promoted, left, time, more, dropped = await connection.call(
-        "rescue", queue, [now, tail, lease_ms, *keep, limit, *hosts]
+    ids, envelopes, histories, former_ids, promoted, left, time, more, dropped = await connection.call(
+        "rescue", queue, [now, lease_suffix, lease_ms, *keep, limit, *holders]
     )
     taken = [
         Taken(
             id=job_id.decode(),
-            member=job_id.decode() + tail,
-            former=codec.split_member(member.decode())[1],
-            lease=member.decode(),
+            lease_id=job_id.decode() + lease_suffix,
+            former_worker=codec.split_lease_id(lease_id.decode())[1],
+            former_lease_id=lease_id.decode(),
             envelope=envelope,
             history=codec.read_history(history),
         )
-        for job_id, envelope, history, member in zip(ids, envelopes, histories, former, strict=True)
+        for job_id, envelope, history, lease_id in zip(ids, envelopes, histories, former_ids, strict=True)
     ]
     return Rescue(taken, promoted, left, time / 1000, bool(more), dropped)
 
 
 def held_by(worker: str) -> str:
-    """Return what stands for all leases of one worker id among the `hosts` of a rescue."""
+    """Return what stands for all leases of one worker id among the `holders` of a rescue."""
     return f":{worker}:"
 
 

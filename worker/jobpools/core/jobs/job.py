@@ -120,7 +120,10 @@ class History:
 
 
 HISTORY_LIMIT = 20
-"""Maximum number of attempts in a history."""
+"""Maximum number of attempts in a history; older ones are dropped."""
+HISTORY_BYTES = 16 * 1024
+"""Maximum bytes of an encoded history. Where attempts have long tracebacks it is the tighter limit: tracebacks of older
+attempts are dropped first, then all texts are cut, then the oldest attempts are dropped."""
 
 
 class Disposition(StrEnum):

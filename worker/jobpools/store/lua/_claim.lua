@@ -1,8 +1,8 @@
--- claim_ready(leased, tail, most, order): lease up to `most` ready jobs; `leased` is leases_of's, `order` as step.lua has it.
+-- claim_ready(leased, lease_suffix, most, order): lease up to `most` ready jobs; `leased` is leases_of's, `order` as step.lua has it.
 --   Returns their ids, envelopes, histories (nil where no job has one), and how many jobs are still ready.
 --   Needs `safely`, `ready_left` and the keys jobs history leases since ready_….
 local CLAIM_LIMIT = 1000  -- Lua passes at most some 8000 values to one command, and a lease takes two
-local function claim_ready(leased, tail, most, order)
+local function claim_ready(leased, lease_suffix, most, order)
   local lists_of = {h = ready_high, n = ready_normal, l = ready_low}
   local wanted, left, ids, lists = math.min(most, CLAIM_LIMIT), ready_left(), {}, {}
   for letter, part in string.gmatch(order, '(%a)(%d*)') do
@@ -19,7 +19,7 @@ local function claim_ready(leased, tail, most, order)
     for i = 1, #ids do
       -- An id without an envelope is not a job any more: it is returned as nil and never leased.
       if envelopes[i] then
-        expiries[n + 1], expiries[n + 2] = leased.expiry, ids[i] .. tail
+        expiries[n + 1], expiries[n + 2] = leased.expiry, ids[i] .. lease_suffix
         n = n + 2
       end
     end

@@ -1,6 +1,6 @@
 -- now in ms: the argument, or the server's own clock where it is empty. One clock for all leases.
-local function clock(given)
-  if given ~= '' then return tonumber(given) end
+local function clock(now_ms)
+  if now_ms ~= '' then return tonumber(now_ms) end
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end

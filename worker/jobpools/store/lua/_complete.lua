@@ -1,26 +1,26 @@
 -- complete(now, leased, first, keep): settle one group of attempts that completed; `leased` is leases_of's.
---   ARGV from `first`: ms to keep the results (0: forget the jobs), number of jobs, their members, their records
+--   ARGV from `first`: ms to keep the results (0: forget the jobs), number of jobs, their lease_ids, their records
 --   keep: how many records the queue keeps; 0: none
---   Returns where the next group begins. Stale members are added to leased.stale and change nothing.
+--   Returns where the next group begins. Stale lease_ids are added to leased.stale and change nothing.
 --   Needs `safely`, `notify`, `reclaim`, `retain`, `short` and the keys jobs history results done leases cancelling totals.
 local function complete(now, leased, first, keep)
   local ttl, number = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
   local keeps = ttl > 0 and keep > 0
-  local members, records = first + 2, first + 2 + number
-  local held = redis.call('ZMSCORE', leases, unpack(ARGV, members, records - 1))
+  local lease_ids, records = first + 2, first + 2 + number
+  local held = redis.call('ZMSCORE', leases, unpack(ARGV, lease_ids, records - 1))
   local ids, said, n, id_of = {}, {}, 0, leased.id_of
   for i = 0, number - 1 do
-    local member = ARGV[members + i]
-    if not held[i + 1] and reclaim(leased.expiry, member) then held[i + 1] = 1 end
+    local lease_id = ARGV[lease_ids + i]
+    if not held[i + 1] and reclaim(leased.expiry, lease_id) then held[i + 1] = 1 end
     if held[i + 1] then
       n = n + 1
-      ids[n], said[n] = id_of(member), keeps and short(ARGV[records + i])
+      ids[n], said[n] = id_of(lease_id), keeps and short(ARGV[records + i])
     else
-      leased.stale[#leased.stale + 1] = member
+      leased.stale[#leased.stale + 1] = lease_id
     end
   end
   if n > 0 then
-    redis.call('ZREM', leases, unpack(ARGV, members, records - 1))
+    redis.call('ZREM', leases, unpack(ARGV, lease_ids, records - 1))
     safely(function()
       if redis.call('EXISTS', cancelling) == 1 then redis.call('SREM', cancelling, unpack(ids)) end
       redis.call('HINCRBY', totals, 'completed', n)
@@ -33,7 +33,7 @@ local function complete(now, leased, first, keep)
       leased.completed = leased.completed + n
     end, function()
       for i = 0, number - 1 do
-        if held[i + 1] then redis.call('ZADD', leases, leased.expiry, ARGV[members + i]) end
+        if held[i + 1] then redis.call('ZADD', leases, leased.expiry, ARGV[lease_ids + i]) end
       end
     end)
     notify(ids)

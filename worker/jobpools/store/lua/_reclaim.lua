@@ -1,4 +1,4 @@
--- reclaim(expiry, member): give back the lease of an attempt that was charged with a crash although its worker lives (it
+-- reclaim(expiry, lease_id): give back the lease of an attempt that was charged with a crash although its worker lives (it
 --   stood still for longer than the lease). Only where the latest record of the job is a crash under this very lease, and
 --   where no other attempt has begun: the job is dead, scheduled, or ready within SEARCHED ids of an end of its list. Then
 --   the job is running again under its old lease, and the charge is taken back. Returns whether.
@@ -34,8 +34,8 @@ local function charged_to(record, worker, fence)
   return last and last.outcome == 'crashed' and last.worker == worker and last.fence == fence
 end
 
-local function reclaim(expiry, member)
-  local id, worker, fence = string.match(member, '^(.*):([^:]*):([^:]*)$')
+local function reclaim(expiry, lease_id)
+  local id, worker, fence = string.match(lease_id, '^(.*):([^:]*):([^:]*)$')
   local record = id and redis.call('HGET', history, id)
   if not record or not charged_to(record, worker, fence) then return false end
   local place
@@ -46,7 +46,7 @@ local function reclaim(expiry, member)
   if not place and not list then return false end
   redis.call('HDEL', since, id)
   if place then redis.call('ZREM', place, id) elseif redis.call('LREM', list, 1, id) == 0 then return false end
-  redis.call('ZADD', leases, expiry, member)
+  redis.call('ZADD', leases, expiry, lease_id)
   local past = without_last_crash(record)
   if past then redis.call('HSET', history, id, past) else redis.call('HDEL', history, id) end
   return true

@@ -40,9 +40,10 @@ end
 
 -- state_in(now, record, id): the state that a record tells; of one that is over nil, its entry and its class.
 local STATES = {c = 'completed', x = 'cancelled'}
+local HEAD_BYTES = 13 -- of a record: the letter and the two times
 local function state_in(now, record, id)
   local state = STATES[string.sub(record, 1, 1)]
-  if not state or #record < 13 then return nil end
+  if not state or #record < HEAD_BYTES then return nil end
   local at, ttl = struct.unpack('>I6I6', record, 2)
   if at + ttl > now then return state end
   return nil, entry_of(at, ttl, id), class_of(ttl)

@@ -21,13 +21,13 @@ end
 
 -- settle_one(now, leased, first): settle one attempt that did not complete; `leased` is leases_of's.
 --   ARGV from `first`: the six arguments of such a settlement, as step.lua names them
---   A stale member is added to leased.stale and changes nothing.
+--   A stale lease_id is added to leased.stale and changes nothing.
 --   Needs `safely`, `notify`, `reclaim`, `retain` and the keys jobs history results done leases dead since cancelling totals ready_… scheduled_….
 local function settle_one(now, leased, first)
-  local member, disposition, delay, note = ARGV[first], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4]
-  local id = leased.id_of(member)
-  if redis.call('ZREM', leases, member) == 0 and not (reclaim(leased.expiry, member) and redis.call('ZREM', leases, member)) then
-    leased.stale[#leased.stale + 1] = member
+  local lease_id, disposition, delay, note = ARGV[first], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4]
+  local id = leased.id_of(lease_id)
+  if redis.call('ZREM', leases, lease_id) == 0 and not (reclaim(leased.expiry, lease_id) and redis.call('ZREM', leases, lease_id)) then
+    leased.stale[#leased.stale + 1] = lease_id
     return
   end
   safely(function()
@@ -39,6 +39,6 @@ local function settle_one(now, leased, first)
       disposition, delay = 'cancel', CANCELLED_TTL
     end
     settle[disposition](now, id, ARGV[first + 1], delay, leased.classes)
-  end, function() redis.call('ZADD', leases, leased.expiry, member) end)
+  end, function() redis.call('ZADD', leases, leased.expiry, lease_id) end)
   if disposition == 'dead' or disposition == 'cancel' then notify({id}) end
 end

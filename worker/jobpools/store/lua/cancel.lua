@@ -1,11 +1,11 @@
 -- cancel: take a job out of its queue, or ask the worker that runs it to stop it.
 -- USES: clock records notify
 -- KEYS: jobs results done dead leases since cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
--- ARGV: given id ttl
---   given: now in ms, '' for the server's clock; ttl: ms that the record stays
+-- ARGV: now_ms id ttl
+--   now_ms: the current time in ms; '' for the server's clock; ttl: ms that the record stays
 -- RETURNS: the state it is in now: cancelled, running (it will be), completed, dead, or '' (no such job)
 -- CHANGES: jobs, ready or scheduled, results, done, totals; or cancelling, which renew tells its worker
-local now = clock(given)
+local now = clock(now_ms)
 if redis.call('HEXISTS', jobs, id) == 0 then return recorded(now, id) or '' end
 if redis.call('ZSCORE', dead, id) then return 'dead' end
 -- One of another type is found before anything is taken.

@@ -3,10 +3,11 @@
 -- ARGV: worker
 -- RETURNS: 1 when it may not claim any more, 0 when it holds a lease and nothing was changed
 -- CHANGES: draining
+local DRAINING_TTL = 3600000 -- ms that a queue's locks last after the latest one was taken
 local within = ':' .. worker .. ':'
-for _, member in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
-  if string.find(member, within, 1, true) and string.match(member, ':([^:]*):[^:]*$') == worker then return 0 end
+for _, lease_id in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+  if string.find(lease_id, within, 1, true) and string.match(lease_id, ':([^:]*):[^:]*$') == worker then return 0 end
 end
 redis.call('SADD', draining, worker)
-redis.call('PEXPIRE', draining, 3600000)
+redis.call('PEXPIRE', draining, DRAINING_TTL)
 return 1

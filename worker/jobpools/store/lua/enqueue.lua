@@ -1,8 +1,8 @@
 -- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known already is left alone.
 -- USES: clock wake taken
 -- KEYS: jobs results since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
--- ARGV: given channel queue ...
---   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
+-- ARGV: now_ms channel queue ...
+--   now_ms: the current time in ms; '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each job id, priority (h, n, l), due ('' for at once; ms from now; or '@' and ms since the epoch), envelope
 -- RETURNS: for each job 1 (accepted) or 0 (the id was known, nothing written)
 -- CHANGES: jobs, ready or scheduled, since, wake, totals; publishes the queue's name when it was empty before
@@ -23,7 +23,7 @@ for i = 4, #ARGV, 4 do
 end
 
 -- Find the ids that are known: those of jobs, and of ended jobs whose records have not expired.
-local now, known = clock(given), {}
+local now, known = clock(now_ms), {}
 for from = 1, #ids, 1000 do
   local last = math.min(from + 999, #ids)
   local envelopes = redis.call('HMGET', jobs, unpack(ids, from, last))

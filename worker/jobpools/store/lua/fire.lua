@@ -1,13 +1,13 @@
 -- fire: enqueue the jobs of schedules' ticks, each once: not where that tick, or a later one, was fired into this queue.
 -- USES: clock wake ready_left taken
 -- KEYS: jobs results since wake totals fires ready_high ready_normal ready_low
--- ARGV: given channel queue ...
---   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
+-- ARGV: now_ms channel queue ...
+--   now_ms: the current time in ms; '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each tick, a schedule's in order: schedule, born, due in ms, job id, priority (h, n, l), envelope
 --        born: since when its ticks count, in ms; a schedule that was made anew has fired nothing
 -- RETURNS: for each tick 1 (its job is enqueued) or 0 (it was before, nothing written)
 -- CHANGES: fires, jobs, ready, since, wake, totals; publishes the queue's name when it was empty before
-local now = clock(given)
+local now = clock(now_ms)
 local ready = {h = ready_high, n = ready_normal, l = ready_low}
 local before, accepted, count = ready_left(), {}, 0
 

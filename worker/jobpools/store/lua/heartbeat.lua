@@ -1,13 +1,13 @@
 -- heartbeat: a worker's report, with the server's time before it.
 -- USES: clock
 -- KEYS: workers
--- ARGV: given worker report
---   given: now in ms, '' for the server's clock; report: JSON
+-- ARGV: now_ms worker report
+--   now_ms: the current time in ms; '' for the server's clock; report: JSON
 -- RETURNS: now in ms
 -- CHANGES: workers; one report in a hundred also forgets those that have been silent for a day
 local DAY = 86400000
 redis.call('HDEL', workers, '') -- a first write that takes no memory: a server beyond its maxmemory accepts the rest
-local now = clock(given)
+local now = clock(now_ms)
 redis.call('HSET', workers, worker, string.format('%d ', now) .. report)
 redis.call('PEXPIRE', workers, DAY)
 if now % 100 == 0 then

@@ -1,13 +1,13 @@
 -- replay: put dead jobs back into their queue.
 -- USES: clock wake ready_left died
 -- KEYS: dead history since wake ready_high ready_normal ready_low
--- ARGV: given channel queue ...
---   given: now in ms, '' for the server's clock; channel, queue: what to publish when the queue was empty
+-- ARGV: now_ms channel queue ...
+--   now_ms: the current time in ms; '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each job (1000 at most) its id, when it died in ms ('' for whenever: else one that died anew since is left alone),
 --        priority (h, n, l), its history with the counts set back
 -- RETURNS: how many were dead and are queued now
 -- CHANGES: dead, history, since, ready, wake
-local now = clock(given)
+local now = clock(now_ms)
 local ready = {h = ready_high, n = ready_normal, l = ready_low}
 -- Whatever can be wrong is found before anything is written.
 local before = ready_left()

@@ -1,27 +1,27 @@
 -- rescue: take over leases whose holders are gone, promote what is due, forget what is over.
 -- USES: clock safely promote records trim wake ready_left
 -- KEYS: jobs history results done leases dead since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
--- ARGV: given tail lease keep_completed keep_dead limit ...
---   given: now in ms, '' for the server's clock; tail: what follows an id in the caller's leases; limit: how many at most
+-- ARGV: now_ms lease_suffix lease_ms keep_completed keep_dead limit ...
+--   now_ms: the current time in ms; '' for the server's clock; lease_suffix: what follows an id in the caller's leases; limit: how many at most
 --   keep_completed, keep_dead: how many completed jobs and dead letters the queue keeps; the oldest go first
---   ...: hosts that are gone for certain, ":worker:" for one worker of a host, or tails (":worker:number") of claims whose
+--   ...: pods that are gone for certain, ":worker:" for one worker of a pod, or lease suffixes (":worker:number") of claims whose
 --        answers were lost; none: the leases that have expired
--- RETURNS: {ids, envelopes, histories, members that were taken over, promoted, how many more there were beyond
+-- RETURNS: {ids, envelopes, histories, lease_ids that were taken over, promoted, how many more there were beyond
 --   the limit, now, whether more is to be forgotten 0/1, dead letters dropped}
 -- CHANGES: each lease taken over becomes the caller's, under a new fence: the caller decides what becomes of the job and
 --   settles it with step. If the caller dies between the two, its lease expires and the next rescue takes it.
 local FORGOTTEN = 1000 -- at most, at once: about a millisecond of the server's time
-local now = clock(given)
-local function wanted(member)
+local now = clock(now_ms)
+local function wanted(lease_id)
   -- An id may hold colons and dots of its own: only the last two fields are the lease's.
-  local host, worker = string.match(member, ':([^:]*)%.[^:.]*:[^:]*$'), string.match(member, '(:[^:]*:)[^:]*$')
+  local pod, worker = string.match(lease_id, ':([^:]*)%.[^:.]*:[^:]*$'), string.match(lease_id, '(:[^:]*:)[^:]*$')
   for i = 7, #ARGV do
     local which = ARGV[i]
     if string.sub(which, -1) == ':' then
       if worker == which then return true end
     elseif string.sub(which, 1, 1) == ':' then
-      if string.sub(member, -#which) == which then return true end
-    elseif host == which then
+      if string.sub(lease_id, -#which) == which then return true end
+    elseif pod == which then
       return true
     end
   end
@@ -33,23 +33,23 @@ if #ARGV < 7 then
   more = redis.call('ZCOUNT', leases, '-inf', now)
   candidates = redis.call('ZRANGE', leases, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 else
-  for _, member in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
-    if wanted(member) then
+  for _, lease_id in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+    if wanted(lease_id) then
       more = more + 1
-      if #candidates < tonumber(limit) then candidates[#candidates + 1] = member end
+      if #candidates < tonumber(limit) then candidates[#candidates + 1] = lease_id end
     end
   end
 end
 more = more - #candidates
 
 local ids, envelopes, histories, taken = {}, {}, {}, {}
-for _, member in ipairs(candidates) do
-  local id = string.match(member, '^(.*):[^:]*:[^:]*$')
+for _, lease_id in ipairs(candidates) do
+  local id = string.match(lease_id, '^(.*):[^:]*:[^:]*$')
   local envelope = redis.call('HGET', jobs, id)
-  redis.call('ZREM', leases, member)
+  redis.call('ZREM', leases, lease_id)
   if envelope then
-    redis.call('ZADD', leases, now + tonumber(lease), id .. tail)
-    ids[#ids + 1], envelopes[#ids + 1], taken[#ids + 1] = id, envelope, member
+    redis.call('ZADD', leases, now + tonumber(lease_ms), id .. lease_suffix)
+    ids[#ids + 1], envelopes[#ids + 1], taken[#ids + 1] = id, envelope, lease_id
     histories[#ids] = redis.call('HGET', history, id)
   end
 end

@@ -1,17 +1,17 @@
 -- states: where jobs are.
 -- USES: clock records
 -- KEYS: jobs results dead leases scheduled_high scheduled_normal scheduled_low
--- ARGV: given ...
---   given: now in ms, '' for the server's clock; ...: job ids
+-- ARGV: now_ms ...
+--   now_ms: the current time in ms; '' for the server's clock; ...: job ids
 -- RETURNS: for each its state, or '' where nothing is known of it; of a running one "running:worker"
 -- CHANGES: nothing
-local now = clock(given)
+local now = clock(now_ms)
 local holders
 local function holder_of(id)
   if not holders then -- a look through all leases, for those only that are nowhere else
     holders = {}
-    for _, member in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
-      local held, worker = string.match(member, '^(.*):([^:]*):[^:]*$')
+    for _, lease_id in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+      local held, worker = string.match(lease_id, '^(.*):([^:]*):[^:]*$')
       holders[held] = worker
     end
   end

@@ -1,21 +1,21 @@
 -- step: settle a batch of finished attempts, then claim up to `claim` jobs, in one round trip.
 -- USES: clock safely promote lease notify reclaim records handlers complete settle trim wake ready_left claim next_due
 -- KEYS: jobs history results done handlers leases dead since wake draining cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
--- ARGV: given worker claim tail lease order keep_completed keep_dead completed ...
---   given: now in ms, '' for the server's clock; tail: what follows an id in the leases of this claim (":worker:number")
---   lease: ms until the new leases expire; order: the priorities in the order they are asked, as in "hnl"; one may be asked
+-- ARGV: now_ms worker claim lease_suffix lease_ms order keep_completed keep_dead completed ...
+--   now_ms: the current time in ms; '' for the server's clock; lease_suffix: what follows an id in the leases of this claim (":worker:number")
+--   lease_ms: ms until the new leases expire; order: the priorities in the order they are asked, as in "hnl"; one may be asked
 --   for at most so many first, as in "h5n3l1hnl"
 --   keep_completed, keep_dead: how many completed jobs and dead letters the queue keeps; the oldest go first
---   ...: first, `completed` times: ms to keep the results (0: forget the jobs), number of jobs, their members, their
+--   ...: first, `completed` times: ms to keep the results (0: forget the jobs), number of jobs, their lease_ids, their
 --        records from the time they ran on, as _records.lua has them
---   ...: then for each other settlement: member, priority (h, n, l), disposition, ms from now ('' for at once; for cancel:
+--   ...: then for each other settlement: lease_id, priority (h, n, l), disposition, ms from now ('' for at once; for cancel:
 --        ms to keep the record), history ('' for none; for cancel: the record), total to count in ('' for none)
--- RETURNS: {ids, envelopes, histories or nil, stale members, ms until the next scheduled job or -1, draining 0/1, ready left, now,
+-- RETURNS: {ids, envelopes, histories or nil, stale lease_ids, ms until the next scheduled job or -1, draining 0/1, ready left, now,
 --   dead letters dropped}
--- CHANGES: whatever the settlements say; each only if exactly its member is among the leases, or is reclaimed: else
+-- CHANGES: whatever the settlements say; each only if exactly its lease_id is among the leases, or is reclaimed: else
 --   it is stale, and skipped
-local now = clock(given)
-local leased = leases_of(tail, now, lease)
+local now = clock(now_ms)
+local leased = leases_of(lease_suffix, now, lease_ms)
 leased.classes = classes_of()
 
 local keep, first = tonumber(keep_completed), 10
@@ -30,7 +30,7 @@ if later then promote(now, 200) end
 
 local stopped = redis.call('SISMEMBER', draining, worker)
 local most = stopped == 0 and tonumber(claim) or 0
-local ids, envelopes, histories, left = claim_ready(leased, tail, most, order)
+local ids, envelopes, histories, left = claim_ready(leased, lease_suffix, most, order)
 if left > 0 then wake_one() end
 local wait = left == 0 and later and next_due(now) or -1
 return {ids, envelopes, histories or {}, leased.stale, wait, stopped, left, now, dropped}

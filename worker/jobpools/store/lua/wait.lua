@@ -1,13 +1,13 @@
 -- wait: register a channel to which the ends of jobs are published, or report that the jobs have ended, in one atomic step.
 -- USES: clock
 -- KEYS: jobs results dead waiters waiters_old
--- ARGV: given channel ...
---   given: now in ms, '' for the server's clock; channel: where to publish; '' to look only
+-- ARGV: now_ms channel ...
+--   now_ms: the current time in ms; '' for the server's clock; channel: where to publish; '' to look only
 --   ...: job ids, 1000 at most
 -- RETURNS: for each 1 while it has not ended, 0 when it has ended or is unknown
 -- CHANGES: waiters, which every TURN ms becomes waiters_old: a client that does not register again within two turns is removed
 local TURN, KEPT = 30000, 60000
-local now = clock(given)
+local now = clock(now_ms)
 local ids, open, fresh = {unpack(ARGV, 3)}, {}, {}
 if #ids == 0 then return open end
 

@@ -1,0 +1,48 @@
+"""Constants that Lua and Python both spell out: where only one of them changes, no error would tell."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from jobpools.core.jobs.job import Disposition
+from jobpools.store import codec, scripts, writes
+
+LUA = Path(scripts.__file__).with_name("lua")
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "value"),
+    [
+        ("_claim", "CLAIM_LIMIT", writes.CLAIM_LIMIT),
+        ("_settle", "CANCELLED_TTL", writes.CANCELLED_TTL),
+        ("drain", "DRAINING_TTL", writes.DRAINING_TTL),
+        ("_records", "HEAD_BYTES", codec.RECORD_HEAD_BYTES),
+        ("_taken", "HEAD_BYTES", codec.RECORD_HEAD_BYTES),
+    ],
+)
+def test_a_limit_is_the_same_in_lua_and_python(file: str, name: str, value: int) -> None:
+    found = re.search(rf"^local {name} = (\d+)", (LUA / f"{file}.lua").read_text(), re.MULTILINE)
+    assert found, f"{file}.lua does not define {name}"
+    assert int(found[1]) == value
+
+
+def test_settle_lua_knows_every_disposition_that_a_worker_sends() -> None:
+    text = (LUA / "_settle.lua").read_text()
+    known = set(re.findall(r"^function settle\.(\w+)|^settle\['(\w+)'\]", text, re.MULTILINE))
+    assert {name or quoted for name, quoted in known} == set(map(str, Disposition)) - {"complete"}
+
+
+def test_scripts_know_the_letters_of_the_priorities() -> None:
+    for name in ("enqueue", "replay", "fire"):
+        letters = re.search(r"local ready = \{(.*)\}", scripts.get(name).source)
+        assert letters
+        assert re.findall(r"(\w) =", letters[1]) == list(writes.LETTERS.values())
+
+
+def test_a_record_begins_with_the_letters_that_the_codec_reads() -> None:
+    letters = re.search(r"local STATES = \{(.*)\}", (LUA / "_records.lua").read_text())
+    assert letters
+    assert dict(re.findall(r"(\w) = '(\w+)'", letters[1])) == {
+        letter.decode(): state for letter, state in codec.ENDED_AS.items()
+    }

@@ -1,13 +1,14 @@
 local jobs, results, since, wake, totals, ready_high, ready_normal, ready_low, scheduled_high, scheduled_normal, scheduled_low = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local now_ms, channel, queue = ARGV[1], ARGV[2], ARGV[3]
--- now in ms: the argument, or the server's own clock where it is empty. One clock for all leases.
+-- clock(now_ms): the current time in ms: the argument, or the server's clock where it is empty. All leases use one clock.
 local function clock(now_ms)
   if now_ms ~= '' then return tonumber(now_ms) end
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- Leaves one token for one idle worker. Who takes it and leaves work behind passes it on, so there is never a herd.
+-- wake_one(): leave a token that wakes one idle worker, unless there is one. A worker that takes it and leaves jobs behind
+--   leaves the next token, so that idle workers never all wake at once. Needs the key wake.
 local function wake_one()
   if redis.call('LLEN', wake) == 0 then
     redis.call('RPUSH', wake, 1)

@@ -151,7 +151,9 @@ async def test_leases_are_renewed_and_rescued(app: App, endpoint: Endpoint) -> N
         return 1
 
     job, store = await send.enqueue(), connection(app)
-    claimed = await writes.step(store, "emails", "lost.1", claim=1, lease_suffix=lease_suffix("lost.1", 1), lease_ms=60_000)
+    claimed = await writes.step(
+        store, "emails", "lost.1", claim=1, lease_suffix=lease_suffix("lost.1", 1), lease_ms=60_000
+    )
     (lease,) = [job_id.decode() + lease_suffix("lost.1", 1) for job_id in claimed.ids]
     sync = connect.connect_sync(endpoint.url)
     assert await asyncio.to_thread(writes.renew, sync, "emails", [lease, "gone:lost.1:0000000009"], 60_000) == (

@@ -1,4 +1,4 @@
--- now in ms: the argument, or the server's own clock where it is empty. One clock for all leases.
+-- clock(now_ms): the current time in ms: the argument, or the server's clock where it is empty. All leases use one clock.
 local function clock(now_ms)
   if now_ms ~= '' then return tonumber(now_ms) end
   local time = redis.call('TIME')

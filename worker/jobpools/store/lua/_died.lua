@@ -1,5 +1,5 @@
--- died(first, width): of the jobs in ARGV from `first` on, `width` arguments each (id, when it died in ms or '' for whenever,
---   …), the places of those that are in the dead-letter queue and died then, and their ids. Changes nothing.
+-- died(first, width): find dead jobs. ARGV has, from `first`, `width` arguments for each job: its id, the time of its death in
+--   ms ('' for any), and others. Returns the places in ARGV and the ids of those that are dead since then. Changes nothing.
 --   Needs the key dead.
 local function died(first, width)
   local places, found, ids = {}, {}, {}

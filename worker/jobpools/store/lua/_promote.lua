@@ -1,4 +1,5 @@
--- Moves scheduled jobs whose time has come to their ready lists; at most `limit` a priority. Returns how many.
+-- promote(now, limit): move due jobs from `scheduled` to their ready lists, at most `limit` of each priority.
+--   Returns how many were moved. Needs `safely` and the keys since ready_… scheduled_….
 local function promote(now, limit)
   local moved = 0
   for place, scheduled in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do

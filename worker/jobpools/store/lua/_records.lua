@@ -1,9 +1,9 @@
--- What stays of ended jobs: records in `results`, for as long as their TTL says.
+-- Records of ended jobs: fields of `results`, kept until their TTL has passed.
 --   A record begins with a letter, c (completed) or x (cancelled), and 12 bytes: when the job ended and how long it is kept,
 --   both in ms, 48 bits. Of a completed job "<ms that it ran> <name> <result>" follows, a number in place of most names (_handlers.lua).
 --   Beside it the job stands in a list, in the order in which jobs ended, with the same 12 bytes before its id. There is one
---   list for each power of two of TTLs: a short one never waits behind a long one, and what is over goes within
---   twice its TTL. `done` says of each such class before which ms nothing in its list is over.
+--   list for each power of two of TTLs: a record with a short TTL never waits behind one with a long TTL, and expired records are removed within
+--   twice its TTL. `done` holds for each such class the ms before which no record of its list expires.
 --   Needs the key results; `done`, its lists and `history` are named after it, where the script has no such key.
 local beside = string.sub(results, 1, -#'results' - 1)
 local done, history = beside .. 'done', beside .. 'history'
@@ -38,7 +38,7 @@ local function retain(now, ttl, letter, ids, rest_of, classes)
   return redis.call('RPUSH', done_list(class), unpack(entries))
 end
 
--- state_in(now, record, id): the state that a record tells; of one that is over nil, its entry and its class.
+-- state_in(now, record, id): the state that a record holds; for an expired record nil, its entry in the list and its class.
 local STATES = {c = 'completed', x = 'cancelled'}
 local HEAD_BYTES = 13 -- of a record: the letter and the two times
 local function state_in(now, record, id)
@@ -49,7 +49,7 @@ local function state_in(now, record, id)
   return nil, entry_of(at, ttl, id), class_of(ttl)
 end
 
--- recorded(now, id): the state of a job that has ended, and whose record is not over; else nil.
+-- recorded(now, id): the state of a job that has ended and whose record has not expired; else nil.
 local function recorded(now, id)
   local record = redis.call('HGET', results, id)
   return record and (state_in(now, record, id)) or nil

@@ -1,5 +1,6 @@
--- Runs `act`. When Redis refuses one of its commands (a key of another type) the script ends there, and what it wrote
--- stays: so `undo` puts back what was taken first, and nothing is lost.
+-- safely(act, undo): run `act`; where Redis refuses one of its commands, run `undo` and raise the error again.
+--   Redis does not roll back a script that fails (on a key of another type, say): without `undo` the jobs that `act` was
+--   to move would be lost.
 local function safely(act, undo)
   local well, why = pcall(act)
   if not well then

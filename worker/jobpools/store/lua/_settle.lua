@@ -1,4 +1,4 @@
--- Where a job goes whose attempt did not complete: by disposition, a function of (now, id, priority's letter, delay in ms).
+-- settle[disposition](now, id, letter of the priority, delay in ms): move a job whose attempt did not complete.
 local scheduled = {h = scheduled_high, n = scheduled_normal, l = scheduled_low}
 local CANCELLED_TTL = 86400000
 local settle = {}
@@ -13,7 +13,7 @@ function settle.dead(now, id)
   redis.call('HINCRBY', totals, 'dead', 1)
 end
 function settle.cancel(now, id, _, ttl, leased_classes)
-  for _, key in ipairs({jobs, results, totals}) do redis.call('HLEN', key) end -- what cannot be written is found first
+  for _, key in ipairs({jobs, results, totals}) do redis.call('HLEN', key) end -- keys of another type are found before anything is written
   retain(now, tonumber(ttl), 'x', {id}, function() return '' end, leased_classes)
   redis.call('HINCRBY', totals, 'cancelled', 1)
   redis.call('HDEL', jobs, id)
@@ -35,7 +35,7 @@ local function settle_one(now, leased, first)
     if note == '' then redis.call('HDEL', history, id) end
     if note ~= '' and disposition ~= 'cancel' then redis.call('HSET', history, id, note) end
     if redis.call('SREM', cancelling, id) == 1 and disposition ~= 'dead' and disposition ~= 'cancel' then
-      -- It was asked to stop and would run again, were this not its end.
+      -- A cancelled job whose attempt ended otherwise must not run again.
       disposition, delay = 'cancel', CANCELLED_TTL
     end
     settle[disposition](now, id, ARGV[first + 1], delay, leased.classes)

@@ -1,4 +1,5 @@
--- Leaves one token for one idle worker. Who takes it and leaves work behind passes it on, so there is never a herd.
+-- wake_one(): leave a token that wakes one idle worker, unless there is one. A worker that takes it and leaves jobs behind
+--   leaves the next token, so that idle workers never all wake at once. Needs the key wake.
 local function wake_one()
   if redis.call('LLEN', wake) == 0 then
     redis.call('RPUSH', wake, 1)

@@ -1,4 +1,4 @@
--- adopt: a schedule is there, with this spec. Where its times are new, it begins now: earlier ticks do not count.
+-- adopt: store the spec of a schedule. A schedule that is new, or whose times have changed, begins now: earlier ticks do not count.
 -- KEYS: specs state
 -- ARGV: schedule spec times now
 --   schedule: its key; spec: as JSON, for people; times: when it falls due, as one line; now: in ms, the clock of its ticks

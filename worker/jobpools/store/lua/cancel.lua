@@ -1,14 +1,14 @@
--- cancel: take a job out of its queue, or ask the worker that runs it to stop it.
+-- cancel: remove a job from its queue, or request that the worker which runs it stops it.
 -- USES: clock records notify
 -- KEYS: jobs results done dead leases since cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms id ttl
---   now_ms: the current time in ms; '' for the server's clock; ttl: ms that the record stays
--- RETURNS: the state it is in now: cancelled, running (it will be), completed, dead, or '' (no such job)
--- CHANGES: jobs, ready or scheduled, results, done, totals; or cancelling, which renew tells its worker
+--   now_ms: the current time in ms; '' for the server's clock; ttl: ms for which the record is kept
+-- RETURNS: the job's state now: cancelled, running (its worker will stop it), completed, dead, or '' (no such job)
+-- CHANGES: jobs, ready or scheduled, results, done, totals; or cancelling, which renew returns to its worker
 local now = clock(now_ms)
 if redis.call('HEXISTS', jobs, id) == 0 then return recorded(now, id) or '' end
 if redis.call('ZSCORE', dead, id) then return 'dead' end
--- One of another type is found before anything is taken.
+-- Keys of another type are found before anything is removed.
 for _, key in ipairs({since, totals, results, done}) do redis.call('HLEN', key) end
 local found = 0
 for _, key in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do found = found + redis.call('ZREM', key, id) end

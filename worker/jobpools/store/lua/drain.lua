@@ -1,7 +1,7 @@
--- drain: the lock of a scale-down: this worker claims no more, if it holds no lease now.
+-- drain: lock a worker for a scale-down, if it holds no lease: it cannot claim any more.
 -- KEYS: leases draining
 -- ARGV: worker
--- RETURNS: 1 when it may not claim any more, 0 when it holds a lease and nothing was changed
+-- RETURNS: 1 where the worker is locked, 0 where it holds a lease and nothing was changed
 -- CHANGES: draining
 local DRAINING_TTL = 3600000 -- ms that a queue's locks last after the latest one was taken
 local within = ':' .. worker .. ':'

@@ -1,10 +1,10 @@
--- facts: one queue at one moment.
+-- facts: read the figures of one queue at one moment; facts_reply.py names the parts of the reply.
 -- USES: clock
 -- KEYS: results leases dead done since draining totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms
 --   now_ms: the current time in ms; '' for the server's clock
 -- RETURNS: {now, queued, due, scheduled later, leases, dead, next due in ms or -1, heads of the ready lists, since when each
---   of them is ready where its id does not say, totals by name, draining workers, 1 where records are over and still there, records of ended jobs}
+--   of them is ready where its id does not say, totals by name, draining workers, 1 where expired records are still there, records of ended jobs}
 -- CHANGES: nothing
 local now = clock(now_ms)
 local queued, due, later, next_due = 0, 0, 0, -1

@@ -1,11 +1,11 @@
--- fire: enqueue the jobs of schedules' ticks, each once: not where that tick, or a later one, was fired into this queue.
+-- fire: enqueue the jobs of due ticks, each once: a tick is skipped where it, or a later one, was fired into this queue.
 -- USES: clock wake ready_left taken
 -- KEYS: jobs results since wake totals fires ready_high ready_normal ready_low
 -- ARGV: now_ms channel queue ...
 --   now_ms: the current time in ms; '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each tick, a schedule's in order: schedule, born, due in ms, job id, priority (h, n, l), envelope
---        born: since when its ticks count, in ms; a schedule that was made anew has fired nothing
--- RETURNS: for each tick 1 (its job is enqueued) or 0 (it was before, nothing written)
+--        born: since when its ticks count, in ms; a schedule that was created again has fired nothing
+-- RETURNS: for each tick 1 (its job was enqueued) or 0 (it was fired before, nothing was written)
 -- CHANGES: fires, jobs, ready, since, wake, totals; publishes the queue's name when it was empty before
 local now = clock(now_ms)
 local ready = {h = ready_high, n = ready_normal, l = ready_low}
@@ -15,7 +15,7 @@ local before, accepted, count = ready_left(), {}, 0
 for _, key in ipairs({jobs, results, since, totals, fires}) do redis.call('HLEN', key) end
 redis.call('LLEN', wake)
 
--- The id alone would not do: a job whose result is not kept is forgotten as soon as it has completed.
+-- The id alone is not sufficient: a job whose result is not kept is removed as soon as it has completed.
 local function is_new(schedule, born, due)
   local begun, latest = string.match(redis.call('HGET', fires, schedule) or '', '^(%d+) (%d+)$')
   return begun ~= born or tonumber(due) > tonumber(latest)

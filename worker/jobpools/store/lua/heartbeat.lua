@@ -1,10 +1,10 @@
--- heartbeat: a worker's report, with the server's time before it.
+-- heartbeat: store a worker's report, with the server's time before it.
 -- USES: clock
 -- KEYS: workers
 -- ARGV: now_ms worker report
 --   now_ms: the current time in ms; '' for the server's clock; report: JSON
 -- RETURNS: now in ms
--- CHANGES: workers; one report in a hundred also forgets those that have been silent for a day
+-- CHANGES: workers; one report in a hundred also removes workers that have not reported for a day
 local DAY = 86400000
 redis.call('HDEL', workers, '') -- a first write that takes no memory: a server beyond its maxmemory accepts the rest
 local now = clock(now_ms)

@@ -1,11 +1,11 @@
--- purge: forget dead jobs for good.
+-- purge: remove dead jobs for good.
 -- USES: died
 -- KEYS: jobs history dead totals
 -- ARGV: ...
---   ...: for each job (1000 at most) its id, when it died in ms ('' for whenever: else one that died anew since is left alone)
--- RETURNS: how many were dead and are gone now
+--   ...: for each job (1000 at most) its id, when it died in ms; a job that died again since then is left alone ('': whenever it died)
+-- RETURNS: how many dead jobs were removed
 -- CHANGES: jobs, history, dead, totals
-for _, key in ipairs({jobs, history, totals}) do redis.call('HLEN', key) end -- one of another type is found before anything is taken
+for _, key in ipairs({jobs, history, totals}) do redis.call('HLEN', key) end -- keys of another type are found before anything is removed
 local _, ids = died(1, 2)
 if #ids == 0 then return 0 end
 redis.call('HDEL', history, unpack(ids))

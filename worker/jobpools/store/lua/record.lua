@@ -1,4 +1,4 @@
--- record: what one pass did with a schedule's ticks, if nobody else has dealt with them meanwhile.
+-- record: store what one pass did with a schedule's ticks, unless another pass has handled them meanwhile.
 -- KEYS: state
 -- ARGV: schedule times since due last fires missed jobs
 --   schedule: its key; times: when it falls due, as one line; since: the latest tick handled before, in ms, '' for none

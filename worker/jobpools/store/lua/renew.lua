@@ -3,9 +3,9 @@
 -- KEYS: leases draining cancelling history dead since ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms lease_ms ...
 --   now_ms: the current time in ms; '' for the server's clock; lease_ms: ms from now; ...: the lease_ids
--- RETURNS: {lease_ids that are gone: their jobs are not this worker's any more, ids of those jobs that shall be cancelled}
--- CHANGES: the scores of the lease_ids that are there; those that are reclaimed are there again. A worker that may not claim
---   reclaims nothing: its pod is gone or being ended, and a lease that it took back would expire with it.
+-- RETURNS: {lease_ids that are lost: their jobs are not this worker's any more, ids of running jobs to cancel}
+-- CHANGES: the scores of leases that exist; leases that can be reclaimed exist again. A worker that is drained reclaims
+--   nothing: its pod is gone or ending, and a lease that it took back would expire with it.
 -- A server beyond its maxmemory refuses a script whose first write takes memory. This one takes none: leases are renewed.
 redis.call('ZREM', leases, '')
 local function is_locked_out(lease_id)

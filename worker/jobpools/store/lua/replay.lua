@@ -3,13 +3,13 @@
 -- KEYS: dead history since wake ready_high ready_normal ready_low
 -- ARGV: now_ms channel queue ...
 --   now_ms: the current time in ms; '' for the server's clock; channel, queue: what to publish when the queue was empty
---   ...: for each job (1000 at most) its id, when it died in ms ('' for whenever: else one that died anew since is left alone),
+--   ...: for each job (1000 at most) its id, when it died in ms (a job that died again since then is left alone; '': whenever it died),
 --        priority (h, n, l), its history with the counts set back
--- RETURNS: how many were dead and are queued now
+-- RETURNS: how many dead jobs were put back
 -- CHANGES: dead, history, since, ready, wake
 local now = clock(now_ms)
 local ready = {h = ready_high, n = ready_normal, l = ready_low}
--- Whatever can be wrong is found before anything is written.
+-- Keys of another type are found before anything is written.
 local before = ready_left()
 for _, key in ipairs({history, since}) do redis.call('HLEN', key) end
 redis.call('LLEN', wake)

@@ -1,13 +1,13 @@
--- rescue: take over leases whose holders are gone, promote what is due, forget what is over.
+-- rescue: take over leases whose holders are gone, promote due jobs, remove expired records.
 -- USES: clock safely promote records trim wake ready_left
 -- KEYS: jobs history results done leases dead since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms lease_suffix lease_ms keep_completed keep_dead limit ...
---   now_ms: the current time in ms; '' for the server's clock; lease_suffix: what follows an id in the caller's leases; limit: how many at most
+--   now_ms: the current time in ms; '' for the server's clock; lease_suffix: what follows a job id in the caller's lease ids; limit: maximum number of leases
 --   keep_completed, keep_dead: how many completed jobs and dead letters the queue keeps; the oldest go first
---   ...: pods that are gone for certain, ":worker:" for one worker of a pod, or lease suffixes (":worker:number") of claims whose
---        answers were lost; none: the leases that have expired
+--   ...: pods that are gone for certain, ":worker:" for one worker of a pod, or lease suffixes (":worker:fence") of claims whose
+--        replies were lost; none: the leases that have expired
 -- RETURNS: {ids, envelopes, histories, lease_ids that were taken over, promoted, how many more there were beyond
---   the limit, now, whether more is to be forgotten 0/1, dead letters dropped}
+--   the limit, now, whether more records are to be removed 0/1, dead letters dropped}
 -- CHANGES: each lease taken over becomes the caller's, under a new fence: the caller decides what becomes of the job and
 --   settles it with step. If the caller dies between the two, its lease expires and the next rescue takes it.
 local FORGOTTEN = 1000 -- at most, at once: about a millisecond of the server's time

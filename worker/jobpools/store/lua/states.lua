@@ -1,9 +1,9 @@
--- states: where jobs are.
+-- states: read the states of jobs.
 -- USES: clock records
 -- KEYS: jobs results dead leases scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms ...
 --   now_ms: the current time in ms; '' for the server's clock; ...: job ids
--- RETURNS: for each its state, or '' where nothing is known of it; of a running one "running:worker"
+-- RETURNS: the state of each job, for a running job "running:worker", for an unknown job ''
 -- CHANGES: nothing
 local now = clock(now_ms)
 local holders

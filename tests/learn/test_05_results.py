@@ -86,4 +86,4 @@ async def test_a_test_that_takes_too_long_says_what_it_waited_for(app: App) -> N
     await endless.enqueue()
     says = r"^not idle after 0\.3 s: default: (0 queued, 0 scheduled, 1 running \(endless .*\)|1 queued, .*)$"
     with pytest.raises(TimeoutError, match=says):
-        await run_until_idle(app, patience=0.3)
+        await run_until_idle(app, timeout=0.3)

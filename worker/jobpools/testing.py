@@ -34,7 +34,7 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
     queues: Sequence[str] = (),
     concurrency: int = 10,
     job: JobDefaults | None = None,
-    patience: float = 30.0,
+    timeout: float = 30.0,  # noqa: ASYNC109  # it raises, and says which jobs are left
     horizon: float = 5.0,
 ) -> Worker:
     """Run a worker in this process until no job is queued, running, or due within the next `horizon` seconds.
@@ -45,14 +45,14 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
         queues: Names of the queues to serve. Default: the queues of the App's handlers.
         concurrency: Maximum number of jobs that run at the same time. Default: 10.
         job: Defaults of jobs, as `spec.job` of a pool. Default: those of a pool.
-        patience: Maximum seconds to wait. Default: 30.
+        timeout: Maximum seconds to wait. Default: 30.
         horizon: Seconds within which a scheduled job is waited for. Default: 5.
 
     Returns:
         The worker, which has stopped; its `metrics` count what it did.
 
     Raises:
-        TimeoutError: Jobs were left after `patience` seconds; the message names them.
+        TimeoutError: Jobs were left after `timeout` seconds; the message names them.
         RuntimeError: The worker failed; its log says why.
 
     Example:
@@ -76,9 +76,9 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
     running = asyncio.create_task(worker.run())
     idle = asyncio.create_task(_idle(worker, names, horizon))
     try:
-        done, _ = await asyncio.wait([running, idle], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([running, idle], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if not done:
-            raise TimeoutError(f"not idle after {patience:g} s: {await _busy(worker, names)}")
+            raise TimeoutError(f"not idle after {timeout:g} s: {await _busy(worker, names)}")
     finally:
         idle.cancel()
         worker.stop()

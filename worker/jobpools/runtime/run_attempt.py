@@ -1,6 +1,5 @@
 """Run one attempt: decode its arguments, call the handler inside its middleware, encode the result."""
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -20,7 +19,6 @@ DECODING, RUNNING, ENCODING = "decoding", "running", "encoding"
 """Stages of an attempt."""
 _RUNNING = Phase.RUNNING  # a global is read faster than an enum's member
 
-log = logging.getLogger("jobpools.worker")
 clock = time.monotonic
 
 
@@ -44,7 +42,6 @@ class AttemptRunner:
         self._vitals = vitals
         self._middlewares = middlewares
         self._max_result = max_result
-        self._logs_completions = log.isEnabledFor(logging.DEBUG)
 
     async def run(self, attempt: Attempt, free: Callable[[Attempt], None]) -> None:
         """Run one attempt to its settlement, and free its slot.
@@ -72,7 +69,11 @@ class AttemptRunner:
             outcome = attempt.stop_outcome
             if outcome is None:
                 stage = ENCODING
-                self._complete(attempt, value, clock() - started_at)
+                seconds = clock() - started_at
+                ttl = attempt.envelope.ttl
+                ttl = handler.result_ttl if ttl is None else min(ttl, LONGEST)
+                result = b"null" if value is None or ttl <= 0 else self._encoded(attempt, value)
+                self._settler.complete(attempt, result, ttl, seconds)
                 free(attempt)
                 return
             # It was stopped and returned instead of raising: the reason for stopping it counts.
@@ -82,14 +83,6 @@ class AttemptRunner:
             outcome = attempt.stop_outcome or outcomes.failed(error, _final(stage, error))
         self._settler.end(attempt, outcome, clock())
         free(attempt)
-
-    def _complete(self, attempt: Attempt, value: object, seconds: float) -> None:
-        ttl = attempt.envelope.ttl
-        ttl = attempt.handler.result_ttl if ttl is None else min(ttl, LONGEST)
-        result = b"null" if value is None or ttl <= 0 else self._encoded(attempt, value)
-        self._settler.complete(attempt, result, ttl, seconds)
-        if self._logs_completions:
-            log.debug("%s completed in %.3f s", attempt, seconds)
 
     def _encoded(self, attempt: Attempt, value: object) -> bytes:
         result = attempt.handler.encode_result(value)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from jobpools.core.decision import Decision
 from jobpools.core.jobs import retry
@@ -90,6 +90,8 @@ class Settler:
     left_behind: LeftBehind
     wake: Callable[[], None]
     """Called when there is something to send."""
+    logs_completions: bool = field(default_factory=lambda: log.isEnabledFor(logging.DEBUG))
+    """Whether completed attempts are logged: asked once, because asking the logger for every job costs time."""
 
     def complete(self, attempt: Attempt, result: bytes, ttl: float, seconds: float) -> None:
         """Settle an attempt that returned: its encoded result, seconds to keep it, and the attempt's duration."""
@@ -98,6 +100,8 @@ class Settler:
         attempt.phase = SETTLED
         handler.tally.complete(seconds)
         self.prefetch.observe(seconds)
+        if self.logs_completions:
+            log.debug("%s completed in %.3f s", attempt, seconds)
 
     def end(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """Settle an attempt that did not complete, unless it is settled; `now` is the monotonic time."""

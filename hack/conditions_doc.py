@@ -31,9 +31,9 @@ def docstrings(enum: type[StrEnum]) -> dict[str, str]:
     """Return the docstring below each member of an enum, by the member's name."""
     (tree,) = ast.parse(inspect.getsource(enum)).body
     found = {}
-    for member, below in pairwise(tree.body):  # type: ignore[attr-defined]  # it is a class
-        if isinstance(member, ast.Assign) and isinstance(below, ast.Expr):
-            found[ast.unparse(member.targets[0])] = " ".join(ast.literal_eval(below.value).split())
+    for assignment, below in pairwise(tree.body):  # type: ignore[attr-defined]  # it is a class
+        if isinstance(assignment, ast.Assign) and isinstance(below, ast.Expr):
+            found[ast.unparse(assignment.targets[0])] = " ".join(ast.literal_eval(below.value).split())
     return found
 
 

@@ -43,7 +43,7 @@ alive() { local part; for part in "${running[@]}"; do kill -0 "$part" 2>/dev/nul
 status=0
 hack/end-with-parent.sh TERM hack/with-test-cluster.sh "$python" -m pytest -q "$@" tests/cluster tests/kube || status=$?
 began=$SECONDS
-while alive; do   # whoever waits sees that it goes on
+while alive; do   # shows a waiting user that the tests still run
   if ((SECONDS >= began + 30)); then echo "run-all-tests: tests without a Kubernetes still run, $SECONDS s so far;$(how_far)" >&2; began=$SECONDS; fi
   sleep 0.2
 done

@@ -4,7 +4,7 @@
 #   KUBECONFIG is set     that cluster. Where it gets the images from: it is one of kind's (loaded), or JOBPOOLS_REGISTRY=registry.example/team
 #                         (built and pushed there), or all of JOBPOOLS_{WORKER,OPERATOR,VALKEY,SUITE,NEXT,SHOP}_IMAGE are given.
 #   Docker and kind       a kind cluster of its own, deleted afterwards
-#   Linux, root, Go       `test-cluster.sh up`, and `test-cluster.sh down` afterwards, unless somebody brought it up by hand
+#   Linux, root, Go       `test-cluster.sh up`, and `test-cluster.sh down` afterwards, unless it was up before
 #   Linux, Go             `test-cluster.sh up --bare`: an API server without nodes; tests that need pods are left out
 #   nothing of it         tests that need a cluster are left out, and it says which
 #
@@ -55,7 +55,7 @@ given() {
   else say "KUBECONFIG is set, but not where its nodes can pull images from: set JOBPOOLS_REGISTRY, or all of ${IMAGES[*]}"; left_out=cluster; fi
 }
 
-take() { # WHAT UP-OPTION...: the project's own cluster, which is ours from here on unless somebody brought it up by hand
+take() { # WHAT UP-OPTION...: the project's own cluster, which this run owns unless it was up before
   local what=$1 owner told=''; shift
   while owner=$("$here/test-cluster.sh" owner); [[ -n $owner && $owner != gone ]]; do
     [[ $owner == "$told" ]] || say "waiting for the run that has the cluster (process $owner)"

@@ -28,7 +28,7 @@ from jobpools.testing import run_until_idle
 from tests.support.ports import free_port
 
 
-async def test_a_look_at_the_result_without_waiting(app: App) -> None:
+async def test_result_with_timeout_0_reads_the_state_once(app: App) -> None:
     @app.job(retry=Retry(strategy="none"))
     async def divide(by: int) -> float:
         return 1 / by
@@ -145,9 +145,9 @@ async def test_redis_that_is_away_is_one_clear_error() -> None:
 
         with pytest.raises(
             StoreUnavailableError, match=r"^redis://:\*\*\*@127\.0\.0\.1:\d+/0: cannot be reached: "
-        ) as told:
+        ) as raised:
             await noop.enqueue()
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(raised.value)
         with pytest.raises(StoreError):
             noop.enqueue_sync()
 
@@ -209,7 +209,7 @@ def test_what_cannot_be_a_job_is_refused() -> None:
 
 @pytest.mark.parametrize(("name", "tags"), [("caf\udce9", []), ("send", ["caf\udce9"])])
 async def test_half_a_character_is_refused_as_any_other_wrong_argument(app: App, name: str, tags: list[str]) -> None:
-    with pytest.raises(ArgumentsError, match="no UTF-8"):
+    with pytest.raises(ArgumentsError, match="not UTF-8"):
         await app.enqueue(name, {}, queue="default", tags=tags)
 
 

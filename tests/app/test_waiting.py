@@ -98,15 +98,15 @@ async def test_a_result_is_there_within_ten_milliseconds(valkey_url: str, raw: R
     await app.aclose()
 
 
-async def test_every_end_is_told(valkey_url: str, raw: Redis) -> None:
+async def test_every_kind_of_end_ends_the_wait(valkey_url: str, raw: Redis) -> None:
     app, double = make(valkey_url)
     good, bad, stopped = await app.enqueue_many([double.call(1), double.call(-1), double.options(delay=60).call(2)])
     unkept = await double.options(result_ttl=0).enqueue(3)
-    told = asyncio.gather(*(each.result() for each in (good, bad, stopped, unkept)), return_exceptions=True)
+    results_of_all = asyncio.gather(*(each.result() for each in (good, bad, stopped, unkept)), return_exceptions=True)
     await registered(raw, 4)
     await stopped.cancel()
     async with working(app):
-        results = await asyncio.wait_for(told, waiting.REGISTERED_EVERY / 2)
+        results = await asyncio.wait_for(results_of_all, waiting.REGISTERED_EVERY / 2)
     assert results[0] == 2
     kinds = [JobDeadError, JobCancelledError, JobNotFoundError]
     assert [type(each) for each in results[1:]] == kinds
@@ -272,18 +272,16 @@ async def test_a_server_that_is_away_at_first_is_an_error_at_once() -> None:
     await app.aclose()
 
 
-async def test_an_error_that_nobody_thought_of_ends_those_that_wait(
-    valkey_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_unexpected_error_fails_all_waiting_callers(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app, double = make(valkey_url)
     job = await double.enqueue(1)
 
     async def broken(*_: Any) -> list[str]:
-        raise RuntimeError("never thought of")
+        raise RuntimeError("unexpected")
 
     with monkeypatch.context() as patch:
         patch.setattr(endings, "register", broken)
-        with pytest.raises(RuntimeError, match="never thought of"):
+        with pytest.raises(RuntimeError, match="unexpected"):
             await asyncio.wait_for(job.result(), 10)
     result = asyncio.create_task(job.result())
     await run_until_idle(app)
@@ -291,7 +289,7 @@ async def test_an_error_that_nobody_thought_of_ends_those_that_wait(
     await app.aclose()
 
 
-async def test_workers_go_on_where_nobody_may_publish(valkey_url: str, raw: Redis) -> None:
+async def test_workers_continue_without_the_right_to_publish(valkey_url: str, raw: Redis) -> None:
     """An ACL user of before has no right to the channels: then waiting fails with a clear error, and jobs run."""
     raw.acl_setuser("old", enabled=True, passwords=["+pw"], commands=["+@all"], keys=["*"], channels=["jobpools:wake"])
     try:

@@ -165,7 +165,9 @@ async def test_a_producer_learns_quickly_and_may_send_again_under_its_own_id(
 
 
 @pytest.mark.parametrize("refuse", [replica, no_right])
-async def test_the_control_loop_calls_nobody_dead_for_an_outage_of_writes(scenario: Scenario, refuse: Refuse) -> None:
+async def test_the_control_loop_declares_no_worker_dead_during_an_outage_of_writes(
+    scenario: Scenario, refuse: Refuse
+) -> None:
     """Leases expire, for they cannot be renewed, and a replica answers every read."""
     pool = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate({"app": APP, "queues": [QUEUE]}))
     queues = StoreQueues(scenario.connection, "operator")

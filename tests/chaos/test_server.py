@@ -88,7 +88,7 @@ async def test_a_slot_is_in_use_until_the_end_of_its_attempt_is_recorded(scenari
 
 
 async def test_enqueue_at_the_moment_of_a_crash_is_accepted_or_refused_and_never_half(scenario: Scenario) -> None:
-    """Whoever sends learns of an error, sends again under the same ids, and each job is there once."""
+    """The caller gets an error and enqueues again with the same ids; each job exists once."""
     calls = [jobs.work.options(id=f"order-{n}").call(0) for n in range(5000)]
     sending = asyncio.create_task(jobs.app.enqueue_many(calls))
     while not await _enqueued(scenario):  # noqa: ASYNC110  # another process's doing
@@ -106,7 +106,7 @@ async def test_enqueue_at_the_moment_of_a_crash_is_accepted_or_refused_and_never
     await scenario.balanced(again, completed=len(calls))
 
 
-async def test_a_worker_that_is_told_to_go_while_the_server_is_away_goes(scenario: Scenario) -> None:
+async def test_a_worker_stops_on_sigterm_while_the_server_is_unreachable(scenario: Scenario) -> None:
     with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s") as (a,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.3) for _ in range(20)])
         eventually("the load runs", lambda: len(scenario.notes("begun")) > 5)
@@ -115,7 +115,7 @@ async def test_a_worker_that_is_told_to_go_while_the_server_is_away_goes(scenari
         assert a.wait(30) == 0
         assert "Traceback" not in a.log()
         scenario.server.start()
-    # What it did and could not say is done again by others: at least once.
+    # Jobs whose settlement could not be sent run again on another worker: at least once.
     with crew(scenario.folder, scenario.server.url, APP, "b", **scenario.environment, LEASE="1s", CONCURRENCY="20"):
         await scenario.ended(20)
     await scenario.balanced(sent, completed=len(sent))

@@ -64,7 +64,7 @@ COMMAND_LINE = {
 WORKER = {
     "no app": Bad("worker", r"worker: no app given; write jobpools worker module:name or set JOBPOOLS_APP"),
     "no app, with a flag": Bad("worker --concurrency 2", r"worker: no app given; .*"),
-    "no attribute named": Bad("worker store", r"'store' names no app: write module:name, as in shop\.jobs:app"),
+    "no attribute named": Bad("worker store", r"'store' does not name an app; write module:name, as in shop\.jobs:app"),
     "no such module": Bad("worker stoer:app", r"stoer:app: there is no module stoer, neither in /\S+ nor installed"),
     "no such module in a package": Bad("worker json.jobs:app", r"json\.jobs:app: there is no module json\.jobs, .*"),
     "it imports what is not there": Bad(
@@ -80,7 +80,7 @@ WORKER = {
     ),
     "no such attribute": Bad("worker store:ap", r"store:ap: module store has no 'ap'; did you mean app\?"),
     "no App at all": Bad("worker bare:app", r"bare:app: module bare has no 'app', and no App at all", files={"bare.py": ""}),
-    "not an App": Bad("worker store:number", r"store:number is an int, not an App: write app = App\(\"name\"\) there"),
+    "not an App": Bad("worker store:number", r"store:number is an int, not an App; write app = App\(\"name\"\) there"),
     "an app without jobs": Bad(
         "worker idle:app", r"app idle has no jobs: .*@app\.job", files={"idle.py": APP.partition("@app")[0].replace("store", "idle")}
     ),
@@ -90,7 +90,7 @@ WORKER = {
     "a weight that is none": Bad("worker store:app --queues a,b=x", r"--queues 'a,b=x': write names, .*emails,reports=2"),
     "a weight of 0": Bad("worker store:app --queues b=0", r"--queues: b: must be at least 1, got 0"),
     "a queue of braces": Bad("worker store:app --queues {b}", r"--queues: \{b\}: must be letters, .*"),
-    "a queue twice": Bad("worker store:app --queues a,a", r"--queues: a is there twice"),
+    "a queue twice": Bad("worker store:app --queues a,a", r"--queues: duplicate queue: a; name each queue once"),
     "a pool without a namespace": Bad("worker store:app --pool mail", r"--pool: must be .*, got \"mail\""),
     "a grace without a unit": Bad("worker store:app --grace 5x", r"--grace: '5x' is not a duration; write .* as in 90s or 1h30m"),
     "a log that is none": Bad("worker store:app --log yaml", r"--log: must be 'text' or 'json', got \"yaml\""),
@@ -118,7 +118,7 @@ ENQUEUE = {
         env={"JOBPOOLS_MAX_PAYLOAD": "1500"},
     ),
     "a limit in words": Bad(
-        "enqueue store:app send to=a", r"JOBPOOLS_MAX_PAYLOAD: '1M' is not a number of bytes, as in 1048576",
+        "enqueue store:app send to=a", r"JOBPOOLS_MAX_PAYLOAD: '1M' is not a number of bytes; write it as in 1048576",
         env={"JOBPOOLS_MAX_PAYLOAD": "1M"},
     ),
     "a delay without a unit": Bad("enqueue store:app send to=a --delay 5", r"enqueue send: delay: '5' is not a duration; .*as in 90s or 1h30m"),

@@ -109,7 +109,7 @@ CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "no crash": (options(max_crashes=0), ConfigurationError, r"send\.options: max_crashes: must be an integer of at least 1, got 0"),
     "an id of two words": (options(id="a b"), ConfigurationError, r"send\.options: id: 'a b' cannot be an id: .*"),
     "a name twice": (job(name="send"), ConfigurationError, r"job send: duplicate name; give one of the two functions another name="),
-    "no name in JSON": (job(positional), ConfigurationError, r"job positional: parameter to has no name in JSON: .*"),
+    "no name in JSON": (job(positional), ConfigurationError, r"job positional: parameter to has no name in JSON; .*"),
     "a mistyped default": (job(timeot="5s"), ConfigurationError, r"job other: timeot: no such option; did you mean timeout\?"),
     "an executor that does not fit": (job(executor="thread"), ConfigurationError, r"job other: executor='thread' does not fit .*"),
     "a queue of two lines": (options(queue="emails\n"), ConfigurationError, r"send\.options: queue: 'emails\\n' is not a queue name; .*"),
@@ -137,7 +137,7 @@ CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "a retry that never tries": (lambda _: retry(max_attempts=0), ConfigurationError, r"Retry: max_attempts: must be at least 1, got 0"),
     "a retry's strategy": (lambda _: retry(strategy="linear"), ConfigurationError, r"Retry: strategy: must be 'none', 'fixed' or 'exponential', got \"linear\""),
     "a retry's error": (lambda _: retry(on=[7]), ConfigurationError, r"Retry: on: 7 is not an exception class; give a class or its name"),
-    "a retry's function": (job(retry=retry(function=wait)), ConfigurationError, r"job other: retry: its function wait is async, but it is not awaited; .*"),
+    "a retry's function": (job(retry=retry(function=wait)), ConfigurationError, r"job other: retry: the retry function wait is async; .*"),
     "a context that is not the first": (lambda app: app.job(late).enqueue_sync("ada"), ConfigurationError, r"job late: ctx: the Context must be the first argument; use \(ctx: Context, …\)"),  # type: ignore[call-arg]  # that is the mistake
     "a context or none": (lambda app: app.job(perhaps).enqueue_sync(), ConfigurationError, r"job perhaps: ctx: the Context must be the first argument; .*"),
     "a retry's class that is no error": (lambda _: retry(on=[int]), ConfigurationError, r"Retry: on: <class 'int'> is not an exception class; give a class or its name"),

@@ -26,7 +26,7 @@ async def test_result_ttl_zero_keeps_no_result(app: App) -> None:
 
     job = await noop.enqueue()
     await run_until_idle(app)
-    with pytest.raises(JobNotFoundError, match="it never existed, or its result's TTL has passed"):
+    with pytest.raises(JobNotFoundError, match="it never existed, or its result has expired"):
         await job.result()
 
 

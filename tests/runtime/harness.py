@@ -69,8 +69,8 @@ class SlotsHarness:
     def attempt(self, lease: str, crashes: int = 0, **arguments: Any) -> Attempt:
         """Return an attempt of a job that has crashed so many times."""
         envelope = Envelope(1, fresh_id(), "job", "default", msgspec.Raw(msgspec.json.encode(arguments)))
-        entries = (PastAttempt(1, OutcomeKind.CRASHED, 0.0),) * crashes
-        history = History(crashes=crashes, entries=entries) if crashes else None
+        past = (PastAttempt(1, OutcomeKind.CRASHED, 0.0),) * crashes
+        history = History(crashes=crashes, entries=past) if crashes else None
         return Attempt(lease, envelope, self.handler, history, self.outbox)
 
     def acknowledge(self) -> None:
@@ -95,7 +95,7 @@ class SlotsHarness:
     async def until_idle(self) -> None:
         """Wait until no attempt runs or waits."""
         async with asyncio.timeout(5):
-            while self.slots.held:  # noqa: ASYNC110  # its attempts are no tasks of the test
+            while self.slots.held:  # noqa: ASYNC110  # its attempts are not tasks of the test
                 await asyncio.sleep(0)
 
     async def until_started(self, *attempts: Attempt) -> None:

@@ -45,7 +45,7 @@ class LyingClassError(Exception):
 
 
 class NotesError(Exception):
-    """Its notes are no notes."""
+    """Reading its notes raises SystemExit."""
 
     @property
     def __notes__(self) -> Any:  # type: ignore[override]  # the subject
@@ -53,7 +53,7 @@ class NotesError(Exception):
 
 
 class TraceError(Exception):
-    """Its traceback, cause and context are none."""
+    """Reading its traceback, cause or context raises RuntimeError."""
 
     @property
     def __traceback__(self) -> Any:  # type: ignore[override]  # the subject

@@ -22,20 +22,20 @@ from tests.support.waiting import until
 
 
 async def test_services_close_in_the_opposite_order_also_when_one_does_not_open() -> None:
-    told: list[str] = []
+    calls: list[str] = []
 
     async def first() -> AsyncIterator[str]:
-        told.append("first opens")
+        calls.append("first opens")
         yield "1"
-        told.append("first closes")
+        calls.append("first closes")
 
     def second() -> Iterator[str]:
-        told.append("second opens")
+        calls.append("second opens")
         yield "2"
-        told.append("second closes")
+        calls.append("second closes")
 
     async def third() -> AsyncIterator[str]:
-        if told:
+        if calls:
             raise OSError("no\nroute")
         yield "3"
 
@@ -43,12 +43,12 @@ async def test_services_close_in_the_opposite_order_also_when_one_does_not_open(
     await services.start(declared)
     assert [services.get(service) for service in declared] == ["1", "2"]
     await services.stop()
-    assert told == ["first opens", "second opens", "second closes", "first closes"]
-    told.clear()
+    assert calls == ["first opens", "second opens", "second closes", "first closes"]
+    calls.clear()
     says = r"service third does not open: OSError: no route \(.*test_around\.py:\d+\); the worker does not .*"
     with pytest.raises(ConfigurationError, match=f"^{says}$"):
         await services.start([*declared, Service(third)])
-    assert told == ["first opens", "second opens", "second closes", "first closes"]
+    assert calls == ["first opens", "second opens", "second closes", "first closes"]
 
 
 def test_a_service_is_a_generator_function_and_must_be_declared() -> None:
@@ -68,11 +68,11 @@ def test_a_service_is_a_generator_function_and_must_be_declared() -> None:
 
 
 async def test_middleware_nests_sees_errors_and_may_turn_them_into_results(app: App) -> None:
-    told: list[str] = []
+    calls: list[str] = []
 
     @app.middleware
     async def outer(ctx: Context, call_next: Next) -> Any:
-        told.append("outer")
+        calls.append("outer")
         try:
             return await call_next()
         except KeyError:
@@ -80,7 +80,7 @@ async def test_middleware_nests_sees_errors_and_may_turn_them_into_results(app: 
 
     @app.middleware
     async def inner(ctx: Context, call_next: Next) -> Any:
-        told.append(f"inner {ctx.attempt}")
+        calls.append(f"inner {ctx.attempt}")
         return await call_next()
 
     @app.job(retry=Retry(strategy="none"))
@@ -93,7 +93,7 @@ async def test_middleware_nests_sees_errors_and_may_turn_them_into_results(app: 
 
     good, saved, bad = await lookup.enqueue("a"), await lookup.enqueue("b"), await broken.enqueue()
     await run_until_idle(app)
-    assert told == ["outer", "inner 1"] * 3
+    assert calls == ["outer", "inner 1"] * 3
     assert (await good.result(), await saved.result()) == ("found", "lookup was saved")
     with pytest.raises(JobDeadError, match="ValueError: in a thread"):
         await bad.result()
@@ -175,7 +175,7 @@ async def test_a_worker_is_listed_while_it_is_there(app: App, store: Connection)
     assert await listed() == ()
 
 
-async def test_a_server_that_may_evict_jobs_is_told_of(
+async def test_a_server_that_may_evict_jobs_is_logged(
     app: App, store: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     @app.job

@@ -25,12 +25,12 @@ def memory(process: int, what: str) -> float:
 
 
 def cpu_seconds(process: int) -> float:
-    """Of its own and of the kernel for it."""
+    """Return the user and system CPU seconds of a process."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def tell(text: str) -> None:
+def report(text: str) -> None:
     print(f"\n{text}")  # noqa: T201  # a figure for people
 
 
@@ -52,7 +52,7 @@ async def test_from_start_to_the_first_job(valkey_url: str, tmp_path: Path) -> N
             finally:
                 worker.kill()
     middle = statistics.median(took)
-    tell(f"worker start to first job: best {min(took):.2f} s, median {middle:.2f} s; CPU {min(used):.2f} s")
+    report(f"worker start to first job: best {min(took):.2f} s, median {middle:.2f} s; CPU {min(used):.2f} s")
     assert min(used) < LONGEST_START
     if os.getloadavg()[0] < (os.cpu_count() or 1):
         assert min(took) < LONGEST_START
@@ -73,7 +73,7 @@ async def test_an_idle_worker_is_small_and_nearly_silent(valkey_url: str, tmp_pa
             sent = await commands(store) - before
             a_second = sent / (time.monotonic() - begun)
     each = " + ".join(f"{one:.1f}" for one in resident)
-    tell(f"an idle worker: {size:.1f} MiB (resident: {each}), {a_second:.2f} commands a second ({sent} in 20 s)")
+    report(f"an idle worker: {size:.1f} MiB (resident: {each}), {a_second:.2f} commands a second ({sent} in 20 s)")
     assert size < LARGEST
     assert a_second < 1
 

@@ -51,10 +51,10 @@ async def dead(
     assert await job.state() is JobState.DEAD
     past = await history(app, job)
     assert past.attempts == 1
-    (entry,) = past.entries
-    assert entry.error.endswith(error), entry
-    assert "\n" not in entry.error + entry.message + past.note
-    assert entry.traceback
+    (attempt,) = past.entries
+    assert attempt.error.endswith(error), attempt
+    assert "\n" not in attempt.error + attempt.message + past.note
+    assert attempt.traceback
     warnings = (each for each in caplog.records if each.levelno >= logging.WARNING)
     # To describe what is huge takes long on a busy machine, and the loop's watchdog says so.
     (said,) = (each for each in warnings if f"{job.id}: it blocked" not in each.getMessage())
@@ -62,7 +62,7 @@ async def dead(
     assert "\n" not in said.getMessage()
     assert said.exc_text
     assert frame in said.exc_text or len(said.exc_text) > 7000, said.exc_text
-    return f"{entry.error}: {entry.message}"
+    return f"{attempt.error}: {attempt.message}"
 
 
 NAMES = {

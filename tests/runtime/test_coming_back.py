@@ -60,8 +60,8 @@ async def test_while_a_job_runs(server: Server, caplog: pytest.LogCaptureFixture
             assert await job.result(timeout=5) == "done"
             assert worker.metrics.stale == 0
         connection = connect(server.url)
-        books = (await ledger.read(connection, ["default"]))["default"]
-        assert (books.lost, books.waiting, books.failed) == (0, 0, 0)
+        ledger_of_queue = (await ledger.read(connection, ["default"]))["default"]
+        assert (ledger_of_queue.lost, ledger_of_queue.waiting, ledger_of_queue.failed) == (0, 0, 0)
         await connection.aclose()
 
 
@@ -117,12 +117,12 @@ async def test_a_settlement_whose_answer_was_lost_is_sent_again_and_changes_noth
             assert (worker.metrics.stale, worker.consumers[0].leases.attempts) == (0, {}), "refused, and rightly so"
             assert said(caplog, "refused") == 0
         connection = connect(valkey_url)
-        books = (await ledger.read(connection, ["default"]))["default"]
-        assert (len(ran), books.completed, books.lost) == (1, 1, 0)
+        ledger_of_queue = (await ledger.read(connection, ["default"]))["default"]
+        assert (len(ran), ledger_of_queue.completed, ledger_of_queue.lost) == (1, 1, 0)
         await connection.aclose()
 
 
-async def test_a_service_that_does_not_close_is_told_and_the_worker_ends(
+async def test_a_service_that_does_not_close_is_logged_and_the_worker_ends(
     valkey_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = App("shop", redis=valkey_url)

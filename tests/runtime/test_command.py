@@ -29,7 +29,7 @@ def refused(*arguments: str) -> str:
     ("arguments", "line"),
     [
         (["nosuch:app"], "jobpools: nosuch:app: there is no module nosuch"),
-        (["nosuch"], "jobpools: 'nosuch' names no app: write module:name"),
+        (["nosuch"], "jobpools: 'nosuch' does not name an app; write module:name"),
         (["tests.runtime.jobs:nosuch"], "jobpools: tests.runtime.jobs:nosuch: module tests.runtime.jobs has no"),
         (["tests.runtime.jobs:EMPTY"], "jobpools: tests.runtime.jobs:EMPTY is a str, not an App"),
         (["tests.runtime.jobs:jobless"], "jobpools: app jobless has no jobs: decorate a function with @app.job"),

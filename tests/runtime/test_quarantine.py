@@ -16,14 +16,14 @@ async def forever(_ctx: Any, _args: dict[str, Any]) -> None:
 async def test_of_jobs_that_may_crash_only_once_more_one_runs_and_the_others_are_handed_back() -> None:
     harness = SlotsHarness(forever, size=4)
     suspects = [harness.attempt(f"suspect {n}", crashes=2) for n in range(3)]
-    beside = [harness.attempt("first crash", crashes=1), harness.attempt("fresh")]
-    harness.slots.take([*suspects, *beside])
+    others = [harness.attempt("first crash", crashes=1), harness.attempt("fresh")]
+    harness.slots.take([*suspects, *others])
     assert set(harness.dispositions) == {"suspect 1", "suspect 2"}
     for _, settlement in harness.settled:
         assert settlement.disposition is Disposition.RETURN
         assert settlement.delay is not None, "not at once, or this worker would claim it again"
         assert settlement.history.crashes == 2, "neither charged nor forgiven"
-    await harness.until_started(*beside)
+    await harness.until_started(*others)
     assert not suspects[0].started_at, "it must not crash before Redis knows that the others are handed back"
     assert harness.slots.quarantine.unrecorded == suspects[1:]
     harness.acknowledge()

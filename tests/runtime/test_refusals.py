@@ -153,7 +153,7 @@ async def test_a_timeout_that_leaves_no_time_is_a_dead_letter(app: App, store: C
         await app.handle("a", QUEUE).result(timeout=10)
 
 
-async def test_a_history_that_nobody_can_read_stops_nothing(app: App, store: Connection) -> None:
+async def test_a_history_that_cannot_be_read_does_not_stop_the_job(app: App, store: Connection) -> None:
     @app.job
     async def noop() -> int:
         return 1
@@ -241,11 +241,11 @@ async def test_a_payload_over_the_limit_is_refused_and_nothing_is_written(valkey
         await load.enqueue("x" * 1700)
 
 
-async def test_a_retry_function_is_code_and_cannot_travel_with_a_job(app: App, store: Connection) -> None:
+async def test_a_retry_function_cannot_be_sent_with_a_job(app: App, store: Connection) -> None:
     @app.job
     async def noop() -> None: ...
 
-    with pytest.raises(ConfigurationError, match=r"^noop: a retry function is code and cannot travel"):
+    with pytest.raises(ConfigurationError, match=r"^noop: a retry function cannot be sent with a job"):
         await noop.options(retry=Retry(function=lambda _attempt, _error: 1.0)).enqueue()
     assert await store.execute("DBSIZE") == 0
 
@@ -302,8 +302,8 @@ async def test_a_claim_whose_answer_was_lost_is_handed_back_uncharged(app: App, 
             await job.result(timeout=10)
         assert lost
         assert worker.metrics.rescued == 0
-    books = (await ledger.read(store, [QUEUE]))[QUEUE]
-    assert (books.completed, books.failed, books.lost) == (10, 0, 0)
+    ledger_of_queue = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (ledger_of_queue.completed, ledger_of_queue.failed, ledger_of_queue.lost) == (10, 0, 0)
 
 
 async def test_a_worker_that_may_not_claim_claims_nothing_until_it_may_again(app: App, store: Connection) -> None:

@@ -50,10 +50,10 @@ async def find(request: pytest.FixtureRequest, app: App, store: Connection) -> A
         await until(lambda: worker.metrics.steps > 0)
         await store.execute("SADD", keys.of_queue(QUEUE, "draining"), worker.id)  # it finds, and claims nothing
 
-        async def look() -> None:
+        async def check() -> None:
             await worker.rescue.check(worker.consumers[0])
 
-        yield look
+        yield check
 
 
 async def held(store: Connection, job_id: str, envelope: bytes, lease: str = "") -> None:

@@ -69,7 +69,7 @@ async def test_threads_are_started_when_needed_used_again_and_never_more_than_th
     assert (most, len(set(used))) == (3, 3)
 
 
-async def test_a_call_that_nobody_waits_for_is_left_behind_and_another_thread_takes_its_place() -> None:
+async def test_a_call_without_a_waiting_caller_is_left_behind_and_another_thread_takes_its_place() -> None:
     threads, go_on, begun = Threads(1), threading.Event(), threading.Event()
 
     def stuck() -> None:

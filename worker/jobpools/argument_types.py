@@ -31,12 +31,12 @@ class _Extra:
 
 
 def fields(label: str, parameters: Sequence[inspect.Parameter], hints: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Return the named arguments, and the type of all others; `hints` are resolved annotations.
+    """Return the types of the named arguments, and the type of all others; `hints` are resolved annotations.
 
-    Optional ones are NotRequired. The type of the others is None where the handler takes no others.
+    Optional arguments are NotRequired. Without `**kwargs` the second value is `None`.
 
     Raises:
-        ConfigurationError: A Context stands where the worker passes none, or `**kwargs` names a parameter again.
+        ConfigurationError: A parameter other than the first is a Context, or `**kwargs` repeats a parameter.
     """
     named: dict[str, Any] = {}
     rest: Any = None
@@ -59,7 +59,7 @@ def fields(label: str, parameters: Sequence[inspect.Parameter], hints: Mapping[s
 
 
 def shape(label: str, named: Mapping[str, Any], rest: Any) -> Any:
-    """Return the TypedDict of what `fields` found."""
+    """Return the TypedDict for the arguments that `fields` returned."""
     make = cast("Any", TypedDict)  # the call form with computed fields is beyond mypy
     made = make(label, dict(named))
     made.__pydantic_config__ = ConfigDict(extra="forbid" if rest is None else "allow")
@@ -81,7 +81,7 @@ def _unpacked(hint: Any) -> dict[str, Any]:
 
 
 def _qualified(hint: Any, required: bool) -> Any:  # noqa: FBT001  # the qualifier itself
-    """Return the hint, in NotRequired if it is optional; what the hint says itself goes before `required`."""
+    """Return the hint, in NotRequired if it is optional; a qualifier in the hint takes precedence over `required`."""
     while (origin := typing.get_origin(hint)) in _QUALIFIERS:
         required = required if origin is typing_extensions.ReadOnly else origin is Required
         hint = typing.get_args(hint)[0]

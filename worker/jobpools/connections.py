@@ -1,8 +1,8 @@
-"""One connection for each event loop that asks for one. A connection ends with its loop, and stays behind in a fork.
+"""Connections of event loops: one for each loop. A connection is closed with its loop; a fork does not inherit it.
 
-The loop owns its connection, as an attribute, and never the other way round: a loop that its user forgets is collected
-together with the connection. `asyncio.run` and whatever else calls `loop.shutdown_asyncgens()` closes the connection
-properly, because an asynchronous generator that waits for that is registered with the loop.
+The loop owns its connection, as an attribute, and the connection does not refer to the loop: an unused loop is
+collected together with its connection. `asyncio.run` and any code that calls `loop.shutdown_asyncgens()` close the
+connection properly, because an asynchronous generator that closes it is registered with the loop.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from jobpools.store.connect import Connection, connect
 from jobpools.waiting import Waiters
 
 _ATTRIBUTE = "_jobpools_connections"
-"""The loop's attribute: by the token of a `Connections`, its connection there."""
+"""Attribute of an event loop: its connections, by the token of their `Connections`."""
 
 
 class _Token:
-    """Which `Connections` an entry belongs to, without keeping that alive."""
+    """Key of a `Connections` in the attribute of a loop. It does not keep the `Connections` alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What one event loop has."""
+    """The connection and the waiters of one event loop."""
 
     connection: Connection
     waiters: Waiters
@@ -35,8 +35,8 @@ class Opened:
 
 
 _inherited: list[dict[_Token, Opened]] = []
-"""What a child process has of its parent's loops. To collect it would wake the parent's loop: they share the wake-up
-socket, and a loop is told when a generator of its own is collected."""
+"""The connections that a child process inherited from its parent's loops, kept so that they are never collected:
+collecting their generators would wake the parent's loop, because both processes share the wake-up socket."""
 
 
 class Connections:
@@ -54,7 +54,7 @@ class Connections:
         weakref.finalize(self, _release, self._token, self._loops).atexit = False
 
     def here(self) -> Opened:
-        """Return what the running event loop has; the first call makes it."""
+        """Return the connection and waiters of the running event loop; the first call opens them."""
         loop = asyncio.get_running_loop()
         opened: dict[_Token, Opened] | None = getattr(loop, _ATTRIBUTE, None)
         found = None if opened is None else opened.get(self._token)
@@ -82,14 +82,14 @@ class Connections:
             await found.closing.aclose()
 
     def after_fork(self) -> None:
-        """Leave the parent's connections behind; the descriptors are closed already."""
+        """Drop the parent's connections in a forked child; their descriptors are closed already."""
         _inherited.extend(getattr(loop, _ATTRIBUTE, {}) for loop in list(self._loops))
         self._lock = threading.Lock()
         self._begin()
 
 
 def _release(token: _Token, loops: "weakref.WeakSet[asyncio.AbstractEventLoop]") -> None:
-    """Let go of the connections of a `Connections` that is gone; a loop that runs closes its own soon."""
+    """Drop the connections of a `Connections` that was collected; a running loop closes its own soon."""
     for loop in list(loops):
         getattr(loop, _ATTRIBUTE, {}).pop(token, None)
 
@@ -107,5 +107,5 @@ async def _close_at_the_end(
 
 def _start(generator: AsyncGenerator[None, None]) -> None:
     """Run a generator to its first yield: from then on the running loop knows it, and closes it at its end."""
-    with contextlib.suppress(StopIteration):  # what a step raises that ends at a yield
+    with contextlib.suppress(StopIteration):  # `send` raises it when the generator reaches its first yield
         generator.__anext__().send(None)

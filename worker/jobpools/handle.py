@@ -34,13 +34,13 @@ Span = str | float | timedelta
 
 
 class Endpoint(Protocol):
-    """What a handle needs of the client that sent its job."""
+    """The part of a client that a handle uses."""
 
     def connection(self) -> Connection:
         """Return the running event loop's connection."""
 
     def waiters(self) -> Waiters:
-        """Return what waits for the ends of jobs in the running event loop."""
+        """Return the running event loop's waiters for the ends of jobs."""
 
     def run_sync(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine for sync code and return its result."""
@@ -93,8 +93,8 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
     async def result(self, timeout: Span | None = None) -> R_co:  # noqa: ASYNC109  # the error message names the timeout
         """Wait until the job has ended and return what its handler returned.
 
-        The server notifies all waiting callers when the job ends; no caller polls. The wait continues during an outage
-        of the server that begins after it.
+        The server notifies all waiting callers when the job ends; no caller polls. If the server becomes
+        unreachable during the wait, the wait continues.
 
         Args:
             timeout: Maximum time to wait: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta. None (default)
@@ -164,7 +164,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         view = await reads.job(self.client.connection(), self.queue, self.id)
         if view is None:
             raise JobNotFoundError(
-                f"no job {self.id} in queue {self.queue}: it never existed, or its result's TTL has passed"
+                f"no job {self.id} in queue {self.queue}: it never existed, or its result has expired"
             )
         return view
 

@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 class Owner(Protocol):
-    """What a handler needs of the App that registered it."""
+    """The part of an App that its handlers use."""
 
     queue: str
     """The queue of handlers that name none."""

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for sync code that has to wait."""
+"""An event loop in a thread of its own, with which sync code waits for coroutines."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ STOP_TIMEOUT = 2.0
 
 
 class LoopThread:
-    """Runs coroutines for other threads, also for those that run an event loop themselves.
+    """A thread that runs coroutines for other threads, including threads with a running event loop.
 
     The thread starts with the first coroutine and is a daemon. A forked child process starts its own.
     """
@@ -36,17 +36,17 @@ class LoopThread:
         return self._thread is not None
 
     def run(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run one coroutine and return its result; the calling thread blocks. An interrupt cancels it."""
+        """Run one coroutine and return its result. The caller blocks; its KeyboardInterrupt cancels the coroutine."""
         ended: Future[T] = Future()
         with self._lock:
             loop = self._loop or self._start()
-            running = asyncio.run_coroutine_threadsafe(_tell(make(), ended), loop)
-        # What ends before it has begun (the thread was closed) tells nothing.
+            running = asyncio.run_coroutine_threadsafe(_transfer(make(), ended), loop)
+        # A task that is cancelled before its first step (the thread was closed) never sets `ended`.
         running.add_done_callback(lambda _: ended.cancel())
         try:
             return ended.result()
         finally:
-            running.cancel()  # of no consequence once it is done
+            running.cancel()  # has no effect on a task that is done
 
     def _start(self) -> asyncio.AbstractEventLoop:
         ready: Future[asyncio.AbstractEventLoop] = Future()
@@ -60,7 +60,7 @@ class LoopThread:
         await self._stop.wait()
 
     def close(self) -> None:
-        """End the thread with all that it runs, and close its connections. It starts again when it is needed."""
+        """Stop the thread, cancel its coroutines and close its connections. The next `run` starts it again."""
         with self._lock:
             thread, loop, stop = self._thread, self._loop, self._stop
             self._thread = self._loop = self._stop = None
@@ -70,15 +70,15 @@ class LoopThread:
                 thread.join(STOP_TIMEOUT)
 
     def after_fork(self) -> None:
-        """Begin anew in a child process, which has no such thread."""
+        """Reset in a forked child process, which does not inherit the thread."""
         self._begin()
 
 
-async def _tell(work: Coroutine[Any, Any, T], ended: Future[T]) -> None:
-    """Hand the end of some work to the thread that waits for it, whatever was raised.
+async def _transfer(work: Coroutine[Any, Any, T], ended: Future[T]) -> None:
+    """Await `work`, and pass its result or exception to the thread that waits for `ended`.
 
-    A task that raises SystemExit or KeyboardInterrupt ends its event loop, and with it all that waits there. Both may
-    come from code of the user's: a validator of a result's type.
+    A task that raises SystemExit or KeyboardInterrupt would end the event loop and every other wait on it. User code
+    may raise both, for example a validator of a result's type.
     """
     try:
         result = await work

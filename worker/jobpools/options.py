@@ -1,4 +1,4 @@
-"""The options of a job: what may be given to `@app.job` and `options`, checked before anything is sent."""
+"""The options of a job: what can be passed to `@app.job` and `options`, checked before anything is sent."""
 
 import inspect
 import re
@@ -63,7 +63,7 @@ class Options:
 
     @classmethod
     def make(cls, call: str = "", /, **given: Unpack[OptionValues]) -> "Options":
-        """Validate options; one that is None counts as not given. Errors name `call`.
+        """Validate options; None counts as not given. Errors name `call`.
 
         Raises:
             ConfigurationError: An option is unknown or has an invalid value.
@@ -128,9 +128,7 @@ def _retry(given: Retry) -> Retry:
     if not isinstance(given, Retry):
         raise TypeError(f"{given!r} is not a Retry; write Retry(max_attempts=5)")
     if inspect.iscoroutinefunction(given.function):
-        raise ValueError(
-            f"its function {given.function.__name__} is async, but it is not awaited; use a plain function"
-        )
+        raise ValueError(f"the retry function {given.function.__name__} is async; use a plain function")
     return given
 
 

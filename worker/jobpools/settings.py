@@ -58,7 +58,7 @@ class WorkerSettings(BaseModel):
     app: str = ""
     """`module:name` of the App; empty if the caller passes the App."""
     queues: tuple[QueueEntry, ...] = ()
-    """Queues to serve, with weights; empty: the queues of the app's handlers, with equal weights."""
+    """Queues from which the worker claims, with weights; empty: those of the app's handlers, with equal weights."""
     concurrency: int = Field(default=5, ge=1, le=1000)
     """Number of slots: the maximum number of jobs that run at the same time."""
     job: JobDefaults = JobDefaults()
@@ -72,8 +72,8 @@ class WorkerSettings(BaseModel):
     log: Literal["text", "json"] = "text"
     """Form of the log on stderr."""
     lease: Duration = Field(default=10.0, gt=0)
-    """Seconds until the jobs of a worker that vanished may be taken by others. It is renewed every quarter of it, and
-    every third of it each worker looks for the expired leases of others: at most 1.4 of it until a rescue."""
+    """Duration of a lease, in seconds. A worker renews its leases every quarter of it, and looks for expired leases of
+    other workers every third of it: the jobs of a vanished worker are rescued within 1.4 times the lease."""
     max_payload: int = Field(default=DEFAULT_MAX_PAYLOAD, ge=1024)
     """Maximum bytes of an encoded job and of a result."""
 
@@ -115,7 +115,7 @@ def worker_env(pool: "Pool", redis_url: str) -> dict[str, str]:
 
 
 def redis_url(environ: Mapping[str, str], given: str | None = None) -> str:
-    """Return the given URL, else JOBPOOLS_REDIS_URL, else the default port of this machine."""
+    """Return the given URL, else JOBPOOLS_REDIS_URL, else redis://127.0.0.1:6379/0."""
     return given or environ.get(REDIS_URL) or DEFAULT_REDIS_URL
 
 
@@ -127,7 +127,9 @@ def max_payload(environ: Mapping[str, str], given: int | None = None) -> int:
     if not text:
         return DEFAULT_MAX_PAYLOAD
     if not text.isdigit():
-        raise ConfigurationError(f"{MAX_PAYLOAD}: {text!r} is not a number of bytes, as in {DEFAULT_MAX_PAYLOAD}")
+        raise ConfigurationError(
+            f"{MAX_PAYLOAD}: {text!r} is not a number of bytes; write it as in {DEFAULT_MAX_PAYLOAD}"
+        )
     return int(text)
 
 
@@ -139,14 +141,14 @@ def parse_queues(text: str) -> tuple[QueueRef, ...]:
         try:
             if not name or (equals and not weight.isdigit()):
                 raise ConfigurationError(
-                    f"--queues {text!r}: write names, each with a weight or none: emails,reports=2"
+                    f"--queues {text!r}: write names, each with or without a weight, as in emails,reports=2"
                 )
             found.append(QueueRef.model_validate({"name": name, "weight": int(weight or 1)}))
         except ValidationError as error:
             raise ConfigurationError(f"--queues: {name}: {explain(error.errors(include_url=False)[0])}") from error
     names = [queue.name for queue in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ConfigurationError(f"--queues: {twice} is there twice")
+        raise ConfigurationError(f"--queues: duplicate queue: {twice}; name each queue once")
     return tuple(found)
 
 

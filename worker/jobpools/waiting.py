@@ -33,7 +33,7 @@ class Waiters:
         """Ends the pause between two registrations."""
         self._task: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
-        self._ears: Connection | None = None
+        self._subscriber: Connection | None = None
         """The subscription's own connection, which has no read timeout."""
         self._subscription: endings.Subscription | None = None
 
@@ -68,7 +68,7 @@ class Waiters:
             self._fresh.discard(key)
 
     async def _rest(self) -> None:
-        """End the task with the last waiting caller: a loop may end at any time, and no task of ours should be left."""
+        """Cancel the task when no caller waits: the loop may end at any time and must not find a pending task."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -79,7 +79,7 @@ class Waiters:
             failures = 0
             while True:
                 try:
-                    await self._look()
+                    await self._register_once()
                     await self._subscribe()
                     failures = 0
                     await self._attend()
@@ -90,13 +90,13 @@ class Waiters:
                 await self._pause(BACKOFF.delay(failures, draws.fraction()))
                 self._fresh = set(self._waiting)
 
-    async def _look(self) -> None:
-        """Check, before a subscription is made, whether any of the jobs has not ended."""
+    async def _register_once(self) -> None:
+        """Ask once which of the jobs have ended already, before a subscription is made."""
         if self._subscription is None:
             await self._register(set(self._fresh), "")
 
     async def _attend(self) -> None:
-        """Register and listen until the subscription breaks. Raises StoreError when the server cannot be asked."""
+        """Register and listen until the subscription breaks. Raises StoreError when the server is unreachable."""
         hearing, clock = asyncio.create_task(self._hear()), asyncio.get_running_loop().time
         again = clock() + REGISTERED_EVERY
         try:
@@ -127,14 +127,14 @@ class Waiters:
         for queue, ids in queues.items():
             ended = await endings.register(self._connection, queue, channel, ids)
             self._registered.update((queue, job_id) for job_id in ids if (queue, job_id) in self._waiting)
-            self._tell(queue, ended)
+            self._end_waits(queue, ended)
 
     async def _hear(self) -> None:
         with contextlib.suppress(StoreError):  # messages lost meanwhile are found by registering again
             while self._subscription is not None:
-                self._tell(*await self._subscription.heard())
+                self._end_waits(*await self._subscription.heard())
 
-    def _tell(self, queue: str, ids: Iterable[str]) -> None:
+    def _end_waits(self, queue: str, ids: Iterable[str]) -> None:
         for job_id in ids:
             for future in self._waiting.get((queue, job_id), ()):
                 if not future.done():
@@ -148,7 +148,7 @@ class Waiters:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        """Fail the callers whose registration was never answered; an unreachable server fails no others."""
+        """Fail the waiting callers. If the server is unreachable, only those whose registration got no reply."""
         for key, futures in self._waiting.items():
             if key not in self._registered or not isinstance(error, StoreUnavailableError):
                 for future in futures:
@@ -158,9 +158,9 @@ class Waiters:
     async def _subscribe(self) -> None:
         if self._subscription is not None or not self._waiting:
             return
-        if self._ears is None:
-            self._ears = connect(self._connection.url, timeout=None)
-        subscription = endings.Subscription(self._ears, self._channel)
+        if self._subscriber is None:
+            self._subscriber = connect(self._connection.url, timeout=None)
+        subscription = endings.Subscription(self._subscriber, self._channel)
         await subscription.open()
         self._subscription = subscription
 
@@ -174,6 +174,6 @@ class Waiters:
         await self._rest()
         self._fail(StoreError("the client was closed while this waited for a job to end"))
         await self._unsubscribe()
-        if self._ears is not None:
-            await self._ears.aclose()
-            self._ears = None
+        if self._subscriber is not None:
+            await self._subscriber.aclose()
+            self._subscriber = None

@@ -125,7 +125,7 @@ class Consumer:
 
     def _learn(self, reply: writes.StepReply) -> None:
         metrics = self._options.metrics
-        # After a step without a reply the same settlements were sent again: those are refused, as they should be.
+        # After a step without a reply the same settlements were sent again: those are refused, as expected.
         if reply.stale and not self._is_uncertain:
             metrics.stale += len(reply.stale)
             log.warning("%s: %d settlements refused: their leases had gone to others", self.queue, len(reply.stale))

@@ -17,14 +17,14 @@ class Leases:
         """By lease: from the claim until the settlement has reached Redis."""
         self._vitals = vitals
         self._unanswered: list[tuple[str, float]] = []
-        """Claims without a reply, and until when their jobs may be leased to this worker, which does not know them."""
+        """Claims without a reply: suffix of their lease ids, and the monotonic time when those leases have expired."""
 
     def hold(self, attempt: Attempt) -> None:
         """Keep this lease alive from now on."""
         self.attempts[attempt.lease] = attempt
 
     def release(self, leases: Iterable[str]) -> None:
-        """Let these leases go: they are settled."""
+        """Drop these leases: they are settled."""
         attempts = self.attempts
         for lease in leases:
             attempts.pop(lease, None)
@@ -41,11 +41,11 @@ class Leases:
         held = self.attempts.values()
         return next((each for each in held if each.envelope.id == job_id and each.phase is not Phase.SETTLED), None)
 
-    def note_unanswered(self, tail: str) -> None:
-        """Remember a claim whose reply did not come: jobs may be leased to this worker that never reached it."""
-        self._unanswered.append((tail, time.monotonic() + 2 * self.duration_ms / 1000))
+    def note_unanswered(self, suffix: str) -> None:
+        """Remember a claim without a reply: it may have leased jobs that this worker does not know."""
+        self._unanswered.append((suffix, time.monotonic() + 2 * self.duration_ms / 1000))
 
     def unanswered(self, now: float) -> list[str]:
-        """Return what ends the leases of claims whose reply did not come, as long as those can last."""
-        self._unanswered = [(tail, until) for tail, until in self._unanswered if until > now]
-        return [tail for tail, _ in self._unanswered]
+        """Return the suffixes of lease ids of claims without a reply, until those leases have expired."""
+        self._unanswered = [(suffix, until) for suffix, until in self._unanswered if until > now]
+        return [suffix for suffix, _ in self._unanswered]

@@ -1,4 +1,4 @@
-"""`module:name` → the App, or one line that says why not."""
+"""Import the App that `module:name` names, or say in one line why that fails."""
 
 import contextlib
 import functools
@@ -42,18 +42,18 @@ def import_app(reference: str) -> App:
     """
     module_name, _, attribute = reference.partition(":")
     if not module_name or not attribute:
-        raise AppImportError(f"{reference!r} names no app: write module:name, as in shop.jobs:app")
-    # As `python -m` does it: what stands beside the user is importable.
+        raise AppImportError(f"{reference!r} does not name an app; write module:name, as in shop.jobs:app")
+    # As `python -m` does: modules in the current directory can be imported.
     here = str(Path.cwd())
     if "" not in sys.path and here not in sys.path:
         sys.path.insert(0, here)
-    found = _guarded(reference, module_name, lambda: _look_up(reference, module_name, attribute))
+    found = _guarded(reference, module_name, lambda: _load(reference, module_name, attribute))
     if not isinstance(found, App):
-        raise AppImportError(f'{reference} is {_kind(found)}, not an App: write app = App("name") there')
+        raise AppImportError(f'{reference} is {_kind(found)}, not an App; write app = App("name") there')
     return found
 
 
-def _look_up(reference: str, module_name: str, attribute: str) -> Any:
+def _load(reference: str, module_name: str, attribute: str) -> Any:
     module = importlib.import_module(module_name)
     try:
         return getattr(module, attribute)
@@ -63,18 +63,18 @@ def _look_up(reference: str, module_name: str, attribute: str) -> Any:
         raise AppImportError(f"{reference}: module {module_name} has no {attribute!r}{close}") from error
 
 
-def _guarded(reference: str, module_name: str, look_up: Callable[[], Any]) -> Any:
+def _guarded(reference: str, module_name: str, load: Callable[[], Any]) -> Any:
     """Run code of the app, and raise AppImportError for whatever it raises; Stopped and Ctrl-C pass."""
     process = os.getpid()
     raised: BaseException | None = None
     found: Any = None
     try:
         with _surroundings(reference, module_name):
-            found = look_up()
+            found = load()
     except BaseException as error:  # noqa: BLE001  # the user's module may raise anything, and exit
         raised = error
     if os.getpid() != process:
-        forking.leave(raised)  # a process that the module forked: it must not become a second worker
+        forking.leave(raised)  # this is a process that the module forked: it must not become a second worker
     if raised is None:
         return found
     if isinstance(raised, (AppImportError, Stopped)) or _is_ctrl_c(raised):
@@ -84,15 +84,14 @@ def _guarded(reference: str, module_name: str, look_up: Callable[[], Any]) -> An
 
 @contextlib.contextmanager
 def _surroundings(reference: str, module_name: str) -> Iterator[None]:
-    """Give the module a command line without our words, put its warnings into one line, and report a slow import."""
+    """Hide the worker's arguments from the module, log its warnings in one line, and report a slow import."""
     arguments, shown, leave = sys.argv, warnings.showwarning, os._exit
     slow = threading.Timer(SLOW, _report_slow, (reference, module_name, threading.get_ident()))
     slow.daemon = True
-    sys.argv = arguments[:1]  # argparse in the module would take our words for its own, and exit
+    sys.argv = arguments[:1]  # argparse in the module would read the worker's arguments, and exit
     warnings.showwarning = _in_one_line(reference, shown)
     slow.start()
-    # What a signal ends, the supervisor tells.
-    os._exit = _telling(reference, module_name, leave)  # type: ignore[assignment]  # it takes what that takes
+    os._exit = _logging_exit(reference, module_name, leave)  # type: ignore[assignment]  # it takes what that takes
     try:
         yield
     finally:
@@ -103,18 +102,18 @@ def _surroundings(reference: str, module_name: str) -> Iterator[None]:
             warnings.showwarning = shown
 
 
-def _telling(reference: str, module_name: str, leave: Callable[[int], NoReturn]) -> Callable[[int], NoReturn]:
-    """Return an `os._exit` that says in a line who calls it."""
+def _logging_exit(reference: str, module_name: str, leave: Callable[[int], NoReturn]) -> Callable[[int], NoReturn]:
+    """Return an `os._exit` that first logs where it was called; the supervisor logs the end by a signal."""
     process = os.getpid()
 
     @functools.wraps(leave)
-    def told(status: int) -> NoReturn:
+    def exit_with_log(status: int) -> NoReturn:
         if os.getpid() == process:
             place = _place(traceback.extract_stack(), module_name)
             log.error("%s: importing it failed: it ended the process by os._exit(%s)%s", reference, status, place)
         leave(status)
 
-    return told
+    return exit_with_log
 
 
 def _in_one_line(reference: str, shown: Callable[..., None]) -> Callable[..., None]:

@@ -59,12 +59,12 @@ class Services:
             ) from error
 
     async def stop(self) -> None:
-        """Close all, the last opened first."""
+        """Close all services in reverse order of opening."""
         self._open.clear()
         await self._stack.aclose()
 
     def get(self, service: Service[T]) -> T:
-        """The open thing. Raises ConfigurationError when the worker's app does not have it."""
+        """Return the opened object of a service. Raises ConfigurationError if the app did not declare the service."""
         try:
             return cast("T", self._open[service])
         except KeyError:

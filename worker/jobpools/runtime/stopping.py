@@ -36,11 +36,11 @@ class Stopped(BaseException):
 
 
 class Stopping:
-    """What the stop signals do in this process at this time."""
+    """The effect of the stop signals on this process: raise, drain, hand back, or nothing."""
 
     def __init__(self) -> None:
         self.first_signal: signal.Signals | None = None
-        """The first signal received; None: none was."""
+        """The first signal received; None: no signal was received."""
         self.is_over = False
         """The worker has ended, or is about to: signals have no effect any more."""
         self._count = 0

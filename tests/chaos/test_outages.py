@@ -51,7 +51,7 @@ def proxy(scenario: Scenario) -> Iterator[Proxy]:
 
 
 def lines(worker: WorkerProcess) -> list[str]:
-    return [line for line in worker.log().splitlines() if re.search("Redis is (away|back)", line)]
+    return [line for line in worker.log().splitlines() if re.search("Redis is (unreachable|back)", line)]
 
 
 @pytest.mark.parametrize("name", TROUBLES)

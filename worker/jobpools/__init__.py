@@ -84,7 +84,7 @@ _HOMES = {
     "Priority": "jobpools.core.jobs.job",
     "Retry": "jobpools.core.jobs.retry",
 }
-"""Where a name lives; what is not here is an error. Imported when first used: a process pays for what it uses."""
+"""Module of each name; all other names are in `errors`. Modules are imported at first use, to keep the start fast."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What a handler can ask about its attempt: the first parameter, `ctx: Context`."""
+"""The Context of an attempt, which a handler receives as its first parameter."""
 
 from typing import Protocol, TypeVar
 

@@ -15,13 +15,13 @@ from jobpools.store.codec import Envelope
 
 @dataclass(slots=True, eq=False)
 class BoundHandler:
-    """A handler as this worker calls it. The pool's defaults fill in what `@app.job` leaves open."""
+    """A handler as this worker calls it. The pool's defaults apply where `@app.job` sets no value."""
 
     name: str
     number: int
-    """Its index among the worker's handlers: the supervisor knows handlers by it."""
+    """Its index among the worker's handlers, by which the supervisor identifies it."""
     code: tuple[str, str]
-    """File and name of its function, as a traceback names them; empty where it has none in Python."""
+    """File and name of its function, as a traceback names them; empty if it is not a Python function."""
     call: Callable[..., Any]
     """`call(context, arguments)` returns an awaitable."""
     decode: Callable[[bytes], dict[str, Any]]
@@ -45,7 +45,7 @@ class Phase(Enum):
     STOPPING = auto()
     """It was cancelled and has not ended."""
     SETTLED = auto()
-    """Its outcome is decided, or its lease is lost: what its code does from now on has no effect."""
+    """Its outcome is decided, or its lease is lost. Code that still runs no longer changes the outcome."""
 
 
 _CLAIMED = Phase.CLAIMED  # Python 3.11 takes 0.15 µs to read a member of an enum, and this is done for every job
@@ -62,7 +62,7 @@ class Attempt:
     def __init__(
         self, lease: str, envelope: Envelope, handler: BoundHandler, history: History | None, outbox: Outbox
     ) -> None:
-        """`outbox` is where its settlement goes. All times are those of the monotonic clock."""
+        """Create an attempt; its settlement is added to `outbox`. All times are those of the monotonic clock."""
         self.lease = lease
         self.envelope = envelope
         self.handler = handler
@@ -75,11 +75,11 @@ class Attempt:
         timeout = envelope.timeout
         self.timeout = handler.timeout if timeout is None else timeout
         self.deadline = 0.0
-        """When it is stopped because it takes too long."""
+        """When its timeout ends and it is stopped."""
         self.abandon_at = 0.0
         """When it is settled without waiting for its code any longer; set when it is stopped."""
         self.stop_outcome: Outcome | None = None
-        """The outcome of an attempt that was stopped from outside, whatever its code does then; None: it was not."""
+        """Outcome if the attempt was stopped from outside, whatever its code does afterwards; None: it was not."""
         self.row = 0
         """Its row in the memory that the supervisor reads; 0: it has none."""
         self.task: asyncio.Task[None] | None = None

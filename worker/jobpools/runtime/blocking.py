@@ -26,16 +26,16 @@ CHECK_INTERVAL = 0.1
 SAMPLED_AFTER = 0.3
 """Seconds after the loop's last turn from which its stack is sampled; it turns every 0.1 s (`watchdog.INTERVAL`).
 
-That is sooner than the log reports, so that the job is known then.
+This is less than `LOGGED_AFTER`, so that the job is known when the delay is logged.
 """
 EXTENDED_FROM = 0.02
-"""Seconds by which the event loop must be late for deadlines to move: less is the work of many quick jobs."""
+"""Seconds by which the loop must be late before deadlines are extended. Many quick jobs cause shorter delays."""
 LOGGED_AFTER = 0.5
 """Seconds by which the event loop must have been late for the log to name the job that blocked it."""
 LOGGED_MEANWHILE = 10.0
 """Seconds after which the log names a job that still blocks the event loop."""
 NAMES = 3
-"""Maximum running jobs that the log names if none of them was seen to block the event loop."""
+"""Maximum number of running jobs that the log names if none of them was seen to block the event loop."""
 REMEDY = "make the handler a plain def, or call the blocking code with asyncio.to_thread"
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -71,7 +71,7 @@ class BlockingMonitor:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.last_turn = clock()
-        """When the event loop last came round to the watchdog."""
+        """When the event loop last ran the watchdog."""
         self._blocked: Blocks = {}
         """Running attempts that have blocked the event loop, up to its last turn."""
         self._clock = clock
@@ -80,13 +80,13 @@ class BlockingMonitor:
         self._seen: Blocks = {}
         """Attempts that have blocked the loop since its last turn, as far as is known."""
         self._last = 0.0
-        """Up to when the time is accounted for."""
+        """End of the time that is already charged to an attempt."""
         self._logged: Attempt | None = None
         """The latest attempt that was logged while it blocked."""
         self._stop = threading.Event()
 
     def start(self) -> None:
-        """Begin to watch the event loop of this thread."""
+        """Start to watch the event loop of the calling thread."""
         self._thread = threading.get_ident()
         self.last_turn = self._clock()
         threading.Thread(target=self._watch, name="jobpools-monitor", daemon=True).start()

@@ -12,7 +12,7 @@ from jobpools.runtime.threads import Threads
 
 
 class Handlers:
-    """The handlers that a worker knows, by name, and one that stands for all others."""
+    """The handlers of a worker, by name, and one that represents all unknown handlers."""
 
     def __init__(
         self, registered: Mapping[str, Handler[..., Any]], defaults: JobDefaults, threads: Threads, metrics: Metrics
@@ -23,7 +23,7 @@ class Handlers:
             for number, (name, handler) in enumerate(registered.items())
         }
         self.unknown = _unknown(defaults, metrics)
-        """Stands for handlers that this worker does not know: the pool's defaults limit their crashes."""
+        """Represents handlers that this worker does not know; the pool's defaults limit their crashes."""
 
     def get(self, name: str) -> BoundHandler:
         """Return the handler of this name, or `unknown`."""

@@ -1,4 +1,4 @@
-"""Decide which attempts caused the death of their worker, and how. Pure.
+"""Decide which attempts caused the death of their worker, and how. The functions are pure.
 
 Evidence, best first: the attempt that called a function that ends the process; the thread in which a fatal signal
 arrived and the code that ran there; the only attempt that had started. Without evidence every attempt that had started

@@ -7,7 +7,7 @@ from typing import Any
 from jobpools.runtime.attempt import Attempt
 
 current_attempt: contextvars.ContextVar[Attempt | None] = contextvars.ContextVar("jobpools_attempt", default=None)
-"""Set once for each attempt; whatever copies the context (tasks, callbacks, `asyncio.to_thread`) has it too."""
+"""Set once for each attempt. Tasks, callbacks and `asyncio.to_thread` copy the context, and with it this value."""
 
 RUN_HANDLE = asyncio.Handle._run.__code__  # noqa: SLF001  # asyncio has no public way
 """The code of the frame in which the event loop runs a task's step or a callback; its `self` is the handle."""

@@ -1,4 +1,4 @@
-"""Run the worker's event loop. If a job's code breaks out of it, or stops it, the job fails and the worker continues.
+"""Run the worker's event loop. If a job's code ends or stops the loop, the job fails and the worker continues.
 
 asyncio lets SystemExit and KeyboardInterrupt of any task or callback end the loop: a `sys.exit()` in a task that a
 handler started would end the whole worker. So would any exception of a signal handler (for example of an alarm) that is
@@ -24,7 +24,7 @@ T = TypeVar("T")
 _OWNERS = ("stop", "shutdown_default_executor", "shutdown_asyncgens")
 """Methods of the event loop that end it for every job: only the worker may call them."""
 BROKEN_AFTER = 5
-"""Number of errors out of the loop, with no callback run between them, after which it counts as broken."""
+"""Number of successive errors of the loop itself, with no callback run between them, after which it is broken."""
 
 log = logging.getLogger("jobpools.worker")
 

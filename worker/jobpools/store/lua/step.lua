@@ -1,5 +1,5 @@
 -- step: settle a batch of finished attempts, then claim up to `claim` jobs, in one round trip.
--- USES: clock safely promote lease notify reclaim records handlers complete settle trim wake ready_left claim next_due
+-- USES: clock safely promote lease notify reclaim records handlers complete settle settlements trim tidy wake ready_left claim next_due
 -- KEYS: jobs history results done handlers leases dead since wake draining cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms worker claim lease_suffix lease_ms order keep_completed keep_dead completed ...
 --   now_ms: the current time in ms; '' for the server's clock; lease_suffix: what follows a job id in the lease ids of this claim (":worker:fence")
@@ -18,19 +18,13 @@ local now = clock(now_ms)
 local leased = leases_of(lease_suffix, now, lease_ms)
 leased.classes = classes_of()
 
-local keep, first = tonumber(keep_completed), 10
-for _ = 1, tonumber(completed) do first = complete(now, leased, first, keep) end
-for i = first, #ARGV, 6 do settle_one(now, leased, i) end
-local others = (#ARGV - first + 1) / 6
--- Twice as many as this step adds: records are removed at least as fast as they arrive.
-trim(now, math.min(2 * leased.completed + 200, 4000), keep, leased.classes, leased.longest)
-local dropped = others > 0 and drop_dead(2 * others + 100, tonumber(keep_dead)) or 0
-local later = redis.call('EXISTS', scheduled_high, scheduled_normal, scheduled_low) > 0
-if later then promote(now, 200) end
+local keep = tonumber(keep_completed)
+local others = settlements(now, leased, keep, tonumber(completed))
+local dropped, has_scheduled = tidy(now, leased, others, keep, tonumber(keep_dead))
 
-local stopped = redis.call('SISMEMBER', draining, worker)
-local most = stopped == 0 and tonumber(claim) or 0
-local ids, envelopes, histories, left = claim_ready(leased, lease_suffix, most, order)
+local is_draining = redis.call('SISMEMBER', draining, worker)
+local limit = is_draining == 0 and tonumber(claim) or 0
+local ids, envelopes, histories, left = claim_ready(leased, lease_suffix, limit, order)
 if left > 0 then wake_one() end
-local wait = left == 0 and later and next_due(now) or -1
-return {ids, envelopes, histories or {}, leased.stale, wait, stopped, left, now, dropped}
+local wait = left == 0 and has_scheduled and next_due(now) or -1
+return {ids, envelopes, histories or {}, leased.stale, wait, is_draining, left, now, dropped}

@@ -39,7 +39,7 @@ def fire(url: str, *schedules: Schedule, at: float) -> None:
         scheduler = Scheduler(StoreSchedules(connection), Silent(), lambda: at)
         for each in schedules:
             scheduler.put(each)
-        await scheduler.look()
+        await scheduler.run_pass()
         await connection.aclose()
 
     asyncio.run(whole())

@@ -52,7 +52,7 @@ async def test_two_queues_from_the_first_sight_to_the_last(endpoint: Endpoint, c
     ]
     for each in schedules:
         scheduler.put(each)
-    assert await scheduler.look() == T0 + 60
+    assert await scheduler.run_pass() == T0 + 60
     ran: list[tuple[str, str]] = []
     async with App("suite", redis=endpoint.url) as app:
 
@@ -61,16 +61,16 @@ async def test_two_queues_from_the_first_sight_to_the_last(endpoint: Endpoint, c
             ran.append((name, ctx.id))
 
         now[0] = T0 + 60
-        await scheduler.look()
+        await scheduler.run_pass()
         now[0] = T0 + 120
-        await scheduler.look()
+        await scheduler.run_pass()
         assert [reporter.says(name)["fired"] for name in "abc"] == [2, 2, 2]
         assert [reporter.says(name)["active"] for name in "abc"] == [2, 2, 1]
         await run_until_idle(app, queues=["emails", "reports"])
         assert sorted(name for name, _ in ran) == ["a", "a", "b", "b", "c"]
         assert len({job_id for _, job_id in ran}) == 5
     now[0] = T0 + 122
-    await scheduler.look()
+    await scheduler.run_pass()
     assert [reporter.says(name)["state"] for name in "abc"] == ["completed"] * 3
 
     assert [(view.key, view.facts.fired) for view in await listed(connection)] == [
@@ -78,5 +78,5 @@ async def test_two_queues_from_the_first_sight_to_the_last(endpoint: Endpoint, c
     ]  # fmt: skip
     for each in schedules:
         scheduler.drop(each.meta.key)
-    await scheduler.look()
+    await scheduler.run_pass()
     assert await listed(connection) == []

@@ -36,7 +36,7 @@ class Clock:
         return self.now
 
 
-class Told:
+class Reported:
     """The port ScheduleReporter."""
 
     def __init__(self) -> None:
@@ -67,13 +67,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def reported() -> Reported:
+    return Reported()
 
 
 @pytest.fixture
-def scheduler(connection: Connection, told: Told, clock: Clock) -> Scheduler:
-    return Scheduler(StoreSchedules(connection), told, clock)
+def scheduler(connection: Connection, reported: Reported, clock: Clock) -> Scheduler:
+    return Scheduler(StoreSchedules(connection), reported, clock)
 
 
 def queued(url: str) -> int:
@@ -83,57 +83,57 @@ def queued(url: str) -> int:
 
 async def live(scheduler: Scheduler, clock: Clock, until: float) -> None:
     """Look whenever a look is due."""
-    while (at := await scheduler.look()) <= until:
+    while (at := await scheduler.run_pass()) <= until:
         clock.now = max(clock.now, at)
     clock.now = until
 
 
-async def test_it_looks_when_something_is_due_and_at_no_other_time(
-    scheduler: Scheduler, told: Told, clock: Clock, valkey_url: str
+async def test_it_runs_a_pass_when_a_tick_is_due_and_at_no_other_time(
+    scheduler: Scheduler, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
     scheduler.put(schedule())
     scheduler.put(schedule("quarter", schedule="*/15 * * * *"))
-    assert await scheduler.look() == T0 + 60
-    seen = len(told.plans)
+    assert await scheduler.run_pass() == T0 + 60
+    seen = len(reported.plans)
     clock.now = T0 + 59
-    assert await scheduler.look() == T0 + 60
-    assert len(told.plans) == seen, "nothing was due, nothing was read"
+    assert await scheduler.run_pass() == T0 + 60
+    assert len(reported.plans) == seen, "nothing was due, nothing was read"
     await live(scheduler, clock, T0 + 901)
     expected = [("tick", 60.0 * number) for number in range(1, 16)] + [("quarter", 900.0)]
-    assert sorted(told.fired()) == sorted(expected)
+    assert sorted(reported.fired()) == sorted(expected)
     assert queued(valkey_url) == scheduler.fired == 16
 
 
 async def test_the_next_process_goes_on(
-    scheduler: Scheduler, connection: Connection, told: Told, clock: Clock, valkey_url: str
+    scheduler: Scheduler, connection: Connection, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
     scheduler.put(schedule(catchUp="All"))
     await live(scheduler, clock, T0 + 70)
     clock.now = T0 + 245
-    other = Scheduler(StoreSchedules(connection), told, clock)
+    other = Scheduler(StoreSchedules(connection), reported, clock)
     other.put(schedule(catchUp="All"))
-    await other.look()
-    await scheduler.look()  # the former one does not know that it is none any more
-    await other.look()
-    assert told.fired() == [("tick", 60.0), ("tick", 120.0), ("tick", 180.0), ("tick", 240.0)]
+    await other.run_pass()
+    await scheduler.run_pass()  # the former one does not know that it is no longer the leader
+    await other.run_pass()
+    assert reported.fired() == [("tick", 60.0), ("tick", 120.0), ("tick", 180.0), ("tick", 240.0)]
     assert queued(valkey_url) == 4
 
 
 async def test_two_at_once_fire_each_tick_once(connection: Connection, clock: Clock, valkey_url: str) -> None:
     pair, said = [], []
     for _ in range(2):
-        told = Told()
-        pair.append(Scheduler(StoreSchedules(connection), told, clock))
-        said.append(told)
+        reported = Reported()
+        pair.append(Scheduler(StoreSchedules(connection), reported, clock))
+        said.append(reported)
         for number in range(40):
             pair[-1].put(schedule(f"c{number}"))
-    await pair[0].look()
-    await pair[1].look()
+    await pair[0].run_pass()
+    await pair[1].run_pass()
     for minute in range(1, 6):
         clock.now = T0 + 60 * minute
-        await asyncio.gather(*(each.look() for each in pair))
+        await asyncio.gather(*(each.run_pass() for each in pair))
         clock.now += AGAIN
-        await asyncio.gather(*(each.look() for each in pair))
+        await asyncio.gather(*(each.run_pass() for each in pair))
     assert queued(valkey_url) == 200
     assert len(said[0].fired()) + len(said[1].fired()) == 200
     (known,) = {each.fired for each in (await StoreSchedules(connection).observe(_all(40), clock.now)).values()}
@@ -149,58 +149,58 @@ def asked(scheduler: Scheduler) -> bool:
 
 
 async def test_what_is_asked_for_fires_once_at_once(
-    scheduler: Scheduler, told: Told, clock: Clock, valkey_url: str
+    scheduler: Scheduler, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
     scheduler.put(schedule(), fire=True)
     assert asked(scheduler)
-    assert await scheduler.look() <= T0 + 60
+    assert await scheduler.run_pass() <= T0 + 60
     assert not asked(scheduler)
-    assert told.fired() == [("tick", 0.0)]
+    assert reported.fired() == [("tick", 0.0)]
     await live(scheduler, clock, T0 + 61)
-    assert told.fired() == [("tick", 0.0), ("tick", 60.0)]
+    assert reported.fired() == [("tick", 0.0), ("tick", 60.0)]
     assert queued(valkey_url) == 2
 
 
-async def test_a_changed_schedule_is_looked_at_now_and_a_dropped_one_is_forgotten(
-    scheduler: Scheduler, told: Told, clock: Clock, connection: Connection
+async def test_a_changed_schedule_is_planned_now_and_a_dropped_one_is_forgotten(
+    scheduler: Scheduler, reported: Reported, clock: Clock, connection: Connection
 ) -> None:
     scheduler.put(schedule())
-    await scheduler.look()
+    await scheduler.run_pass()
     clock.now = T0 + 30
     scheduler.put(schedule(schedule="0 0 1 1 *"))
-    await scheduler.look()
+    await scheduler.run_pass()
     await live(scheduler, clock, T0 + 90)
-    assert told.fired() == []
+    assert reported.fired() == []
     scheduler.drop("default/tick", forget=False)
-    await scheduler.look()
+    await scheduler.run_pass()
     assert await connection.execute("HEXISTS", keys.schedules("state"), "default/tick") == 1
     scheduler.put(schedule())
     scheduler.drop("default/tick")
-    await scheduler.look()
+    await scheduler.run_pass()
     assert await connection.execute("EXISTS", keys.schedules("state"), keys.schedules("table")) == 0
 
 
 async def test_a_schedule_that_changes_during_its_pass_gets_another(
-    connection: Connection, told: Told, clock: Clock
+    connection: Connection, reported: Reported, clock: Clock
 ) -> None:
     class Slow(StoreSchedules):
         async def observe(self, schedules: Any, now: float) -> dict[str, ScheduleFacts]:
             found = await super().observe(schedules, now)
-            if not told.plans and slow.schedules["default/tick"].spec.schedule == "* * * * *":
+            if not reported.plans and slow.schedules["default/tick"].spec.schedule == "* * * * *":
                 slow.put(schedule(schedule="30 * * * *"))
             return found
 
-    slow = Scheduler(Slow(connection), told, clock)
+    slow = Scheduler(Slow(connection), reported, clock)
     slow.put(schedule())
-    assert await slow.look() <= T0, "the new one waits for its pass"
-    assert told.plans == []
-    await slow.look()
-    assert told.plans[-1][1].status["conditions"][0]["message"] == "fires by '30 * * * *' in UTC"
+    assert await slow.run_pass() <= T0, "the new one waits for its pass"
+    assert reported.plans == []
+    await slow.run_pass()
+    assert reported.plans[-1][1].status["conditions"][0]["message"] == "fires by '30 * * * *' in UTC"
 
 
 async def test_one_that_cannot_be_thought_through_holds_up_no_other(
     scheduler: Scheduler,
-    told: Told,
+    reported: Reported,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -214,12 +214,12 @@ async def test_one_that_cannot_be_thought_through_holds_up_no_other(
     scheduler.put(schedule("broken"))
     scheduler.put(schedule())
     await live(scheduler, clock, T0 + 61)
-    assert told.fired() == [("tick", 60.0)]
+    assert reported.fired() == [("tick", 60.0)]
     assert "default/broken: the pass failed" in caplog.text
 
 
 async def test_a_pass_that_breaks_is_tried_again(
-    connection: Connection, told: Told, clock: Clock, caplog: pytest.LogCaptureFixture
+    connection: Connection, reported: Reported, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Breaks(StoreSchedules):
         broken = True
@@ -230,18 +230,18 @@ async def test_a_pass_that_breaks_is_tried_again(
             return await super().enqueue(due, now)
 
     store = Breaks(connection)
-    scheduler = Scheduler(store, told, clock)
+    scheduler = Scheduler(store, reported, clock)
     scheduler.put(schedule())
     await live(scheduler, clock, T0 + 61)
-    assert told.fired() == []
+    assert reported.fired() == []
     assert "a pass of 1 schedules failed" in caplog.text
     store.broken = False
     await live(scheduler, clock, T0 + 63)
-    assert told.fired() == [("tick", 60.0)]
+    assert reported.fired() == [("tick", 60.0)]
 
 
-async def test_a_schedule_that_cannot_even_be_read_holds_up_nobody(
-    connection: Connection, told: Told, clock: Clock, caplog: pytest.LogCaptureFixture
+async def test_a_schedule_that_cannot_be_read_stops_no_other(
+    connection: Connection, reported: Reported, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Choking(StoreSchedules):
         async def observe(self, schedules: Sequence[Schedule], now: float) -> dict[str, ScheduleFacts]:
@@ -249,42 +249,42 @@ async def test_a_schedule_that_cannot_even_be_read_holds_up_nobody(
                 raise OverflowError("date value out of range")
             return await super().observe(schedules, now)
 
-    scheduler = Scheduler(Choking(connection), told, clock)
+    scheduler = Scheduler(Choking(connection), reported, clock)
     for name in ("a", "poison", "z"):
         scheduler.put(schedule(name))
     await live(scheduler, clock, T0 + 60)
-    assert sorted(told.fired()) == [("a", 60.0), ("z", 60.0)]
+    assert sorted(reported.fired()) == [("a", 60.0), ("z", 60.0)]
     assert "a pass of 3 schedules failed" in caplog.text
 
 
-async def test_ticks_wait_while_redis_is_away(told: Told, clock: Clock) -> None:
+async def test_ticks_wait_while_redis_is_away(reported: Reported, clock: Clock) -> None:
     with running(valkey_binary()) as server:
         connection = connect(server.url)
         try:
-            scheduler = Scheduler(StoreSchedules(connection), told, clock)
+            scheduler = Scheduler(StoreSchedules(connection), reported, clock)
             scheduler.put(schedule())
-            await scheduler.look()
+            await scheduler.run_pass()
             server.kill()
             clock.now = T0 + 60
-            assert await scheduler.look() == T0 + 60 + UNKNOWN
-            assert told.reason() == "RedisUnknown"
+            assert await scheduler.run_pass() == T0 + 60 + UNKNOWN
+            assert reported.reason() == "RedisUnknown"
             scheduler.drop("default/tick")
-            assert await scheduler.look() == T0 + 60 + UNKNOWN, "it is forgotten later"
+            assert await scheduler.run_pass() == T0 + 60 + UNKNOWN, "it is forgotten later"
             scheduler.put(schedule("new"), fire=True)
-            await scheduler.look()
+            await scheduler.run_pass()
             assert scheduler.asked
             server.start()
             clock.now += UNKNOWN
-            await scheduler.look()
-            assert [name for name, _ in told.fired()] == ["new"]
+            await scheduler.run_pass()
+            assert [name for name, _ in reported.fired()] == ["new"]
             assert not scheduler.asked
         finally:
             await connection.aclose()
 
 
-async def test_it_sleeps_until_the_very_moment(connection: Connection, told: Told, valkey_url: str) -> None:
+async def test_it_sleeps_until_the_very_moment(connection: Connection, reported: Reported, valkey_url: str) -> None:
     """The real clock. How late a fire is, is measured; 50 ms is what a busy machine may add."""
-    scheduler = Scheduler(StoreSchedules(connection), told)
+    scheduler = Scheduler(StoreSchedules(connection), reported)
     now = time.time()
     for number in range(5):
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now + 0.2 + number / 10))
@@ -292,45 +292,45 @@ async def test_it_sleeps_until_the_very_moment(connection: Connection, told: Tol
         scheduler.put(schedule(f"c{number}", at=f"{at}.{millis:03}Z"))
     running_ = asyncio.create_task(scheduler.run())
     async with asyncio.timeout(10):
-        while len(told.fired()) < 5:
-            told.news.clear()
-            await told.news.wait()
+        while len(reported.fired()) < 5:
+            reported.news.clear()
+            await reported.news.wait()
     running_.cancel()
     await asyncio.gather(running_, return_exceptions=True)
     with Redis.from_url(valkey_url) as redis:
         since = {key.decode(): float(value) for key, value in redis.hgetall(keys.of_queue("ticks", "since")).items()}  # type: ignore[union-attr]  # a synchronous client
-    late = [since[fire.id] / 1000 - fire.due for _, plan in told.plans for fire in plan.fires]
+    late = [since[fire.id] / 1000 - fire.due for _, plan in reported.plans for fire in plan.fires]
     assert min(late) >= -0.002
     assert sorted(late)[2] < 0.05, late
 
 
 async def test_thousands_cost_nothing_between_their_ticks(
-    scheduler: Scheduler, told: Told, clock: Clock, valkey_url: str
+    scheduler: Scheduler, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
     """Counted, not timed: reads of the server, and plans made."""
     for number in range(3_000):
         scheduler.put(schedule(f"c{number}", schedule=f"{number % 60} 0 1 1 *"))
-    while await scheduler.look() <= T0:
+    while await scheduler.run_pass() <= T0:
         pass
-    assert len(told.plans) == 3_000
+    assert len(reported.plans) == 3_000
     with Redis.from_url(valkey_url) as redis:
         before = redis.info("stats")["total_commands_processed"]  # type: ignore[index]  # a synchronous client
         for second in range(100):
             clock.now = T0 + second
-            await scheduler.look()
+            await scheduler.run_pass()
         assert redis.info("stats")["total_commands_processed"] - before <= 3  # type: ignore[index]  # likewise
-    assert len(told.plans) == 3_000
+    assert len(reported.plans) == 3_000
     scheduler.put(schedule("one", at="2027-01-15T08:01:45Z"))
-    await scheduler.look()
+    await scheduler.run_pass()
     clock.now = T0 + 105
-    await scheduler.look()
-    assert told.fired() == [("one", 105.0)]
-    assert len(told.plans) == 3_002, "of all of them, the one that was due"
+    await scheduler.run_pass()
+    assert reported.fired() == [("one", 105.0)]
+    assert len(reported.plans) == 3_002, "of all of them, the one that was due"
     assert BATCH < 3_000
 
 
 async def test_a_queue_that_cannot_be_read_holds_up_its_own_schedules_and_no_others(
-    scheduler: Scheduler, told: Told, clock: Clock, valkey_url: str
+    scheduler: Scheduler, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
     scheduler.put(schedule("a"))
     scheduler.put(schedule("b", job={"name": "work", "queue": "broken"}))
@@ -340,7 +340,7 @@ async def test_a_queue_that_cannot_be_read_holds_up_its_own_schedules_and_no_oth
         for part in ("jobs", "done"):
             redis.delete(keys.of_queue("broken", part))
             redis.set(keys.of_queue("broken", part), "a string")
-    told.plans.clear()
+    reported.plans.clear()
     await live(scheduler, clock, T0 + 120)
-    assert sorted(told.fired()) == [("a", 120.0), ("c", 120.0)]
-    assert {name for name, plan in told.plans if plan.decision.reason == "RedisUnknown"} == {"b"}
+    assert sorted(reported.fired()) == [("a", 120.0), ("c", 120.0)]
+    assert {name for name, plan in reported.plans if plan.decision.reason == "RedisUnknown"} == {"b"}

@@ -82,7 +82,7 @@ async def test_a_job_that_no_worker_knows_waits_visibly_uncharged_for_one_that_d
     [
         (b'{"v":2,"id":"%b","shape":"new"}', "the envelope has version 2, this jobpools reads up to 1: upgrade"),
         (b"\x80\x04 a pickle", "not an envelope: "),
-        (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"priority":"urgent"}', "'urgent' is none of"),
+        (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"priority":"urgent"}', "is not a priority"),
         (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"retry":{"maxAttempts":0}}', "not an envelope: "),
         (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"retry":{"max":1e300}}', "from 0 to 36500d"),
         (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"ttl":NaN}', "not an envelope: "),

@@ -194,10 +194,10 @@ class Queue:
     def reclaims(self, lease_id: str) -> bool:
         """The job was charged with a crash under exactly this lease, and no attempt has started since."""
         job_id, worker = split_lease_id(lease_id)
-        entries = self.past[job_id].entries if job_id in self.histories else ()
-        if not entries or entries[-1].outcome is not OutcomeKind.CRASHED:
+        attempts = self.past[job_id].entries if job_id in self.histories else ()
+        if not attempts or attempts[-1].outcome is not OutcomeKind.CRASHED:
             return False
-        lease = f"{job_id}:{worker}:{entries[-1].fence}"
+        lease = f"{job_id}:{worker}:{attempts[-1].fence}"
         return lease_id == lease and self.where(job_id, 0) in ("dead", "scheduled", "queued")
 
     def reclaim(self, lease_id: str, until: int) -> bool:

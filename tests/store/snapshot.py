@@ -49,7 +49,7 @@ def snapshot(connection: SyncConnection, queue: str, classes: Iterable[str]) -> 
         for part, value in zip(keys.PARTS, held, strict=False)
         if value and part != "handlers"  # the numbers of names are not part of the model
     }
-    for part, entries in zip(lists.values(), held[len(keys.PARTS) :], strict=True):
-        if entries:
-            found[part] = [codec.decode_ended(entry)[2] for entry in entries]
+    for part, items in zip(lists.values(), held[len(keys.PARTS) :], strict=True):
+        if items:
+            found[part] = [codec.decode_ended(item)[2] for item in items]
     return found

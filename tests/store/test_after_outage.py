@@ -19,7 +19,7 @@ from tests.support.servers import running, valkey_binary
 POOL = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate({"app": "shop:app", "queues": ["emails"]}))
 
 
-async def test_nobody_is_called_dead_before_the_living_could_renew(tmp_path: Path) -> None:
+async def test_no_lease_is_rescued_before_living_workers_can_renew(tmp_path: Path) -> None:
     now = 1000.0
     with running(valkey_binary(), tmp_path) as server:
         async with aclosing(connect(server.url)) as connection:

@@ -71,9 +71,12 @@ def test_a_history_comes_back(history: History) -> None:
 
 
 def test_a_history_holds_whatever_an_error_said() -> None:
-    # Half a character, as os.fsdecode makes them of a file name that is no UTF-8.
-    odd, entry = "no file a\udcff", Attempt(1, OutcomeKind.FAILED, 1.0, message="no file a\udcff", traceback="a\udcff")
-    found = codec.decode_history(codec.encode_history(History(1, 0, (entry,), note=odd)))
+    # Half a character, as os.fsdecode makes them of a file name that is not UTF-8.
+    odd, attempt = (
+        "no file a\udcff",
+        Attempt(1, OutcomeKind.FAILED, 1.0, message="no file a\udcff", traceback="a\udcff"),
+    )
+    found = codec.decode_history(codec.encode_history(History(1, 0, (attempt,), note=odd)))
     assert found.note == found.entries[0].message == "no file a\\udcff"
     assert found.entries[0].traceback == "a\\udcff"
 
@@ -141,14 +144,14 @@ def test_an_argument_of_no_json_has_no_place() -> None:
 
 @settings(max_examples=100)
 @given(st.integers(0, 2**47), st.binary(min_size=10, max_size=10))
-def test_an_id_is_a_uuid_of_version_7_and_tells_its_time(ms: int, random: bytes) -> None:
+def test_an_id_is_a_uuid_of_version_7_and_contains_its_time(ms: int, random: bytes) -> None:
     made = codec.new_id(ms / 1000, random)
     found = uuid.UUID(made)
     assert str(found) == made
     assert (found.version, found.variant) == (7, uuid.RFC_4122)
-    told = codec.id_time(made)
-    assert told is not None
-    assert abs(told * 1000 - ms) <= 1
+    seconds = codec.id_time(made)
+    assert seconds is not None
+    assert abs(seconds * 1000 - ms) <= 1.001  # a time in seconds as a float is inexact
 
 
 def test_ids_of_later_jobs_sort_behind() -> None:
@@ -170,7 +173,7 @@ def test_ids_of_later_jobs_sort_behind() -> None:
         "zzzzzzzz-c3d4-7000-8000-000000000000",
     ],
 )
-def test_other_ids_tell_no_time(own: str) -> None:
+def test_other_ids_contain_no_time(own: str) -> None:
     assert codec.id_time(own) is None
 
 
@@ -202,16 +205,16 @@ def test_when_it_was_enqueued() -> None:
     "text", ["x" * 8000, "\x00" * 8000, "ü" * 8000, "\ud800" * 8000], ids=["ascii", "control", "umlauts", "surrogates"]
 )
 def test_a_history_is_bounded_in_bytes_however_a_job_fails(text: str) -> None:
-    entries = tuple(Attempt(number, OutcomeKind.FAILED, 1.0, text, text, text) for number in range(20))
-    encoded = codec.encode_history(History(attempts=20, entries=entries, note=text))
+    attempts_made = tuple(Attempt(number, OutcomeKind.FAILED, 1.0, text, text, text) for number in range(20))
+    encoded = codec.encode_history(History(attempts=20, entries=attempts_made, note=text))
     assert len(encoded) <= HISTORY_BYTES
     found = codec.decode_history(encoded)
     assert (found.attempts, found.entries[-1].attempt) == (20, 19)
 
 
 def test_tracebacks_of_older_attempts_go_first() -> None:
-    entries = tuple(Attempt(number, OutcomeKind.FAILED, 1.0, "E", "m", "t" * 7000) for number in range(3))
-    found = codec.decode_history(codec.encode_history(History(attempts=3, entries=entries)))
+    attempts_made = tuple(Attempt(number, OutcomeKind.FAILED, 1.0, "E", "m", "t" * 7000) for number in range(3))
+    found = codec.decode_history(codec.encode_history(History(attempts=3, entries=attempts_made)))
     assert [bool(each.traceback) for each in found.entries] == [False, True, True]
 
 

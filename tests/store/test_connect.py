@@ -80,7 +80,7 @@ def test_what_is_no_url_keeps_its_password(url: str) -> None:
     assert SECRET not in str(raised.value)
 
 
-async def test_nobody_there() -> None:
+async def test_no_server_answers() -> None:
     url = f"redis://:{ESCAPED}@127.0.0.1:{free_port()}/0"
     error = await said(url, "PING")
     assert isinstance(error, StoreUnavailableError)
@@ -89,7 +89,7 @@ async def test_nobody_there() -> None:
 
 
 @pytest.mark.parametrize("kind", ["redis+cluster", "redis+sentinel"])
-async def test_nobody_of_several_there(kind: str) -> None:
+async def test_none_of_several_servers_answers(kind: str) -> None:
     error = await said(f"{kind}://127.0.0.1:{free_port()}/0", "GET", "x")
     assert isinstance(error, StoreUnavailableError)
 
@@ -169,12 +169,12 @@ async def test_out_of_memory_refuses_new_jobs_and_finishes_old_ones(job: Send) -
             client.config_set("maxmemory", 1)
         with pytest.raises(StoreUnavailableError, match=r"out of memory .*; raise maxmemory"):
             await writes.enqueue(connection, [job("c")])
-        tails = [f":w.1:{number:010d}" for number in range(3)]
-        reply = await writes.step(connection, QUEUE, "w.1", claim=1, lease_suffix=tails[0], lease_ms=1000)
+        suffixes = [f":w.1:{number:010d}" for number in range(3)]
+        reply = await writes.step(connection, QUEUE, "w.1", claim=1, lease_suffix=suffixes[0], lease_ms=1000)
         assert reply.ids == [b"a"]
-        done = {1000: writes.Completed([f"a{tails[0]}"], [b'{"state":"completed","at":1}'])}
+        done = {1000: writes.Completed([f"a{suffixes[0]}"], [b'{"state":"completed","at":1}'])}
         reply = await writes.step(
-            connection, QUEUE, "w.1", completed=done, claim=1, lease_suffix=tails[1], lease_ms=1000
+            connection, QUEUE, "w.1", completed=done, claim=1, lease_suffix=suffixes[1], lease_ms=1000
         )
         assert (reply.ids, reply.stale) == ([b"b"], [])
         await connection.aclose()

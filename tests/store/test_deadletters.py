@@ -35,11 +35,11 @@ async def test_dead_jobs_come_back_with_all_attempts_ahead(store: Connection, ra
     assert view is not None
     assert view.state is JobState.QUEUED
     assert (view.history.attempts, view.history.crashes, view.history.note) == (0, 0, "")
-    assert [entry.message for entry in view.history.entries] == ["no"], "what happened is not forgotten"
+    assert [attempt.message for attempt in view.history.entries] == ["no"], "what happened is not forgotten"
     assert raw.lrange(keys.of_queue(QUEUE, "ready:high"), 0, -1) == [b"a"], "in its own priority"
     assert raw.llen(keys.of_queue(QUEUE, "wake")) == 1
-    books = (await ledger.read(store, [QUEUE]))[QUEUE]
-    assert (books.dead, books.died, books.waiting, books.lost) == (1, 2, 2, 0)
+    counts = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (counts.dead, counts.died, counts.waiting, counts.lost) == (1, 2, 2, 0)
 
 
 async def test_dead_jobs_are_forgotten_with_all_that_was_known(store: Connection, raw: Redis, job: Send) -> None:
@@ -49,8 +49,8 @@ async def test_dead_jobs_are_forgotten_with_all_that_was_known(store: Connection
     assert await dead_jobs.purge(store, QUEUE, []) == 0
     assert raw.hkeys(keys.of_queue(QUEUE, "jobs")) == [b"b"], "one that waits is left alone"
     assert raw.exists(keys.of_queue(QUEUE, "history"), keys.of_queue(QUEUE, "dead")) == 0
-    books = (await ledger.read(store, [QUEUE]))[QUEUE]
-    assert (books.purged, books.lost) == (1, 0)
+    counts = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (counts.purged, counts.lost) == (1, 0)
 
 
 async def test_a_dead_job_that_cannot_be_read_comes_back_too(store: Connection, raw: Redis, job: Send) -> None:

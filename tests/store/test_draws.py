@@ -23,7 +23,7 @@ def job_ids(number: int) -> list[str]:
     return [draws.job_id(NOW) for _ in range(number)]
 
 
-def tails(number: int) -> list[str]:
+def suffixes(number: int) -> list[str]:
     return [draws.lease_suffix("web-1.aa") for _ in range(number)]
 
 
@@ -35,7 +35,7 @@ def worker_ids(number: int) -> list[str]:
     return [draws.worker_id("web-1") for _ in range(number)]
 
 
-@pytest.mark.parametrize("make", [job_ids, tails, fractions, worker_ids])
+@pytest.mark.parametrize("make", [job_ids, suffixes, fractions, worker_ids])
 def test_a_seed_repeats_nothing(make: Callable[[int], list[object]]) -> None:
     random.seed(0)
     first = make(50)
@@ -47,7 +47,7 @@ def _in_child(make: Callable[[int], list[object]], queue: "multiprocessing.Queue
     queue.put(make(50))
 
 
-@pytest.mark.parametrize("make", [job_ids, tails, fractions, worker_ids])
+@pytest.mark.parametrize("make", [job_ids, suffixes, fractions, worker_ids])
 def test_a_fork_repeats_nothing(make: Callable[[int], list[object]]) -> None:
     context = multiprocessing.get_context("fork")
     found, queue = make(1), context.Queue()

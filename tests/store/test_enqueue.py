@@ -19,8 +19,8 @@ SMALL = 250
 async def test_an_id_is_taken_once(store: Connection, sync_store: SyncConnection, job: Send) -> None:
     assert await writes.enqueue(store, [job("a"), job("b"), job("a")]) == [True, True, False]
     assert writes.enqueue_sync(sync_store, [job("b", "high"), job("c")]) == [False, True]
-    books = (await ledger.read(store, [QUEUE]))[QUEUE]
-    assert (books.enqueued, books.ready) == (3, 3)
+    counts = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (counts.enqueued, counts.ready) == (3, 3)
     assert await writes.enqueue(store, [job("a", queue="other")]) == [True], "a queue's ids are its own"
     assert await writes.enqueue(store, []) == []
 
@@ -48,25 +48,25 @@ async def test_a_server_that_vanishes_has_whole_batches(tmp_path_factory: pytest
         connection = connect.connect(server.url)
         jobs = [job(f"job{number}") for number in range(5000)]
         sent = itertools.count(1)
-        swiftly = connection._swiftly
+        execute_raw = connection._execute_raw
 
         async def failing(*command: object) -> object:
             if next(sent) == 5:
                 server.kill()
-            return await swiftly(*command)
+            return await execute_raw(*command)
 
-        connection._swiftly = failing  # type: ignore[method-assign]
+        connection._execute_raw = failing  # type: ignore[method-assign]
         with pytest.raises(StoreUnavailableError):
             await writes.enqueue(connection, jobs)
         server.start()
-        connection._swiftly = swiftly  # type: ignore[method-assign]
+        connection._execute_raw = execute_raw  # type: ignore[method-assign]
         there = (await ledger.read(connection, [QUEUE]))[QUEUE].ready
         assert there % writes.BATCH == 0
         assert 0 < there < 5000
         accepted = await writes.enqueue(connection, jobs)
         assert accepted == [False] * there + [True] * (5000 - there)
-        books = (await ledger.read(connection, [QUEUE]))[QUEUE]
-        assert (books.ready, books.lost) == (5000, 0)
+        counts = (await ledger.read(connection, [QUEUE]))[QUEUE]
+        assert (counts.ready, counts.lost) == (5000, 0)
         await connection.aclose()
 
 

@@ -172,7 +172,7 @@ async def test_the_operator_sees_that_records_are_over(store: Connection) -> Non
         assert [each.expired for each in facts.queues.values()] == [expired]
 
 
-async def test_the_operator_sees_records_of_jobs_that_were_cancelled_beside_no_worker(
+async def test_the_operator_sees_records_of_jobs_that_were_cancelled_without_a_worker(
     store: Connection, raw: Redis, job: Send
 ) -> None:
     """A producer that enqueues and cancels (a debounce) leaves a record each time, and no worker's step removes it."""
@@ -241,8 +241,8 @@ async def test_dead_letters_are_kept_up_to_a_number_and_dropped_ones_are_counted
     assert dropped == 3
     assert {death.id for death in await deadletters.snapshot(store, QUEUE)} == {f"j{n}" for n in range(3, 8)}
     assert raw.hlen(keys.of_queue(QUEUE, "jobs")) == raw.hlen(keys.of_queue(QUEUE, "history")) == 5
-    books = (await ledger.read(store, [QUEUE]))[QUEUE]
-    assert (books.dead, books.dropped, books.died, books.lost) == (5, 3, 8, 0)
+    counts = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (counts.dead, counts.dropped, counts.died, counts.lost) == (5, 3, 8, 0)
     swept = await Rescuer(store, "x.y", lease_ms=1, keep=(1, 0)).sweep(QUEUE)
     assert swept.dropped == 5
     assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0

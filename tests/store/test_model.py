@@ -1,4 +1,4 @@
-"""Any story of a queue, told to a real Valkey and to a model of it, which agree in every key after every step of it.
+"""Random sequences of operations, applied to a real Valkey and to a model, which must agree in every key after each.
 
 Time is an argument of every script, so hours pass in no time.
 """
@@ -342,16 +342,16 @@ class Story(RuleBasedStateMachine):
         self.states = now
 
     @invariant()
-    def the_books_balance(self) -> None:
-        books = self.run(ledger.read(self.connection, [QUEUE]))[QUEUE]
-        assert books.lost == 0
+    def ledger_balances(self) -> None:
+        counts = self.run(ledger.read(self.connection, [QUEUE]))[QUEUE]
+        assert counts.lost == 0
         totals = self.model.totals
-        assert (books.enqueued, books.completed, books.cancelled) == (
+        assert (counts.enqueued, counts.completed, counts.cancelled) == (
             totals["enqueued"],
             totals["completed"],
             totals["cancelled"],
         )
-        assert (books.ready, books.running, books.dead) == (
+        assert (counts.ready, counts.running, counts.dead) == (
             self.model.left,
             len(self.model.leases),
             len(self.model.dead),
@@ -380,8 +380,8 @@ def story(valkey_server: Server) -> Iterator[type[Story]]:
 
 
 def test_any_story(story: type[Story]) -> None:
-    # A story that fails is not shortened: that takes minutes, and Phase.shrink does it when somebody wants to know.
-    told = settings(
+    # A failing run is not shortened, which takes minutes; Phase.shrink can be added for one run.
+    test_settings = settings(
         max_examples=70,
         stateful_step_count=50,
         deadline=None,
@@ -391,4 +391,4 @@ def test_any_story(story: type[Story]) -> None:
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(story, settings=told)
+    run_state_machine_as_test(story, settings=test_settings)

@@ -60,7 +60,7 @@ async def test_a_report_that_is_none_makes_its_pool_unknown_and_no_others(queues
         redis.hset(keys.workers(POOL.meta.key), "somebody", "was here")
     endpoint = await queues.observe([POOL, other])
     assert POOL.meta.key not in endpoint.heartbeats
-    assert "no worker's report" in endpoint.problems[POOL.meta.key]
+    assert "does not hold a worker heartbeat" in endpoint.problems[POOL.meta.key]
     assert endpoint.heartbeats[other.meta.key] == ()
 
 
@@ -69,8 +69,8 @@ async def test_a_host_that_held_many_is_released_at_once(store: Connection, queu
     assert await claim(store, "web-1.a", 350) == 350
     assert await claim(store, "web-2.a", 100) == 100
     assert await queues.release(POOL, ["web-1"]) == 350
-    books = (await ledger.read(store, [QUEUE]))[QUEUE]
-    assert (books.running, books.waiting, books.lost) == (100, 450, 0)
+    counts = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (counts.running, counts.waiting, counts.lost) == (100, 450, 0)
 
 
 async def test_many_expired_leases_are_taken_over_at_once(store: Connection, queues: StoreQueues, job: Send) -> None:
@@ -93,8 +93,8 @@ async def test_a_job_that_kills_its_workers_is_dead_after_so_many(
             await claim(store, "web-9.a", 1)
     (dead,) = await deadletters.listed(store, QUEUE)
     assert (dead.id, dead.history.crashes, dead.history.attempts) == ("poison", 2, 0)
-    assert [entry.outcome for entry in dead.history.entries] == [OutcomeKind.CRASHED] * 2
-    assert [entry.worker for entry in dead.history.entries] == ["web-1.a", "web-2.a"]
+    assert [attempt.outcome for attempt in dead.history.entries] == [OutcomeKind.CRASHED] * 2
+    assert [attempt.worker for attempt in dead.history.entries] == ["web-1.a", "web-2.a"]
     assert dead.history.note.startswith("Crashed: worker web-2.a vanished while it ran the job, crash 2 of at most 2")
     assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
 

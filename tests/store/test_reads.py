@@ -256,16 +256,16 @@ async def test_workers_that_were_silent_for_a_day_are_forgotten(store: Connectio
     assert sorted(raw.hkeys(keys.workers(POOL))) == [b"web-1.a", b"web-2.a"]
 
 
-async def test_a_job_that_ends_between_two_looks_is_not_said_to_wait(
+async def test_a_job_that_ends_between_two_reads_is_not_reported_as_queued(
     store: Connection, job: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await writes.enqueue(store, [job("a")], NOW)
     (lease_id,) = await claim(store, "w", 1)
-    look = store.gather
+    gather = store.gather
 
     async def and_then_it_ends(commands: Any) -> Any:
-        monkeypatch.setattr(store, "gather", look)
-        seen = await look(commands)
+        monkeypatch.setattr(store, "gather", gather)
+        seen = await gather(commands)
         await settled(store, lease_id, failed(attempts=1))
         return seen
 

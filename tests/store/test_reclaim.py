@@ -15,7 +15,7 @@ from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
 
 WORKER = "web-1.a"
-TAIL = codec.lease_suffix(WORKER, 7)
+SUFFIX = codec.lease_suffix(WORKER, 7)
 LEASE = 60_000
 
 
@@ -25,14 +25,14 @@ async def view(store: Connection, job_id: str = "x") -> JobView:
     return found
 
 
-async def charged(store: Connection, job: Send, max_crashes: int, beside: int = 0, worker: str = WORKER) -> str:
-    """A job that was taken from its worker as crashed; returns the worker's lease. `beside`: jobs behind it."""
+async def charged(store: Connection, job: Send, max_crashes: int, others: int = 0, worker: str = WORKER) -> str:
+    """A job that was taken from its worker as crashed; returns the worker's lease. `others`: jobs behind it."""
     await writes.enqueue(store, [job("x")])
     lease_suffix = codec.lease_suffix(worker, 7)
     await writes.step(store, QUEUE, worker, claim=1, lease_suffix=lease_suffix, lease_ms=LEASE)
     rescuer = Rescuer(store, "operator.x", lease_ms=LEASE, max_crashes=lambda _: max_crashes)
     await rescuer.sweep(QUEUE, holders=[writes.held_by(worker)])
-    await writes.enqueue(store, [job(f"other-{number}") for number in range(beside)])
+    await writes.enqueue(store, [job(f"other-{number}") for number in range(others)])
     assert (await view(store)).history.crashes == 1
     return "x" + lease_suffix
 
@@ -55,9 +55,9 @@ async def fails(store: Connection, lease: str) -> writes.StepReply:
 
 
 async def balanced(store: Connection, raw: Redis, **wanted: int) -> None:
-    books = (await ledger.read(store, [QUEUE]))[QUEUE]
-    assert books.lost == 0
-    assert {name: getattr(books, name) for name in wanted} == wanted
+    counts = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert counts.lost == 0
+    assert {name: getattr(counts, name) for name in wanted} == wanted
     found = 0
     found += raw.hexists(keys.of_queue(QUEUE, "results"), "x")
     for part in ("dead", "scheduled:high", "scheduled:normal", "scheduled:low"):
@@ -78,19 +78,19 @@ async def schedule(store: Connection) -> None:
 @pytest.mark.parametrize("place", ["dead", "ready", "ready among many", "scheduled"])
 @pytest.mark.parametrize("ttl", [60_000, 0])
 async def test_a_late_completion_counts(store: Connection, raw: Redis, job: Send, place: str, ttl: int) -> None:
-    beside = 500 if place == "ready among many" else 0
-    lease = await charged(store, job, 1 if place == "dead" else 3, beside)
+    others = 500 if place == "ready among many" else 0
+    lease = await charged(store, job, 1 if place == "dead" else 3, others)
     if place == "scheduled":
         await schedule(store)
     before = (await view(store)).state
     assert before is {"dead": JobState.DEAD, "scheduled": JobState.SCHEDULED}.get(place, JobState.QUEUED)
     assert (await completes(store, lease, ttl=ttl)).stale == []
-    await balanced(store, raw, completed=1, dead=0, waiting=beside)
+    await balanced(store, raw, completed=1, dead=0, waiting=others)
     if ttl:
         found = await view(store)
         assert (found.state, found.history.crashes, found.history.entries) == (JobState.COMPLETED, 0, ())
     assert (await completes(store, lease, ttl=ttl)).stale == [lease.encode()], "sent again, it changes nothing"
-    await balanced(store, raw, completed=1, dead=0, waiting=beside)
+    await balanced(store, raw, completed=1, dead=0, waiting=others)
 
 
 @pytest.mark.parametrize("max_crashes", [1, 3], ids=["dead", "ready"])
@@ -133,10 +133,10 @@ async def test_a_worker_that_was_called_gone_renews_nothing_that_was_taken_from_
 async def test_earlier_records_stay(store: Connection, sync_store: SyncConnection, job: Send) -> None:
     await charged(store, job, 9, worker="web-2.b")
     rescuer = Rescuer(store, "operator.x", lease_ms=LEASE, max_crashes=lambda _: 2)
-    await writes.step(store, QUEUE, WORKER, claim=1, lease_suffix=TAIL, lease_ms=LEASE)
+    await writes.step(store, QUEUE, WORKER, claim=1, lease_suffix=SUFFIX, lease_ms=LEASE)
     await rescuer.sweep(QUEUE, holders=[writes.held_by(WORKER)])
     assert (await view(store)).state is JobState.DEAD
-    assert writes.renew(sync_store, QUEUE, ["x" + TAIL], LEASE) == ([], [])
+    assert writes.renew(sync_store, QUEUE, ["x" + SUFFIX], LEASE) == ([], [])
     history = (await view(store)).history
     assert (history.crashes, [each.worker for each in history.entries], history.note) == (1, ["web-2.b"], "")
 

@@ -22,7 +22,7 @@ async def test_a_client_without_them_sends_in_its_own_way(valkey_url: str, monke
     monkeypatch.setattr(packing, "writer_of", lambda _: None)
     monkeypatch.setattr(packing, "has_hung_up", lambda _: False)
     connection = connect.connect(valkey_url)
-    assert await connection.swiftly("PING") in (b"PONG", True)
+    assert await connection.execute_raw("PING") in (b"PONG", True)
     assert await connection.call("enqueue", "emails", ["", "wake", "emails", "a", "n", "", "{}"]) == [1]
     await connection.aclose()
 

@@ -51,8 +51,8 @@ async def test_a_server_that_refuses_writes(binary: str, code: str, tmp_path: Pa
         await asyncio.to_thread(manager.__exit__, None, None, None)
         await writes.probe(connection, QUEUE)
         assert await writes.enqueue(connection, [sending("before"), sending("refused")]) == [False, True]
-        books = (await ledger.read(connection, [QUEUE]))[QUEUE]
-        assert (books.ready, books.lost) == (2, 0), "what was refused left nothing behind"
+        counts = (await ledger.read(connection, [QUEUE]))[QUEUE]
+        assert (counts.ready, counts.lost) == (2, 0), "what was refused left nothing behind"
         await connection.aclose()
         sync.close()
 
@@ -80,8 +80,8 @@ async def test_a_server_without_memory_still_lets_workers_settle_renew_and_claim
                 lease_ms=1000,
             )
             assert (reply.ids, reply.stale) == ([b"b"], [])
-            books = (await ledger.read(connection, [QUEUE]))[QUEUE]
-            assert (books.completed, books.running, books.lost) == (1, 1, 0)
+            counts = (await ledger.read(connection, [QUEUE]))[QUEUE]
+            assert (counts.completed, counts.running, counts.lost) == (1, 1, 0)
         await connection.aclose()
         sync.close()
 

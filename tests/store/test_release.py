@@ -39,7 +39,7 @@ async def claim(connection: Connection, worker: str, n: int) -> list[bytes]:
     return list(reply.ids)
 
 
-async def beat(connection: Connection, worker: str) -> None:
+async def report(connection: Connection, worker: str) -> None:
     now = time.time()
     await writes.heartbeat(
         connection, Heartbeat(WorkerId(worker), POOL.meta.key, 5, 1, now, now, idle_since=None, draining=False)
@@ -50,7 +50,7 @@ async def test_a_gone_worker_that_still_lives_claims_nothing_more(
     connection: Connection, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = (await enqueue(valkey_url)).encode()
-    await beat(connection, "a.1")
+    await report(connection, "a.1")
     assert await claim(connection, "a.1", 1) == [job]
     assert [each.worker for each in await reads.workers(connection, POOL.meta.key, ["emails"])] == ["a.1"]
     operator = queues.StoreQueues(connection, "operator")

@@ -122,7 +122,7 @@ def _contents(redis: Redis) -> dict[str, Any]:
 async def test_a_job_that_left_no_trace_is_not_fired_again(
     store: StoreSchedules, connection: Connection, valkey_url: str
 ) -> None:
-    """Its result is not kept, it has completed, and who fired it was killed before he recorded the tick."""
+    """The job has completed without a result, and its scheduler was killed before it recorded the tick."""
     seen = (await store.observe([schedule()], T0))["default/tick"]
     plan = plan_schedule(schedule(), seen, T0 + 60, None)
     await store.enqueue([(schedule(), seen, plan)], T0 + 60)
@@ -186,7 +186,7 @@ async def test_other_times_begin_anew_and_nothing_fires_twice(store: StoreSchedu
     assert (await store.observe([other], T0 + 230))["default/tick"].created == T0 + 200, "another job, the same times"
 
 
-async def test_other_times_seen_by_somebody_else_void_a_pass(store: StoreSchedules, connection: Connection) -> None:
+async def test_other_times_seen_by_another_scheduler_void_a_pass(store: StoreSchedules, connection: Connection) -> None:
     seen = (await store.observe([schedule()], T0))["default/tick"]
     await StoreSchedules(connection).observe([schedule(schedule="0 * * * *")], T0 + 1)
     assert not (await fire(store, schedule(), T0 + 60, seen))[1]

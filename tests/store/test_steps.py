@@ -131,7 +131,7 @@ async def test_one_claim_takes_no_more_than_lua_can_pass_on(store: Connection, j
     assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
 
 
-async def test_an_id_may_look_like_a_lease(store: Connection, job: Send) -> None:
+async def test_an_id_may_have_the_form_of_a_lease_id(store: Connection, job: Send) -> None:
     await writes.enqueue(store, [job("a:web-2.bb:0000000001")], NOW)
     (lease_id,) = await claim(store, 1)
     assert codec.split_lease_id(lease_id) == ("a:web-2.bb:0000000001", "web-1.aa")

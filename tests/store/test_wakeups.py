@@ -58,7 +58,7 @@ async def test_one_job_wakes_one_worker(store: Connection, waiting: Connection, 
     assert sorted(woken, key=str) == [None, None, None, None, QUEUE]
 
 
-async def test_whoever_leaves_work_behind_wakes_the_next(
+async def test_a_claim_that_leaves_ready_jobs_wakes_the_next_worker(
     store: Connection, waiting: Connection, raw: Redis, job: Send
 ) -> None:
     idle = [asyncio.create_task(wakeups.wait(waiting, [QUEUE], 5)) for _ in range(3)]

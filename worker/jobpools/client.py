@@ -44,7 +44,7 @@ class Client:
         self._opening = threading.Lock()
         self._thread = LoopThread()
         weakref.finalize(self, self._thread.close)
-        abandoned.tell_of_forks(self)
+        abandoned.watch_forks(self)
 
     @property
     def url(self) -> str:

@@ -46,7 +46,7 @@ class Connections:
         self.url = url
         self._lock = threading.Lock()
         self._begin()
-        abandoned.tell_of_forks(self)
+        abandoned.watch_forks(self)
 
     def _begin(self) -> None:
         self._token = _Token()

@@ -22,7 +22,7 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._begin()
-        abandoned.tell_of_forks(self)
+        abandoned.watch_forks(self)
 
     def _begin(self) -> None:
         self._lock = threading.Lock()

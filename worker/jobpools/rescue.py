@@ -24,7 +24,7 @@ Cause = Callable[[writes.Taken], Outcome]
 
 
 def dropped(queue: str, number: int, keep: int) -> str:
-    """Return what to say of dead letters that a queue did not keep."""
+    """Return a message about dead letters that a queue dropped."""
     return (
         f"queue {queue}: {number} dead letters were dropped, the oldest ones: it keeps {keep}; "
         f"replay or purge dead jobs sooner, or raise spec.queue.keepDead"
@@ -32,7 +32,7 @@ def dropped(queue: str, number: int, keep: int) -> str:
 
 
 def vanished(taken: writes.Taken) -> Outcome:
-    """Return the outcome of an attempt whose worker is gone, with no more known than that."""
+    """Return the outcome of an attempt whose worker is gone for an unknown reason."""
     return Outcome(
         OutcomeKind.CRASHED, error="WorkerLost", message=f"worker {taken.former_worker} vanished while it ran the job"
     )
@@ -89,7 +89,7 @@ def decide(
     return Rescued(taken, name, outcome, _with_fence(decision, taken))
 
 
-def tell(rescued: Rescued) -> None:
+def log_rescued(rescued: Rescued) -> None:
     """Log what becomes of a job that was taken over."""
     level = logging.WARNING if rescued.outcome.kind is OutcomeKind.CRASHED else logging.DEBUG
     decision = rescued.decision
@@ -99,36 +99,36 @@ def tell(rescued: Rescued) -> None:
 def _with_fence(decision: Decision[Settlement], taken: writes.Taken) -> Decision[Settlement]:
     """Return the decision with the fence in the record of a crash: its worker may live, and take the job back."""
     settlement = decision.value
-    entries = settlement.history.entries
+    attempts = settlement.history.entries
     if decision.reason != "Crashed":
         return decision
-    charged = replace(entries[-1], fence=taken.former_lease_id.rpartition(":")[2])
-    history = replace(settlement.history, entries=(*entries[:-1], charged))
+    charged = replace(attempts[-1], fence=taken.former_lease_id.rpartition(":")[2])
+    history = replace(settlement.history, entries=(*attempts[:-1], charged))
     return replace(decision, value=replace(settlement, history=history))
 
 
 @dataclass(slots=True)
 class Swept:
-    """What one sweep of a queue brought."""
+    """Result of one sweep of a queue."""
 
     queue: str
     rescued: list[Rescued] = field(default_factory=list)
     promoted: int = 0
     """Scheduled jobs that fell due and are ready now."""
     dropped: int = 0
-    """Dead letters that were more than the queue keeps, and are gone."""
+    """Number of dead letters removed because the queue had more than it keeps."""
     more: bool = False
-    """There is more to forget."""
+    """Whether more expired records are left."""
 
     def add(self, found: writes.Rescue) -> None:
-        """Add up what one call brought beside leases."""
+        """Add the counts of one call."""
         self.promoted += found.promoted
         self.dropped += found.dropped
         self.more = found.more
 
 
 class Rescuer:
-    """Takes over leases under its own id and settles their jobs."""
+    """Worker id that takes over leases and settles their jobs."""
 
     def __init__(
         self,
@@ -138,9 +138,9 @@ class Rescuer:
         lease_ms: int,
         max_crashes: Callable[[str], int] = lambda _: DEFAULT_MAX_CRASHES,
         keep: writes.Keep = writes.KEEP,
-        tell: Callable[[Rescued], None] = tell,
+        report: Callable[[Rescued], None] = log_rescued,
     ) -> None:
-        """Open nothing.
+        """Prepare a rescuer; nothing is sent yet.
 
         Args:
             connection: to the queues' Redis.
@@ -148,10 +148,10 @@ class Rescuer:
             lease_ms: the lease for the time between take and record.
             max_crashes: the limit of a handler by name, where the envelope does not say one.
             keep: how many completed jobs and dead letters a queue keeps.
-            tell: is called with each job that was taken over, before its settlement is recorded.
+            report: is called with each job that was taken over, before its settlement is recorded.
         """
         self._keep = keep
-        self._tell = tell
+        self._report = report
         self._connection = connection
         self._worker = worker
         self._lease_ms = lease_ms
@@ -169,9 +169,9 @@ class Rescuer:
         keep: writes.Keep | None = None,
         goes_on: Callable[[writes.Taken], bool] = lambda _: False,
     ) -> Swept:
-        """Take over the leases that are there to be taken over now, and settle each. Raises StoreError.
+        """Take over the leases that can be taken over now, and settle each. Raises StoreError.
 
-        It ends even where leases expire as fast as they are taken over: those are for the next sweep.
+        Leases that expire meanwhile are left for the next sweep, so the sweep ends.
 
         Args:
             queue: the queue's name.
@@ -190,7 +190,7 @@ class Rescuer:
         )
         for _ in range(-(-await some() // writes.RESCUED_AT_ONCE)):
             await some()
-        # What is over is forgotten in bounded calls, one at once after the other, so that others come in between.
+        # Expired records are removed in bounded calls, so that other clients are served in between.
         while swept.more:
             swept.add(await take(limit=0))
         return swept
@@ -216,7 +216,7 @@ class Rescuer:
         max_crashes: Callable[[str], int],
         goes_on: Callable[[writes.Taken], bool],
     ) -> int:
-        """Take over some leases and settle them; returns how many more there were."""
+        """Take over some leases and settle them; return how many more there are."""
         found = await take()
         # No await from here to `_record`: what the caller keeps, it keeps before anything else happens.
         over = [taken for taken in found.taken if not goes_on(taken)]
@@ -224,7 +224,7 @@ class Rescuer:
         swept.rescued += rescued
         swept.add(found)
         # Crash window: these jobs are leased to this rescuer and not settled. If its process ends here, the leases
-        # expire and the next rescue finds them: later, charged once, and at the worst under the name of this rescuer.
+        # expire and the next rescue finds them: later, charged once, and possibly in the name of this rescuer.
         await self._record(swept.queue, [each.settled for each in rescued])
         return found.left
 
@@ -232,14 +232,14 @@ class Rescuer:
         return draws.lease_suffix(self._worker)
 
     async def promote(self, queue: str, keep: writes.Keep | None = None) -> Swept:
-        """Promote due jobs and forget what is over, and take over nothing. Raises StoreError."""
+        """Promote due jobs and remove expired records, without taking over leases. Raises StoreError."""
         swept = Swept(queue)
         swept.add(await self._take(queue, keep=keep or self._keep, limit=0))
         return swept
 
     def _decided(self, taken: writes.Taken, cause: Outcome, max_crashes: Callable[[str], int], now: float) -> Rescued:
         rescued = decide(taken, cause, max_crashes, now, draws.fraction())
-        self._tell(rescued)
+        self._report(rescued)
         return rescued
 
     async def _record(self, queue: str, settled: Sequence[writes.Settled]) -> None:

@@ -123,12 +123,12 @@ async def test_ticks_are_judged_by_the_servers_time(
     reporter = RecordingReporter()
     first = Scheduler(StoreSchedules(store), reporter)
     first.put(schedule)
-    await first.look()
+    await first.run_pass()
     monkeypatch.setattr(time, "time", lambda: right() + off)
     other = Scheduler(StoreSchedules(store), reporter)
     other.put(schedule)
     begun = right()
-    next_pass_at = await other.look()
+    next_pass_at = await other.run_pass()
     fires = [fire for plan in reporter.plans for fire in plan.fires]
     assert len(fires) <= 1 + (right() // 60 - begun // 60), "no tick of another day"
     assert begun < next_pass_at < right() + 70, "the next tick is within a minute of the server's time"

@@ -93,14 +93,14 @@ def test_what_is_handed_back_is_not_charged() -> None:
     assert left.value.history == History(attempts=2, crashes=1, note="no worker has registered mail")
 
 
-def test_the_history_tells_the_story_and_why_the_job_is_dead() -> None:
+def test_the_history_lists_all_attempts_and_why_the_job_is_dead() -> None:
     history = History()
     for outcome in (CRASHED, FAILED, TIMED_OUT, FAILED):
         history = after(outcome, history=history).value.history
     assert (history.attempts, history.crashes) == (3, 1)
-    assert [entry.attempt for entry in history.entries] == [1, 2, 3, 4]
-    assert [entry.delay for entry in history.entries] == [0.0, 1.0, 2.0, None]
-    assert {entry.worker for entry in history.entries} == {"a.1"}
+    assert [attempt.attempt for attempt in history.entries] == [1, 2, 3, 4]
+    assert [attempt.delay for attempt in history.entries] == [0.0, 1.0, 2.0, None]
+    assert {attempt.worker for attempt in history.entries} == {"a.1"}
     assert history.note.startswith("RetriesUsedUp: attempt 3 of 3 failed (ConnectionError: refused)")
 
 
@@ -156,7 +156,7 @@ def test_a_delay_stays_within_its_bounds(policy: Retry, attempt: int, draw: floa
 
 
 @given(policies, draws)
-def test_delays_never_shrink(policy: Retry, draw: float) -> None:
+def test_delays_never_decrease(policy: Retry, draw: float) -> None:
     delays = [backoff(policy, attempt, draw) for attempt in range(1, 30)]
     assert all(a <= b * (1 + 1e-9) for a, b in itertools.pairwise(delays))
 

@@ -100,7 +100,7 @@ def test_replace_names_all_that_have_not_ended() -> None:
     assert [event.reason for event in plan.events] == ["Replaced"]
 
 
-def test_what_is_asked_for_is_fired_once_beside_its_ticks() -> None:
+def test_what_is_asked_for_is_fired_once_in_addition_to_its_ticks() -> None:
     plan = plan_schedule(schedule(), facts(), T0 + 30, None, asked=[T0 + 30])
     assert [fire.due for fire in plan.fires] == [T0 + 30]
     known = after(facts(), plan)
@@ -117,7 +117,7 @@ def test_unknown_is_not_zero() -> None:
     ready = condition(plan.status, "Ready")
     assert (ready["status"], ready["reason"]) == ("Unknown", "RedisUnknown")
     assert "cannot be reached" in ready["message"]
-    assert plan.look_at == T0 + 132
+    assert plan.next_pass == T0 + 132
 
 
 def test_status_in_the_form_of_the_crd() -> None:
@@ -158,7 +158,7 @@ def test_an_end_that_was_seen_stays() -> None:
 def test_a_suspended_schedule_has_no_next_time() -> None:
     plan = plan_schedule(schedule(suspend=True), facts(), T0 + 30, None)
     assert "nextScheduleTime" not in plan.status
-    assert plan.next_due == plan.look_at == T0 + 60, "what falls due is counted"
+    assert plan.next_due == plan.next_pass == T0 + 60, "what falls due is counted"
     assert plan.events == ()
 
 
@@ -170,7 +170,7 @@ def test_what_is_wrong_is_said_once() -> None:
     assert plan_schedule(wrong, facts(), T0 + 1, first.status).events == ()
 
 
-def test_missed_ticks_are_told_with_their_reasons() -> None:
+def test_missed_ticks_are_reported_with_their_reasons() -> None:
     plan = plan_schedule(schedule(startingDeadlineSeconds=100), facts(), T0 + 245, None)
     (event,) = plan.events
     assert event.message == (
@@ -179,25 +179,25 @@ def test_missed_ticks_are_told_with_their_reasons() -> None:
     )
 
 
-def test_looks_for_the_jobs_end_come_ever_more_rarely() -> None:
+def test_the_job_state_is_read_at_growing_intervals() -> None:
     hourly, known, now = schedule(schedule="0 * * * *"), facts(jobs=RUNNING, last_fire=T0), T0
     pauses = []
     while now < T0 + 1500:
-        look = plan_schedule(hourly, known, now, None).look_at
-        pauses.append(round(look - now))
-        now = look
+        check = plan_schedule(hourly, known, now, None).next_pass
+        pauses.append(round(check - now))
+        now = check
     assert pauses == [2, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300]
-    assert plan_schedule(hourly, facts(jobs=ENDED, last_fire=T0), T0 + 5, None).look_at == T0 + 3600
+    assert plan_schedule(hourly, facts(jobs=ENDED, last_fire=T0), T0 + 5, None).next_pass == T0 + 3600
 
 
 def test_a_long_absence_is_dealt_with_in_bounded_passes() -> None:
     months = T0 + 3.5 * TICKS * MINUTE + 1
     for policy, fired in (("Latest", 1), ("None", 1), ("All", 3500)):
-        known, passes, look = facts(fired=0, missed=0), 0, months
-        while look == months:
+        known, passes, check = facts(fired=0, missed=0), 0, months
+        while check == months:
             plan = plan_schedule(schedule(catchUp=policy), known, months, None)
             assert len(plan.fires) <= FIRES
-            known, passes, look = after(known, plan), passes + 1, plan.look_at
+            known, passes, check = after(known, plan), passes + 1, plan.next_pass
         assert (known.fired, known.fired + known.missed) == (fired, 3500)
         assert passes == (35 if policy == "All" else 4)
 
@@ -272,10 +272,10 @@ def test_every_tick_once(spec: dict[str, Any], steps: list[tuple[float, str, Job
     assert len(fired) == len(set(fired)), "no tick was fired twice"
 
     # In the end a leader that lives long enough settles all of them.
-    end_of_time, look = now, now
-    while look <= end_of_time:
+    end_of_time, check = now, now
+    while check <= end_of_time:
         plan = plan_schedule(made, known, end_of_time, None)
-        known, look = after(known, plan, "completed"), plan.look_at
+        known, check = after(known, plan, "completed"), plan.next_pass
     schedule_ticks = _ticks(made, max(now, known.last_due or 0))
     assert known.fired + known.missed == len(schedule_ticks), "each was fired or counted as missed, once"
 

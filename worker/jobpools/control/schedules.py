@@ -64,10 +64,10 @@ class Scheduler:
         self._statuses: dict[str, Status | None] = {}
         self._asked: dict[str, float] = {}
         self._gone: set[str] = set()
-        self._look_at: dict[str, float] = {}
+        self._next_pass: dict[str, float] = {}
         self._heap: list[tuple[float, int, str]] = []
-        """(time, order of entry, key); entries that `_look_at` no longer contains are skipped."""
-        self._entries = itertools.count()
+        """(time, order of insertion, key); elements that `_next_pass` no longer contains are skipped."""
+        self._order = itertools.count()
         self._woken = asyncio.Event()
 
     def put(self, schedule: Schedule, before: Status | None = None, *, fire: bool = False) -> None:
@@ -89,7 +89,7 @@ class Scheduler:
     def drop(self, key: str, *, forget: bool = True) -> None:
         """Remove a schedule; `forget` also deletes its state in Redis."""
         if self.schedules.pop(key, None) is not None:
-            for known in (self._look_at, self._statuses, self._asked):
+            for known in (self._next_pass, self._statuses, self._asked):
                 known.pop(key, None)
             if forget:
                 self._gone.add(key)
@@ -109,7 +109,7 @@ class Scheduler:
         """Fire schedules when they are due, until cancelled."""
         while True:
             self._woken.clear()
-            wait = await self.look() - self._clock()
+            wait = await self.run_pass() - self._clock()
             if wait > 0:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(wait, LONGEST_REST)):
@@ -135,7 +135,7 @@ class Scheduler:
             for key in self.schedules:
                 self._enter(key, now)
 
-    async def look(self) -> float:
+    async def run_pass(self) -> float:
         """Run one pass over the due schedules, and return when the next one is due, in seconds since the epoch."""
         await self._learn_time()
         now = self._clock()
@@ -161,11 +161,11 @@ class Scheduler:
                 await self._try([schedule], now)
 
     def _enter(self, key: str, at: float) -> None:
-        self._look_at[key] = at
-        heapq.heappush(self._heap, (at, next(self._entries), key))
+        self._next_pass[key] = at
+        heapq.heappush(self._heap, (at, next(self._order), key))
 
     def _skip(self) -> None:
-        while self._heap and self._look_at.get(self._heap[0][2]) != self._heap[0][0]:
+        while self._heap and self._next_pass.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
 
     def _due(self, now: float) -> list[Schedule]:
@@ -258,10 +258,10 @@ class Scheduler:
         if plan.fires:
             self.fired += len(plan.fires)
             log.info("%s: %s, %.0f ms late", key, plan.decision.message, (now - plan.fires[-1].due) * 1000)
-        if each.facts is not None and plan.look_at > now:
+        if each.facts is not None and plan.next_pass > now:
             self._asked.pop(key, None)
         self._statuses[key] = plan.status
-        self._again(schedule, plan.look_at)
+        self._again(schedule, plan.next_pass)
         await self._reporter.report_schedule(schedule, plan)
 
     def _again(self, schedule: Schedule, at: float) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait after consecutive failures."""
+    """Growing delays after consecutive failures."""
 
     initial: float
     """Seconds after the first failure."""

@@ -34,7 +34,7 @@ class LocalSchedules:
 
     async def start(self) -> None:
         """Fire what is due at the start, and show the next ticks."""
-        await self._scheduler.look()
+        await self._scheduler.run_pass()
         if coming := sorted(self._next_ticks.items(), key=lambda each: each[1]):
             shown = [f"{name} {local_timestamp(at)}" for name, at in coming[:SHOWN]]
             more = f" and {len(coming) - SHOWN} more" if len(coming) > SHOWN else ""

@@ -39,7 +39,7 @@ async def _settle(hello: Mapping[str, Any], report: CrashReport) -> None:
         draws.worker_id(f"{WorkerId(hello['worker']).rpartition('.')[0]}-supervisor"),
         lease_ms=int(float(hello["lease"]) * 1000),
         max_crashes=lambda name: int(limits.get(name, hello["max_crashes"])),
-        tell=settled.append,
+        report=settled.append,
     )
 
     def cause(taken: writes.Taken) -> Outcome:

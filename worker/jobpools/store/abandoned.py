@@ -18,7 +18,7 @@ _lock = threading.Lock()
 _connections: WeakSet[Any] = WeakSet()
 """The asyncio client's connections, each with one socket at most."""
 _owners: WeakSet[Any] = WeakSet()
-"""What has an `after_fork()` for the child process."""
+"""Objects whose `after_fork()` is called in the child process."""
 
 
 def watch(connection: Any) -> None:
@@ -27,10 +27,10 @@ def watch(connection: Any) -> None:
         _connections.add(connection)
 
 
-def tell_of_forks(owner: Any) -> None:
+def watch_forks(owner: Any) -> None:
     """Call `owner.after_fork()` in each child process that is forked while the owner exists.
 
-    A constructor calls this last: a fork of another thread must not find half an object.
+    A constructor calls this last: a fork in another thread must not find a half-constructed object.
     """
     with _lock:
         _owners.add(owner)

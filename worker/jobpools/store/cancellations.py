@@ -11,9 +11,9 @@ from jobpools.store.deadletters import Page
 
 CANCELLABLE = (JobState.QUEUED, JobState.SCHEDULED, JobState.RUNNING)
 SCANNED = 1000
-"""Ids that one command of a snapshot reads."""
+"""Number of ids that one command of a snapshot reads."""
 AT_ONCE = 50
-"""Cancel calls under way at once."""
+"""Maximum number of cancel calls in flight."""
 
 
 async def snapshot(connection: Connection, queue: str, states: Collection[JobState] = CANCELLABLE) -> list[str]:
@@ -40,7 +40,7 @@ async def _running(connection: Connection, queue: str) -> list[str]:
 
 
 async def _scanned(connection: Connection, key: str) -> list[str]:
-    """The members of a sorted set that are there from the first command to the last."""
+    """Return the elements of a sorted set that are in it from the first command to the last."""
     found: list[str] = []
     cursor: Any = 0
     while True:
@@ -57,9 +57,9 @@ async def _queued(connection: Connection, queue: str) -> list[str]:
 
 
 async def _listed(connection: Connection, key: str) -> list[str]:
-    """The elements of a ready list, first to last.
+    """Return the elements of a ready list, first to last.
 
-    The list is read from its end, by places that are counted from the end: workers take from the other end and move
+    The list is read from its end, by positions counted from the end: workers take from the other end and move
     none of them, and what producers add meanwhile only makes a page begin with ids that were read already.
     """
     length = int(await connection.execute("LLEN", key))

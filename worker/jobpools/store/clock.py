@@ -1,10 +1,10 @@
-"""The server's time as a process knows it: what is written for people agrees, however wrong this machine's clock is."""
+"""The server's time as a process estimates it, so that a wrong clock of this machine changes no time that is shown."""
 
 import time
 
 
 class ServerClock:
-    """Counts on from the server's latest answer with the monotonic clock; wrong by a round trip at most."""
+    """Estimate of the server's time: its latest answer plus monotonic time; wrong by at most one round trip."""
 
     def __init__(self) -> None:
         self._offset: float | None = None

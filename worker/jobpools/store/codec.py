@@ -1,4 +1,4 @@
-"""What a job is in Redis: the envelope, its history and its result, as JSON, with a version."""
+"""Encode and decode what Redis holds of a job: the versioned envelope, its history and its result."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -67,7 +67,7 @@ class Envelope(msgspec.Struct, omit_defaults=True, gc=False):
     max_crashes: int | None = None
     tags: tuple[str, ...] = ()
     enqueued: float | None = None
-    """Seconds since the epoch, where the id is no UUIDv7 and cannot say."""
+    """Seconds since the epoch; set only if the id is not a UUIDv7, which contains the time."""
 
 
 _PRIORITIES = tuple(map(str, Priority))
@@ -92,7 +92,7 @@ encode: Callable[[Envelope], bytes] = _encoder.encode
 
 
 def decode(raw: bytes) -> Envelope:
-    """The envelope of JSON. Raises NewerVersionError and StoreDataError."""
+    """Parse an envelope. Raises NewerVersionError and StoreDataError."""
     try:
         envelope = _decoder.decode(raw)
     except (msgspec.DecodeError, ValueError) as error:
@@ -101,7 +101,7 @@ def decode(raw: bytes) -> Envelope:
     if envelope.v > VERSION:
         _refuse_newer(raw, None)
     if envelope.priority not in _PRIORITIES:
-        raise StoreDataError(f"not an envelope: priority {envelope.priority!r} is none of {', '.join(_PRIORITIES)}")
+        raise StoreDataError(f"not an envelope: {envelope.priority!r} is not a priority; use {', '.join(_PRIORITIES)}")
     return envelope
 
 
@@ -126,7 +126,7 @@ def _refuse_newer(raw: bytes, cause: Exception | None) -> None:
 
 _VARIANT = dict(zip("0123456789abcdef", ("-8", "-9", "-a", "-b") * 4, strict=True))
 """By random digit: a hyphen, and the digit with the two bits of a UUID's variant in place of its first two."""
-_LAST_MOMENT = 2**48 - 1
+_LATEST_MS = 2**48 - 1
 """Latest time that an id can hold, in ms. A clock beyond it, or before 1970, must not break the id's form."""
 
 
@@ -134,47 +134,47 @@ def new_id(now: float, random: bytes) -> str:
     """Return the UUIDv7 (RFC 9562, section 5.7) of a time in seconds since the epoch and 10 random bytes."""
     # By digits rather than by bits: a third of the time, and every job has an id.
     digits = random.hex("-", 6)
-    return f"{_moment(int(now * 1000))}{digits[1:4]}{_VARIANT[digits[4]]}{digits[5:]}"
+    return f"{_time_digits(int(now * 1000))}{digits[1:4]}{_VARIANT[digits[4]]}{digits[5:]}"
 
 
 @lru_cache(maxsize=1)
-def _moment(ms: int) -> str:
-    """Return how the ids of one millisecond begin: of jobs that are sent together, hundreds share it."""
-    digits = f"{min(max(ms, 0), _LAST_MOMENT):012x}"
+def _time_digits(ms: int) -> str:
+    """Return the first digits of the ids of one millisecond; cached, because jobs sent together share them."""
+    digits = f"{min(max(ms, 0), _LATEST_MS):012x}"
     return f"{digits[:8]}-{digits[8:]}-7"
 
 
 def check_id(given: str) -> str:
-    """An id of the caller's own. Raises ValueError when it cannot be one."""
+    """Return a job id that the caller chose. Raises ValueError if it is not valid."""
     if not isinstance(given, str) or not _ID.fullmatch(given):
         raise ValueError(f"{given!r} cannot be an id: 1 to {ID_LIMIT} printable ASCII characters without blanks")
     return given
 
 
 def id_time(job_id: str) -> float | None:
-    """When a job of this id was enqueued, seconds since the epoch; None: the id is no UUIDv7."""
+    """Return when a job with this id was enqueued, seconds since the epoch; None: the id is not a UUIDv7."""
     found = _UUID_7.match(job_id)
     return None if found is None or len(job_id) != UUID_LENGTH else int(found[1] + found[2], 16) / 1000
 
 
 def enqueued_at(envelope: Envelope) -> float:
-    """When it was enqueued, seconds since the epoch; 0 where nobody said, or said what no calendar knows."""
+    """Return when the job was enqueued, seconds since the epoch; 0: unknown, or outside the years 1970 to 9999."""
     said = envelope.enqueued
     return said if said is not None and 0 < said < CALENDARS_END else id_time(envelope.id) or 0.0
 
 
 def lease_suffix(worker: str, number: int) -> str:
-    """What follows the id in a lease: the fence, which no other claim shares. Always as long for one worker."""
+    """Return what follows the job id in the lease ids of one claim: the worker and the fence, in a fixed length."""
     return f":{worker}:{number:0{FENCE_DIGITS}d}"
 
 
 def split_lease_id(lease_id: str) -> tuple[str, str]:
-    """(job id, worker id) of a lease's lease_id."""
+    """Return the job id and the worker id of a lease id."""
     job_id, worker, _ = lease_id.rsplit(":", 2)
     return job_id, worker
 
 
-class _Entry(msgspec.Struct, omit_defaults=True):
+class _Attempt(msgspec.Struct, omit_defaults=True):
     attempt: int
     outcome: OutcomeKind
     at: float
@@ -189,12 +189,12 @@ class _Entry(msgspec.Struct, omit_defaults=True):
 class _History(msgspec.Struct, omit_defaults=True):
     attempts: int = 0
     crashes: int = 0
-    entries: tuple[_Entry, ...] = ()
+    entries: tuple[_Attempt, ...] = ()
     note: str = ""
 
 
 _history = msgspec.json.Decoder(_History)
-_FIELDS = _Entry.__struct_fields__
+_FIELDS = _Attempt.__struct_fields__
 
 
 _SHORT = 200
@@ -214,20 +214,20 @@ def encode_history(history: History) -> bytes:
 
 
 def _fitted(history: History) -> bytes:
-    encoded, entries = _encoded(history), list(history.entries)
-    for place in range(len(entries) - 1):
+    encoded, attempts = _encoded(history), list(history.entries)
+    for place in range(len(attempts) - 1):
         if len(encoded) <= HISTORY_BYTES:
             return encoded
-        entries[place] = replace(entries[place], traceback="")
-        encoded = _encoded(replace(history, entries=tuple(entries)))
-    return encoded if len(encoded) <= HISTORY_BYTES else _shortened(history, entries)
+        attempts[place] = replace(attempts[place], traceback="")
+        encoded = _encoded(replace(history, entries=tuple(attempts)))
+    return encoded if len(encoded) <= HISTORY_BYTES else _shortened(history, attempts)
 
 
-def _shortened(history: History, entries: list[Attempt]) -> bytes:
+def _shortened(history: History, attempts: list[Attempt]) -> bytes:
     """Cut all texts, and then keep as many of the latest attempts as fit."""
     cut = [
         replace(each, error=each.error[:_SHORT], message=each.message[:_SHORT], traceback=each.traceback[-5 * _SHORT :])
-        for each in entries
+        for each in attempts
     ]
     short = replace(history, entries=tuple(cut), note=history.note[: 2 * _SHORT])
     while len(short.entries) > 1 and len(_encoded(short)) > HISTORY_BYTES:
@@ -236,8 +236,8 @@ def _shortened(history: History, entries: list[Attempt]) -> bytes:
 
 
 def _encoded(history: History) -> bytes:
-    entries = tuple(_Entry(**{name: _whole(getattr(entry, name)) for name in _FIELDS}) for entry in history.entries)
-    return msgspec.json.encode(_History(history.attempts, history.crashes, entries, _whole(history.note)))
+    attempts = tuple(_Attempt(**{name: _whole(getattr(each, name)) for name in _FIELDS}) for each in history.entries)
+    return msgspec.json.encode(_History(history.attempts, history.crashes, attempts, _whole(history.note)))
 
 
 def _whole(value: Any) -> Any:
@@ -246,19 +246,19 @@ def _whole(value: Any) -> Any:
 
 
 def decode_history(raw: bytes | None) -> History:
-    """The history of JSON; nothing is an empty one. Raises StoreDataError."""
+    """Parse a history; None and an empty value are an empty history. Raises StoreDataError."""
     if not raw:
         return History()
     try:
         found = _history.decode(raw)
     except msgspec.DecodeError as error:
         raise StoreDataError(f"not a history: {error}") from error
-    entries = tuple(Attempt(**{name: getattr(entry, name) for name in _FIELDS}) for entry in found.entries)
-    return History(found.attempts, found.crashes, entries, found.note)
+    attempts = tuple(Attempt(**{name: getattr(each, name) for name in _FIELDS}) for each in found.entries)
+    return History(found.attempts, found.crashes, attempts, found.note)
 
 
 def read_history(raw: bytes | None) -> History:
-    """The same for those who must go on: what cannot be read is an empty history that says so."""
+    """Parse a history; return an empty one, with the error as its note, if it cannot be read."""
     try:
         return decode_history(raw)
     except StoreDataError as error:
@@ -266,14 +266,14 @@ def read_history(raw: bytes | None) -> History:
 
 
 class ResultRecord(msgspec.Struct):
-    """How a job ended, for as long as its TTL says. All that is kept of it: the envelope goes when the job ends."""
+    """Record of an ended job, kept until its TTL has passed. The envelope is deleted when the job ends."""
 
     state: str
     """`completed` or `cancelled`."""
     at: float
     """When it ended by the server's clock, seconds since the epoch."""
     until: float
-    """When the record is over, likewise."""
+    """When the record expires, likewise."""
     ms: float = 0.0
     """How long the last attempt ran."""
     name: str = ""
@@ -333,13 +333,13 @@ def names_of(numbers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         raise StoreDataError(f"not the number of a handler: {error}") from error
 
 
-def decode_ended(entry: bytes) -> tuple[int, int, str]:
-    """Return (ms when it ended, ms it is kept, id) of an entry in a list of ended jobs."""
-    return int.from_bytes(entry[:6]), int.from_bytes(entry[6:12]), entry[12:].decode()
+def decode_ended(raw: bytes) -> tuple[int, int, str]:
+    """Return (ms when it ended, ms it is kept, id) of one element in a list of ended jobs."""
+    return int.from_bytes(raw[:6]), int.from_bytes(raw[6:12]), raw[12:].decode()
 
 
 def decode_json(raw: bytes) -> dict[str, Any]:
-    """A JSON object of ours. Raises StoreDataError."""
+    """Parse a JSON object. Raises StoreDataError."""
     try:
         return cast("dict[str, Any]", msgspec.json.decode(raw, type=dict))
     except msgspec.DecodeError as error:

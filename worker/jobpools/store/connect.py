@@ -1,4 +1,4 @@
-"""From a URL to a connection, with the errors of the client translated into ours."""
+"""Connections to Redis by URL, whose errors are StoreErrors."""
 
 import asyncio
 import contextlib
@@ -20,17 +20,17 @@ from jobpools.store.packing import AT_HAND, Express, packed
 from jobpools.store.translation import ELSEWHERE, FOREIGN, code_of, safe_url, translate, translated
 
 CONNECT_TIMEOUT = 2.0
-"""Seconds."""
+"""Maximum seconds to connect."""
 ANSWER_TIMEOUT = 5.0
-"""Seconds that a command that does not block may take before the connection counts as broken."""
+"""Maximum seconds for the answer to a non-blocking command, after which the connection counts as broken."""
 AT_ONCE = 60
-"""Commands under way at once; more wait for their turn."""
+"""Maximum number of commands in flight; further ones wait."""
 POOL_SIZE = AT_ONCE + AT_HAND + 4
-"""Connections of one client at most (it would refuse one more): the last few are for what stays subscribed."""
+"""Maximum number of connections of one client, which refuses more; the last few are for subscriptions."""
 
 
 def _options(timeout: float | None) -> dict[str, Any]:
-    # No retry inside the client: a step that was sent and not answered must be known to be so.
+    # No retry inside the client: the caller must know that a step was sent and not answered.
     return {
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_timeout": timeout,
@@ -40,7 +40,7 @@ def _options(timeout: float | None) -> dict[str, Any]:
 
 
 def _split(url: str) -> tuple[str, Any]:
-    """(`standalone` | `sentinel` | `cluster`, the URL's parts). Raises ConfigurationError."""
+    """Return `standalone`, `sentinel` or `cluster`, and the URL's parts. Raises ConfigurationError."""
     parts = urlsplit(url)
     known = {
         "redis": "standalone",
@@ -80,7 +80,7 @@ def _open(url: str, module: Any, retry: Any, timeout: float | None) -> Any:
             else:
                 client = module.Redis.from_url(_plain(url), max_connections=POOL_SIZE, **options)
         except ValueError as error:
-            # What cannot be read may be a piece of the password.
+            # The part that cannot be read may belong to the password.
             why = "are its port a number and its password percent-encoded?" if safe_url(url) != url else str(error)
             raise ConfigurationError(f"{safe_url(url)}: not a Redis URL: {why}") from error
     if module is redis.asyncio:
@@ -89,7 +89,7 @@ def _open(url: str, module: Any, retry: Any, timeout: float | None) -> Any:
 
 
 def _packed_nodes(client: Any) -> Any:
-    """Each node's connections are packed; the first node's are made already, and only asked who the others are."""
+    """Pack the connections of each node; the first node's exist already, and only discover the other nodes."""
     made = client.connection_kwargs
     made["connection_class"] = packed(made.get("connection_class", redis.asyncio.Connection))
     return client
@@ -110,16 +110,16 @@ def _sentinel(module: Any, parts: Any, options: dict[str, Any]) -> Any:
 
 
 def _sentinels(client: Any) -> list[Any]:
-    """The clients that ask sentinels for this one, which does not close them."""
+    """Return the clients of the sentinels, which the client itself does not close."""
     manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
     return [] if manager is None else list(manager.sentinels)
 
 
 class Connection:
-    """Talks to one Redis endpoint from asyncio. Every error is a StoreError."""
+    """One Redis endpoint for asyncio code. Every error is a StoreError."""
 
     def __init__(self, url: str, *, timeout: float | None = ANSWER_TIMEOUT) -> None:
-        """Opens nothing yet. Raises ConfigurationError for a URL that is none."""
+        """Prepare a connection; nothing is opened yet. Raises ConfigurationError for an invalid URL."""
         self.url = url
         self.client: Any = _open(url, redis.asyncio, AsyncRetry, timeout)
         self.cluster = _split(url)[0] == "cluster"
@@ -141,48 +141,48 @@ class Connection:
             return await self.client.execute_command(*command)
 
     async def execute(self, *command: Any) -> Any:
-        """One command."""
+        """Run one command and return its reply. Raises StoreError."""
         try:
             return await self._send(*command)
         except FOREIGN as error:
             raise await self._refused(error) from error
 
-    async def swiftly(self, *command: Any) -> Any:
-        """One command of the hot path; the reply may lack what the client makes of some (a dict, a bool)."""
+    async def execute_raw(self, *command: Any) -> Any:
+        """Run one command of the hot path; the client does not convert its reply (to a dict, a bool)."""
         try:
-            return await self._swiftly(*command)
+            return await self._execute_raw(*command)
         except FOREIGN as error:
             raise await self._refused(error) from error
 
-    async def _swiftly(self, *command: Any) -> Any:
+    async def _execute_raw(self, *command: Any) -> Any:
         async with self._turns:
             return await self._express(*command)
 
     async def call(self, name: str, queue: str, arguments: Sequence[Any]) -> Any:
-        """One script on one queue's keys."""
+        """Run one script on one queue's keys. Raises StoreError."""
         script = scripts.get(name)
         return await self.call_keys(script, keys.for_script(queue, script.keys), arguments)
 
     async def call_keys(self, script: scripts.Script, names: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """One script on these keys."""
+        """Run one script on these keys. Raises StoreError."""
         command = script.command(names, arguments)
         try:
             try:
-                return await self._swiftly(*command)
+                return await self._execute_raw(*command)
             except NoScriptError:
-                return await self._swiftly(*script.with_source(command))
+                return await self._execute_raw(*script.with_source(command))
         except FOREIGN as error:
             found = await self._refused(error)
             if isinstance(found, StoreDataError):
                 kinds = [await self.execute("TYPE", name) for name in names]
-                found = StoreDataError(keys.misfit(names, kinds) or str(found))
+                found = StoreDataError(keys.type_problem(names, kinds) or str(found))
             raise found from error
 
     async def gather(self, commands: Sequence[tuple[Any, ...]], scripts_read: Sequence[str] = ()) -> list[Any]:
-        """Several commands in one round trip (in a cluster, one for each node).
+        """Run several commands in one round trip (in a cluster, one for each node).
 
-        `scripts_read`: which scripts they call that only read. A server that does not know them is taught them, and
-        asked all of it again.
+        `scripts_read` names the read-only scripts that they call. If the server does not know one, the scripts are
+        loaded and all commands are sent again.
         """
         try:
             try:
@@ -208,7 +208,7 @@ class Connection:
             await self.execute("SCRIPT LOAD", scripts.get(name).source)
 
     async def scan(self, pattern: str) -> list[str]:
-        """All keys of a pattern, sorted; in a cluster, of every node."""
+        """Return all keys that match a pattern, sorted; in a cluster, of every node."""
         try:
             return sorted({key.decode() async for key in self.client.scan_iter(match=pattern, count=1000)})
         except FOREIGN as error:
@@ -226,7 +226,7 @@ class Connection:
 
 
 class Subscriber:
-    """A subscription of the client's, for as long as its `async with` lasts.
+    """One subscription, open for the duration of its `async with`.
 
     It is not an asynchronous generator: a loop that ends closes all of those at the same time, in no defined order.
     """
@@ -253,23 +253,23 @@ class Subscriber:
 
 
 class SyncConnection:
-    """The same for threads and for code without an event loop."""
+    """One Redis endpoint for threads and code without an event loop. Every error is a StoreError."""
 
     def __init__(self, url: str, *, timeout: float | None = ANSWER_TIMEOUT) -> None:
-        """Opens nothing yet. Raises ConfigurationError for a URL that is none."""
+        """Prepare a connection; nothing is opened yet. Raises ConfigurationError for an invalid URL."""
         self.url = url
         self._timeout = timeout
         self._unlock()
-        # A cluster's client asks at once who belongs to it: it is made when it is first needed.
+        # A cluster's client discovers the nodes at once, so it is made when it is first needed.
         self._client: Any = None if _split(url)[0] == "cluster" else _open(url, redis, Retry, timeout)
-        abandoned.tell_of_forks(self)
+        abandoned.watch_forks(self)
 
     def _unlock(self) -> None:
         self._opening = threading.Lock()
         self._turns = threading.Semaphore(AT_ONCE)
 
     def after_fork(self) -> None:
-        """Begin anew in a child process: the sockets are the parent's, and its threads may have held the locks."""
+        """Reset in a child process: the sockets are the parent's, whose threads may have held the locks."""
         client, self._client = self._client, None
         self._unlock()
         abandoned.abandon_sync(client)
@@ -287,21 +287,21 @@ class SyncConnection:
             return self.client.execute_command(*command)
 
     def _refused(self, error: Exception) -> StoreError:
-        """As the other one's."""
+        """Translate an error; after one of a former primary, the next command makes a new connection."""
         pool = getattr(self._client, "connection_pool", None)
         if pool is not None and code_of(error) in ELSEWHERE:
             pool.disconnect(inuse_connections=False)
         return translate(error, self.url)
 
     def execute(self, *command: Any) -> Any:
-        """One command."""
+        """Run one command and return its reply. Raises StoreError."""
         try:
             return self._send(*command)
         except FOREIGN as error:
             raise self._refused(error) from error
 
     def call(self, name: str, queue: str, arguments: Sequence[Any]) -> Any:
-        """One script on one queue's keys."""
+        """Run one script on one queue's keys. Raises StoreError."""
         script = scripts.get(name)
         names = keys.for_script(queue, script.keys)
         command = script.command(names, arguments)
@@ -314,7 +314,7 @@ class SyncConnection:
             found = self._refused(error)
             if isinstance(found, StoreDataError):
                 kinds = [self.execute("TYPE", name) for name in names]
-                found = StoreDataError(keys.misfit(names, kinds) or str(found))
+                found = StoreDataError(keys.type_problem(names, kinds) or str(found))
             raise found from error
 
     def close(self) -> None:
@@ -326,12 +326,12 @@ class SyncConnection:
 
 
 def connect(url: str, *, timeout: float | None = ANSWER_TIMEOUT) -> Connection:
-    """`timeout`: seconds for an answer; None for connections that block."""
+    """Return a connection; `timeout`: maximum seconds for an answer, None for commands that block."""
     return Connection(url, timeout=timeout)
 
 
 def connect_sync(url: str, *, timeout: float | None = ANSWER_TIMEOUT) -> SyncConnection:
-    """The same, blocking."""
+    """Return a connection for blocking code; `timeout` as for `connect`."""
     return SyncConnection(url, timeout=timeout)
 
 

@@ -1,4 +1,4 @@
-"""The dead-letter queue: list, replay, purge."""
+"""List, replay and purge dead letters."""
 
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
@@ -12,7 +12,7 @@ from jobpools.store.reads import JobView
 from jobpools.store.writes import LETTERS, SERVER_CLOCK
 
 SCANNED = 1000
-"""Dead jobs that one command of a snapshot looks at."""
+"""Number of dead jobs that one command of a snapshot reads."""
 FIRST_PAGE, LARGEST_PAGE = 20, 250
 """Jobs that one script call replays or purges: a call of 250 takes the server about a millisecond."""
 PAGE_BYTES = 2_000_000
@@ -30,10 +30,10 @@ class Death:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Page:
-    """What one call did."""
+    """Result of one call."""
 
     handled: int
-    """Jobs that were looked at."""
+    """Jobs that were processed."""
     changed: int
     """Jobs that were replayed, purged or cancelled; the others had moved on meanwhile."""
     running: int = 0
@@ -49,7 +49,7 @@ async def snapshot(connection: Connection, queue: str) -> list[Death]:
     """Return the deaths in the dead-letter queue at this moment, the earliest first, each job once.
 
     Jobs that die while this reads are left out, whatever clock the server has: what counts is the latest death that
-    was there at the start. So a bulk command ends, however fast jobs die beside it.
+    was there at the start. So a bulk command ends, however fast jobs die meanwhile.
     """
     key = keys.of_queue(queue, "dead")
     latest = _scored(await connection.execute("ZRANGE", key, 0, 0, "REV", "WITHSCORES"))
@@ -65,7 +65,7 @@ async def snapshot(connection: Connection, queue: str) -> list[Death]:
 
 
 def _scored(reply: Any) -> list[tuple[str, int]]:
-    """(job id, ms), whether the client has paired them or not."""
+    """Return (job id, ms) pairs, whether the client has paired them or not."""
     paired = reply if reply and isinstance(reply[0], (list, tuple)) else zip(reply[::2], reply[1::2], strict=True)
     return [(job_id.decode(), int(float(score))) for job_id, score in paired]
 

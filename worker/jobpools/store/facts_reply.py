@@ -8,7 +8,7 @@ SCRIPT = "facts"
 
 
 class FactsReply(NamedTuple):
-    """What facts.lua returns, in its order."""
+    """The reply of facts.lua, in its order."""
 
     now: int
     """The server's time, in ms."""
@@ -35,7 +35,7 @@ class FactsReply(NamedTuple):
 
     @property
     def totals(self) -> dict[str, int]:
-        """What the queue has counted since its first job, by name."""
+        """Return what the queue has counted since its first job, by name."""
         flat = self.flat_totals
         return {name.decode(): int(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
@@ -46,5 +46,5 @@ def command(queue: str, now_ms: int | str) -> tuple[Any, ...]:
 
 
 def parse(reply: list[Any]) -> FactsReply:
-    """Name the parts of a reply."""
+    """Return a reply with its parts named."""
     return FactsReply(*reply)

@@ -1,4 +1,4 @@
-"""Every key's name. All keys of a queue carry its hash tag, so one script touches one slot of a Redis Cluster."""
+"""Names of all keys. All keys of a queue carry its hash tag, so one script touches one slot of a Redis Cluster."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -31,23 +31,23 @@ PARTS = (
     "scheduled:normal",
     "scheduled:low",
 )
-"""What a queue consists of; docs/protocol.md says what each one holds."""
+"""The parts of a queue; docs/protocol.md describes each."""
 
 SORTED_SETS = frozenset({"leases", "dead", "scheduled:high", "scheduled:normal", "scheduled:low"})
 LISTS = frozenset({"wake", "ready:high", "ready:normal", "ready:low"})
 SETS = frozenset({"draining", "cancelling"})
-"""Of which type the parts are; the rest are hashes."""
+"""The types of the parts; all others are hashes."""
 
 SCHEDULES = "{schedules}"
 
 
 def kind(part: str) -> str:
-    """What TYPE says of a part."""
+    """Return the Redis type of a part, as TYPE names it."""
     return "zset" if part in SORTED_SETS else "list" if part in LISTS else "set" if part in SETS else "hash"
 
 
-def misfit(names: Sequence[str], kinds: Sequence[bytes | str]) -> str:
-    """Which of a queue's keys is of another type, in one sentence; empty: none. `kinds` is what TYPE says of each."""
+def type_problem(names: Sequence[str], kinds: Sequence[bytes | str]) -> str:
+    """Return a message about the first key of the wrong type; empty: all fit. `kinds` are the replies of TYPE."""
     for name, reply in zip(names, kinds, strict=True):
         found, wanted = reply.decode() if isinstance(reply, bytes) else reply, kind(name.rpartition("}:")[2])
         if found not in ("none", wanted):
@@ -56,26 +56,26 @@ def misfit(names: Sequence[str], kinds: Sequence[bytes | str]) -> str:
 
 
 def of_queue(queue: str, part: str) -> str:
-    """`jobpools:{emails}:leases`. In a script's header `ready_high` stands for `ready:high`."""
+    """Return the key of a queue's part, such as `jobpools:{emails}:leases`."""
     return f"jobpools:{{{queue}}}:{part}"
 
 
 @lru_cache(maxsize=4096)
 def for_script(queue: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    """The keys that a script's header names, in its order."""
+    """Return the keys that a script's header names, in its order; `ready_high` there means `ready:high`."""
     return tuple(of_queue(queue, name.replace("_", ":")) for name in names)
 
 
 def ended(queue: str, length: str) -> str:
-    """List of ended jobs whose TTLs are of one power of two: `jobpools:{emails}:done:27`. `done` names all of them."""
+    """Return the list of ended jobs of one class of TTLs (`jobpools:{emails}:done:27`); `done` names all classes."""
     return of_queue(queue, f"done:{length}")
 
 
 def workers(pool: str) -> str:
-    """Hash of a pool's heartbeats: worker id → `<ms> <JSON>`."""
+    """Return the hash of a pool's heartbeats: worker id → `<ms> <JSON>`."""
     return f"jobpools:{{pool:{pool}}}:workers"
 
 
 def schedules(part: str) -> str:
-    """`table` (hash: schedule → its spec as JSON) or `state` (hash: schedule → what was fired, as JSON)."""
+    """Return the hash `table` (schedule → spec as JSON) or `state` (schedule → what was fired, as JSON)."""
     return f"jobpools:{SCHEDULES}:{part}"

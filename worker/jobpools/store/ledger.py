@@ -1,4 +1,4 @@
-"""The books of a queue: what was accepted, and what became of it. If they do not balance, jobs have vanished."""
+"""Ledger of a queue: the accepted jobs, and what became of them. If it does not balance, jobs have vanished."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -16,32 +16,32 @@ class Ledger:
     completed: int = 0
     cancelled: int = 0
     purged: int = 0
-    """Dead jobs that somebody removed."""
+    """Dead jobs that were purged."""
     dead: int = 0
-    """In the dead-letter queue now."""
+    """Dead letters now."""
     died: int = 0
-    """Ever put there."""
+    """Deaths since the first job."""
     failed: int = 0
     """Attempts that failed, timed out or crashed."""
     ready: int = 0
     scheduled: int = 0
     running: int = 0
     dropped: int = 0
-    """Dead jobs that were more than the queue keeps."""
+    """Dead letters removed because the queue had more than it keeps."""
 
     @property
     def waiting(self) -> int:
-        """Queued, scheduled or running: their end is still to come."""
+        """Return the number of queued, scheduled and running jobs."""
         return self.ready + self.scheduled + self.running
 
     @property
     def retried(self) -> int:
-        """Failed attempts that another one followed, or will follow."""
+        """Return the number of failed attempts that another attempt follows."""
         return max(0, self.failed - self.died)
 
     @property
     def lost(self) -> int:
-        """Accepted jobs of which nothing is known any more. Anything but 0 is a bug, or somebody deleted keys."""
+        """Return the number of accepted jobs that have vanished; not 0 means a bug, or deleted keys."""
         return self.enqueued - self.completed - self.cancelled - self.purged - self.dropped - self.dead - self.waiting
 
     def __add__(self, other: "Ledger") -> "Ledger":
@@ -52,7 +52,7 @@ class Ledger:
 
 
 async def read(connection: Connection, queues: Sequence[str]) -> dict[str, Ledger]:
-    """The books of each queue, each read in one atomic step. Raises StoreError."""
+    """Read the ledger of each queue, each in one atomic step. Raises StoreError."""
     commands = [facts_reply.command(queue, "") for queue in queues]
     replies = await connection.gather(commands, [facts_reply.SCRIPT])
     return {queue: _ledger(facts_reply.parse(reply)) for queue, reply in zip(queues, replies, strict=True)}

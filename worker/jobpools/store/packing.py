@@ -1,7 +1,7 @@
 """The asyncio client's connections with a faster, stricter way to send: commands are encoded in C, and written at once.
 
 The client would encode in Python, at a microsecond an argument, and send through `asyncio.wait_for`, which costs a task
-a command and, before Python 3.12, can lose the cancellation of whoever sends: the task would then go on for ever.
+a command and, before Python 3.12, can lose the cancellation of the sending task, which would then run for ever.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ AT_HAND = 8
 
 @cache
 def packed(kind: type) -> type:
-    """The same kind of connection, with our way to send."""
+    """Return a subclass of a connection class that sends in this way."""
 
-    class Packed(kind):  # type: ignore[misc]  # which class it is, the URL says
+    class Packed(kind):  # type: ignore[misc]  # the class depends on the URL
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             abandoned.watch(self)
 
         def pack_command(self, *args: Any) -> list[bytes]:
-            """As the client's own; that one also splits names of two words, which hiredis does not."""
+            """Encode in C; leave command names of two words to the client, because hiredis does not split them."""
             if " " in args[0]:
                 return list(super().pack_command(*args))
             try:
@@ -37,7 +37,7 @@ def packed(kind: type) -> type:
                 return list(super().pack_command(*args))
 
         async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002  # the client's own signature
-            """As the client's own; what is rare (no connection yet, a health check) is left to that one."""
+            """Write at once; leave rare cases (no connection yet, a health check) to the client."""
             if writer_of(self) is None or self.health_check_interval or not isinstance(command, list):
                 await super().send_packed_command(command, check_health)
             else:
@@ -55,7 +55,7 @@ async def _send(connection: Any, command: list[bytes]) -> None:
             async with asyncio.timeout(connection.socket_timeout):
                 await writer.drain()
     except BaseException as error:
-        # Half a command may be on its way: nothing more can be said on this connection.
+        # Half a command may be sent: nothing else can be sent on this connection.
         await connection.disconnect(nowait=True)
         if isinstance(error, TimeoutError):
             raise RedisTimeoutError("Timeout writing to socket") from None
@@ -63,9 +63,9 @@ async def _send(connection: Any, command: list[bytes]) -> None:
 
 
 class Express:
-    """Sends past the client's pool, retries and telemetry, which take 20 µs of the 100 of a round trip.
+    """Sender that bypasses the client's pool, retries and telemetry, which cost 20 µs of a round trip's 100.
 
-    Of the pool's connections it keeps a few at hand; the pool closes them in the end.
+    It keeps a few of the pool's connections idle for the next command; the pool closes them at its end.
     """
 
     def __init__(self, pool: Any) -> None:
@@ -73,20 +73,20 @@ class Express:
         self._idle: list[Any] = []
 
     async def send(self, *command: Any) -> Any:
-        """One command, on a connection that is its own meanwhile; the reply is as the server sent it."""
+        """Send one command on a connection of its own, and return the reply as the server sent it."""
         connection = await self._take()
         try:
             await connection.send_packed_command(connection.pack_command(*command))
             return await connection.read_response()
         finally:
-            # Whatever went wrong, here it is closed or has been read to the end: the client's own methods see to that.
+            # After an error too, the client's methods have closed the connection or read it to the end.
             if len(self._idle) < AT_HAND:
                 self._idle.append(connection)
             else:
                 await self._pool.release(connection)
 
     async def drop(self) -> None:
-        """Close the connections at hand: they lead to a server that is not the right one any more."""
+        """Close the idle connections: they lead to a server that is no longer the primary."""
         idle, self._idle = self._idle, []
         for connection in idle:
             await connection.disconnect(nowait=True)

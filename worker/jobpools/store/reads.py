@@ -1,4 +1,4 @@
-"""The verbs that only look."""
+"""Read operations: facts for the control loop, and jobs for users."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +13,9 @@ from jobpools.store.connect import Connection
 from jobpools.store.facts_reply import FactsReply
 
 FORGOTTEN_AFTER = 30.0
-"""Seconds without a heartbeat after which a worker is no longer listed: six reports missed."""
+"""Seconds without a heartbeat (six intervals) after which a worker is no longer listed."""
 PAGE = 1000
-"""Histories that are read at once."""
+"""Maximum number of histories in one read."""
 KeyOf = Callable[[str], str]
 """Returns the key of a part of one queue."""
 _READY = tuple((f"ready:{priority}", JobState.QUEUED) for priority in Priority)
@@ -24,7 +24,7 @@ _SCHEDULED = tuple((f"scheduled:{priority}", JobState.SCHEDULED) for priority in
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as people see it."""
+    """A job as the command line and the dashboard show it."""
 
     id: str
     queue: str
@@ -37,25 +37,25 @@ class JobView:
     enqueued_at: float = 0.0
     due_at: float | None = None
     worker: str = ""
-    """Who runs it."""
+    """The worker that runs it."""
     ended_at: float | None = None
     result: bytes | None = None
     ran_for: float | None = None
-    """Seconds that the attempt ran that completed it."""
+    """Duration in seconds of the attempt that completed it."""
     history: History = History()  # noqa: RUF009  # frozen, so one for all is safe
     problem: str = ""
-    """Why the envelope cannot be read; empty: it can."""
+    """Why the envelope cannot be read; empty: it was read."""
 
 
 async def endpoint_facts(
     connection: Connection, pools: Mapping[str, Sequence[str]], now: int | str = ""
 ) -> EndpointFacts:
-    """All queues and heartbeats of these pools (key → queue names) in one pipelined read.
+    """Read the queues and heartbeats of these pools (key → queue names) in one round trip.
 
     Raises StoreError when the server cannot be read: unknown is not zero.
     """
     queues = sorted({queue for names in pools.values() for queue in names})
-    asked = queues or ["default"]  # heartbeats are judged by the server's clock, which a queue's facts tell
+    asked = queues or ["default"]  # the reply of a queue also has the server's time, by which heartbeats expire
     commands = [facts_reply.command(queue, now) for queue in asked]
     commands += [("HGETALL", keys.workers(pool)) for pool in pools]
     commands.append(("INFO", "memory"))
@@ -102,7 +102,7 @@ def _age(now: float, job_id: str, since: bytes) -> float | None:
 
 
 def _pairs(reply: Any) -> list[tuple[bytes, bytes]]:
-    """A hash's reply, whether the client has made a dict of it or not."""
+    """Return the fields and values of a hash, whether the client has made a dict of it or not."""
     return list(reply.items()) if isinstance(reply, dict) else list(zip(reply[::2], reply[1::2], strict=True))
 
 
@@ -111,7 +111,7 @@ def _heartbeats(pool: str, reply: Any, draining: set[str], now: float) -> tuple[
     for worker, value in _pairs(reply):
         stamp, _, report = value.partition(b" ")
         if not stamp.isdigit():
-            raise StoreDataError(f"{keys.workers(pool)}: what stands under {worker!r} is no worker's report")
+            raise StoreDataError(f"{keys.workers(pool)}: field {worker!r} does not hold a worker heartbeat")
         seen = int(stamp) / 1000
         if now - seen > FORGOTTEN_AFTER:
             continue
@@ -138,55 +138,55 @@ def _field(info: bytes | str, name: str) -> str:
 
 
 async def server_warnings(connection: Connection) -> tuple[str, ...]:
-    """What is wrong with the server's settings, for people."""
+    """Return warnings about the server's settings."""
     return _warnings(await connection.execute("INFO", "memory"))
 
 
 async def check_types(connection: Connection, queue: str) -> None:
-    """Raises StoreDataError when a key of the queue holds something else.
+    """Check that the keys of a queue have the right types. Raises StoreDataError.
 
-    A script that comes across such a key ends in the middle of its work, so it had better not begin.
+    A script that meets a key of another type ends halfway, so the check comes before it.
     """
     names = [keys.of_queue(queue, part) for part in keys.PARTS]
-    if wrong := keys.misfit(names, await connection.gather([("TYPE", name) for name in names])):
+    if wrong := keys.type_problem(names, await connection.gather([("TYPE", name) for name in names])):
         raise StoreDataError(wrong)
 
 
 async def workers(connection: Connection, pool: str, queues: Sequence[str] = ()) -> tuple[Heartbeat, ...]:
-    """The workers that reported lately."""
+    """Return the last heartbeat of each worker that is listed."""
     return (await endpoint_facts(connection, {pool: list(queues)})).heartbeats[pool]
 
 
 async def pools(connection: Connection) -> list[str]:
-    """The keys of all pools that have or had workers in the last day."""
-    head, tail = "jobpools:{pool:", "}:workers"
-    return sorted([key[len(head) : -len(tail)] for key in await connection.scan(f"{head}*{tail}")])
+    """Return the keys of all pools that have had workers in the last day."""
+    prefix, suffix = "jobpools:{pool:", "}:workers"
+    return sorted([key[len(prefix) : -len(suffix)] for key in await connection.scan(f"{prefix}*{suffix}")])
 
 
 async def queues(connection: Connection) -> list[str]:
-    """The names of all queues that ever took a job."""
-    head, tail = "jobpools:{", "}:totals"
-    return sorted([key[len(head) : -len(tail)] for key in await connection.scan(f"{head}*{tail}")])
+    """Return the names of all queues that ever accepted a job."""
+    prefix, suffix = "jobpools:{", "}:totals"
+    return sorted([key[len(prefix) : -len(suffix)] for key in await connection.scan(f"{prefix}*{suffix}")])
 
 
 async def server_time(connection: Connection) -> float:
-    """The server's time, seconds since the epoch."""
+    """Return the server's time, seconds since the epoch."""
     return _seconds(await connection.execute("TIME"), "")
 
 
 def _seconds(reply: Any, now: int | str) -> float:
-    """The time of a TIME's reply, or the given one in ms."""
+    """Return seconds since the epoch: of a reply of TIME, or of `now` in ms if it is set."""
     return int(reply[0]) + int(reply[1]) / 1e6 if now == "" else int(now) / 1000
 
 
 async def result(connection: Connection, queue: str, job_id: str, now: int | str = "") -> codec.ResultRecord | None:
-    """How the job ended; None: it has not, or its result is not kept any more."""
+    """Return the record of an ended job; None: the job has not ended, or its record has expired."""
     time, raw = await connection.gather([("TIME",), ("HGET", keys.of_queue(queue, "results"), job_id)])
     return _live(raw, _seconds(time, now))
 
 
 def _live(raw: bytes | None, now: float) -> codec.ResultRecord | None:
-    """What a record says; None: there is none, or it is over, which counts as gone to the millisecond."""
+    """Parse a record; None: there is none, or it has expired, to the millisecond."""
     if raw is None:
         return None
     record = codec.decode_result(raw)
@@ -194,22 +194,22 @@ def _live(raw: bytes | None, now: float) -> codec.ResultRecord | None:
 
 
 async def job(connection: Connection, queue: str, job_id: str, now: int | str = "") -> JobView | None:
-    """One job, wherever it is; None: no such job, or its result's TTL is over.
+    """Return one job in any state; None: there is no such job, or its record has expired.
 
-    Of one that waits or runs the server looks through all leases: a tenth of a second where 100,000 jobs run.
+    For a queued or running job the server searches all leases: a tenth of a second if 100,000 jobs run.
     """
-    while (view := await _look(connection, queue, job_id, now)) is not None and view.state is JobState.QUEUED:
-        # Nothing told of it. Whether it waits, runs, or moved on from look to look, is asked in one atomic step.
-        (told,) = await connection.call("states", queue, [now, job_id])
-        state, _, worker = told.decode().partition(":")
+    while (view := await _read_job(connection, queue, job_id, now)) is not None and view.state is JobState.QUEUED:
+        # No read found it elsewhere. One atomic script tells whether it is queued, runs, or has moved meanwhile.
+        (reply,) = await connection.call("states", queue, [now, job_id])
+        state, _, worker = reply.decode().partition(":")
         if state in (JobState.QUEUED, JobState.RUNNING):
             return replace(view, state=JobState(state), worker=worker)
     return view
 
 
-async def _look(connection: Connection, queue: str, job_id: str, now: int | str) -> JobView | None:
+async def _read_job(connection: Connection, queue: str, job_id: str, now: int | str) -> JobView | None:
     at = _at(queue)
-    # The envelope first: a job that ends in between is found as it waited or ran, or by its record.
+    # The envelope is read first: a job that ends in between is found in its earlier state, or by its record.
     time, envelope, history, record, dead, *due = await connection.gather(
         [
             ("TIME",),
@@ -242,7 +242,7 @@ def _at(queue: str) -> KeyOf:
 def _ended_view(
     queue: str, job_id: str, ended: codec.ResultRecord, history: bytes | None, names: Mapping[str, str]
 ) -> JobView:
-    """Of a job that has ended, its record is all there is, and the history of the attempts before."""
+    """Return the view of an ended job, of which only the record and the history are left."""
     return JobView(
         id=job_id,
         queue=queue,
@@ -278,7 +278,7 @@ def _view(queue: str, job_id: str, envelope: bytes | None, history: bytes | None
 async def jobs(
     connection: Connection, queue: str, state: JobState, limit: int = 100, now: int | str = ""
 ) -> list[JobView]:
-    """The first jobs of a state, in the order in which something happens to them next; ended ones newest first."""
+    """Return the first jobs of a state, in the order in which they leave it; ended jobs newest first."""
     if state in (JobState.COMPLETED, JobState.CANCELLED):
         return await _ended(connection, queue, state, limit, now)
     found = await _ids(connection, queue, state, limit)
@@ -290,19 +290,19 @@ async def jobs(
     return [
         _view(queue, job_id, envelope, history, facts)
         for (job_id, facts), envelope, history in zip(found, envelopes, histories, strict=True)
-        if envelope is not None  # it has ended meanwhile
+        if envelope is not None  # the job has ended meanwhile
     ]
 
 
 async def _ended(connection: Connection, queue: str, state: JobState, limit: int, now: int | str) -> list[JobView]:
-    """Jobs that ended in this state, newest first."""
+    """Return jobs that ended in this state, newest first."""
     at = _at(queue)
     classes = [kind.decode() for kind, _ in _pairs(await connection.execute("HGETALL", at("done")))]
     views: list[JobView] = []
     window, more = limit, bool(classes)
     while more and len(views) < limit:
         lists = await connection.gather([("LRANGE", keys.ended(queue, each), -window, -1) for each in classes])
-        newest = sorted((codec.decode_ended(entry) for each in lists for entry in each), reverse=True)[:window]
+        newest = sorted((codec.decode_ended(raw) for each in lists for raw in each), reverse=True)[:window]
         ids = [job_id for _, _, job_id in newest]
         time, numbers, records, histories = await connection.gather(
             [
@@ -324,9 +324,10 @@ async def _ended(connection: Connection, queue: str, state: JobState, limit: int
 
 
 async def waits(connection: Connection, queue: str, limit: int) -> tuple[dict[str, int], float | None]:
-    """Of the first `limit` scheduled jobs: why workers handed some back unrun (note → how many), when others come due.
+    """Return why the first `limit` scheduled jobs wait: notes of jobs that workers handed back, and the next due time.
 
-    The latter is the first of them, in seconds since the epoch; None: there is none.
+    The first value counts jobs by note. The second is when the first job without a note is due, in seconds since the
+    epoch; None: there is none.
     """
     found = await _ids(connection, queue, JobState.SCHEDULED, limit)
     notes: dict[str, int] = {}
@@ -343,7 +344,7 @@ async def waits(connection: Connection, queue: str, limit: int) -> tuple[dict[st
 
 
 Place = dict[str, Any]
-"""What the place of a job says of it, as fields of JobView."""
+"""Fields of JobView that follow from the key in which a job was found."""
 
 
 async def _ids(connection: Connection, queue: str, state: JobState, limit: int) -> list[tuple[str, Place]]:
@@ -379,10 +380,10 @@ _IDS = {
     JobState.SCHEDULED: _scheduled_ids,
     JobState.DEAD: _dead_ids,
 }
-"""By state, what reads the ids of its first jobs, in the order in which something happens to them next."""
+"""By state: the function that reads the ids of its first jobs, in the order in which they leave it."""
 
 
 def _scored(reply: Any) -> list[tuple[str, float]]:
-    """(member, score), whether the client has paired them or not."""
+    """Return (id, score) pairs, whether the client has paired them or not."""
     pairs = reply if reply and isinstance(reply[0], (list, tuple)) else zip(reply[::2], reply[1::2], strict=True)
-    return [(member.decode(), float(score)) for member, score in pairs]
+    return [(job_id.decode(), float(score)) for job_id, score in pairs]

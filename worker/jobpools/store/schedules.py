@@ -1,8 +1,8 @@
-"""Schedules in Redis: what was fired of each. The control loop's port `Schedules` for one Redis endpoint.
+"""State of the schedules in Redis: the control loop's port `Schedules` for one Redis endpoint.
 
-What is remembered of all schedules stands under one hash tag, and a fire's job under its queue's: no script can change
-both. So the job is enqueued first, and then the tick is recorded as handled. Who ends in between leaves a tick that the
-next one fires again, and the queue, which knows the latest tick of each schedule that was fired into it, refuses it.
+The state of all schedules has one hash tag, and a fired job has its queue's, so no script can change both. The job is
+enqueued first, and then the tick is recorded as handled. If the process ends in between, the next pass fires the tick
+again, and the queue, which keeps the latest tick of each schedule that was fired into it, refuses the duplicate.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ Raw = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ScheduleView:
-    """A schedule as people see it."""
+    """A schedule as the command line and the dashboard show it."""
 
     key: str
     """`namespace/name`."""
@@ -35,35 +35,35 @@ class ScheduleView:
 
 
 class StoreSchedules:
-    """Reads and writes what was fired, for many schedules in two or three round trips."""
+    """Store of the state of schedules; one call takes two or three round trips for many of them."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._adopted: dict[str, bytes] = {}
-        """By key: the spec that the server was last told."""
+        """By key: the spec that was last sent to the server."""
 
     async def now(self) -> float:
-        """The server's time, seconds since the epoch. Raises StoreError."""
+        """Return the server's time, seconds since the epoch. Raises StoreError."""
         return await reads.server_time(self._connection)
 
     async def observe(self, schedules: Sequence[Schedule], now: float) -> dict[str, ScheduleFacts]:
-        """What is known of each, by key; one that is new, or whose times are, begins now. Raises StoreError."""
+        """Return the facts by key; a new schedule, or one with new times, begins now. Raises StoreError."""
         specs = {schedule.meta.key: _spec(schedule) for schedule in schedules}
         await self._adopt(
             [schedule for schedule in schedules if self._adopted.get(schedule.meta.key) != specs[schedule.meta.key]],
             now,
         )
         states = await self._states(schedules)
-        # A server that lost its data knows nothing of them any more; and another loop may have changed their times.
+        # The server may have lost its data, or another scheduler may have changed the times.
         if lost := [schedule for schedule in schedules if states[schedule.meta.key].get("times") != times(schedule)]:
             await self._adopt(lost, now)
             states |= await self._states(lost)
         return await _facts(self._connection, states)
 
     async def enqueue(self, due: Sequence[tuple[Schedule, ScheduleFacts, SchedulePlan]], now: float) -> dict[str, str]:
-        """Cancel what is to be replaced and enqueue the fires; by key, why some could not be. Never raises StoreError.
+        """Cancel replaced jobs and enqueue the fires; return by key why some failed. Never raises StoreError.
 
-        A tick that was fired already was so by somebody who ended before he recorded it: nothing is written.
+        A tick that a scheduler fired before it ended, without recording it, is not written again.
         """
         queues: dict[str, list[str]] = {}
         ticks: dict[str, list[tuple[Any, ...]]] = {}
@@ -89,19 +89,20 @@ class StoreSchedules:
         for start in range(0, len(ticks), writes.BATCH):
             batch = ticks[start : start + writes.BATCH]
             arguments = [part for tick in batch for part in tick]
-            # Crash window: enqueued, and the tick not recorded. The next pass fires it again, and is refused.
+            # Crash window: the job is enqueued and the tick is not recorded. The next pass fires it again,
+            # and the queue refuses it.
             await self._connection.call("fire", queue, [writes.SERVER_CLOCK, keys.WAKE_CHANNEL, queue, *arguments])
 
     async def _cancel(self, fires: Sequence[Fire]) -> None:
         for fire in fires:
             for job in fire.replaces:
-                # Crash window: cancelled, and the new one not enqueued. The tick is still due: the next pass fires it.
+                # Crash window: the job is cancelled and the new one is not enqueued. The next pass fires the tick.
                 await writes.cancel(self._connection, job.queue, job.id)
 
     async def record(self, done: Sequence[tuple[Schedule, ScheduleFacts, SchedulePlan]]) -> list[bool]:
-        """Remember what was done with each one's ticks; False where the facts were no longer true: nothing is changed.
+        """Record the handled ticks of each schedule; False: its facts have changed meanwhile, and nothing was recorded.
 
-        Raises StoreError; then it is not known which of them are recorded, and the next pass finds out.
+        Raises StoreError; then it is unknown which of them are recorded, and the next pass reads it.
         """
         if not done:
             return []
@@ -113,7 +114,7 @@ class StoreSchedules:
         return [bool(reply) for reply in await self._connection.gather(commands)]
 
     async def forget(self, names: Sequence[str]) -> None:
-        """The schedules of these keys are gone: so is what is known of them. Raises StoreError."""
+        """Delete the state of the schedules with these keys. Raises StoreError."""
         for name in names:
             self._adopted.pop(name, None)
         if not names:
@@ -147,7 +148,7 @@ class StoreSchedules:
 
 
 async def listed(connection: Connection) -> list[ScheduleView]:
-    """All schedules that this Redis knows and this version can read, by key. Raises StoreError."""
+    """Return all schedules in this Redis that this version can read, sorted by key. Raises StoreError."""
     reply = await connection.execute("HGETALL", keys.schedules("table"))
     pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
     specs = {name.decode(): spec for name, raw in pairs if (spec := _readable(raw)) is not None}
@@ -156,7 +157,7 @@ async def listed(connection: Connection) -> list[ScheduleView]:
 
 
 async def _read(connection: Connection, names: Sequence[str]) -> dict[str, Raw]:
-    """By key; what is not known is empty."""
+    """Return the states by key; an unknown one is empty."""
     if not names:
         return {}
     found = await connection.execute("HMGET", keys.schedules("state"), *names)
@@ -181,7 +182,7 @@ async def _facts(connection: Connection, states: Mapping[str, Raw]) -> dict[str,
 
 
 async def _job_states(connection: Connection, jobs: Sequence[FiredJob]) -> dict[tuple[str, str], str]:
-    """By (queue, id); all of a queue in one call."""
+    """Return the states by (queue, id), with one call for each queue."""
     queues: dict[str, list[str]] = {}
     for job in jobs:
         queues.setdefault(job.queue, []).append(job.id)
@@ -218,7 +219,7 @@ def _record(schedule: Schedule, facts: ScheduleFacts, plan: SchedulePlan) -> tup
 
 
 def _readable(raw: bytes) -> ScheduleSpec | None:
-    """None: a newer version wrote it, with fields that this one does not know."""
+    """Parse a spec; None: a newer version wrote it, with fields that this version does not know."""
     try:
         return ScheduleSpec.model_validate_json(raw)
     except ValidationError:
@@ -230,7 +231,7 @@ def _spec(schedule: Schedule) -> bytes:
 
 
 def _tick(schedule: Schedule, facts: ScheduleFacts, fire: Fire, now: float) -> tuple[Any, ...]:
-    """What the script takes: the job of a fire is as one that is enqueued by its name."""
+    """Return the arguments of fire.lua for one tick."""
     job = schedule.spec.job
     envelope = codec.Envelope(
         v=codec.VERSION,
@@ -242,5 +243,5 @@ def _tick(schedule: Schedule, facts: ScheduleFacts, fire: Fire, now: float) -> t
         tags=job.tags,
         enqueued=now,
     )
-    born, due = round(facts.created * 1000), round(fire.due * 1000)
-    return schedule.meta.key, born, due, fire.id, writes.LETTERS[job.priority], codec.encode(envelope)
+    created, due = round(facts.created * 1000), round(fire.due * 1000)
+    return schedule.meta.key, created, due, fire.id, writes.LETTERS[job.priority], codec.encode(envelope)

@@ -34,12 +34,12 @@ NAMES = (
 )
 
 _FOLDER = Path(__file__).with_name("lua")
-"""Not by importlib.resources: that imports modules at its first use, which a fork of another thread may cut short."""
+"""Not found by importlib.resources, whose first use imports modules; a fork in another thread may interrupt that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One atomic step."""
+    """One Lua script, which the server runs atomically."""
 
     name: str
     source: str
@@ -93,7 +93,7 @@ def _locals(names: tuple[str, ...], table: str) -> str:
 
 @cache
 def get(name: str) -> Script:
-    """The script of this name, read once."""
+    """Return the script of this name, read once."""
     text = _file(name)
     key_names, arguments = tuple(_header(text, "KEYS")), _header(text, "ARGV")
     rest = "..." in arguments

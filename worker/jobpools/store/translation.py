@@ -1,4 +1,4 @@
-"""The client's errors as ours: one table of the codes with which Redis and Valkey refuse a command."""
+"""Translate errors of the Redis client into StoreErrors, by the code with which the server refuses a command."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ from jobpools.core.text.error_text import first_line
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 
 FOREIGN = (RedisError, RedisClusterException, OSError)
-"""What the client raises: the cluster's own errors are no RedisError."""
+"""What the client raises: the cluster's own errors are not RedisErrors."""
 
 _LOGIN = "check user and password in the URL, and the user's ACL"
 _OTHER_TYPE = "is something else using its name?"
@@ -52,7 +52,7 @@ CODES: dict[str, tuple[type[StoreError], str, str]] = {
     "DENIED": (StoreAuthError, "accepts local connections only", "set a password, or turn off its protected mode"),
     "WRONGTYPE": (StoreDataError, "a key of the queue holds another type", _OTHER_TYPE),
 }
-"""By the first word of an error reply: our class, what is wrong, and how to fix it."""
+"""By the first word of an error reply: the class to raise, what is wrong, and how to fix it."""
 
 ELSEWHERE = frozenset({"READONLY", "UNBLOCKED", "MASTERDOWN"})
 """Refusals of a server that was the primary: its address may lead to the new one, over a new connection."""
@@ -68,8 +68,8 @@ _CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (TryAgainError, "TRYAGAIN"),
     (AskError, "ASK"),
 )
-"""Of these the client has taken the code off the text."""
-_SAID: tuple[tuple[str, str], ...] = (
+"""Errors from whose text the client removes the code."""
+_BY_TEXT: tuple[tuple[str, str], ...] = (
     ("max number of clients reached", "MAXCLIENTS"),
     ("is loading the dataset", "LOADING"),
     ("Authentication required", "NOAUTH"),
@@ -80,7 +80,7 @@ _SAID: tuple[tuple[str, str], ...] = (
     ("can't run this command", "NOPERM"),
 )
 """Refusals that have no code of their own, or lose it on the way."""
-_AWAY = (RedisConnectionError, RedisTimeoutError, RedisClusterException, ClusterError, InvalidResponse, OSError)
+_UNREACHABLE = (RedisConnectionError, RedisTimeoutError, RedisClusterException, ClusterError, InvalidResponse, OSError)
 _CODE = re.compile(r"(?:^|\s-)([A-Z]{3,})(?=\s)")
 """Also within the text: Redis 6 puts `ERR Error running script …: -OOM …` before what a script's command met."""
 _IN_PIPELINE = re.compile(r"^Command # .* of pipeline caused error: \(?['\"]?(.*?)['\"]?,?\)?$")
@@ -88,7 +88,7 @@ _IN_SCRIPT = re.compile(r"\.? script: [0-9a-f]*,? ?on @.*")
 
 
 def safe_url(url: str) -> str:
-    """The URL without its password, however odd the URL is."""
+    """Return the URL without its password, even if it is malformed."""
     scheme, found, rest = url.partition("://")
     before, at, host = rest.rpartition("@")
     user, colon, _ = before.partition(":")
@@ -106,26 +106,26 @@ def code_of(error: Exception) -> str:
     """Return the code of a server's refusal, as in CODES; empty: the error is another one."""
     text = _text(error)
     found = next((code for code in _CODE.findall(text) if code in CODES), "")
-    said = next((code for part, code in _SAID if part in text), "")
+    said = next((code for part, code in _BY_TEXT if part in text), "")
     kind = next((code for kind, code in _CLASSES if isinstance(error, kind)), "")
     return found or said or kind
 
 
 def translate(error: Exception, url: str) -> StoreError:
-    """One of ours for one of the client's, in one line, without the password."""
-    # Of an error in a script only the first half is for people.
+    """Return the StoreError for an error of the client: one line, without the password."""
+    # An error in a script ends with the script's hash and line, which help no user.
     where, text = safe_url(url), _IN_SCRIPT.sub("", _text(error)).rstrip(".")
     if found := CODES.get(code_of(error)):
         kind, what, remedy = found
         said = "" if kind is StoreDataError else f" ({text})"
         return kind(f"{where}: {what}{said}; {remedy}")
-    if isinstance(error, _AWAY):
+    if isinstance(error, _UNREACHABLE):
         return StoreUnavailableError(f"{where}: cannot be reached: {_reason(error, text)}")
     return StoreError(f"{where}: {text or type(error).__name__}")
 
 
 def _reason(error: Exception, text: str) -> str:
-    """`Connection refused` of `Error 111 connecting to host:1. Connect call failed ('host', 1)`, for people."""
+    """Return the cause alone: `Connection refused` of `Error 111 connecting to host:1. Connect call failed`."""
     if found := re.search(r"Error (-?\d+) connecting to \S+ (.*)", text):
         number, rest = int(found[1]), found[2].rstrip(".")
         return os.strerror(number) if number > 0 else rest
@@ -134,7 +134,7 @@ def _reason(error: Exception, text: str) -> str:
 
 @contextlib.contextmanager
 def translated(url: str) -> Iterator[None]:
-    """Raises StoreError and its kin for the client's errors, which stay as the cause."""
+    """Translate the client's errors into StoreErrors, which keep them as their cause."""
     try:
         yield
     except FOREIGN as error:

@@ -1,4 +1,4 @@
-"""`Work arrived`: how idle workers and the control loop learn of it without polling."""
+"""Wake idle workers and the control loop when jobs arrive, without polling."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -7,25 +7,25 @@ from jobpools.store.connect import FOREIGN, Connection, translate
 
 
 async def wait(connection: Connection, queues: Sequence[str], timeout: float) -> str | None:  # noqa: ASYNC109  # the server's own
-    """Wait at most `timeout` seconds for a token of one of the queues; the queue whose token this worker took, or None.
+    """Wait at most `timeout` seconds for a token of one of the queues; return its queue, or None.
 
     The connection must be one that may block so long. In a Redis Cluster ask for one queue only.
     """
     names = {keys.of_queue(queue, "wake"): queue for queue in queues}
-    reply = await connection.swiftly("BLPOP", *names, f"{timeout:.3f}")
+    reply = await connection.execute_raw("BLPOP", *names, f"{timeout:.3f}")
     return None if reply is None else names[reply[0].decode()]
 
 
 async def pass_on(connection: Connection, queue: str) -> None:
-    """Give a token back: who took it has no room meanwhile."""
+    """Put a token back that this worker took and cannot use, because all its slots are busy."""
     await connection.execute("RPUSH", keys.of_queue(queue, "wake"), 1)
 
 
 async def listen(connection: Connection) -> AsyncIterator[str]:
-    """The names of queues that went from nothing ready to something ready, as it happens.
+    """Yield the name of each queue that goes from no ready job to at least one, as it happens.
 
-    The first item is an empty string: the subscription stands, what happened before must be looked up. Raises
-    StoreError when the connection breaks.
+    The first item is an empty string: the subscription is open, and the caller reads what happened before. Raises
+    StoreError if the connection breaks.
     """
     try:
         async with connection.subscriber() as channel:

@@ -1,4 +1,4 @@
-"""The verbs that change a queue. Each is one script, so each happens whole or not at all."""
+"""Write operations on a queue. Each is one script, so it is applied completely or not at all."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,21 +15,21 @@ from jobpools.store import codec, keys, scripts
 from jobpools.store.connect import Connection, SyncConnection
 
 BATCH = 500
-"""Jobs per enqueue call: about the most that one script should do at once while others wait."""
+"""Maximum number of jobs of one enqueue call; a longer script would delay other clients."""
 CLAIM_LIMIT = 1000
-"""Jobs that one step claims at most, whatever it is asked for: as in step.lua."""
+"""Maximum number of jobs that one step claims; the same as in _claim.lua."""
 RESCUED_AT_ONCE = 100
 """Maximum number of leases that one rescue takes over."""
 CANCELLED_TTL = 86_400_000
-"""ms that a cancelled job stays visible."""
+"""ms that the record of a cancelled job is kept."""
 DRAINING_TTL = 3_600_000
-"""ms that a queue's locks last after the latest one was taken, as in drain.lua."""
+"""ms until a queue's drain locks expire, counted from the latest one; the same as in drain.lua."""
 LETTERS = {Priority.HIGH: "h", Priority.NORMAL: "n", Priority.LOW: "l"}
 _LETTER_OF = {str(priority): letter for priority, letter in LETTERS.items()}
 STRICT = "hnl"
 NOTHING_YET = History()
 Keep = tuple[int, int]
-"""How many completed jobs and how many dead letters a queue keeps."""
+"""Maximum numbers of completed jobs and of dead letters that a queue keeps."""
 KEEP: Keep = (KEEP_COMPLETED, KEEP_DEAD)
 SERVER_CLOCK = ""
 
@@ -39,16 +39,16 @@ class Completed:
     """Attempts that completed, whose results are kept equally long."""
 
     lease_ids: list[str] = field(default_factory=list)
-    """Their leases."""
+    """Lease id of each attempt."""
     records: list[bytes] = field(default_factory=list)
     """As long as `lease_ids`; `codec.completed_record` makes them."""
 
     def first(self, number: int) -> "Completed":
-        """A copy of the first ones."""
+        """Return a copy of the first `number` attempts."""
         return Completed(self.lease_ids[:number], self.records[:number])
 
     def without(self, number: int) -> int:
-        """Forget the first ones; returns how many are left."""
+        """Remove the first `number` attempts; return how many are left."""
         del self.lease_ids[:number], self.records[:number]
         return len(self.lease_ids)
 
@@ -58,14 +58,14 @@ class Settled:
     """An attempt that did not complete, and what becomes of its job."""
 
     lease_id: str
-    """Its lease."""
+    """The attempt's lease id."""
     priority: Priority
     settlement: Settlement
 
 
 @dataclass(slots=True)
 class StepReply:
-    """What one step brought."""
+    """Result of one step."""
 
     ids: list[bytes]
     envelopes: list[bytes | None]
@@ -73,17 +73,17 @@ class StepReply:
     histories: list[bytes | None]
     """As long as `ids`, or empty where no job of the queue has a history."""
     stale: list[bytes]
-    """Members whose lease was gone: their settlements were not applied."""
+    """Lease ids of settlements that were not applied, because the lease was lost."""
     next_due: int
-    """ms until the next scheduled job; -1: none, or work is ready anyway."""
+    """ms until the next scheduled job is due; -1: none is scheduled, or jobs are ready."""
     draining: bool
-    """This worker may not claim."""
+    """Whether this worker must not claim."""
     left: int
-    """Jobs that are still ready."""
+    """Number of jobs that are still ready."""
     now: float
     """The server's time, seconds since the epoch."""
     dropped: int
-    """Dead letters that were more than the queue keeps, and are gone."""
+    """Number of dead letters removed because the queue had more than it keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +103,24 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Rescue:
-    """What one rescue brought."""
+    """Result of one rescue."""
 
     taken: list[Taken]
     promoted: int
     left: int
-    """Leases beyond the limit that could have been taken over."""
+    """Number of leases that the limit left for the next rescue."""
     now: float
     """The server's time, seconds since the epoch."""
     more: bool = False
-    """There is more to forget: call again."""
+    """Whether more expired records are left: call again."""
     dropped: int = 0
-    """Dead letters that were more than the queue keeps, and are gone."""
+    """Number of dead letters removed because the queue had more than it keeps."""
 
 
 class Sending(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """A job that is checked and encoded."""
+    """A validated and encoded job, ready to be sent."""
 
-    # gc=False: nothing in it leads back to it, and thousands of them are not searched for cycles again and again.
+    # gc=False: it is part of no reference cycle, and the collector need not traverse thousands of them.
     envelope: codec.Envelope
     payload: bytes
     """The envelope as it goes to Redis."""
@@ -141,21 +141,21 @@ def _batches(jobs: Sequence[Sending]) -> Iterable[tuple[str, list[Any], list[int
             arguments: list[Any] = [keys.WAKE_CHANNEL, queue]
             for place in batch:
                 job = jobs[place]
-                envelope, moment = job.envelope, "" if job.due is None and not job.delay else _moment(job)
-                arguments += (envelope.id, _LETTER_OF[envelope.priority], moment, job.payload)
+                envelope, due = job.envelope, "" if job.due is None and not job.delay else _due_argument(job)
+                arguments += (envelope.id, _LETTER_OF[envelope.priority], due, job.payload)
             yield queue, arguments, batch
 
 
-def _moment(job: Sending) -> int | str:
+def _due_argument(job: Sending) -> int | str:
     """Return when a job is due, as enqueue.lua takes it."""
     return int(job.delay * 1000) if job.due is None else f"@{int(job.due * 1000)}"
 
 
 async def enqueue(connection: Connection, jobs: Sequence[Sending], now: int | str = SERVER_CLOCK) -> list[bool]:
-    """Accept jobs; for each True, or False where its id was known already and nothing was written.
+    """Enqueue jobs; return for each whether it was accepted. False: its id is known, and nothing was written.
 
-    Jobs of one queue are accepted BATCH at a time: when the server vanishes in between, an error is raised and a whole
-    number of batches has been accepted. Sending the same jobs again enqueues only those that are missing.
+    Jobs of one queue are accepted BATCH at a time: if the server becomes unreachable in between, an error is raised and
+    a whole number of batches has been accepted. Sending the same jobs again enqueues only those that are missing.
     """
     accepted = [False] * len(jobs)
     for queue, arguments, places in _batches(jobs):
@@ -165,7 +165,7 @@ async def enqueue(connection: Connection, jobs: Sequence[Sending], now: int | st
 
 
 def enqueue_sync(connection: SyncConnection, jobs: Sequence[Sending], now: int | str = SERVER_CLOCK) -> list[bool]:
-    """The same, blocking."""
+    """Enqueue jobs as `enqueue` does, blocking."""
     accepted = [False] * len(jobs)
     for queue, arguments, places in _batches(jobs):
         for place, new in zip(places, connection.call("enqueue", queue, [now, *arguments]), strict=True):
@@ -174,7 +174,7 @@ def enqueue_sync(connection: SyncConnection, jobs: Sequence[Sending], now: int |
 
 
 def _total(settlement: Settlement) -> str:
-    """Which total the attempt counts in; handed back and cancelled ones count in none."""
+    """Return the total that counts the attempt; empty for attempts that were handed back or cancelled."""
     if settlement.disposition not in (Disposition.RETRY, Disposition.DEAD) or not settlement.history.entries:
         return ""
     last = settlement.history.entries[-1].outcome
@@ -208,10 +208,11 @@ async def step(  # noqa: PLR0913  # the hot path's one call: an object around th
 ) -> StepReply:
     """Settle and claim in one round trip.
 
-    `order` are the priorities' letters as they are asked; a number behind one is the most it gives then (`h5n3l1hnl`).
-    `completed` is by the ms to keep the results. `lease_suffix` is `codec.lease_suffix(worker, n)` with an n that this
-    worker never used before; the lease of a claimed id is `id + lease_suffix`.
-    Sent twice because the answer was lost, the second one's settlements are stale and change nothing.
+    `order` lists the priorities' letters in the order of the claim; a number behind a letter limits that turn
+    (`h5n3l1hnl`). The keys of `completed` are the ms to keep the results. `lease_suffix` is
+    `codec.lease_suffix(worker, n)` with an n that this worker has not used before; the lease id of a claimed job is
+    `id + lease_suffix`. If a step is sent twice because the answer was lost, the settlements of the second are stale
+    and change nothing.
     """
     arguments: list[Any] = [now, worker, claim, lease_suffix, lease_ms, order, *keep, len(completed)]
     for ttl, group in completed.items():
@@ -224,7 +225,7 @@ async def step(  # noqa: PLR0913  # the hot path's one call: an object around th
 
 
 def _probe(queue: str) -> tuple[Any, ...]:
-    # Refused as any write that takes memory is, and without effect: XX adds nothing.
+    # The server refuses it as it refuses any write that takes memory; XX adds nothing.
     return "ZADD", keys.of_queue(queue, "leases"), "XX", 0, "-"
 
 
@@ -234,14 +235,14 @@ async def probe(connection: Connection, queue: str) -> None:
 
 
 def probe_sync(connection: SyncConnection, queue: str) -> None:
-    """The same, blocking."""
+    """Prove as `probe` does that the server accepts a write, blocking."""
     connection.execute(*_probe(queue))
 
 
 def renew(
     connection: SyncConnection, queue: str, lease_ids: Sequence[str], lease_ms: int, now: int | str = SERVER_CLOCK
 ) -> tuple[list[str], list[str]]:
-    """Extend leases; returns (lease_ids that are gone, ids of running jobs that shall be cancelled)."""
+    """Extend leases; return the lease ids that are lost, and the ids of running jobs to cancel."""
     gone, cancelling = connection.call("renew", queue, [now, lease_ms, *lease_ids])
     return [lease_id.decode() for lease_id in gone], [job_id.decode() for job_id in cancelling]
 
@@ -257,7 +258,7 @@ async def rescue(  # noqa: PLR0913  # as the script
     keep: Keep = KEEP,
     now: int | str = SERVER_CLOCK,
 ) -> Rescue:
-    """Take over the leases that have expired, or those of `holders`; promote what is due; forget what is over.
+    """Take over the leases that have expired, or those of `holders`; promote due jobs; remove expired records.
 
     A holder is the name of a pod; or `held_by(worker)`, for the leases of one worker; or a `codec.lease_suffix`, for
     those of one claim.
@@ -280,12 +281,12 @@ async def rescue(  # noqa: PLR0913  # as the script
 
 
 def held_by(worker: str) -> str:
-    """Return what stands for all leases of one worker id among the `holders` of a rescue."""
+    """Return the element of a rescue's `holders` that means all leases of one worker id."""
     return f":{worker}:"
 
 
 async def drain(connection: Connection, queues: Sequence[str], worker: str) -> bool:
-    """Take the lock in all of a worker's queues, or in none; False: it holds a lease."""
+    """Take the drain lock in all of a worker's queues, or in none; return False if the worker holds a lease."""
     for place, queue in enumerate(queues):
         if not await connection.call("drain", queue, [worker]):
             await undrain(connection, queues[:place], worker)
@@ -294,7 +295,7 @@ async def drain(connection: Connection, queues: Sequence[str], worker: str) -> b
 
 
 async def pause(connection: Connection, queues: Sequence[str], workers: Sequence[str]) -> None:
-    """Take the lock whatever these workers hold: what runs goes on, and nothing more is claimed."""
+    """Take the drain lock even if these workers hold leases: running jobs go on, and no job is claimed."""
     if workers:
         for queue in queues:
             key = keys.of_queue(queue, "draining")
@@ -303,20 +304,20 @@ async def pause(connection: Connection, queues: Sequence[str], workers: Sequence
 
 
 async def undrain(connection: Connection, queues: Sequence[str], worker: str) -> None:
-    """Give the lock back."""
+    """Release the drain lock."""
     for queue in queues:
         await connection.execute("SREM", keys.of_queue(queue, "draining"), worker)
 
 
 async def cancel(connection: Connection, queue: str, job_id: str, now: int | str = SERVER_CLOCK) -> JobState | None:
-    """Cancel a job; its state now (`running`: its worker will be told), or None: there is no such job."""
+    """Cancel a job; return its state now (`running`: its worker will stop it), or None if there is no such job."""
     arguments = [now, job_id, CANCELLED_TTL]
     state = (await connection.call("cancel", queue, arguments)).decode()
     return JobState(state) if state else None
 
 
 async def heartbeat(connection: Connection, report: Heartbeat, now: int | str = SERVER_CLOCK) -> None:
-    """Say that a worker is there. `seen` and `draining` are the server's to say."""
+    """Report that a worker is alive. The server sets `seen` and `draining`."""
     script = scripts.get("heartbeat")
     values = {
         name: getattr(report, name)
@@ -337,12 +338,12 @@ async def heartbeat(connection: Connection, report: Heartbeat, now: int | str = 
 
 
 async def extend(connection: Connection, queue: str, worker: str, lease_ms: int, now: int | str = SERVER_CLOCK) -> int:
-    """Renew all leases of a worker in its place; returns how many. Raises StoreError."""
+    """Renew all leases of a worker on its behalf; return how many. Raises StoreError."""
     return int(await connection.call("extend", queue, [now, worker, lease_ms]))
 
 
 async def repeat_heartbeat(connection: Connection, pool: str, worker: str, now: int | str = SERVER_CLOCK) -> None:
-    """Report again what a worker last reported, if it is listed: it is alive and cannot say so. Raises StoreError."""
+    """Repeat the last heartbeat of a listed worker that is alive and blocked. Raises StoreError."""
     key = keys.workers(pool)
     value = await connection.execute("HGET", key, worker)
     if value is not None:
@@ -351,12 +352,12 @@ async def repeat_heartbeat(connection: Connection, pool: str, worker: str, now: 
 
 
 async def forget_worker(connection: Connection, pool: str, worker: str, queues: Sequence[str]) -> None:
-    """A worker that went for good is no longer listed."""
+    """Remove a stopped worker from the list, and its drain locks."""
     await unlist(connection, pool, [worker])
     await undrain(connection, queues, worker)
 
 
 async def unlist(connection: Connection, pool: str, workers: Sequence[str]) -> None:
-    """These workers are no longer listed; their locks stay."""
+    """Remove workers from the list; their drain locks stay."""
     if workers:
         await connection.execute("HDEL", keys.workers(pool), *workers)

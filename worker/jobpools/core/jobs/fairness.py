@@ -1,4 +1,4 @@
-"""How one claim is shared among priorities, and how free slots are shared among queues: nothing starves."""
+"""Share one claim among priorities, and free slots among queues, so that neither starves."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,10 +15,10 @@ STRICT = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 
 
 def priority_turns(policy: QueuePolicy, claim: int, draw: float) -> tuple[tuple[Priority, int], ...]:
-    """Whom a claim of so many jobs asks, one after the other, and for how many at most.
+    """Return the turns of a claim: priorities in order, each with the maximum number of jobs to take.
 
-    `draw` is from [0, 1) and counts only if Weighted: first each priority is asked for its share, then, where some had
-    less than theirs, in an order drawn by weight for what is left.
+    With Weighted, each priority first has its share. The rest, if some have fewer jobs than their share, is taken in an
+    order drawn by weight. `draw` is a random number from [0, 1), used only with Weighted.
     """
     if policy.priority is PriorityMode.STRICT:
         return tuple((priority, claim) for priority in STRICT)
@@ -29,10 +29,10 @@ def priority_turns(policy: QueuePolicy, claim: int, draw: float) -> tuple[tuple[
 
 
 def weighted_shares(number: int, weights: Sequence[int], draw: float) -> tuple[int, ...]:
-    """`number` by weight: each share is its exact part, rounded up or down so that the mean over all draws is exact.
+    """Divide `number` by weight; each share is rounded up or down so that its mean over all draws is exact.
 
-    `number` points stand evenly on the line of all weights, the first where the draw says; a share is how many stand
-    on its part. One point is a draw by weight.
+    This is systematic sampling: `number` evenly spaced points, shifted by `draw`, lie on a line of the weights, and a
+    share is the number of points on its part.
     """
     total = sum(weights)
     ends = [math.ceil(number * sum(weights[: place + 1]) / total - draw) for place in range(len(weights))]
@@ -40,9 +40,9 @@ def weighted_shares(number: int, weights: Sequence[int], draw: float) -> tuple[i
 
 
 def weighted_order(items: Iterable[tuple[T, int]], draw: float) -> tuple[T, ...]:
-    """All items, drawn one after another by weight: each is first with the probability weight / sum of weights.
+    """Return all items in an order drawn by weight: each is first with the probability weight / sum of weights.
 
-    One draw from [0, 1) serves all picks: what is left of it within the picked one's share is again evenly spread.
+    One draw from [0, 1) serves all picks: its remainder within the picked item's share is again evenly distributed.
     """
     left = list(items)
     order: list[T] = []
@@ -60,26 +60,26 @@ def weighted_order(items: Iterable[tuple[T, int]], draw: float) -> tuple[T, ...]
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """How free slots are shared, and the accounts with which the next sharing goes on."""
+    """The shares of the free slots, and the credits with which the next sharing continues."""
 
     shares: tuple[int, ...]
     credits: tuple[int, ...]
-    """Each queue's account: what it is owed (or has had too much) of the slots that did not divide."""
+    """By queue: the slots that it is owed (negative: that it had in excess), in units of 1 / sum of weights."""
 
 
 def take_turns(room: int, weights: Sequence[int], owed: Sequence[int]) -> Turns:
-    """Share `room` slots by weight: whole cycles divide exactly, the rest goes round in turn.
+    """Share `room` slots by weight: whole cycles divide exactly, the rest is assigned in turn.
 
-    `owed` are the accounts of the sharing before, 0 at first. The shares add up to `room`, and over many sharings of a
+    `owed` are the credits of the previous sharing, 0 at first. The shares add up to `room`, and over many sharings of a
     single slot each queue gets its exact share (smooth weighted round robin, as nginx picks its servers).
     """
     total = sum(weights)
     cycles, rest = divmod(room, total)
     shares = [cycles * weight for weight in weights]
-    accounts = list(owed)
+    balances = list(owed)
     for _ in range(rest):
-        accounts = [account + weight for account, weight in zip(accounts, weights, strict=True)]
-        first = max(range(len(weights)), key=accounts.__getitem__)
-        accounts[first] -= total
+        balances = [balance + weight for balance, weight in zip(balances, weights, strict=True)]
+        first = max(range(len(weights)), key=balances.__getitem__)
+        balances[first] -= total
         shares[first] += 1
-    return Turns(tuple(shares), tuple(accounts))
+    return Turns(tuple(shares), tuple(balances))

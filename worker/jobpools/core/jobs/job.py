@@ -51,7 +51,7 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 
 
 class OutcomeKind(StrEnum):
-    """How an attempt ended that did not complete. A completed attempt's result goes straight to the store."""
+    """The ways in which an attempt ends without completing. A completed attempt's result goes to the store."""
 
     FAILED = "failed"
     TIMED_OUT = "timed_out"
@@ -66,7 +66,7 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one attempt ended."""
+    """The end of one attempt that did not complete."""
 
     kind: OutcomeKind
     error: str = ""
@@ -127,7 +127,7 @@ attempts are dropped first, then all texts are cut, then the oldest attempts are
 
 
 class Disposition(StrEnum):
-    """Where a job goes after an attempt that did not complete."""
+    """The next place of a job after an attempt that did not complete."""
 
     RETRY = "retry"
     """To `scheduled`, until `Settlement.delay` has passed."""
@@ -139,7 +139,7 @@ class Disposition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What is done with a job after an attempt: `core.jobs.retry.settle` decides it, `step.lua` carries it out."""
+    """The change of a job after an attempt: `core.jobs.retry.settle` decides it, `step.lua` applies it."""
 
     disposition: Disposition
     delay: float | None = None

@@ -48,7 +48,7 @@ class JobDefaults(Model):
 
 
 class PriorityMode(StrEnum):
-    """How workers choose among jobs of different priorities."""
+    """The rule by which workers choose among jobs of different priorities."""
 
     STRICT = "Strict"
     WEIGHTED = "Weighted"

@@ -55,7 +55,7 @@ def _class_name(given: Any) -> str:
 
 
 class Retry(Model):
-    """When and how often a failed job is retried: the value of `retry=` in `@app.job` and `options`.
+    """Policy that decides when and how often a failed job is retried: `retry=` in `@app.job` and `options`.
 
     An attempt fails when the handler raises or when it exceeds its timeout. A crash of the worker is not a failed
     attempt: `max_crashes` limits crashes.
@@ -182,8 +182,8 @@ def _crashed(outcome: Outcome, history: History, now: float, max_crashes: int, w
     dead = crashes >= max_crashes
     what = outcome.message or f"the worker{f' {worker}' if worker else ''} vanished"
     message = f"{what}, crash {crashes} of at most {max_crashes}"
-    entry = _entry(outcome, history, now, worker, None if dead else 0.0)
-    after = _add(replace(history, crashes=crashes), entry)
+    failed = _attempt(outcome, history, now, worker, None if dead else 0.0)
+    after = _add(replace(history, crashes=crashes), failed)
     if dead:
         return _dead(after, "Crashed", message)
     return Decision(Settlement(Disposition.RETRY, history=after), "Crashed", f"{message}; it runs again at once")
@@ -195,8 +195,8 @@ def _failed(
     attempt = history.attempts + 1
     failure = f"attempt {attempt} of {policy.max_attempts} {_describe_failure(outcome)}"
     delay = next_delay(outcome, policy, attempt, jitter)
-    entry = _entry(outcome, history, now, worker, delay.value)
-    after = _add(replace(history, attempts=attempt), entry)
+    failed = _attempt(outcome, history, now, worker, delay.value)
+    after = _add(replace(history, attempts=attempt), failed)
     if delay.value is None:
         return _dead(after, delay.reason, f"{failure}; {delay.message}")
     again = Settlement(Disposition.RETRY, delay=delay.value, history=after)
@@ -208,7 +208,7 @@ def next_delay(outcome: Outcome, policy: Retry, attempt: int, jitter: float) -> 
     if outcome.final:
         return Decision(None, "NotRetried", outcome.final)
     if policy.strategy == "none":
-        return Decision(None, "NotRetried", "its retry strategy is none")
+        return Decision(None, "NotRetried", "its retry strategy is 'none'")
     if policy.on and not set(policy.on) & _names(outcome):
         return Decision(None, "NotRetried", f"only {', '.join(map(display_name, policy.on))} is retried")
     if attempt >= policy.max_attempts:
@@ -256,7 +256,7 @@ def _dead(history: History, reason: str, message: str) -> Decision[Settlement]:
     return Decision(Settlement(Disposition.DEAD, history=noted), reason, message)
 
 
-def _entry(outcome: Outcome, history: History, now: float, worker: str, delay: float | None) -> Attempt:
+def _attempt(outcome: Outcome, history: History, now: float, worker: str, delay: float | None) -> Attempt:
     return Attempt(
         attempt=history.attempts + history.crashes + 1,
         outcome=outcome.kind,
@@ -269,5 +269,5 @@ def _entry(outcome: Outcome, history: History, now: float, worker: str, delay: f
     )
 
 
-def _add(history: History, entry: Attempt) -> History:
-    return replace(history, entries=(*history.entries, entry)[-HISTORY_LIMIT:], note="")
+def _add(history: History, attempt: Attempt) -> History:
+    return replace(history, entries=(*history.entries, attempt)[-HISTORY_LIMIT:], note="")

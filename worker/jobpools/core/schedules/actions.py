@@ -33,7 +33,7 @@ class SchedulePlan:
     """The next pass's `ScheduleFacts.jobs`."""
     next_due: float | None
     """The next tick; None: there is none, or it is unknown."""
-    look_at: float
+    next_pass: float
     """When the next pass over this schedule is due, seconds since the epoch."""
     decision: Decision[int]
     """The number of fires, and why."""

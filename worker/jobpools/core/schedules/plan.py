@@ -35,7 +35,7 @@ AHEAD: Final = 60.0
 """Maximum seconds of the latest handled tick in the future before the clock is reported as behind."""
 REMEMBERED: Final = 20
 """Maximum number of unfinished jobs that a schedule tracks."""
-FIRST_LOOK, LONGEST_LOOK = 2.0, 300.0
+FIRST_CHECK, LONGEST_CHECK = 2.0, 300.0
 """Minimum and maximum seconds between two reads of a fired job's state; the interval doubles."""
 UNKNOWN: Final = 2.0
 """Seconds until the next pass when Redis could not be read or written."""
@@ -215,7 +215,7 @@ def _plan(case: _Input, ticks: _Sorted) -> SchedulePlan:
         missed=len(ticks.missed),
         jobs=jobs,
         next_due=next_due,
-        look_at=now if ticks.left else _look_at(after, next_due, now),
+        next_pass=now if ticks.left else _next_pass(after, next_due, now),
         decision=_decision(fires, ticks, ready),
         status=_status(case, after, next_due, ready),
         events=_events(case, fires, ticks, ready),
@@ -228,12 +228,12 @@ def _remembered(jobs: tuple[FiredJob, ...], replaced: tuple[FiredJob, ...]) -> t
     return (*kept, *jobs[-1:])[-REMEMBERED:]
 
 
-def _look_at(after: ScheduleFacts, next_due: float | None, now: float) -> float:
+def _next_pass(after: ScheduleFacts, next_due: float | None, now: float) -> float:
     """Return when the next pass is: at the next tick, or earlier to read the jobs' states, at growing intervals."""
     tick = now + REST if next_due is None else next_due
     if after.last_fire is None or not any(job.active for job in after.jobs):
         return tick
-    return min(tick, now + min(max(FIRST_LOOK, now - after.last_fire), LONGEST_LOOK))
+    return min(tick, now + min(max(FIRST_CHECK, now - after.last_fire), LONGEST_CHECK))
 
 
 def _decision(fires: tuple[Fire, ...], ticks: _Sorted, ready: Ready) -> Decision[int]:
@@ -273,8 +273,8 @@ def _status(case: _Input, after: ScheduleFacts, next_due: float | None, ready: R
         "fired": after.fired,
         "missed": after.missed,
     }
-    told = {name: value for name, value in known.items() if value is not None}
-    return told | {"conditions": conditions({"Ready": ready}, case.before, generation, case.now)}
+    given = {name: value for name, value in known.items() if value is not None}
+    return given | {"conditions": conditions({"Ready": ready}, case.before, generation, case.now)}
 
 
 def _last_job(after: ScheduleFacts, before: Status | None) -> dict[str, str] | None:
@@ -302,7 +302,7 @@ def _idle(
         missed=0,
         jobs=facts.jobs if facts else (),
         next_due=None,
-        look_at=now + (UNKNOWN if ready.value is None else REST),
+        next_pass=now + (UNKNOWN if ready.value is None else REST),
         decision=Decision(0, ready.reason, ready.message),
         status={"observedGeneration": schedule.meta.generation} | kept | {"conditions": said},
         events=_turned(before, ready),

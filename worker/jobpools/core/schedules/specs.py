@@ -17,7 +17,7 @@ TIME_PATTERN = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9
 
 
 class ConcurrencyPolicy(StrEnum):
-    """What a fire does while the job of the previous fire has not ended; the values of Kubernetes' CronJob."""
+    """Rule for a fire while the job of the previous fire has not ended; the values of Kubernetes' CronJob."""
 
     ALLOW = "Allow"
     FORBID = "Forbid"
@@ -25,7 +25,7 @@ class ConcurrencyPolicy(StrEnum):
 
 
 class CatchUp(StrEnum):
-    """Which missed ticks are fired when the scheduler is available again."""
+    """Rule for which missed ticks are fired when the scheduler is available again."""
 
     NONE = "None"
     LATEST = "Latest"
@@ -48,7 +48,7 @@ class JobTemplate(Model):
 
 
 class ScheduleSpec(Model):
-    """When a job is enqueued, and which job: one job per tick of a cron expression, or one job at a given time."""
+    """Schedule of a job: enqueued at each tick of a cron expression, or once at a given time."""
 
     schedule: str | None = None
     """Cron expression with five fields (minute hour day month weekday), or @hourly, @daily, @weekly, @monthly, @yearly.

@@ -15,7 +15,7 @@ def parse_duration(value: str | float | timedelta) -> float:
     """Return the seconds of `"1h30m"`, `"250ms"`, a number of seconds or a timedelta.
 
     Raises:
-        ValueError: It is none of these, negative, or longer than LONGEST.
+        ValueError: It has another form, is negative, or longer than LONGEST.
     """
     if isinstance(value, timedelta):
         seconds = value.total_seconds()

@@ -2,10 +2,10 @@
 --   `limit` in all. Returns how many it forgot: where that is `limit`, there may be more.
 --   classes: classes_of's; longest: length of the longest list that was added to; where that is little beside a large `keep`,
 --   nothing is counted; nil: not known. Needs `done_list` and the keys results done history.
-local function forget_first(class, entries, number)
+local function forget_first(class, items, number)
   if number == 0 then return 0 end
   local ids = {}
-  for i = 1, number do ids[i] = string.sub(entries[i], 13) end
+  for i = 1, number do ids[i] = string.sub(items[i], 13) end
   redis.call('LPOP', done_list(class), number)
   redis.call('HDEL', results, unpack(ids))
   if redis.call('EXISTS', history) == 1 then redis.call('HDEL', history, unpack(ids)) end
@@ -20,17 +20,17 @@ local function forget_first(class, entries, number)
 end
 
 local function forget_over(now, class, limit)
-  local entries, number = redis.call('LRANGE', done_list(class), 0, limit - 1), 0
-  if #entries == 0 then redis.call('HDEL', done, class) end
-  for i = 1, #entries do
-    local at, ttl = struct.unpack('>I6I6', entries[i])
+  local items, number = redis.call('LRANGE', done_list(class), 0, limit - 1), 0
+  if #items == 0 then redis.call('HDEL', done, class) end
+  for i = 1, #items do
+    local at, ttl = struct.unpack('>I6I6', items[i])
     if at + ttl > now then
       if number == 0 then redis.call('HSET', done, class, at + ttl) end
       break
     end
     number = i
   end
-  return forget_first(class, entries, number)
+  return forget_first(class, items, number)
 end
 
 -- The oldest `number` of all lists: so many of each.
@@ -38,7 +38,7 @@ local function forget_oldest(classes, number)
   local lists, found, numbers = {}, {}, {}
   for _, class in ipairs(classes) do
     lists[class], numbers[class] = redis.call('LRANGE', done_list(class), 0, number - 1), 0
-    for _, entry in ipairs(lists[class]) do found[#found + 1] = {struct.unpack('>I6', entry), class} end
+    for _, item in ipairs(lists[class]) do found[#found + 1] = {struct.unpack('>I6', item), class} end
   end
   if #classes > 1 then
     table.sort(found, function(one, other)
@@ -47,7 +47,7 @@ local function forget_oldest(classes, number)
     end)
   end
   for i = 1, math.min(number, #found) do numbers[found[i][2]] = numbers[found[i][2]] + 1 end
-  for class, entries in pairs(lists) do forget_first(class, entries, numbers[class]) end
+  for class, items in pairs(lists) do forget_first(class, items, numbers[class]) end
   return math.min(number, #found)
 end
 

@@ -1,4 +1,4 @@
-"""What a process that a handler forks must not inherit from its worker: signals, the event loop, descriptors.
+"""Remove from a handler's forked child what it must not inherit: signal handlers, event loop, descriptors.
 
 A forked child is a copy of the worker in the middle of a handler. Three things of it would reach back into the worker:
 the descriptor through which asyncio learns of signals (a SIGTERM to the child would stop the worker), the descriptors
@@ -15,7 +15,7 @@ import traceback
 from typing import Any, NoReturn
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""Signals that stop a worker; in a forked child they do what they do in any Python program."""
+"""Signals that stop a worker; in a forked child they have Python's default actions."""
 
 is_child = False
 """True in a process that a handler forked."""
@@ -65,7 +65,7 @@ def leave(error: BaseException | None) -> NoReturn:
 
 def _before() -> None:
     if _loop is not None:
-        # Until the child has let go of the wake-up descriptor, a signal sent to it would be written there.
+        # Until the child has closed the wake-up descriptor, a signal sent to it would be written to the worker.
         _masks.former = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 
 

@@ -65,7 +65,7 @@ class Guardian:
         """The end that keeps the guardian waiting as long as it is open."""
 
     def start(self) -> None:
-        """Start the guardian, where the system can have one; without free process slots the worker runs without it."""
+        """Start the guardian if the system supports it. If no process can be started, the worker runs without it."""
         if not is_possible():
             return
         found = processes.find(self._worker)

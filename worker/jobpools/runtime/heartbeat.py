@@ -63,7 +63,7 @@ class HeartbeatSender:
             self._log_refusal(error)
 
     def _log_refusal(self, error: StoreError) -> None:
-        """Log once what is not an outage, as a missing right: the steps report outages."""
+        """Log an error once if it is not an outage, such as a missing permission: the steps report outages."""
         if not isinstance(error, StoreUnavailableError) and str(error) not in self._logged:
             self._logged.add(str(error))
             log.warning("worker %s: its heartbeat was refused: %s; it is not listed until one succeeds",

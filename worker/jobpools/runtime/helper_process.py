@@ -1,4 +1,4 @@
-"""Short-lived processes that the supervisor forks for work that needs Redis: it stays small, and nothing blocks it."""
+"""Short-lived processes for the supervisor's work that needs Redis: the supervisor stays small and never blocks."""
 
 import contextlib
 import os

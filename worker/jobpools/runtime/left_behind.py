@@ -28,7 +28,7 @@ class LeftBehind:
         self._lock = threading.Lock()
         self._jobs: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        """Keeps tasks that nothing awaits from the garbage collector until they end."""
+        """References to tasks that are no longer awaited, which the garbage collector would otherwise collect."""
 
     def add(self, job: str) -> None:
         """Count one more thread or coroutine that still runs for this job."""

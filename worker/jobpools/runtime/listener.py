@@ -33,7 +33,7 @@ class Listener:
         self.name = f"wake-ups of {', '.join(each.queue for each in consumers)}"
 
     def rest(self, *, wants_jobs: bool) -> None:
-        """Wait for a wake-up from now on, if there is room for a job: the dispatcher has nothing to send."""
+        """Wait for wake-ups from now on if there is room for a job: the dispatcher is idle."""
         if wants_jobs:
             self._wants_jobs.set()
         else:
@@ -107,6 +107,6 @@ class Listener:
 def listeners(
     connection: Connection, consumers: Sequence[Consumer], slots: Slots, outage: Outage, wakeup: asyncio.Event
 ) -> list[Listener]:
-    """Return one listener for all queues; in a Redis Cluster, where a command reaches one slot only, one for each."""
+    """Return one listener for all queues. In a Redis Cluster a command reaches one slot only: one for each queue."""
     groups = [[each] for each in consumers] if connection.cluster else [consumers]
     return [Listener(connection, group, slots, outage, wakeup) for group in groups]

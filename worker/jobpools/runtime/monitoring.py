@@ -16,11 +16,11 @@ from jobpools.runtime.worker_state import WorkerState
 from jobpools.settings import READY_FD, WorkerSettings
 
 PUBLISH_INTERVAL = 0.1
-"""Seconds between two times at which the supervisor is shown what the worker is doing."""
+"""Seconds between two updates of the worker's state for the supervisor."""
 
 
 class Monitoring:
-    """The probe port, where there is one, and the link to the supervisor, where there is one."""
+    """The probe port and the link to the supervisor; both are optional."""
 
     def __init__(self, state: WorkerState, vitals: Vitals, description: Mapping[str, object], port: int) -> None:
         """`description` is what the supervisor must know; `port` 0 opens none."""
@@ -59,7 +59,7 @@ class Monitoring:
             raise ConfigurationError(f"--probe-port {self._port}: {why}; use another port, or 0 for none") from error
 
     def publish(self) -> None:
-        """Show the supervisor what the worker is doing."""
+        """Update the state that the supervisor reads."""
         self._vitals.publish(self._state.snapshot())
 
     async def run(self) -> None:
@@ -86,7 +86,7 @@ class Monitoring:
 def description(
     worker: str, settings: WorkerSettings, queues: Sequence[str], handlers: Collection[BoundHandler]
 ) -> dict[str, object]:
-    """Return what the supervisor must know to act in this worker's place."""
+    """Return the settings with which the supervisor can renew and settle this worker's leases."""
     limit = settings.job.max_crashes
     return {
         "worker": worker,

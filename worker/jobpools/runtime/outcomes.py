@@ -25,7 +25,7 @@ from jobpools.core.text.error_text import (
 MESSAGE_LIMIT = 500
 """Maximum characters of an error message."""
 TRACEBACK_LIMIT = 8000
-"""Maximum characters of a traceback; of a longer one the end is kept, where the error is."""
+"""Maximum characters of a traceback; the end of a longer one is kept, because it has the error."""
 FRAMES_LIMIT = 50
 """Maximum frames that are kept of a traceback whose exception cannot be formatted."""
 _OURS = ("jobpools/runtime/", "jobpools/middleware.py")

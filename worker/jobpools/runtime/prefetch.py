@@ -21,9 +21,9 @@ class Prefetch:
 
     def __init__(self) -> None:
         self.mean: float | None = None
-        """The mean duration of the latest attempts in seconds; None: nothing was measured yet."""
+        """Mean duration of the latest attempts in seconds; None: no attempt has ended yet."""
         self.occupied = 0
-        """Slots whose attempt has been running for longer than STARTS_WITHIN: they start nothing soon."""
+        """Number of slots whose attempt has been running for longer than STARTS_WITHIN: they are not free soon."""
 
     def observe(self, seconds: float) -> None:
         """Take the duration of an attempt into account."""

@@ -163,7 +163,7 @@ async def _watch(operator: Operator, stopping: asyncio.Event, stop: asyncio.Even
         stop_flag=stop,
         memo=kopf.Memo(controller=operator.controller),
         # Otherwise kopf looks up the user's name, and a pod's user is only a number.
-        identity=settings.identity,  # type: ignore[arg-type]  # its own annotation is wrong
+        identity=settings.identity,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # its own annotation is wrong
     )
     _take_signals(stopping)  # kopf has just installed its own, which would end all tasks before the Lease is released
     await kopf.run_tasks(tasks, ignored=before)

@@ -7,7 +7,7 @@ shows the values in force.
 import ast
 import inspect
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -59,10 +59,10 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
 
     Pydantic can read them as well, but at each import of a model: that cost a worker a tenth of its start time.
     """
-    found = {}
+    found: dict[str, str] = {}
     for base in [each for each in reversed(model.__mro__) if issubclass(each, Model)]:
         (tree,) = ast.parse(inspect.getsource(base)).body
-        for field, below in pairwise(tree.body):  # type: ignore[attr-defined]  # it is a class
+        for field, below in pairwise(cast("ast.ClassDef", tree).body):
             if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
                 found[ast.unparse(field.target)] = " ".join(ast.literal_eval(below.value).split())
     return found
@@ -97,7 +97,7 @@ def _yaml(schema: Schema, value: Any) -> Any:
         dumped = value.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         return {key: _yaml(schema["properties"][key], found) for key, found in dumped.items()}
     if isinstance(value, tuple):
-        return [_yaml(schema["items"], each) for each in value]
+        return [_yaml(schema["items"], each) for each in cast("tuple[object, ...]", value)]
     if schema.get("pattern") == DURATION_PATTERN:
         return format_duration(float(value))
     return value.value if hasattr(value, "value") else value

@@ -97,7 +97,7 @@ def crds() -> dict[str, Schema]:
         "subresources": {"status": {}, "scale": scale},
         "additionalPrinterColumns": POOL_COLUMNS,
     }
-    schedule = {
+    schedule: Schema = {
         "description": "A job that is enqueued at given times, once for each tick.",
         "spec": structural(ScheduleSpec, SCHEDULE_RULES),
         "status": SCHEDULE_STATUS,

@@ -40,7 +40,7 @@ class Shared:
     counters: Counters
     clock: Callable[[], float] = time.monotonic
     """Monotonic seconds."""
-    memories: dict[str, Memory] = field(default_factory=dict)
+    memories: dict[str, Memory] = field(default_factory=dict[str, Memory])
     """By pool key: what one pass of this term hands the next, also when the pool moves to another endpoint."""
 
 

@@ -48,7 +48,8 @@ class OperatorSettings(BaseModel):
             field: environ[variable] for field, variable in _VARIABLES.items() if environ.get(variable)
         }
         if "namespaces" in values:
-            values["namespaces"] = tuple(filter(None, (each.strip() for each in values["namespaces"].split(","))))
+            names = (each.strip() for each in environ[_VARIABLES["namespaces"]].split(","))
+            values["namespaces"] = tuple(filter(None, names))
         try:
             return cls.model_validate(values)
         except ValidationError as error:

@@ -139,7 +139,7 @@ class App:
         executor: Executor | None = None,
         **defaults: Unpack[HandlerValues],
     ) -> Decorator: ...
-    def job(  # type: ignore[misc]  # mypy treats the keys of HandlerValues as parameters
+    def job(  # type: ignore[misc]  # pyright: ignore[reportInconsistentOverload]  # mypy treats the keys of HandlerValues as parameters
         self,
         function: Any = None,
         /,
@@ -176,7 +176,11 @@ class App:
             ... async def order_confirmation(ctx: Context, to: str, order: int) -> str: ...
         """
         if function is None:
-            return lambda decorated: self._register(decorated, name, executor, defaults)
+
+            def register(decorated: Callable[..., Any]) -> Handler[..., Any]:
+                return self._register(decorated, name, executor, defaults)
+
+            return register
         return self._register(function, name, executor, defaults)
 
     def _register(

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -36,12 +37,15 @@ Span = str | float | timedelta
 class Endpoint(Protocol):
     """The part of a client that a handle uses."""
 
+    @abstractmethod
     def connection(self) -> Connection:
         """Return the running event loop's connection."""
 
+    @abstractmethod
     def waiters(self) -> Waiters:
         """Return the running event loop's waiters for the ends of jobs."""
 
+    @abstractmethod
     def run_sync(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine for sync code and return its result."""
 

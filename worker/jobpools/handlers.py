@@ -1,5 +1,6 @@
 """A handler: the function that runs a job, and what `@app.job` registered about it."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
@@ -20,6 +21,7 @@ class Owner(Protocol):
     """The queue of handlers that name none."""
 
     @property
+    @abstractmethod
     def client(self) -> Client:
         """Return the client that sends the handler's jobs."""
 

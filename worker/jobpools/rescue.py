@@ -112,7 +112,7 @@ class Swept:
     """Result of one sweep of a queue."""
 
     queue: str
-    rescued: list[Rescued] = field(default_factory=list)
+    rescued: list[Rescued] = field(default_factory=list[Rescued])
     promoted: int = 0
     """Scheduled jobs that fell due and are ready now."""
     dropped: int = 0

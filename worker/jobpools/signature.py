@@ -100,7 +100,7 @@ class Signature:
         checked: Any = kwargs
         try:
             checked = adapter.validator.validate_python(kwargs)
-            raw = self._to_json.to_json(  # type: ignore[union-attr]  # _build has made it
+            raw = self._to_json.to_json(  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]  # _build has made it
                 checked, by_alias=True, round_trip=True, warnings=False
             )
             # Read it back as the worker will. This finds what warnings="error" would find (a model whose field was
@@ -143,7 +143,7 @@ class Signature:
         try:
             if adapter is None:
                 return json_values.encode(value, json_values.RESULT)
-            raw = self._result_json.to_json(value, by_alias=True, round_trip=True, warnings=False)  # type: ignore[union-attr]  # _build_result has made it
+            raw = self._result_json.to_json(value, by_alias=True, round_trip=True, warnings=False)  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]  # _build_result has made it
         except (PydanticSerializationError, json_values.LostError) as error:
             why = json_values.flaw(value, root=json_values.RESULT)
             if adapter is not None and not why and (cause := _raised_by_serializer(adapter, value)):

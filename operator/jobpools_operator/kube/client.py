@@ -84,9 +84,9 @@ class Api:
         settings.connection_pool_maxsize = 64
         try:
             try:
-                config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # not typed there
+                config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # pyright: ignore[reportUnknownMemberType]  # not typed there
             except config.ConfigException:
-                await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # as above
+                await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # pyright: ignore[reportUnknownMemberType]  # as above
         except (config.ConfigException, OSError) as error:
             raise ConfigurationError(f"Kubernetes: no credentials: {error}; set KUBECONFIG") from error
         return cls(kubernetes_client.ApiClient(configuration=settings))
@@ -225,8 +225,9 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 def _message_and_causes(text: str) -> tuple[str, tuple[str, ...]]:
     """Return the message of an error response and the reasons of its causes."""
     try:
-        status = json.loads(text)
-        causes = (status.get("details") or {}).get("causes") or ()
+        status: dict[str, Any] = json.loads(text)
+        details: dict[str, Any] = status.get("details") or {}
+        causes: Sequence[dict[str, Any]] = details.get("causes") or ()
         return str(status.get("message", "")), tuple(str(each.get("reason", "")) for each in causes)
     except (ValueError, AttributeError):
         return first_line(text), ()

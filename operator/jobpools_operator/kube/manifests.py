@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 from jobpools.core.objects import API_VERSION, Meta
 from jobpools.core.pools.specs import Pool
@@ -181,19 +181,26 @@ def _environment(pool: Pool, redis_url: str) -> list[Object]:
 def _merge(ours: Any, theirs: Any) -> Any:
     """Merge the template over ours: maps by key, lists of named items by name; anything else is replaced."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        return {key: _merge(ours[key], theirs[key]) if key in ours and key in theirs else ours.get(key, theirs.get(key))
-                for key in [*ours, *(key for key in theirs if key not in ours)]}  # fmt: skip
+        return _merge_maps(cast("Object", ours), cast("Object", theirs))
     if _named(ours) and _named(theirs):
-        found = {each["name"]: each for each in ours}
+        found: dict[str, Object] = {each["name"]: each for each in ours}
         for each in theirs:
             found[each["name"]] = _merge(found[each["name"]], each) if each["name"] in found else each
         return list(found.values())
     return theirs
 
 
-def _named(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in value)
-    )
+def _merge_maps(ours: Object, theirs: Object) -> Object:
+    return {key: _merge(ours[key], theirs[key]) if key in ours and key in theirs else ours.get(key, theirs.get(key))
+            for key in [*ours, *(key for key in theirs if key not in ours)]}  # fmt: skip
+
+
+def _named(value: Any) -> TypeGuard[list[Object]]:
+    if not isinstance(value, list):
+        return False
+    items = cast("list[object]", value)
+    return bool(items) and all(_has_name(each) for each in items)
+
+
+def _has_name(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(cast("Object", value).get("name"), str)

@@ -40,7 +40,7 @@ class _Namespace:
     """One namespace with pools that use the default Redis."""
 
     url: str
-    pools: dict[str, Meta] = field(default_factory=dict)
+    pools: dict[str, Meta] = field(default_factory=dict[str, Meta])
     """By uid."""
     owners: frozenset[str] = frozenset()
     """Uids of the owners as last read or written."""

@@ -121,7 +121,7 @@ def worker(  # noqa: PLR0913  # a command's own options
     if queues is not None:
         from jobpools.settings import parse_queues
 
-        flags["queues"] = parse_queues(queues)  # type: ignore[assignment]  # the only option that is not text or number
+        flags["queues"] = parse_queues(queues)  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]  # the only option that is not text or number
     raise typer.Exit(process.run(flags))
 
 

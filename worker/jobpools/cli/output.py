@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from jobpools.cli.terminal import uses_colors, write
 from jobpools.core.text.durations import format_duration
@@ -48,7 +48,7 @@ def document(value: Any, output: Output) -> None:
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
         style = "|" if "\n" in value else None
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)  # pyright: ignore[reportUnknownMemberType]  # its stub is partly typed
 
     Dumper.add_representer(str, text)
     write(yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=YAML_WIDTH))
@@ -80,7 +80,7 @@ def _cell(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return ",".join(str(each) for each in value) or "-"
+        return ",".join(map(str, cast("Sequence[object]", value))) or "-"
     text = " ".join(str(value).split())
     return text if len(text) <= CELL_LIMIT else f"{text[: CELL_LIMIT - 1]}…"
 

@@ -1,6 +1,7 @@
 """Runs the command line: an error becomes one line on stderr, and every end has its exit code."""
 
 import sys
+from typing import Any
 
 import typer
 
@@ -31,7 +32,8 @@ def run(app: typer.Typer) -> None:
 def _report(error: Exception) -> int:
     """Print the error and return the exit code. Raises an OSError that is not about a file: it is a bug."""
     if NoArgsIsHelpError is not None and isinstance(error, NoArgsIsHelpError):
-        write(f"{error.format_message()}\n")
+        shown: Any = error  # its class is click's or typer's own, by the version
+        write(f"{shown.format_message()}\n")
         return 0
     if isinstance(error, OSError):
         if error.filename is None:

@@ -43,14 +43,15 @@ def describe(error: Any) -> str:
 
 def _message(error: Any) -> str:
     match error:
-        case _exceptions.NoSuchOption(option_name=name):
-            return f"{name}: no such option{did_you_mean(name, _options(error.ctx))}"
-        case _exceptions.BadOptionUsage(option_name=name):
-            return f"{name}: {'it takes no value' if _is_flag(error.ctx, name) else 'a value is missing'}"
-        case _exceptions.MissingParameter(param=param) if param is not None:
-            return f"{_name(param)}: is missing"
-        case _exceptions.BadParameter(param=param) if param is not None:
-            return f"{_name(param)}: {_problem(error)}"
+        case _exceptions.NoSuchOption():
+            return f"{error.option_name}: no such option{did_you_mean(error.option_name, _options(error.ctx))}"
+        case _exceptions.BadOptionUsage():
+            problem = "it takes no value" if _is_flag(error.ctx, error.option_name) else "a value is missing"
+            return f"{error.option_name}: {problem}"
+        case _exceptions.MissingParameter() if error.param is not None:
+            return f"{_name(error.param)}: is missing"
+        case _exceptions.BadParameter() if error.param is not None:
+            return f"{_name(error.param)}: {_problem(error)}"
         case _:
             return " ".join(error.format_message().split()).rstrip(".")
 

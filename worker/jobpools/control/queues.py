@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from jobpools.core.pools.facts import EndpointFacts
 from jobpools.core.pools.specs import Pool
@@ -45,7 +45,7 @@ class StoreQueues:
         return facts
 
     @contextlib.contextmanager
-    def _noting_outages(self) -> Iterator[None]:
+    def _noting_outages(self) -> Generator[None]:
         """Note an outage: leases cannot be renewed in it, so that they expire although their workers live."""
         try:
             yield

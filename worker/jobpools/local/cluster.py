@@ -48,8 +48,8 @@ class _PoolWorkers:
     command: Command | None = None
     """What new workers are started with; None: start no workers."""
     replicas: int = 0
-    workers: list[_Worker] = field(default_factory=list)
-    gone: set[str] = field(default_factory=set)
+    workers: list[_Worker] = field(default_factory=list[_Worker])
+    gone: set[str] = field(default_factory=set[str])
     """Names of workers that ended since the last `observe`."""
     last_exit: str = ""
     """The exit reason that was printed last: the same reason is not printed again."""

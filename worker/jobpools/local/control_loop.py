@@ -42,7 +42,7 @@ class ControlLoop:
     """Set when something happened that is worth a pass at once."""
     view: View
     until_idle: bool
-    memories: dict[str, Memory] = field(default_factory=dict)
+    memories: dict[str, Memory] = field(default_factory=dict[str, Memory])
     """What the planner remembers of each pool, by pool key."""
 
     async def run(self) -> Ending:

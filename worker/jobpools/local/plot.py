@@ -46,9 +46,10 @@ def draw(samples: Mapping[str, Sequence[Sample]], path: Path, title: str, second
 
     pools = sorted(name for name, found in samples.items() if found)
     rows = max(1, len(pools))
-    figure, axes = plt.subplots(
+    panels: tuple[Any, Any] = plt.subplots(
         rows, 1, figsize=(WIDTH, PANEL_HEIGHT * rows + FRAME_HEIGHT), sharex=True, squeeze=False, layout="constrained"
     )
+    figure, axes = panels  # Any: matplotlib's own types are partial
     handles: list[Any] = []
     for pool, (left,) in zip(pools, axes, strict=False):
         handles = _draw_panel(left, pool, [*samples[pool], replace(samples[pool][-1], at=seconds)])

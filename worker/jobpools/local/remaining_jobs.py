@@ -36,7 +36,7 @@ class QueueContents:
     ready: int = 0
     running: int = 0
     scheduled: int = 0
-    handed_back: Mapping[str, int] = field(default_factory=dict)
+    handed_back: Mapping[str, int] = field(default_factory=dict[str, int])
     """Number of scheduled jobs that workers handed back unrun, by reason."""
     next_due: float | None = None
     """When the first of the other scheduled jobs is due, seconds since the epoch; None: there is none."""

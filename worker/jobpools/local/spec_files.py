@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -27,7 +28,7 @@ class SpecFiles:
     schedules: tuple[Schedule, ...] = ()
     notes: tuple[str, ...] = ()
     """What `jobpools up` ignores in these files, one line each."""
-    folders: Mapping[str, Path] = field(default_factory=dict)
+    folders: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """Folder of each pool's file, by pool key."""
 
 
@@ -36,13 +37,13 @@ class _Content:
     """What has been read so far."""
 
     namespace: str
-    pools: list[Pool] = field(default_factory=list)
-    schedules: list[Schedule] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    folders: dict[str, Path] = field(default_factory=dict)
-    found_at: dict[tuple[str, str], str] = field(default_factory=dict)
+    pools: list[Pool] = field(default_factory=list[Pool])
+    schedules: list[Schedule] = field(default_factory=list[Schedule])
+    notes: list[str] = field(default_factory=list[str])
+    folders: dict[str, Path] = field(default_factory=dict[str, Path])
+    found_at: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     """Place of each object, by kind and key."""
-    ignored: dict[str, list[str]] = field(default_factory=dict)
+    ignored: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """Kinds that only a cluster uses, by file."""
 
 
@@ -137,7 +138,8 @@ def _kind(document: Document) -> str:
     value = document.value
     if not isinstance(value, dict):
         raise document.error((), f"not a Kubernetes object; write apiVersion: {API_VERSION} and kind: WorkerPool")
-    kind, version = value.get("kind"), value.get("apiVersion")
+    found = cast("dict[str, Any]", value)
+    kind, version = found.get("kind"), found.get("apiVersion")
     if not isinstance(kind, str) or not isinstance(version, str):
         missing = "kind" if isinstance(version, str) else "apiVersion"
         raise document.error(
@@ -155,5 +157,6 @@ def _meta(document: Document, namespace: str) -> Meta:
     given = document.value.get("metadata")
     if not isinstance(given, dict):
         raise document.error(("metadata",), "metadata.name is missing")
-    known = {name: given[name] for name in ("name", "namespace") if name in given}
+    metadata = cast("dict[str, Any]", given)
+    known = {name: metadata[name] for name in ("name", "namespace") if name in metadata}
     return validated(document, ("metadata",), Meta, {"namespace": namespace} | known)

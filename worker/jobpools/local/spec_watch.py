@@ -58,7 +58,7 @@ class SpecWatch:
             self._notify(f"{error}; the previous specs stay in effect")
 
     def _read_stamp(self) -> _Stamp:
-        found = []
+        found: list[tuple[str, int, int]] = []
         for path in spec_files.yaml_paths(self._paths):
             with contextlib.suppress(OSError):
                 status = path.stat()

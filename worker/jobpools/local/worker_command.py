@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 from jobpools.core.pools.specs import Pool
 from jobpools.settings import worker_env
@@ -40,17 +41,17 @@ def worker_command(pool: Pool, redis_url: str, python: str, path: str = "") -> C
 def template_env(pool: Pool) -> dict[str, str]:
     """Return the plain values in `env` of the pod template's containers; only a cluster can resolve `valueFrom`."""
     spec = pool.spec.template.get("spec")
-    containers = spec.get("containers", ()) if isinstance(spec, dict) else ()
+    containers = cast("dict[str, Any]", spec).get("containers", ()) if isinstance(spec, dict) else ()
     found: dict[str, str] = {}
-    for container in containers if isinstance(containers, list) else ():
-        for variable in container.get("env", ()) if isinstance(container, dict) else ():
+    for container in cast("list[object]", containers) if isinstance(containers, list) else ():
+        for variable in cast("dict[str, Any]", container).get("env", ()) if isinstance(container, dict) else ():
             if _is_plain(variable) and not _is_own(str(variable.get("name"))):
                 found[str(variable["name"])] = variable["value"]
     return found
 
 
-def _is_plain(variable: object) -> bool:
-    return isinstance(variable, dict) and isinstance(variable.get("value"), str)
+def _is_plain(variable: Any) -> bool:
+    return isinstance(variable, dict) and isinstance(cast("dict[str, Any]", variable).get("value"), str)
 
 
 def _is_own(name: str) -> bool:

@@ -77,11 +77,12 @@ def parse(text: str, name: str) -> list[Document]:
         SpecError: The text is not valid YAML, or repeats a key.
     """
     loader = Loader(text)
-    found = []
+    found: list[Document] = []
     try:
         while loader.check_node():
             node: Any = loader.get_node()
-            document = Document(name, loader.construct_document(node), _lines(node, name))
+            value: Any = loader.construct_document(node)  # pyright: ignore[reportUnknownMemberType]  # its stub is untyped
+            document = Document(name, value, _lines(node, name))
             if document.value is not None:
                 found.append(document)
     except yaml.MarkedYAMLError as error:
@@ -114,7 +115,7 @@ def _walk(node: yaml.Node, location: Location) -> Iterator[tuple[Location, int, 
             yield (*location, index), item.start_mark.line + 1, False
             yield from _walk(item, (*location, index))
     elif isinstance(node, yaml.MappingNode):
-        seen = set()
+        seen: set[str] = set()
         for key, value in node.value:
             name = str(key.value)
             yield (*location, name), key.start_mark.line + 1, name in seen and name != _MERGE

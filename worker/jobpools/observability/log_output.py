@@ -17,7 +17,7 @@ class LogOutput:
     """A stream with a file descriptor of its own."""
 
     def __init__(self, stream: Any) -> None:
-        self._stream = stream
+        self._stream: Any = stream
         self._descriptor = _duplicate(stream)
 
     def write(self, line: str) -> None:

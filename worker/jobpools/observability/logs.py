@@ -27,7 +27,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         if record.exc_text or record.exc_info:
-            line["error"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type]  # one is
+            line["error"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # one is
         return json.dumps(line, ensure_ascii=False)
 
 

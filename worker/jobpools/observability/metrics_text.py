@@ -47,7 +47,8 @@ def buckets(bounds: Sequence[float], counts: Sequence[int], total: float, labels
         total: The sum of all observations.
         labels: The labels of the histogram.
     """
-    samples, cumulated = [], 0
+    samples: list[Sample] = []
+    cumulated = 0
     for bound, count in zip([*map(str, bounds), "+Inf"], counts, strict=True):
         cumulated += count
         samples.append(Sample(cumulated, {**labels, "le": bound}, "_bucket"))

@@ -134,7 +134,8 @@ class BlockingMonitor:
         now, last_turn = self._clock(), self.last_turn
         if now - last_turn < SAMPLED_AFTER:
             return
-        frame = sys._current_frames().get(self._thread)  # noqa: SLF001  # the documented way to see another thread's
+        # Documented, and the only way to see another thread's frame.
+        frame = sys._current_frames().get(self._thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as above
         attempt = owner(frame)
         if attempt is None or frame is None:
             return

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from jobpools.context import Context
 from jobpools.core.jobs.policies import JobDefaults
 from jobpools.handlers import Handler
 from jobpools.runtime.attempt import BoundHandler
@@ -49,7 +50,14 @@ def _bound(
     )
 
 
-def _call(function: Callable[..., Any], threads: Threads | None, takes_context: bool) -> Callable[..., Any]:  # noqa: FBT001  # one of three facts about a function
+_Call = Callable[[Context, dict[str, Any]], Any]
+
+
+def _call(
+    function: Callable[..., Any],
+    threads: Threads | None,
+    takes_context: bool,  # noqa: FBT001  # one of three facts about a function
+) -> _Call:
     """Return `call(context, arguments)`, the one form of all handlers: it returns an awaitable."""
     if threads is None:
         if takes_context:

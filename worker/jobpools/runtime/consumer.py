@@ -140,7 +140,7 @@ class Consumer:
     def _claimed(self, reply: writes.StepReply, lease_suffix: str) -> list[Attempt]:
         """Hold the leases of the claimed jobs, return those that this worker can run, and hand back the others."""
         histories = reply.histories or repeat(None)
-        runnable = []
+        runnable: list[Attempt] = []
         for raw_id, raw, history in zip(reply.ids, reply.envelopes, histories, strict=False):
             if raw is None:
                 continue  # purged meanwhile; it was not leased

@@ -29,12 +29,10 @@ def prepare(vitals: Vitals) -> None:
 
     os._exit = _record_first(os, os._exit, record, lambda *_: True)
     os.abort = _record_first(os, os.abort, record, lambda *_: True)
-    os.kill = _record_first(os, os.kill, record, lambda pid, number: pid in (os.getpid(), 0, -1) and _is_fatal(number))
-    os.killpg = _record_first(
-        os, os.killpg, record, lambda pgid, number: pgid in (os.getpgrp(), 0) and _is_fatal(number)
-    )
+    os.kill = _record_first(os, os.kill, record, _ends_process)
+    os.killpg = _record_first(os, os.killpg, record, _ends_group)
     signal.raise_signal = _record_first(signal, signal.raise_signal, record, _is_fatal)
-    signal.pthread_kill = _record_first(signal, signal.pthread_kill, record, lambda _, number: _is_fatal(number))
+    signal.pthread_kill = _record_first(signal, signal.pthread_kill, record, _ends_thread)
 
 
 def write_tracebacks(descriptor: int) -> None:
@@ -50,6 +48,18 @@ def _to_stderr() -> None:
 
 def _is_fatal(number: int) -> bool:
     return number not in _HARMLESS and signal.getsignal(number) in (signal.SIG_DFL, None)
+
+
+def _ends_process(pid: int, number: int) -> bool:
+    return pid in (os.getpid(), 0, -1) and _is_fatal(number)
+
+
+def _ends_group(pgid: int, number: int) -> bool:
+    return pgid in (os.getpgrp(), 0) and _is_fatal(number)
+
+
+def _ends_thread(_thread: int, number: int) -> bool:
+    return _is_fatal(number)
 
 
 def _record_first(

@@ -33,8 +33,8 @@ class HelperProcesses:
             self._guardian.release()
             self._channel.close()
             work()
-        except BaseException:  # noqa: BLE001  # this process must not continue as a second supervisor
-            sys.excepthook(*sys.exc_info())
+        except BaseException as error:  # noqa: BLE001  # this process must not continue as a second supervisor
+            sys.excepthook(type(error), error, error.__traceback__)
         finally:
             os._exit(0)
 

@@ -11,7 +11,7 @@ import sysconfig
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -83,7 +83,7 @@ def _guarded(reference: str, module_name: str, load: Callable[[], Any]) -> Any:
 
 
 @contextlib.contextmanager
-def _surroundings(reference: str, module_name: str) -> Iterator[None]:
+def _surroundings(reference: str, module_name: str) -> Generator[None]:
     """Hide the worker's arguments from the module, log its warnings in one line, and report a slow import."""
     arguments, shown, leave = sys.argv, warnings.showwarning, os._exit
     slow = threading.Timer(SLOW, _report_slow, (reference, module_name, threading.get_ident()))
@@ -128,7 +128,8 @@ def _in_one_line(reference: str, shown: Callable[..., None]) -> Callable[..., No
 
 
 def _report_slow(reference: str, module_name: str, thread: int) -> None:
-    frame = sys._current_frames().get(thread)  # noqa: SLF001  # documented, and the only way
+    # Documented, and the only way to see another thread's frame.
+    frame = sys._current_frames().get(thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as above
     place = _place(traceback.extract_stack(frame), module_name) if isinstance(frame, FrameType) else ""
     log.warning("%s: importing it has taken %.0f s so far; no job runs before it ends%s", reference, SLOW, place)
 

@@ -52,7 +52,8 @@ def find(pid: int) -> Process | None:
 def below(pid: int) -> list[int]:
     """Return the living processes below one, parents first, and of each generation the oldest first."""
     processes = all_processes()
-    found, heads = [], {pid}
+    found: list[int] = []
+    heads = {pid}
     while heads:
         heads = {each.pid for each in processes.values() if each.parent in heads}
         oldest = sorted(heads, key=lambda each: (processes[each].start, each))

@@ -199,7 +199,7 @@ class Slots:
                 self.abandon(attempt)
             else:
                 self.stop(attempt, outcomes.timed_out(attempt.timeout))
-        late = []
+        late: list[Attempt] = []
         while self.waiting and self.waiting[0].claimed_at < now - MAX_WAIT:
             late.append(self.waiting.popleft())
         self._settler.hand_back(late)

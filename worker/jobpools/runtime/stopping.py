@@ -15,7 +15,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -56,7 +56,7 @@ class Stopping:
     @contextlib.contextmanager
     def working(
         self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], blocks: Callable[[], bool]
-    ) -> Iterator[None]:
+    ) -> Generator[None]:
         """Call `stop` on this event loop for each signal; after the block, signals do nothing.
 
         While `blocks()` is true, code of the app blocks the event loop and holds no job: Stopped is raised there, too.
@@ -111,13 +111,13 @@ class Stopping:
 
 
 @contextlib.contextmanager
-def stopping() -> Iterator[Stopping]:
+def stopping() -> Generator[Stopping]:
     """Follow the stop signals. After a block that a signal ended, or in which the worker worked, they do nothing.
 
     Else they do what they did before it.
     """
     state = Stopping()
-    former = _install(state._handle)  # noqa: SLF001  # of this module
+    former = _install(state._handle)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of this module
     # The interpreter's own end restores the default action of handlers in Python, but not of ignored signals. What is
     # registered first runs last.
     atexit.register(_ignore, state)

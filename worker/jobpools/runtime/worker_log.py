@@ -8,7 +8,7 @@ stream if it configured nothing.
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from jobpools.observability import logs
@@ -69,7 +69,7 @@ _state = _State()
 
 
 @contextlib.contextmanager
-def isolated(form: LogForm, level: int = logging.INFO, *, passed_on: bool = False) -> Iterator[LogOutput]:
+def isolated(form: LogForm, level: int = logging.INFO, *, passed_on: bool = False) -> Generator[LogOutput]:
     """Write the worker's own lines to what sys.stderr is now, until the block ends.
 
     Args:

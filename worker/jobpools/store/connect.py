@@ -239,7 +239,8 @@ class Subscriber:
     async def __aenter__(self) -> Any:
         connection = self._connection
         if connection.cluster:
-            self._alone = redis.asyncio.Redis.from_url(_plain(connection.url), **_options(None))
+            of: Any = redis.asyncio.Redis  # Any: its from_url leaves the options untyped
+            self._alone = of.from_url(_plain(connection.url), **_options(None))
             pool: Any = self._alone.connection_pool
             pool.connection_class = packed(pool.connection_class)
         self._channel = (self._alone or connection.client).pubsub()

@@ -6,9 +6,10 @@ a command and, before Python 3.12, can lose the cancellation of the sending task
 
 import asyncio
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import hiredis
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobpools.store import abandoned
@@ -19,12 +20,12 @@ AT_HAND = 8
 
 
 @cache
-def packed(kind: type) -> type:
+def packed(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     """Return a subclass of a connection class that sends in this way."""
 
-    class Packed(kind):  # type: ignore[misc]  # the class depends on the URL
+    class Packed(kind):  # type: ignore[misc, valid-type]  # the class depends on the URL
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
+            super().__init__(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType]  # their stubs are partly typed
             abandoned.watch(self)
 
         def pack_command(self, *args: Any) -> list[bytes]:
@@ -32,7 +33,7 @@ def packed(kind: type) -> type:
             if " " in args[0]:
                 return list(super().pack_command(*args))
             try:
-                return [hiredis.pack_command(args)]
+                return [hiredis.pack_command(args)]  # pyright: ignore[reportUnknownMemberType]  # their stubs are partly typed
             except TypeError:
                 return list(super().pack_command(*args))
 
@@ -41,7 +42,8 @@ def packed(kind: type) -> type:
             if writer_of(self) is None or self.health_check_interval or not isinstance(command, list):
                 await super().send_packed_command(command, check_health)
             else:
-                await _send(self, command)
+                encoded = cast("list[bytes]", command)
+                await _send(self, encoded)
 
     Packed.__name__ = kind.__name__
     return Packed

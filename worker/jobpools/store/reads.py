@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from jobpools.core.jobs.job import History, JobState, Priority
 from jobpools.core.pools.facts import EndpointFacts, Heartbeat, QueueFacts
@@ -103,11 +103,14 @@ def _age(now: float, job_id: str, since: bytes) -> float | None:
 
 def _pairs(reply: Any) -> list[tuple[bytes, bytes]]:
     """Return the fields and values of a hash, whether the client has made a dict of it or not."""
-    return list(reply.items()) if isinstance(reply, dict) else list(zip(reply[::2], reply[1::2], strict=True))
+    if isinstance(reply, dict):
+        known = cast("dict[bytes, bytes]", reply)
+        return list(known.items())
+    return list(zip(reply[::2], reply[1::2], strict=True))
 
 
 def _heartbeats(pool: str, reply: Any, draining: set[str], now: float) -> tuple[Heartbeat, ...]:
-    found = []
+    found: list[Heartbeat] = []
     for worker, value in _pairs(reply):
         stamp, _, report = value.partition(b" ")
         if not stamp.isdigit():
@@ -126,7 +129,11 @@ _REPORTED = ("slots", "busy", "started", "idle_since", "version", "rss_bytes", "
 
 
 def _warnings(info: Any) -> tuple[str, ...]:
-    policy = str(info.get("maxmemory_policy", "")) if isinstance(info, dict) else _field(info, "maxmemory_policy")
+    if isinstance(info, dict):
+        known = cast("dict[str, Any]", info)
+        policy = str(known.get("maxmemory_policy", ""))
+    else:
+        policy = _field(info, "maxmemory_policy")
     if policy in ("", "noeviction"):
         return ()
     return (f"maxmemory-policy is {policy}: the server may evict jobs when memory is short; set it to noeviction",)

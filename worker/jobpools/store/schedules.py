@@ -5,9 +5,9 @@ enqueued first, and then the tick is recorded as handled. If the process ends in
 again, and the queue, which keeps the latest tick of each schedule that was fired into it, refuses the duplicate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from pydantic import ValidationError
@@ -150,7 +150,10 @@ class StoreSchedules:
 async def listed(connection: Connection) -> list[ScheduleView]:
     """Return all schedules in this Redis that this version can read, sorted by key. Raises StoreError."""
     reply = await connection.execute("HGETALL", keys.schedules("table"))
-    pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+    if isinstance(reply, dict):
+        pairs: Iterable[tuple[bytes, bytes]] = cast("dict[bytes, bytes]", reply).items()
+    else:
+        pairs = zip(reply[::2], reply[1::2], strict=True)
     specs = {name.decode(): spec for name, raw in pairs if (spec := _readable(raw)) is not None}
     facts = await _facts(connection, await _read(connection, sorted(specs)))
     return [ScheduleView(name, specs[name], each) for name, each in facts.items()]

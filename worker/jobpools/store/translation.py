@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from redis.exceptions import (
     AskError,
@@ -133,7 +133,7 @@ def _reason(error: Exception, text: str) -> str:
 
 
 @contextlib.contextmanager
-def translated(url: str) -> Iterator[None]:
+def translated(url: str) -> Generator[None]:
     """Translate the client's errors into StoreErrors, which keep them as their cause."""
     try:
         yield

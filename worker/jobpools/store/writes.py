@@ -38,9 +38,9 @@ SERVER_CLOCK = ""
 class Completed:
     """Attempts that completed, whose results are kept equally long."""
 
-    lease_ids: list[str] = field(default_factory=list)
+    lease_ids: list[str] = field(default_factory=list[str])
     """Lease id of each attempt."""
-    records: list[bytes] = field(default_factory=list)
+    records: list[bytes] = field(default_factory=list[bytes])
     """As long as `lease_ids`; `codec.completed_record` makes them."""
 
     def first(self, number: int) -> "Completed":

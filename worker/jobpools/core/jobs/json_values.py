@@ -6,9 +6,9 @@ not equal to the value written.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import fields, is_dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
@@ -94,17 +94,18 @@ def is_lossy(schema: Any) -> bool:
     while waiting:
         each = waiting.pop()
         if isinstance(each, dict):
-            kind = each.get("type")
-            if kind in ("any", "float") or (kind == "dict" and _key_type(each) != "str"):
+            node = cast("dict[str, Any]", each)
+            kind = node.get("type")
+            if kind in ("any", "float") or (kind == "dict" and _key_type(node) != "str"):
                 return True
-            waiting.extend(each.values())
+            waiting.extend(node.values())
         elif isinstance(each, list | tuple):
-            waiting.extend(each)
+            waiting.extend(cast("Iterable[object]", each))
     return False
 
 
 def _key_type(schema: dict[str, Any]) -> Any:
-    keys = schema.get("keys_schema")
+    keys: dict[str, Any] | None = schema.get("keys_schema")
     return keys.get("type") if isinstance(keys, dict) else "any"
 
 
@@ -133,7 +134,7 @@ def _children(value: Any) -> Iterator[tuple[Any, Any]]:
     elif is_dataclass(value) and not isinstance(value, type):
         yield from ((field.name, getattr(value, field.name, None)) for field in fields(value))
     elif isinstance(value, Sequence | AbstractSet) and not isinstance(value, str | bytes | bytearray):
-        yield from enumerate(value)
+        yield from enumerate(cast("Iterable[object]", value))
 
 
 def _wrong(value: Any, back: Any, depth: int) -> str | None:
@@ -142,7 +143,7 @@ def _wrong(value: Any, back: Any, depth: int) -> str | None:
     if isinstance(value, float):
         return _number(value, back)
     if isinstance(value, Mapping):
-        return _keys(value, back)
+        return _keys(cast("Mapping[object, object]", value), back)
     if isinstance(value, int):
         return _DIGITS if abs(value) >= _TOO_LONG else None
     return _characters(value)
@@ -164,7 +165,7 @@ def _number(value: float, back: Any) -> str | None:
 def _keys(value: Mapping[Any, Any], back: Any) -> str | None:
     if any(isinstance(key, str) and not _has_utf8(key) for key in value):
         return f"a key is {_SURROGATE}"
-    return _KEYS if isinstance(back, Mapping) and len(back) < len(value) else None
+    return _KEYS if isinstance(back, Mapping) and len(cast("Mapping[object, object]", back)) < len(value) else None
 
 
 def _is_text(value: bytes) -> bool:
@@ -191,7 +192,7 @@ def _same(value: Any, back: Any) -> bool:
     """Return whether both are equal; a tuple or a set in memory is an array in JSON."""
     try:
         if isinstance(value, tuple) and isinstance(back, list):
-            return list(value) == back
+            return list(cast("tuple[object, ...]", value)) == back
         return bool(value == back)
     except Exception:  # noqa: BLE001  # the __eq__ of a user's class
         return False

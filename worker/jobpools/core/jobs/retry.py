@@ -6,7 +6,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated, Any, Literal, TypedDict, Unpack
+from typing import Annotated, Any, Literal, TypedDict, Unpack, cast
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
@@ -43,7 +43,7 @@ def _class_names(given: Any) -> Any:
     """Return the names of exception classes: an envelope cannot carry classes."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise ValueError(f"{given!r} is not a list; write it in brackets")  # noqa: TRY004  # pydantic takes a ValueError
-    return tuple(_class_name(each) for each in given)
+    return tuple(_class_name(each) for each in cast("Iterable[object]", given))
 
 
 def _class_name(given: Any) -> str:
@@ -95,7 +95,7 @@ class Retry(Model):
             raise ConfigurationError(_describe(error)) from error
 
     # Values from YAML and envelopes do not pass through __init__: their errors name the place in the document.
-    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark of such an __init__
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]  # pydantic's own mark of such an __init__
 
     strategy: Literal["none", "fixed", "exponential"] = "exponential"
     """How the delay grows. `exponential` starts at `initial` and multiplies by `factor` after each failed attempt,

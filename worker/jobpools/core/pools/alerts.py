@@ -77,4 +77,4 @@ def alerts_before(memory: Memory, status: Mapping[str, Any] | None) -> frozenset
     last = condition(status, ConditionType.ALERTING)
     if last.get("status") != status_word(True):
         return frozenset()
-    return frozenset(reason for reason in Reason if reason == last.get("reason"))
+    return frozenset(reason for reason in Reason if reason.value == last.get("reason"))

@@ -80,7 +80,7 @@ class EndpointFacts:
     """By pool key (`namespace/name`): heartbeats that are not stale."""
     warnings: tuple[str, ...] = ()
     """Settings of the server that endanger jobs, such as an eviction policy."""
-    problems: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict[str, str])
     """By pool key: why this pool's queues could not be read although others could."""
     now: float | None = field(default=None, compare=False)
     """The server's time, seconds since the epoch. None: unknown."""

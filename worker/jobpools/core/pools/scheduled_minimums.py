@@ -7,7 +7,7 @@ from jobpools.errors import SpecError
 
 def active_minimums(spec: PoolSpec, now: float) -> dict[int, int]:
     """Return the minimum of each entry that is active at `now`, by the entry's index; invalid entries are left out."""
-    found = {}
+    found: dict[int, int] = {}
     for index, window in enumerate(spec.scaling.schedules):
         try:
             started = parse_cron(window.cron, window.time_zone).latest(now, since=now - window.duration)

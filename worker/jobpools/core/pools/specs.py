@@ -1,7 +1,7 @@
 """WorkerPool: what a user may write, what each field means, its default and its limits."""
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
@@ -145,14 +145,16 @@ class PoolSpec(Model):
     def _check_template(cls, template: dict[str, Any]) -> dict[str, Any]:
         """Check the shape of what is read before the API server validates the pod: the CRD accepts anything here."""
         metadata, spec = template.get("metadata", {}), template.get("spec", {})
-        mappings = {"metadata": metadata, "spec": spec}
+        mappings: dict[str, Any] = {"metadata": metadata, "spec": spec}
         if isinstance(metadata, dict):
-            mappings |= {f"metadata.{key}": metadata.get(key, {}) for key in ("labels", "annotations")}
+            known = cast("dict[str, Any]", metadata)
+            mappings |= {f"metadata.{key}": known.get(key, {}) for key in ("labels", "annotations")}
         if wrong := [path for path, found in mappings.items() if not isinstance(found, dict)]:
             raise ValueError(f"{wrong[0]} must be a mapping")
         containers = spec.get("containers", [])
         is_named = isinstance(containers, list) and all(
-            isinstance(each, dict) and isinstance(each.get("name"), str) for each in containers
+            isinstance(each, dict) and isinstance(cast("dict[str, Any]", each).get("name"), str)
+            for each in cast("list[object]", containers)
         )
         if not is_named:
             raise ValueError("spec.containers must be a list of mappings, each with a name")

@@ -37,6 +37,6 @@ class SchedulePlan:
     """When the next pass over this schedule is due, seconds since the epoch."""
     decision: Decision[int]
     """The number of fires, and why."""
-    status: dict[str, Any] = field(default_factory=dict)
+    status: dict[str, Any] = field(default_factory=dict[str, Any])
     """The object's status as in the CRD, conditions included."""
     events: tuple[Event, ...] = ()

@@ -98,7 +98,7 @@ class CronExpression:
 
     def between(self, after: float, until: float, limit: int) -> list[float]:
         """Return at most `limit` ticks later than `after` and at or before `until`, oldest first."""
-        ticks = []
+        ticks: list[float] = []
         for tick in self._ticks(after, until):
             ticks.append(tick)
             if len(ticks) == limit:

@@ -281,7 +281,8 @@ def _last_job(after: ScheduleFacts, before: Status | None) -> dict[str, str] | N
     """Return the last job; a final state that was reported is kept when the queue no longer knows the job."""
     if not after.jobs:
         return None
-    last, said = after.jobs[-1], (before or {}).get("lastJob") or {}
+    last = after.jobs[-1]
+    said: dict[str, str] = (before or {}).get("lastJob") or {}
     state = last.state
     if not state and said.get("id") == last.id and said.get("state") and JobState(said["state"]).ended:
         state = said["state"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 NAME_LIMIT = 200
@@ -17,7 +17,7 @@ _MODULE = type.__dict__["__module__"].__get__
 _QUALNAME = type.__dict__["__qualname__"].__get__
 _MRO = type.__dict__["__mro__"].__get__
 _TRACEBACK = BaseException.__dict__["__traceback__"].__get__
-_EXCEPTIONS = BaseExceptionGroup.exceptions.__get__
+_EXCEPTIONS: Callable[[Any], tuple[Any, ...]] = BaseExceptionGroup.exceptions.__get__
 
 
 def safely(describe: Callable[[], T], fallback: T) -> T:
@@ -89,7 +89,8 @@ def _first(error: BaseException) -> BaseException | None:
     """Return the first error in a group that is not a group itself; None for a plain exception."""
     found: Any = error
     for _ in range(GROUP_DEPTH):
-        if not issubclass(type(found), BaseExceptionGroup):
+        kind = cast("type[BaseException]", type(found))
+        if not issubclass(kind, BaseExceptionGroup):
             return None if found is error else found
         found = _EXCEPTIONS(found)[0]
     return None

@@ -77,7 +77,7 @@ def requirement(problem: Mapping[str, Any]) -> str:
 
     An error that a validator raised, or of a type that is not known here, keeps its message.
     """
-    context = problem.get("ctx") or {}
+    context: dict[str, Any] = problem.get("ctx") or {}
     if problem["type"] in _OWN:
         return first_line(context["error"])
     if problem["type"] == "string_pattern_mismatch":

@@ -24,6 +24,7 @@ NOT_IMPORTED = {
     "pywavelets": "ships photographs that the shop reads as files",
     "import-linter": "a program",
     "mypy": "a program",
+    "pyright": "a program",
     "pytest-asyncio": "a plugin of pytest",
     "pytest-cov": "a plugin of pytest",
     "pytest-timeout": "a plugin of pytest",

@@ -115,5 +115,5 @@ def client(valkey_url: str) -> Iterator[Redis]:
 
 
 def dump(client: Redis) -> dict[bytes, bytes]:
-    """All that is in Redis."""
-    return {key: client.dump(key) or b"" for key in sorted(client.scan_iter())}
+    """Return all that is in Redis, without what expires by itself meanwhile."""
+    return {key: client.dump(key) or b"" for key in sorted(client.scan_iter()) if client.pttl(key) == -1}

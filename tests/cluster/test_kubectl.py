@@ -13,7 +13,7 @@ pytestmark = pytest.mark.cluster
 def test_explain(kubectl: Kubectl) -> None:
     text = kubectl.run("explain", "workerpool.spec.scaling")
     assert "jobsPerWorker" in text
-    assert "How many queued and running jobs one worker answers for" in text
+    assert "Target number of queued and running jobs per worker" in text
     assert "<no description>" not in kubectl.run("explain", "workerpool", "--recursive=false")
     assert "schedule" in kubectl.run("explain", "cronjobspec.spec")
 

@@ -34,7 +34,7 @@ lint: .venv/stamp ## format, lint, types, import law
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@said=$$($(BIN)/pyright) || { echo "$$said"; exit 1; }
+	@said=$$($(BIN)/pyright --project pyproject.toml) || { echo "$$said"; exit 1; }
 	@$(BIN)/lint-imports --no-cache
 
 format: .venv/stamp ## rewrite what the formatter and the linter can mend

@@ -101,7 +101,9 @@ async def test_any_number_of_them_at_any_time_changes_nothing_more(
 
         eventually("it ends", ended)
         assert worker.wait() == 0, worker.log()
-        assert len(re.findall(r"SIG\w+: told to stop", worker.log())) == 2
+        # Signals that are pending together are handled by number: SIGQUIT may be the first, and hands back at once.
+        assert len(re.findall(r"SIG\w+: told to stop", worker.log())) in {1, 2}
+        assert worker.said("told to stop; running jobs are handed back") == 1
     await uncharged(store, running, JobState.QUEUED)
 
 

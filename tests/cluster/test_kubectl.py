@@ -11,7 +11,7 @@ pytestmark = pytest.mark.cluster
 
 
 def test_explain(kubectl: Kubectl) -> None:
-    text = kubectl.run("explain", "workerpool.spec.scaling")
+    text = " ".join(kubectl.run("explain", "workerpool.spec.scaling").split())  # it wraps its lines
     assert "jobsPerWorker" in text
     assert "Target number of queued and running jobs per worker" in text
     assert "<no description>" not in kubectl.run("explain", "workerpool", "--recursive=false")

@@ -72,7 +72,7 @@ def test_defaults_are_written_out(kubectl: Kubectl) -> None:
 
 @pytest.mark.api
 def test_kubectl_explain_shows_descriptions_and_defaults(kubectl: Kubectl) -> None:
-    text = kubectl.run("explain", "workerpool.spec.scaling")
+    text = " ".join(kubectl.run("explain", "workerpool.spec.scaling").split())  # it wraps its lines
     for words in ("jobsPerWorker", "Target number of queued and running jobs per worker", "Default: 10."):
         assert words in text
     assert "<no description>" not in text

@@ -128,7 +128,7 @@ class Swept:
 
 
 class Rescuer:
-    """Worker id that takes over leases and settles their jobs."""
+    """Takes over expired leases and settles their jobs, for a worker or for the operator."""
 
     def __init__(
         self,

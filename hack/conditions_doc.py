@@ -17,8 +17,7 @@ that programs may match on, and a message for people. `kubectl get jobpools` sho
 that becomes bad, and one that recovers, is reported as a Kubernetes event with the same reason.
 
 Kubernetes' own reasons, such as `ImagePullBackOff`, `CreateContainerConfigError`, `Unschedulable` or `FailedCreate`,
-are passed on in `Ready` and `Degraded`. A pool whose spec is invalid has only `Ready=False` with the reason
-`InvalidSpec`. A pool whose Redis is not known yet has only `Ready=Unknown` with the reason `RedisUnknown`.
+are passed on in `Ready` and `Degraded`.
 
 After a restart of the operator an alert that fires is recognised by the reason of `Alerting`. Further alerts fire again
 when they exceed their limits.

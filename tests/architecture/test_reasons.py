@@ -8,7 +8,9 @@ from jobpools.core.pools.reasons import ConditionType, Reason
 
 ROOT = Path(__file__).parents[2]
 TESTS = [
-    path for folder in ("core", "control", "local") for path in sorted((ROOT / "tests" / folder).rglob("test_*.py"))
+    path
+    for folder in ("core", "control", "local", "kube")
+    for path in sorted((ROOT / "tests" / folder).rglob("test_*.py"))
 ]
 
 

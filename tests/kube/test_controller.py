@@ -15,6 +15,7 @@ from jobpools.core.objects import Meta, SecretKeyRef
 from jobpools.core.pools.facts import PoolFacts
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import plan_pool
+from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.errors import ConfigurationError, ObservationError
 from jobpools_operator.controller import Controller
@@ -194,7 +195,7 @@ async def test_a_pool_whose_redis_is_not_known_says_so(setup: Setup, redis: Any,
     async with setup.term():
         setup.controller.update(pool(redis=redis), {})
         ready = condition(await setup.pending_status(), "Ready")
-    assert (ready["status"], ready["reason"]) == ("Unknown", "RedisUnknown")
+    assert (ready["status"], ready["reason"]) == ("Unknown", Reason.REDIS_UNKNOWN)
     assert message in ready["message"]
 
 
@@ -212,13 +213,13 @@ async def test_a_pool_that_is_created_again_drops_everything_of_the_former_one(s
 
 
 async def test_an_invalid_spec_is_reported_and_what_runs_stays(setup: Setup) -> None:
-    invalid = Decision(False, "InvalidSpec", "spec.queues: missing")
+    invalid = Decision(False, Reason.INVALID_SPEC, "spec.queues: missing")
     async with setup.term():
         setup.controller.update(pool(), {})
         endpoint = await setup.placed("redis://default")
         setup.controller.reject(EMAILS, pool().meta, {}, invalid)
         assert endpoint.dropped == [("1", False)]
-        assert condition(await setup.pending_status(), "Ready")["reason"] == "InvalidSpec"
+        assert condition(await setup.pending_status(), "Ready")["reason"] == Reason.INVALID_SPEC
         assert setup.cluster.urls, "its workers keep their Redis"
         assert setup.controller.registry.count_invalid() == 1
         setup.controller.update(pool(), {})

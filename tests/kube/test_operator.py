@@ -132,7 +132,7 @@ def test_a_deleted_pool_is_forgotten(operator: Operator, kubectl: Kubectl) -> No
 
 def test_an_invalid_spec_that_the_api_server_accepts_is_reported(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(queues=[{"nme": "emails"}]))
-    eventually("InvalidSpec", lambda: reason(kubectl) == "InvalidSpec", within=10)
+    eventually("the status says that the spec is invalid", lambda: reason(kubectl) == "InvalidSpec", within=10)
     assert "spec.queues.0" in condition({"status": status(kubectl)}, "Ready")["message"]
     assert replicas(kubectl) is None
     kubectl.patch("workerpool", "emails", {"spec": {"queues": ["emails"]}})

@@ -1,7 +1,7 @@
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
-"""Typed uses of the public API; mypy and pyright check this file, and nothing runs it.
+"""Typed uses of the public API. mypy and pyright check this file in strict mode; it is never imported.
 
-An ignored error is one that the checker must find: both report an ignore that hides nothing.
+Each ignored error is an error that the checker must find: mypy and pyright report an ignore that hides no error.
 """
 
 from typing import assert_type
@@ -17,7 +17,7 @@ async def plain(_ctx: Context, to: str, copies: int = 1) -> str:
 
 
 @app.job(queue="emails", timeout="2m", priority="high")
-async def dressed(to: str) -> int:
+async def with_options(to: str) -> int:
     return len(to)
 
 
@@ -26,24 +26,29 @@ def threaded(_ctx: Context, n: int) -> list[int]:
     return [n]
 
 
-async def right() -> None:
+async def valid_uses() -> None:
     assert_type(await plain.enqueue("ada"), JobHandle[str])
     assert_type(await plain.enqueue(to="ada", copies=2), JobHandle[str])
-    assert_type(await (await dressed.enqueue("ada")).result(timeout=5), int)
+    assert_type(await (await with_options.enqueue("ada")).result(timeout=5), int)
     assert_type(threaded.enqueue_sync(7), JobHandle[list[int]])
     assert_type(await threaded.options(delay="10m", tags=["vip"]).enqueue(n=7), JobHandle[list[int]])
     plain.options(retry=Retry(initial="1s", max_attempts=5, on=[ConnectionError, "httpx.ConnectError"]))
-    await app.enqueue_many([plain.call("ada"), dressed.call("grace"), threaded.call(1)])
+    await app.enqueue_many([plain.call("ada"), plain.call("grace", copies=3)])
+    await app.enqueue_many([plain.call("ada"), with_options.call("grace"), threaded.call(1)])
 
 
-async def wrong() -> None:
+async def invalid_uses() -> None:
     await plain.enqueue()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await plain.enqueue(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await plain.enqueue("ada", copies="two")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await plain.enqueue("ada", nobody=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await dressed.enqueue("ada", "grace")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await plain.enqueue("ada", extra=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await with_options.enqueue("ada", "grace")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     threaded.enqueue_sync("seven")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     plain.call(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     plain.options(priority="urgent")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     plain.options(dely="10m")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await plain.options(delay="10m").enqueue(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Retry(max_attemps=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Retry(on=[int])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    App("shop", reddis="redis://")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    _number: int = await (await plain.enqueue("ada")).result()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]

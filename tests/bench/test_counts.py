@@ -76,7 +76,7 @@ async def test_a_drain_takes_a_round_trip_for_two_hundred_jobs(app: App, valkey_
     noop = app.handlers["noop"]
     await app.enqueue_many([noop.call(**arguments(n)) for n in range(JOBS)])
     async with counted(valkey_url, JOBS) as counts, working(app, valkey_url, slots) as worker:
-        await until(lambda: worker.metrics.completed == JOBS and not worker.consumers[0].leases.attempts)
+        await until(lambda: worker.metrics.completed == JOBS and not worker.parts.consumers[0].leases.attempts)
         steps = worker.metrics.steps / JOBS
     assert steps < 0.0125, "of 0.004: batches became smaller"
     assert counts.sent < steps + OTHER_COMMANDS / JOBS, "a command beside the steps"
@@ -101,7 +101,7 @@ async def test_an_idle_worker_picks_a_job_up_with_four_commands(app: App, valkey
 async def one(noop: Handler[..., Any], worker: Worker) -> None:
     before = worker.metrics.completed
     await noop.enqueue(**arguments(before))
-    await until(lambda: worker.metrics.completed > before and not worker.consumers[0].leases.attempts)
+    await until(lambda: worker.metrics.completed > before and not worker.parts.consumers[0].leases.attempts)
 
 
 async def test_a_job_sent_alone_takes_one_command(app: App, valkey_url: str) -> None:

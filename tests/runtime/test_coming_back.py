@@ -50,10 +50,10 @@ async def test_while_a_job_runs(server: Server, caplog: pytest.LogCaptureFixture
             await began.wait()
             await until(lambda: worker.metrics.steps > 1)
             server.kill()
-            await until(lambda: worker.outage.is_ongoing)
+            await until(lambda: worker.parts.outage.is_ongoing)
             await asyncio.to_thread(server.start)
             await until(lambda: said(caplog, "Redis is back") == 1)  # which another thread may find and say
-            assert (worker.outage.is_ongoing, said(caplog, "Redis is unreachable")) == (False, 1)
+            assert (worker.parts.outage.is_ongoing, said(caplog, "Redis is unreachable")) == (False, 1)
             if slots > 1:
                 assert await (await short.enqueue()).result(timeout=5) == "short"
             go_on.set()
@@ -81,10 +81,10 @@ async def test_while_it_rests(server: Server, caplog: pytest.LogCaptureFixture) 
 
             for times in (1, 2):
                 server.kill()
-                await until(lambda: worker.outage.is_ongoing)
+                await until(lambda: worker.parts.outage.is_ongoing)
                 await asyncio.to_thread(server.start)
                 await until(partial(back, times))
-                assert (worker.outage.is_ongoing, said(caplog, "Redis is unreachable")) == (False, times)
+                assert (worker.parts.outage.is_ongoing, said(caplog, "Redis is unreachable")) == (False, times)
                 assert await (await short.enqueue()).result(timeout=5) == "short"
 
 
@@ -100,7 +100,7 @@ async def test_a_settlement_whose_answer_was_lost_is_sent_again_and_changes_noth
             return "short"
 
         async with working(app, lease=1) as worker:
-            real = worker.connection.call
+            real = worker.parts.connection.call
             lost: list[Any] = []
 
             async def call(name: str, queue: str, arguments: Any) -> Any:
@@ -110,11 +110,15 @@ async def test_a_settlement_whose_answer_was_lost_is_sent_again_and_changes_noth
                     raise StoreUnavailableError("the answer was lost")
                 return reply
 
-            worker.connection.call = call  # type: ignore[method-assign]
+            worker.parts.connection.call = call  # type: ignore[method-assign]
             job = await short.enqueue()
-            await until(lambda: bool(lost) and not worker.outage.is_ongoing and not worker.consumers[0].outbox)
+            await until(
+                lambda: bool(lost) and not worker.parts.outage.is_ongoing and not worker.parts.consumers[0].outbox
+            )
             assert await job.result(timeout=5) == "short"
-            assert (worker.metrics.stale, worker.consumers[0].leases.attempts) == (0, {}), "refused, and rightly so"
+            assert (worker.metrics.stale, worker.parts.consumers[0].leases.attempts) == (0, {}), (
+                "refused, and rightly so"
+            )
             assert said(caplog, "refused") == 0
         connection = connect(valkey_url)
         ledger_of_queue = (await ledger.read(connection, ["default"]))["default"]

@@ -198,7 +198,7 @@ async def test_a_result_that_is_too_large_or_no_json_ends_the_job_without_anothe
     jobs = [await large.enqueue(), await strange.enqueue(), await unread.enqueue()]
     async with working(app, max_payload=2000) as worker:
         await until(lambda: worker.metrics.completed + worker.metrics.failed == 3)
-        await until(lambda: not worker.consumers[0].leases.attempts)
+        await until(lambda: not worker.parts.consumers[0].leases.attempts)
     with pytest.raises(JobDeadError, match="the result takes 3002 bytes, more than 2000: return a reference to it"):
         await jobs[0].result()
     with pytest.raises(JobDeadError, match="the result of strange is not JSON"):
@@ -264,11 +264,11 @@ async def test_a_key_of_another_type_is_said_once_and_the_other_queues_go_on(
     async with working(app, "broken", "good", lease=1) as worker:
         for _ in range(3):
             await (await noop.enqueue()).result(timeout=2)
-        await until(lambda: worker.consumers[0].errors.is_failing)
+        await until(lambda: worker.parts.consumers[0].errors.is_failing)
         # The backoff grows when the worker has tried again.
-        await until(lambda: (worker.consumers[0].errors.retry_in or 0.0) > 1.5 * BACKOFF.initial)
+        await until(lambda: (worker.parts.consumers[0].errors.retry_in or 0.0) > 1.5 * BACKOFF.initial)
         await (await noop.enqueue()).result(timeout=2)
-        assert not worker.outage.is_ongoing
+        assert not worker.parts.outage.is_ongoing
         said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
         assert len(said) == 1
         assert said[0].startswith(f"queue broken: key {name} is a string, not a {keys.kind(part)}: something else uses")
@@ -286,7 +286,7 @@ async def test_a_claim_whose_answer_was_lost_is_handed_back_uncharged(app: App, 
 
     async with working(app, lease=4, concurrency=10) as worker:
         await until(lambda: worker.metrics.steps > 0)
-        real = worker.connection.call
+        real = worker.parts.connection.call
         lost: list[bytes] = []
 
         async def call(name: str, queue: str, arguments: Any) -> Any:
@@ -296,7 +296,7 @@ async def test_a_claim_whose_answer_was_lost_is_handed_back_uncharged(app: App, 
                 raise StoreUnavailableError("the answer was lost")
             return reply
 
-        worker.connection.call = call  # type: ignore[method-assign]
+        worker.parts.connection.call = call  # type: ignore[method-assign]
         jobs = await app.enqueue_many([noop.call() for _ in range(10)])
         for job in jobs:
             await job.result(timeout=10)
@@ -314,7 +314,7 @@ async def test_a_worker_that_may_not_claim_claims_nothing_until_it_may_again(app
         await until(lambda: worker.metrics.steps > 0)
         await writes.pause(store, [QUEUE], [worker.id])
         job = await noop.enqueue()
-        await until(lambda: worker.dispatcher.is_draining)
+        await until(lambda: worker.parts.dispatcher.is_draining)
         steps = worker.metrics.steps
         await until(lambda: worker.metrics.steps > steps)  # it has asked again
         assert (await job.state(), worker.metrics.claimed) == (JobState.QUEUED, 0)
@@ -334,4 +334,4 @@ async def test_one_worker_serves_more_queues_than_it_may_have_connections(app: A
         for name in (names[0], names[99], names[50]):
             job = await where.options(queue=name).enqueue(name)
             assert await job.result(timeout=2) == name, "woken, not found by chance"
-        assert not worker.outage.is_ongoing
+        assert not worker.parts.outage.is_ongoing

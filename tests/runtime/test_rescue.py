@@ -51,7 +51,7 @@ async def find(request: pytest.FixtureRequest, app: App, store: Connection) -> A
         await store.execute("SADD", keys.of_queue(QUEUE, "draining"), worker.id)  # it finds, and claims nothing
 
         async def check() -> None:
-            await worker.rescue.check(worker.consumers[0])
+            await worker.parts.rescue.check(worker.parts.consumers[0])
 
         yield check
 

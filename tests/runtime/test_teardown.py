@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from jobpools import App
-from jobpools.runtime.worker import Worker, _end
+from jobpools.runtime.background_tasks import BackgroundTasks
+from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
 from jobpools.store.connect import connect
 from jobpools.testing import run_until_idle
@@ -55,9 +56,10 @@ async def test_a_part_that_loses_a_cancellation_is_cancelled_again() -> None:
                     raise
                 lost += 1
 
-    part = asyncio.create_task(stubborn())
+    tasks = BackgroundTasks()
+    part = tasks.start("stubborn", stubborn())
     await asyncio.sleep(0)
-    await _end([part])
+    await tasks.cancel()
     assert (part.cancelled(), lost) == (True, 1)
 
 
@@ -94,7 +96,7 @@ async def test_a_worker_one_of_whose_parts_breaks_says_so_and_goes(
         raise RuntimeError("a bug")
 
     worker = Worker(app, WorkerSettings(redis_url=app.client.url, worker="host"))
-    monkeypatch.setattr(worker.dispatcher, "run", broken)
+    monkeypatch.setattr(worker.parts.dispatcher, "run", broken)
     assert await worker.run() == 1
     assert "its dispatcher broke" in caplog.text
 

@@ -93,22 +93,22 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
 async def _idle(worker: Worker, names: Sequence[str], horizon: float) -> None:
     queues = {POOL: [QueueName(name) for name in names]}
     while True:
-        facts = (await reads.endpoint_facts(worker.connection, queues)).queues.values()
+        facts = (await reads.endpoint_facts(worker.parts.connection, queues)).queues.values()
         busy = any(queue.demand or (queue.due_in is not None and queue.due_in < horizon) for queue in facts)
-        if not busy and not worker.slots.held and not any(consumer.outbox for consumer in worker.consumers):
+        if not busy and not worker.parts.slots.held and not any(consumer.outbox for consumer in worker.parts.consumers):
             return
         await asyncio.sleep(0.01)
 
 
 async def _busy(worker: Worker, names: Sequence[str]) -> str:
     """Return the jobs that are left, as text."""
-    facts = await reads.endpoint_facts(worker.connection, {POOL: [QueueName(name) for name in names]})
+    facts = await reads.endpoint_facts(worker.parts.connection, {POOL: [QueueName(name) for name in names]})
     queues = [
         f"{name}: {queue.queued} queued, {queue.due + queue.scheduled} scheduled, {queue.in_flight} running"
         for name, queue in facts.queues.items()
         if queue.demand or queue.scheduled
     ]
-    running = sorted(map(str, worker.slots.running))
+    running = sorted(map(str, worker.parts.slots.running))
     return "; ".join(queues) + (f" ({', '.join(running[:5])})" if running else "")
 
 

@@ -50,24 +50,24 @@ class LeaseRenewal:
         self._outage = outage
         self._metrics = metrics
         self._vitals = vitals
-        self._loop: asyncio.AbstractEventLoop | None = None
         self.renewed_at = time.monotonic()
         """When all leases were last renewed, by the monotonic clock."""
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="jobpools-leases", daemon=True)
+        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Start the thread. Call it on the event loop that runs the jobs."""
-        self._loop = asyncio.get_running_loop()
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the thread; `loop` runs the jobs."""
+        self._thread = threading.Thread(target=self._run, args=(loop,), name="jobpools-leases", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Stop the thread; leases that are still held expire."""
         self._stop.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self._connection.close()
 
-    def _run(self) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         due = time.monotonic() + self._interval
         self._vitals.lease_thread_moves(time.monotonic())
         backoff, failures = Backoff(initial=self._interval / 5, maximum=self._interval), 0
@@ -77,7 +77,7 @@ class LeaseRenewal:
                 continue
             due = time.monotonic() + self._interval
             try:
-                self._renew_all()
+                self._renew_all(loop)
             except StoreError as error:
                 self._metrics.renewals_failed += 1
                 self._outage.failed(error, "leases")
@@ -92,13 +92,13 @@ class LeaseRenewal:
                 self._outage.recovered("leases")
                 failures = 0
 
-    def _renew_all(self) -> None:
+    def _renew_all(self, loop: asyncio.AbstractEventLoop) -> None:
         for consumer in self._consumers:
-            self._renew(consumer)
+            self._renew(consumer, loop)
             if self._outage.is_failing("leases"):  # with nothing to renew, nothing was written
                 writes.probe_sync(self._connection, consumer.queue)
 
-    def _renew(self, consumer: Consumer) -> None:
+    def _renew(self, consumer: Consumer, loop: asyncio.AbstractEventLoop) -> None:
         # list() of a dict of str runs no Python code: the event loop cannot change it meanwhile.
         leases = list(consumer.leases.attempts)
         duration_ms = consumer.leases.duration_ms
@@ -112,8 +112,8 @@ class LeaseRenewal:
                 self._metrics.renewals_failed += 1
                 consumer.errors.report(error)
                 return
-            if (lost or cancelled) and self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._stop_attempts, consumer, lost, frozenset(cancelled))
+            if (lost or cancelled) and not loop.is_closed():
+                loop.call_soon_threadsafe(self._stop_attempts, consumer, lost, frozenset(cancelled))
 
     def _stop_attempts(self, consumer: Consumer, lost: Sequence[str], cancelled: frozenset[str]) -> None:
         """Stop attempts whose lease is lost or whose job was cancelled, unless they are settled; on the event loop."""

@@ -10,9 +10,10 @@ from jobpools.app import App
 from jobpools.client import Client
 from jobpools.runtime import event_loop, link, worker_log
 from jobpools.runtime.attempt import Attempt
+from jobpools.runtime.draining import FLUSH_TIMEOUT
 from jobpools.runtime.loading import import_app
 from jobpools.runtime.stopping import Stopped, Stopping, stopping
-from jobpools.runtime.worker import FLUSH_TIMEOUT, Worker
+from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
 
 GARBAGE = 10_000
@@ -62,12 +63,12 @@ def _run(settings: WorkerSettings, app: App, signals: Stopping) -> int:
         nonlocal worker
         worker = made = Worker(app, settings)
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(worker.executor)
-        with signals.working(loop, worker.stop, lambda: made.services.is_blocking):
+        loop.set_default_executor(worker.parts.executor)
+        with signals.working(loop, worker.stop, lambda: made.parts.services.is_blocking):
             code = await worker.run()
-        if worker.left_behind.tasks or not worker.executor.drained(FLUSH_TIMEOUT):
+        if worker.parts.left_behind.tasks or not worker.parts.executor.drained(FLUSH_TIMEOUT):
             log.error("worker %s: code of %d jobs still runs; the worker ends without waiting for it", worker.id,
-                      worker.left_behind.count)  # fmt: skip
+                      worker.parts.left_behind.count)  # fmt: skip
             # The event loop would wait for it forever.
             logging.shutdown()
             if (supervisor := link.of_this_process()) is not None:
@@ -77,6 +78,6 @@ def _run(settings: WorkerSettings, app: App, signals: Stopping) -> int:
 
     def blame(attempt: Attempt, error: BaseException) -> None:
         if worker is not None:
-            worker.slots.raised_outside(attempt, error)
+            worker.parts.slots.raised_outside(attempt, error)
 
     return event_loop.run(work(), blame)

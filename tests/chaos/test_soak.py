@@ -11,7 +11,7 @@ import pytest
 
 from jobpools import JobHandle, JobNotFoundError, JobState, Priority
 from jobpools.errors import StoreError
-from jobpools.store import reads
+from jobpools.store.jobs import read_job
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scenario
 from tests.support.workers import WorkerProcess
@@ -112,7 +112,7 @@ async def test_a_storm(scenario: Scenario) -> None:
     finally:
         for worker in storm.workers:
             worker.kill()
-    ends = [await reads.job(scenario.connection, QUEUE, job.id) for job in storm.sent]
+    ends = [await read_job(scenario.connection, QUEUE, job.id) for job in storm.sent]
     states = [end.state for end in ends if end is not None]
     summary = f"{len(storm.sent)} jobs, {storm.started} workers: {totals}"
     print(f"\n{summary}")  # noqa: T201  # a figure for people

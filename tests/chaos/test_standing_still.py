@@ -8,7 +8,8 @@ from jobpools import JobState
 from jobpools.control.queues import StoreQueues
 from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
-from jobpools.store import ledger, reads
+from jobpools.store import ledger
+from jobpools.store.jobs import read_job
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scenario
 from tests.support.waiting import eventually
@@ -39,7 +40,7 @@ async def test_jobs_whose_next_attempt_has_not_started_continue_uncharged(scenar
         a.thaw()
         totals = await scenario.ended(20) if max_crashes > 1 else await _completed(scenario, 4)
         assert (totals.completed, totals.dead) == (4, 0)
-        views = [await reads.job(scenario.connection, QUEUE, job.id) for job in sent]
+        views = [await read_job(scenario.connection, QUEUE, job.id) for job in sent]
         assert [view and view.history.crashes for view in views] == [0] * 4
         assert a.metric("jobpools_stale_total") == 0
     assert len(scenario.notes("begun")) == 4, "each ran once"

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from jobpools import JobState
-from jobpools.store import reads
+from jobpools.store.jobs import read_job
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scenario
 from tests.support.waiting import eventually
@@ -33,7 +33,7 @@ async def test_kill_one_of_three_under_load_with_every_default(scenario: Scenari
         assert 0 < recovery < 15
         assert totals.completed == len(sent)
         assert totals.failed == len(held), "each was charged with one crash, and nothing else failed"
-        view = await reads.job(scenario.connection, QUEUE, next(iter(held)))
+        view = await read_job(scenario.connection, QUEUE, next(iter(held)))
         assert view is not None
         assert (view.history.attempts, view.history.crashes) == (0, 1)
     await scenario.balanced(sent, completed=len(sent))
@@ -47,7 +47,7 @@ async def test_poison_ends_in_the_dead_letter_queue_and_takes_no_other_job_along
         await scenario.ended(25)
         alive = [worker for worker in workers if worker.process.poll() is None]
         assert len(alive) == len(workers) - 3, "max_crashes is 3"
-    view = await reads.job(scenario.connection, QUEUE, poison.id)
+    view = await read_job(scenario.connection, QUEUE, poison.id)
     assert view is not None
     assert (view.state, view.history.crashes, view.history.attempts) == (JobState.DEAD, 3, 0)
     assert view.history.note.startswith("Crashed: ")
@@ -106,7 +106,7 @@ async def test_sigterm_with_a_grace_too_short_hands_back_uncharged(scenario: Sce
     totals = await scenario.totals()
     assert (totals.ready, totals.running, totals.failed) == (2, 0, 0)
     for job in sent:
-        view = await reads.job(scenario.connection, QUEUE, job.id)
+        view = await read_job(scenario.connection, QUEUE, job.id)
         assert view is not None
         assert (view.state, view.history.attempts, view.history.crashes) == (JobState.QUEUED, 0, 0)
         await job.cancel()

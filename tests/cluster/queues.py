@@ -11,7 +11,7 @@ from redis.retry import Retry
 
 from jobpools import Client
 from jobpools.options import Options
-from jobpools.store.codec import decode_result
+from jobpools.store.records import decode_result
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from jobpools.control.queues import StoreQueues
 from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import WorkerId
-from jobpools.store import codec, connect, writes
+from jobpools.store import connect, writes
+from jobpools.store.lease_ids import claim_suffix
 from tests.store.conftest import sending
 from tests.support.fakes import LEASE, FakeQueues, Worker, World
 
@@ -59,7 +60,7 @@ class StoreStage:
 
     async def claim(self, worker: str, queue: str) -> int:
         self._number += 1
-        lease_suffix = codec.lease_suffix(worker, self._number)
+        lease_suffix = claim_suffix(worker, self._number)
         return len(
             (await writes.step(self._store, queue, worker, claim=1, lease_suffix=lease_suffix, lease_ms=60_000)).ids
         )

@@ -13,7 +13,10 @@ from jobpools import App
 from jobpools.core.jobs.job import JobState
 from jobpools.errors import StoreAuthError
 from jobpools.settings import DEFAULT_MAX_PAYLOAD
-from jobpools.store import codec, keys, scripts, writes
+from jobpools.store import keys, scripts, writes
+from jobpools.store.envelope import Envelope
+from jobpools.store.job_ids import ID_LIMIT
+from jobpools.store.records import decode_result
 from jobpools.testing import run_until_idle
 from tests.contract.conftest import PROTOCOL, Endpoints, acl_line
 from tests.support.servers import redis_cli
@@ -71,7 +74,7 @@ async def test_the_example_enqueues_and_a_worker_runs_it(endpoints: Endpoints, k
         with Redis.from_url(endpoint.url) as redis:
             result = redis.hget("jobpools:{emails}:results", "order-1042")
             assert result is not None
-            assert codec.decode_result(result).state == "completed"
+            assert decode_result(result).state == "completed"
 
 
 def test_every_script_is_in_the_table_as_its_header_says() -> None:
@@ -90,7 +93,7 @@ def test_every_key_is_in_the_table_with_its_type() -> None:
 
 
 def test_every_field_of_an_envelope_is_in_the_table() -> None:
-    assert [row[0].strip("`") for row in table("The envelope")] == list(codec.Envelope.__struct_fields__)
+    assert [row[0].strip("`") for row in table("The envelope")] == list(Envelope.__struct_fields__)
 
 
 def test_every_state_is_in_the_table() -> None:
@@ -102,7 +105,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     documented = {row[0]: row[1] for row in table("Limits")}
     assert DEFAULT_MAX_PAYLOAD == 1 << 20
     assert documented["encoded envelope"].startswith("1 MiB")
-    assert documented["id"].startswith(f"1 to {codec.ID_LIMIT} ")
+    assert documented["id"].startswith(f"1 to {ID_LIMIT} ")
     assert documented["jobs in one `enqueue`"].endswith(f"send {writes.BATCH}")
     assert f"CLAIM_LIMIT = {documented['claimed by one `step`']}" in scripts.get("step").source
 

@@ -12,9 +12,12 @@ from jobpools.control.queues import StoreQueues
 from jobpools.core.jobs.job import JobState
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import QueueName
-from jobpools.store import connect, deadletters, ledger, reads, wakeups, writes
-from jobpools.store.codec import lease_suffix
+from jobpools.store import connect, deadletters, ledger, wakeups, writes
 from jobpools.store.connect import Connection
+from jobpools.store.job_lists import read_jobs
+from jobpools.store.jobs import read_job
+from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.server import queue_names
 from jobpools.testing import run_until_idle
 from tests.contract.conftest import Endpoint
 from tests.support import dead_jobs
@@ -49,7 +52,7 @@ async def test_jobs_of_several_queues_complete(app: App) -> None:
     calls = [square.call(n) for n in range(600)]
     squares = await app.enqueue_many(calls)
     halves = [await half.enqueue(n) for n in range(5)]
-    assert await reads.queues(connection(app)) == ["emails", "reports"]
+    assert await queue_names(connection(app)) == ["emails", "reports"]
     await run_until_idle(app, concurrency=50)
     assert [await job.result() for job in squares[:20]] == [n * n for n in range(20)]
     assert [await job.result() for job in halves] == [0, 0.5, 1, 1.5, 2]
@@ -113,7 +116,7 @@ async def test_dead_jobs_are_purged(app: App) -> None:
     job = await poison.enqueue()
     await run_until_idle(app)
     assert await dead_jobs.purge(connection(app), "emails", [job.id]) == 1
-    assert await reads.job(connection(app), "emails", job.id) is None
+    assert await read_job(connection(app), "emails", job.id) is None
     await totals_balance(app)
 
 
@@ -128,7 +131,7 @@ async def test_delayed_jobs_wait(app: App) -> None:
     assert await soon.state() is JobState.SCHEDULED
     await run_until_idle(app)
     assert await soon.result() >= enqueued + 0.2
-    assert [view.id for view in await reads.jobs(connection(app), "emails", JobState.SCHEDULED)] == [later.id]
+    assert [view.id for view in await read_jobs(connection(app), "emails", JobState.SCHEDULED)] == [later.id]
 
 
 async def test_waiting_jobs_are_cancelled(app: App) -> None:
@@ -152,9 +155,9 @@ async def test_leases_are_renewed_and_rescued(app: App, endpoint: Endpoint) -> N
 
     job, store = await send.enqueue(), connection(app)
     claimed = await writes.step(
-        store, "emails", "lost.1", claim=1, lease_suffix=lease_suffix("lost.1", 1), lease_ms=60_000
+        store, "emails", "lost.1", claim=1, lease_suffix=claim_suffix("lost.1", 1), lease_ms=60_000
     )
-    (lease,) = [job_id.decode() + lease_suffix("lost.1", 1) for job_id in claimed.ids]
+    (lease,) = [job_id.decode() + claim_suffix("lost.1", 1) for job_id in claimed.ids]
     sync = connect.connect_sync(endpoint.url)
     assert await asyncio.to_thread(writes.renew, sync, "emails", [lease, "gone:lost.1:0000000009"], 60_000) == (
         ["gone:lost.1:0000000009"],

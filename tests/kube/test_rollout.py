@@ -7,8 +7,9 @@ import pytest
 
 from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.text.names import WorkerId
-from jobpools.store import codec, writes
+from jobpools.store import writes
 from jobpools.store.connect import connect
+from jobpools.store.lease_ids import claim_suffix
 from tests.cluster.kubectl import Kubectl
 from tests.kube.kubelet import Kubelet
 from tests.kube.processes import Operator, Valkey
@@ -23,7 +24,7 @@ def claim(valkey: Valkey, name: str) -> None:
 
     async def take() -> None:
         connection = connect(valkey.url)
-        suffix = codec.lease_suffix(f"{name}.1", 1)
+        suffix = claim_suffix(f"{name}.1", 1)
         reply = await writes.step(connection, "emails", f"{name}.1", claim=1, lease_suffix=suffix, lease_ms=600_000)
         assert len(reply.ids) == 1
         await connection.aclose()

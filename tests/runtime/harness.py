@@ -21,8 +21,8 @@ from jobpools.runtime.settle import Settler
 from jobpools.runtime.slots import Slots
 from jobpools.runtime.vitals import Vitals
 from jobpools.store.clock import ServerClock
-from jobpools.store.codec import Envelope
 from jobpools.store.draws import fresh_id
+from jobpools.store.envelope import Envelope
 
 WORKER = WorkerId("host.1")
 

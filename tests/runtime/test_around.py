@@ -12,8 +12,8 @@ from jobpools.core.jobs.policies import QueuePolicy
 from jobpools.runtime import prefetch
 from jobpools.runtime.services import Services
 from jobpools.service import Service
-from jobpools.store import reads
 from jobpools.store.connect import Connection
+from jobpools.store.endpoint_facts import read_workers
 from jobpools.testing import context, run_until_idle
 from tests.runtime.conftest import working
 from tests.support.waiting import until
@@ -162,7 +162,7 @@ async def test_a_worker_is_listed_while_it_is_there(app: App, store: Connection)
     async with working(app, pool="shop/mail", concurrency=7) as worker:
 
         async def listed() -> Any:
-            return await reads.workers(store, "shop/mail", ["default"])
+            return await read_workers(store, "shop/mail", ["default"])
 
         while not await listed():  # its own task
             pass

@@ -13,8 +13,8 @@ import pytest
 from jobpools import App, Context, JobDeadError, JobHandle, JobState, Retry
 from jobpools.core.jobs.job import History
 from jobpools.options import Options
-from jobpools.store import reads
 from jobpools.store.connect import connect
+from jobpools.store.jobs import read_job
 from jobpools.testing import run_until_idle
 from tests.runtime.hostile import HOSTILE
 
@@ -29,7 +29,7 @@ def made(what: Callable[[], BaseException]) -> BaseException:
 
 async def history(app: App, job: JobHandle[Any]) -> History:
     connection = connect(app.client.url)
-    found = await reads.job(connection, "default", job.id)
+    found = await read_job(connection, "default", job.id)
     await connection.aclose()
     assert found is not None
     return found.history

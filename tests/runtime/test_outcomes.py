@@ -8,7 +8,7 @@ from jobpools import Retry
 from jobpools.core.jobs.job import Attempt, Disposition, History, OutcomeKind
 from jobpools.core.jobs.retry import next_delay
 from jobpools.runtime import outcomes
-from jobpools.store import codec
+from jobpools.store.history import decode_history, encode_history
 from tests.runtime.harness import SlotsHarness
 
 
@@ -114,6 +114,6 @@ async def test_a_decision_that_cannot_be_made_is_left_to_the_default_policy(capl
 
 def test_a_history_that_cannot_be_encoded_says_so_instead_of_holding_up_its_step() -> None:
     odd = cast("str", object())
-    raw = codec.encode_history(History(attempts=2, entries=(Attempt(1, OutcomeKind.FAILED, 0.0, message=odd),)))
-    found = codec.decode_history(raw)
+    raw = encode_history(History(attempts=2, entries=(Attempt(1, OutcomeKind.FAILED, 0.0, message=odd),)))
+    found = decode_history(raw)
     assert (found.attempts, found.note) == (2, "the history could not be encoded")

@@ -22,10 +22,12 @@ from jobpools import (
 from jobpools.errors import StoreUnavailableError
 from jobpools.options import Options
 from jobpools.runtime.outage import BACKOFF
-from jobpools.store import keys, ledger, reads, writes
-from jobpools.store.codec import Envelope
+from jobpools.store import keys, ledger, writes
 from jobpools.store.connect import Connection
 from jobpools.store.draws import fresh_id
+from jobpools.store.envelope import Envelope
+from jobpools.store.job_view import JobView
+from jobpools.store.jobs import read_job
 from jobpools.testing import run_until_idle
 from tests.runtime.conftest import working
 from tests.support.waiting import until
@@ -38,8 +40,8 @@ async def raw(store: Connection, payload: bytes, job_id: str) -> None:
     await writes.enqueue(store, [writes.Sending(Envelope(1, job_id, "?", QUEUE, msgspec.Raw(b"{}")), payload, None)])
 
 
-async def view(store: Connection, job_id: str, queue: str = QUEUE) -> reads.JobView:
-    found = await reads.job(store, queue, job_id)
+async def view(store: Connection, job_id: str, queue: str = QUEUE) -> JobView:
+    found = await read_job(store, queue, job_id)
     assert found is not None
     return found
 

@@ -13,9 +13,10 @@ from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.errors import StoreUnavailableError
 from jobpools.rescue import Rescuer, vanished
-from jobpools.store import keys, reads, writes
+from jobpools.store import keys, writes
 from jobpools.store.connect import Connection
-from jobpools.store.reads import JobView
+from jobpools.store.job_view import JobView
+from jobpools.store.jobs import read_job
 from tests.runtime.conftest import working
 from tests.support.waiting import until
 
@@ -71,7 +72,7 @@ async def lease_again(store: Connection, job_id: str, lease: str = "") -> None:
 
 
 async def view(store: Connection, job_id: str) -> JobView:
-    found = await reads.job(store, QUEUE, job_id)
+    found = await read_job(store, QUEUE, job_id)
     assert found is not None
     return found
 

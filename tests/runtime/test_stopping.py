@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobpools import App, JobHandle, JobState
-from jobpools.store import reads
 from jobpools.store.connect import Connection
+from jobpools.store.jobs import read_job
 from tests.support.servers import Server, valkey_binary
 from tests.support.waiting import eventually
 from tests.support.workers import WorkerProcess
@@ -31,7 +31,7 @@ def started(folder: Path, url: str, **environment: str) -> Iterator[WorkerProces
 
 async def uncharged(store: Connection, jobs: Sequence[JobHandle[object]], state: JobState) -> None:
     for job in jobs:
-        view = await reads.job(store, QUEUE, job.id)
+        view = await read_job(store, QUEUE, job.id)
         assert view is not None
         assert (view.state, view.history.attempts, view.history.crashes, view.history.entries) == (state, 0, 0, ())
 

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 from redis import Redis
 
-from jobpools.store import codec, connect, writes
+from jobpools.store import connect, writes
 from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, encode_envelope
 
 QUEUE = "emails"
 
@@ -42,9 +43,9 @@ def sending(
     delay: float = 0.0,
 ) -> writes.Sending:
     """A job to send, of an id of its own."""
-    envelope = codec.Envelope(codec.VERSION, job_id, "send", queue, msgspec.Raw(b"{}"), priority)
+    envelope = Envelope(ENVELOPE_VERSION, job_id, "send", queue, msgspec.Raw(b"{}"), priority)
     envelope.enqueued = enqueued
-    return writes.Sending(envelope, codec.encode(envelope), due, delay)
+    return writes.Sending(envelope, encode_envelope(envelope), due, delay)
 
 
 Send = Callable[..., writes.Sending]

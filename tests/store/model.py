@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobpools.core.jobs.job import Disposition, History, OutcomeKind, Settlement
-from jobpools.store.codec import split_lease_id
+from jobpools.store.lease_ids import split_lease_id
 from jobpools.store.writes import CANCELLED_TTL
 
 PRIORITIES = {"h": "high", "n": "normal", "l": "low"}

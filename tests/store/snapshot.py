@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from jobpools.store import codec, keys
+from jobpools.store import keys
 from jobpools.store.connect import SyncConnection
+from jobpools.store.records import decode_ended, decode_result
 
 _KIND = {part: keys.kind(part) for part in keys.PARTS} | {"jobs": "names"}
 _READ = {"hash": ("HGETALL",), "names": ("HKEYS",), "zset": ("ZRANGE",), "list": ("LRANGE",), "set": ("SMEMBERS",)}
@@ -25,7 +26,7 @@ def _plain(part: str, value: Any) -> Any:
         case _ if part == "history":
             return {job_id.decode() for job_id in value}
         case _ if part == "results":
-            return {job_id.decode(): codec.decode_result(raw).state for job_id, raw in value.items()}
+            return {job_id.decode(): decode_result(raw).state for job_id, raw in value.items()}
         case _:
             return {name.decode(): int(number) for name, number in value.items()}
 
@@ -51,5 +52,5 @@ def snapshot(connection: SyncConnection, queue: str, classes: Iterable[str]) -> 
     }
     for part, items in zip(lists.values(), held[len(keys.PARTS) :], strict=True):
         if items:
-            found[part] = [codec.decode_ended(item)[2] for item in items]
+            found[part] = [decode_ended(item)[2] for item in items]
     return found

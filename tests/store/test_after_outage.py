@@ -12,8 +12,11 @@ from jobpools.core.jobs.job import JobState
 from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import codec, draws, reads, writes
+from jobpools.store import draws, writes
 from jobpools.store.connect import connect
+from jobpools.store.envelope import Envelope, encode_envelope
+from jobpools.store.jobs import read_job
+from jobpools.store.lease_ids import claim_suffix
 from tests.support.servers import running, valkey_binary
 
 POOL = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate({"app": "shop:app", "queues": ["emails"]}))
@@ -25,10 +28,10 @@ async def test_no_lease_is_rescued_before_living_workers_can_renew(tmp_path: Pat
         async with aclosing(connect(server.url)) as connection:
             found = queues.StoreQueues(connection, "operator", lambda: now)
             job_id = draws.fresh_id()
-            envelope = codec.Envelope(1, job_id, "send", "emails", msgspec.Raw(b"{}"))
-            await writes.enqueue(connection, [writes.Sending(envelope, codec.encode(envelope), None)])
+            envelope = Envelope(1, job_id, "send", "emails", msgspec.Raw(b"{}"))
+            await writes.enqueue(connection, [writes.Sending(envelope, encode_envelope(envelope), None)])
             await writes.step(
-                connection, "emails", "host.1", claim=1, lease_suffix=codec.lease_suffix("host.1", 1), lease_ms=1
+                connection, "emails", "host.1", claim=1, lease_suffix=claim_suffix("host.1", 1), lease_ms=1
             )
             await found.observe([POOL])
             server.kill()
@@ -39,12 +42,12 @@ async def test_no_lease_is_rescued_before_living_workers_can_renew(tmp_path: Pat
 
             now += queues.RENEWAL_GRACE - 0.1
             assert await found.maintain(POOL) == 0
-            view = await reads.job(connection, "emails", job_id)
+            view = await read_job(connection, "emails", job_id)
             assert view is not None
             assert (view.state, view.worker) == (JobState.RUNNING, "host.1")
 
             now += 0.1  # the time to renew it is over as well
             assert await found.maintain(POOL) == 1
-            view = await reads.job(connection, "emails", job_id)
+            view = await read_job(connection, "emails", job_id)
             assert view is not None
             assert view.history.crashes == 1

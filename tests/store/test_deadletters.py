@@ -4,8 +4,10 @@ from redis import Redis
 
 from jobpools.core.jobs.job import History, JobState, Outcome, OutcomeKind, Priority
 from jobpools.core.jobs.retry import Retry, settle
-from jobpools.store import codec, deadletters, keys, ledger, reads, writes
+from jobpools.store import deadletters, keys, ledger, writes
 from jobpools.store.connect import Connection
+from jobpools.store.jobs import read_job
+from jobpools.store.lease_ids import claim_suffix
 from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
 
@@ -15,7 +17,7 @@ NOW = 1_900_000_000_000
 async def bury(store: Connection, *ids: str) -> None:
     """They fail for good, in this order."""
     for number, job_id in enumerate(ids):
-        lease_suffix = codec.lease_suffix("w.1", number)
+        lease_suffix = claim_suffix("w.1", number)
         reply = await writes.step(store, QUEUE, "w.1", claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=NOW)
         assert reply.ids == [job_id.encode()]
         outcome = Outcome(OutcomeKind.FAILED, "OSError", "no")
@@ -31,7 +33,7 @@ async def test_dead_jobs_come_back_with_all_attempts_ahead(store: Connection, ra
     assert [view.id for view in await deadletters.listed(store, QUEUE)] == ["b", "a"]
     raw.delete(keys.of_queue(QUEUE, "wake"))
     assert await dead_jobs.replay(store, QUEUE, ["a", "c", "never", "a"], NOW) == 1
-    view = await reads.job(store, QUEUE, "a")
+    view = await read_job(store, QUEUE, "a")
     assert view is not None
     assert view.state is JobState.QUEUED
     assert (view.history.attempts, view.history.crashes, view.history.note) == (0, 0, "")

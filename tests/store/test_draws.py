@@ -13,7 +13,8 @@ import pytest
 
 from jobpools import App
 from jobpools.client import Client
-from jobpools.store import codec, draws
+from jobpools.store import draws
+from jobpools.store.job_ids import UUID_LENGTH, check_id, id_time
 from tests.support.workers import crew
 
 NOW = 1_790_000_000.0
@@ -73,9 +74,9 @@ def test_a_clock_that_stands_still_goes_back_or_lies_makes_sound_ids(clock: floa
     found = {draws.job_id(at) for at in (clock, clock - 1, clock) for _ in range(100)}
     assert len(found) == 300
     for each in found:
-        assert (uuid.UUID(each).version, len(each)) == (7, codec.UUID_LENGTH)
-        assert codec.id_time(each) is not None
-        assert codec.check_id(each) == each
+        assert (uuid.UUID(each).version, len(each)) == (7, UUID_LENGTH)
+        assert id_time(each) is not None
+        assert check_id(each) == each
 
 
 async def test_jobs_of_a_seeded_producer_with_a_frozen_clock_are_all_new(

@@ -7,8 +7,9 @@ from redis import Redis
 
 from jobpools import App
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import connect, ledger, reads, writes
+from jobpools.store import connect, ledger, writes
 from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.endpoint_facts import read_endpoint
 from tests.store.conftest import QUEUE, Send
 from tests.support.servers import running, valkey_binary
 
@@ -32,7 +33,7 @@ async def test_many_go_in_batches_and_in_order(store: Connection, raw: Redis, jo
     )
     assert accepted == [True] * 2002
     assert calls(raw) - before == 6, "500 of a queue at a time"
-    seen = await reads.endpoint_facts(store, {"p": ["a", "b"]})
+    seen = await read_endpoint(store, {"p": ["a", "b"]})
     assert [each.queued for each in seen.queues.values()] == [1001, 1001]
     assert raw.lrange("jobpools:{a}:ready:normal", 0, -1) == [f"job{number}".encode() for number in range(0, 2002, 2)]
 

@@ -17,8 +17,13 @@ from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import plan_pool
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.rescue import Rescuer
-from jobpools.store import codec, connect, deadletters, draws, keys, ledger, reads, writes
+from jobpools.store import connect, deadletters, draws, keys, ledger, writes
 from jobpools.store.connect import Connection
+from jobpools.store.endpoint_facts import read_endpoint
+from jobpools.store.job_lists import read_jobs
+from jobpools.store.jobs import read_job
+from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.records import completed_record, decode_result
 from tests.store.conftest import QUEUE, Send, sending
 from tests.store.test_reads import failed
 from tests.support.servers import Server, redis_binary, running, valkey_binary
@@ -59,21 +64,21 @@ async def drain(  # noqa: PLR0913  # what a drain may be like
             QUEUE,
             WORKER,
             claim=number,
-            lease_suffix=codec.lease_suffix(WORKER, next(numbers)),
+            lease_suffix=claim_suffix(WORKER, next(numbers)),
             lease_ms=60_000,
             now=now,
         )
-        lease_suffix = codec.lease_suffix(WORKER, next(numbers) - 1)
+        lease_suffix = claim_suffix(WORKER, next(numbers) - 1)
         done = writes.Completed(
             [job_id.decode() + lease_suffix for job_id in reply.ids],
-            [codec.completed_record(name, b"null", 0.0125)] * number,
+            [completed_record(name, b"null", 0.0125)] * number,
         )
         settled = await writes.step(
             store,
             QUEUE,
             WORKER,
             completed={ttl: done},
-            lease_suffix=codec.lease_suffix(WORKER, 0),
+            lease_suffix=claim_suffix(WORKER, 0),
             lease_ms=1,
             now=now,
             keep=keep,
@@ -102,10 +107,10 @@ async def test_names_of_handlers_come_back_and_are_kept_once(store: Connection, 
     names = ["send", "#1", "#", '"send"', "two words", "größe", *[f"handler-{number}" for number in range(1100)]]
     for number, name in enumerate(names):
         await drain(store, 1, 86_400_000, NOW + number, name=name)
-    kept = await reads.jobs(store, QUEUE, JobState.COMPLETED, 5000, NOW)
+    kept = await read_jobs(store, QUEUE, JobState.COMPLETED, 5000, NOW)
     assert [each.name for each in reversed(kept)] == names
     for each in (kept[0], kept[-1], kept[-2]):
-        found = await reads.job(store, QUEUE, each.id, NOW)
+        found = await read_job(store, QUEUE, each.id, NOW)
         assert found is not None
         assert found.name == each.name
     assert raw.hlen(keys.of_queue(QUEUE, "handlers")) == 1000
@@ -118,7 +123,7 @@ async def kept(raw: Any) -> set[str]:
 async def test_the_oldest_completed_jobs_go_first_whatever_their_ttl(store: Connection, raw: Any) -> None:
     for number in range(30):
         await drain(store, 1, (1_000_000, 50_000_000, 9_000)[number % 3], NOW + number, keep=(20, 0))
-    ended = sorted(codec.decode_result(record).at for record in raw.hvals(keys.of_queue(QUEUE, "results")))
+    ended = sorted(decode_result(record).at for record in raw.hvals(keys.of_queue(QUEUE, "results")))
     assert ended == [(NOW + number) / 1000 for number in range(10, 30)]
     assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
 
@@ -130,7 +135,7 @@ async def test_a_smaller_limit_is_reached_by_further_steps(store: Connection, ra
     assert found.more
     await Rescuer(store, "x.y", lease_ms=1, keep=(keep, 0)).sweep(QUEUE)
     assert raw.hlen(keys.of_queue(QUEUE, "results")) == keep
-    assert len(await reads.jobs(store, QUEUE, JobState.COMPLETED, 5000, NOW)) == keep
+    assert len(await read_jobs(store, QUEUE, JobState.COMPLETED, 5000, NOW)) == keep
 
 
 async def test_short_ttls_never_wait_behind_long_ones(store: Connection, raw: Redis) -> None:
@@ -168,7 +173,7 @@ async def test_a_long_rest_is_made_up_for_at_once(store: Connection, raw: Redis)
 async def test_the_operator_sees_that_records_are_over(store: Connection) -> None:
     await drain(store, 10, 1000)
     for later, expired in ((0, False), (999, False), (1000, True)):
-        facts = await reads.endpoint_facts(store, {"default/shop": [QUEUE]}, NOW + later)
+        facts = await read_endpoint(store, {"default/shop": [QUEUE]}, NOW + later)
         assert [each.expired for each in facts.queues.values()] == [expired]
 
 
@@ -180,7 +185,7 @@ async def test_the_operator_sees_records_of_jobs_that_were_cancelled_without_a_w
     for number in range(8):
         await writes.enqueue(store, [job(f"job{number}")])
         await writes.cancel(store, QUEUE, f"job{number}")
-    facts = (await reads.endpoint_facts(store, {"default/shop": [QUEUE]})).queues
+    facts = (await read_endpoint(store, {"default/shop": [QUEUE]})).queues
     assert [each.ended for each in facts.values()] == [8]
     pool = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate(
         {"app": "shop:app", "queues": [QUEUE], "queue": {"keepCompleted": keep}}
@@ -189,7 +194,7 @@ async def test_the_operator_sees_records_of_jobs_that_were_cancelled_without_a_w
     assert MaintainQueues() in plan_pool(pool, PoolFacts(facts, (), cluster), Memory(), 1001, None).actions
     await StoreQueues(store, "operator").maintain(pool)
     assert raw.hlen(keys.of_queue(QUEUE, "results")) == keep
-    facts = (await reads.endpoint_facts(store, {"default/shop": [QUEUE]})).queues
+    facts = (await read_endpoint(store, {"default/shop": [QUEUE]})).queues
     assert MaintainQueues() not in plan_pool(pool, PoolFacts(facts, (), cluster), Memory(), 1001, None).actions
 
 
@@ -197,11 +202,11 @@ async def test_an_id_is_free_again_when_its_record_is_over(store: Connection, ra
     """Even before the record is removed; and the second job's record is not removed instead of the first's."""
 
     async def complete(ttl: int, now: int) -> None:
-        lease_suffix = codec.lease_suffix(WORKER, next(numbers))
+        lease_suffix = claim_suffix(WORKER, next(numbers))
         (job_id,) = (
             await writes.step(store, QUEUE, WORKER, claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=now)
         ).ids
-        done = writes.Completed([job_id.decode() + lease_suffix], [codec.completed_record("send", b"1", 1)])
+        done = writes.Completed([job_id.decode() + lease_suffix], [completed_record("send", b"1", 1)])
         await writes.step(store, QUEUE, WORKER, completed={ttl: done}, lease_suffix=lease_suffix, lease_ms=1, now=now)
 
     await writes.enqueue(store, [job("blocks")], NOW)
@@ -218,7 +223,7 @@ async def test_an_id_is_free_again_when_its_record_is_over(store: Connection, ra
 
 async def dies(store: Connection, job_id: str, now: int, keep: int) -> int:
     """How many dead letters were dropped for it."""
-    lease_suffix = codec.lease_suffix(WORKER, next(numbers))
+    lease_suffix = claim_suffix(WORKER, next(numbers))
     (claimed,) = (
         await writes.step(store, QUEUE, WORKER, claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=now)
     ).ids

@@ -22,7 +22,13 @@ from hypothesis.stateful import (
 from jobpools.core.jobs.job import TRANSITIONS, History, JobState, Outcome, OutcomeKind, Priority, Settlement
 from jobpools.core.jobs.retry import Retry, settle
 from jobpools.rescue import decide, vanished
-from jobpools.store import codec, connect, keys, ledger, reads, writes
+from jobpools.store import connect, keys, ledger, writes
+from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, decode_envelope, encode_envelope
+from jobpools.store.history import decode_history
+from jobpools.store.job_ids import new_id
+from jobpools.store.jobs import read_job
+from jobpools.store.lease_ids import claim_suffix, split_lease_id
+from jobpools.store.records import completed_record
 from tests.store.model import PRIORITIES, Queue, uncharged
 from tests.store.snapshot import snapshot
 from tests.support import dead_jobs
@@ -96,8 +102,7 @@ class Story(RuleBasedStateMachine):
     @rule(jobs=st.lists(st.tuples(letters, delays), min_size=1, max_size=4))
     def enqueue_fresh(self, jobs: list[tuple[str, int | None]]) -> None:
         fresh = [
-            (codec.new_id(self.at, self.claims.to_bytes(5) + bytes([0, 0, 0, 0, n])), *job)
-            for n, job in enumerate(jobs)
+            (new_id(self.at, self.claims.to_bytes(5) + bytes([0, 0, 0, 0, n])), *job) for n, job in enumerate(jobs)
         ]
         self.claims += 1
         self.enqueue(fresh, own=False)
@@ -106,10 +111,10 @@ class Story(RuleBasedStateMachine):
         timed = [(job_id, letter, None if delay is None else self.now + delay) for job_id, letter, delay in jobs]
         sending = []
         for job_id, letter, due in timed:
-            envelope = codec.Envelope(codec.VERSION, job_id, "send", QUEUE, msgspec.Raw(b"{}"), PRIORITIES[letter])
+            envelope = Envelope(ENVELOPE_VERSION, job_id, "send", QUEUE, msgspec.Raw(b"{}"), PRIORITIES[letter])
             envelope.enqueued = self.at if own else None
             at = None if due is None else due / 1000
-            sending.append(writes.Sending(envelope, codec.encode(envelope), at))
+            sending.append(writes.Sending(envelope, encode_envelope(envelope), at))
         accepted = self.run(writes.enqueue(self.connection, sending, self.now))
         assert accepted == self.model.enqueue(timed, self.now, own=own)
         self.histories |= {job_id: History() for (job_id, *_), new in zip(jobs, accepted, strict=True) if new}
@@ -136,11 +141,11 @@ class Story(RuleBasedStateMachine):
 
     def lease_suffix(self, worker: str) -> str:
         self.claims += 1
-        return codec.lease_suffix(worker, self.claims)
+        return claim_suffix(worker, self.claims)
 
     def held(self, worker: str, chosen: list[int]) -> list[str]:
         """Leases that this worker holds; where a number is beyond them, one that it held once."""
-        ever = [lease_id for lease_id in reversed(self.issued) if codec.split_lease_id(lease_id)[1] == worker]
+        ever = [lease_id for lease_id in reversed(self.issued) if split_lease_id(lease_id)[1] == worker]
         ever.sort(key=lambda lease_id: lease_id not in self.model.leases)
         return list(dict.fromkeys(ever[place] for place in chosen if place < len(ever)))
 
@@ -171,11 +176,11 @@ class Story(RuleBasedStateMachine):
             assert len(reply.stale) == len(completed) + len(settled), "the second is refused"
 
     def uncharge(self, lease_ids: list[str]) -> None:
-        for job_id in [codec.split_lease_id(lease_id)[0] for lease_id in filter(self.model.reclaims, lease_ids)]:
+        for job_id in [split_lease_id(lease_id)[0] for lease_id in filter(self.model.reclaims, lease_ids)]:
             self.histories[job_id] = uncharged(self.histories[job_id])
 
     def settlement(self, lease_id: str, how: OutcomeKind) -> Settlement:
-        past = self.histories.get(codec.split_lease_id(lease_id)[0], History())
+        past = self.histories.get(split_lease_id(lease_id)[0], History())
         past = uncharged(past) if self.model.reclaims(lease_id) else past  # as its worker knew it when it claimed
         return settle(Outcome(how, "Error", "no"), POLICY, past, self.at, 0.0, max_crashes=MAX_CRASHES).value
 
@@ -192,11 +197,9 @@ class Story(RuleBasedStateMachine):
         for lease_id, ttl in completed:
             group = groups.setdefault(ttl, writes.Completed())
             group.lease_ids.append(lease_id)
-            group.records.append(codec.completed_record("send", b"1", 0.1))
+            group.records.append(completed_record("send", b"1", 0.1))
         others = [
-            writes.Settled(
-                lease_id, Priority(PRIORITIES[letter.get(codec.split_lease_id(lease_id)[0], "n")]), settlement
-            )
+            writes.Settled(lease_id, Priority(PRIORITIES[letter.get(split_lease_id(lease_id)[0], "n")]), settlement)
             for lease_id, settlement in settled
         ]
         going = [each for each in settled if each[0] in self.model.leases or self.model.reclaims(each[0])]
@@ -219,15 +222,15 @@ class Story(RuleBasedStateMachine):
             keep=self.keep,
         )
         for lease_id, settlement in going:
-            self.histories[codec.split_lease_id(lease_id)[0]] = settlement.history
+            self.histories[split_lease_id(lease_id)[0]] = settlement.history
         ids = [job_id.decode() for job_id in reply.ids]
         assert ids == expected.ids
         assert not (reply.draining and ids), "a draining worker claims nothing"
-        assert [codec.decode(raw or b"").id for raw in reply.envelopes] == ids
+        assert [decode_envelope(raw or b"").id for raw in reply.envelopes] == ids
         assert sorted(lease_id.decode() for lease_id in reply.stale) == sorted(expected.stale)
         assert (reply.draining, reply.left, reply.next_due) == (expected.draining, expected.left, expected.next_due)
         for job_id, raw in zip(ids, reply.histories, strict=bool(reply.histories)):
-            assert codec.decode_history(raw) == self.histories[job_id]
+            assert decode_history(raw) == self.histories[job_id]
         self.issued += [job_id + lease_suffix for job_id in ids]
         return reply
 
@@ -237,9 +240,7 @@ class Story(RuleBasedStateMachine):
         self.uncharge([lease_id for lease_id in lease_ids if self.model.renews(lease_id)])
         gone, cancelling = writes.renew(self.sync, QUEUE, lease_ids, LEASE, self.now)
         assert gone == self.model.renew(lease_ids, self.now + LEASE)
-        asked = {
-            job_id for lease_id in lease_ids if (job_id := codec.split_lease_id(lease_id)[0]) in self.model.cancelling
-        }
+        asked = {job_id for lease_id in lease_ids if (job_id := split_lease_id(lease_id)[0]) in self.model.cancelling}
         assert set(cancelling) == asked, "of those that it holds or held, and of no others"
 
     # Rescue
@@ -259,8 +260,8 @@ class Story(RuleBasedStateMachine):
             )
         )
         taken, promoted = self.model.rescue(lease_suffix, LEASE, self.now, holders, keep=self.keep)
-        assert [each.former_worker for each in found.taken] == [codec.split_lease_id(lease_id)[1] for lease_id in taken]
-        assert [each.id for each in found.taken] == [codec.split_lease_id(lease_id)[0] for lease_id in taken]
+        assert [each.former_worker for each in found.taken] == [split_lease_id(lease_id)[1] for lease_id in taken]
+        assert [each.id for each in found.taken] == [split_lease_id(lease_id)[0] for lease_id in taken]
         assert found.promoted == promoted
         assert all(each.history == self.histories[each.id] for each in found.taken)
         self.issued += [each.lease_id for each in found.taken]
@@ -298,7 +299,7 @@ class Story(RuleBasedStateMachine):
     @rule(place=st.integers(0, 1000), running=st.booleans())
     def cancel(self, place: int, running: bool) -> None:  # noqa: FBT001
         leases = sorted(self.model.leases)
-        job_id = codec.split_lease_id(leases[place % len(leases)])[0] if running and leases else self.any_id(place)
+        job_id = split_lease_id(leases[place % len(leases)])[0] if running and leases else self.any_id(place)
         state = self.run(writes.cancel(self.connection, QUEUE, job_id, self.now))
         assert state == self.model.cancel(job_id, self.now)
 
@@ -360,7 +361,7 @@ class Story(RuleBasedStateMachine):
     @rule(place=st.integers(0, 1000))
     def people_see_the_same(self, place: int) -> None:
         job_id = self.any_id(place)
-        view = self.run(reads.job(self.connection, QUEUE, job_id, self.now))
+        view = self.run(read_job(self.connection, QUEUE, job_id, self.now))
         assert (view.state if view else "") == self.model.where(job_id, self.now)
 
 

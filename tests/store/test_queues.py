@@ -10,8 +10,11 @@ from jobpools.control.queues import StoreQueues
 from jobpools.core.jobs.job import Disposition, History, JobState, OutcomeKind
 from jobpools.core.pools.specs import Pool
 from jobpools.rescue import decide, vanished
-from jobpools.store import codec, deadletters, keys, ledger, reads, writes
+from jobpools.store import deadletters, keys, ledger, writes
 from jobpools.store.connect import Connection
+from jobpools.store.envelope import encode_envelope
+from jobpools.store.jobs import read_job
+from jobpools.store.lease_ids import claim_suffix
 from tests.store.conftest import QUEUE, Send
 
 POOL = Pool.model_validate(
@@ -25,12 +28,12 @@ def queues(store: Connection) -> StoreQueues:
 
 
 async def claim(store: Connection, worker: str, claim: int = 1, number: int = 1, lease: int = 60_000) -> int:
-    lease_suffix = codec.lease_suffix(worker, number)
+    lease_suffix = claim_suffix(worker, number)
     return len((await writes.step(store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=lease)).ids)
 
 
 async def states(store: Connection, *ids: str) -> list[str]:
-    views = [await reads.job(store, QUEUE, job_id) for job_id in ids]
+    views = [await read_job(store, QUEUE, job_id) for job_id in ids]
     return [str(view.state) if view else "" for view in views]
 
 
@@ -102,7 +105,7 @@ async def test_a_job_that_kills_its_workers_is_dead_after_so_many(
 async def test_a_job_may_have_a_cap_of_its_own(store: Connection, queues: StoreQueues, job: Send) -> None:
     envelope = job("fragile").envelope
     envelope.max_crashes = 1
-    await writes.enqueue(store, [writes.Sending(envelope, codec.encode(envelope), None)])
+    await writes.enqueue(store, [writes.Sending(envelope, encode_envelope(envelope), None)])
     await claim(store, "web-1.a")
     await queues.release(POOL, ["web-1"])
     assert await states(store, "fragile") == ["dead"]
@@ -115,10 +118,10 @@ async def test_a_slow_worker_cannot_settle_what_was_released_and_begun(
     await claim(store, "web-1.a")
     await queues.release(POOL, ["web-1"])
     await claim(store, "web-2.a")
-    lease = "a" + codec.lease_suffix("web-1.a", 1)
+    lease = "a" + claim_suffix("web-1.a", 1)
     late = {1000: writes.Completed([lease], [b'{"state":"completed","at":1}'])}
     reply = await writes.step(
-        store, QUEUE, "web-1.a", completed=late, lease_suffix=codec.lease_suffix("web-1.a", 2), lease_ms=1000
+        store, QUEUE, "web-1.a", completed=late, lease_suffix=claim_suffix("web-1.a", 2), lease_ms=1000
     )
     assert reply.stale == [lease.encode()]
     assert await states(store, "a") == ["running"]
@@ -133,7 +136,7 @@ async def test_a_rescuer_that_ends_halfway_costs_time_and_no_attempt(
     assert [each.former_worker for each in taken.taken] == ["web-1.a"]
     assert raw.zrange(keys.of_queue(QUEUE, "leases"), 0, -1) == [b"a:operator.dead:0000000001"]
     await queues.maintain(POOL)
-    view = await reads.job(store, QUEUE, "a")
+    view = await read_job(store, QUEUE, "a")
     assert view is not None
     assert view.history.crashes == 1
 
@@ -146,7 +149,7 @@ async def test_a_newer_envelope_is_left_alone(store: Connection, queues: StoreQu
         raw.lrem(keys.of_queue(QUEUE, "ready:normal"), 0, "new")
         raw.zrem(keys.of_queue(QUEUE, "scheduled:normal"), "new")
         await queues.release(POOL, [f"web-{number}"])
-    view = await reads.job(store, QUEUE, "new")
+    view = await read_job(store, QUEUE, "new")
     assert view is not None
     assert view.state is JobState.SCHEDULED
     assert view.history.crashes == 0
@@ -156,7 +159,7 @@ async def test_a_newer_envelope_is_left_alone(store: Connection, queues: StoreQu
 
 async def test_drain_takes_all_queues_or_none(store: Connection, queues: StoreQueues, raw: Redis, job: Send) -> None:
     await writes.enqueue(store, [job("a", queue="reports")])
-    lease_suffix = codec.lease_suffix("web-1.a", 1)
+    lease_suffix = claim_suffix("web-1.a", 1)
     await writes.step(store, "reports", "web-1.a", claim=1, lease_suffix=lease_suffix, lease_ms=60_000)
     assert await queues.drain(POOL, ["web-1.a", "web-2.a"]) == ("web-2.a",)
     assert raw.smembers(keys.of_queue(QUEUE, "draining")) == {b"web-2.a"}
@@ -181,7 +184,7 @@ def test_crashes_are_counted_up_to_the_cap(crashes: int, own: int | None, ends: 
     envelope = job("a", "high").envelope
     envelope.max_crashes = own
     taken = writes.Taken(
-        "a", "a:me.1:1", "web-1.a", "a:web-1.a:1", codec.encode(envelope), History(attempts=2, crashes=crashes)
+        "a", "a:me.1:1", "web-1.a", "a:web-1.a:1", encode_envelope(envelope), History(attempts=2, crashes=crashes)
     )
     settled = decide(taken, vanished(taken), lambda _: 2, 1000.0, 0.5).settled
     assert settled.lease_id == "a:me.1:1"

@@ -10,8 +10,15 @@ from jobpools.core.jobs.retry import Retry, settle
 from jobpools.core.pools.facts import Heartbeat, QueueFacts
 from jobpools.core.text.names import WorkerId
 from jobpools.errors import StoreDataError
-from jobpools.store import codec, keys, reads, writes
+from jobpools.store import keys, writes
 from jobpools.store.connect import Connection
+from jobpools.store.endpoint_facts import read_endpoint
+from jobpools.store.job_ids import new_id
+from jobpools.store.job_lists import read_jobs
+from jobpools.store.jobs import read_job, read_result
+from jobpools.store.lease_ids import claim_suffix, split_lease_id
+from jobpools.store.records import completed_record
+from jobpools.store.server import pool_keys, queue_names, server_warnings
 from tests.store.conftest import QUEUE, Send
 
 NOW = 1_900_000_000_000
@@ -20,21 +27,19 @@ POOL = "default/shop"
 
 
 async def facts(store: Connection, now: int = NOW, queue: str = QUEUE) -> QueueFacts:
-    return next(iter((await reads.endpoint_facts(store, {POOL: [queue]}, now)).queues.values()))
+    return next(iter((await read_endpoint(store, {POOL: [queue]}, now)).queues.values()))
 
 
 async def claim(store: Connection, worker: str, number: int, claim: int = 1, now: int = NOW) -> list[str]:
-    lease_suffix = codec.lease_suffix(worker, number)
+    lease_suffix = claim_suffix(worker, number)
     reply = await writes.step(store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=10_000, now=now)
     return [job_id.decode() + lease_suffix for job_id in reply.ids]
 
 
 async def settled(store: Connection, lease_id: str, settlement: Settlement, now: int = NOW) -> None:
-    worker = codec.split_lease_id(lease_id)[1]
+    worker = split_lease_id(lease_id)[1]
     each = writes.Settled(lease_id, Priority.NORMAL, settlement)
-    await writes.step(
-        store, QUEUE, worker, settled=[each], lease_suffix=codec.lease_suffix(worker, 99), lease_ms=1, now=now
-    )
+    await writes.step(store, QUEUE, worker, settled=[each], lease_suffix=claim_suffix(worker, 99), lease_ms=1, now=now)
 
 
 def failed(attempts: int) -> Settlement:
@@ -68,13 +73,13 @@ async def test_counts_by_place(store: Connection, job: Send) -> None:
 
 
 async def test_the_oldest_waits_since_it_was_ready(store: Connection, job: Send) -> None:
-    await writes.enqueue(store, [job(codec.new_id(AT, bytes(10)), enqueued=None)], NOW)
+    await writes.enqueue(store, [job(new_id(AT, bytes(10)), enqueued=None)], NOW)
     assert (await facts(store, NOW + 300_000)).oldest_seconds == 300, "its id says when"
     await claim(store, "w.1", 1)
     assert (await facts(store)).oldest_seconds is None, "what runs does not wait"
     await writes.enqueue(store, [job("own", "low")], NOW)
     assert (await facts(store, NOW + 7000)).oldest_seconds == 7, "an id of the caller's own tells no time"
-    await writes.enqueue(store, [job(codec.new_id(AT - 900, bytes(10)), due=AT + 10, enqueued=None)], NOW)
+    await writes.enqueue(store, [job(new_id(AT - 900, bytes(10)), due=AT + 10, enqueued=None)], NOW)
     assert (await facts(store, NOW + 20_000)).oldest_seconds == 20, "what is only due is not ready yet"
     await claim(store, "w.1", 2, claim=0, now=NOW + 20_000)
     assert (await facts(store, NOW + 25_000)).oldest_seconds == 25, (
@@ -87,7 +92,7 @@ async def test_the_oldest_waits_since_it_was_ready(store: Connection, job: Send)
 @pytest.mark.parametrize("wrong", [-86_400, -120, -2, 2, 120, 86_400])
 async def test_a_producers_wrong_clock_makes_no_wrong_age(store: Connection, raw: Redis, job: Send, wrong: int) -> None:
     """The oldest age drives scaling and alerts: neither two days old nor young for ever."""
-    ids = [codec.new_id(AT + wrong, bytes([number] * 10)) for number in range(3)]
+    ids = [new_id(AT + wrong, bytes([number] * 10)) for number in range(3)]
     await writes.enqueue(store, [job(each, enqueued=None) for each in ids], NOW)
     assert (await facts(store, NOW + 7000)).oldest_seconds == 7
     await claim(store, "w.1", 1, claim=3)
@@ -96,20 +101,20 @@ async def test_a_producers_wrong_clock_makes_no_wrong_age(store: Connection, raw
 
 async def test_all_pools_in_one_read(store: Connection, job: Send) -> None:
     await writes.enqueue(store, [job("a", queue="one"), job("b", queue="two"), job("c", queue="two")], NOW)
-    seen = await reads.endpoint_facts(store, {"x/first": ["one", "two"], "x/second": ["two", "three"]}, NOW)
+    seen = await read_endpoint(store, {"x/first": ["one", "two"], "x/second": ["two", "three"]}, NOW)
     assert {name: each.queued for name, each in seen.queues.items()} == {"one": 1, "two": 2, "three": 0}
-    assert await reads.endpoint_facts(store, {}) == await reads.endpoint_facts(store, {}, NOW)
+    assert await read_endpoint(store, {}) == await read_endpoint(store, {}, NOW)
 
 
 async def test_a_policy_that_evicts_is_a_warning(store: Connection, raw: Redis) -> None:
-    assert await reads.server_warnings(store) == ()
+    assert await server_warnings(store) == ()
     raw.config_set("maxmemory-policy", "allkeys-lru")
     try:
-        (warning,) = await reads.server_warnings(store)
+        (warning,) = await server_warnings(store)
         assert warning.startswith("maxmemory-policy is allkeys-lru: ")
         assert warning.endswith("set it to noeviction")
-        assert (await reads.endpoint_facts(store, {POOL: [QUEUE]})).warnings == (warning,)
-        assert (await reads.endpoint_facts(store, {POOL: []})).warnings == (warning,)
+        assert (await read_endpoint(store, {POOL: [QUEUE]})).warnings == (warning,)
+        assert (await read_endpoint(store, {POOL: []})).warnings == (warning,)
     finally:
         raw.config_set("maxmemory-policy", "noeviction")
 
@@ -131,21 +136,19 @@ async def test_workers_report_and_are_forgotten(store: Connection, job: Send) ->
     await writes.heartbeat(store, report("a.1"), NOW - 20_000)
     await writes.heartbeat(store, report("gone.1"), NOW - 40_000)
     await writes.pause(store, [QUEUE], ["b.1"])
-    first, second = (await reads.endpoint_facts(store, {POOL: [QUEUE]}, NOW)).heartbeats[POOL]
+    first, second = (await read_endpoint(store, {POOL: [QUEUE]}, NOW)).heartbeats[POOL]
     assert first == report("a.1", seen=AT - 20)
     assert second == report("b.1", seen=AT, idle_since=AT - 5, draining=True)
     assert (first.host, second.host) == ("a", "b")
-    assert await reads.pools(store) == [POOL]
+    assert await pool_keys(store) == [POOL]
     await writes.forget_worker(store, POOL, "b.1", [QUEUE])
-    assert [each.worker for each in (await reads.endpoint_facts(store, {POOL: [QUEUE]}, NOW)).heartbeats[POOL]] == [
-        "a.1"
-    ]
+    assert [each.worker for each in (await read_endpoint(store, {POOL: [QUEUE]}, NOW)).heartbeats[POOL]] == ["a.1"]
     assert await store.execute("EXISTS", keys.of_queue(QUEUE, "draining")) == 0
 
 
 async def test_a_report_with_more_in_it_is_read(store: Connection, raw: Redis) -> None:
     raw.hset(keys.workers(POOL), "a.1", f'{NOW} {{"slots":5,"busy":0,"started":1,"idle_since":null,"colour":"red"}}')
-    (found,) = (await reads.endpoint_facts(store, {POOL: [QUEUE]}, NOW)).heartbeats[POOL]
+    (found,) = (await read_endpoint(store, {POOL: [QUEUE]}, NOW)).heartbeats[POOL]
     assert (found.slots, found.seen) == (5, AT)
 
 
@@ -158,13 +161,13 @@ async def test_a_job_is_seen_wherever_it_is(store: Connection, job: Send) -> Non
     dead, done, retried, _ = await claim(store, "w.1", 1, claim=4)
     await settled(store, dead, failed(attempts=1))
     await settled(store, retried, failed(attempts=3))
-    completed = {60_000: writes.Completed([done], [codec.completed_record("send", b'{"x":1}', 0.5)])}
+    completed = {60_000: writes.Completed([done], [completed_record("send", b'{"x":1}', 0.5)])}
     await writes.step(
-        store, QUEUE, "w.1", completed=completed, lease_suffix=codec.lease_suffix("w.1", 9), lease_ms=1, now=NOW
+        store, QUEUE, "w.1", completed=completed, lease_suffix=claim_suffix("w.1", 9), lease_ms=1, now=NOW
     )
     await writes.cancel(store, QUEUE, "waits", NOW)
     seen = {
-        job_id: await reads.job(store, QUEUE, job_id, NOW)
+        job_id: await read_job(store, QUEUE, job_id, NOW)
         for job_id in ("dead", "done", "retried", "held", "waits", "later")
     }
     states = {job_id: view.state for job_id, view in seen.items() if view}
@@ -183,17 +186,17 @@ async def test_a_job_is_seen_wherever_it_is(store: Connection, job: Send) -> Non
     assert views["retried"].history.entries[0].message == "no such address"
     assert views["dead"].history.note.startswith("RetriesUsedUp: attempt 1 of 1 failed")
     assert views["dead"].ended_at == AT
-    assert await reads.job(store, QUEUE, "never") is None
+    assert await read_job(store, QUEUE, "never") is None
     for state in JobState:
-        listed = [view.id for view in await reads.jobs(store, QUEUE, state, now=NOW)]
+        listed = [view.id for view in await read_jobs(store, QUEUE, state, now=NOW)]
         assert sorted(listed) == sorted(job_id for job_id, found in states.items() if found is state)
-    result = await reads.result(store, QUEUE, "done", NOW + 59_999)
+    result = await read_result(store, QUEUE, "done", NOW + 59_999)
     assert result is not None
     assert bytes(result.result) == b'{"x":1}'
-    assert await reads.result(store, QUEUE, "held") is None
+    assert await read_result(store, QUEUE, "held") is None
     for over in (
-        await reads.result(store, QUEUE, "done", NOW + 60_000),
-        await reads.job(store, QUEUE, "done", NOW + 60_000),
+        await read_result(store, QUEUE, "done", NOW + 60_000),
+        await read_job(store, QUEUE, "done", NOW + 60_000),
     ):
         assert over is None, (
             "past its TTL a record counts as gone to the millisecond, even if it has not been removed yet"
@@ -207,7 +210,7 @@ async def test_lists_are_in_the_order_of_what_happens_next(store: Connection, jo
     await writes.enqueue(store, [job(job_id, priority, AT + delay) for job_id, priority, delay in later], NOW)
 
     async def listed(state: JobState, limit: int = 100) -> list[str]:
-        return [view.id for view in await reads.jobs(store, QUEUE, state, limit)]
+        return [view.id for view in await read_jobs(store, QUEUE, state, limit)]
 
     assert await listed(JobState.QUEUED) == ["h1", "n1", "n2", "l1"]
     assert await listed(JobState.QUEUED, 2) == ["h1", "n1"]
@@ -222,13 +225,13 @@ async def test_lists_are_in_the_order_of_what_happens_next(store: Connection, jo
 async def test_what_cannot_be_read_is_shown_and_says_why(store: Connection, raw: Redis) -> None:
     for job_id, envelope in (("newer", b'{"v":9}'), ("broken", b"?")):
         await store.call("enqueue", QUEUE, [NOW, keys.WAKE_CHANNEL, QUEUE, job_id, "n", "", envelope])
-    newer, broken = await reads.jobs(store, QUEUE, JobState.QUEUED)
+    newer, broken = await read_jobs(store, QUEUE, JobState.QUEUED)
     assert newer.problem.startswith("the envelope has version 9, this jobpools reads up to 1")
     assert broken.problem.startswith("not an envelope")
     assert raw.hget(keys.of_queue(QUEUE, "jobs"), "newer") == b'{"v":9}', "and it is left as it is"
     raw.hset(keys.of_queue(QUEUE, "results"), "newer", "?")
     with pytest.raises(StoreDataError, match="not a result"):
-        await reads.result(store, QUEUE, "newer")
+        await read_result(store, QUEUE, "newer")
 
 
 async def test_why_a_job_waits_is_shown(store: Connection, job: Send) -> None:
@@ -236,15 +239,15 @@ async def test_why_a_job_waits_is_shown(store: Connection, job: Send) -> None:
     (lease_id,) = await claim(store, "w.1", 1)
     back = Settlement(Disposition.RETURN, delay=30, history=History(note='no job "send"'))
     await settled(store, lease_id, back)
-    view = await reads.job(store, QUEUE, "a")
+    view = await read_job(store, QUEUE, "a")
     assert view is not None
     assert (view.state, view.history.note, view.history.attempts) == (JobState.SCHEDULED, 'no job "send"', 0)
 
 
 async def test_queues_are_those_that_ever_took_a_job(store: Connection, job: Send) -> None:
-    assert await reads.queues(store) == []
+    assert await queue_names(store) == []
     await writes.enqueue(store, [job("a", queue="b-queue"), job("a", queue="a.queue")], NOW)
-    assert await reads.queues(store) == ["a.queue", "b-queue"]
+    assert await queue_names(store) == ["a.queue", "b-queue"]
 
 
 async def test_workers_that_were_silent_for_a_day_are_forgotten(store: Connection, raw: Redis) -> None:
@@ -270,6 +273,6 @@ async def test_a_job_that_ends_between_two_reads_is_not_reported_as_queued(
         return seen
 
     monkeypatch.setattr(store, "gather", and_then_it_ends)
-    view = await reads.job(store, QUEUE, "a")
+    view = await read_job(store, QUEUE, "a")
     assert view is not None
     assert view.state is JobState.DEAD

@@ -8,19 +8,23 @@ from redis import Redis
 from jobpools.core.jobs.job import JobState, Outcome, OutcomeKind, Priority
 from jobpools.core.jobs.retry import Retry, settle
 from jobpools.rescue import Rescuer
-from jobpools.store import codec, keys, ledger, reads, writes
+from jobpools.store import keys, ledger, writes
 from jobpools.store.connect import Connection, SyncConnection
-from jobpools.store.reads import JobView
+from jobpools.store.history import decode_history
+from jobpools.store.job_view import JobView
+from jobpools.store.jobs import read_job
+from jobpools.store.lease_ids import claim_suffix, split_lease_id
+from jobpools.store.records import completed_record
 from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
 
 WORKER = "web-1.a"
-SUFFIX = codec.lease_suffix(WORKER, 7)
+SUFFIX = claim_suffix(WORKER, 7)
 LEASE = 60_000
 
 
 async def view(store: Connection, job_id: str = "x") -> JobView:
-    found = await reads.job(store, QUEUE, job_id)
+    found = await read_job(store, QUEUE, job_id)
     assert found is not None
     return found
 
@@ -28,7 +32,7 @@ async def view(store: Connection, job_id: str = "x") -> JobView:
 async def charged(store: Connection, job: Send, max_crashes: int, others: int = 0, worker: str = WORKER) -> str:
     """A job that was taken from its worker as crashed; returns the worker's lease. `others`: jobs behind it."""
     await writes.enqueue(store, [job("x")])
-    lease_suffix = codec.lease_suffix(worker, 7)
+    lease_suffix = claim_suffix(worker, 7)
     await writes.step(store, QUEUE, worker, claim=1, lease_suffix=lease_suffix, lease_ms=LEASE)
     rescuer = Rescuer(store, "operator.x", lease_ms=LEASE, max_crashes=lambda _: max_crashes)
     await rescuer.sweep(QUEUE, holders=[writes.held_by(worker)])
@@ -38,19 +42,17 @@ async def charged(store: Connection, job: Send, max_crashes: int, others: int = 
 
 
 async def completes(store: Connection, lease: str, worker: str = WORKER, ttl: int = 60_000) -> writes.StepReply:
-    done = {ttl: writes.Completed([lease], [codec.completed_record("send", b"1", 0.1)])}
-    return await writes.step(
-        store, QUEUE, worker, completed=done, lease_suffix=codec.lease_suffix(worker, 8), lease_ms=LEASE
-    )
+    done = {ttl: writes.Completed([lease], [completed_record("send", b"1", 0.1)])}
+    return await writes.step(store, QUEUE, worker, completed=done, lease_suffix=claim_suffix(worker, 8), lease_ms=LEASE)
 
 
 async def fails(store: Connection, lease: str) -> writes.StepReply:
     decision = settle(
-        Outcome(OutcomeKind.FAILED, "OSError", "no"), Retry(), codec.decode_history(None), 1.0, 0.0, max_crashes=1
+        Outcome(OutcomeKind.FAILED, "OSError", "no"), Retry(), decode_history(None), 1.0, 0.0, max_crashes=1
     )
     settled = [writes.Settled(lease, Priority.NORMAL, decision.value)]
     return await writes.step(
-        store, QUEUE, WORKER, settled=settled, lease_suffix=codec.lease_suffix(WORKER, 8), lease_ms=LEASE
+        store, QUEUE, WORKER, settled=settled, lease_suffix=claim_suffix(WORKER, 8), lease_ms=LEASE
     )
 
 
@@ -65,7 +67,7 @@ async def balanced(store: Connection, raw: Redis, **wanted: int) -> None:
     for part in ("ready:high", "ready:normal", "ready:low"):
         found += raw.lpos(keys.of_queue(QUEUE, part), "x") is not None
     leases = await store.execute("ZRANGE", keys.of_queue(QUEUE, "leases"), 0, -1)
-    found += sum(codec.split_lease_id(lease_id.decode())[0] == "x" for lease_id in leases)
+    found += sum(split_lease_id(lease_id.decode())[0] == "x" for lease_id in leases)
     assert found <= 1, "in one place at most"
 
 
@@ -142,12 +144,12 @@ async def test_earlier_records_stay(store: Connection, sync_store: SyncConnectio
 
 
 async def begun(store: Connection, _: Redis) -> None:
-    await writes.step(store, QUEUE, "web-2.b", claim=1, lease_suffix=codec.lease_suffix("web-2.b", 1), lease_ms=LEASE)
+    await writes.step(store, QUEUE, "web-2.b", claim=1, lease_suffix=claim_suffix("web-2.b", 1), lease_ms=LEASE)
 
 
 async def done_elsewhere(store: Connection, raw: Redis) -> None:
     await begun(store, raw)
-    await completes(store, "x" + codec.lease_suffix("web-2.b", 1), "web-2.b")
+    await completes(store, "x" + claim_suffix("web-2.b", 1), "web-2.b")
 
 
 async def cancelled(store: Connection, raw: Redis) -> None:
@@ -162,9 +164,7 @@ async def crashed_elsewhere(store: Connection, raw: Redis) -> None:
 
 async def in_a_rescue(store: Connection, raw: Redis) -> None:
     await begun(store, raw)
-    await writes.rescue(
-        store, QUEUE, lease_suffix=codec.lease_suffix("operator.y", 1), lease_ms=LEASE, holders=["web-2"]
-    )
+    await writes.rescue(store, QUEUE, lease_suffix=claim_suffix("operator.y", 1), lease_ms=LEASE, holders=["web-2"])
 
 
 async def unreadable(_: Connection, raw: Redis) -> None:
@@ -191,7 +191,7 @@ async def test_what_went_on_without_it_stays_as_it_is(
 
 async def test_another_fence_of_the_same_worker_is_refused(store: Connection, job: Send) -> None:
     await charged(store, job, 1)
-    other = "x" + codec.lease_suffix(WORKER, 6)
+    other = "x" + claim_suffix(WORKER, 6)
     assert (await completes(store, other)).stale == [other.encode()]
     assert (await view(store)).state is JobState.DEAD
 
@@ -200,4 +200,4 @@ async def test_what_was_purged_is_gone(store: Connection, job: Send) -> None:
     lease = await charged(store, job, 1)
     assert await dead_jobs.purge(store, QUEUE, ["x"]) == 1
     assert (await completes(store, lease)).stale == [lease.encode()]
-    assert await reads.job(store, QUEUE, "x") is None
+    assert await read_job(store, QUEUE, "x") is None

@@ -8,7 +8,9 @@ import pytest
 from redis.exceptions import ResponseError
 
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
-from jobpools.store import codec, connect, keys, ledger, writes
+from jobpools.store import connect, keys, ledger, writes
+from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.records import completed_record
 from jobpools.store.translation import CODES, translate
 from tests.store.conftest import QUEUE, sending
 from tests.support.refusals import Refuse, busy, disk_full, few_replicas, full, no_right, replica
@@ -63,20 +65,20 @@ async def test_a_server_without_memory_still_lets_workers_settle_renew_and_claim
     with running(binary) as server, server.client() as raw:
         connection, sync = connect.connect(server.url), connect.connect_sync(server.url)
         await writes.enqueue(connection, [sending("a"), sending("b")])
-        lease_suffix = codec.lease_suffix("w.x", 1)
+        lease_suffix = claim_suffix("w.x", 1)
         await writes.step(connection, QUEUE, "w.x", claim=1, lease_suffix=lease_suffix, lease_ms=1000)
         with full(server):
             before = raw.zscore(keys.of_queue(QUEUE, "leases"), f"a{lease_suffix}") or 0.0
             assert await asyncio.to_thread(writes.renew, sync, QUEUE, [f"a{lease_suffix}"], 60_000) == ([], [])
             assert (raw.zscore(keys.of_queue(QUEUE, "leases"), f"a{lease_suffix}") or 0.0) > before + 50_000
-            done = {60_000: writes.Completed([f"a{lease_suffix}"], [codec.completed_record("send", b"1", 0.1)])}
+            done = {60_000: writes.Completed([f"a{lease_suffix}"], [completed_record("send", b"1", 0.1)])}
             reply = await writes.step(
                 connection,
                 QUEUE,
                 "w.x",
                 completed=done,
                 claim=1,
-                lease_suffix=codec.lease_suffix("w.x", 2),
+                lease_suffix=claim_suffix("w.x", 2),
                 lease_ms=1000,
             )
             assert (reply.ids, reply.stale) == ([b"b"], [])

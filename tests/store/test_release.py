@@ -11,8 +11,10 @@ from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import WorkerId
 from jobpools.options import Options
-from jobpools.store import codec, reads, writes
+from jobpools.store import writes
 from jobpools.store.connect import Connection, connect
+from jobpools.store.endpoint_facts import read_workers
+from jobpools.store.lease_ids import claim_suffix
 
 POOL = Pool.model_validate({"meta": {"name": "shop"}, "spec": {"app": "shop:app", "queues": ["emails", "reports"]}})
 
@@ -34,7 +36,7 @@ async def enqueue(url: str) -> str:
 
 async def claim(connection: Connection, worker: str, n: int) -> list[bytes]:
     reply = await writes.step(
-        connection, "emails", worker, claim=5, lease_suffix=codec.lease_suffix(worker, n), lease_ms=10_000
+        connection, "emails", worker, claim=5, lease_suffix=claim_suffix(worker, n), lease_ms=10_000
     )
     return list(reply.ids)
 
@@ -52,10 +54,10 @@ async def test_a_gone_worker_that_still_lives_claims_nothing_more(
     job = (await enqueue(valkey_url)).encode()
     await report(connection, "a.1")
     assert await claim(connection, "a.1", 1) == [job]
-    assert [each.worker for each in await reads.workers(connection, POOL.meta.key, ["emails"])] == ["a.1"]
+    assert [each.worker for each in await read_workers(connection, POOL.meta.key, ["emails"])] == ["a.1"]
     operator = queues.StoreQueues(connection, "operator")
     assert await operator.release(POOL, ["a"]) == 1
-    assert await reads.workers(connection, POOL.meta.key, ["emails"]) == ()
+    assert await read_workers(connection, POOL.meta.key, ["emails"]) == ()
     assert await claim(connection, "a.1", 2) == [], "it has been given up"
     assert await claim(connection, "b.1", 1) == [job]
 

@@ -16,8 +16,12 @@ from jobpools.core.schedules.plan import plan_schedule
 from jobpools.core.schedules.specs import Schedule
 from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.options import Options
-from jobpools.store import codec, keys, reads, scripts, writes
+from jobpools.store import keys, scripts, writes
 from jobpools.store.connect import Connection, connect
+from jobpools.store.envelope import decode_envelope
+from jobpools.store.job_lists import read_jobs
+from jobpools.store.jobs import read_job
+from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.schedules import StoreSchedules, listed
 from jobpools.testing import run_until_idle
 from tests.support.servers import Server, running, valkey_binary
@@ -82,7 +86,7 @@ async def test_a_fires_job_is_as_one_that_is_enqueued_by_name(valkey_url: str, s
         raw = redis.hget(keys.of_queue("mails", "jobs"), plan.fires[0].id)
         assert redis.lrange(keys.of_queue("mails", "ready:high"), 0, -1) == [plan.fires[0].id.encode()]
     assert isinstance(raw, bytes)
-    found = codec.decode(raw)
+    found = decode_envelope(raw)
     assert found.enqueued == T0 + 60
     found.enqueued = expected.enqueued
     assert found == expected
@@ -133,13 +137,13 @@ async def test_a_job_that_left_no_trace_is_not_fired_again(
 
     await run_until_idle(app)
     await app.client.aclose()
-    assert await reads.job(connection, "ticks", plan.fires[0].id) is None
+    assert await read_job(connection, "ticks", plan.fires[0].id) is None
     again, recorded = await fire(store, schedule(), T0 + 61)
     assert [each.id for each in again.fires] == [each.id for each in plan.fires]
     assert recorded
-    assert await reads.jobs(connection, "ticks", JobState.QUEUED) == []
+    assert await read_jobs(connection, "ticks", JobState.QUEUED) == []
     assert (await fire(store, schedule(), T0 + 120))[1]
-    assert len(await reads.jobs(connection, "ticks", JobState.QUEUED)) == 1
+    assert len(await read_jobs(connection, "ticks", JobState.QUEUED)) == 1
 
 
 async def test_a_schedule_that_was_made_anew_has_fired_nothing(store: StoreSchedules, connection: Connection) -> None:
@@ -152,7 +156,7 @@ async def test_a_schedule_that_was_made_anew_has_fired_nothing(store: StoreSched
     )  # and the queue still knows the former one
     await store.observe([made_anew], T0)
     await fire(store, made_anew, T0 + 60)
-    assert len(await reads.jobs(connection, "ticks", JobState.QUEUED)) == 2
+    assert len(await read_jobs(connection, "ticks", JobState.QUEUED)) == 2
 
 
 async def test_firing_again_enqueues_nothing(store: StoreSchedules, connection: Connection) -> None:
@@ -162,7 +166,7 @@ async def test_firing_again_enqueues_nothing(store: StoreSchedules, connection: 
     again, recorded = await fire(store, schedule(), T0 + 65)
     assert [each.id for each in again.fires] == [each.id for each in plan.fires]
     assert recorded
-    assert len(await reads.jobs(connection, "ticks", JobState.QUEUED)) == 1
+    assert len(await read_jobs(connection, "ticks", JobState.QUEUED)) == 1
     assert (await store.observe([schedule()], T0 + 70))["default/tick"].fired == 1
 
 
@@ -206,7 +210,7 @@ async def test_replace_cancels_the_former(store: StoreSchedules, connection: Con
     await store.observe([made], T0)
     first, _ = await fire(store, made, T0 + 60)
     second, _ = await fire(store, made, T0 + 120)
-    former = await reads.job(connection, "ticks", first.fires[0].id)
+    former = await read_job(connection, "ticks", first.fires[0].id)
     assert former is not None
     assert former.state is JobState.CANCELLED
     (known,) = (await store.observe([made], T0 + 121)).values()
@@ -222,7 +226,7 @@ async def test_states_of_jobs(connection: Connection) -> None:
         await client.enqueue(client.call_json("work", {}, Options.make(queue="q", id=name, delay=delay)))
     await client.aclose()
     await writes.cancel(connection, "q", "cancelled")
-    lease_suffix = codec.lease_suffix("host.a", 1)
+    lease_suffix = claim_suffix("host.a", 1)
     with Redis.from_url(connection.url) as redis:
         redis.zadd(keys.of_queue("q", "dead"), {"dead": 1})
         redis.zadd(keys.of_queue("q", "leases"), {f"running{lease_suffix}": 1})

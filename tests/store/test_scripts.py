@@ -9,8 +9,9 @@ import pytest
 from redis import Redis
 from redis.crc import key_slot
 
-from jobpools.store import keys, ledger, reads, scripts, writes
+from jobpools.store import keys, ledger, scripts, writes
 from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.endpoint_facts import read_endpoint
 from tests.store.conftest import QUEUE, Send
 
 ROOT = Path(__file__).parents[2]
@@ -93,11 +94,11 @@ def test_all_keys_of_a_queue_and_those_of_the_schedules_are_in_one_slot_each() -
 
 
 def test_no_key_is_named_elsewhere() -> None:
-    """The beginning of every key stands in keys.py alone, and in the two patterns by which reads.py finds queues."""
+    """The beginning of every key stands in keys.py alone."""
     for path in sorted((ROOT / "worker").rglob("*.py")) + sorted((ROOT / "operator").rglob("*.py")):
         spelt = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
         named = [value for value in spelt if isinstance(value, str) and value.startswith("jobpools:{")]
-        assert not named or path.name in ("keys.py", "reads.py"), f"{path.relative_to(ROOT)}: {named}"
+        assert not named or path.name == "keys.py", f"{path.relative_to(ROOT)}: {named}"
     for path in FILES:
         assert "jobpools:" not in path.read_text(), f"{path.name} names a key"
 
@@ -108,7 +109,7 @@ async def commands(store: Connection, raw: Redis, send: Send) -> list[Any]:
     raw.script_flush()
     seen.append(await writes.enqueue(store, [send("a"), send("b")]))
     raw.script_flush()
-    seen.append((await reads.endpoint_facts(store, {"default/shop": [QUEUE]})).queues)
+    seen.append((await read_endpoint(store, {"default/shop": [QUEUE]})).queues)
     raw.script_flush()
     seen.append((await ledger.read(store, [QUEUE]))[QUEUE].ready)
     raw.script_flush()
@@ -133,9 +134,9 @@ def test_so_for_threads(sync_store: SyncConnection, raw: Redis, job: Send) -> No
 
 async def test_reading_takes_one_round_trip(store: Connection, raw: Redis) -> None:
     pools = {"default/shop": [f"queue{number}" for number in range(50)]}
-    await reads.endpoint_facts(store, pools)
+    await read_endpoint(store, pools)
     before = raw.info("commandstats")
-    await reads.endpoint_facts(store, pools)
+    await read_endpoint(store, pools)
     after = raw.info("commandstats")
     assert after["cmdstat_evalsha"]["calls"] - before["cmdstat_evalsha"]["calls"] == 50
     assert after.get("cmdstat_script|load") == before.get("cmdstat_script|load")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from jobpools.core.jobs.job import Disposition
-from jobpools.store import codec, scripts, writes
+from jobpools.store import scripts, writes
+from jobpools.store.records import ENDED_AS, RECORD_HEAD_BYTES
 
 LUA = Path(scripts.__file__).with_name("lua")
 
@@ -17,8 +18,8 @@ LUA = Path(scripts.__file__).with_name("lua")
         ("_claim", "CLAIM_LIMIT", writes.CLAIM_LIMIT),
         ("_settle", "CANCELLED_TTL", writes.CANCELLED_TTL),
         ("drain", "DRAINING_TTL", writes.DRAINING_TTL),
-        ("_records", "HEAD_BYTES", codec.RECORD_HEAD_BYTES),
-        ("_taken", "HEAD_BYTES", codec.RECORD_HEAD_BYTES),
+        ("_records", "HEAD_BYTES", RECORD_HEAD_BYTES),
+        ("_taken", "HEAD_BYTES", RECORD_HEAD_BYTES),
     ],
 )
 def test_a_limit_is_the_same_in_lua_and_python(file: str, name: str, value: int) -> None:
@@ -44,5 +45,5 @@ def test_a_record_begins_with_the_letters_that_the_codec_reads() -> None:
     letters = re.search(r"local STATES = \{(.*)\}", (LUA / "_records.lua").read_text())
     assert letters
     assert dict(re.findall(r"(\w) = '(\w+)'", letters[1])) == {
-        letter.decode(): state for letter, state in codec.ENDED_AS.items()
+        letter.decode(): state for letter, state in ENDED_AS.items()
     }

@@ -8,8 +8,13 @@ from redis import Redis
 from jobpools.core.jobs.job import Disposition, History, JobState, Outcome, OutcomeKind, Priority, Settlement
 from jobpools.core.jobs.retry import Retry, settle
 from jobpools.errors import StoreDataError, StoreError
-from jobpools.store import codec, keys, ledger, reads, writes
+from jobpools.store import keys, ledger, writes
 from jobpools.store.connect import Connection
+from jobpools.store.endpoint_facts import read_endpoint
+from jobpools.store.job_ids import new_id
+from jobpools.store.jobs import read_job
+from jobpools.store.lease_ids import claim_suffix, split_lease_id
+from jobpools.store.records import completed_record
 from tests.store.conftest import QUEUE, Send
 
 NOW = 1_900_000_000_000
@@ -22,7 +27,7 @@ def key(part: str) -> str:
 
 async def claim(store: Connection, number: int, worker: str = "web-1.aa", claim: int = 10, now: int = NOW) -> list[str]:
     """The lease_ids that the worker holds then."""
-    lease_suffix = codec.lease_suffix(worker, number)
+    lease_suffix = claim_suffix(worker, number)
     reply = await writes.step(store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=LEASE, now=now)
     return [job_id.decode() + lease_suffix for job_id in reply.ids]
 
@@ -31,8 +36,8 @@ async def end(
     store: Connection, lease_id: str, settlement: Settlement | None = None, ttl: int = 1000, now: int = NOW
 ) -> writes.StepReply:
     """Settle one: as completed, unless it is said otherwise."""
-    worker = codec.split_lease_id(lease_id)[1]
-    completed = {} if settlement else {ttl: writes.Completed([lease_id], [codec.completed_record("send", b"1", 0.1)])}
+    worker = split_lease_id(lease_id)[1]
+    completed = {} if settlement else {ttl: writes.Completed([lease_id], [completed_record("send", b"1", 0.1)])}
     settled = [writes.Settled(lease_id, Priority.NORMAL, settlement)] if settlement else []
     return await writes.step(
         store,
@@ -40,7 +45,7 @@ async def end(
         worker,
         completed=completed,
         settled=settled,
-        lease_suffix=codec.lease_suffix(worker, 999),
+        lease_suffix=claim_suffix(worker, 999),
         lease_ms=LEASE,
         now=now,
     )
@@ -63,7 +68,7 @@ async def test_a_job_that_was_asked_to_stop_does_not_run_again(
     (lease_id,) = await claim(store, 1)
     assert await writes.cancel(store, QUEUE, "a", NOW) is JobState.RUNNING
     await end(store, lease_id, settlement)
-    view = await reads.job(store, QUEUE, "a")
+    view = await read_job(store, QUEUE, "a")
     assert view is not None
     assert view.state is JobState.CANCELLED
     assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
@@ -87,7 +92,7 @@ async def test_a_late_settlement_does_not_unask(store: Connection, raw: Redis, j
     """The worker that lost the job settles it; the one that has it shall still stop."""
     await writes.enqueue(store, [job("a")], NOW)
     (late,) = await claim(store, 1)
-    await writes.rescue(store, QUEUE, lease_suffix=codec.lease_suffix("web-2.bb", 1), lease_ms=LEASE, now=NOW + LEASE)
+    await writes.rescue(store, QUEUE, lease_suffix=claim_suffix("web-2.bb", 1), lease_ms=LEASE, now=NOW + LEASE)
     await writes.cancel(store, QUEUE, "a", NOW)
     assert (await end(store, late)).stale == [late.encode()]
     assert raw.smembers(key("cancelling")) == {b"a"}
@@ -106,10 +111,10 @@ async def test_work_left_behind_wakes_another(store: Connection, raw: Redis, job
 
 
 async def test_a_job_that_is_handed_back_waits_since_then(store: Connection, job: Send) -> None:
-    await writes.enqueue(store, [job(codec.new_id(NOW / 1000 - 3600, bytes(10)), enqueued=None)], NOW)
+    await writes.enqueue(store, [job(new_id(NOW / 1000 - 3600, bytes(10)), enqueued=None)], NOW)
     (lease_id,) = await claim(store, 1)
     await end(store, lease_id, RETURNED)
-    facts = (await reads.endpoint_facts(store, {"p": [QUEUE]}, NOW + 5000)).queues
+    facts = (await read_endpoint(store, {"p": [QUEUE]}, NOW + 5000)).queues
     assert [each.oldest_seconds for each in facts.values()] == [5.0]
 
 
@@ -119,7 +124,7 @@ async def test_a_note_goes_with_its_reason(store: Connection, raw: Redis, job: S
     await end(store, lease_id, Settlement(Disposition.RETURN, history=History(note="no worker knows it")))
     (lease_id,) = await claim(store, 2)
     await end(store, lease_id, RETURNED)
-    view = await reads.job(store, QUEUE, "a")
+    view = await read_job(store, QUEUE, "a")
     assert view is not None
     assert view.history.note == "", "a worker that knew it handed it back"
     assert raw.exists(key("history")) == 0
@@ -134,7 +139,7 @@ async def test_one_claim_takes_no_more_than_lua_can_pass_on(store: Connection, j
 async def test_an_id_may_have_the_form_of_a_lease_id(store: Connection, job: Send) -> None:
     await writes.enqueue(store, [job("a:web-2.bb:0000000001")], NOW)
     (lease_id,) = await claim(store, 1)
-    assert codec.split_lease_id(lease_id) == ("a:web-2.bb:0000000001", "web-1.aa")
+    assert split_lease_id(lease_id) == ("a:web-2.bb:0000000001", "web-1.aa")
     assert (
         await writes.rescue(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, holders=["web-2"], now=NOW)
     ).taken == []
@@ -216,5 +221,5 @@ async def found(raw: Any) -> set[bytes]:
         ids |= set(raw.lrange(key(f"ready:{priority}"), 0, -1))
         ids |= set(raw.zrange(key(f"scheduled:{priority}"), 0, -1))
     ids |= set(raw.zrange(key("dead"), 0, -1)) | set(raw.hkeys(key("results")))
-    ids |= {codec.split_lease_id(lease_id.decode())[0].encode() for lease_id in raw.zrange(key("leases"), 0, -1)}
+    ids |= {split_lease_id(lease_id.decode())[0].encode() for lease_id in raw.zrange(key("leases"), 0, -1)}
     return ids

@@ -9,8 +9,9 @@ from redis import Redis
 
 from jobpools.core.jobs.job import Disposition, Priority, Settlement
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import codec, connect, keys, wakeups, writes
+from jobpools.store import connect, keys, wakeups, writes
 from jobpools.store.connect import Connection
+from jobpools.store.lease_ids import claim_suffix
 from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
 from tests.support.servers import running, valkey_binary
@@ -66,7 +67,7 @@ async def test_a_claim_that_leaves_ready_jobs_wakes_the_next_worker(
     await writes.enqueue(store, [job(f"job{number}") for number in range(3)])
     for number, woken in enumerate(asyncio.as_completed(idle)):
         assert await woken == QUEUE
-        await writes.step(store, QUEUE, "w.1", claim=1, lease_suffix=codec.lease_suffix("w.1", number), lease_ms=1000)
+        await writes.step(store, QUEUE, "w.1", claim=1, lease_suffix=claim_suffix("w.1", number), lease_ms=1000)
     assert raw.llen(keys.of_queue(QUEUE, "wake")) == 0
 
 

@@ -18,7 +18,7 @@ from jobpools.loop_thread import LoopThread
 from jobpools.options import Options
 from jobpools.settings import DEFAULT_MAX_PAYLOAD
 from jobpools.store import abandoned, connect, draws, writes
-from jobpools.store.codec import VERSION, Envelope, encode
+from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, encode_envelope
 from jobpools.waiting import Waiters
 
 R = TypeVar("R")
@@ -96,11 +96,11 @@ class Client:
         else:
             job_id, enqueued = options.id, now
         envelope = Envelope(
-            VERSION, job_id, name, options.queue or "default", msgspec.Raw(args), options.priority, options.timeout,
-            options.retry, options.result_ttl, options.max_crashes, options.tags, enqueued,
+            ENVELOPE_VERSION, job_id, name, options.queue or "default", msgspec.Raw(args), options.priority,
+            options.timeout, options.retry, options.result_ttl, options.max_crashes, options.tags, enqueued,
         )  # fmt: skip
         try:
-            payload = encode(envelope)
+            payload = encode_envelope(envelope)
         except UnicodeEncodeError as error:
             raise ArgumentsError(f"{name!r}: the job's name or a tag is not UTF-8: {error}") from error
         if len(payload) > self.max_payload:

@@ -4,7 +4,7 @@ from typing import Protocol, TypeVar
 
 from jobpools.core.jobs.job import History
 from jobpools.service import Service
-from jobpools.store.codec import Envelope, enqueued_at
+from jobpools.store.envelope import Envelope, enqueued_at
 
 T = TypeVar("T")
 

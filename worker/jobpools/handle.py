@@ -22,9 +22,11 @@ from jobpools.errors import (
     ResultTimeoutError,
     StoreDataError,
 )
-from jobpools.store import reads, writes
-from jobpools.store.codec import ResultRecord
+from jobpools.store import writes
 from jobpools.store.connect import Connection
+from jobpools.store.job_view import JobView
+from jobpools.store.jobs import read_job, read_result
+from jobpools.store.records import ResultRecord
 from jobpools.waiting import Waiters
 
 T = TypeVar("T")
@@ -121,7 +123,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         deadline = None if limit is None else time.monotonic() + limit
         while True:
             in_time = await self._end(deadline)
-            record = await reads.result(self.client.connection(), self.queue, self.id)
+            record = await read_result(self.client.connection(), self.queue, self.id)
             if record is not None:
                 return self._value(record)
             # Without a record the job is dead, its end is being written, or (after a replay) it runs again: wait again.
@@ -164,8 +166,8 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         """
         return self.client.run_sync(lambda: self.result(timeout))
 
-    async def _view(self) -> reads.JobView:
-        view = await reads.job(self.client.connection(), self.queue, self.id)
+    async def _view(self) -> JobView:
+        view = await read_job(self.client.connection(), self.queue, self.id)
         if view is None:
             raise JobNotFoundError(
                 f"no job {self.id} in queue {self.queue}: it never existed, or its result has expired"
@@ -195,7 +197,7 @@ def _seconds(timeout: Span) -> float:
         raise ConfigurationError(f"result: timeout: {error}") from error
 
 
-def _death_message(view: reads.JobView) -> str:
+def _death_message(view: JobView) -> str:
     history = view.history
     tries = count_of(history.attempts, "attempt")
     if history.crashes:

@@ -14,7 +14,7 @@ from jobpools.core.text.durations import parse_duration
 from jobpools.core.text.names import QUEUE_LIMIT, QUEUE_PATTERN
 from jobpools.errors import ConfigurationError
 from jobpools.handle import Span
-from jobpools.store.codec import check_id
+from jobpools.store.job_ids import check_id
 
 _QUEUE = re.compile(QUEUE_PATTERN)
 

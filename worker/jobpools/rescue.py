@@ -13,8 +13,9 @@ from jobpools.core.jobs.job import Outcome, OutcomeKind, Settlement
 from jobpools.core.jobs.policies import JobDefaults
 from jobpools.core.jobs.retry import Retry, settle
 from jobpools.errors import StoreDataError
-from jobpools.store import codec, draws, writes
+from jobpools.store import draws, writes
 from jobpools.store.connect import Connection
+from jobpools.store.envelope import decode_envelope, priority_of
 
 log = logging.getLogger("jobpools.rescue")
 
@@ -45,7 +46,7 @@ def outcome_of(taken: writes.Taken, cause: Outcome) -> Outcome:
     never becomes dead and nothing of it is dropped.
     """
     try:
-        codec.decode(taken.envelope)
+        decode_envelope(taken.envelope)
     except StoreDataError as error:
         return Outcome(OutcomeKind.UNRUNNABLE, message=str(error))
     return cause
@@ -64,7 +65,7 @@ class Rescued:
     @property
     def settled(self) -> writes.Settled:
         """The settlement to record."""
-        return writes.Settled(self.taken.lease_id, codec.priority_of(self.taken.envelope), self.decision.value)
+        return writes.Settled(self.taken.lease_id, priority_of(self.taken.envelope), self.decision.value)
 
 
 def decide(
@@ -81,7 +82,7 @@ def decide(
     """
     outcome, name, limit = outcome_of(taken, cause), "unknown", 1
     if outcome.kind is not OutcomeKind.UNRUNNABLE:
-        envelope = codec.decode(taken.envelope)
+        envelope = decode_envelope(taken.envelope)
         name = envelope.name
         limit = max_crashes(name) if envelope.max_crashes is None else envelope.max_crashes
     # Only an attempt that failed asks the retry policy, and none of these did.

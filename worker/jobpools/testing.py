@@ -20,9 +20,9 @@ from jobpools.core.text.names import QueueName
 from jobpools.runtime.services import Services
 from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
-from jobpools.store import reads
-from jobpools.store.codec import VERSION, Envelope
 from jobpools.store.draws import fresh_id
+from jobpools.store.endpoint_facts import read_endpoint
+from jobpools.store.envelope import ENVELOPE_VERSION, Envelope
 
 POOL = "default/testing"
 
@@ -93,7 +93,7 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
 async def _idle(worker: Worker, names: Sequence[str], horizon: float) -> None:
     queues = {POOL: [QueueName(name) for name in names]}
     while True:
-        facts = (await reads.endpoint_facts(worker.parts.connection, queues)).queues.values()
+        facts = (await read_endpoint(worker.parts.connection, queues)).queues.values()
         busy = any(queue.demand or (queue.due_in is not None and queue.due_in < horizon) for queue in facts)
         if not busy and not worker.parts.slots.held and not any(consumer.outbox for consumer in worker.parts.consumers):
             return
@@ -102,7 +102,7 @@ async def _idle(worker: Worker, names: Sequence[str], horizon: float) -> None:
 
 async def _busy(worker: Worker, names: Sequence[str]) -> str:
     """Return the jobs that are left, as text."""
-    facts = await reads.endpoint_facts(worker.parts.connection, {POOL: [QueueName(name) for name in names]})
+    facts = await read_endpoint(worker.parts.connection, {POOL: [QueueName(name) for name in names]})
     queues = [
         f"{name}: {queue.queued} queued, {queue.due + queue.scheduled} scheduled, {queue.in_flight} running"
         for name, queue in facts.queues.items()
@@ -122,7 +122,7 @@ def context(*, attempt: int = 1, name: str = "test", queue: str = "default", tag
         tags: The job's tags.
     """
     history = History(attempts=attempt - 1) if attempt > 1 else None
-    envelope = Envelope(VERSION, fresh_id(), name, queue, msgspec.Raw(b"{}"), tags=tuple(tags))
+    envelope = Envelope(ENVELOPE_VERSION, fresh_id(), name, queue, msgspec.Raw(b"{}"), tags=tuple(tags))
     return Context(_Source(envelope, history), "testing.0", Services())
 
 

@@ -11,8 +11,9 @@ from jobpools import Client, JobCancelledError, JobDeadError, JobNotFoundError, 
 from jobpools.control.schedules import Scheduler
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
-from jobpools.store import reads
 from jobpools.store.connect import Connection, connect
+from jobpools.store.endpoint_facts import read_endpoint, read_workers
+from jobpools.store.jobs import read_job
 from jobpools.store.schedules import StoreSchedules
 from tests.chaos.clocks import apps
 from tests.support.workers import crew
@@ -61,7 +62,7 @@ async def test_a_wrong_clock_changes_nothing(
     who, off = wrong
     begun = time.monotonic()
     waiting = await apps.clock.enqueue()
-    (facts,) = (await reads.endpoint_facts(store, {"default/clocks": [QUEUE]})).queues.values()
+    (facts,) = (await read_endpoint(store, {"default/clocks": [QUEUE]})).queues.values()
     assert facts.oldest_seconds is not None
     assert facts.oldest_seconds < 30, "the age of a job drives scaling and alerts"
     delayed = await apps.clock.options(delay="1s").enqueue()
@@ -77,7 +78,7 @@ async def test_a_wrong_clock_changes_nothing(
 
         with pytest.raises(JobDeadError, match="TimeoutError"):
             await (job := await apps.too_long.enqueue()).result(timeout=30)
-        view = await reads.job(store, QUEUE, job.id)
+        view = await read_job(store, QUEUE, job.id)
         assert view is not None
         assert view.ended_at is not None
         for at in (view.ended_at, view.history.entries[-1].at):
@@ -96,7 +97,7 @@ async def test_a_wrong_clock_changes_nothing(
         begun = time.monotonic()
         await gone(short.state)
         assert time.monotonic() - begun < 10, "a result of two seconds"
-        (worker,) = await reads.workers(store, "default/worker", [QUEUE])
+        (worker,) = await read_workers(store, "default/worker", [QUEUE])
         assert all(abs(at - right()) < 60 for at in (worker.started, worker.idle_since or right()))
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from jobpools import Client, JobDeadError, JobHandle, JobState
-from jobpools.store import reads
 from jobpools.store.connect import Connection, connect
+from jobpools.store.job_view import JobView
+from jobpools.store.jobs import read_job
 from tests.chaos.handlers import deadly
 from tests.support.waiting import eventually
 from tests.support.workers import WorkerProcess, crew
@@ -46,8 +47,8 @@ def begun(folder: Path, job: JobHandle[str] | JobHandle[None]) -> int:
     return sum(line.startswith(f"{job.id} ") for line in file.read_text().splitlines()) if file.exists() else 0
 
 
-async def view(store: Connection, job: JobHandle[str] | JobHandle[None]) -> reads.JobView:
-    found = await reads.job(store, "deadly", job.id)
+async def view(store: Connection, job: JobHandle[str] | JobHandle[None]) -> JobView:
+    found = await read_job(store, "deadly", job.id)
     assert found is not None
     return found
 

@@ -15,7 +15,7 @@ from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
 from jobpools.core.schedules.plan import FIRES, ON_TIME, TICKS, fire_id, plan_schedule, times
 from jobpools.core.schedules.specs import Schedule
 from jobpools.core.text.timestamps import timestamp
-from jobpools.store.codec import check_id
+from jobpools.store.job_ids import check_id
 
 T0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC).timestamp()
 MINUTE = 60.0

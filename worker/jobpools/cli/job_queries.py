@@ -7,28 +7,32 @@ from jobpools.core.jobs import json_values
 from jobpools.core.jobs.job import JobState
 from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.errors import JobNotFoundError
-from jobpools.store import reads, writes
+from jobpools.store import writes
 from jobpools.store.connect import Connection
+from jobpools.store.job_lists import read_jobs
+from jobpools.store.job_view import JobView
+from jobpools.store.jobs import read_job
+from jobpools.store.server import queue_names, server_time
 
 
 async def jobs(connection: Connection, queue: str | None, state: JobState | None, limit: int) -> list[dict[str, Any]]:
     """Return a row for each job; `queue` and `state` None: of all."""
-    names, now = await resolve_queues(connection, queue), await reads.server_time(connection)
+    names, now = await resolve_queues(connection, queue), await server_time(connection)
     states = [state] if state else list(JobState)
     rows: list[dict[str, Any]] = []
     for name in names:
         for each in states:
-            views = await reads.jobs(connection, name, each, limit - len(rows))
+            views = await read_jobs(connection, name, each, limit - len(rows))
             rows += [row(view, now) for view in views]
             if len(rows) >= limit:
                 return rows[:limit]
     return rows
 
 
-async def find(connection: Connection, job_id: str, queue: str | None) -> reads.JobView:
+async def find(connection: Connection, job_id: str, queue: str | None) -> JobView:
     """Return the job with this id; `queue` None: from any queue. Raises JobNotFoundError."""
     for name in await resolve_queues(connection, queue):
-        view = await reads.job(connection, name, job_id)
+        view = await read_job(connection, name, job_id)
         if view is not None:
             return view
     where = f"queue {queue}" if queue else "any queue"
@@ -46,7 +50,7 @@ async def cancel(connection: Connection, job_id: str, queue: str | None) -> tupl
 
 async def resolve_queues(connection: Connection, queue: str | None) -> list[str]:
     """Return this queue, or all queues for None. Raises JobNotFoundError for a queue that has never had a job."""
-    known = await reads.queues(connection)
+    known = await queue_names(connection)
     if queue is None:
         return known
     if queue not in known:
@@ -54,7 +58,7 @@ async def resolve_queues(connection: Connection, queue: str | None) -> list[str]
     return [queue]
 
 
-def attempts_begun(view: reads.JobView) -> int:
+def attempts_begun(view: JobView) -> int:
     """Return the number of started attempts: failed, timed out, crashed, and the one that is running or completed.
 
     An attempt that was handed back (its worker drained) is not charged and not counted.
@@ -63,7 +67,7 @@ def attempts_begun(view: reads.JobView) -> int:
     return view.history.attempts + view.history.crashes + last
 
 
-def row(view: reads.JobView, now: float) -> dict[str, Any]:
+def row(view: JobView, now: float) -> dict[str, Any]:
     """Return a job as a row of a listing."""
     last = view.history.entries[-1] if view.history.entries else None
     error = f"{last.error or last.outcome}: {last.message}" if last else ""
@@ -82,7 +86,7 @@ def row(view: reads.JobView, now: float) -> dict[str, Any]:
     }
 
 
-def details(view: reads.JobView) -> dict[str, Any]:
+def details(view: JobView) -> dict[str, Any]:
     """Return everything that is known about a job."""
     return {
         "id": view.id,

@@ -8,8 +8,8 @@ from jobpools.core.pools.facts import ClusterFacts, EndpointFacts, PoolFacts, Wo
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import plan_pool
 from jobpools.core.pools.specs import Pool
-from jobpools.store import reads
 from jobpools.store.connect import Connection
+from jobpools.store.endpoint_facts import read_endpoint
 
 LONG_AGO = float("-inf")
 """Time of the only remembered decision: every stabilization window has passed."""
@@ -18,7 +18,7 @@ LONG_AGO = float("-inf")
 async def rows(connection: Connection, pools: Sequence[Pool]) -> list[dict[str, Any]]:
     """Return a row for each pool. Raises StoreError."""
     names = {pool.meta.key: [queue.name for queue in pool.spec.queues] for pool in pools}
-    endpoint = await reads.endpoint_facts(connection, names)
+    endpoint = await read_endpoint(connection, names)
     return [_row(pool, _facts(pool, endpoint), time.time()) for pool in pools]
 
 

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 from jobpools.core.text.durations import parse_duration
 from jobpools.errors import ConfigurationError, StoreDataError
 from jobpools.settings import redis_url
-from jobpools.store import ledger, reads
+from jobpools.store import ledger
 from jobpools.store.connect import Connection, connect
+from jobpools.store.endpoint_facts import read_endpoint
+from jobpools.store.server import check_types, pool_keys, queue_names
 
 T = TypeVar("T")
 
@@ -23,8 +25,8 @@ def run_query(url: str | None, query: Callable[[Connection], Awaitable[T]]) -> T
         try:
             return await query(connection)
         except StoreDataError:
-            for queue in await reads.queues(connection):
-                await reads.check_types(connection, queue)  # raises an error that names the key
+            for queue in await queue_names(connection):
+                await check_types(connection, queue)  # raises an error that names the key
             raise
         finally:
             await connection.aclose()
@@ -34,9 +36,9 @@ def run_query(url: str | None, query: Callable[[Connection], Awaitable[T]]) -> T
 
 async def queues(connection: Connection) -> list[dict[str, Any]]:
     """Return a row for each queue that has had a job."""
-    names = await reads.queues(connection)
+    names = await queue_names(connection)
     counts = await ledger.read(connection, names)
-    facts = (await reads.endpoint_facts(connection, {"": names})).queues
+    facts = (await read_endpoint(connection, {"": names})).queues
     by_name = {str(name): each for name, each in facts.items()}
     return [
         {
@@ -58,8 +60,8 @@ async def queues(connection: Connection) -> list[dict[str, Any]]:
 
 async def pools(connection: Connection) -> list[dict[str, Any]]:
     """Return a row for each pool that had workers in the last day."""
-    names, keys = await reads.queues(connection), await reads.pools(connection)
-    found = (await reads.endpoint_facts(connection, dict.fromkeys(keys, names))).heartbeats
+    names, keys = await queue_names(connection), await pool_keys(connection)
+    found = (await read_endpoint(connection, dict.fromkeys(keys, names))).heartbeats
     return [
         {
             "pool": pool,
@@ -77,7 +79,7 @@ async def pools(connection: Connection) -> list[dict[str, Any]]:
 
 async def stats(connection: Connection, over: float) -> list[dict[str, Any]]:
     """Return a row for each queue: its counts, and its rates between two readings `over` seconds apart."""
-    names = await reads.queues(connection)
+    names = await queue_names(connection)
     first, started = await ledger.read(connection, names), time.monotonic()
     if names:
         await asyncio.sleep(over)
@@ -112,8 +114,8 @@ def duration_option(option: str, text: str) -> float:
 
 async def workers(connection: Connection) -> list[dict[str, Any]]:
     """Return a row for each worker whose heartbeat is recent."""
-    names, pools = await reads.queues(connection), await reads.pools(connection)
-    facts = await reads.endpoint_facts(connection, dict.fromkeys(pools, names))
+    names, pools = await queue_names(connection), await pool_keys(connection)
+    facts = await read_endpoint(connection, dict.fromkeys(pools, names))
     found, now = facts.heartbeats, facts.now or time.time()
     return [
         {

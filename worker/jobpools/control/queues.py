@@ -9,8 +9,9 @@ from jobpools.core.pools.facts import EndpointFacts
 from jobpools.core.pools.specs import Pool
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 from jobpools.rescue import Rescuer, dropped
-from jobpools.store import draws, reads, writes
+from jobpools.store import draws, writes
 from jobpools.store.connect import Connection
+from jobpools.store.endpoint_facts import read_endpoint, read_workers
 
 log = logging.getLogger("jobpools.operator")
 LEASE_MS = 10_000
@@ -66,7 +67,7 @@ class StoreQueues:
     async def _facts(self, names: Mapping[str, Sequence[str]]) -> EndpointFacts:
         """Read all pools; if a key has the wrong type, read halves of them to find the pools that it makes unknown."""
         try:
-            return await reads.endpoint_facts(self._connection, names)
+            return await read_endpoint(self._connection, names)
         except StoreDataError as error:
             if len(names) < 2:  # noqa: PLR2004  # nothing to halve
                 return EndpointFacts({}, {}, problems=dict.fromkeys(names, str(error)))
@@ -104,7 +105,7 @@ class StoreQueues:
         `_end_lockouts`, the id stays in the set of draining workers until that set expires, which does no harm.
         """
         queues = [queue.name for queue in pool.spec.queues]
-        listed = await reads.workers(self._connection, pool.meta.key, queues)
+        listed = await read_workers(self._connection, pool.meta.key, queues)
         gone = [each.worker for each in listed if each.host in names]
         await writes.pause(self._connection, queues, gone)
         moved = 0

@@ -4,8 +4,9 @@ from jobpools.errors import StoreError
 from jobpools.local.redis_availability import RedisAvailability
 from jobpools.local.run_counts import RunCounts
 from jobpools.local.spec_files import SpecFiles
-from jobpools.store import ledger, reads
+from jobpools.store import ledger
 from jobpools.store.connect import Connection
+from jobpools.store.server import queue_names
 
 
 class CountReader:
@@ -41,4 +42,4 @@ class CountReader:
     async def _queues(self, specs: SpecFiles) -> list[str]:
         served = {queue.name for pool in specs.pools for queue in pool.spec.queues}
         fired = {schedule.spec.job.queue for schedule in specs.schedules}
-        return sorted(served | fired | set(await reads.queues(self._connection) if self._all_queues else ()))
+        return sorted(served | fired | set(await queue_names(self._connection) if self._all_queues else ()))

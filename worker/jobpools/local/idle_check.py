@@ -9,8 +9,8 @@ from jobpools.errors import StoreError
 from jobpools.local.redis_availability import RedisAvailability
 from jobpools.local.remaining_jobs import QueueContents, Remaining, decide, why_unserved
 from jobpools.local.run_counts import RunCounts
-from jobpools.store import reads
 from jobpools.store.connect import Connection
+from jobpools.store.job_lists import waits
 from jobpools.store.ledger import Ledger
 
 QUIET_PERIOD = 2.0
@@ -72,7 +72,7 @@ class IdleCheck:
         return self._decision
 
     async def _read(self, queue: str, ledger: Ledger, pools: Sequence[Pool]) -> QueueContents:
-        handed_back, next_due = await reads.waits(self._connection, queue, ledger.scheduled)
+        handed_back, next_due = await waits(self._connection, queue, ledger.scheduled)
         apps = {pool.spec.app: None for pool in pools if any(each.name == queue for each in pool.spec.queues)}
         return QueueContents(
             queue=queue,

@@ -10,7 +10,7 @@ from jobpools.core.jobs.job import History, Outcome
 from jobpools.core.jobs.retry import Retry
 from jobpools.runtime.metrics import Tally
 from jobpools.runtime.outbox import Outbox
-from jobpools.store.codec import Envelope
+from jobpools.store.envelope import Envelope
 
 
 @dataclass(slots=True, eq=False)

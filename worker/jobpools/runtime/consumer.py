@@ -21,10 +21,13 @@ from jobpools.runtime.outbox import Outbox
 from jobpools.runtime.queue_errors import QueueErrors
 from jobpools.runtime.settle import settle
 from jobpools.runtime.vitals import Vitals
-from jobpools.store import draws, reads, writes
+from jobpools.store import draws, writes
 from jobpools.store.clock import ServerClock
-from jobpools.store.codec import VERSION, Envelope, decode, priority_of, read_history, split_lease_id
 from jobpools.store.connect import Connection
+from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, decode_envelope, priority_of
+from jobpools.store.history import read_history
+from jobpools.store.lease_ids import split_lease_id
+from jobpools.store.server import check_types
 
 DUE_SPACING = 0.005
 """Seconds that a step for a scheduled job waits for others that fall due with it."""
@@ -160,7 +163,7 @@ class Consumer:
         handlers, problem = self._options.handlers, ""
         handler: BoundHandler = handlers.unknown
         try:
-            envelope = decode(raw)
+            envelope = decode_envelope(raw)
         except StoreDataError as error:
             envelope, problem = self._unreadable(lease, raw), str(error)
         else:
@@ -171,7 +174,7 @@ class Consumer:
 
     def _unreadable(self, lease: str, raw: bytes) -> Envelope:
         job_id, priority = split_lease_id(lease)[0], priority_of(raw)
-        return Envelope(VERSION, job_id, "?", self.queue, msgspec.Raw(b"{}"), priority=priority)
+        return Envelope(ENVELOPE_VERSION, job_id, "?", self.queue, msgspec.Raw(b"{}"), priority=priority)
 
     def _hand_back(self, attempt: Attempt, problem: str) -> None:
         """Hand back a job that this worker cannot run, uncharged."""
@@ -211,7 +214,7 @@ class Consumer:
 
     async def check_keys(self) -> None:
         """Check that the queue's keys have the types that they should have. Raises StoreError."""
-        await reads.check_types(self._connection, self.queue)
+        await check_types(self._connection, self.queue)
         self.errors.keys_are_right()
 
     def count_dropped(self, number: int) -> None:

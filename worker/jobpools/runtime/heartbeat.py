@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.runtime.outage import Outage
 from jobpools.runtime.worker_state import WorkerState
-from jobpools.store import reads, writes
+from jobpools.store import writes
 from jobpools.store.connect import Connection
+from jobpools.store.server import server_warnings
 
 INTERVAL = 5.0
 """Maximum seconds between two heartbeats. A change of draining is reported at once, of the slots in use after SOON."""
@@ -56,7 +57,7 @@ class HeartbeatSender:
             await writes.heartbeat(self._connection, self._state.heartbeat())
             if not self._has_checked_server:
                 self._has_checked_server = True
-                for warning in await reads.server_warnings(self._connection):
+                for warning in await server_warnings(self._connection):
                     log.warning("%s", warning)
         except StoreError as error:
             self._sent_at += SOON - INTERVAL

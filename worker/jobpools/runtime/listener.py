@@ -8,8 +8,9 @@ from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.outage import BACKOFF, Outage, Tries, concerns_server
 from jobpools.runtime.slots import Slots
-from jobpools.store import draws, reads, wakeups, writes
+from jobpools.store import draws, wakeups, writes
 from jobpools.store.connect import Connection
+from jobpools.store.server import check_types
 
 WAIT = 5.0
 """Seconds that one blocking wait for a wake-up lasts: also how long a lost wake-up can go unnoticed."""
@@ -98,7 +99,7 @@ class Listener:
         await asyncio.sleep(BACKOFF.initial)
         for consumer in self._consumers:
             try:
-                await reads.check_types(self._connection, consumer.queue)
+                await check_types(self._connection, consumer.queue)
             except StoreError as error:
                 if not concerns_server(error):
                     consumer.errors.fail(error)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from jobpools.core.jobs.job import Priority, Settlement
-from jobpools.store.codec import completed_record
+from jobpools.store.records import completed_record
 from jobpools.store.writes import Completed, Settled
 
 BATCH_LIMIT = 1000

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 from jobpools.core.jobs.job import JobState, Priority
-from jobpools.store import codec, keys, writes
+from jobpools.store import keys, writes
 from jobpools.store.connect import Connection
 from jobpools.store.deadletters import Page
+from jobpools.store.lease_ids import split_lease_id
 
 CANCELLABLE = (JobState.QUEUED, JobState.SCHEDULED, JobState.RUNNING)
 SCANNED = 1000
@@ -36,7 +37,7 @@ async def _scheduled(connection: Connection, queue: str) -> list[str]:
 
 
 async def _running(connection: Connection, queue: str) -> list[str]:
-    return [codec.split_lease_id(each)[0] for each in await _scanned(connection, keys.of_queue(queue, "leases"))]
+    return [split_lease_id(each)[0] for each in await _scanned(connection, keys.of_queue(queue, "leases"))]
 
 
 async def _scanned(connection: Connection, key: str) -> list[str]:

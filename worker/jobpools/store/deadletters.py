@@ -6,9 +6,12 @@ from typing import Any
 
 from jobpools.core.jobs.job import JobState, Priority
 from jobpools.errors import StoreDataError
-from jobpools.store import codec, keys, reads
+from jobpools.store import keys
 from jobpools.store.connect import Connection
-from jobpools.store.reads import JobView
+from jobpools.store.envelope import decode_envelope
+from jobpools.store.history import encode_history, read_history
+from jobpools.store.job_lists import read_jobs
+from jobpools.store.job_view import JobView
 from jobpools.store.writes import LETTERS, SERVER_CLOCK
 
 SCANNED = 1000
@@ -42,7 +45,7 @@ class Page:
 
 async def listed(connection: Connection, queue: str, limit: int = 100) -> list[JobView]:
     """Dead jobs with the history of their attempts, the latest first."""
-    return await reads.jobs(connection, queue, JobState.DEAD, limit)
+    return await read_jobs(connection, queue, JobState.DEAD, limit)
 
 
 async def snapshot(connection: Connection, queue: str) -> list[Death]:
@@ -87,9 +90,9 @@ async def replaying(
         )
         arguments: list[Any] = [now, keys.WAKE_CHANNEL, queue]
         for death, envelope, history in zip(page, envelopes, histories, strict=True):
-            fresh = dataclasses.replace(codec.read_history(history), attempts=0, crashes=0, note="")
+            fresh = dataclasses.replace(read_history(history), attempts=0, crashes=0, note="")
             at = "" if death.at is None else death.at
-            arguments += (death.id, at, _letter(envelope), codec.encode_history(fresh))
+            arguments += (death.id, at, _letter(envelope), encode_history(fresh))
         yield Page(len(page), int(await connection.call("replay", queue, arguments)))
         size = next_size(len(page), sum(len(each or b"") for each in (*envelopes, *histories)))
 
@@ -101,7 +104,7 @@ def next_size(size: int, read: int) -> int:
 
 def _letter(envelope: bytes | None) -> str:
     try:
-        return LETTERS[Priority(codec.decode(envelope or b"").priority)]
+        return LETTERS[Priority(decode_envelope(envelope or b"").priority)]
     except StoreDataError:
         return LETTERS[Priority.NORMAL]
 

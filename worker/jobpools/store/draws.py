@@ -10,9 +10,10 @@ import secrets
 import time
 from random import SystemRandom
 
-from jobpools.store import codec
+from jobpools.store.job_ids import new_id
+from jobpools.store.lease_ids import FENCE_DIGITS, claim_suffix
 
-_FENCES = 10**codec.FENCE_DIGITS
+_FENCES = 10**FENCE_DIGITS
 _system = SystemRandom()
 
 
@@ -21,7 +22,7 @@ def job_id(now: float) -> str:
 
     74 of its bits are random: a clock that is wrong, goes back or stands still makes no duplicate.
     """
-    return codec.new_id(now, os.urandom(10))
+    return new_id(now, os.urandom(10))
 
 
 def fresh_id() -> str:
@@ -40,7 +41,7 @@ def lease_suffix(worker: str) -> str:
     The fence is drawn and not counted: two copies of one process (a fork, a snapshot that is started twice) have the
     same worker id and would count alike.
     """
-    return codec.lease_suffix(worker, secrets.randbelow(_FENCES))
+    return claim_suffix(worker, secrets.randbelow(_FENCES))
 
 
 def fraction() -> float:

@@ -8,6 +8,8 @@ WAKE_CHANNEL = "jobpools:wake"
 ENDED_CHANNEL = "jobpools:ended"
 """Prefix of the channels on which waiting clients are notified of the ends of jobs."""
 
+READY = ("ready:high", "ready:normal", "ready:low")
+SCHEDULED = ("scheduled:high", "scheduled:normal", "scheduled:low")
 PARTS = (
     "jobs",
     "history",
@@ -24,17 +26,13 @@ PARTS = (
     "fires",
     "waiters",
     "waiters:old",
-    "ready:high",
-    "ready:normal",
-    "ready:low",
-    "scheduled:high",
-    "scheduled:normal",
-    "scheduled:low",
+    *READY,
+    *SCHEDULED,
 )
 """The parts of a queue; docs/protocol.md describes each."""
 
-SORTED_SETS = frozenset({"leases", "dead", "scheduled:high", "scheduled:normal", "scheduled:low"})
-LISTS = frozenset({"wake", "ready:high", "ready:normal", "ready:low"})
+SORTED_SETS = frozenset({"leases", "dead", *SCHEDULED})
+LISTS = frozenset({"wake", *READY})
 SETS = frozenset({"draining", "cancelling"})
 """The types of the parts; all others are hashes."""
 

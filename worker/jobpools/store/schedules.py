@@ -18,8 +18,11 @@ from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
 from jobpools.core.schedules.plan import times
 from jobpools.core.schedules.specs import Schedule, ScheduleSpec
 from jobpools.errors import StoreDataError, StoreError
-from jobpools.store import codec, keys, reads, scripts, writes
+from jobpools.store import keys, scripts, writes
 from jobpools.store.connect import Connection
+from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, encode_envelope
+from jobpools.store.json_objects import decode_json
+from jobpools.store.server import server_time
 
 Raw = dict[str, Any]
 
@@ -44,7 +47,7 @@ class StoreSchedules:
 
     async def now(self) -> float:
         """Return the server's time, seconds since the epoch. Raises StoreError."""
-        return await reads.server_time(self._connection)
+        return await server_time(self._connection)
 
     async def observe(self, schedules: Sequence[Schedule], now: float) -> dict[str, ScheduleFacts]:
         """Return the facts by key; a new schedule, or one with new times, begins now. Raises StoreError."""
@@ -164,7 +167,7 @@ async def _read(connection: Connection, names: Sequence[str]) -> dict[str, Raw]:
     if not names:
         return {}
     found = await connection.execute("HMGET", keys.schedules("state"), *names)
-    return {name: codec.decode_json(raw) if raw else {} for name, raw in zip(names, found, strict=True)}
+    return {name: decode_json(raw) if raw else {} for name, raw in zip(names, found, strict=True)}
 
 
 async def _facts(connection: Connection, states: Mapping[str, Raw]) -> dict[str, ScheduleFacts]:
@@ -236,8 +239,8 @@ def _spec(schedule: Schedule) -> bytes:
 def _tick(schedule: Schedule, facts: ScheduleFacts, fire: Fire, now: float) -> tuple[Any, ...]:
     """Return the arguments of fire.lua for one tick."""
     job = schedule.spec.job
-    envelope = codec.Envelope(
-        v=codec.VERSION,
+    envelope = Envelope(
+        v=ENVELOPE_VERSION,
         id=fire.id,
         name=job.name,
         queue=job.queue,
@@ -247,4 +250,4 @@ def _tick(schedule: Schedule, facts: ScheduleFacts, fire: Fire, now: float) -> t
         enqueued=now,
     )
     created, due = round(facts.created * 1000), round(fire.due * 1000)
-    return schedule.meta.key, created, due, fire.id, writes.LETTERS[job.priority], codec.encode(envelope)
+    return schedule.meta.key, created, due, fire.id, writes.LETTERS[job.priority], encode_envelope(envelope)

@@ -11,8 +11,11 @@ import msgspec
 from jobpools.core.jobs.job import Disposition, History, JobState, OutcomeKind, Priority, Settlement
 from jobpools.core.jobs.policies import KEEP_COMPLETED, KEEP_DEAD
 from jobpools.core.pools.facts import Heartbeat
-from jobpools.store import codec, keys, scripts
+from jobpools.store import keys, scripts
 from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.envelope import Envelope
+from jobpools.store.history import encode_history, read_history
+from jobpools.store.lease_ids import split_lease_id
 
 BATCH = 500
 """Maximum number of jobs of one enqueue call; a longer script would delay other clients."""
@@ -41,7 +44,7 @@ class Completed:
     lease_ids: list[str] = field(default_factory=list[str])
     """Lease id of each attempt."""
     records: list[bytes] = field(default_factory=list[bytes])
-    """As long as `lease_ids`; `codec.completed_record` makes them."""
+    """As long as `lease_ids`; `completed_record` makes them."""
 
     def first(self, number: int) -> "Completed":
         """Return a copy of the first `number` attempts."""
@@ -121,7 +124,7 @@ class Sending(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A validated and encoded job, ready to be sent."""
 
     # gc=False: it is part of no reference cycle, and the collector need not traverse thousands of them.
-    envelope: codec.Envelope
+    envelope: Envelope
     payload: bytes
     """The envelope as it goes to Redis."""
     due: float | None = None
@@ -187,7 +190,7 @@ def _settled_arguments(settled: Settled) -> tuple[Any, ...]:
     delay: Any = "" if settlement.delay is None else int(settlement.delay * 1000)
     if settlement.disposition is Disposition.CANCEL:
         delay = CANCELLED_TTL
-    history = codec.encode_history(settlement.history) if settlement.history != NOTHING_YET else b""
+    history = encode_history(settlement.history) if settlement.history != NOTHING_YET else b""
     letter = LETTERS[settled.priority]
     return settled.lease_id, letter, settlement.disposition.value, delay, history, _total(settlement)
 
@@ -210,7 +213,7 @@ async def step(  # noqa: PLR0913  # the hot path's one call: an object around th
 
     `order` lists the priorities' letters in the order of the claim; a number behind a letter limits that turn
     (`h5n3l1hnl`). The keys of `completed` are the ms to keep the results. `lease_suffix` is
-    `codec.lease_suffix(worker, n)` with an n that this worker has not used before; the lease id of a claimed job is
+    `claim_suffix(worker, n)` with an n that this worker has not used before; the lease id of a claimed job is
     `id + lease_suffix`. If a step is sent twice because the answer was lost, the settlements of the second are stale
     and change nothing.
     """
@@ -260,8 +263,8 @@ async def rescue(  # noqa: PLR0913  # as the script
 ) -> Rescue:
     """Take over the leases that have expired, or those of `holders`; promote due jobs; remove expired records.
 
-    A holder is the name of a pod; or `held_by(worker)`, for the leases of one worker; or a `codec.lease_suffix`, for
-    those of one claim.
+    A holder is the name of a pod; or `held_by(worker)`, for the leases of one worker; or a suffix of
+    `claim_suffix`, for those of one claim.
     """
     ids, envelopes, histories, former_ids, promoted, left, time, more, dropped = await connection.call(
         "rescue", queue, [now, lease_suffix, lease_ms, *keep, limit, *holders]
@@ -270,10 +273,10 @@ async def rescue(  # noqa: PLR0913  # as the script
         Taken(
             id=job_id.decode(),
             lease_id=job_id.decode() + lease_suffix,
-            former_worker=codec.split_lease_id(lease_id.decode())[1],
+            former_worker=split_lease_id(lease_id.decode())[1],
             former_lease_id=lease_id.decode(),
             envelope=envelope,
-            history=codec.read_history(history),
+            history=read_history(history),
         )
         for job_id, envelope, history, lease_id in zip(ids, envelopes, histories, former_ids, strict=True)
     ]

@@ -1,0 +1,74 @@
+"""A job as the command line and the dashboard show it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jobpools.core.jobs.job import History, JobState
+from jobpools.errors import StoreDataError
+from jobpools.store.envelope import decode_envelope, enqueued_at
+from jobpools.store.history import decode_history
+from jobpools.store.job_ids import id_time
+from jobpools.store.records import ResultRecord
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as the command line and the dashboard show it."""
+
+    id: str
+    queue: str
+    state: JobState
+    name: str = ""
+    priority: str = ""
+    args: bytes = b""
+    """The JSON object of keyword arguments."""
+    tags: tuple[str, ...] = ()
+    enqueued_at: float = 0.0
+    due_at: float | None = None
+    worker: str = ""
+    """The worker that runs it."""
+    ended_at: float | None = None
+    result: bytes | None = None
+    ran_for: float | None = None
+    """Duration in seconds of the attempt that completed it."""
+    history: History = History()  # noqa: RUF009  # frozen, so one for all is safe
+    problem: str = ""
+    """Why the envelope cannot be read; empty: it was read."""
+
+
+def ended_view(
+    queue: str, job_id: str, ended: ResultRecord, history: bytes | None, names: Mapping[str, str]
+) -> JobView:
+    """Return the view of an ended job, of which only the record and the history are left."""
+    return JobView(
+        id=job_id,
+        queue=queue,
+        state=JobState(ended.state),
+        name=names.get(ended.name, ended.name),
+        enqueued_at=id_time(job_id) or 0.0,
+        ended_at=ended.at,
+        result=bytes(ended.result) if ended.state == JobState.COMPLETED else None,
+        ran_for=ended.ms / 1000 if ended.state == JobState.COMPLETED else None,
+        history=decode_history(history),
+    )
+
+
+def view_of(queue: str, job_id: str, envelope: bytes | None, history: bytes | None, facts: dict[str, Any]) -> JobView:
+    """Return the view of a job that has not ended; `facts` are the fields that its envelope does not hold."""
+    past = decode_history(history)
+    try:
+        found = decode_envelope(envelope or b"")
+    except StoreDataError as error:
+        return JobView(job_id, queue, history=past, problem=str(error), **facts)
+    return JobView(
+        id=job_id,
+        queue=queue,
+        name=found.name,
+        priority=found.priority,
+        args=bytes(found.args),
+        tags=found.tags,
+        enqueued_at=enqueued_at(found),
+        history=past,
+        **facts,
+    )

@@ -1,0 +1,15 @@
+"""Lease ids: `job:worker:fence`."""
+
+FENCE_DIGITS = 10
+"""Decimal digits of a fence: it tells apart the claims of one job by one worker, and no more."""
+
+
+def claim_suffix(worker: str, number: int) -> str:
+    """Return what follows the job id in the lease ids of one claim: the worker and the fence, in a fixed length."""
+    return f":{worker}:{number:0{FENCE_DIGITS}d}"
+
+
+def split_lease_id(lease_id: str) -> tuple[str, str]:
+    """Return the job id and the worker id of a lease id."""
+    job_id, worker, _ = lease_id.rsplit(":", 2)
+    return job_id, worker

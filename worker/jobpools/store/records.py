@@ -1,0 +1,89 @@
+"""Records of ended jobs: state, times, duration, handler and result."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+import msgspec
+
+from jobpools.errors import StoreDataError
+
+
+class ResultRecord(msgspec.Struct):
+    """Record of an ended job, kept until its TTL has passed. The envelope is deleted when the job ends."""
+
+    state: str
+    """`completed` or `cancelled`."""
+    at: float
+    """When it ended by the server's clock, seconds since the epoch."""
+    until: float
+    """When the record expires, likewise."""
+    ms: float = 0.0
+    """How long the last attempt ran."""
+    name: str = ""
+    """The handler's, or its number (`#3`), which `name_of` makes a name again."""
+    result: msgspec.Raw = msgspec.Raw(b"null")
+
+
+ENDED_AS = {b"c": "completed", b"x": "cancelled"}
+RECORD_HEAD_BYTES = 13
+"""Bytes of a record's letter and its two times."""
+
+
+@lru_cache(maxsize=1024)
+def _word(name: str) -> bytes:
+    """Return the name as one word that cannot be a number: as it is, or as JSON with escaped blanks."""
+    if name and " " not in name and name[0] not in '"#':
+        return name.encode(errors="backslashreplace")
+    return msgspec.json.encode(name).replace(b" ", rb"\u0020")
+
+
+def completed_record(name: str, result: bytes, seconds: float) -> bytes:
+    """Return a worker's part of the record of a completed job.
+
+    step.lua puts letter and times before it, and a number in place of the name.
+
+    Args:
+        name: the handler's.
+        result: what it returned, as JSON.
+        seconds: how long the attempt ran.
+    """
+    return b"%.4g %b %b" % (seconds * 1000, _word(name), result)
+
+
+def decode_result(raw: bytes) -> ResultRecord:
+    """Return what a record says. Raises StoreDataError."""
+    state, (ms, _, rest) = ENDED_AS.get(raw[:1]), raw[RECORD_HEAD_BYTES:].partition(b" ")
+    if state is None or len(raw) < RECORD_HEAD_BYTES or (state == "completed") != bool(rest):
+        raise StoreDataError(f"not a result: {raw[:40]!r}")
+    at, ttl = int.from_bytes(raw[1:7]), int.from_bytes(raw[7:13])
+    word, _, result = rest.partition(b" ")
+    try:
+        name, ran = _name(word), float(ms or 0)
+        return ResultRecord(state, at / 1000, (at + ttl) / 1000, ran, name, msgspec.Raw(result or b"null"))
+    except (ValueError, msgspec.DecodeError) as error:
+        raise StoreDataError(f"not a result: {error}") from error
+
+
+def decode_unexpired(raw: bytes | None, now: float) -> ResultRecord | None:
+    """Parse a record; None: there is none, or it has expired, to the millisecond."""
+    if raw is None:
+        return None
+    record = decode_result(raw)
+    return record if record.until > now else None
+
+
+def _name(word: bytes) -> str:
+    return msgspec.json.decode(word, type=str) if word[:1] == b'"' else word.decode()
+
+
+def names_of(numbers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return names by their number (`#3`), of the key `handlers`. Raises StoreDataError."""
+    try:
+        return {f"#{number.decode()}": _name(word) for word, number in numbers}
+    except (ValueError, msgspec.DecodeError) as error:
+        raise StoreDataError(f"not the number of a handler: {error}") from error
+
+
+def decode_ended(raw: bytes) -> tuple[int, int, str]:
+    """Return (ms when it ended, ms it is kept, id) of one element in a list of ended jobs."""
+    return int.from_bytes(raw[:6]), int.from_bytes(raw[6:12]), raw[12:].decode()

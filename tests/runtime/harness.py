@@ -60,6 +60,7 @@ class SlotsHarness:
             number=0,
             code=("", ""),
             call=call,
+            plain=None,
             decode=lambda raw: msgspec.json.decode(raw, type=dict),
             encode_result=msgspec.json.encode,
             tally=self.metrics.tally("job"),

@@ -24,6 +24,8 @@ class BoundHandler:
     """File and name of its function, as a traceback names them; empty if it is not a Python function."""
     call: Callable[..., Any]
     """`call(context, arguments)` returns an awaitable."""
+    plain: Callable[..., Any] | None
+    """The handler's own coroutine function if it takes no context: called directly, without a Context made for it."""
     decode: Callable[[bytes], dict[str, Any]]
     encode_result: Callable[[Any], bytes]
     timeout: float

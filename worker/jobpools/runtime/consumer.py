@@ -143,14 +143,14 @@ class Consumer:
     def _claimed(self, reply: writes.StepReply, lease_suffix: str) -> list[Attempt]:
         """Hold the leases of the claimed jobs, return those that this worker can run, and hand back the others."""
         histories = reply.histories or repeat(None)
-        runnable: list[Attempt] = []
+        held, runnable = self.leases.attempts, list[Attempt]()
         for raw_id, raw, history in zip(reply.ids, reply.envelopes, histories, strict=False):
             if raw is None:
                 continue  # purged meanwhile; it was not leased
             attempt, problem = self._attempt(
                 raw_id.decode() + lease_suffix, raw, read_history(history) if history else None
             )
-            self.leases.hold(attempt)
+            held[attempt.lease] = attempt
             if problem:
                 self._hand_back(attempt, problem)
             else:
@@ -167,7 +167,7 @@ class Consumer:
         except StoreDataError as error:
             envelope, problem = self._unreadable(lease, raw), str(error)
         else:
-            handler = handlers.get(envelope.name)
+            handler = handlers.by_name.get(envelope.name, handler)
             if handler is handlers.unknown:
                 problem = f"no job {envelope.name!r} in the app of the workers of queue {self.queue}"
         return Attempt(lease, envelope, handler, history, self.outbox), problem

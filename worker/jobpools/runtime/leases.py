@@ -14,14 +14,10 @@ class Leases:
         """`duration` is in seconds: how long a lease lasts without a renewal."""
         self.duration_ms = int(duration * 1000)
         self.attempts: dict[str, Attempt] = {}
-        """By lease: from the claim until the settlement has reached Redis."""
+        """By lease, from the claim until the settlement has reached Redis: what is in it is kept alive."""
         self._vitals = vitals
         self._unanswered: list[tuple[str, float]] = []
         """Claims without a reply: suffix of their lease ids, and the monotonic time when those leases have expired."""
-
-    def hold(self, attempt: Attempt) -> None:
-        """Keep this lease alive from now on."""
-        self.attempts[attempt.lease] = attempt
 
     def release(self, leases: Iterable[str]) -> None:
         """Drop these leases: they are settled."""

@@ -1,6 +1,7 @@
 """Settlements on their way to Redis: they stay here until a step that carried them was answered."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from jobpools.core.jobs.job import Priority, Settlement
@@ -20,11 +21,9 @@ class Batch(NamedTuple):
     """Attempts that did not complete."""
 
     def leases(self) -> Iterator[str]:
-        """Yield the leases that these settlements end."""
-        for group in self.completed.values():
-            yield from group.lease_ids
-        for each in self.settled:
-            yield each.lease_id
+        """Return the leases that these settlements end."""
+        completed = (group.lease_ids for group in self.completed.values())
+        return chain(chain.from_iterable(completed), [each.lease_id for each in self.settled])
 
 
 class Outbox:

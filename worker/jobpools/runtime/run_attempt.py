@@ -1,7 +1,8 @@
 """Run one attempt: decode its arguments, call the handler inside its middleware, encode the result."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
 
 from jobpools.context import Context
 from jobpools.core.text.durations import LONGEST
@@ -53,17 +54,16 @@ class AttemptRunner:
         stage = DECODING
         try:
             current_attempt.set(attempt)
-            context = Context(attempt, self._worker, self._services)
             attempt.started_at = started_at = clock()
             attempt.phase = _RUNNING
             attempt.deadline = started_at + attempt.timeout
             attempt.row = self._vitals.begin(attempt.lease, attempt.deadline, handler.number)
             arguments = handler.decode(bytes(attempt.envelope.args))
             stage = RUNNING
-            if self._middlewares:
-                value = await wrapped(self._middlewares, context, lambda: handler.call(context, arguments))
+            if handler.plain is not None and not self._middlewares:
+                value = await handler.plain(**arguments)
             else:
-                value = await handler.call(context, arguments)
+                value = await self._with_context(attempt, arguments)
             if forking.is_child:
                 forking.leave(None)
             outcome = attempt.stop_outcome
@@ -83,6 +83,13 @@ class AttemptRunner:
             outcome = attempt.stop_outcome or outcomes.failed(error, _final(stage, error))
         self._settler.end(attempt, outcome, clock())
         free(attempt)
+
+    def _with_context(self, attempt: Attempt, arguments: dict[str, Any]) -> Awaitable[Any]:
+        """Call the handler with a Context, inside the middlewares."""
+        context, call = Context(attempt, self._worker, self._services), attempt.handler.call
+        if not self._middlewares:
+            return cast("Awaitable[Any]", call(context, arguments))
+        return wrapped(self._middlewares, context, lambda: call(context, arguments))
 
     def _encoded(self, attempt: Attempt, value: object) -> bytes:
         result = attempt.handler.encode_result(value)

@@ -52,7 +52,7 @@ class Slots:
         self.idle_since: float | None = clock()
         """Monotonic time since which no attempt runs; None: one does."""
         self.quarantine = Quarantine()
-        self._runner = runner
+        self._run = runner.run
         self._settler = settler
         self._prefetch = prefetch
         self._left_behind = left_behind
@@ -103,7 +103,7 @@ class Slots:
     def _fill(self) -> None:
         running, waiting, loop = self.running, self.waiting, asyncio.get_running_loop()
         suspect = self.quarantine.suspect
-        run, free = self._runner.run, self._free
+        run, free = self._run, self._free
         while waiting and len(running) < self.size and not self.is_draining:
             attempt = waiting.popleft()
             running.add(attempt)
@@ -115,7 +115,7 @@ class Slots:
     async def _run_alone(self, attempt: Attempt) -> None:
         """Run an attempt that starts when this worker no longer holds those that must not run beside it."""
         await self.quarantine.alone()
-        await self._runner.run(attempt, self._free)
+        await self._run(attempt, self._free)
 
     def _free(self, attempt: Attempt) -> None:
         """Free the slot of an attempt that is settled; it may have been freed before."""

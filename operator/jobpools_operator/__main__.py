@@ -20,7 +20,7 @@ from jobpools_operator.endpoint import Endpoint, Endpoints, Shared
 from jobpools_operator.handlers import REGISTRY, lifecycle, objects, resync
 from jobpools_operator.http_routes import Sources, routes
 from jobpools_operator.kinds import Kind
-from jobpools_operator.kube.client import OURS, Api
+from jobpools_operator.kube.client import CRD_API, Api
 from jobpools_operator.kube.cluster import KubeCluster
 from jobpools_operator.kube.events import EventRecorder
 from jobpools_operator.kube.lease import Leadership
@@ -93,7 +93,7 @@ class Operator:
         )
 
     async def _list(self, kind: Kind) -> list[dict[str, object]]:
-        return (await self.api.list(f"{OURS}/{kind.plural}"))[0]
+        return (await self.api.list(f"{CRD_API}/{kind.plural}"))[0]
 
 
 async def serve(settings: OperatorSettings) -> None:
@@ -121,7 +121,7 @@ def _take_signals(stopping: asyncio.Event) -> None:
 async def _wait_for_kinds(api: Api, stopping: asyncio.Event) -> bool:
     """Wait until the API server has our CRDs; return False when a signal came first."""
     _take_signals(stopping)
-    known, stop = asyncio.ensure_future(api.wait_for(OURS)), asyncio.ensure_future(stopping.wait())
+    known, stop = asyncio.ensure_future(api.wait_for(CRD_API)), asyncio.ensure_future(stopping.wait())
     await asyncio.wait({known, stop}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
     if known.done():

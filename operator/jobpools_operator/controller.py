@@ -113,7 +113,7 @@ class Controller:
 
     async def lead(self, parts: Sequence[Part]) -> None:
         """Plan for every pool and fire every schedule, until cancelled. `parts` run meanwhile."""
-        await self._cluster.ready()
+        await self._cluster.wait_until_listed()
         self.endpoints.begin_term()
         try:
             async with asyncio.TaskGroup() as group:

@@ -29,10 +29,10 @@ def routes(sources: Sources) -> Routes:
     """Return the function that answers each path. A standby is ready once its informers have listed the cluster."""
 
     def livez() -> Response:
-        return ok("alive") if sources.leadership.alive else unavailable("leader election makes no progress")
+        return ok("alive") if sources.leadership.is_alive else unavailable("leader election makes no progress")
 
     def readyz() -> Response:
-        return ok("ready") if sources.cluster.listed else unavailable("the cluster has not been listed yet")
+        return ok("ready") if sources.cluster.is_listed else unavailable("the cluster has not been listed yet")
 
     def metrics() -> Response:
         return Response(200, CONTENT_TYPE, render(_collect(sources)))
@@ -43,7 +43,7 @@ def routes(sources: Sources) -> Routes:
 def _collect(sources: Sources) -> Iterator[Metric]:
     registry, counters = sources.controller.registry, sources.counters
     yield gauge(
-        "jobpools_operator_leading", "1: this operator is the leader; 0: a standby.", int(sources.leadership.leading)
+        "jobpools_operator_leading", "1: this operator is the leader; 0: a standby.", int(sources.leadership.is_leading)
     )
     yield gauge(
         "jobpools_operator_pools", "WorkerPools that this operator reconciles.", registry.count_valid(Kind.POOL)

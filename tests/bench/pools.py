@@ -17,7 +17,7 @@ from pathlib import Path
 
 from jobpools import Client
 from jobpools.options import Options
-from jobpools_operator.kube.client import DEPLOYMENTS, OURS, Api, Object, path_of
+from jobpools_operator.kube.client import APPS_API, CRD_API, Api, Object, path_of
 from tests.cluster.kubectl import Kubectl
 from tests.kube.processes import Operator, Valkey
 from tests.support.waiting import eventually, until
@@ -66,8 +66,8 @@ async def watched(api: Api) -> AsyncIterator[Seen]:
                 getattr(seen, method)(found)
 
     tasks = [
-        asyncio.create_task(follow(f"{OURS}/workerpools", "pool")),
-        asyncio.create_task(follow(f"{DEPLOYMENTS}/deployments", "deployment")),
+        asyncio.create_task(follow(f"{CRD_API}/workerpools", "pool")),
+        asyncio.create_task(follow(f"{APPS_API}/deployments", "deployment")),
     ]
     yield seen
     for task in tasks:
@@ -84,7 +84,7 @@ async def create(api: Api, namespaces: list[str], count: int, redis: str) -> Non
     async def one(number: int) -> None:
         namespace = namespaces[number % len(namespaces)]
         async with turns:
-            await api.create(path_of(OURS, namespace, "workerpools"), pool(f"many-{number:04d}", redis))
+            await api.create(path_of(CRD_API, namespace, "workerpools"), pool(f"many-{number:04d}", redis))
 
     await asyncio.gather(*map(one, range(count)))
 
@@ -104,7 +104,7 @@ async def measure(options: argparse.Namespace, api: Api, url: str) -> None:
     async with watched(api) as seen:
         await asyncio.gather(
             *(
-                api.create(path_of(OURS, HOME, "workerpools"), pool(f"quick-{n:04d}", redis))
+                api.create(path_of(CRD_API, HOME, "workerpools"), pool(f"quick-{n:04d}", redis))
                 for n in range(options.trials)
             )
         )

@@ -47,9 +47,9 @@ class FakeCluster:
     def __init__(self) -> None:
         self.urls: dict[str, str] = {}
         self.changes: asyncio.Queue[set[str]] = asyncio.Queue()
-        self.listed, self.scalings = True, 0
+        self.is_listed, self.scalings = True, 0
 
-    async def ready(self) -> None:
+    async def wait_until_listed(self) -> None:
         pass
 
     async def next_changes(self) -> set[str]:

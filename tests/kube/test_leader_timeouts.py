@@ -1,4 +1,4 @@
-"""A leader without answers, and an operator without CRDs. The API server is a fake that can stop responding."""
+"""Leadership while the API server does not respond, and an operator without CRDs. The API server is a fake."""
 
 import asyncio
 import contextlib
@@ -14,45 +14,46 @@ from typing import Any, cast
 import pytest
 
 from jobpools_operator.kube import client, lease
-from jobpools_operator.kube.client import OURS, Api, ApiError, Object
+from jobpools_operator.kube.client import CRD_API, Api, ApiError, Object
 from jobpools_operator.kube.lease import Leadership
 from tests.kube.processes import Operator
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, until
 
 
-class Server:
-    """Holds one Lease; `silent`: it accepts requests and does not respond."""
+class LeaseServer:
+    """Holds one Lease; while `is_silent`, it accepts requests and does not respond."""
 
     def __init__(self) -> None:
-        self.silent = False
-        self._kept: Object | None = None
+        self.is_silent = False
+        self.written_at = 0.0
+        self._lease: Object | None = None
 
     async def get(self, path: str) -> Object:
-        await self._speak()
-        if self._kept is None:
-            raise ApiError(f"{path} is not there", 404)
-        return self._kept
+        await self._wait_while_silent()
+        if self._lease is None:
+            raise ApiError(f"{path}: not found", 404)
+        return self._lease
 
     async def create(self, _: str, body: Object) -> Object:
         return await self.replace("", body)
 
     async def replace(self, _: str, body: Object) -> Object:
-        await self._speak()
-        self._kept = body
+        await self._wait_while_silent()
+        self._lease, self.written_at = body, time.monotonic()
         return body
 
-    async def _speak(self) -> None:
-        if self.silent:
+    async def _wait_while_silent(self) -> None:
+        if self.is_silent:
             await asyncio.Event().wait()
 
 
-async def test_a_leader_without_answers_stops_before_another_may_start(
+async def test_a_leader_that_gets_no_answers_stops_before_another_may_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("DURATION", "DEADLINE", "RENEW_INTERVAL"):  # a tenth of the time, the proportions as they are
+    for name in ("DURATION", "DEADLINE", "RENEW_INTERVAL"):  # a tenth of the time, in the same proportions
         monkeypatch.setattr(lease, name, getattr(lease, name) / 10)
-    server = Server()
-    leader = Leadership(server, "jobpools", "lease", "a", time.monotonic)  # type: ignore[arg-type]  # of Api, what it uses
+    server = LeaseServer()
+    leader = Leadership(cast("Api", server), "jobpools", "lease", "a", time.monotonic)
     began, ended = asyncio.Event(), asyncio.Event()
 
     async def lead() -> None:
@@ -66,10 +67,9 @@ async def test_a_leader_without_answers_stops_before_another_may_start(
     try:
         async with asyncio.timeout(10):
             await began.wait()
-            server.silent, renewed = True, leader._renewed_at
+            server.is_silent = True
             await ended.wait()
-        assert renewed is not None
-        assert time.monotonic() - renewed < lease.DURATION
+        assert time.monotonic() - server.written_at < lease.DURATION
     finally:
         campaign.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -78,32 +78,30 @@ async def test_a_leader_without_answers_stops_before_another_may_start(
 
 async def test_a_stuck_campaign_is_not_alive_and_one_that_has_not_started_is() -> None:
     now = itertools.count(step=int(lease.STUCK_AFTER) + 1)
-    leadership = Leadership(cast("Api", Server()), "default", "lease", "a", lambda: next(now))
+    leadership = Leadership(cast("Api", LeaseServer()), "default", "lease", "a", lambda: next(now))
 
     async def lead() -> None:
-        raise AssertionError("it was never elected")
+        raise AssertionError("it must not be elected: the clock jumps past each term")
 
-    alive = [leadership.alive]  # long after its start
+    assert leadership.is_alive, "the campaign has not started, however long ago the process did"
     task = asyncio.ensure_future(leadership.campaign(lead))
-    await asyncio.sleep(0)
-    alive.append(leadership.alive)  # long after its only try
-    assert alive == [True, False]
+    await until(lambda: not leadership.is_alive)  # the only attempt was long ago
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
 
 
-class NoKinds(Api):
+class LateCrds(Api):
     """An API server that has the CRDs only after some requests."""
 
-    def __init__(self, tries: int) -> None:
+    def __init__(self, refusals: int) -> None:
         super().__init__(None)
-        self.left = tries
+        self.refusals_left = refusals
 
     async def get(self, path: str, **query: Any) -> Object:
         assert query == {}
-        if self.left:
-            self.left -= 1
+        if self.refusals_left:
+            self.refusals_left -= 1
             raise ApiError(f"GET {path}: 404 page not found", 404)
         return {}
 
@@ -112,14 +110,14 @@ async def test_missing_crds_are_logged_once_and_waited_for(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "CRD_CHECK_INTERVAL", 0.01)
-    api = NoKinds(5)
-    await api.wait_for(OURS)
-    assert api.left == 0
+    api = LateCrds(5)
+    await api.wait_for(CRD_API)
+    assert api.refusals_left == 0
     (line,) = caplog.messages
-    assert "are the CRDs installed? (crds/)" in line
+    assert "if the CRDs are missing, install them (crds/)" in line
 
 
-class KnowsNothing(BaseHTTPRequestHandler):
+class WithoutCrds(BaseHTTPRequestHandler):
     """An API server without our CRDs."""
 
     def do_GET(self) -> None:
@@ -130,7 +128,7 @@ class KnowsNothing(BaseHTTPRequestHandler):
 
 
 def test_an_operator_that_waits_for_its_crds_stops_on_sigterm(tmp_path: Path) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), KnowsNothing) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), WithoutCrds) as server:
         threading.Thread(target=server.serve_forever).start()
         url = f"http://127.0.0.1:{server.server_port}"
         config = {
@@ -144,7 +142,7 @@ def test_an_operator_that_waits_for_its_crds_stops_on_sigterm(tmp_path: Path) ->
         operator = Operator("redis://127.0.0.1:1/0", "default", "a", tmp_path, path)
         operator.start()
         try:
-            eventually("it says what it waits for", lambda: "are the CRDs installed?" in operator.log.read_text())
+            eventually("it logs what it waits for", lambda: "if the CRDs are missing" in operator.log.read_text())
             operator.signal(signal.SIGTERM)
             assert operator.wait(60) == 0
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jobpools_operator.kube.client import LEASES, Api, path_of
+from jobpools_operator.kube.client import COORDINATION_API, Api, path_of
 from jobpools_operator.kube.lease import DEADLINE, DURATION, Leadership
 from tests.cluster.kubectl import Kubectl
 
@@ -34,64 +34,64 @@ def make(api: Api, kubectl: Kubectl, clock: Clock) -> Make:
     return lambda identity: Leadership(api, kubectl.namespace, "lease", identity, clock)
 
 
-async def test_the_first_operator_leads_and_the_second_stands_by(make: Make, clock: Clock) -> None:
+async def test_the_first_operator_leads_and_the_second_stands_by(make: Make) -> None:
     a, b = make("a"), make("b")
-    await a._try(clock())
-    await b._try(clock())
-    assert (a.leading, b.leading) == (True, False)
+    await a.try_acquire_or_renew()
+    await b.try_acquire_or_renew()
+    assert (a.is_leading, b.is_leading) == (True, False)
 
 
 async def test_a_leader_that_does_not_renew_stops_before_another_may_start(make: Make, clock: Clock) -> None:
     a, b = make("a"), make("b")
-    await a._try(clock())
-    await b._try(clock())
+    await a.try_acquire_or_renew()
+    await b.try_acquire_or_renew()
     clock.now += DEADLINE + 0.1
-    await b._try(clock())
-    assert (a.leading, b.leading) == (False, False)
+    await b.try_acquire_or_renew()
+    assert (a.is_leading, b.is_leading) == (False, False)
     clock.now += DURATION - DEADLINE
-    await b._try(clock())
-    assert (a.leading, b.leading) == (False, True)
-    await a._try(clock())
-    assert (a.leading, b.leading) == (False, True), "back again, it sees that it was replaced"
+    await b.try_acquire_or_renew()
+    assert (a.is_leading, b.is_leading) == (False, True)
+    await a.try_acquire_or_renew()
+    assert (a.is_leading, b.is_leading) == (False, True), "it sees that another operator leads"
 
 
 async def test_standbys_wait_while_the_leader_renews(make: Make, clock: Clock) -> None:
     a, b = make("a"), make("b")
     for _ in range(5):
-        await a._try(clock())
-        await b._try(clock())
+        await a.try_acquire_or_renew()
+        await b.try_acquire_or_renew()
         clock.now += DEADLINE - 1
-    assert (a.leading, b.leading) == (True, False)
+    assert (a.is_leading, b.is_leading) == (True, False)
 
 
-async def test_a_released_lease_is_taken_over_at_once(make: Make, clock: Clock) -> None:
+async def test_a_released_lease_is_taken_over_at_once(make: Make) -> None:
     a, b = make("a"), make("b")
-    await a._try(clock())
-    await b._try(clock())
+    await a.try_acquire_or_renew()
+    await b.try_acquire_or_renew()
     await a.release()
-    await b._try(clock())
-    assert (a.leading, b.leading) == (False, True)
+    await b.try_acquire_or_renew()
+    assert (a.is_leading, b.is_leading) == (False, True)
 
 
 async def test_one_of_several_simultaneous_attempts_succeeds(make: Make, clock: Clock) -> None:
-    rivals = [make(name) for name in "abcdef"]
-    await asyncio.gather(*(each._try(clock()) for each in rivals))
-    assert sum(each.leading for each in rivals) == 1
+    operators = [make(name) for name in "abcdef"]
+    await asyncio.gather(*(each.try_acquire_or_renew() for each in operators))
+    assert sum(each.is_leading for each in operators) == 1
     clock.now += DURATION + 1
-    await asyncio.gather(*(each._try(clock()) for each in rivals))  # all see the leader's last word run out
+    await asyncio.gather(
+        *(each.try_acquire_or_renew() for each in operators)
+    )  # each sees for the first time what the leader wrote last
     clock.now += DURATION + 1
-    await asyncio.gather(*(each._try(clock()) for each in rivals))
-    assert sum(each.leading for each in rivals) == 1
+    await asyncio.gather(*(each.try_acquire_or_renew() for each in operators))
+    assert sum(each.is_leading for each in operators) == 1
 
 
-async def test_the_lease_shows_the_holder_and_the_number_of_transitions(
-    make: Make, clock: Clock, api: Api, kubectl: Kubectl
-) -> None:
+async def test_the_lease_shows_the_holder_and_the_number_of_transitions(make: Make, api: Api, kubectl: Kubectl) -> None:
     a, b = make("a"), make("b")
-    await a._try(clock())
+    await a.try_acquire_or_renew()
     await a.release()
-    await b._try(clock())
-    spec = (await api.get(path_of(LEASES, kubectl.namespace, "leases", "lease")))["spec"]
+    await b.try_acquire_or_renew()
+    spec = (await api.get(path_of(COORDINATION_API, kubectl.namespace, "leases", "lease")))["spec"]
     assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("b", 1)
 
 
@@ -110,11 +110,11 @@ async def test_an_operator_that_loses_the_lease_stops_acting(make: Make, api: Ap
     try:
         async with asyncio.timeout(10):
             await began.wait()
-        path = path_of(LEASES, kubectl.namespace, "leases", "lease")
-        await api.merge(path, {"spec": {"holderIdentity": "usurper"}}, "test")
+        path = path_of(COORDINATION_API, kubectl.namespace, "leases", "lease")
+        await api.merge(path, {"spec": {"holderIdentity": "another"}}, "test")
         async with asyncio.timeout(10):
             await ended.wait()
-        assert not a.leading
+        assert not a.is_leading
     finally:
         campaign.cancel()
         with contextlib.suppress(asyncio.CancelledError):

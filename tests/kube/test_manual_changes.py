@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from jobpools_operator.kube.client import DEPLOYMENTS, Api, path_of
+from jobpools_operator.kube.client import APPS_API, Api, path_of
 from jobpools_operator.kube.manifests import REDIS_SECRET
 from tests.cluster.kubectl import Kubectl, Object
 from tests.kube.kubelet import Kubelet
@@ -118,7 +118,7 @@ def test_a_pool_that_moves_to_another_redis_leaves_the_old_one(
 
 
 async def test_a_watch_accepts_lines_of_any_length(api: Api, kubectl: Kubectl) -> None:
-    path = path_of(DEPLOYMENTS, kubectl.namespace, "deployments")
+    path = path_of(APPS_API, kubectl.namespace, "deployments")
     _, version = await api.list(path)
     kubectl.run("create", "deployment", "big", "--image=x", "--replicas=0")
     fat = {"metadata": {"annotations": {"fat": "x" * 250_000}}}

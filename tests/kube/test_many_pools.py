@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jobpools_operator.kube.manifests import REDIS_SECRET
-from jobpools_operator.kube.url_secret import OWNERS
+from jobpools_operator.kube.url_secret import MAX_OWNERS
 from tests.cluster.kubectl import Kubectl, Object, condition
 from tests.kube.processes import Operator, Valkey
 from tests.kube.test_operator import enqueue, pool
@@ -118,9 +118,9 @@ def test_the_secret_has_few_owners_and_exists_as_long_as_a_pool(
     kubectl.apply(*pools("many", 10))
     eventually("all are settled", lambda: ready(kubectl) == 10, within=60)
     names = {each["metadata"]["name"] for each in kubectl.list("workerpools")}
-    while len(names) > OWNERS:
+    while len(names) > MAX_OWNERS:
         gone = owners(kubectl)
-        assert len(gone) == OWNERS
+        assert len(gone) == MAX_OWNERS
         kubectl.run("delete", "workerpool", *gone)
         names -= gone
         eventually("others own it", partial(owned_by, kubectl, names), within=20)
@@ -132,7 +132,7 @@ def test_the_secret_has_few_owners_and_exists_as_long_as_a_pool(
 
 def owned_by(kubectl: Kubectl, names: set[str]) -> bool:
     found = owners(kubectl)
-    return len(found) == min(OWNERS, len(names)) and found <= names
+    return len(found) == min(MAX_OWNERS, len(names)) and found <= names
 
 
 def owners(kubectl: Kubectl) -> set[str]:

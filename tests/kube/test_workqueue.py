@@ -1,4 +1,4 @@
-"""The work queue behaves like a dictionary that is searched each time."""
+"""The work queue gives what a dictionary would give that is searched for due keys each time."""
 
 import math
 
@@ -59,4 +59,5 @@ def test_a_key_that_is_put_many_times_does_not_fill_the_heap() -> None:
     queue = Workqueue[str]()
     for number in range(10_000):
         queue.put("a", float(10_000 - number % 7))
+    # Private: the size of the heap shows only in the memory of the process.
     assert len(queue._heap) <= 2 * len(queue) + SPARE_ITEMS + 1

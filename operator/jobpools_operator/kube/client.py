@@ -1,4 +1,4 @@
-"""A JSON client of the API server: the only file that imports `kubernetes`.
+"""A JSON client of the API server. Only this module imports `kubernetes`.
 
 Objects are plain dictionaries, as manifests and watches need them. The official client handles credentials,
 certificates and token rotation.
@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 from kubernetes.aio import client as kubernetes_client, config
@@ -30,43 +30,48 @@ PAGE_SIZE = 500
 CRD_CHECK_INTERVAL = 2.0
 """Seconds between two checks whether the CRDs are installed."""
 
-DEPLOYMENTS = "/apis/apps/v1"
-CORE = "/api/v1"
-OURS = "/apis/jobpools.dev/v1"
-LEASES = "/apis/coordination.k8s.io/v1"
+CORE_API = "/api/v1"
+APPS_API = "/apis/apps/v1"
+COORDINATION_API = "/apis/coordination.k8s.io/v1"
+CRD_API = "/apis/jobpools.dev/v1"
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+SERVER_SIDE_APPLY = "application/apply-patch+yaml"
 
 log = logging.getLogger("jobpools.operator")
-
-MERGE = "application/merge-patch+json"
-APPLY = "application/apply-patch+yaml"
 
 
 class ApiError(ObservationError):
     """The API server refused a request, or did not answer it."""
 
     def __init__(self, message: str, status: int = 0, causes: Sequence[str] = ()) -> None:
-        """`status`: the HTTP status; 0: no answer. `causes`: the reasons of the server's causes."""
+        """`status`: the HTTP status; 0: no answer. `causes`: the reasons in `details.causes` of the response."""
         super().__init__(message)
         self.status = status
-        self.causes = causes
+        self.causes = tuple(causes)
+
+    def copy(self) -> Self:
+        """Return an equal error: one that several tasks raise collects the tracebacks of all."""
+        return type(self)(str(self), self.status, self.causes)
 
     @property
-    def missing(self) -> bool:
+    def is_missing(self) -> bool:
         """Return whether the object does not exist."""
         return self.status == 404  # noqa: PLR2004  # HTTP's own number
 
     @property
-    def leaving(self) -> bool:
+    def is_namespace_terminating(self) -> bool:
         """Return whether the namespace is being deleted: nothing can be created in it any more."""
         return "NamespaceTerminating" in self.causes
 
     @property
-    def conflict(self) -> bool:
+    def is_conflict(self) -> bool:
         """Return whether another client wrote first."""
         return self.status == 409  # noqa: PLR2004  # HTTP's own number
 
     @property
-    def expired(self) -> bool:
+    def is_expired(self) -> bool:
         """Return whether the resource version is too old to watch from."""
         return self.status == 410  # noqa: PLR2004  # HTTP's own number
 
@@ -78,7 +83,7 @@ class Api:
         self._client = client
 
     @classmethod
-    async def connect(cls) -> "Api":
+    async def connect(cls) -> Self:
         """Connect with the pod's service account, or with KUBECONFIG outside a pod. Raises ConfigurationError."""
         settings = kubernetes_client.Configuration()
         settings.connection_pool_maxsize = 64
@@ -96,7 +101,7 @@ class Api:
         await self._client.close()
 
     async def wait_for(self, api: str) -> None:
-        """Wait until the server serves this API group. Raises ApiError when the operator may not read it."""
+        """Wait until the server has the API group of this path. Raises ApiError when the operator may not read it."""
         is_logged = False
         while True:
             try:
@@ -105,18 +110,22 @@ class Api:
                 if error.status in (401, 403):
                     raise
                 if not is_logged:
-                    log.warning("%s: are the CRDs installed? (crds/); checking every %g s", error, CRD_CHECK_INTERVAL)
+                    log.warning(
+                        "%s; if the CRDs are missing, install them (crds/); checking again every %g s",
+                        error,
+                        CRD_CHECK_INTERVAL,
+                    )
                 is_logged = True
                 await asyncio.sleep(CRD_CHECK_INTERVAL)
             else:
                 return
 
     async def get(self, path: str, **query: Any) -> Object:
-        """Return one object, or one page of a list. Raises ApiError."""
+        """Return what the path names: an object, one page of a list or an API group. Raises ApiError."""
         return await self._json("GET", path, query)
 
     async def list(self, path: str, **query: Any) -> tuple[list[Object], str]:
-        """Return all objects, read page by page, and the resource version to watch from. Raises ApiError."""
+        """Read a list page by page; return its objects and the resource version to watch from. Raises ApiError."""
         items: list[Object] = []
         page: str | None = None
         while True:
@@ -132,16 +141,16 @@ class Api:
         return await self._json("POST", path, {}, body)
 
     async def replace(self, path: str, body: Object) -> Object:
-        """Replace the object. Raises ApiError, with `conflict` when the body's resourceVersion is not the latest."""
+        """Replace the object. Raises ApiError, with `is_conflict` when its `resourceVersion` is not the latest."""
         return await self._json("PUT", path, {}, body)
 
     async def merge(self, path: str, body: Object, manager: str) -> Object:
         """Apply a JSON merge patch; return the object. Raises ApiError."""
-        return await self._json("PATCH", path, {"fieldManager": manager}, body, MERGE)
+        return await self._json("PATCH", path, {"fieldManager": manager}, body, MERGE_PATCH)
 
     async def apply(self, path: str, body: Object, manager: str) -> Object:
         """Apply on the server side, taking fields over from other managers; return the object. Raises ApiError."""
-        return await self._json("PATCH", path, {"fieldManager": manager, "force": "true"}, body, APPLY)
+        return await self._json("PATCH", path, {"fieldManager": manager, "force": "true"}, body, SERVER_SIDE_APPLY)
 
     async def watch(self, path: str, version: str, **query: Any) -> AsyncIterator[tuple[str, Object]]:
         """Yield (ADDED | MODIFIED | DELETED | BOOKMARK, object) from a resource version on, until the server ends it.
@@ -170,7 +179,7 @@ class Api:
             raw.close()
 
     async def _json(
-        self, method: str, path: str, query: Object, body: Object | None = None, content: str = "application/json"
+        self, method: str, path: str, query: Object, body: Object | None = None, content: str = JSON
     ) -> Object:
         response = await self._send(method, path, query, body, content, aiohttp.ClientTimeout(total=ANSWER_TIMEOUT))
         try:
@@ -179,7 +188,7 @@ class Api:
             raise ApiError(f"{method} {path}: {type(error).__name__}: {error}") from error
         return found
 
-    async def _send(  # one request's parts
+    async def _send(  # the parts of one request
         self,
         method: str,
         path: str,

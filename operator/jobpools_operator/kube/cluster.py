@@ -9,7 +9,7 @@ from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.specs import Pool
 from jobpools.errors import ObservationError
 from jobpools_operator.kube import manifests
-from jobpools_operator.kube.client import CORE, DEPLOYMENTS, Api, ApiError, Object, path_of
+from jobpools_operator.kube.client import APPS_API, CORE_API, Api, ApiError, Object, path_of
 from jobpools_operator.kube.facts import (
     CONFIG_ERROR,
     FINISHED_PHASES,
@@ -26,11 +26,11 @@ from jobpools_operator.kube.informer import Informer
 from jobpools_operator.kube.url_secret import UrlSecrets
 
 DEPLOYER, SCALER = "jobpools-deploy", "jobpools-scaler"
-"""Field managers: one owns what runs, the other how many."""
+"""Field managers. SCALER owns `replicas`, DEPLOYER the rest of the Deployment."""
 MAX_ENSURES, MAX_SCALINGS = 16, 16
 """Maximum number of pools whose Deployments are applied at once, and that are scaled at once. The others wait before
-the time limit of their requests begins. Scaling does not wait for new pools. The remaining connections are for the
-Lease, the watches, the statuses and the Secrets, which wait for no pool."""
+the time limit of their requests begins. The limits are separate, so that scaling does not wait for new pools. The
+remaining connections serve the Lease, the watches, the statuses and the Secrets, which must not wait for pools."""
 
 
 class KubeCluster:
@@ -48,10 +48,12 @@ class KubeCluster:
         """Keys of pools whose Deployment or pods changed since `next_changes` returned."""
         self._has_changes = asyncio.Event()
         self._pods: dict[str, dict[str, Object]] = defaultdict(dict)
+        """By pool key and pod name."""
         self._deployments: dict[str, Object] = {}
+        """By pool key."""
         self._applied: dict[str, str] = {}
         """By pool key: fingerprint of the Deployment after the last apply, to notice the writes of other clients."""
-        self._gone = GoneWorkers()
+        self._gone_workers = GoneWorkers()
         self._ensures = asyncio.Semaphore(MAX_ENSURES)
         self._scalings = asyncio.Semaphore(MAX_SCALINGS)
         self.scalings = 0
@@ -62,28 +64,28 @@ class KubeCluster:
             self._informers += [
                 Informer(
                     api,
-                    f"{DEPLOYMENTS}{within}/deployments",
+                    f"{APPS_API}{within}/deployments",
                     selector,
                     clock,
                     self._on_deployment,
                     self._on_deployment_deleted,
                 ),
-                Informer(api, f"{CORE}{within}/pods", selector, clock, self._on_pod, self._on_pod_deleted),
+                Informer(api, f"{CORE_API}{within}/pods", selector, clock, self._on_pod, self._on_pod_deleted),
             ]
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Keep the informers current, until cancelled."""
         await asyncio.gather(*(informer.run() for informer in self._informers))
 
     @property
-    def listed(self) -> bool:
-        """Return whether everything has been listed once."""
-        return all(informer.listed for informer in self._informers)
+    def is_listed(self) -> bool:
+        """Return whether all informers have listed their objects."""
+        return all(informer.is_listed for informer in self._informers)
 
-    async def ready(self) -> None:
-        """Wait until everything has been listed once."""
+    async def wait_until_listed(self) -> None:
+        """Wait until all informers have listed their objects."""
         for informer in self._informers:
-            await informer.ready()
+            await informer.wait_until_listed()
 
     async def next_changes(self) -> set[str]:
         """Wait for changes; return the keys of the pools whose Deployment or pods changed since the last call."""
@@ -104,12 +106,12 @@ class KubeCluster:
         else:
             self._url_secrets.forget(pool.meta.key)
 
-    def forget(self, pool: str) -> None:
-        """Drop everything about a pool (its key) that is gone."""
-        self._url_secrets.forget(pool)
-        self.urls.pop(pool, None)
-        self._applied.pop(pool, None)
-        self._gone.forget(pool)
+    def forget(self, key: str) -> None:
+        """Drop everything that is known of the deleted pool with this key."""
+        self._url_secrets.forget(key)
+        self.urls.pop(key, None)
+        self._applied.pop(key, None)
+        self._gone_workers.forget(key)
 
     def _on_deployment(self, found: Object) -> None:
         if found["metadata"]["name"] == found["metadata"]["labels"][manifests.POOL_LABEL]:
@@ -131,7 +133,7 @@ class KubeCluster:
     def _on_pod_deleted(self, pod: Object) -> None:
         key, name = pool_key(pod), pod["metadata"]["name"]
         if self._pods.get(key, {}).pop(name, None):
-            self._gone.add(key, name, self._clock())
+            self._gone_workers.add(key, name, self._clock())
             if not self._pods[key]:
                 del self._pods[key]
             self._note_change(key)
@@ -144,7 +146,7 @@ class KubeCluster:
         wanted = self._wanted(pool)
         workers = tuple(map(worker_facts, self._pods.get(key, {}).values()))
         # Crash window: reported once. If the pass ends before the leases are released, they expire by themselves.
-        gone = self._gone.take(key, self._clock())
+        gone = self._gone_workers.take(key, self._clock())
         found = self._deployments.get(key)
         secret_problem = self._secret_problem(pool, workers)
         if found is None:
@@ -159,12 +161,12 @@ class KubeCluster:
         )
 
     def _secret_problem(self, pool: Pool, workers: Sequence[WorkerFacts]) -> Problem | None:
-        """Return why the Secret with the URL cannot be put in place; have it checked when pods lack something."""
+        """Return why the Secret with the URL cannot be written; have it checked soon when a pod lacks a Secret."""
         if pool.spec.redis is not None:
             return None
         if any(worker.problem is not None and worker.problem.reason == CONFIG_ERROR for worker in workers):
-            # The kubelet gives this reason for every Secret or ConfigMap that is missing. Only a read shows whether
-            # it is ours.
+            # The kubelet gives this reason for every missing Secret or ConfigMap. Only a read shows whether it is
+            # this one.
             self._url_secrets.check_soon(pool.meta.namespace)
         problem = self._url_secrets.problem(pool.meta.namespace)
         return Problem(Reason.CLUSTER_PROBLEM, problem) if problem else None
@@ -174,7 +176,7 @@ class KubeCluster:
         return self._applied.get(key, fingerprint(found)) != fingerprint(found)
 
     def _wanted(self, pool: Pool) -> Object:
-        # Rendered in each pass, the hash included: 0.1 ms. A cache would have to know everything that it depends on.
+        # Rendered in each pass, with its hash, in 0.1 ms. A cache would have to know everything that it depends on.
         self._check_placed(pool)
         return manifests.deployment(pool, self.urls[pool.meta.key])
 
@@ -183,7 +185,7 @@ class KubeCluster:
             raise ObservationError(f"{pool.meta.key}: the pool was deleted during its pass")
 
     async def ensure(self, pool: Pool) -> None:
-        """Apply the Deployment; a new one starts without pods."""
+        """Apply the Deployment, and before it the Secret that its pods read. A new Deployment starts without pods."""
         self._check_placed(pool)
         try:
             if pool.spec.redis is None:
@@ -193,7 +195,7 @@ class KubeCluster:
             async with self._ensures:
                 await self._ensure(pool)
         except ApiError as error:
-            if not error.leaving:  # otherwise the pool is deleted with its namespace
+            if not error.is_namespace_terminating:  # otherwise the pool is deleted with its namespace
                 raise
 
     async def _ensure(self, pool: Pool) -> None:
@@ -213,11 +215,11 @@ class KubeCluster:
         self._applied[key] = fingerprint(found)
 
     async def _exists(self, path: str, pool: Pool) -> bool:
-        """Return whether the pool's Deployment exists and is scaled, though the informer lacks it. Raises ApiError."""
+        """Ask the API server whether the pool's Deployment exists and is scaled. Raises ApiError."""
         try:
             found = await self._api.get(path)
         except ApiError as error:
-            if error.missing:
+            if error.is_missing:
                 return False
             raise
         if pool.meta.uid not in {owner["uid"] for owner in found["metadata"].get("ownerReferences", [])}:
@@ -237,9 +239,9 @@ class KubeCluster:
                 cost = str(manifests.MARKED_COST) if name in names else None
                 body = {"metadata": {"annotations": {manifests.DELETION_COST: cost}}}
                 try:
-                    await self._api.merge(path_of(CORE, pool.meta.namespace, "pods", name), body, SCALER)
+                    await self._api.merge(path_of(CORE_API, pool.meta.namespace, "pods", name), body, SCALER)
                 except ApiError as error:
-                    if not error.missing:
+                    if not error.is_missing:
                         raise
 
     async def scale(self, pool: Pool, replicas: int) -> None:
@@ -249,7 +251,7 @@ class KubeCluster:
         self.scalings += 1
 
     def _path(self, pool: Pool) -> str:
-        return path_of(DEPLOYMENTS, pool.meta.namespace, "deployments", pool.meta.name)
+        return path_of(APPS_API, pool.meta.namespace, "deployments", pool.meta.name)
 
 
 def _is_scaled(found: Object) -> bool:

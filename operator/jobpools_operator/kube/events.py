@@ -11,7 +11,7 @@ from jobpools.core.events import Event
 from jobpools.core.objects import API_VERSION, Meta
 from jobpools.core.text.timestamps import timestamp
 from jobpools_operator.kinds import Kind, ObjectId
-from jobpools_operator.kube.client import CORE, Api, ApiError, Object, path_of
+from jobpools_operator.kube.client import CORE_API, Api, ApiError, Object, path_of
 from jobpools_operator.kube.rate_limit import TokenBucket
 
 MAX_WAITING = 1000
@@ -57,9 +57,11 @@ class EventRecorder:
                 body = self._waiting.popleft()
                 await asyncio.sleep(self._bucket.take())
                 try:
-                    await self._api.create(path_of(CORE, body["metadata"]["namespace"], "events"), body)
+                    await self._api.create(path_of(CORE_API, body["metadata"]["namespace"], "events"), body)
                 except ApiError as error:
-                    if not (error.missing or error.leaving):  # the namespace is gone, or being deleted
+                    if not (
+                        error.is_missing or error.is_namespace_terminating
+                    ):  # the namespace is gone, or being deleted
                         log.warning("the event could not be recorded: %s", error)
             await asyncio.sleep(INTERVAL)
 

@@ -37,7 +37,7 @@ def spec_hash(found: Object) -> str:
 
 def fingerprint(found: Object) -> str:
     """Return a hash of the Deployment's spec without `replicas`, which changes with the load."""
-    return manifests.identity({name: value for name, value in found["spec"].items() if name != "replicas"})
+    return manifests.content_hash({name: value for name, value in found["spec"].items() if name != "replicas"})
 
 
 def is_rolling(found: Object) -> bool:

@@ -1,9 +1,9 @@
-"""PURE: the workers that are gone and that no pass has seen yet: their leases can be released at once."""
+"""PURE: workers that are gone and that no pass has seen yet. Their leases can be released at once."""
 
 from collections import deque
 
 KEEP_SECONDS = 60.0
-"""Seconds for which a worker is kept for the next pass of its pool. Its leases expire earlier by themselves."""
+"""Seconds for which a worker is kept for the next pass of its pool: its leases have expired by then."""
 
 
 class GoneWorkers:

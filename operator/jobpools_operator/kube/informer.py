@@ -1,4 +1,4 @@
-"""A local copy of the cluster's objects of one kind, kept by list and watch. A copy that may be stale is unknown."""
+"""A local copy of the cluster's objects of one kind, kept current by list and watch."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ Key = tuple[str, str]
 class Informer:
     """All objects of a path that a label selector finds, by (namespace, name)."""
 
-    def __init__(  # what to watch, by which clock, and what to call
+    def __init__(  # what to watch, by which clock, and which functions to call
         self,
         api: Api,
         path: str,
@@ -32,28 +32,30 @@ class Informer:
         on_change: Callable[[Object], None],
         on_delete: Callable[[Object], None],
     ) -> None:
-        """`clock`: monotonic seconds. `on_change` gets each object that is new or changed, `on_delete` each deleted."""
+        """`clock`: monotonic seconds. `on_change`, `on_delete`: called with each object that changed or was deleted."""
         self._api, self._path, self._selector, self._clock = api, path, selector, clock
         self._on_change, self._on_delete = on_change, on_delete
-        self.objects: dict[Key, Object] = {}
+        self._objects: dict[Key, Object] = {}
         self._broken_since: float | None = clock()
+        """When the watch broke, or since when the first list is awaited; None: the watch works."""
         self._listed = asyncio.Event()
 
     @property
-    def listed(self) -> bool:
+    def is_listed(self) -> bool:
         """Return whether the first list has arrived."""
         return self._listed.is_set()
 
-    async def ready(self) -> None:
+    async def wait_until_listed(self) -> None:
         """Wait for the first list."""
         await self._listed.wait()
 
     def check(self) -> None:
         """Raise ObservationError when the copy may be stale: an object that it lacks is unknown, not gone."""
         if not self._listed.is_set():
-            raise ObservationError(f"{self._path} has not been listed yet")
+            raise ObservationError(f"{self._path}: not listed yet; the operator's log says why if it takes long")
         if self._broken_since is not None and self._clock() - self._broken_since > STALE_AFTER:
-            raise ObservationError(f"{self._path} could not be watched for {self._clock() - self._broken_since:.0f} s")
+            seconds = self._clock() - self._broken_since
+            raise ObservationError(f"{self._path}: not watched for {seconds:.0f} s; the operator's log says why")
 
     async def run(self) -> None:
         """List, then watch, until cancelled; list again when the watch cannot be resumed."""
@@ -68,7 +70,7 @@ class Informer:
             except ApiError as error:
                 if self._broken_since is None:
                     self._broken_since = self._clock()
-                if not error.expired:
+                if not error.is_expired:
                     failures += 1
                     delay = BACKOFF.full_delay(failures)
                     log.warning("%s; trying again in %.1f s", error, delay)
@@ -77,7 +79,7 @@ class Informer:
     async def _list(self) -> str:
         items, version = await self._api.list(self._path, labelSelector=self._selector)
         found = {_key(item): _without_field_owners(item) for item in items}
-        before, self.objects = self.objects, found
+        before, self._objects = self._objects, found
         self._broken_since = None
         self._listed.set()
         for key in before.keys() - found.keys():
@@ -91,10 +93,10 @@ class Informer:
         async for kind, item in self._api.watch(self._path, version, labelSelector=self._selector):
             version = item["metadata"]["resourceVersion"]
             if kind == "DELETED":
-                self.objects.pop(_key(item), None)
+                self._objects.pop(_key(item), None)
                 self._on_delete(item)
             elif kind != "BOOKMARK":
-                self.objects[_key(item)] = _without_field_owners(item)
+                self._objects[_key(item)] = _without_field_owners(item)
                 self._on_change(item)
         return version
 

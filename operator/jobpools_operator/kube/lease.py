@@ -2,10 +2,12 @@
 
 The leader renews the Lease every RENEW_INTERVAL seconds. Another operator may take over when it has seen no renewal for
 DURATION seconds by its own clock: clocks of two machines are never compared. A leader that could not renew for DEADLINE
-seconds (less than DURATION) stops acting before another operator may start. A Lease does not fence: a leader that is
-suspended between its check and its write may still write once. Therefore every effect is idempotent: an apply states
-the wanted state, and the job id of a tick is a hash of the tick.
-Source: coordination.k8s.io/v1 Lease; the durations' roles are those of client-go's leader election.
+seconds (less than DURATION) stops acting before another operator may start.
+
+A Lease does not fence: a leader that is suspended between its check and its write may still write once. Therefore every
+effect is idempotent: an apply states the wanted state, and the job id of a tick is a hash of the tick.
+
+The Lease has the form of coordination.k8s.io/v1; the durations have the same roles as in client-go's leader election.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from jobpools.core.text.timestamps import timestamp
-from jobpools_operator.kube.client import LEASES, Api, ApiError, Object, path_of
+from jobpools_operator.kube.client import COORDINATION_API, Api, ApiError, Object, path_of
 
 DURATION = 10.0
 """Seconds without a renewal after which another operator may take over."""
@@ -35,52 +37,55 @@ class Leadership:
     def __init__(self, api: Api, namespace: str, name: str, identity: str, clock: Callable[[], float]) -> None:
         """`clock`: monotonic seconds."""
         self._api = api
-        self._folder = path_of(LEASES, namespace, "leases")
-        self._path = path_of(LEASES, namespace, "leases", name)
+        self._collection = path_of(COORDINATION_API, namespace, "leases")
+        self._path = path_of(COORDINATION_API, namespace, "leases", name)
         self._name, self._identity, self._clock = name, identity, clock
-        self._seen: tuple[str, str] = ("", "")
-        self._seen_at = clock()
+        self._last_renewal: tuple[str, str] = ("", "")
+        """`holderIdentity` and `renewTime` as last read. They are only compared: the times are of another clock."""
+        self._last_renewal_at = clock()
+        """When this operator first read them, by its own clock."""
         self._renewed_at: float | None = None
+        """When this operator last renewed the Lease; None: another one holds it."""
         self._tried_at: float | None = None
         """None: the campaign has not started, because the CRDs are not installed yet."""
 
     @property
-    def leading(self) -> bool:
+    def is_leading(self) -> bool:
         """Return whether this operator may act now."""
         return self._renewed_at is not None and self._clock() - self._renewed_at < DEADLINE
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Return whether the campaign is not stuck: its last attempt is recent, or it has not started."""
         return self._tried_at is None or self._clock() - self._tried_at < STUCK_AFTER
 
     async def campaign(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Campaign until cancelled; run `lead` while elected, and cancel it when the term ends."""
         while True:
-            await self._until(elected=True)
+            await self._campaign_until(is_leading=True)
             log.info("leading as %s", self._identity)
             task = asyncio.ensure_future(lead())
-            lost = asyncio.ensure_future(self._until(elected=False))
+            lost = asyncio.ensure_future(self._campaign_until(is_leading=False))
             try:
                 done, _ = await asyncio.wait({task, lost}, return_when=asyncio.FIRST_COMPLETED)
                 if task in done:
-                    task.result()  # it returns only by an error: raise it
-                log.warning("no longer leading: the lease could not be renewed")
+                    task.result()  # `lead` ends only with an error: raise it
+                log.warning("no longer leading: the Lease could not be renewed")
             finally:
                 for each in (task, lost):
                     each.cancel()
                 # Not `await each`: a cancellation of this task would be mistaken for that of the awaited one, and lost.
                 await asyncio.wait({task, lost})
 
-    async def _until(self, *, elected: bool) -> None:
-        while self.leading is not elected:
+    async def _campaign_until(self, *, is_leading: bool) -> None:
+        while self.is_leading is not is_leading:
             self._tried_at = self._clock()
             try:
                 async with asyncio.timeout(self._within_term(DEADLINE / 2)):
-                    await self._try(self._clock())
+                    await self.try_acquire_or_renew()
             except (ApiError, TimeoutError) as error:
-                log.warning("lease: %s", str(error) or "no answer")
-            if self.leading is not elected:
+                log.warning("Lease: %s", str(error) or "the API server did not answer in time")
+            if self.is_leading is not is_leading:
                 await asyncio.sleep(self._within_term(RENEW_INTERVAL))
 
     def _within_term(self, seconds: float) -> float:
@@ -88,37 +93,48 @@ class Leadership:
         left = 0.0 if self._renewed_at is None else self._renewed_at + DEADLINE - self._clock()
         return min(seconds, left) if left > 0 else seconds
 
-    async def _try(self, now: float) -> None:
-        """Renew the Lease, take it over, or stand by."""
+    async def try_acquire_or_renew(self) -> None:
+        """Renew the Lease, take it over if it is free or has expired, or stand by. Raises ApiError."""
+        now = self._clock()
         try:
             found = await self._api.get(self._path)
         except ApiError as error:
-            if not error.missing:
+            if not error.is_missing:
                 raise
-            with contextlib.suppress(ApiError):  # another operator created it first: the next attempt reads it
-                await self._api.create(self._folder, self._body({}, transitions=0))
-                self._renewed_at = now
+            await self._create(now)
             return
         spec = found.get("spec", {})
-        holder, renewed = spec.get("holderIdentity") or "", spec.get("renewTime") or ""
-        if (holder, renewed) != self._seen:
-            self._seen, self._seen_at = (holder, renewed), now
-        if holder not in ("", self._identity) and now - self._seen_at < DURATION:
+        if self._may_hold(spec, now):
+            await self._renew(found["metadata"], spec, now)
+        else:
             self._renewed_at = None
-            return
-        transitions = int(spec.get("leaseTransitions") or 0) + (holder != self._identity)
+
+    def _may_hold(self, spec: Object, now: float) -> bool:
+        """Return whether this operator holds the Lease or may take it over; note when its renewal was first read."""
+        holder, renewal = spec.get("holderIdentity") or "", spec.get("renewTime") or ""
+        if (holder, renewal) != self._last_renewal:
+            self._last_renewal, self._last_renewal_at = (holder, renewal), now
+        return holder in ("", self._identity) or now - self._last_renewal_at >= DURATION
+
+    async def _create(self, now: float) -> None:
+        with contextlib.suppress(ApiError):  # another operator created it first: the next attempt reads it
+            await self._api.create(self._collection, self._body({}, transitions=0))
+            self._renewed_at = now
+
+    async def _renew(self, metadata: Object, spec: Object, now: float) -> None:
+        transitions = int(spec.get("leaseTransitions") or 0) + (spec.get("holderIdentity") != self._identity)
         try:
             # The resource version lets only one of two simultaneous attempts succeed.
-            await self._api.replace(self._path, self._body(found["metadata"], transitions))
+            await self._api.replace(self._path, self._body(metadata, transitions))
         except ApiError as error:
-            if not error.conflict:
+            if not error.is_conflict:
                 raise
-            return
-        self._renewed_at = now
+        else:
+            self._renewed_at = now
 
     async def release(self) -> None:
         """Release the Lease, so that another operator need not wait until it expires."""
-        if not self.leading:
+        if not self.is_leading:
             return
         self._renewed_at = None
         with contextlib.suppress(ApiError):

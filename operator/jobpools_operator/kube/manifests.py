@@ -58,7 +58,7 @@ def deployment(pool: Pool, redis_url: str) -> Object:
             "namespace": pool.meta.namespace,
             "labels": labels(pool),
             "annotations": {},
-            "ownerReferences": [owner(pool.meta)],
+            "ownerReferences": [owner_reference(pool.meta)],
         },
         "spec": {
             "selector": {"matchLabels": labels(pool)},
@@ -68,7 +68,7 @@ def deployment(pool: Pool, redis_url: str) -> Object:
             "template": pod,
         },
     }
-    body["metadata"]["annotations"][HASH_ANNOTATION] = identity(body)
+    body["metadata"]["annotations"][HASH_ANNOTATION] = content_hash(body)
     return body
 
 
@@ -87,12 +87,12 @@ def redis_secret(namespace: str, redis_url: str, owners: Sequence[Object]) -> Ob
     }
 
 
-def identity(body: Object) -> str:
+def content_hash(body: Object) -> str:
     """Return a hash of the object: an object with the same hash needs no write."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def owner(pool: Meta, *, controller: bool = True) -> Object:
+def owner_reference(pool: Meta, *, controller: bool = True) -> Object:
     """Return a reference to the pool as an owner: Kubernetes deletes an object when its last owner is gone."""
     # No blockOwnerDeletion: with OwnerReferencesPermissionEnforcement (OpenShift) it requires a right on finalizers,
     # and the deletion of a pool need not wait for its pods.
@@ -108,7 +108,7 @@ def owner(pool: Meta, *, controller: bool = True) -> Object:
 def _pod(pool: Pool, redis_url: str) -> Object:
     probe = {"port": PROBE_PORT}
     metadata: Object = {"labels": labels(pool)}
-    if _secret(pool):
+    if _url_secret_ref(pool):
         # Running pods do not notice a changed Secret: the hash replaces them. It has only four digits, so that the URL
         # cannot be guessed from it; two URLs have the same hash with a probability of 1 in 65,536.
         metadata["annotations"] = {REDIS_ANNOTATION: hashlib.sha256(redis_url.encode()).hexdigest()[:4]}
@@ -152,7 +152,7 @@ def _grace(pool: Pool) -> int:
     return math.ceil(pool.spec.job.timeout + GRACE_MARGIN)
 
 
-def _secret(pool: Pool) -> dict[str, str]:
+def _url_secret_ref(pool: Pool) -> dict[str, str]:
     """Return the Secret and key that hold the URL; empty: the pool's spec has the URL itself."""
     redis = pool.spec.redis
     if redis is None:
@@ -163,7 +163,7 @@ def _secret(pool: Pool) -> dict[str, str]:
 
 def _environment(pool: Pool, redis_url: str) -> list[Object]:
     variables: list[Object] = []
-    secret = _secret(pool)
+    secret = _url_secret_ref(pool)
     # The kubelet kills the pod when its grace ends: the worker hands unfinished jobs back before.
     plain = worker_env(pool, redis_url) | {"JOBPOOLS_GRACE": str(_grace(pool) - HAND_BACK_MARGIN)}
     for name, value in plain.items():
@@ -182,7 +182,7 @@ def _merge(ours: Any, theirs: Any) -> Any:
     """Merge the template over ours: maps by key, lists of named items by name; anything else is replaced."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         return _merge_maps(cast("Object", ours), cast("Object", theirs))
-    if _named(ours) and _named(theirs):
+    if _is_named_list(ours) and _is_named_list(theirs):
         found: dict[str, Object] = {each["name"]: each for each in ours}
         for each in theirs:
             found[each["name"]] = _merge(found[each["name"]], each) if each["name"] in found else each
@@ -195,7 +195,7 @@ def _merge_maps(ours: Object, theirs: Object) -> Object:
             for key in [*ours, *(key for key in theirs if key not in ours)]}  # fmt: skip
 
 
-def _named(value: Any) -> TypeGuard[list[Object]]:
+def _is_named_list(value: Any) -> TypeGuard[list[Object]]:
     if not isinstance(value, list):
         return False
     items = cast("list[object]", value)

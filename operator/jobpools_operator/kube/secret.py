@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from jobpools.core.objects import SecretKeyRef
 from jobpools.errors import ObservationError
-from jobpools_operator.kube.client import CORE, Api, ApiError, Object, path_of
+from jobpools_operator.kube.client import CORE_API, Api, ApiError, Object, path_of
 
 CACHE_SECONDS = 240.0
 """Seconds for which a value is not read again."""
@@ -30,7 +30,7 @@ class Secrets:
         at, text = self._found.get(place, (0.0, ""))
         if text and self._clock() - at < CACHE_SECONDS:
             return text
-        found = await self._get(path_of(CORE, namespace, "secrets", ref.name))
+        found = await self._get(path_of(CORE_API, namespace, "secrets", ref.name))
         try:
             text = base64.b64decode(found.get("data", {})[ref.key]).decode().strip()
         except KeyError:
@@ -47,7 +47,7 @@ class Secrets:
     async def _get(self, path: str) -> Object:
         at, error = self._failed.get(path, (float("-inf"), None))
         if error is not None and self._clock() - at < RETRY_AFTER:
-            raise ApiError(str(error), error.status, error.causes)
+            raise error.copy()
         self._failed.pop(path, None)
         try:
             return await self._api.get(path)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from jobpools_operator.kube.client import OURS, Api, ApiError, path_of
+from jobpools_operator.kube.client import CRD_API, Api, ApiError, path_of
 from jobpools_operator.kube.rate_limit import TokenBucket
 from jobpools_operator.statuses import Statuses, Write
 
@@ -34,13 +34,13 @@ class StatusWriter:
 
     async def _write(self, write: Write) -> None:
         target = write.id
-        path = path_of(OURS, target.namespace, target.kind.plural, target.name, "status")
+        path = path_of(CRD_API, target.namespace, target.kind.plural, target.name, "status")
         try:
             await self._api.merge(path, {"status": write.body}, FIELD_MANAGER)
         except ApiError as error:
-            if not error.missing:
+            if not error.is_missing:
                 log.warning("%s: the status could not be written: %s", target, error)
-            self._statuses.fail_write(write, is_missing=error.missing)
+            self._statuses.fail_write(write, is_missing=error.is_missing)
         else:
             self.writes += 1
             self._statuses.end_write(write)

@@ -19,6 +19,7 @@ from jobpools import (
     JobCancelledError,
     JobDeadError,
     JobNotFoundError,
+    PayloadTooLargeError,
     ResultTimeoutError,
     Retry,
     StoreError,
@@ -228,3 +229,27 @@ async def test_who_waits_for_a_result_does_not_read_all_that_is_going_on(app: Ap
         calls = {name for name in await client.info("commandstats") if not name.endswith(("config|resetstat", "hello"))}
     assert {"cmdstat_evalsha", "cmdstat_zscore"} <= calls, "it registered, and it looked for another end"
     assert not {"cmdstat_zrange", "cmdstat_lrange"} & calls, calls
+
+
+async def test_a_payload_over_the_limit_is_refused_and_nothing_is_written(valkey_url: str) -> None:
+    async with App("shop", redis=valkey_url, max_payload=2000) as app, Redis.from_url(valkey_url) as raw:
+
+        @app.job
+        async def load(text: str) -> None: ...
+
+        with pytest.raises(PayloadTooLargeError, match=r"^load: the encoded job takes \d+ bytes, more than 2000"):
+            await load.enqueue("x" * 2000)
+        with pytest.raises(PayloadTooLargeError):
+            await app.enqueue_many([load.call("fits"), load.call("x" * 2000)])
+        assert await raw.dbsize() == 0
+        await load.enqueue("x" * 1700)
+
+
+async def test_a_retry_function_cannot_be_sent_with_a_job(app: App, valkey_url: str) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"^noop: a retry function cannot be sent with a job"):
+        await noop.options(retry=Retry(function=lambda _attempt, _error: 1.0)).enqueue()
+    async with Redis.from_url(valkey_url) as raw:
+        assert await raw.dbsize() == 0

@@ -1,11 +1,21 @@
 """An outage is logged once when it begins and once when it is over, whichever part of the worker notices first."""
 
+import asyncio
 import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from jobpools import App
 from jobpools.errors import StoreDataError, StoreUnavailableError
 from jobpools.runtime.outage import LONGEST_STABLE, STABLE, Outage, Tries, concerns_server
+from jobpools.store import ledger
+from jobpools.store.connect import connect
+from tests.runtime.conftest import working
+from tests.support.servers import Server, running, valkey_binary
+from tests.support.waiting import until
 
 ERROR = StoreUnavailableError("redis://127.0.0.1:1/0: cannot be reached")
 BEGAN, ENDED = "Redis is unreachable", "Redis is back"
@@ -71,3 +81,68 @@ def test_delays_start_again_after_a_success() -> None:
     assert [tries.failed(draw=0.0) for _ in range(3)] == [0.1, 0.2, 0.4]
     tries.succeeded()
     assert tries.failed(draw=0.0) == 0.1
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with running(valkey_binary(), tmp_path) as server:
+        yield server
+
+
+@pytest.mark.parametrize("slots", [1, 2], ids=["full", "with a slot free"])
+async def test_while_a_job_runs(server: Server, caplog: pytest.LogCaptureFixture, slots: int) -> None:
+    caplog.set_level(logging.INFO)
+    go_on, began = asyncio.Event(), asyncio.Event()
+    async with App("shop", redis=server.url) as app:
+
+        @app.job
+        async def long() -> str:
+            began.set()
+            await go_on.wait()
+            return "done"
+
+        @app.job
+        async def short() -> str:
+            return "short"
+
+        job = await long.enqueue()
+        async with working(app, concurrency=slots, lease=1) as worker:
+            await began.wait()
+            await until(lambda: worker.metrics.steps > 1)
+            server.kill()
+            await until(lambda: worker.parts.outage.is_ongoing)
+            await asyncio.to_thread(server.start)
+            await until(lambda: logged(caplog).count(ENDED) == 1)  # which another thread may find and say
+            assert (worker.parts.outage.is_ongoing, logged(caplog).count(BEGAN)) == (False, 1)
+            if slots > 1:
+                assert await (await short.enqueue()).result(timeout=5) == "short"
+            go_on.set()
+            assert await job.result(timeout=5) == "done"
+            assert worker.metrics.stale == 0
+        connection = connect(server.url)
+        ledger_of_queue = (await ledger.read(connection, ["default"]))["default"]
+        assert (ledger_of_queue.lost, ledger_of_queue.waiting, ledger_of_queue.failed) == (0, 0, 0)
+        await connection.aclose()
+
+
+async def test_while_it_rests(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with App("shop", redis=server.url) as app:
+
+        @app.job
+        async def short() -> str:
+            return "short"
+
+        async with working(app) as worker:
+            await until(lambda: worker.metrics.steps > 0)
+
+            def back(times: int) -> bool:
+                return logged(caplog).count(ENDED) == times
+
+            for times in (1, 2):
+                server.kill()
+                await until(lambda: worker.parts.outage.is_ongoing)
+                await asyncio.to_thread(server.start)
+                await until(partial(back, times))
+                assert (worker.parts.outage.is_ongoing, logged(caplog).count(BEGAN)) == (False, times)
+                assert await (await short.enqueue()).result(timeout=5) == "short"

@@ -1,22 +1,17 @@
 """What is kept of an exception."""
 
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from jobpools import Retry
-from jobpools.core.jobs.job import Attempt, Disposition, History, OutcomeKind
+from jobpools.core.jobs.job import Attempt, History, OutcomeKind
 from jobpools.core.jobs.retry import next_delay
 from jobpools.runtime import outcomes
 from jobpools.store.history import decode_history, encode_history
-from tests.runtime.harness import SlotsHarness
 
 
 class PaymentError(ConnectionError): ...
-
-
-async def raising(_ctx: Any, _args: dict[str, Any]) -> None:
-    raise PaymentError("declined")
 
 
 def caught(raising: type[BaseException] | BaseException) -> BaseException:
@@ -98,18 +93,6 @@ def test_a_timeout_is_a_timeout_error() -> None:
         OutcomeKind.TIMED_OUT, "TimeoutError", "ran longer than 90s",
     )  # fmt: skip
     assert {"TimeoutError", "OSError"} <= set(outcome.error_types)
-
-
-async def test_a_decision_that_cannot_be_made_is_left_to_the_default_policy(caplog: pytest.LogCaptureFixture) -> None:
-    class NoRetry:
-        def __getattr__(self, name: str) -> None:
-            raise SystemExit(name)
-
-    harness = SlotsHarness(raising, retry=NoRetry())
-    harness.slots.take([harness.attempt("a")])
-    await harness.until_idle()
-    assert harness.dispositions == {"a": Disposition.RETRY}
-    assert "its retry policy failed; the default policy decides" in caplog.text
 
 
 def test_a_history_that_cannot_be_encoded_says_so_instead_of_holding_up_its_step() -> None:

@@ -10,15 +10,27 @@ from typing import Annotated, Any
 import pydantic
 import pytest
 
-from jobpools import App, Context, JobDeadError, JobHandle, JobState, Retry
+from jobpools import (
+    App,
+    Client,
+    Context,
+    JobDeadError,
+    JobHandle,
+    JobState,
+    Retry,
+)
 from jobpools.core.jobs.job import History
 from jobpools.options import Options
 from jobpools.store.connect import connect
 from jobpools.store.jobs import read_job
 from jobpools.testing import run_until_idle
+from tests.runtime.conftest import working
 from tests.runtime.hostile import HOSTILE
+from tests.support.waiting import until
 
 ONCE = Retry(strategy="none")
+
+
 AT_ONCE = 10.0
 """Seconds; the timeouts of these jobs are 5 minutes."""
 
@@ -40,7 +52,7 @@ async def dead(
     job: JobHandle[Any],
     error: str | tuple[str, ...],
     caplog: pytest.LogCaptureFixture,
-    frame: str = "test_causes.py",
+    frame: str = "test_run_attempt.py",
 ) -> str:
     """Run the job: it is dead at once, after one attempt, with this error, and the log has the traceback."""
     caplog.clear()
@@ -198,73 +210,6 @@ async def test_a_result_that_lies_about_its_class_ends_the_attempt(
     assert "Timeout" not in (await history(app, job)).note
 
 
-RAISED: dict[str, Callable[[], BaseException]] = {
-    "exit": SystemExit,
-    "interrupt": KeyboardInterrupt,
-    "generator exit": GeneratorExit,
-    "error": ValueError,
-    "cancelled": asyncio.CancelledError,
-    "attributes": HOSTILE["attributes recurse"],
-}
-
-
-@pytest.mark.parametrize("kind", RAISED)
-async def test_a_retry_function_that_raises_leaves_the_decision_to_the_default_policy(
-    app: App, caplog: pytest.LogCaptureFixture, kind: str
-) -> None:
-    def decide(_attempt: int, _error: BaseException | None) -> float | None:
-        raise made(RAISED[kind])
-
-    @app.job(retry=Retry(function=decide, max_attempts=2, initial=0.01))
-    async def fail() -> None:
-        raise OSError("no route")
-
-    job = await fail.enqueue()
-    with caplog.at_level(logging.INFO, "jobpools.worker"):
-        await run_until_idle(app)
-    with pytest.raises(JobDeadError, match="dead after 2 attempts: OSError: no route"):
-        await job.result()
-    wanted = type(made(RAISED[kind])).__name__
-    assert any("its retry function raised" in each.getMessage() and wanted in each.getMessage()
-               for each in caplog.records)  # fmt: skip
-
-
-@pytest.mark.parametrize("answer", ["soon", float("nan"), float("inf"), -1, 1e300, object(), [], True])
-async def test_a_retry_function_that_answers_nonsense_leaves_the_decision_to_the_default_policy(
-    app: App, answer: Any
-) -> None:
-    @app.job(retry=Retry(function=lambda _attempt, _error: answer, max_attempts=2, initial=0.01))
-    async def fail() -> None:
-        raise OSError("no route")
-
-    job = await fail.enqueue()
-    await run_until_idle(app)
-    with pytest.raises(JobDeadError, match="dead after 2 attempts: OSError: no route"):
-        await job.result()
-
-
-@pytest.mark.parametrize("error", [ValueError("broken filter"), SystemExit(3), RecursionError("deep")])
-async def test_a_log_that_raises_holds_up_no_job(app: App, error: BaseException) -> None:
-    def broken(record: logging.LogRecord) -> bool:
-        if record.levelno >= logging.WARNING:
-            raise error
-        return True
-
-    @app.job(retry=ONCE)
-    async def fail() -> None:
-        raise OSError("no route")
-
-    job = await fail.enqueue()
-    logger = logging.getLogger("jobpools.worker")
-    logger.addFilter(broken)
-    try:
-        async with asyncio.timeout(AT_ONCE):
-            await run_until_idle(app)
-    finally:
-        logger.removeFilter(broken)
-    assert await job.state() is JobState.DEAD
-
-
 async def test_an_error_in_a_task_group_is_named_in_the_message(app: App, caplog: pytest.LogCaptureFixture) -> None:
     @app.job(retry=ONCE)
     async def fail() -> None:
@@ -277,3 +222,66 @@ async def test_an_error_in_a_task_group_is_named_in_the_message(app: App, caplog
 
     message = await dead(app, await fail.enqueue(), "ExceptionGroup", caplog)
     assert "ValueError: no such address" in message
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("args", [{"name": 7}, {}, {"name": "ada", "nme": 1}])
+async def test_arguments_that_do_not_fit_the_handler_end_the_job_at_once(app: App, args: dict[str, Any]) -> None:
+    @app.job
+    async def greet(name: str) -> None: ...
+
+    sender = Client(app.client.url)  # of another version of the code
+    job = await sender.enqueue(sender.call_json("greet", args, Options(queue="default")))
+    await run_until_idle(app)
+    with pytest.raises(JobDeadError, match=r"dead after 1 attempt: jobpools\.errors\.ArgumentsError: greet: n"):
+        await job.result()
+    await sender.aclose()
+
+
+async def test_a_result_that_is_too_large_or_no_json_ends_the_job_without_another_run(app: App) -> None:
+    runs: list[str] = []
+
+    @app.job
+    async def large() -> str:
+        runs.append("large")
+        return "x" * 3000
+
+    @app.job
+    async def strange() -> Any:
+        runs.append("strange")
+        return object()
+
+    @app.job(result_ttl=0)
+    async def unread() -> str:
+        runs.append("unread")
+        return "x" * 3000
+
+    jobs = [await large.enqueue(), await strange.enqueue(), await unread.enqueue()]
+    async with working(app, max_payload=2000) as worker:
+        await until(lambda: worker.metrics.completed + worker.metrics.failed == 3)
+        await until(lambda: not worker.parts.consumers[0].leases.attempts)
+    with pytest.raises(JobDeadError, match="the result takes 3002 bytes, more than 2000: return a reference to it"):
+        await jobs[0].result()
+    with pytest.raises(JobDeadError, match="the result of strange is not JSON"):
+        await jobs[1].result()
+    assert sorted(runs) == ["large", "strange", "unread"]
+
+
+@pytest.mark.parametrize("error", [MuteError(), FileNotFoundError("caf\udce9.csv")])
+async def test_whatever_a_handler_raises_ends_its_attempt_and_not_the_worker(app: App, error: Exception) -> None:
+    @app.job(retry=Retry(strategy="none"))
+    async def fail() -> None:
+        raise error
+
+    @app.job
+    async def noop() -> None: ...
+
+    async with working(app):
+        job = await fail.enqueue()
+        with pytest.raises(JobDeadError, match=type(error).__name__):
+            await job.result(timeout=5)
+        await (await noop.enqueue()).result(timeout=5)

@@ -1,0 +1,25 @@
+"""The long-running tasks of a worker."""
+
+import asyncio
+
+from jobpools.runtime.background_tasks import BackgroundTasks
+
+
+async def test_a_part_that_loses_a_cancellation_is_cancelled_again() -> None:
+    lost = 0
+
+    async def stubborn() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if lost:
+                    raise
+                lost += 1
+
+    tasks = BackgroundTasks()
+    part = tasks.start("stubborn", stubborn())
+    await asyncio.sleep(0)
+    await tasks.cancel()
+    assert (part.cancelled(), lost) == (True, 1)

@@ -1,0 +1,272 @@
+"""A worker's side of one queue: priorities, envelopes of any client, lost replies, and draining."""
+
+import asyncio
+import time
+from collections import Counter
+from typing import Any
+
+import msgspec
+import pytest
+
+from jobpools import (
+    App,
+    Context,
+    JobDeadError,
+    JobNotFoundError,
+    JobState,
+    Retry,
+    StoreUnavailableError,
+)
+from jobpools.core.jobs.policies import QueuePolicy
+from jobpools.runtime import prefetch
+from jobpools.store import keys, ledger, writes
+from jobpools.store.connect import Connection, connect
+from jobpools.store.draws import fresh_id
+from jobpools.store.envelope import Envelope
+from jobpools.store.job_view import JobView
+from jobpools.store.jobs import read_job
+from jobpools.testing import run_until_idle
+from tests.runtime.conftest import working
+from tests.support.waiting import until
+
+QUEUE = "default"
+
+
+async def raw(store: Connection, payload: bytes, job_id: str) -> None:
+    """A job of whatever bytes, as a client of another language and version might send it."""
+    await writes.enqueue(store, [writes.Sending(Envelope(1, job_id, "?", QUEUE, msgspec.Raw(b"{}")), payload, None)])
+
+
+async def view(store: Connection, job_id: str, queue: str = QUEUE) -> JobView:
+    found = await read_job(store, queue, job_id)
+    assert found is not None
+    return found
+
+
+async def make_due(store: Connection) -> None:
+    """As if the time had passed for which a job was left to others."""
+    place = keys.of_queue(QUEUE, "scheduled:normal")
+    for job_id in await store.execute("ZRANGE", place, 0, -1):
+        await store.execute("ZADD", place, 1, job_id)
+
+
+# Priorities
+
+
+async def test_by_weight_low_is_served_too_and_strictly_it_waits(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "PREFETCH_LIMIT", 0)
+    order: list[str] = []
+
+    @app.job
+    async def note(what: str) -> None:
+        order.append(what)
+
+    async def served(policy: QueuePolicy) -> list[str]:
+        order.clear()
+        await app.enqueue_many([note.options(priority="low").call("low") for _ in range(200)])
+        await app.enqueue_many([note.options(priority="high").call("high") for _ in range(200)])
+        # One slot, and no prefetch: each claim is a draw of its own.
+        async with working(app, queue=policy, concurrency=1) as worker:
+            await until(lambda: worker.metrics.completed == 400)
+        return order[:100]
+
+    assert (await served(QueuePolicy.model_validate({"priority": "Strict"}))).count("low") == 0
+    weights: dict[str, Any] = {"priority": "Weighted", "weights": {"high": 75, "normal": 1, "low": 25}}
+    assert 5 < (await served(QueuePolicy.model_validate(weights))).count("low") < 60
+
+
+async def test_by_weight_each_large_claim_is_shared(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a claim took all of one priority: a batch of low ones kept hundreds of high ones waiting."""
+    monkeypatch.setattr(prefetch, "PREFETCH_LIMIT", 0)
+    order: list[str] = []
+
+    @app.job
+    async def note(what: str) -> None:
+        order.append(what)
+
+    for what in ("low", "normal", "high"):
+        await app.enqueue_many([note.options(priority=what).call(what) for _ in range(2000)])
+    async with working(app, queue=QueuePolicy.model_validate({"priority": "Weighted"}), concurrency=160) as worker:
+        # No prefetch: in one claim the high ones start first, and a count that ends inside one of 800 is off by 180.
+        await until(lambda: worker.metrics.completed == 6000)
+    assert Counter(order[:160]) == {"high": 100, "normal": 50, "low": 10}
+    share = Counter(order[:3000])
+    assert abs(share["high"] - 1875) < 100, share
+    assert abs(share["low"] - 187) < 40, share
+
+
+# Jobs that this worker cannot run, and envelopes of other clients
+
+
+async def test_a_job_that_no_worker_knows_waits_visibly_uncharged_for_one_that_does(
+    app: App, store: Connection
+) -> None:
+    job = await app.enqueue("mail.send", {"to": "ada"}, queue=QUEUE)
+
+    @app.job
+    async def other() -> None: ...
+
+    await run_until_idle(app)
+    found = await view(store, job.id)
+    assert found.state is JobState.SCHEDULED
+    assert found.due_at is not None
+    assert 0 < found.due_at - time.time() < 40
+    assert found.history.note == "no job 'mail.send' in the app of the workers of queue default"
+    assert (found.history.attempts, found.history.crashes, found.history.entries) == (0, 0, ())
+    assert found.args == b'{"to":"ada"}'
+
+    @app.job(name="mail.send")
+    async def send(to: str) -> str:
+        return f"sent to {to}"
+
+    await make_due(store)
+    await run_until_idle(app)
+    assert await job.result() == "sent to ada"
+
+
+@pytest.mark.parametrize(
+    ("payload", "note"),
+    [
+        (b'{"v":2,"id":"%b","shape":"new"}', "the envelope has version 2, this jobpools reads up to 1: upgrade"),
+        (b"\x80\x04 a pickle", "not an envelope: "),
+        (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"priority":"urgent"}', "is not a priority"),
+        (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"retry":{"maxAttempts":0}}', "not an envelope: "),
+        (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"retry":{"max":1e300}}', "from 0 to 36500d"),
+        (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"ttl":NaN}', "not an envelope: "),
+    ],
+    ids=["newer", "pickle", "priority", "retry", "ages", "no number"],
+)  # fmt: skip
+async def test_an_envelope_that_it_cannot_read_is_left_as_it_is(
+    app: App, store: Connection, payload: bytes, note: str
+) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    job_id = fresh_id()
+    payload = payload.replace(b"%b", job_id.encode())
+    await raw(store, payload, job_id)
+    good = await noop.enqueue()
+    await run_until_idle(app)
+    assert await good.state() is JobState.COMPLETED, "the worker goes on"
+    found = await view(store, job_id)
+    assert (found.state, found.history.attempts) == (JobState.SCHEDULED, 0)
+    assert note in found.history.note
+    assert await store.execute("HGET", keys.of_queue(QUEUE, "jobs"), job_id) == payload
+
+
+@pytest.mark.parametrize(
+    "said",
+    ['"ttl":1e300', '"ttl":1e17', '"timeout":1e300', '"enqueued":1e300', '"enqueued":-1e300', '"max_crashes":-1'],
+)
+async def test_numbers_beyond_all_reason_do_no_harm(app: App, store: Connection, said: str) -> None:
+    """Once a ttl of 1e300 was in the past, and the result forgotten at once."""
+
+    @app.job
+    async def answer(ctx: Context) -> int:
+        return 42 if ctx.enqueued_at < time.time() + 60 else 0
+
+    job_id = "of-another-language"
+    payload = f'{{"v":1,"id":"{job_id}","name":"answer","queue":"{QUEUE}","args":{{}},{said}}}'
+    await raw(store, payload.encode(), job_id)
+    await run_until_idle(app)
+    assert await app.handle(job_id, QUEUE).result(timeout=10) == 42
+    assert await view(store, job_id) is not None
+
+
+@pytest.mark.parametrize("ttl", [-5, -1e300])
+async def test_a_ttl_below_nothing_is_nothing(app: App, store: Connection, ttl: float) -> None:
+    @app.job
+    async def answer() -> int:
+        return 42
+
+    payload = f'{{"v":1,"id":"a","name":"answer","queue":"{QUEUE}","args":{{}},"ttl":{ttl}}}'
+    await raw(store, payload.encode(), "a")
+    worker = await run_until_idle(app)
+    assert worker.metrics.completed == 1
+    with pytest.raises(JobNotFoundError):
+        await app.handle("a", QUEUE).result(timeout=10)
+
+
+@pytest.mark.parametrize("given", [0, -1, -1e300])
+async def test_a_timeout_that_leaves_no_time_is_a_dead_letter(app: App, store: Connection, given: float) -> None:
+    @app.job(retry=Retry(strategy="none"))
+    async def slow() -> None:
+        await asyncio.sleep(60)
+
+    payload = f'{{"v":1,"id":"a","name":"slow","queue":"{QUEUE}","args":{{}},"timeout":{given}}}'
+    await raw(store, payload.encode(), "a")
+    await run_until_idle(app)
+    with pytest.raises(JobDeadError, match="TimeoutError: ran longer than "):
+        await app.handle("a", QUEUE).result(timeout=10)
+
+
+async def test_a_history_that_cannot_be_read_does_not_stop_the_job(app: App, store: Connection) -> None:
+    @app.job
+    async def noop() -> int:
+        return 1
+
+    job = await noop.enqueue()
+    await store.execute("HSET", keys.of_queue(QUEUE, "history"), job.id, b"nonsense")
+    await run_until_idle(app)
+    assert await job.result() == 1
+
+
+# Replies that are lost, and draining
+
+
+def said(caplog: pytest.LogCaptureFixture, text: str) -> int:
+    return sum(text in record.getMessage() for record in caplog.records)
+
+
+async def test_a_settlement_whose_answer_was_lost_is_sent_again_and_changes_nothing(
+    valkey_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ran = []
+    async with App("shop", redis=valkey_url) as app:
+
+        @app.job
+        async def short() -> str:
+            ran.append(1)
+            return "short"
+
+        async with working(app, lease=1) as worker:
+            real = worker.parts.connection.call
+            lost: list[Any] = []
+
+            async def call(name: str, queue: str, arguments: Any) -> Any:
+                reply = await real(name, queue, arguments)
+                if name == "step" and arguments[6] and not lost:  # it settled something that completed
+                    lost.append(arguments)
+                    raise StoreUnavailableError("the answer was lost")
+                return reply
+
+            worker.parts.connection.call = call  # type: ignore[method-assign]
+            job = await short.enqueue()
+            await until(
+                lambda: bool(lost) and not worker.parts.outage.is_ongoing and not worker.parts.consumers[0].outbox
+            )
+            assert await job.result(timeout=5) == "short"
+            assert (worker.metrics.stale, worker.parts.consumers[0].leases.attempts) == (0, {}), (
+                "refused, and rightly so"
+            )
+            assert said(caplog, "refused") == 0
+        connection = connect(valkey_url)
+        ledger_of_queue = (await ledger.read(connection, ["default"]))["default"]
+        assert (len(ran), ledger_of_queue.completed, ledger_of_queue.lost) == (1, 1, 0)
+        await connection.aclose()
+
+
+async def test_a_worker_that_may_not_claim_claims_nothing_until_it_may_again(app: App, store: Connection) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    async with working(app) as worker:
+        await until(lambda: worker.metrics.steps > 0)
+        await writes.pause(store, [QUEUE], [worker.id])
+        job = await noop.enqueue()
+        await until(lambda: worker.parts.dispatcher.is_draining)
+        steps = worker.metrics.steps
+        await until(lambda: worker.metrics.steps > steps)  # it has asked again
+        assert (await job.state(), worker.metrics.claimed) == (JobState.QUEUED, 0)
+        await writes.undrain(store, [QUEUE], worker.id)
+        await job.result(timeout=5)

@@ -1,0 +1,45 @@
+"""The heartbeats of a worker in Redis."""
+
+from typing import Any
+
+import pytest
+
+from jobpools import App
+from jobpools.store.connect import Connection
+from jobpools.store.endpoint_facts import read_workers
+from tests.runtime.conftest import working
+from tests.support.waiting import until
+
+
+async def test_a_worker_is_listed_while_it_is_there(app: App, store: Connection) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    async with working(app, pool="shop/mail", concurrency=7) as worker:
+
+        async def listed() -> Any:
+            return await read_workers(store, "shop/mail", ["default"])
+
+        while not await listed():  # its own task
+            pass
+        (found,) = await listed()
+        assert (found.worker, found.slots, found.busy, found.draining) == (worker.id, 7, 0, False)
+        assert found.idle_since is not None
+        assert found.rss_bytes > 10_000_000
+        await noop.enqueue()
+        await until(lambda: worker.metrics.completed == 1)
+    assert await listed() == ()
+
+
+async def test_a_server_that_may_evict_jobs_is_logged(
+    app: App, store: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.job
+    async def noop() -> None: ...
+
+    await store.execute("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        async with working(app):
+            await until(lambda: "maxmemory-policy is allkeys-lru" in caplog.text)
+    finally:
+        await store.execute("CONFIG", "SET", "maxmemory-policy", "noeviction")

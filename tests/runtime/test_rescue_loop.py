@@ -1,0 +1,42 @@
+"""A worker rescues leases, also those of its own claims that had no reply."""
+
+from typing import Any
+
+from jobpools import (
+    App,
+)
+from jobpools.errors import StoreUnavailableError
+from jobpools.store import ledger
+from jobpools.store.connect import Connection
+from tests.runtime.conftest import working
+from tests.support.waiting import until
+
+QUEUE = "default"
+
+
+async def test_a_claim_whose_answer_was_lost_is_handed_back_uncharged(app: App, store: Connection) -> None:
+    """The script ran, the connection broke: its jobs are leased to a worker that does not know of them."""
+
+    @app.job
+    async def noop() -> None: ...
+
+    async with working(app, lease=4, concurrency=10) as worker:
+        await until(lambda: worker.metrics.steps > 0)
+        real = worker.parts.connection.call
+        lost: list[bytes] = []
+
+        async def call(name: str, queue: str, arguments: Any) -> Any:
+            reply = await real(name, queue, arguments)
+            if name == "step" and reply[0] and not lost:
+                lost.extend(reply[0])
+                raise StoreUnavailableError("the answer was lost")
+            return reply
+
+        worker.parts.connection.call = call  # type: ignore[method-assign]
+        jobs = await app.enqueue_many([noop.call() for _ in range(10)])
+        for job in jobs:
+            await job.result(timeout=10)
+        assert lost
+        assert worker.metrics.rescued == 0
+    ledger_of_queue = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (ledger_of_queue.completed, ledger_of_queue.failed, ledger_of_queue.lost) == (10, 0, 0)

@@ -1,28 +1,38 @@
-"""Write docs/conditions.md from the docstrings of `ConditionType` and `Reason`."""
+"""Write docs/conditions.md from the docstrings of condition types and reasons."""
 
 import ast
 import inspect
 import sys
+import textwrap
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 
 from jobpools.core.pools.reasons import ConditionType, Reason
+from jobpools.core.reasons import SharedReason
+from jobpools.core.schedules.reasons import Place, ScheduleReason
 
-HEAD = """\
-# Conditions and events of a WorkerPool
+POOL_HEAD = """\
+# Conditions and events
 
-`kubectl describe jobpool NAME` shows a pool's conditions: each has a status (`True`, `False` or `Unknown`), a reason
-that programs may match on, and a message for people. `kubectl get jobpools` shows the reason of `Ready`. A condition
-that becomes bad, and one that recovers, is reported as a Kubernetes event with the same reason.
+Each condition has a status (`True`, `False` or `Unknown`), a reason that programs may match on, and a message for
+people. This page is generated from the source by `make generate`.
+
+## WorkerPool
+
+`kubectl describe jobpool NAME` shows a pool's conditions. `kubectl get jobpools` shows the reason of `Ready`. A
+condition that becomes bad, and one that recovers, is reported as a Kubernetes event with the same reason.
 
 Kubernetes' own reasons, such as `ImagePullBackOff`, `CreateContainerConfigError`, `Unschedulable` or `FailedCreate`,
 are passed on in `Ready` and `Degraded`.
 
 After a restart of the operator an alert that fires is recognised by the reason of `Alerting`. Further alerts fire again
 when they exceed their limits.
+"""
+SCHEDULE_HEAD = """\
+## CronJobSpec
 
-This page is generated from the source by `make generate`.
+`kubectl describe jobcron NAME` shows the condition `Ready` of a schedule, and its recent events.
 """
 
 
@@ -37,19 +47,33 @@ def docstrings(enum: type[StrEnum]) -> dict[str, str]:
 
 
 def render() -> str:
-    """Return the page: the conditions, then for each the reasons that it may have, then the events."""
-    meanings, conditions = docstrings(Reason), docstrings(ConditionType)
-    parts = [HEAD]
+    """Return the page: for each kind the conditions with the reasons that each may have, then the events."""
+    return "\n".join([POOL_HEAD, *_pool_sections(), SCHEDULE_HEAD, *_schedule_sections()])
+
+
+def _pool_sections() -> list[str]:
+    conditions = docstrings(ConditionType)
+    sections = []
     for kind in ConditionType:
-        shown = {str(each): meanings[each.name] for each in Reason if kind in each.conditions}
-        parts.append(_section(kind, shown, conditions[kind.name]))
-    parts.append(_section("Other events", {str(each): meanings[each.name] for each in Reason if not each.conditions}))
-    return "\n".join(parts)
+        shared = list(SharedReason) if kind is ConditionType.READY else []
+        reasons = [each for each in Reason if kind in each.conditions]
+        sections.append(_section(kind, [*reasons, *shared], conditions[kind.name]))
+    return [*sections, _section("Other events", [each for each in Reason if not each.conditions])]
 
 
-def _section(title: str, meanings: dict[str, str], intro: str = "") -> str:
-    rows = [f"| `{reason}` | {meaning} |" for reason, meaning in meanings.items()]
-    head = [f"## {title}\n", f"{intro}\n"] if intro else [f"## {title}\n"]
+def _schedule_sections() -> list[str]:
+    places = docstrings(Place)
+    sections = []
+    for place in Place:
+        shared = list(SharedReason) if place is Place.READY else []
+        reasons = [each for each in ScheduleReason if place in each.places]
+        sections.append(_section(f"{place} of a CronJobSpec", [*reasons, *shared], places[place.name]))
+    return sections
+
+
+def _section(title: str, reasons: list[StrEnum], intro: str = "") -> str:
+    rows = [f"| `{reason}` | {docstrings(type(reason))[reason.name]} |" for reason in reasons]
+    head = [f"### {title}\n", f"{textwrap.fill(intro, 120)}\n"] if intro else [f"### {title}\n"]
     return "\n".join([*head, "| reason | meaning |", "|---|---|", *rows, ""])
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from jobpools.core.conditions import conditions
 from jobpools.core.decision import Decision
 from jobpools.core.objects import Meta
-from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.specs import Pool
+from jobpools.core.reasons import SharedReason
 from jobpools.errors import ConfigurationError, ObservationError
 from jobpools_operator.endpoint import Endpoint, Endpoints
 from jobpools_operator.kinds import Kind, ObjectId
@@ -160,7 +160,7 @@ class Controller:
             if placement.check_after is not None:
                 self._to_place.put(object_id, self._clock() + placement.check_after)
             if placement.problem:
-                ready = Decision(None, Reason.REDIS_UNKNOWN, placement.problem)
+                ready = Decision(None, SharedReason.REDIS_UNKNOWN, placement.problem)
                 self._statuses.put(object_id, not_ready(managed.meta, ready, time.time()))
             if placement.url is not None:
                 self._move(object_id, record, managed, self.endpoints.open(placement.url, group))

@@ -106,31 +106,33 @@ SCHEDULE_STATUS: Schema = {
 }
 
 
-def _column(name: str, kind: str, path: str, *, wide: bool = False) -> Schema:
-    return {"name": name, "type": kind, "jsonPath": path} | ({"priority": 1} if wide else {})
+def _column(name: str, kind: str, path: str, text: str, *, wide: bool = False) -> Schema:
+    """Return a column of `kubectl get`; a wide one is shown only with `-o wide`."""
+    return {"name": name, "type": kind, "jsonPath": path, "description": text} | ({"priority": 1} if wide else {})
 
 
 READY_REASON = '.status.conditions[?(@.type=="Ready")].reason'
+AGE = _column("Age", "date", ".metadata.creationTimestamp", "Time since the object was created.")
 POOL_COLUMNS = [
-    _column("Ready", "integer", ".status.readyReplicas"),
-    _column("Desired", "integer", ".status.replicas"),
-    _column("Busy", "integer", ".status.busy"),
-    _column("Queued", "integer", ".status.queued"),
-    _column("Oldest", "integer", ".status.oldestSeconds"),
-    _column("Reason", "string", READY_REASON),
-    _column("Min", "integer", ".spec.scaling.min", wide=True),
-    _column("Max", "integer", ".spec.scaling.max", wide=True),
-    _column("In-Flight", "integer", ".status.inFlight", wide=True),
-    _column("Rate/Min", "number", ".status.completedPerMinute", wide=True),
-    _column("Failures", "number", ".status.failureRate", wide=True),
-    _column("Age", "date", ".metadata.creationTimestamp"),
+    _column("Ready", "integer", ".status.readyReplicas", "Number of workers that take jobs."),
+    _column("Desired", "integer", ".status.replicas", "Number of workers that the pool is scaled to."),
+    _column("Busy", "integer", ".status.busy", "Slots in use."),
+    _column("Queued", "integer", ".status.queued", "Jobs that wait for a worker."),
+    _column("Oldest", "integer", ".status.oldestSeconds", "Seconds for which the oldest queued job has waited."),
+    _column("Reason", "string", READY_REASON, "Reason of the condition Ready."),
+    _column("Min", "integer", ".spec.scaling.min", "Minimum number of workers.", wide=True),
+    _column("Max", "integer", ".spec.scaling.max", "Maximum number of workers.", wide=True),
+    _column("In-Flight", "integer", ".status.inFlight", "Jobs that workers hold.", wide=True),
+    _column("Rate/Min", "number", ".status.completedPerMinute", "Completed jobs per minute.", wide=True),
+    _column("Failures", "number", ".status.failureRate", "Share of attempts that failed, from 0 to 1.", wide=True),
+    AGE,
 ]
 SCHEDULE_COLUMNS = [
-    _column("Schedule", "string", ".spec.schedule"),
-    _column("Timezone", "string", ".spec.timeZone"),
-    _column("Suspend", "boolean", ".spec.suspend"),
-    _column("Next", "string", ".status.nextScheduleTime"),
-    _column("Last", "date", ".status.lastScheduleTime"),
-    _column("State", "string", ".status.lastJob.state"),
-    _column("Age", "date", ".metadata.creationTimestamp"),
+    _column("Schedule", "string", ".spec.schedule", "Cron expression; empty for a schedule with a single time."),
+    _column("Timezone", "string", ".spec.timeZone", "IANA time zone of the cron expression."),
+    _column("Suspend", "boolean", ".spec.suspend", "Whether the schedule is suspended."),
+    _column("Next", "string", ".status.nextScheduleTime", "When the schedule fires next."),
+    _column("Last", "date", ".status.lastScheduleTime", "Time since the last tick that fired."),
+    _column("State", "string", ".status.lastJob.state", "State of the last job."),
+    AGE,
 ]

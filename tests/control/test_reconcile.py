@@ -11,7 +11,7 @@ from jobpools.core.pools.facts import EndpointFacts
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import Plan
 from jobpools.core.pools.reasons import Reason
-from jobpools.core.pools.requeue import UNKNOWN
+from jobpools.core.pools.requeue import RETRY_INTERVAL
 from jobpools.core.pools.specs import Pool
 from jobpools.errors import ObservationError
 from tests.support.fakes import FakeCluster, FakeQueues, FakeReporter, World
@@ -72,7 +72,7 @@ async def test_a_failed_action_is_reported_once_and_tried_again_soon() -> None:
     assert (degraded["status"], degraded["reason"]) == ("True", Reason.ACTION_FAILED)
     assert degraded["message"] == "SetReplicas: shop: 1 are too many"
     assert [(event.reason, event.warning) for event in plan.events] == [(Reason.ACTION_FAILED, True)]
-    assert wait == UNKNOWN
+    assert wait == RETRY_INTERVAL
     _, again = await run_pass(world, UnscalableCluster(world), plan.status.to_dict())
     assert again.events == ()
     _, recovered = await run_pass(world, FakeCluster(world), again.status.to_dict())

@@ -12,7 +12,8 @@ from jobpools.control.schedules import AGAIN, BATCH, Scheduler
 from jobpools.core.conditions import condition
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.facts import ScheduleFacts
-from jobpools.core.schedules.plan import UNKNOWN, plan_schedule
+from jobpools.core.schedules.plan import plan_schedule
+from jobpools.core.schedules.requeue import RETRY_INTERVAL
 from jobpools.core.schedules.specs import Schedule
 from jobpools.store import keys
 from jobpools.store.connect import Connection, connect
@@ -195,7 +196,7 @@ async def test_a_schedule_that_changes_during_its_pass_gets_another(
     assert await slow.run_pass() <= T0, "the new one waits for its pass"
     assert reported.plans == []
     await slow.run_pass()
-    assert reported.plans[-1][1].status["conditions"][0]["message"] == "fires by '30 * * * *' in UTC"
+    assert reported.plans[-1][1].status["conditions"][0]["message"] == "fires at the times of '30 * * * *' in UTC"
 
 
 async def test_one_that_cannot_be_thought_through_holds_up_no_other(
@@ -266,15 +267,15 @@ async def test_ticks_wait_while_redis_is_away(reported: Reported, clock: Clock) 
             await scheduler.run_pass()
             server.kill()
             clock.now = T0 + 60
-            assert await scheduler.run_pass() == T0 + 60 + UNKNOWN
+            assert await scheduler.run_pass() == T0 + 60 + RETRY_INTERVAL
             assert reported.reason() == "RedisUnknown"
             scheduler.drop("default/tick")
-            assert await scheduler.run_pass() == T0 + 60 + UNKNOWN, "it is forgotten later"
+            assert await scheduler.run_pass() == T0 + 60 + RETRY_INTERVAL, "it is forgotten later"
             scheduler.put(schedule("new"), fire=True)
             await scheduler.run_pass()
             assert scheduler.asked
             server.start()
-            clock.now += UNKNOWN
+            clock.now += RETRY_INTERVAL
             await scheduler.run_pass()
             assert [name for name, _ in reported.fired()] == ["new"]
             assert not scheduler.asked

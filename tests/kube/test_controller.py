@@ -15,8 +15,8 @@ from jobpools.core.objects import Meta, SecretKeyRef
 from jobpools.core.pools.facts import PoolFacts
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import plan_pool
-from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.specs import Pool, PoolSpec
+from jobpools.core.reasons import SharedReason
 from jobpools.errors import ConfigurationError, ObservationError
 from jobpools_operator.controller import Controller
 from jobpools_operator.endpoint import Endpoint, Endpoints
@@ -195,7 +195,7 @@ async def test_a_pool_whose_redis_is_not_known_says_so(setup: Setup, redis: Any,
     async with setup.term():
         setup.controller.update(pool(redis=redis), {})
         ready = condition(await setup.pending_status(), "Ready")
-    assert (ready["status"], ready["reason"]) == ("Unknown", Reason.REDIS_UNKNOWN)
+    assert (ready["status"], ready["reason"]) == ("Unknown", SharedReason.REDIS_UNKNOWN)
     assert message in ready["message"]
 
 
@@ -213,13 +213,13 @@ async def test_a_pool_that_is_created_again_drops_everything_of_the_former_one(s
 
 
 async def test_an_invalid_spec_is_reported_and_what_runs_stays(setup: Setup) -> None:
-    invalid = Decision(False, Reason.INVALID_SPEC, "spec.queues: missing")
+    invalid = Decision(False, SharedReason.INVALID_SPEC, "spec.queues: missing")
     async with setup.term():
         setup.controller.update(pool(), {})
         endpoint = await setup.placed("redis://default")
         setup.controller.reject(EMAILS, pool().meta, {}, invalid)
         assert endpoint.dropped == [("1", False)]
-        assert condition(await setup.pending_status(), "Ready")["reason"] == Reason.INVALID_SPEC
+        assert condition(await setup.pending_status(), "Ready")["reason"] == SharedReason.INVALID_SPEC
         assert setup.cluster.urls, "its workers keep their Redis"
         assert setup.controller.registry.count_invalid() == 1
         setup.controller.update(pool(), {})

@@ -7,7 +7,7 @@ import kopf
 
 from jobpools.core.decision import Decision
 from jobpools.core.objects import GROUP, VERSION
-from jobpools.core.pools.reasons import Reason
+from jobpools.core.reasons import SharedReason
 from jobpools.errors import SpecError
 from jobpools_operator.controller import Controller
 from jobpools_operator.handlers import REGISTRY
@@ -44,6 +44,6 @@ def observe(controller: Controller, kind: Kind, body: Mapping[str, Any]) -> None
     try:
         managed = parse(kind, body)
     except SpecError as error:
-        controller.reject(object_id, meta, status, Decision(False, Reason.INVALID_SPEC, str(error)))
+        controller.reject(object_id, meta, status, Decision(False, SharedReason.INVALID_SPEC, str(error)))
     else:
         controller.update(managed, status)

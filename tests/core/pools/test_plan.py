@@ -19,7 +19,7 @@ from jobpools.core.pools.facts import PoolFacts
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import Plan, plan_pool, with_failed_action
 from jobpools.core.pools.reasons import ConditionType, Reason
-from jobpools.core.pools.requeue import UNKNOWN
+from jobpools.core.pools.requeue import RETRY_INTERVAL
 from tests.support.pools import NOW, cluster_facts, make_pool, pool_facts
 
 AT_ONCE = {"jobsPerWorker": 1, "behavior": {"scaleDown": {"stabilization": 0}}}
@@ -94,7 +94,7 @@ def test_a_failed_action_is_reported_once(is_missing: bool) -> None:  # noqa: FB
     assert (degraded["status"], degraded["reason"]) == ("True", Reason.ACTION_FAILED)
     assert (ready["reason"] == Reason.ACTION_FAILED) == is_missing
     assert failed.events == (Event(Reason.ACTION_FAILED, "EnsurePool: forbidden", warning=True),)
-    assert failed.requeue_after >= UNKNOWN
+    assert failed.requeue_after >= RETRY_INTERVAL
     assert len(failed.status.conditions) == len(ConditionType)
     again = with_failed_action(
         planned, "EnsurePool: forbidden", failed.status.to_dict(), NOW + 9, is_missing=is_missing

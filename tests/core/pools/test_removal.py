@@ -10,7 +10,7 @@ from jobpools.core.pools.facts import ClusterFacts, Heartbeat, PoolFacts, Proble
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import Plan, plan_pool
 from jobpools.core.pools.removal import STARTUP
-from jobpools.core.pools.requeue import ACTIVE
+from jobpools.core.pools.requeue import ACTIVE_INTERVAL
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.core.text.names import QueueName, WorkerId
 
@@ -66,7 +66,7 @@ def test_a_scale_down_waits_for_a_rollout_that_could_remove_a_busy_worker() -> N
     rollout.locked = rollout.marked = ""
     plan = rollout.run_pass()
     assert plan.actions == ()
-    assert plan.requeue_after == ACTIVE, "a stuck rollout may last for days"
+    assert plan.requeue_after == ACTIVE_INTERVAL, "a stuck rollout may last for days"
 
 
 def test_a_starting_worker_of_a_rollout_is_not_removed() -> None:

@@ -33,14 +33,15 @@ def list_schedules(redis: Redis = None, output: Format = Output.TABLE) -> None:
 def _row(view: Any, now: float) -> dict[str, Any]:
     from jobpools.core.conditions import condition
     from jobpools.core.objects import Meta
-    from jobpools.core.schedules.plan import ON_TIME, plan_schedule
+    from jobpools.core.schedules.plan import plan_schedule
     from jobpools.core.schedules.specs import Schedule
+    from jobpools.core.schedules.ticks import MAX_LATENESS
 
     namespace, _, name = view.key.partition("/")
     spec, facts = view.spec, view.facts
     meta = Meta.model_construct(name=name, namespace=namespace)
     plan = plan_schedule(Schedule.model_construct(meta=meta, spec=spec), facts, now, None)
-    overdue = not spec.suspend and (plan.missed > 0 or any(fire.due < now - ON_TIME for fire in plan.fires))
+    overdue = not spec.suspend and (plan.missed > 0 or any(fire.due < now - MAX_LATENESS for fire in plan.fires))
     last = facts.jobs[-1] if facts.jobs else None
     return {
         "schedule": view.key,

@@ -17,7 +17,7 @@ from jobpools.core.pools import actions as act
 from jobpools.core.pools.facts import EndpointFacts, Problem
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import Plan, plan_pool, with_failed_action
-from jobpools.core.pools.requeue import REST, UNKNOWN
+from jobpools.core.pools.requeue import IDLE_INTERVAL, RETRY_INTERVAL
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.error_text import first_line
 
@@ -88,7 +88,7 @@ class Reconciler:
         except Exception:
             # An unexpected error in one pool's pass must not stop the others. The pass is tried again.
             log.exception("%s: the pass failed", key)
-            return UNKNOWN
+            return RETRY_INTERVAL
         return plan.requeue_after
 
     async def _apply(self, pool: Pool, plan: Plan, *, exists: bool) -> tuple[Memory, _Failure | None]:
@@ -152,4 +152,4 @@ async def reconcile(pools: Sequence[Pool], reconciler: Reconciler, now: float) -
 
 def next_pass(waits: Mapping[str, float]) -> float:
     """Return the seconds until the first of the pools' next passes is due."""
-    return min(waits.values(), default=REST)
+    return min(waits.values(), default=IDLE_INTERVAL)

@@ -17,7 +17,8 @@ from typing import Any, Final
 from jobpools.control.ports import ScheduleReporter, Schedules
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.facts import ScheduleFacts
-from jobpools.core.schedules.plan import UNKNOWN, held, plan_schedule
+from jobpools.core.schedules.plan import hold_schedule, plan_schedule
+from jobpools.core.schedules.requeue import RETRY_INTERVAL
 from jobpools.core.schedules.specs import Schedule
 from jobpools.core.text.error_text import first_line
 from jobpools.errors import ObservationError, StoreDataError, StoreError
@@ -140,7 +141,7 @@ class Scheduler:
         await self._learn_time()
         now = self._clock()
         if self._gone and not await self._forget():
-            return now + UNKNOWN
+            return now + RETRY_INTERVAL
         batch = self._due(now)
         if batch:
             await self._try(batch, now)
@@ -155,7 +156,7 @@ class Scheduler:
             # because one may be the cause. A job that this pass enqueued already is recognised by its id.
             log.exception("a pass of %d schedules failed", len(batch))
             if len(batch) == 1:
-                self._again(batch[0], now + UNKNOWN)
+                self._again(batch[0], now + RETRY_INTERVAL)
                 return
             for schedule in batch:
                 await self._try([schedule], now)
@@ -209,7 +210,7 @@ class Scheduler:
 
     def _hold(self, schedule: Schedule, problem: str, now: float) -> _Planned:
         """Return the plan of a schedule whose state could not be read or written."""
-        return _Planned(schedule, None, held(schedule, self._statuses.get(schedule.meta.key), now, problem))
+        return _Planned(schedule, None, hold_schedule(schedule, self._statuses.get(schedule.meta.key), now, problem))
 
     async def _observe(self, batch: Sequence[Schedule], now: float) -> tuple[dict[str, ScheduleFacts], str]:
         if self._unknown:
@@ -237,7 +238,7 @@ class Scheduler:
         except Exception:
             # An unexpected error in one schedule must not stop the others; it is tried again.
             log.exception("%s: the pass failed", key)
-            self._again(schedule, now + UNKNOWN)
+            self._again(schedule, now + RETRY_INTERVAL)
             return None
 
     async def _record(self, planned: Sequence[_Planned]) -> tuple[dict[str, bool], str]:

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from jobpools.core.schedules.actions import Fire, SchedulePlan
 from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
-from jobpools.core.schedules.plan import times
+from jobpools.core.schedules.identity import times_key
 from jobpools.core.schedules.specs import Schedule, ScheduleSpec
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.store import keys, scripts, writes
@@ -58,7 +58,7 @@ class StoreSchedules:
         )
         states = await self._states(schedules)
         # The server may have lost its data, or another scheduler may have changed the times.
-        if lost := [schedule for schedule in schedules if states[schedule.meta.key].get("times") != times(schedule)]:
+        if lost := [each for each in schedules if states[each.meta.key].get("times") != times_key(each)]:
             await self._adopt(lost, now)
             states |= await self._states(lost)
         return await _facts(self._connection, states)
@@ -140,7 +140,7 @@ class StoreSchedules:
         specs = [_spec(schedule) for schedule in schedules]
         await self._connection.gather(
             [
-                script.command(places, [schedule.meta.key, spec, times(schedule), int(now * 1000)])
+                script.command(places, [schedule.meta.key, spec, times_key(schedule), int(now * 1000)])
                 for schedule, spec in zip(schedules, specs, strict=True)
             ]
         )
@@ -221,7 +221,7 @@ def _record(schedule: Schedule, facts: ScheduleFacts, plan: SchedulePlan) -> tup
     last = round(plan.fires[-1].due * 1000) if plan.fires else ""
     jobs = " ".join(f"{job.id} {job.queue}" for job in plan.jobs)
     due = round(plan.handled * 1000)
-    return (schedule.meta.key, times(schedule), since, due, last, len(plan.fires), plan.missed, jobs)
+    return (schedule.meta.key, times_key(schedule), since, due, last, len(plan.fires), plan.missed, jobs)
 
 
 def _readable(raw: bytes) -> ScheduleSpec | None:

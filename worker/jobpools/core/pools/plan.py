@@ -15,7 +15,7 @@ from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.rates import add_sample, measure_rates
 from jobpools.core.pools.reasons import ConditionType, Reason
 from jobpools.core.pools.removal import ScaleDownInput
-from jobpools.core.pools.requeue import UNKNOWN, requeue_after
+from jobpools.core.pools.requeue import RETRY_INTERVAL, requeue_after
 from jobpools.core.pools.scale_down import Progress, ScaleDown, scale_down
 from jobpools.core.pools.sizing import size_pool
 from jobpools.core.pools.specs import Pool
@@ -105,7 +105,7 @@ def with_failed_action(
     changed = conditions(judged, before, plan.status.observed_generation, now)
     status = replace(plan.status, conditions=(*kept, *changed))
     events = tuple(event for event in condition_events(before, status) if event.reason == failed.reason)
-    return replace(plan, status=status, events=events[:1], requeue_after=max(UNKNOWN, plan.requeue_after))
+    return replace(plan, status=status, events=events[:1], requeue_after=max(RETRY_INTERVAL, plan.requeue_after))
 
 
 def _upkeep(this: _Pass) -> tuple[Action, ...]:

@@ -101,12 +101,6 @@ class Reason(StrEnum):
     """`spec.paused` is false."""
 
     # Something is wrong
-    INVALID_SPEC = "InvalidSpec", ON_READY
-    """A field of `spec` is invalid; the message names it. The pool's workers are left as they are until it is
-    corrected, and no other condition is reported."""
-    REDIS_UNKNOWN = "RedisUnknown", ON_READY
-    """The URL of the pool's Redis is invalid, or its Secret cannot be read; the message names the cause. The pool is
-    not managed until the URL is known, and no other condition is reported."""
     CLUSTER_UNKNOWN = "ClusterUnknown", ON_READY, ON_PROGRESSING, ON_ACTIVE, ON_LIMITED, ON_DEGRADED
     """The workers cannot be observed, so their number is held. The message names the cause."""
     QUEUES_UNKNOWN = "QueuesUnknown", ON_READY, ON_ACTIVE, ON_LIMITED, ON_DEGRADED, ON_ALERTING

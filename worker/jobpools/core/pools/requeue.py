@@ -9,27 +9,27 @@ from jobpools.core.pools.workers import Worker
 
 MIN_INTERVAL: Final = 0.05
 """Minimum seconds between two passes."""
-STEP: Final = 0.2
+STEP_INTERVAL: Final = 0.2
 """Seconds to the next pass while a scale-down takes its steps."""
-ACTIVE: Final = 1.0
+ACTIVE_INTERVAL: Final = 1.0
 """Seconds to the next pass while there is work: no wake-up tells that a queue grows which was not empty."""
-UNKNOWN: Final = 2.0
+RETRY_INTERVAL: Final = 2.0
 """Seconds to the next pass when something could not be read, or an action failed."""
-REST: Final = 15.0
+IDLE_INTERVAL: Final = 15.0
 """Seconds to the next pass when nothing is expected: wake-ups come by themselves, this makes up for a lost one."""
 
 
 def requeue_after(facts: PoolFacts, workers: tuple[Worker, ...], sizing: Sizing, progress: Progress) -> float:
     """Return the seconds until the pool's next pass."""
     if sizing.desired.value is None or facts.queues is None:
-        return UNKNOWN
+        return RETRY_INTERVAL
     if progress is Progress.STEPPING:
-        return STEP
+        return STEP_INTERVAL
     if progress is Progress.WAITING or _is_changing(facts, workers, sizing.desired.value):
-        return ACTIVE
+        return ACTIVE_INTERVAL
     # Without a worker that promotes it, a job that falls due wakes no one.
     due = [queue.due_in for queue in facts.queues.values() if queue.due_in is not None]
-    return max(MIN_INTERVAL, min(ACTIVE if sizing.is_temporary else REST, *due, REST))
+    return max(MIN_INTERVAL, min(ACTIVE_INTERVAL if sizing.is_temporary else IDLE_INTERVAL, *due, IDLE_INTERVAL))
 
 
 def _is_changing(facts: PoolFacts, workers: tuple[Worker, ...], wanted: int) -> bool:

@@ -33,4 +33,16 @@ class ScheduleFacts:
     jobs: tuple[FiredJob, ...] = ()
     """Jobs of the latest fires, oldest first: those that had not ended at the previous pass, and the last one."""
     fired: int = 0
+    """Number of ticks that were fired."""
     missed: int = 0
+    """Number of ticks that were counted as missed."""
+
+    @property
+    def handled_until(self) -> float:
+        """Return the instant up to which ticks are handled or do not count, seconds since the epoch."""
+        return max(self.created, self.last_due or 0.0)
+
+    @property
+    def unfinished(self) -> tuple[FiredJob, ...]:
+        """Return the known jobs that have not ended."""
+        return tuple(job for job in self.jobs if job.active)

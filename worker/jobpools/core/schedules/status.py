@@ -1,0 +1,94 @@
+"""A schedule's status: whether it is ready, and its figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jobpools.core.conditions import conditions
+from jobpools.core.decision import Decision
+from jobpools.core.jobs.job import JobState
+from jobpools.core.schedules.facts import ScheduleFacts
+from jobpools.core.schedules.reasons import Place, ScheduleReason
+from jobpools.core.schedules.specs import Schedule
+from jobpools.core.text.durations import format_duration
+from jobpools.core.text.timestamps import timestamp
+
+MAX_CLOCK_LAG: Final = 60.0
+"""Maximum seconds from now to the latest handled tick; beyond it the clock is reported as behind."""
+
+Status = Mapping[str, Any]
+Judgement = Decision[bool | None]
+"""The status of the condition Ready (None: Unknown), its reason and message."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusInput:
+    """One schedule after the decisions of a pass."""
+
+    schedule: Schedule
+    facts: ScheduleFacts
+    """What is known of the schedule, the ticks of this pass included."""
+    next_due: float | None
+    before: Status | None
+    """The status as last written."""
+    now: float
+
+
+def judge(found: StatusInput) -> Judgement:
+    """Return whether the schedule is ready to fire."""
+    spec, facts, now = found.schedule.spec, found.facts, found.now
+    if spec.suspend:
+        return Decision(False, ScheduleReason.SUSPENDED, "spec.suspend is true: ticks are counted as missed")
+    if facts.handled_until > now + MAX_CLOCK_LAG:
+        lag = format_duration(facts.handled_until - now)
+        message = f"ticks up to {timestamp(facts.handled_until)} are already handled, which is {lag} after this clock"
+        return Decision(False, ScheduleReason.CLOCK_BEHIND, message)
+    if found.next_due is not None:
+        times = (
+            f"at {timestamp(found.next_due)}" if spec.at else f"at the times of {spec.schedule!r} in {spec.time_zone}"
+        )
+        return Decision(True, ScheduleReason.SCHEDULED, f"fires {times}")
+    if facts.last_due is None:
+        return Decision(False, ScheduleReason.PAST, "spec.at was over when the schedule was first seen")
+    return Decision(True, ScheduleReason.FINISHED, "spec.at is over")
+
+
+def build_status(found: StatusInput, ready: Judgement) -> dict[str, Any]:
+    """Return the status in the form of the CRD, without what is unknown."""
+    facts, generation = found.facts, found.schedule.meta.generation
+    has_next = found.next_due is not None and not found.schedule.spec.suspend
+    known: dict[str, Any] = {
+        "observedGeneration": generation,
+        "nextScheduleTime": timestamp(found.next_due or 0.0) if has_next else None,
+        "lastScheduleTime": None if facts.last_fire is None else timestamp(facts.last_fire),
+        "lastJob": _last_job(found),
+        "active": len(facts.unfinished),
+        "fired": facts.fired,
+        "missed": facts.missed,
+    }
+    figures = {name: value for name, value in known.items() if value is not None}
+    return figures | {"conditions": conditions({Place.READY: ready}, found.before, generation, found.now)}
+
+
+def _last_job(found: StatusInput) -> dict[str, str] | None:
+    """Return the last job. A final state that was reported is kept when the queue no longer knows the job."""
+    if not found.facts.jobs:
+        return None
+    last = found.facts.jobs[-1]
+    state = last.state or _reported_final_state(found.before, last.id)
+    return {"id": last.id, "state": state} if state else {"id": last.id}
+
+
+def _reported_final_state(before: Status | None, job_id: str) -> str:
+    reported: dict[str, str] = (before or {}).get("lastJob") or {}
+    state = reported.get("state", "") if reported.get("id") == job_id else ""
+    return state if state and JobState(state).ended else ""
+
+
+def keep_status(schedule: Schedule, before: Status | None, ready: Judgement, now: float) -> dict[str, Any]:
+    """Return the status of a pass that handled no tick: the last figures, without a next time that will not come."""
+    dropped = {"conditions", "observedGeneration"} | ({"nextScheduleTime"} if ready.value is False else set())
+    kept = {name: value for name, value in (before or {}).items() if name not in dropped}
+    generation = schedule.meta.generation
+    judged = conditions({Place.READY: ready}, before, generation, now)
+    return {"observedGeneration": generation} | kept | {"conditions": judged}

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from jobpools.core.pools.plan import Plan
+from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.specs import Pool
 from jobpools.local.pool_rows import PoolRow, row_of, stopping_row
 from jobpools.store.ledger import Ledger
 
-_REPORTED_ELSEWHERE = frozenset({"WorkerDied", "WorkerNotStarting"})
-"""Events that the process cluster reports itself, with more details."""
+_REPORTED_ELSEWHERE: Final[frozenset[str]] = frozenset({Reason.WORKER_DIED, Reason.WORKER_NOT_STARTING})
+"""Reasons of events that the process cluster reports itself, with more details."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,12 @@ def noted(folder: Path, what: str) -> list[str]:
     return [words[-1] for words in lines if words[2] == what]
 
 
+def noting_pid(folder: Path, what: str) -> int | None:
+    """The process that wrote this note."""
+    lines = [line.split() for line in (folder / "notes").read_text().splitlines()]
+    return next((int(pid) for _, pid, *words in lines if words == [what]), None)
+
+
 def are_gone(pids: list[int]) -> bool:
     return all((found := processes.find(pid)) is None or found.state == "Z" for pid in pids)
 
@@ -130,7 +136,7 @@ async def test_kill_9_of_the_visible_process_ends_everything(
 @LINUX
 async def test_a_daemon_of_a_handler_lives_as_long_as_its_worker(a: WorkerProcess, tmp_path: Path) -> None:
     assert await (await children.daemonizes.enqueue()).result(timeout=20) == "0"
-    (daemon,) = [int(line.split()[1]) for line in (tmp_path / "notes").read_text().splitlines() if "daemon" in line]
+    daemon = eventually("the daemon has written its note", lambda: noting_pid(tmp_path, "daemon"))
     found = processes.find(daemon)
     assert found is not None
     assert found.parent == a.process.pid, "the supervisor takes orphans in, to end them"

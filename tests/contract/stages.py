@@ -8,8 +8,11 @@ from jobpools.control.queues import StoreQueues
 from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import WorkerId
-from jobpools.store import connect, writes
+from jobpools.store import connect
+from jobpools.store.enqueue import enqueue_jobs
+from jobpools.store.heartbeats import write_heartbeat
 from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.step import settle_and_claim
 from tests.store.conftest import sending
 from tests.support.fakes import LEASE, FakeQueues, Worker, World
 
@@ -56,20 +59,22 @@ class StoreStage:
     async def enqueue(self, queue: str, *, delay: float = 0.0) -> None:
         self._number += 1
         job = sending(f"job{self._number}", delay=delay, queue=queue)
-        assert await writes.enqueue(self._store, [job]) == [True]
+        assert await enqueue_jobs(self._store, [job]) == [True]
 
     async def claim(self, worker: str, queue: str) -> int:
         self._number += 1
         lease_suffix = claim_suffix(worker, self._number)
         return len(
-            (await writes.step(self._store, queue, worker, claim=1, lease_suffix=lease_suffix, lease_ms=60_000)).ids
+            (
+                await settle_and_claim(self._store, queue, worker, claim=1, lease_suffix=lease_suffix, lease_ms=60_000)
+            ).ids
         )
 
     async def report(self, worker: str, busy: int) -> None:
         now = time.time()
         idle_since = None if busy else now
         heartbeat = Heartbeat(WorkerId(worker), POOL.meta.key, 2, busy, now, now, idle_since, draining=False)
-        await writes.heartbeat(self._store, heartbeat)
+        await write_heartbeat(self._store, heartbeat)
 
     async def leases_expire(self) -> None:
         await self._rescore("leases")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import connect, ledger, writes
+from jobpools.store import connect, ledger
+from jobpools.store.enqueue import enqueue_jobs, enqueue_jobs_sync
 from tests.store.conftest import sending
 from tests.support.servers import Server, running, running_cluster, running_sentinel, valkey_binary
 from tests.support.waiting import DEADLINE
@@ -45,21 +46,21 @@ async def test_an_endpoint_that_went_and_came_back(make: Make, stack: ExitStack,
     url, servers = make(stack, tmp_path)
     connection, sync = connect.connect(url), connect.connect_sync(url)
     jobs = [sending(f"job{number}", queue=f"queue{number % 5}") for number in range(10)]
-    assert await writes.enqueue(connection, jobs) == [True] * 10
-    await asyncio.to_thread(writes.enqueue_sync, sync, jobs)
+    assert await enqueue_jobs(connection, jobs) == [True] * 10
+    await asyncio.to_thread(enqueue_jobs_sync, sync, jobs)
     for server in servers:
         server.kill()
     with pytest.raises(StoreUnavailableError):
-        await writes.enqueue(connection, jobs)
+        await enqueue_jobs(connection, jobs)
     with pytest.raises(StoreUnavailableError):
-        await asyncio.to_thread(writes.enqueue_sync, sync, jobs)
+        await asyncio.to_thread(enqueue_jobs_sync, sync, jobs)
     for server in servers:
         server.start()
     until = time.monotonic() + DEADLINE
     while True:
         try:
-            accepted = await writes.enqueue(connection, jobs)
-            assert await asyncio.to_thread(writes.enqueue_sync, sync, jobs) == [False] * 10
+            accepted = await enqueue_jobs(connection, jobs)
+            assert await asyncio.to_thread(enqueue_jobs_sync, sync, jobs) == [False] * 10
             break
         except StoreUnavailableError:
             assert time.monotonic() < until, "it is back, and cannot be reached"

@@ -13,7 +13,8 @@ from jobpools import App
 from jobpools.core.jobs.job import JobState
 from jobpools.errors import StoreAuthError
 from jobpools.settings import DEFAULT_MAX_PAYLOAD
-from jobpools.store import keys, scripts, writes
+from jobpools.store import keys, scripts
+from jobpools.store.enqueue import BATCH
 from jobpools.store.envelope import Envelope
 from jobpools.store.job_ids import ID_LIMIT
 from jobpools.store.records import decode_result
@@ -106,7 +107,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert DEFAULT_MAX_PAYLOAD == 1 << 20
     assert documented["encoded envelope"].startswith("1 MiB")
     assert documented["id"].startswith(f"1 to {ID_LIMIT} ")
-    assert documented["jobs in one `enqueue`"].endswith(f"send {writes.BATCH}")
+    assert documented["jobs in one `enqueue`"].endswith(f"send {BATCH}")
     assert f"CLAIM_LIMIT = {documented['claimed by one `step`']}" in scripts.get("step").source
 
 

@@ -12,12 +12,14 @@ from jobpools.control.queues import StoreQueues
 from jobpools.core.jobs.job import JobState
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import QueueName
-from jobpools.store import connect, deadletters, ledger, wakeups, writes
+from jobpools.store import connect, deadletters, ledger, wakeups
 from jobpools.store.connect import Connection
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.leases import renew_leases
 from jobpools.store.server import queue_names
+from jobpools.store.step import settle_and_claim
 from jobpools.testing import run_until_idle
 from tests.contract.conftest import Endpoint
 from tests.support import dead_jobs
@@ -154,12 +156,12 @@ async def test_leases_are_renewed_and_rescued(app: App, endpoint: Endpoint) -> N
         return 1
 
     job, store = await send.enqueue(), connection(app)
-    claimed = await writes.step(
+    claimed = await settle_and_claim(
         store, "emails", "lost.1", claim=1, lease_suffix=claim_suffix("lost.1", 1), lease_ms=60_000
     )
     (lease,) = [job_id.decode() + claim_suffix("lost.1", 1) for job_id in claimed.ids]
     sync = connect.connect_sync(endpoint.url)
-    assert await asyncio.to_thread(writes.renew, sync, "emails", [lease, "gone:lost.1:0000000009"], 60_000) == (
+    assert await asyncio.to_thread(renew_leases, sync, "emails", [lease, "gone:lost.1:0000000009"], 60_000) == (
         ["gone:lost.1:0000000009"],
         [],
     )

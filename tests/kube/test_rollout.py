@@ -7,9 +7,10 @@ import pytest
 
 from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.text.names import WorkerId
-from jobpools.store import writes
 from jobpools.store.connect import connect
+from jobpools.store.heartbeats import write_heartbeat
 from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.step import settle_and_claim
 from tests.cluster.kubectl import Kubectl
 from tests.kube.kubelet import Kubelet
 from tests.kube.processes import Operator, Valkey
@@ -25,7 +26,9 @@ def claim(valkey: Valkey, name: str) -> None:
     async def take() -> None:
         connection = connect(valkey.url)
         suffix = claim_suffix(f"{name}.1", 1)
-        reply = await writes.step(connection, "emails", f"{name}.1", claim=1, lease_suffix=suffix, lease_ms=600_000)
+        reply = await settle_and_claim(
+            connection, "emails", f"{name}.1", claim=1, lease_suffix=suffix, lease_ms=600_000
+        )
         assert len(reply.ids) == 1
         await connection.aclose()
 
@@ -42,7 +45,7 @@ def report(valkey: Valkey, pool_key: str, names: set[str], busy: str) -> None:
             idle_since = None if name == busy else now - 100
             worker = WorkerId(f"{name}.1")
             heartbeat = Heartbeat(worker, pool_key, 5, int(name == busy), now - 100, now, idle_since, draining=False)
-            await writes.heartbeat(connection, heartbeat)
+            await write_heartbeat(connection, heartbeat)
         await connection.aclose()
 
     asyncio.run(say())

@@ -19,9 +19,11 @@ from jobpools import (
 )
 from jobpools.core.jobs.policies import QueuePolicy
 from jobpools.runtime import prefetch
-from jobpools.store import keys, ledger, writes
+from jobpools.store import keys, ledger
 from jobpools.store.connect import Connection, connect
+from jobpools.store.drain_locks import force_drain_locks, release_drain_locks
 from jobpools.store.draws import fresh_id
+from jobpools.store.enqueue import Sending, enqueue_jobs
 from jobpools.store.envelope import Envelope
 from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job
@@ -34,7 +36,7 @@ QUEUE = "default"
 
 async def raw(store: Connection, payload: bytes, job_id: str) -> None:
     """A job of whatever bytes, as a client of another language and version might send it."""
-    await writes.enqueue(store, [writes.Sending(Envelope(1, job_id, "?", QUEUE, msgspec.Raw(b"{}")), payload, None)])
+    await enqueue_jobs(store, [Sending(Envelope(1, job_id, "?", QUEUE, msgspec.Raw(b"{}")), payload, None)])
 
 
 async def view(store: Connection, job_id: str, queue: str = QUEUE) -> JobView:
@@ -262,11 +264,11 @@ async def test_a_worker_that_may_not_claim_claims_nothing_until_it_may_again(app
 
     async with working(app) as worker:
         await until(lambda: worker.metrics.steps > 0)
-        await writes.pause(store, [QUEUE], [worker.id])
+        await force_drain_locks(store, [QUEUE], [worker.id])
         job = await noop.enqueue()
         await until(lambda: worker.parts.dispatcher.is_draining)
         steps = worker.metrics.steps
         await until(lambda: worker.metrics.steps > steps)  # it has asked again
         assert (await job.state(), worker.metrics.claimed) == (JobState.QUEUED, 0)
-        await writes.undrain(store, [QUEUE], worker.id)
+        await release_drain_locks(store, [QUEUE], worker.id)
         await job.result(timeout=5)

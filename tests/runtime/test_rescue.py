@@ -13,10 +13,11 @@ from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.errors import StoreUnavailableError
 from jobpools.rescue import Rescuer, vanished
-from jobpools.store import keys, writes
+from jobpools.store import keys
 from jobpools.store.connect import Connection
 from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job
+from jobpools.store.rescue import RESCUED_AT_ONCE, held_by
 from tests.runtime.conftest import working
 from tests.support.waiting import until
 
@@ -138,7 +139,7 @@ async def test_each_lease_has_a_cause_of_its_own(store: Connection) -> None:
     innocent = Outcome(OutcomeKind.INTERRUPTED, message="its worker ended because of another job")
     rescuer = Rescuer(store, "web-1.supervisor", lease_ms=10_000)
     swept = await rescuer.sweep(
-        QUEUE, holders=[writes.held_by("web-1.a")], cause=lambda taken: causes.get(taken.former_lease_id, innocent)
+        QUEUE, holders=[held_by("web-1.a")], cause=lambda taken: causes.get(taken.former_lease_id, innocent)
     )
     assert {each.taken.id: each.outcome.kind for each in swept.rescued} == {
         "guilty": OutcomeKind.CRASHED,
@@ -164,16 +165,16 @@ async def test_a_sweep_ends_even_where_leases_expire_as_fast_as_they_are_taken(s
     class Busy(Connection):
         async def call(self, name: str, queue: str, arguments: Any) -> Any:
             if name == "step":
-                await another(writes.RESCUED_AT_ONCE)
+                await another(RESCUED_AT_ONCE)
             return await super().call(name, queue, arguments)
 
-    await another(writes.RESCUED_AT_ONCE + 50)
+    await another(RESCUED_AT_ONCE + 50)
     busy = Busy(store.url)
     async with asyncio.timeout(20):
         swept = await Rescuer(busy, "operator.x", lease_ms=60_000).sweep(QUEUE)
     await busy.aclose()
-    assert writes.RESCUED_AT_ONCE + 50 <= len(swept.rescued) <= 2 * writes.RESCUED_AT_ONCE
-    assert await store.execute("ZCARD", leases) >= writes.RESCUED_AT_ONCE
+    assert RESCUED_AT_ONCE + 50 <= len(swept.rescued) <= 2 * RESCUED_AT_ONCE
+    assert await store.execute("ZCARD", leases) >= RESCUED_AT_ONCE
 
 
 @pytest.mark.parametrize("arrived", [True, False], ids=["the answer was lost", "the settlement was lost"])

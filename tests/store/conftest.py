@@ -6,8 +6,9 @@ import msgspec
 import pytest
 from redis import Redis
 
-from jobpools.store import connect, writes
+from jobpools.store import connect
 from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.enqueue import Sending
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, encode_envelope
 
 QUEUE = "emails"
@@ -41,14 +42,14 @@ def sending(
     queue: str = QUEUE,
     enqueued: float | None = 1.0,
     delay: float = 0.0,
-) -> writes.Sending:
+) -> Sending:
     """A job to send, of an id of its own."""
     envelope = Envelope(ENVELOPE_VERSION, job_id, "send", queue, msgspec.Raw(b"{}"), priority)
     envelope.enqueued = enqueued
-    return writes.Sending(envelope, encode_envelope(envelope), due, delay)
+    return Sending(envelope, encode_envelope(envelope), due, delay)
 
 
-Send = Callable[..., writes.Sending]
+Send = Callable[..., Sending]
 
 
 @pytest.fixture

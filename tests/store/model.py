@@ -9,12 +9,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobpools.core.jobs.job import Disposition, History, OutcomeKind, Settlement
+from jobpools.core.jobs.job import TRANSITIONS, Disposition, History, JobState, OutcomeKind, Settlement
 from jobpools.store.lease_ids import split_lease_id
-from jobpools.store.writes import CANCELLED_TTL
+from jobpools.store.script_arguments import CANCELLED_TTL
 
 PRIORITIES = {"h": "high", "n": "normal", "l": "low"}
 ENDED = ("completed", "cancelled")
+
+
+def reachable(state: JobState) -> set[JobState]:
+    """Return where a job may be after some transitions: one step may settle, promote and claim."""
+    found: set[JobState] = set()
+    while new := {after for before in (state, *found) for after in TRANSITIONS[before]} - found:
+        found |= new
+    return found
+
+
+REACHABLE = {state: reachable(state) for state in JobState}
 
 
 @dataclass(slots=True)

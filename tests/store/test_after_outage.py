@@ -12,11 +12,13 @@ from jobpools.core.jobs.job import JobState
 from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import draws, writes
+from jobpools.store import draws
 from jobpools.store.connect import connect
+from jobpools.store.enqueue import Sending, enqueue_jobs
 from jobpools.store.envelope import Envelope, encode_envelope
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.step import settle_and_claim
 from tests.support.servers import running, valkey_binary
 
 POOL = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate({"app": "shop:app", "queues": ["emails"]}))
@@ -29,8 +31,8 @@ async def test_no_lease_is_rescued_before_living_workers_can_renew(tmp_path: Pat
             found = queues.StoreQueues(connection, "operator", lambda: now)
             job_id = draws.fresh_id()
             envelope = Envelope(1, job_id, "send", "emails", msgspec.Raw(b"{}"))
-            await writes.enqueue(connection, [writes.Sending(envelope, encode_envelope(envelope), None)])
-            await writes.step(
+            await enqueue_jobs(connection, [Sending(envelope, encode_envelope(envelope), None)])
+            await settle_and_claim(
                 connection, "emails", "host.1", claim=1, lease_suffix=claim_suffix("host.1", 1), lease_ms=1
             )
             await found.observe([POOL])

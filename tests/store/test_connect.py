@@ -8,8 +8,10 @@ import pytest
 from redis import Redis
 
 from jobpools.errors import ConfigurationError, StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
-from jobpools.store import connect, writes
+from jobpools.store import connect
 from jobpools.store.connect import Connection, SyncConnection, safe_url
+from jobpools.store.enqueue import enqueue_jobs, enqueue_jobs_sync
+from jobpools.store.step import Completed, settle_and_claim
 from tests.store.conftest import QUEUE, Send
 from tests.support.ports import free_port
 from tests.support.servers import Server, running, valkey_binary
@@ -116,12 +118,12 @@ async def test_a_server_that_stands_still() -> None:
 async def test_a_server_that_went_and_came_back(tmp_path: Path, job: Send) -> None:
     with running(valkey_binary(), tmp_path) as server:
         connection = connect.connect(server.url)
-        assert await writes.enqueue(connection, [job("a")]) == [True]
+        assert await enqueue_jobs(connection, [job("a")]) == [True]
         server.kill()
         with pytest.raises(StoreUnavailableError):
-            await writes.enqueue(connection, [job("b")])
+            await enqueue_jobs(connection, [job("b")])
         server.start()
-        assert await writes.enqueue(connection, [job("a"), job("b")]) == [False, True]
+        assert await enqueue_jobs(connection, [job("a"), job("b")]) == [False, True]
         await connection.aclose()
 
 
@@ -153,10 +155,10 @@ async def test_a_key_of_another_type(store: Connection, sync_store: SyncConnecti
         "key jobpools:{emails}:ready:normal is a string, not a list: something else uses its name; rename or delete it"
     )
     with pytest.raises(StoreDataError) as raised:
-        await writes.enqueue(store, [job("a")])
+        await enqueue_jobs(store, [job("a")])
     assert str(raised.value) == wrong
     with pytest.raises(StoreDataError) as raised:
-        writes.enqueue_sync(sync_store, [job("a")])
+        enqueue_jobs_sync(sync_store, [job("a")])
     assert str(raised.value) == wrong
     assert raw.keys() == [b"jobpools:{emails}:ready:normal"], "and nothing was written"
 
@@ -164,16 +166,16 @@ async def test_a_key_of_another_type(store: Connection, sync_store: SyncConnecti
 async def test_out_of_memory_refuses_new_jobs_and_finishes_old_ones(job: Send) -> None:
     with running(valkey_binary(), flags=["--maxmemory-policy", "noeviction"]) as server:
         connection = connect.connect(server.url)
-        await writes.enqueue(connection, [job("a"), job("b")])
+        await enqueue_jobs(connection, [job("a"), job("b")])
         with server.client() as client:
             client.config_set("maxmemory", 1)
         with pytest.raises(StoreUnavailableError, match=r"out of memory .*; raise maxmemory"):
-            await writes.enqueue(connection, [job("c")])
+            await enqueue_jobs(connection, [job("c")])
         suffixes = [f":w.1:{number:010d}" for number in range(3)]
-        reply = await writes.step(connection, QUEUE, "w.1", claim=1, lease_suffix=suffixes[0], lease_ms=1000)
+        reply = await settle_and_claim(connection, QUEUE, "w.1", claim=1, lease_suffix=suffixes[0], lease_ms=1000)
         assert reply.ids == [b"a"]
-        done = {1000: writes.Completed([f"a{suffixes[0]}"], [b'{"state":"completed","at":1}'])}
-        reply = await writes.step(
+        done = {1000: Completed([f"a{suffixes[0]}"], [b'{"state":"completed","at":1}'])}
+        reply = await settle_and_claim(
             connection, QUEUE, "w.1", completed=done, claim=1, lease_suffix=suffixes[1], lease_ms=1000
         )
         assert (reply.ids, reply.stale) == ([b"b"], [])
@@ -186,7 +188,7 @@ async def test_a_replica_is_not_the_right_server_now(job: Send) -> None:
         with server.client() as client:
             client.execute_command("REPLICAOF", "127.0.0.1", "1")
         with pytest.raises(StoreUnavailableError, match=r"is a read-only replica .*; writes go to the primary"):
-            await writes.enqueue(connection, [job("a")])
+            await enqueue_jobs(connection, [job("a")])
         await connection.aclose()
 
 
@@ -207,7 +209,7 @@ async def test_valkey_is_a_scheme_too(valkey_url: str) -> None:
 
 
 async def test_more_at_once_than_there_are_connections(store: Connection, raw: Redis, job: Send) -> None:
-    accepted = await asyncio.gather(*[writes.enqueue(store, [job(f"job{number}")]) for number in range(300)])
+    accepted = await asyncio.gather(*[enqueue_jobs(store, [job(f"job{number}")]) for number in range(300)])
     assert accepted == [[True]] * 300
     # Those that scripts keep at hand leave enough for everything else.
     kinds = await asyncio.gather(*[store.execute("TYPE", f"key{number}") for number in range(300)])
@@ -218,4 +220,4 @@ async def test_more_at_once_than_there_are_connections(store: Connection, raw: R
 def test_more_threads_than_there_are_connections(sync_store: SyncConnection, job: Send) -> None:
     with ThreadPoolExecutor(150) as threads:
         jobs = [[job(f"job{number}")] for number in range(300)]
-        assert list(threads.map(lambda each: writes.enqueue_sync(sync_store, each), jobs)) == [[True]] * 300
+        assert list(threads.map(lambda each: enqueue_jobs_sync(sync_store, each), jobs)) == [[True]] * 300

@@ -4,10 +4,12 @@ from redis import Redis
 
 from jobpools.core.jobs.job import History, JobState, Outcome, OutcomeKind, Priority
 from jobpools.core.jobs.retry import Retry, settle
-from jobpools.store import deadletters, keys, ledger, writes
+from jobpools.store import deadletters, keys, ledger
 from jobpools.store.connect import Connection
+from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.step import Settled, settle_and_claim
 from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
 
@@ -18,17 +20,19 @@ async def bury(store: Connection, *ids: str) -> None:
     """They fail for good, in this order."""
     for number, job_id in enumerate(ids):
         lease_suffix = claim_suffix("w.1", number)
-        reply = await writes.step(store, QUEUE, "w.1", claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=NOW)
+        reply = await settle_and_claim(store, QUEUE, "w.1", claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=NOW)
         assert reply.ids == [job_id.encode()]
         outcome = Outcome(OutcomeKind.FAILED, "OSError", "no")
         history = History(attempts=2, crashes=1)
         end = settle(outcome, Retry(), history, NOW / 1000, 0.0, max_crashes=3).value
-        settled = [writes.Settled(job_id + lease_suffix, Priority.NORMAL, end)]
-        await writes.step(store, QUEUE, "w.1", settled=settled, lease_suffix=lease_suffix, lease_ms=1, now=NOW + number)
+        settled = [Settled(job_id + lease_suffix, Priority.NORMAL, end)]
+        await settle_and_claim(
+            store, QUEUE, "w.1", settled=settled, lease_suffix=lease_suffix, lease_ms=1, now=NOW + number
+        )
 
 
 async def test_dead_jobs_come_back_with_all_attempts_ahead(store: Connection, raw: Redis, job: Send) -> None:
-    await writes.enqueue(store, [job("a", "high"), job("b"), job("c")], NOW)
+    await enqueue_jobs(store, [job("a", "high"), job("b"), job("c")], NOW)
     await bury(store, "a", "b")
     assert [view.id for view in await deadletters.listed(store, QUEUE)] == ["b", "a"]
     raw.delete(keys.of_queue(QUEUE, "wake"))
@@ -45,7 +49,7 @@ async def test_dead_jobs_come_back_with_all_attempts_ahead(store: Connection, ra
 
 
 async def test_dead_jobs_are_forgotten_with_all_that_was_known(store: Connection, raw: Redis, job: Send) -> None:
-    await writes.enqueue(store, [job("a"), job("b")], NOW)
+    await enqueue_jobs(store, [job("a"), job("b")], NOW)
     await bury(store, "a")
     assert await dead_jobs.purge(store, QUEUE, ["a", "b", "never"]) == 1
     assert await dead_jobs.purge(store, QUEUE, []) == 0
@@ -56,7 +60,7 @@ async def test_dead_jobs_are_forgotten_with_all_that_was_known(store: Connection
 
 
 async def test_a_dead_job_that_cannot_be_read_comes_back_too(store: Connection, raw: Redis, job: Send) -> None:
-    await writes.enqueue(store, [job("a")], NOW)
+    await enqueue_jobs(store, [job("a")], NOW)
     await bury(store, "a")
     raw.hset(keys.of_queue(QUEUE, "jobs"), "a", '{"v":9}')
     assert await dead_jobs.replay(store, QUEUE, ["a"], NOW) == 1
@@ -64,7 +68,7 @@ async def test_a_dead_job_that_cannot_be_read_comes_back_too(store: Connection, 
 
 
 async def test_a_job_that_died_anew_since_the_snapshot_is_left_alone(store: Connection, raw: Redis, job: Send) -> None:
-    await writes.enqueue(store, [job("a"), job("b")], NOW)
+    await enqueue_jobs(store, [job("a"), job("b")], NOW)
     await bury(store, "a", "b")
     deaths = await deadletters.snapshot(store, QUEUE)
     assert [(death.id, death.at) for death in deaths] == [("a", NOW), ("b", NOW + 1)]

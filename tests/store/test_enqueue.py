@@ -7,9 +7,10 @@ from redis import Redis
 
 from jobpools import App
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import connect, ledger, writes
+from jobpools.store import connect, ledger
 from jobpools.store.connect import Connection, SyncConnection
 from jobpools.store.endpoint_facts import read_endpoint
+from jobpools.store.enqueue import BATCH, enqueue_jobs, enqueue_jobs_sync
 from tests.store.conftest import QUEUE, Send
 from tests.support.servers import running, valkey_binary
 
@@ -18,19 +19,17 @@ SMALL = 250
 
 
 async def test_an_id_is_taken_once(store: Connection, sync_store: SyncConnection, job: Send) -> None:
-    assert await writes.enqueue(store, [job("a"), job("b"), job("a")]) == [True, True, False]
-    assert writes.enqueue_sync(sync_store, [job("b", "high"), job("c")]) == [False, True]
+    assert await enqueue_jobs(store, [job("a"), job("b"), job("a")]) == [True, True, False]
+    assert enqueue_jobs_sync(sync_store, [job("b", "high"), job("c")]) == [False, True]
     counts = (await ledger.read(store, [QUEUE]))[QUEUE]
     assert (counts.enqueued, counts.ready) == (3, 3)
-    assert await writes.enqueue(store, [job("a", queue="other")]) == [True], "a queue's ids are its own"
-    assert await writes.enqueue(store, []) == []
+    assert await enqueue_jobs(store, [job("a", queue="other")]) == [True], "a queue's ids are its own"
+    assert await enqueue_jobs(store, []) == []
 
 
 async def test_many_go_in_batches_and_in_order(store: Connection, raw: Redis, job: Send) -> None:
     before = calls(raw)
-    accepted = await writes.enqueue(
-        store, [job(f"job{number}", queue=("a", "b")[number % 2]) for number in range(2002)]
-    )
+    accepted = await enqueue_jobs(store, [job(f"job{number}", queue=("a", "b")[number % 2]) for number in range(2002)])
     assert accepted == [True] * 2002
     assert calls(raw) - before == 6, "500 of a queue at a time"
     seen = await read_endpoint(store, {"p": ["a", "b"]})
@@ -58,13 +57,13 @@ async def test_a_server_that_vanishes_has_whole_batches(tmp_path_factory: pytest
 
         connection._execute_raw = failing  # type: ignore[method-assign]
         with pytest.raises(StoreUnavailableError):
-            await writes.enqueue(connection, jobs)
+            await enqueue_jobs(connection, jobs)
         server.start()
         connection._execute_raw = execute_raw  # type: ignore[method-assign]
         there = (await ledger.read(connection, [QUEUE]))[QUEUE].ready
-        assert there % writes.BATCH == 0
+        assert there % BATCH == 0
         assert 0 < there < 5000
-        accepted = await writes.enqueue(connection, jobs)
+        accepted = await enqueue_jobs(connection, jobs)
         assert accepted == [False] * there + [True] * (5000 - there)
         counts = (await ledger.read(connection, [QUEUE]))[QUEUE]
         assert (counts.ready, counts.lost) == (5000, 0)

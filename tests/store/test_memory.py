@@ -17,13 +17,18 @@ from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import plan_pool
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.rescue import Rescuer
-from jobpools.store import connect, deadletters, draws, keys, ledger, writes
+from jobpools.store import connect, deadletters, draws, keys, ledger
+from jobpools.store.cancellations import cancel_job
 from jobpools.store.connect import Connection
 from jobpools.store.endpoint_facts import read_endpoint
+from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.records import completed_record, decode_result
+from jobpools.store.rescue import rescue_jobs
+from jobpools.store.script_arguments import KEEP, Keep
+from jobpools.store.step import Completed, Settled, settle_and_claim
 from tests.store.conftest import QUEUE, Send, sending
 from tests.store.test_reads import failed
 from tests.support.servers import Server, redis_binary, running, valkey_binary
@@ -51,15 +56,15 @@ async def alone(server: Server) -> AsyncIterator[Connection]:
 
 
 async def drain(  # noqa: PLR0913  # what a drain may be like
-    store: Connection, jobs: int, ttl: int, now: int | str = NOW, *, keep: writes.Keep = writes.KEEP, batch: int = 500,
+    store: Connection, jobs: int, ttl: int, now: int | str = NOW, *, keep: Keep = KEEP, batch: int = 500,
     name: str = "send",
 ) -> None:  # fmt: skip
     """Enqueue jobs with ids of the default kind and complete them, a batch after the other."""
     for start in range(0, jobs, batch):
         number = min(batch, jobs - start)
         sent = [sending(draws.job_id(NOW / 1000), enqueued=None) for _ in range(number)]
-        await writes.enqueue(store, sent, now)
-        reply = await writes.step(
+        await enqueue_jobs(store, sent, now)
+        reply = await settle_and_claim(
             store,
             QUEUE,
             WORKER,
@@ -69,11 +74,11 @@ async def drain(  # noqa: PLR0913  # what a drain may be like
             now=now,
         )
         lease_suffix = claim_suffix(WORKER, next(numbers) - 1)
-        done = writes.Completed(
+        done = Completed(
             [job_id.decode() + lease_suffix for job_id in reply.ids],
             [completed_record(name, b"null", 0.0125)] * number,
         )
-        settled = await writes.step(
+        settled = await settle_and_claim(
             store,
             QUEUE,
             WORKER,
@@ -131,7 +136,7 @@ async def test_the_oldest_completed_jobs_go_first_whatever_their_ttl(store: Conn
 @pytest.mark.parametrize("keep", [0, 1, 700])
 async def test_a_smaller_limit_is_reached_by_further_steps(store: Connection, raw: Redis, keep: int) -> None:
     await drain(store, 3000, 86_400_000)
-    found = await writes.rescue(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, now=NOW, keep=(keep, 0))
+    found = await rescue_jobs(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, now=NOW, keep=(keep, 0))
     assert found.more
     await Rescuer(store, "x.y", lease_ms=1, keep=(keep, 0)).sweep(QUEUE)
     assert raw.hlen(keys.of_queue(QUEUE, "results")) == keep
@@ -144,7 +149,7 @@ async def test_short_ttls_never_wait_behind_long_ones(store: Connection, raw: Re
         await drain(store, 100, 1000, NOW + number)
     await drain(store, 1, 0, NOW + 1010)
     assert raw.hlen(keys.of_queue(QUEUE, "results")) == 2000 - 200 - 202, "200 more than twice what a step adds"
-    await writes.rescue(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, now=NOW + 1010)
+    await rescue_jobs(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, now=NOW + 1010)
     assert raw.hlen(keys.of_queue(QUEUE, "results")) == 1000
 
 
@@ -183,8 +188,8 @@ async def test_the_operator_sees_records_of_jobs_that_were_cancelled_without_a_w
     """A producer that enqueues and cancels (a debounce) leaves a record each time, and no worker's step removes it."""
     keep = 5
     for number in range(8):
-        await writes.enqueue(store, [job(f"job{number}")])
-        await writes.cancel(store, QUEUE, f"job{number}")
+        await enqueue_jobs(store, [job(f"job{number}")])
+        await cancel_job(store, QUEUE, f"job{number}")
     facts = (await read_endpoint(store, {"default/shop": [QUEUE]})).queues
     assert [each.ended for each in facts.values()] == [8]
     pool = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate(
@@ -204,19 +209,21 @@ async def test_an_id_is_free_again_when_its_record_is_over(store: Connection, ra
     async def complete(ttl: int, now: int) -> None:
         lease_suffix = claim_suffix(WORKER, next(numbers))
         (job_id,) = (
-            await writes.step(store, QUEUE, WORKER, claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=now)
+            await settle_and_claim(store, QUEUE, WORKER, claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=now)
         ).ids
-        done = writes.Completed([job_id.decode() + lease_suffix], [completed_record("send", b"1", 1)])
-        await writes.step(store, QUEUE, WORKER, completed={ttl: done}, lease_suffix=lease_suffix, lease_ms=1, now=now)
+        done = Completed([job_id.decode() + lease_suffix], [completed_record("send", b"1", 1)])
+        await settle_and_claim(
+            store, QUEUE, WORKER, completed={ttl: done}, lease_suffix=lease_suffix, lease_ms=1, now=now
+        )
 
-    await writes.enqueue(store, [job("blocks")], NOW)
+    await enqueue_jobs(store, [job("blocks")], NOW)
     await complete(2000, NOW)
-    await writes.enqueue(store, [job("own")], NOW)
+    await enqueue_jobs(store, [job("own")], NOW)
     await complete(1100, NOW)
-    assert await writes.enqueue(store, [job("own")], NOW + 1099) == [False]
-    assert await writes.enqueue(store, [job("own")], NOW + 1100) == [True]
+    assert await enqueue_jobs(store, [job("own")], NOW + 1099) == [False]
+    assert await enqueue_jobs(store, [job("own")], NOW + 1100) == [True]
     await complete(60_000, NOW + 1100)
-    await writes.rescue(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, now=NOW + 5000)
+    await rescue_jobs(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, now=NOW + 5000)
     assert await kept(raw) == {"own"}
     assert (await ledger.read(store, [QUEUE]))[QUEUE].completed == 3
 
@@ -225,12 +232,12 @@ async def dies(store: Connection, job_id: str, now: int, keep: int) -> int:
     """How many dead letters were dropped for it."""
     lease_suffix = claim_suffix(WORKER, next(numbers))
     (claimed,) = (
-        await writes.step(store, QUEUE, WORKER, claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=now)
+        await settle_and_claim(store, QUEUE, WORKER, claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=now)
     ).ids
     assert claimed.decode() == job_id
     each = failed(attempts=1)
-    settled = [writes.Settled(job_id + lease_suffix, Priority.NORMAL, each)]
-    reply = await writes.step(
+    settled = [Settled(job_id + lease_suffix, Priority.NORMAL, each)]
+    reply = await settle_and_claim(
         store, QUEUE, WORKER, settled=settled, lease_suffix=lease_suffix, lease_ms=1, now=now, keep=(1, keep)
     )
     return reply.dropped
@@ -241,7 +248,7 @@ async def test_dead_letters_are_kept_up_to_a_number_and_dropped_ones_are_counted
 ) -> None:
     dropped = 0
     for number in range(8):
-        await writes.enqueue(store, [job(f"j{number}")], NOW)
+        await enqueue_jobs(store, [job(f"j{number}")], NOW)
         dropped += await dies(store, f"j{number}", NOW + number, keep=5)
     assert dropped == 3
     assert {death.id for death in await deadletters.snapshot(store, QUEUE)} == {f"j{n}" for n in range(3, 8)}

@@ -19,31 +19,27 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobpools.core.jobs.job import TRANSITIONS, History, JobState, Outcome, OutcomeKind, Priority, Settlement
+from jobpools.core.jobs.job import History, JobState, Outcome, OutcomeKind, Priority, Settlement
 from jobpools.core.jobs.retry import Retry, settle
 from jobpools.rescue import decide, vanished
-from jobpools.store import connect, keys, ledger, writes
+from jobpools.store import connect, keys, ledger
+from jobpools.store.cancellations import cancel_job
+from jobpools.store.drain_locks import force_drain_locks, release_drain_locks, take_drain_locks
+from jobpools.store.enqueue import Sending, enqueue_jobs
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, decode_envelope, encode_envelope
 from jobpools.store.history import decode_history
 from jobpools.store.job_ids import new_id
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix, split_lease_id
+from jobpools.store.leases import renew_leases
 from jobpools.store.records import completed_record
-from tests.store.model import PRIORITIES, Queue, uncharged
+from jobpools.store.rescue import rescue_jobs
+from jobpools.store.step import Completed, Settled, StepReply, settle_and_claim
+from tests.store.model import PRIORITIES, REACHABLE, Queue, uncharged
 from tests.store.snapshot import snapshot
 from tests.support import dead_jobs
 from tests.support.servers import Server
 
-
-def reachable(state: JobState) -> set[JobState]:
-    """Where a job may be after some transitions: one step may settle, promote and claim."""
-    found: set[JobState] = set()
-    while new := {after for before in (state, *found) for after in TRANSITIONS[before]} - found:
-        found |= new
-    return found
-
-
-WAYS = {state: reachable(state) for state in JobState}
 QUEUE = "emails"
 OWN_IDS = [f"order:{number}.x" for number in range(4)] + ["a:web-1.y"]
 WORKERS = ["web-1.aa", "web-1.bb", "web-10.aa"]
@@ -114,8 +110,8 @@ class Story(RuleBasedStateMachine):
             envelope = Envelope(ENVELOPE_VERSION, job_id, "send", QUEUE, msgspec.Raw(b"{}"), PRIORITIES[letter])
             envelope.enqueued = self.at if own else None
             at = None if due is None else due / 1000
-            sending.append(writes.Sending(envelope, encode_envelope(envelope), at))
-        accepted = self.run(writes.enqueue(self.connection, sending, self.now))
+            sending.append(Sending(envelope, encode_envelope(envelope), at))
+        accepted = self.run(enqueue_jobs(self.connection, sending, self.now))
         assert accepted == self.model.enqueue(timed, self.now, own=own)
         self.histories |= {job_id: History() for (job_id, *_), new in zip(jobs, accepted, strict=True) if new}
 
@@ -191,21 +187,21 @@ class Story(RuleBasedStateMachine):
         settled: list[tuple[str, Settlement]],
         claim: int,
         order: str,
-    ) -> writes.StepReply:
+    ) -> StepReply:
         lease_suffix, letter = self.lease_suffix(worker), self.model.jobs
-        groups: dict[int, writes.Completed] = {}
+        groups: dict[int, Completed] = {}
         for lease_id, ttl in completed:
-            group = groups.setdefault(ttl, writes.Completed())
+            group = groups.setdefault(ttl, Completed())
             group.lease_ids.append(lease_id)
             group.records.append(completed_record("send", b"1", 0.1))
         others = [
-            writes.Settled(lease_id, Priority(PRIORITIES[letter.get(split_lease_id(lease_id)[0], "n")]), settlement)
+            Settled(lease_id, Priority(PRIORITIES[letter.get(split_lease_id(lease_id)[0], "n")]), settlement)
             for lease_id, settlement in settled
         ]
         going = [each for each in settled if each[0] in self.model.leases or self.model.reclaims(each[0])]
         self.uncharge([lease_id for lease_id, _ in completed])
-        reply: writes.StepReply = self.run(
-            writes.step(
+        reply: StepReply = self.run(
+            settle_and_claim(
                 self.connection, QUEUE, worker, completed=groups, settled=others, claim=claim,
                 lease_suffix=lease_suffix, lease_ms=LEASE, order=order, now=self.now, keep=(self.keep, 1000),
             )
@@ -238,7 +234,7 @@ class Story(RuleBasedStateMachine):
     def renew(self, worker: str, chosen: list[int]) -> None:
         lease_ids = self.held(worker, chosen)
         self.uncharge([lease_id for lease_id in lease_ids if self.model.renews(lease_id)])
-        gone, cancelling = writes.renew(self.sync, QUEUE, lease_ids, LEASE, self.now)
+        gone, cancelling = renew_leases(self.sync, QUEUE, lease_ids, LEASE, self.now)
         assert gone == self.model.renew(lease_ids, self.now + LEASE)
         asked = {job_id for lease_id in lease_ids if (job_id := split_lease_id(lease_id)[0]) in self.model.cancelling}
         assert set(cancelling) == asked, "of those that it holds or held, and of no others"
@@ -249,7 +245,7 @@ class Story(RuleBasedStateMachine):
     def rescue(self, holders: tuple[str, ...], rescuer_dies: bool) -> None:  # noqa: FBT001
         lease_suffix = self.lease_suffix(RESCUER)
         found = self.run(
-            writes.rescue(
+            rescue_jobs(
                 self.connection,
                 QUEUE,
                 lease_suffix=lease_suffix,
@@ -277,12 +273,12 @@ class Story(RuleBasedStateMachine):
     def lock(self, worker: str, how: str) -> None:
         match how:
             case "drain":
-                assert self.run(writes.drain(self.connection, [QUEUE], worker)) == self.model.drain(worker)
+                assert self.run(take_drain_locks(self.connection, [QUEUE], worker)) == self.model.drain(worker)
             case "pause":
-                self.run(writes.pause(self.connection, [QUEUE], [worker]))
+                self.run(force_drain_locks(self.connection, [QUEUE], [worker]))
                 self.model.draining.add(worker)
             case _:
-                self.run(writes.undrain(self.connection, [QUEUE], worker))
+                self.run(release_drain_locks(self.connection, [QUEUE], worker))
                 self.model.draining.discard(worker)
 
     @rule()
@@ -300,7 +296,7 @@ class Story(RuleBasedStateMachine):
     def cancel(self, place: int, running: bool) -> None:  # noqa: FBT001
         leases = sorted(self.model.leases)
         job_id = split_lease_id(leases[place % len(leases)])[0] if running and leases else self.any_id(place)
-        state = self.run(writes.cancel(self.connection, QUEUE, job_id, self.now))
+        state = self.run(cancel_job(self.connection, QUEUE, job_id, self.now))
         assert state == self.model.cancel(job_id, self.now)
 
     @precondition(lambda self: self.model.dead)
@@ -339,7 +335,7 @@ class Story(RuleBasedStateMachine):
     def every_job_is_in_one_place_and_came_there_by_a_lawful_way(self) -> None:
         now = {job_id: JobState(self.model.where(job_id, self.now)) for job_id in self.model.known(self.now)}
         for job_id in now.keys() & self.states.keys():
-            assert now[job_id] is self.states[job_id] or now[job_id] in WAYS[self.states[job_id]]
+            assert now[job_id] is self.states[job_id] or now[job_id] in REACHABLE[self.states[job_id]]
         self.states = now
 
     @invariant()

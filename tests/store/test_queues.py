@@ -10,11 +10,15 @@ from jobpools.control.queues import StoreQueues
 from jobpools.core.jobs.job import Disposition, History, JobState, OutcomeKind
 from jobpools.core.pools.specs import Pool
 from jobpools.rescue import decide, vanished
-from jobpools.store import deadletters, keys, ledger, writes
+from jobpools.store import deadletters, keys, ledger
 from jobpools.store.connect import Connection
+from jobpools.store.drain_locks import DRAINING_TTL
+from jobpools.store.enqueue import Sending, enqueue_jobs
 from jobpools.store.envelope import encode_envelope
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.rescue import Taken, rescue_jobs
+from jobpools.store.step import Completed, settle_and_claim
 from tests.store.conftest import QUEUE, Send
 
 POOL = Pool.model_validate(
@@ -29,7 +33,9 @@ def queues(store: Connection) -> StoreQueues:
 
 async def claim(store: Connection, worker: str, claim: int = 1, number: int = 1, lease: int = 60_000) -> int:
     lease_suffix = claim_suffix(worker, number)
-    return len((await writes.step(store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=lease)).ids)
+    return len(
+        (await settle_and_claim(store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=lease)).ids
+    )
 
 
 async def states(store: Connection, *ids: str) -> list[str]:
@@ -44,7 +50,7 @@ async def test_a_queue_that_cannot_be_read_makes_its_own_pools_unknown_and_no_ot
         return Pool.model_validate({"meta": {"name": name}, "spec": {"app": "shop:app", "queues": served}})
 
     pools = [pool("a", QUEUE), pool("b", "broken"), pool("c", "reports"), pool("d", "reports", "broken")]
-    await writes.enqueue(store, [job("one")])
+    await enqueue_jobs(store, [job("one")])
     with Redis.from_url(valkey_url) as redis:
         redis.set(keys.of_queue("broken", "ready:normal"), "a string")
     endpoint = await queues.observe(pools)
@@ -68,7 +74,7 @@ async def test_a_report_that_is_none_makes_its_pool_unknown_and_no_others(queues
 
 
 async def test_a_host_that_held_many_is_released_at_once(store: Connection, queues: StoreQueues, job: Send) -> None:
-    await writes.enqueue(store, [job(f"job{number}") for number in range(450)])
+    await enqueue_jobs(store, [job(f"job{number}") for number in range(450)])
     assert await claim(store, "web-1.a", 350) == 350
     assert await claim(store, "web-2.a", 100) == 100
     assert await queues.release(POOL, ["web-1"]) == 350
@@ -77,7 +83,7 @@ async def test_a_host_that_held_many_is_released_at_once(store: Connection, queu
 
 
 async def test_many_expired_leases_are_taken_over_at_once(store: Connection, queues: StoreQueues, job: Send) -> None:
-    await writes.enqueue(store, [job(f"job{number}") for number in range(250)])
+    await enqueue_jobs(store, [job(f"job{number}") for number in range(250)])
     assert await claim(store, "web-1.a", 250, lease=0) == 250
     await queues.maintain(POOL)
     assert (await ledger.read(store, [QUEUE]))[QUEUE].running == 0
@@ -86,7 +92,7 @@ async def test_many_expired_leases_are_taken_over_at_once(store: Connection, que
 async def test_a_job_that_kills_its_workers_is_dead_after_so_many(
     store: Connection, queues: StoreQueues, job: Send
 ) -> None:
-    await writes.enqueue(store, [job("poison"), job("good")])
+    await enqueue_jobs(store, [job("poison"), job("good")])
     for number in range(1, 3):
         assert await states(store, "poison") == ["queued"]
         assert await claim(store, f"web-{number}.a", 1, number) == 1
@@ -105,7 +111,7 @@ async def test_a_job_that_kills_its_workers_is_dead_after_so_many(
 async def test_a_job_may_have_a_cap_of_its_own(store: Connection, queues: StoreQueues, job: Send) -> None:
     envelope = job("fragile").envelope
     envelope.max_crashes = 1
-    await writes.enqueue(store, [writes.Sending(envelope, encode_envelope(envelope), None)])
+    await enqueue_jobs(store, [Sending(envelope, encode_envelope(envelope), None)])
     await claim(store, "web-1.a")
     await queues.release(POOL, ["web-1"])
     assert await states(store, "fragile") == ["dead"]
@@ -114,13 +120,13 @@ async def test_a_job_may_have_a_cap_of_its_own(store: Connection, queues: StoreQ
 async def test_a_slow_worker_cannot_settle_what_was_released_and_begun(
     store: Connection, queues: StoreQueues, job: Send
 ) -> None:
-    await writes.enqueue(store, [job("a")])
+    await enqueue_jobs(store, [job("a")])
     await claim(store, "web-1.a")
     await queues.release(POOL, ["web-1"])
     await claim(store, "web-2.a")
     lease = "a" + claim_suffix("web-1.a", 1)
-    late = {1000: writes.Completed([lease], [b'{"state":"completed","at":1}'])}
-    reply = await writes.step(
+    late = {1000: Completed([lease], [b'{"state":"completed","at":1}'])}
+    reply = await settle_and_claim(
         store, QUEUE, "web-1.a", completed=late, lease_suffix=claim_suffix("web-1.a", 2), lease_ms=1000
     )
     assert reply.stale == [lease.encode()]
@@ -130,9 +136,9 @@ async def test_a_slow_worker_cannot_settle_what_was_released_and_begun(
 async def test_a_rescuer_that_ends_halfway_costs_time_and_no_attempt(
     store: Connection, queues: StoreQueues, raw: Redis, job: Send
 ) -> None:
-    await writes.enqueue(store, [job("a")])
+    await enqueue_jobs(store, [job("a")])
     await claim(store, "web-1.a")
-    taken = await writes.rescue(store, QUEUE, lease_suffix=":operator.dead:0000000001", lease_ms=0, holders=["web-1"])
+    taken = await rescue_jobs(store, QUEUE, lease_suffix=":operator.dead:0000000001", lease_ms=0, holders=["web-1"])
     assert [each.former_worker for each in taken.taken] == ["web-1.a"]
     assert raw.zrange(keys.of_queue(QUEUE, "leases"), 0, -1) == [b"a:operator.dead:0000000001"]
     await queues.maintain(POOL)
@@ -158,20 +164,22 @@ async def test_a_newer_envelope_is_left_alone(store: Connection, queues: StoreQu
 
 
 async def test_drain_takes_all_queues_or_none(store: Connection, queues: StoreQueues, raw: Redis, job: Send) -> None:
-    await writes.enqueue(store, [job("a", queue="reports")])
+    await enqueue_jobs(store, [job("a", queue="reports")])
     lease_suffix = claim_suffix("web-1.a", 1)
-    await writes.step(store, "reports", "web-1.a", claim=1, lease_suffix=lease_suffix, lease_ms=60_000)
+    await settle_and_claim(store, "reports", "web-1.a", claim=1, lease_suffix=lease_suffix, lease_ms=60_000)
     assert await queues.drain(POOL, ["web-1.a", "web-2.a"]) == ("web-2.a",)
     assert raw.smembers(keys.of_queue(QUEUE, "draining")) == {b"web-2.a"}
     assert raw.smembers(keys.of_queue("reports", "draining")) == {b"web-2.a"}
-    assert 0 < raw.pttl(keys.of_queue(QUEUE, "draining")) <= writes.DRAINING_TTL
+    assert 0 < raw.pttl(keys.of_queue(QUEUE, "draining")) <= DRAINING_TTL
 
 
 async def test_maintenance_forgets_what_is_over(store: Connection, queues: StoreQueues, raw: Redis, job: Send) -> None:
-    await writes.enqueue(store, [job("a")])
+    await enqueue_jobs(store, [job("a")])
     await claim(store, "web-1.a")
-    done = {1: writes.Completed(["a:web-1.a:0000000001"], [b'{"state":"completed","at":1}'])}
-    await writes.step(store, QUEUE, "web-1.a", completed=done, lease_suffix=":web-1.a:0000000002", lease_ms=1, now=1000)
+    done = {1: Completed(["a:web-1.a:0000000001"], [b'{"state":"completed","at":1}'])}
+    await settle_and_claim(
+        store, QUEUE, "web-1.a", completed=done, lease_suffix=":web-1.a:0000000002", lease_ms=1, now=1000
+    )
     assert await queues.maintain(POOL) == 0
     assert {key.decode() for key in raw.scan_iter()} <= {keys.of_queue(QUEUE, part) for part in ("totals", "wake")}
 
@@ -183,7 +191,7 @@ async def test_maintenance_forgets_what_is_over(store: Connection, queues: Store
 def test_crashes_are_counted_up_to_the_cap(crashes: int, own: int | None, ends: Disposition, job: Send) -> None:
     envelope = job("a", "high").envelope
     envelope.max_crashes = own
-    taken = writes.Taken(
+    taken = Taken(
         "a", "a:me.1:1", "web-1.a", "a:web-1.a:1", encode_envelope(envelope), History(attempts=2, crashes=crashes)
     )
     settled = decide(taken, vanished(taken), lambda _: 2, 1000.0, 0.5).settled
@@ -195,7 +203,7 @@ def test_crashes_are_counted_up_to_the_cap(crashes: int, own: int | None, ends: 
 
 def test_what_cannot_be_read_is_no_crash() -> None:
     for raw in (b"?", b'{"v":9}', b'{"v":1,"id":"a","name":"n","queue":"q","args":{},"priority":"urgent"}'):
-        taken: Any = writes.Taken("a", "a:me.1:1", "web-1.a", "a:web-1.a:1", raw, History())
+        taken: Any = Taken("a", "a:me.1:1", "web-1.a", "a:web-1.a:1", raw, History())
         settlement = decide(taken, vanished(taken), lambda _: 1, 1000.0, 0.0).settled.settlement
         assert (settlement.disposition, settlement.delay) == (Disposition.RETURN, 30.0)
         assert settlement.history.crashes == 0

@@ -8,13 +8,18 @@ from redis import Redis
 from jobpools.core.jobs.job import JobState, Outcome, OutcomeKind, Priority
 from jobpools.core.jobs.retry import Retry, settle
 from jobpools.rescue import Rescuer
-from jobpools.store import keys, ledger, writes
+from jobpools.store import keys, ledger
 from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.drain_locks import force_drain_locks
+from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.history import decode_history
 from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix, split_lease_id
+from jobpools.store.leases import renew_leases
 from jobpools.store.records import completed_record
+from jobpools.store.rescue import held_by, rescue_jobs
+from jobpools.store.step import Completed, Settled, StepReply, settle_and_claim
 from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
 
@@ -31,27 +36,29 @@ async def view(store: Connection, job_id: str = "x") -> JobView:
 
 async def charged(store: Connection, job: Send, max_crashes: int, others: int = 0, worker: str = WORKER) -> str:
     """A job that was taken from its worker as crashed; returns the worker's lease. `others`: jobs behind it."""
-    await writes.enqueue(store, [job("x")])
+    await enqueue_jobs(store, [job("x")])
     lease_suffix = claim_suffix(worker, 7)
-    await writes.step(store, QUEUE, worker, claim=1, lease_suffix=lease_suffix, lease_ms=LEASE)
+    await settle_and_claim(store, QUEUE, worker, claim=1, lease_suffix=lease_suffix, lease_ms=LEASE)
     rescuer = Rescuer(store, "operator.x", lease_ms=LEASE, max_crashes=lambda _: max_crashes)
-    await rescuer.sweep(QUEUE, holders=[writes.held_by(worker)])
-    await writes.enqueue(store, [job(f"other-{number}") for number in range(others)])
+    await rescuer.sweep(QUEUE, holders=[held_by(worker)])
+    await enqueue_jobs(store, [job(f"other-{number}") for number in range(others)])
     assert (await view(store)).history.crashes == 1
     return "x" + lease_suffix
 
 
-async def completes(store: Connection, lease: str, worker: str = WORKER, ttl: int = 60_000) -> writes.StepReply:
-    done = {ttl: writes.Completed([lease], [completed_record("send", b"1", 0.1)])}
-    return await writes.step(store, QUEUE, worker, completed=done, lease_suffix=claim_suffix(worker, 8), lease_ms=LEASE)
+async def completes(store: Connection, lease: str, worker: str = WORKER, ttl: int = 60_000) -> StepReply:
+    done = {ttl: Completed([lease], [completed_record("send", b"1", 0.1)])}
+    return await settle_and_claim(
+        store, QUEUE, worker, completed=done, lease_suffix=claim_suffix(worker, 8), lease_ms=LEASE
+    )
 
 
-async def fails(store: Connection, lease: str) -> writes.StepReply:
+async def fails(store: Connection, lease: str) -> StepReply:
     decision = settle(
         Outcome(OutcomeKind.FAILED, "OSError", "no"), Retry(), decode_history(None), 1.0, 0.0, max_crashes=1
     )
-    settled = [writes.Settled(lease, Priority.NORMAL, decision.value)]
-    return await writes.step(
+    settled = [Settled(lease, Priority.NORMAL, decision.value)]
+    return await settle_and_claim(
         store, QUEUE, WORKER, settled=settled, lease_suffix=claim_suffix(WORKER, 8), lease_ms=LEASE
     )
 
@@ -111,7 +118,7 @@ async def test_an_attempt_that_still_runs_has_its_lease_again(
     store: Connection, sync_store: SyncConnection, raw: Redis, job: Send, max_crashes: int
 ) -> None:
     lease = await charged(store, job, max_crashes)
-    assert writes.renew(sync_store, QUEUE, [lease], LEASE) == ([], [])
+    assert renew_leases(sync_store, QUEUE, [lease], LEASE) == ([], [])
     found = await view(store)
     assert (found.state, found.worker, found.history.crashes) == (JobState.RUNNING, WORKER, 0)
     await balanced(store, raw, dead=0, running=1)
@@ -124,8 +131,8 @@ async def test_a_worker_that_was_called_gone_renews_nothing_that_was_taken_from_
 ) -> None:
     """Its pod is being ended: a lease that it took back would run out with it, and the job wait a lease longer."""
     lease = await charged(store, job, 3)
-    await writes.pause(store, [QUEUE], [WORKER])
-    assert writes.renew(sync_store, QUEUE, [lease], LEASE) == ([lease], [])
+    await force_drain_locks(store, [QUEUE], [WORKER])
+    assert renew_leases(sync_store, QUEUE, [lease], LEASE) == ([lease], [])
     assert (await view(store)).history.crashes == 1
     await balanced(store, raw, running=0, waiting=1)
     assert (await completes(store, lease)).stale == [], "what it completed counts, where nobody has begun it"
@@ -135,16 +142,16 @@ async def test_a_worker_that_was_called_gone_renews_nothing_that_was_taken_from_
 async def test_earlier_records_stay(store: Connection, sync_store: SyncConnection, job: Send) -> None:
     await charged(store, job, 9, worker="web-2.b")
     rescuer = Rescuer(store, "operator.x", lease_ms=LEASE, max_crashes=lambda _: 2)
-    await writes.step(store, QUEUE, WORKER, claim=1, lease_suffix=SUFFIX, lease_ms=LEASE)
-    await rescuer.sweep(QUEUE, holders=[writes.held_by(WORKER)])
+    await settle_and_claim(store, QUEUE, WORKER, claim=1, lease_suffix=SUFFIX, lease_ms=LEASE)
+    await rescuer.sweep(QUEUE, holders=[held_by(WORKER)])
     assert (await view(store)).state is JobState.DEAD
-    assert writes.renew(sync_store, QUEUE, ["x" + SUFFIX], LEASE) == ([], [])
+    assert renew_leases(sync_store, QUEUE, ["x" + SUFFIX], LEASE) == ([], [])
     history = (await view(store)).history
     assert (history.crashes, [each.worker for each in history.entries], history.note) == (1, ["web-2.b"], "")
 
 
 async def begun(store: Connection, _: Redis) -> None:
-    await writes.step(store, QUEUE, "web-2.b", claim=1, lease_suffix=claim_suffix("web-2.b", 1), lease_ms=LEASE)
+    await settle_and_claim(store, QUEUE, "web-2.b", claim=1, lease_suffix=claim_suffix("web-2.b", 1), lease_ms=LEASE)
 
 
 async def done_elsewhere(store: Connection, raw: Redis) -> None:
@@ -159,12 +166,12 @@ async def cancelled(store: Connection, raw: Redis) -> None:
 
 async def crashed_elsewhere(store: Connection, raw: Redis) -> None:
     await begun(store, raw)
-    await Rescuer(store, "operator.y", lease_ms=LEASE).sweep(QUEUE, holders=[writes.held_by("web-2.b")])
+    await Rescuer(store, "operator.y", lease_ms=LEASE).sweep(QUEUE, holders=[held_by("web-2.b")])
 
 
 async def in_a_rescue(store: Connection, raw: Redis) -> None:
     await begun(store, raw)
-    await writes.rescue(store, QUEUE, lease_suffix=claim_suffix("operator.y", 1), lease_ms=LEASE, holders=["web-2"])
+    await rescue_jobs(store, QUEUE, lease_suffix=claim_suffix("operator.y", 1), lease_ms=LEASE, holders=["web-2"])
 
 
 async def unreadable(_: Connection, raw: Redis) -> None:
@@ -185,7 +192,7 @@ async def test_what_went_on_without_it_stays_as_it_is(
     before = {key: raw.dump(key) for key in sorted(raw.keys()) if b"wake" not in key}
     assert (await completes(store, lease)).stale == [lease.encode()]
     assert (await fails(store, lease)).stale == [lease.encode()]
-    assert writes.renew(sync_store, QUEUE, [lease], LEASE) == ([lease], [])
+    assert renew_leases(sync_store, QUEUE, [lease], LEASE) == ([lease], [])
     assert {key: raw.dump(key) for key in sorted(raw.keys()) if b"wake" not in key} == before
 
 

@@ -8,9 +8,13 @@ import pytest
 from redis.exceptions import ResponseError
 
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
-from jobpools.store import connect, keys, ledger, writes
+from jobpools.store import connect, keys, ledger
+from jobpools.store.enqueue import enqueue_jobs, enqueue_jobs_sync
 from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.leases import renew_leases
 from jobpools.store.records import completed_record
+from jobpools.store.server import probe, probe_sync
+from jobpools.store.step import Completed, settle_and_claim
 from jobpools.store.translation import CODES, translate
 from tests.store.conftest import QUEUE, sending
 from tests.support.refusals import Refuse, busy, disk_full, few_replicas, full, no_right, replica
@@ -35,15 +39,15 @@ async def test_a_server_that_refuses_writes(binary: str, code: str, tmp_path: Pa
     refuse, kind, what = REFUSALS[code]
     with running(binary, tmp_path, ["--enable-protected-configs", "yes"]) as server:
         connection, sync = connect.connect(server.url), connect.connect_sync(server.url)
-        assert await writes.enqueue(connection, [sending("before")]) == [True]
+        assert await enqueue_jobs(connection, [sending("before")]) == [True]
         manager = refuse(server)
         await asyncio.to_thread(manager.__enter__)
         errors = []
         for attempt in (
-            writes.enqueue(connection, [sending("refused")]),
-            asyncio.to_thread(writes.enqueue_sync, sync, [sending("refused")]),
-            writes.probe(connection, QUEUE),
-            asyncio.to_thread(writes.probe_sync, sync, QUEUE),
+            enqueue_jobs(connection, [sending("refused")]),
+            asyncio.to_thread(enqueue_jobs_sync, sync, [sending("refused")]),
+            probe(connection, QUEUE),
+            asyncio.to_thread(probe_sync, sync, QUEUE),
         ):
             with pytest.raises(kind) as raised:
                 await attempt
@@ -51,8 +55,8 @@ async def test_a_server_that_refuses_writes(binary: str, code: str, tmp_path: Pa
         assert all(what in error and "\n" not in error for error in errors), errors
         assert all(CODES[code][2] in error for error in errors), errors
         await asyncio.to_thread(manager.__exit__, None, None, None)
-        await writes.probe(connection, QUEUE)
-        assert await writes.enqueue(connection, [sending("before"), sending("refused")]) == [False, True]
+        await probe(connection, QUEUE)
+        assert await enqueue_jobs(connection, [sending("before"), sending("refused")]) == [False, True]
         counts = (await ledger.read(connection, [QUEUE]))[QUEUE]
         assert (counts.ready, counts.lost) == (2, 0), "what was refused left nothing behind"
         await connection.aclose()
@@ -64,15 +68,15 @@ async def test_a_server_without_memory_still_lets_workers_settle_renew_and_claim
     """Else the jobs in hand would be lost to their workers, and no memory would ever come free."""
     with running(binary) as server, server.client() as raw:
         connection, sync = connect.connect(server.url), connect.connect_sync(server.url)
-        await writes.enqueue(connection, [sending("a"), sending("b")])
+        await enqueue_jobs(connection, [sending("a"), sending("b")])
         lease_suffix = claim_suffix("w.x", 1)
-        await writes.step(connection, QUEUE, "w.x", claim=1, lease_suffix=lease_suffix, lease_ms=1000)
+        await settle_and_claim(connection, QUEUE, "w.x", claim=1, lease_suffix=lease_suffix, lease_ms=1000)
         with full(server):
             before = raw.zscore(keys.of_queue(QUEUE, "leases"), f"a{lease_suffix}") or 0.0
-            assert await asyncio.to_thread(writes.renew, sync, QUEUE, [f"a{lease_suffix}"], 60_000) == ([], [])
+            assert await asyncio.to_thread(renew_leases, sync, QUEUE, [f"a{lease_suffix}"], 60_000) == ([], [])
             assert (raw.zscore(keys.of_queue(QUEUE, "leases"), f"a{lease_suffix}") or 0.0) > before + 50_000
-            done = {60_000: writes.Completed([f"a{lease_suffix}"], [completed_record("send", b"1", 0.1)])}
-            reply = await writes.step(
+            done = {60_000: Completed([f"a{lease_suffix}"], [completed_record("send", b"1", 0.1)])}
+            reply = await settle_and_claim(
                 connection,
                 QUEUE,
                 "w.x",
@@ -96,11 +100,11 @@ async def test_a_server_with_too_many_clients() -> None:
                 client.ping()
         connection = connect.connect(server.url)
         with pytest.raises(StoreUnavailableError):
-            await writes.enqueue(connection, [sending("a")])
+            await enqueue_jobs(connection, [sending("a")])
         for client in held:
             client.close()
         eventually("there is room", lambda: _fits(server))
-        assert await writes.enqueue(connection, [sending("a")]) == [True]
+        assert await enqueue_jobs(connection, [sending("a")]) == [True]
         await connection.aclose()
 
 
@@ -117,16 +121,16 @@ async def test_a_password_that_was_changed_and_a_user_that_was_removed() -> None
         raw.execute_command("ACL", "SETUSER", "shop", "on", ">old", "~*", "&*", "+@all")
         url = f"redis://shop:old@127.0.0.1:{server.port}/0"
         connection = connect.connect(url)
-        assert await writes.enqueue(connection, [sending("a")]) == [True]
+        assert await enqueue_jobs(connection, [sending("a")]) == [True]
         raw.execute_command("ACL", "SETUSER", "shop", "<old", ">new")
         raw.execute_command("CLIENT", "KILL", "USER", "shop")
         with pytest.raises(StoreError):
-            await writes.enqueue(connection, [sending("b")])  # the connection was cut
+            await enqueue_jobs(connection, [sending("b")])  # the connection was cut
         with pytest.raises(StoreAuthError, match="refuses the user or password") as raised:
-            await writes.enqueue(connection, [sending("b")])
+            await enqueue_jobs(connection, [sending("b")])
         assert "old" not in str(raised.value)
         raw.execute_command("ACL", "SETUSER", "shop", ">old")
-        assert await writes.enqueue(connection, [sending("b")]) == [True]
+        assert await enqueue_jobs(connection, [sending("b")]) == [True]
         await connection.aclose()
 
 
@@ -134,8 +138,8 @@ async def test_after_a_failover_the_next_command_makes_a_new_connection() -> Non
     """The address leads to the new primary, and connections to the old one would stay for ever."""
     with running(valkey_binary()) as server, server.client() as raw:
         connection, sync = connect.connect(server.url), connect.connect_sync(server.url)
-        await writes.enqueue(connection, [sending("a")])
-        await asyncio.to_thread(writes.enqueue_sync, sync, [sending("a")])
+        await enqueue_jobs(connection, [sending("a")])
+        await asyncio.to_thread(enqueue_jobs_sync, sync, [sending("a")])
 
         def clients() -> set[str]:
             return {each["id"] for each in raw.client_list() if each["cmd"] not in ("client|list", "config|set")}
@@ -143,11 +147,11 @@ async def test_after_a_failover_the_next_command_makes_a_new_connection() -> Non
         with replica(server):
             before = clients()
             with pytest.raises(StoreUnavailableError):
-                await writes.enqueue(connection, [sending("b")])
+                await enqueue_jobs(connection, [sending("b")])
             with pytest.raises(StoreUnavailableError):
-                await asyncio.to_thread(writes.enqueue_sync, sync, [sending("b")])
-        assert await writes.enqueue(connection, [sending("b")]) == [True]
-        assert await asyncio.to_thread(writes.enqueue_sync, sync, [sending("b")]) == [False]
+                await asyncio.to_thread(enqueue_jobs_sync, sync, [sending("b")])
+        assert await enqueue_jobs(connection, [sending("b")]) == [True]
+        assert await asyncio.to_thread(enqueue_jobs_sync, sync, [sending("b")]) == [False]
         assert len(clients() - before) >= 2
         await connection.aclose()
         sync.close()

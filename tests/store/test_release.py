@@ -11,10 +11,11 @@ from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import WorkerId
 from jobpools.options import Options
-from jobpools.store import writes
 from jobpools.store.connect import Connection, connect
 from jobpools.store.endpoint_facts import read_workers
+from jobpools.store.heartbeats import write_heartbeat
 from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.step import settle_and_claim
 
 POOL = Pool.model_validate({"meta": {"name": "shop"}, "spec": {"app": "shop:app", "queues": ["emails", "reports"]}})
 
@@ -35,7 +36,7 @@ async def enqueue(url: str) -> str:
 
 
 async def claim(connection: Connection, worker: str, n: int) -> list[bytes]:
-    reply = await writes.step(
+    reply = await settle_and_claim(
         connection, "emails", worker, claim=5, lease_suffix=claim_suffix(worker, n), lease_ms=10_000
     )
     return list(reply.ids)
@@ -43,7 +44,7 @@ async def claim(connection: Connection, worker: str, n: int) -> list[bytes]:
 
 async def report(connection: Connection, worker: str) -> None:
     now = time.time()
-    await writes.heartbeat(
+    await write_heartbeat(
         connection, Heartbeat(WorkerId(worker), POOL.meta.key, 5, 1, now, now, idle_since=None, draining=False)
     )
 

@@ -16,7 +16,8 @@ from jobpools.core.schedules.plan import plan_schedule
 from jobpools.core.schedules.specs import Schedule
 from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.options import Options
-from jobpools.store import keys, scripts, writes
+from jobpools.store import keys, scripts
+from jobpools.store.cancellations import cancel_job
 from jobpools.store.connect import Connection, connect
 from jobpools.store.envelope import decode_envelope
 from jobpools.store.job_lists import read_jobs
@@ -225,7 +226,7 @@ async def test_states_of_jobs(connection: Connection) -> None:
         delay = "1h" if name == "scheduled" else "0s"
         await client.enqueue(client.call_json("work", {}, Options.make(queue="q", id=name, delay=delay)))
     await client.aclose()
-    await writes.cancel(connection, "q", "cancelled")
+    await cancel_job(connection, "q", "cancelled")
     lease_suffix = claim_suffix("host.a", 1)
     with Redis.from_url(connection.url) as redis:
         redis.zadd(keys.of_queue("q", "dead"), {"dead": 1})

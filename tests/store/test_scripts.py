@@ -9,9 +9,11 @@ import pytest
 from redis import Redis
 from redis.crc import key_slot
 
-from jobpools.store import keys, ledger, scripts, writes
+from jobpools.store import keys, ledger, scripts
 from jobpools.store.connect import Connection, SyncConnection
 from jobpools.store.endpoint_facts import read_endpoint
+from jobpools.store.enqueue import enqueue_jobs, enqueue_jobs_sync
+from jobpools.store.step import settle_and_claim
 from tests.store.conftest import QUEUE, Send
 
 ROOT = Path(__file__).parents[2]
@@ -107,13 +109,13 @@ async def commands(store: Connection, raw: Redis, send: Send) -> list[Any]:
     """One of each kind of call; the scripts are forgotten between them."""
     seen: list[Any] = []
     raw.script_flush()
-    seen.append(await writes.enqueue(store, [send("a"), send("b")]))
+    seen.append(await enqueue_jobs(store, [send("a"), send("b")]))
     raw.script_flush()
     seen.append((await read_endpoint(store, {"default/shop": [QUEUE]})).queues)
     raw.script_flush()
     seen.append((await ledger.read(store, [QUEUE]))[QUEUE].ready)
     raw.script_flush()
-    reply = await writes.step(store, QUEUE, "w.1", claim=2, lease_suffix=":w.1:0000000001", lease_ms=1000)
+    reply = await settle_and_claim(store, QUEUE, "w.1", claim=2, lease_suffix=":w.1:0000000001", lease_ms=1000)
     seen.append(reply.ids)
     return seen
 
@@ -129,7 +131,7 @@ async def test_a_server_that_forgot_the_scripts_is_taught_them_again(store: Conn
 def test_so_for_threads(sync_store: SyncConnection, raw: Redis, job: Send) -> None:
     for name in ("a", "b"):
         raw.script_flush()
-        assert writes.enqueue_sync(sync_store, [job(name)]) == [True]
+        assert enqueue_jobs_sync(sync_store, [job(name)]) == [True]
 
 
 async def test_reading_takes_one_round_trip(store: Connection, raw: Redis) -> None:

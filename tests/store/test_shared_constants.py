@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from jobpools.core.jobs.job import Disposition
-from jobpools.store import scripts, writes
+from jobpools.store import scripts
+from jobpools.store.drain_locks import DRAINING_TTL
 from jobpools.store.records import ENDED_AS, RECORD_HEAD_BYTES
+from jobpools.store.script_arguments import CANCELLED_TTL, LETTERS
+from jobpools.store.step import CLAIM_LIMIT
 
 LUA = Path(scripts.__file__).with_name("lua")
 
@@ -15,9 +18,9 @@ LUA = Path(scripts.__file__).with_name("lua")
 @pytest.mark.parametrize(
     ("file", "name", "value"),
     [
-        ("_claim", "CLAIM_LIMIT", writes.CLAIM_LIMIT),
-        ("_settle", "CANCELLED_TTL", writes.CANCELLED_TTL),
-        ("drain", "DRAINING_TTL", writes.DRAINING_TTL),
+        ("_claim", "CLAIM_LIMIT", CLAIM_LIMIT),
+        ("_settle", "CANCELLED_TTL", CANCELLED_TTL),
+        ("drain", "DRAINING_TTL", DRAINING_TTL),
         ("_records", "HEAD_BYTES", RECORD_HEAD_BYTES),
         ("_taken", "HEAD_BYTES", RECORD_HEAD_BYTES),
     ],
@@ -38,7 +41,7 @@ def test_scripts_know_the_letters_of_the_priorities() -> None:
     for name in ("enqueue", "replay", "fire"):
         letters = re.search(r"local ready = \{(.*)\}", scripts.get(name).source)
         assert letters
-        assert re.findall(r"(\w) =", letters[1]) == list(writes.LETTERS.values())
+        assert re.findall(r"(\w) =", letters[1]) == list(LETTERS.values())
 
 
 def test_a_record_begins_with_the_letters_that_the_codec_reads() -> None:

@@ -8,13 +8,18 @@ from redis import Redis
 from jobpools.core.jobs.job import Disposition, History, JobState, Outcome, OutcomeKind, Priority, Settlement
 from jobpools.core.jobs.retry import Retry, settle
 from jobpools.errors import StoreDataError, StoreError
-from jobpools.store import keys, ledger, writes
+from jobpools.store import keys, ledger
+from jobpools.store.cancellations import cancel_job
 from jobpools.store.connect import Connection
+from jobpools.store.drain_locks import force_drain_locks, take_drain_locks
 from jobpools.store.endpoint_facts import read_endpoint
+from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.job_ids import new_id
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix, split_lease_id
 from jobpools.store.records import completed_record
+from jobpools.store.rescue import rescue_jobs
+from jobpools.store.step import Completed, Settled, StepReply, settle_and_claim
 from tests.store.conftest import QUEUE, Send
 
 NOW = 1_900_000_000_000
@@ -28,18 +33,20 @@ def key(part: str) -> str:
 async def claim(store: Connection, number: int, worker: str = "web-1.aa", claim: int = 10, now: int = NOW) -> list[str]:
     """The lease_ids that the worker holds then."""
     lease_suffix = claim_suffix(worker, number)
-    reply = await writes.step(store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=LEASE, now=now)
+    reply = await settle_and_claim(
+        store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=LEASE, now=now
+    )
     return [job_id.decode() + lease_suffix for job_id in reply.ids]
 
 
 async def end(
     store: Connection, lease_id: str, settlement: Settlement | None = None, ttl: int = 1000, now: int = NOW
-) -> writes.StepReply:
+) -> StepReply:
     """Settle one: as completed, unless it is said otherwise."""
     worker = split_lease_id(lease_id)[1]
-    completed = {} if settlement else {ttl: writes.Completed([lease_id], [completed_record("send", b"1", 0.1)])}
-    settled = [writes.Settled(lease_id, Priority.NORMAL, settlement)] if settlement else []
-    return await writes.step(
+    completed = {} if settlement else {ttl: Completed([lease_id], [completed_record("send", b"1", 0.1)])}
+    settled = [Settled(lease_id, Priority.NORMAL, settlement)] if settlement else []
+    return await settle_and_claim(
         store,
         QUEUE,
         worker,
@@ -64,9 +71,9 @@ RETURNED = Settlement(Disposition.RETURN)
 async def test_a_job_that_was_asked_to_stop_does_not_run_again(
     store: Connection, job: Send, settlement: Settlement
 ) -> None:
-    await writes.enqueue(store, [job("a")], NOW)
+    await enqueue_jobs(store, [job("a")], NOW)
     (lease_id,) = await claim(store, 1)
-    assert await writes.cancel(store, QUEUE, "a", NOW) is JobState.RUNNING
+    assert await cancel_job(store, QUEUE, "a", NOW) is JobState.RUNNING
     await end(store, lease_id, settlement)
     view = await read_job(store, QUEUE, "a")
     assert view is not None
@@ -77,41 +84,41 @@ async def test_a_job_that_was_asked_to_stop_does_not_run_again(
 async def test_a_job_that_ends_before_it_is_stopped_leaves_no_wish_behind(
     store: Connection, raw: Redis, job: Send
 ) -> None:
-    await writes.enqueue(store, [job("a"), job("b")], NOW)
+    await enqueue_jobs(store, [job("a"), job("b")], NOW)
     first, second = await claim(store, 1)
     for job_id in ("a", "b"):
-        assert await writes.cancel(store, QUEUE, job_id, NOW) is JobState.RUNNING
+        assert await cancel_job(store, QUEUE, job_id, NOW) is JobState.RUNNING
     await end(store, first, ttl=0)
     await end(store, second, failed(attempts=1))
     assert raw.exists(key("cancelling")) == 0
-    await writes.enqueue(store, [job("a")], NOW)
+    await enqueue_jobs(store, [job("a")], NOW)
     assert await claim(store, 2) != [], "a new job of the same id is not cancelled with it"
 
 
 async def test_a_late_settlement_does_not_unask(store: Connection, raw: Redis, job: Send) -> None:
     """The worker that lost the job settles it; the one that has it shall still stop."""
-    await writes.enqueue(store, [job("a")], NOW)
+    await enqueue_jobs(store, [job("a")], NOW)
     (late,) = await claim(store, 1)
-    await writes.rescue(store, QUEUE, lease_suffix=claim_suffix("web-2.bb", 1), lease_ms=LEASE, now=NOW + LEASE)
-    await writes.cancel(store, QUEUE, "a", NOW)
+    await rescue_jobs(store, QUEUE, lease_suffix=claim_suffix("web-2.bb", 1), lease_ms=LEASE, now=NOW + LEASE)
+    await cancel_job(store, QUEUE, "a", NOW)
     assert (await end(store, late)).stale == [late.encode()]
     assert raw.smembers(key("cancelling")) == {b"a"}
 
 
 async def test_work_left_behind_wakes_another(store: Connection, raw: Redis, job: Send) -> None:
-    await writes.enqueue(store, [job("a")], NOW)
+    await enqueue_jobs(store, [job("a")], NOW)
     (lease_id,) = await claim(store, 1)
     raw.delete(key("wake"))
     await end(store, lease_id, RETURNED)
     assert raw.llen(key("wake")) == 1, "a worker that ends hands its job back, and an idle one shall hear of it"
     raw.delete(key("wake"))
-    await writes.pause(store, [QUEUE], ["web-1.aa"])
+    await force_drain_locks(store, [QUEUE], ["web-1.aa"])
     assert await claim(store, 2) == []
     assert raw.llen(key("wake")) == 1, "a worker that may not claim took the token, and passes it on"
 
 
 async def test_a_job_that_is_handed_back_waits_since_then(store: Connection, job: Send) -> None:
-    await writes.enqueue(store, [job(new_id(NOW / 1000 - 3600, bytes(10)), enqueued=None)], NOW)
+    await enqueue_jobs(store, [job(new_id(NOW / 1000 - 3600, bytes(10)), enqueued=None)], NOW)
     (lease_id,) = await claim(store, 1)
     await end(store, lease_id, RETURNED)
     facts = (await read_endpoint(store, {"p": [QUEUE]}, NOW + 5000)).queues
@@ -119,7 +126,7 @@ async def test_a_job_that_is_handed_back_waits_since_then(store: Connection, job
 
 
 async def test_a_note_goes_with_its_reason(store: Connection, raw: Redis, job: Send) -> None:
-    await writes.enqueue(store, [job("a")], NOW)
+    await enqueue_jobs(store, [job("a")], NOW)
     (lease_id,) = await claim(store, 1)
     await end(store, lease_id, Settlement(Disposition.RETURN, history=History(note="no worker knows it")))
     (lease_id,) = await claim(store, 2)
@@ -131,20 +138,20 @@ async def test_a_note_goes_with_its_reason(store: Connection, raw: Redis, job: S
 
 
 async def test_one_claim_takes_no_more_than_lua_can_pass_on(store: Connection, job: Send) -> None:
-    await writes.enqueue(store, [job(f"job{number}") for number in range(5000)], NOW)
+    await enqueue_jobs(store, [job(f"job{number}") for number in range(5000)], NOW)
     assert len(await claim(store, 1, claim=5000)) == 1000
     assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
 
 
 async def test_an_id_may_have_the_form_of_a_lease_id(store: Connection, job: Send) -> None:
-    await writes.enqueue(store, [job("a:web-2.bb:0000000001")], NOW)
+    await enqueue_jobs(store, [job("a:web-2.bb:0000000001")], NOW)
     (lease_id,) = await claim(store, 1)
     assert split_lease_id(lease_id) == ("a:web-2.bb:0000000001", "web-1.aa")
     assert (
-        await writes.rescue(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, holders=["web-2"], now=NOW)
+        await rescue_jobs(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, holders=["web-2"], now=NOW)
     ).taken == []
-    assert await writes.drain(store, [QUEUE], "web-2.bb")
-    assert not await writes.drain(store, [QUEUE], "web-1.aa")
+    assert await take_drain_locks(store, [QUEUE], "web-2.bb")
+    assert not await take_drain_locks(store, [QUEUE], "web-1.aa")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +189,7 @@ async def test_a_wrong_enqueue_writes_nothing(store: Connection, raw: Redis, arg
 @pytest.mark.parametrize("part", keys.PARTS)
 async def test_a_key_of_another_type_loses_nothing(store: Connection, raw: Redis, job: Send, part: str) -> None:
     """Every verb that meets it fails and names it, and afterwards each job is still where it can be found."""
-    await writes.enqueue(store, [job("a"), job("b"), job("c"), job("d"), job("later", due=NOW / 1000 + 1)], NOW)
+    await enqueue_jobs(store, [job("a"), job("b"), job("c"), job("d"), job("later", due=NOW / 1000 + 1)], NOW)
     first, second, third = await claim(store, 1, claim=3)
     await end(store, third, failed(attempts=1))
     held = raw.dump(key(part))
@@ -190,14 +197,14 @@ async def test_a_key_of_another_type_loses_nothing(store: Connection, raw: Redis
     raw.set(key(part), "something else")
     refused = []
     for verb in (
-        writes.enqueue(store, [job("e", "low"), job("f", due=NOW / 1000 + 9)], NOW),
+        enqueue_jobs(store, [job("e", "low"), job("f", due=NOW / 1000 + 9)], NOW),
         end(store, first),
         end(store, second, failed()),
         claim(store, 2, now=NOW + 2000),
-        writes.cancel(store, QUEUE, "d", NOW),
+        cancel_job(store, QUEUE, "d", NOW),
         store.call("purge", QUEUE, ["c", ""]),
         store.call("replay", QUEUE, [NOW, keys.WAKE_CHANNEL, QUEUE, "c", "", "n", "{}"]),
-        writes.rescue(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=LEASE, now=NOW + 2000),
+        rescue_jobs(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=LEASE, now=NOW + 2000),
     ):
         try:
             await verb

@@ -9,9 +9,11 @@ from redis import Redis
 
 from jobpools.core.jobs.job import Disposition, Priority, Settlement
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import connect, keys, wakeups, writes
+from jobpools.store import connect, keys, wakeups
 from jobpools.store.connect import Connection
+from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.step import Settled, settle_and_claim
 from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
 from tests.support.servers import running, valkey_binary
@@ -54,7 +56,7 @@ async def blocked(raw: Redis, clients: int) -> None:
 async def test_one_job_wakes_one_worker(store: Connection, waiting: Connection, raw: Redis, job: Send) -> None:
     idle = [asyncio.create_task(wakeups.wait(waiting, [QUEUE], 0.5)) for _ in range(5)]
     await blocked(raw, 5)
-    await writes.enqueue(store, [job("a")])
+    await enqueue_jobs(store, [job("a")])
     woken = await asyncio.gather(*idle)
     assert sorted(woken, key=str) == [None, None, None, None, QUEUE]
 
@@ -64,10 +66,10 @@ async def test_a_claim_that_leaves_ready_jobs_wakes_the_next_worker(
 ) -> None:
     idle = [asyncio.create_task(wakeups.wait(waiting, [QUEUE], 5)) for _ in range(3)]
     await blocked(raw, 3)
-    await writes.enqueue(store, [job(f"job{number}") for number in range(3)])
+    await enqueue_jobs(store, [job(f"job{number}") for number in range(3)])
     for number, woken in enumerate(asyncio.as_completed(idle)):
         assert await woken == QUEUE
-        await writes.step(store, QUEUE, "w.1", claim=1, lease_suffix=claim_suffix("w.1", number), lease_ms=1000)
+        await settle_and_claim(store, QUEUE, "w.1", claim=1, lease_suffix=claim_suffix("w.1", number), lease_ms=1000)
     assert raw.llen(keys.of_queue(QUEUE, "wake")) == 0
 
 
@@ -80,20 +82,20 @@ async def test_a_token_can_be_given_back(store: Connection, waiting: Connection)
 async def test_a_job_for_later_wakes_when_it_is_the_soonest(store: Connection, raw: Redis, job: Send) -> None:
     token = keys.of_queue(QUEUE, "wake")
     for job_id, due, wakes in (("a", 100, 1), ("b", 200, 0), ("c", 50, 1)):
-        await writes.enqueue(store, [job(job_id, due=due)], 1)
+        await enqueue_jobs(store, [job(job_id, due=due)], 1)
         assert raw.delete(token) == wakes, job_id
 
 
 async def test_a_queue_that_fills_from_empty_is_published_once(store: Connection, valkey_url: str, job: Send) -> None:
     async with heard(valkey_url) as found:
-        await writes.enqueue(store, [job("a"), job("b")])
+        await enqueue_jobs(store, [job("a"), job("b")])
         assert await asyncio.wait_for(found.get(), 5) == QUEUE
-        await writes.enqueue(store, [job("c"), job("d", due=1e10)])
-        reply = await writes.step(store, QUEUE, "w.1", claim=9, lease_suffix=":w.1:0000000001", lease_ms=1000)
+        await enqueue_jobs(store, [job("c"), job("d", due=1e10)])
+        reply = await settle_and_claim(store, QUEUE, "w.1", claim=9, lease_suffix=":w.1:0000000001", lease_ms=1000)
         dead = Settlement(Disposition.DEAD)
-        settled = [writes.Settled(f"{job_id.decode()}:w.1:0000000001", Priority.NORMAL, dead) for job_id in reply.ids]
-        await writes.step(store, QUEUE, "w.1", settled=settled, lease_suffix=":w.1:0000000002", lease_ms=1000)
-        await writes.enqueue(store, [job("e", queue="other")])
+        settled = [Settled(f"{job_id.decode()}:w.1:0000000001", Priority.NORMAL, dead) for job_id in reply.ids]
+        await settle_and_claim(store, QUEUE, "w.1", settled=settled, lease_suffix=":w.1:0000000002", lease_ms=1000)
+        await enqueue_jobs(store, [job("e", queue="other")])
         assert await asyncio.wait_for(found.get(), 5) == "other", "nothing was said meanwhile"
         await dead_jobs.replay(store, QUEUE, ["a"])
         assert await asyncio.wait_for(found.get(), 5) == QUEUE

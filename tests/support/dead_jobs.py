@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from jobpools.store.connect import Connection
 from jobpools.store.deadletters import Death, purging, replaying
-from jobpools.store.writes import SERVER_CLOCK
+from jobpools.store.script_arguments import SERVER_CLOCK
 
 
 async def replay(connection: Connection, queue: str, ids: Sequence[str], now: int | str = SERVER_CLOCK) -> int:

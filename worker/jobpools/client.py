@@ -17,7 +17,8 @@ from jobpools.handle import JobHandle
 from jobpools.loop_thread import LoopThread
 from jobpools.options import Options
 from jobpools.settings import DEFAULT_MAX_PAYLOAD
-from jobpools.store import abandoned, connect, draws, writes
+from jobpools.store import abandoned, connect, draws
+from jobpools.store.enqueue import Sending, enqueue_jobs, enqueue_jobs_sync
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, encode_envelope
 from jobpools.waiting import Waiters
 
@@ -26,7 +27,7 @@ R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 
 
-class Call(writes.Sending, Generic[R_co], frozen=True, eq=False, gc=False):
+class Call(Sending, Generic[R_co], frozen=True, eq=False, gc=False):
     """A job that is validated and encoded, but not enqueued."""
 
     decode: Callable[[bytes], Any] | None = None
@@ -130,11 +131,11 @@ class Client:
 
     async def enqueue_many(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
         """Enqueue jobs, up to 500 of a queue in one command; a command enqueues all of its jobs or none."""
-        return self._handles(calls, await writes.enqueue(self.connection(), calls))
+        return self._handles(calls, await enqueue_jobs(self.connection(), calls))
 
     def enqueue_many_sync(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
         """Enqueue jobs from code without an event loop; threads may share the client."""
-        return self._handles(calls, writes.enqueue_sync(self.sync_connection(), calls))
+        return self._handles(calls, enqueue_jobs_sync(self.sync_connection(), calls))
 
     def _handles(self, calls: Sequence[Call[R]], accepted: Sequence[bool]) -> list[JobHandle[R]]:
         return [

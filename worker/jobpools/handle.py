@@ -22,7 +22,7 @@ from jobpools.errors import (
     ResultTimeoutError,
     StoreDataError,
 )
-from jobpools.store import writes
+from jobpools.store.cancellations import cancel_job
 from jobpools.store.connect import Connection
 from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job, read_result
@@ -91,7 +91,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
             JobNotFoundError: The job does not exist, or its result has expired.
             StoreError: Redis refused the command or is unreachable.
         """
-        state = await writes.cancel(self.client.connection(), self.queue, self.id)
+        state = await cancel_job(self.client.connection(), self.queue, self.id)
         if state is None:
             raise JobNotFoundError(f"no job {self.id} in queue {self.queue}")
         return state

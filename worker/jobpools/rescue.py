@@ -13,14 +13,17 @@ from jobpools.core.jobs.job import Outcome, OutcomeKind, Settlement
 from jobpools.core.jobs.policies import JobDefaults
 from jobpools.core.jobs.retry import Retry, settle
 from jobpools.errors import StoreDataError
-from jobpools.store import draws, writes
+from jobpools.store import draws
 from jobpools.store.connect import Connection
 from jobpools.store.envelope import decode_envelope, priority_of
+from jobpools.store.rescue import RESCUED_AT_ONCE, Rescue, Taken, rescue_jobs
+from jobpools.store.script_arguments import KEEP, Keep
+from jobpools.store.step import Settled, settle_and_claim
 
 log = logging.getLogger("jobpools.rescue")
 
 DEFAULT_MAX_CRASHES = JobDefaults().max_crashes
-Cause = Callable[[writes.Taken], Outcome]
+Cause = Callable[[Taken], Outcome]
 """Says for each lease that was taken over how its attempt ended: CRASHED charges the job, INTERRUPTED does not."""
 
 
@@ -32,14 +35,14 @@ def dropped(queue: str, number: int, keep: int) -> str:
     )
 
 
-def vanished(taken: writes.Taken) -> Outcome:
+def vanished(taken: Taken) -> Outcome:
     """Return the outcome of an attempt whose worker is gone for an unknown reason."""
     return Outcome(
         OutcomeKind.CRASHED, error="WorkerLost", message=f"worker {taken.former_worker} vanished while it ran the job"
     )
 
 
-def outcome_of(taken: writes.Taken, cause: Outcome) -> Outcome:
+def outcome_of(taken: Taken, cause: Outcome) -> Outcome:
     """Return `cause`, or UNRUNNABLE where this version cannot read the envelope.
 
     Such a job is left to workers that can read it: it is never charged, however often its workers vanish, and so it
@@ -56,21 +59,19 @@ def outcome_of(taken: writes.Taken, cause: Outcome) -> Outcome:
 class Rescued:
     """A job that was taken over, and what becomes of it."""
 
-    taken: writes.Taken
+    taken: Taken
     name: str
     """The handler's; `unknown` where the envelope cannot be read."""
     outcome: Outcome
     decision: Decision[Settlement]
 
     @property
-    def settled(self) -> writes.Settled:
+    def settled(self) -> Settled:
         """The settlement to record."""
-        return writes.Settled(self.taken.lease_id, priority_of(self.taken.envelope), self.decision.value)
+        return Settled(self.taken.lease_id, priority_of(self.taken.envelope), self.decision.value)
 
 
-def decide(
-    taken: writes.Taken, cause: Outcome, max_crashes: Callable[[str], int], now: float, jitter: float
-) -> Rescued:
+def decide(taken: Taken, cause: Outcome, max_crashes: Callable[[str], int], now: float, jitter: float) -> Rescued:
     """Decide what becomes of a job that was taken over.
 
     Args:
@@ -97,7 +98,7 @@ def log_rescued(rescued: Rescued) -> None:
     log.log(level, "%s %s: %s: %s", rescued.name, rescued.taken.id, decision.reason, decision.message)
 
 
-def _with_fence(decision: Decision[Settlement], taken: writes.Taken) -> Decision[Settlement]:
+def _with_fence(decision: Decision[Settlement], taken: Taken) -> Decision[Settlement]:
     """Return the decision with the fence in the record of a crash: its worker may live, and take the job back."""
     settlement = decision.value
     attempts = settlement.history.entries
@@ -121,7 +122,7 @@ class Swept:
     more: bool = False
     """Whether more expired records are left."""
 
-    def add(self, found: writes.Rescue) -> None:
+    def add(self, found: Rescue) -> None:
         """Add the counts of one call."""
         self.promoted += found.promoted
         self.dropped += found.dropped
@@ -138,7 +139,7 @@ class Rescuer:
         *,
         lease_ms: int,
         max_crashes: Callable[[str], int] = lambda _: DEFAULT_MAX_CRASHES,
-        keep: writes.Keep = writes.KEEP,
+        keep: Keep = KEEP,
         report: Callable[[Rescued], None] = log_rescued,
     ) -> None:
         """Prepare a rescuer; nothing is sent yet.
@@ -157,7 +158,7 @@ class Rescuer:
         self._worker = worker
         self._lease_ms = lease_ms
         self._max_crashes = max_crashes
-        self._unrecorded: dict[str, list[writes.Settled]] = {}
+        self._unrecorded: dict[str, list[Settled]] = {}
         """By queue: settlements that did not reach Redis; the next sweep begins with them."""
 
     async def sweep(
@@ -167,8 +168,8 @@ class Rescuer:
         holders: Sequence[str] = (),
         cause: Cause = vanished,
         max_crashes: Callable[[str], int] | None = None,
-        keep: writes.Keep | None = None,
-        goes_on: Callable[[writes.Taken], bool] = lambda _: False,
+        keep: Keep | None = None,
+        goes_on: Callable[[Taken], bool] = lambda _: False,
     ) -> Swept:
         """Take over the leases that can be taken over now, and settle each. Raises StoreError.
 
@@ -176,7 +177,7 @@ class Rescuer:
 
         Args:
             queue: the queue's name.
-            holders: whose leases; as in `writes.rescue`. Empty: all that have expired.
+            holders: whose leases; as in `store.rescue.rescue_jobs`. Empty: all that have expired.
             cause: how the attempt of a lease ended.
             max_crashes: in place of the one that this rescuer was made with.
             keep: likewise.
@@ -189,7 +190,7 @@ class Rescuer:
         some = partial(
             self._some, swept, partial(take, holders=holders), cause, max_crashes or self._max_crashes, goes_on
         )
-        for _ in range(-(-await some() // writes.RESCUED_AT_ONCE)):
+        for _ in range(-(-await some() // RESCUED_AT_ONCE)):
             await some()
         # Expired records are removed in bounded calls, so that other clients are served in between.
         while swept.more:
@@ -197,9 +198,9 @@ class Rescuer:
         return swept
 
     async def _take(
-        self, queue: str, *, keep: writes.Keep, holders: Sequence[str] = (), limit: int = writes.RESCUED_AT_ONCE
-    ) -> writes.Rescue:
-        return await writes.rescue(
+        self, queue: str, *, keep: Keep, holders: Sequence[str] = (), limit: int = RESCUED_AT_ONCE
+    ) -> Rescue:
+        return await rescue_jobs(
             self._connection,
             queue,
             lease_suffix=self._fence(),
@@ -212,10 +213,10 @@ class Rescuer:
     async def _some(  # what one sweep hands to each of its rounds
         self,
         swept: Swept,
-        take: Callable[[], Awaitable[writes.Rescue]],
+        take: Callable[[], Awaitable[Rescue]],
         cause: Cause,
         max_crashes: Callable[[str], int],
-        goes_on: Callable[[writes.Taken], bool],
+        goes_on: Callable[[Taken], bool],
     ) -> int:
         """Take over some leases and settle them; return how many more there are."""
         found = await take()
@@ -232,24 +233,24 @@ class Rescuer:
     def _fence(self) -> str:
         return draws.lease_suffix(self._worker)
 
-    async def promote(self, queue: str, keep: writes.Keep | None = None) -> Swept:
+    async def promote(self, queue: str, keep: Keep | None = None) -> Swept:
         """Promote due jobs and remove expired records, without taking over leases. Raises StoreError."""
         swept = Swept(queue)
         swept.add(await self._take(queue, keep=keep or self._keep, limit=0))
         return swept
 
-    def _decided(self, taken: writes.Taken, cause: Outcome, max_crashes: Callable[[str], int], now: float) -> Rescued:
+    def _decided(self, taken: Taken, cause: Outcome, max_crashes: Callable[[str], int], now: float) -> Rescued:
         rescued = decide(taken, cause, max_crashes, now, draws.fraction())
         self._report(rescued)
         return rescued
 
-    async def _record(self, queue: str, settled: Sequence[writes.Settled]) -> None:
+    async def _record(self, queue: str, settled: Sequence[Settled]) -> None:
         """Send settlements, first those that an outage kept. One whose lease has gone to another rescuer is stale."""
         sent = [*self._unrecorded.pop(queue, ()), *settled]
         if not sent:
             return
         try:
-            await writes.step(
+            await settle_and_claim(
                 self._connection, queue, self._worker, settled=sent, lease_suffix=self._fence(), lease_ms=self._lease_ms
             )  # fmt: skip
         except BaseException:

@@ -7,7 +7,7 @@ from jobpools.core.jobs import json_values
 from jobpools.core.jobs.job import JobState
 from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.errors import JobNotFoundError
-from jobpools.store import writes
+from jobpools.store.cancellations import cancel_job
 from jobpools.store.connect import Connection
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.job_view import JobView
@@ -42,7 +42,7 @@ async def find(connection: Connection, job_id: str, queue: str | None) -> JobVie
 async def cancel(connection: Connection, job_id: str, queue: str | None) -> tuple[str, JobState]:
     """Cancel a job and return (its queue, its state now). Raises JobNotFoundError."""
     view = await find(connection, job_id, queue)
-    state = await writes.cancel(connection, view.queue, job_id)
+    state = await cancel_job(connection, view.queue, job_id)
     if state is None:
         raise JobNotFoundError(f"job {job_id}: not found in queue {view.queue}")
     return view.queue, state

@@ -9,9 +9,12 @@ from jobpools.core.pools.facts import EndpointFacts
 from jobpools.core.pools.specs import Pool
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 from jobpools.rescue import Rescuer, dropped
-from jobpools.store import draws, writes
+from jobpools.store import draws
 from jobpools.store.connect import Connection
+from jobpools.store.drain_locks import force_drain_locks, release_drain_locks, take_drain_locks
 from jobpools.store.endpoint_facts import read_endpoint, read_workers
+from jobpools.store.heartbeats import unlist_workers
+from jobpools.store.server import probe
 
 log = logging.getLogger("jobpools.operator")
 LEASE_MS = 10_000
@@ -59,7 +62,7 @@ class StoreQueues:
         queues = [queue.name for pool in pools for queue in pool.spec.queues]
         try:
             for queue in queues[:1]:
-                await writes.probe(self._connection, queue)
+                await probe(self._connection, queue)
         except StoreError as error:
             return not isinstance(error, (StoreUnavailableError, StoreAuthError))
         return True
@@ -84,18 +87,18 @@ class StoreQueues:
 
     async def pause(self, pool: Pool, workers: Sequence[str]) -> None:
         """Stop these workers from claiming, even those that hold leases."""
-        await writes.pause(self._connection, [queue.name for queue in pool.spec.queues], workers)
+        await force_drain_locks(self._connection, [queue.name for queue in pool.spec.queues], workers)
 
     async def drain(self, pool: Pool, workers: Sequence[str]) -> tuple[str, ...]:
         """Stop those of these workers from claiming that hold no lease; return their ids."""
         queues = [queue.name for queue in pool.spec.queues]
-        return tuple([worker for worker in workers if await writes.drain(self._connection, queues, worker)])
+        return tuple([worker for worker in workers if await take_drain_locks(self._connection, queues, worker)])
 
     async def undrain(self, pool: Pool, workers: Sequence[str]) -> None:
         """Let these workers claim again."""
         queues = [queue.name for queue in pool.spec.queues]
         for worker in workers:
-            await writes.undrain(self._connection, queues, worker)
+            await release_drain_locks(self._connection, queues, worker)
 
     async def release(self, pool: Pool, names: Sequence[str]) -> int:
         """Settle as crashed what ended workers (by host name) still hold.
@@ -107,11 +110,11 @@ class StoreQueues:
         queues = [queue.name for queue in pool.spec.queues]
         listed = await read_workers(self._connection, pool.meta.key, queues)
         gone = [each.worker for each in listed if each.host in names]
-        await writes.pause(self._connection, queues, gone)
+        await force_drain_locks(self._connection, queues, gone)
         moved = 0
         for queue in queues:
             moved += await self._rescue(pool, queue, names)
-        await writes.unlist(self._connection, pool.meta.key, gone)
+        await unlist_workers(self._connection, pool.meta.key, gone)
         await self._end_lockouts()
         self._locked_out |= {worker: (self._clock(), queues) for worker in gone}
         return moved
@@ -119,7 +122,7 @@ class StoreQueues:
     async def _end_lockouts(self) -> None:
         expired = self._clock() - LOCKOUT
         for worker in [worker for worker, (at, _) in self._locked_out.items() if at <= expired]:
-            await writes.undrain(self._connection, self._locked_out.pop(worker)[1], worker)
+            await release_drain_locks(self._connection, self._locked_out.pop(worker)[1], worker)
 
     async def maintain(self, pool: Pool) -> int:
         """Promote due jobs, settle as crashed what expired leases held, and trim ended jobs."""

@@ -21,13 +21,15 @@ from jobpools.runtime.outbox import Outbox
 from jobpools.runtime.queue_errors import QueueErrors
 from jobpools.runtime.settle import settle
 from jobpools.runtime.vitals import Vitals
-from jobpools.store import draws, writes
+from jobpools.store import draws
 from jobpools.store.clock import ServerClock
 from jobpools.store.connect import Connection
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, decode_envelope, priority_of
 from jobpools.store.history import read_history
 from jobpools.store.lease_ids import split_lease_id
-from jobpools.store.server import check_types
+from jobpools.store.script_arguments import LETTERS, Keep
+from jobpools.store.server import check_types, probe
+from jobpools.store.step import CLAIM_LIMIT, StepReply, settle_and_claim
 
 DUE_SPACING = 0.005
 """Seconds that a step for a scheduled job waits for others that fall due with it."""
@@ -79,7 +81,7 @@ class Consumer:
         self._next_dropped_line = 0.0
 
     @property
-    def keep(self) -> writes.Keep:
+    def keep(self) -> Keep:
         """How many completed jobs and dead letters the queue keeps."""
         return self._options.policy.keep
 
@@ -98,10 +100,10 @@ class Consumer:
         if self.errors.is_failing:
             await self.check_keys()
         options = self._options
-        claim = min(claim, writes.CLAIM_LIMIT)
+        claim = min(claim, CLAIM_LIMIT)
         batch, lease_suffix = self.outbox.batch(), draws.lease_suffix(options.worker)
         try:
-            reply = await writes.step(
+            reply = await settle_and_claim(
                 self._connection,
                 self.queue,
                 options.worker,
@@ -126,7 +128,7 @@ class Consumer:
         self._learn(reply)
         return self._claimed(reply, lease_suffix) if reply.ids else []
 
-    def _learn(self, reply: writes.StepReply) -> None:
+    def _learn(self, reply: StepReply) -> None:
         metrics = self._options.metrics
         # After a step without a reply the same settlements were sent again: those are refused, as expected.
         if reply.stale and not self._is_uncertain:
@@ -140,7 +142,7 @@ class Consumer:
         self.may_have_jobs = reply.left > 0 and not reply.draining
         self._next_due = None if reply.next_due < 0 else time.monotonic() + reply.next_due / 1000
 
-    def _claimed(self, reply: writes.StepReply, lease_suffix: str) -> list[Attempt]:
+    def _claimed(self, reply: StepReply, lease_suffix: str) -> list[Attempt]:
         """Hold the leases of the claimed jobs, return those that this worker can run, and hand back the others."""
         histories = reply.histories or repeat(None)
         held, runnable = self.leases.attempts, list[Attempt]()
@@ -186,7 +188,7 @@ class Consumer:
     def _order(self, claim: int) -> str:
         """Return the priorities' letters in the order of the claim, each with its maximum if that is below `claim`."""
         turns = priority_turns(self._options.policy, claim, draws.fraction())
-        return "".join([f"{writes.LETTERS[priority]}{most if most < claim else ''}" for priority, most in turns])
+        return "".join([f"{LETTERS[priority]}{most if most < claim else ''}" for priority, most in turns])
 
     # Waiting
 
@@ -210,7 +212,7 @@ class Consumer:
 
     async def prove_write(self) -> None:
         """Prove that the server accepts a write to this queue. Raises StoreError."""
-        await writes.probe(self._connection, self.queue)
+        await probe(self._connection, self.queue)
 
     async def check_keys(self) -> None:
         """Check that the queue's keys have the types that they should have. Raises StoreError."""

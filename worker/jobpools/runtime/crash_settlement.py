@@ -15,7 +15,9 @@ from jobpools.rescue import Rescued, Rescuer
 from jobpools.runtime import supervisor_log
 from jobpools.runtime.crash_report import CrashReport
 from jobpools.runtime.vitals import key
-from jobpools.store import connect, draws, writes
+from jobpools.store import connect, draws
+from jobpools.store.heartbeats import forget_worker
+from jobpools.store.rescue import Taken, held_by
 
 TRIES, TRY_EVERY = 5, 0.5
 """Tries to settle the leases, and seconds between them; after the last try the leases expire."""
@@ -42,14 +44,14 @@ async def _settle(hello: Mapping[str, Any], report: CrashReport) -> None:
         report=settled.append,
     )
 
-    def cause(taken: writes.Taken) -> Outcome:
+    def cause(taken: Taken) -> Outcome:
         return outcome_of(taken, report)
 
     for left in reversed(range(TRIES)):
         try:
             for queue in queues:
-                await rescuer.sweep(queue, holders=[writes.held_by(hello["worker"])], cause=cause)
-            await writes.forget_worker(connection, hello["pool"], hello["worker"], queues)
+                await rescuer.sweep(queue, holders=[held_by(hello["worker"])], cause=cause)
+            await forget_worker(connection, hello["pool"], hello["worker"], queues)
             break
         except StoreError as error:
             if not left:
@@ -71,7 +73,7 @@ def _charge(rescued: Rescued) -> str:
     return f"{rescued.name} {rescued.taken.id} (crash {settlement.history.crashes}, {follows})"
 
 
-def outcome_of(taken: writes.Taken, report: CrashReport) -> Outcome:
+def outcome_of(taken: Taken, report: CrashReport) -> Outcome:
     """Return the outcome of a lease's attempt after the worker's death."""
     if key(taken.former_lease_id) in report.keys:
         return Outcome(OutcomeKind.CRASHED, error="WorkerLost", message=report.cause, traceback=report.traceback)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.runtime.outage import Outage
 from jobpools.runtime.worker_state import WorkerState
-from jobpools.store import writes
 from jobpools.store.connect import Connection
+from jobpools.store.heartbeats import forget_worker, write_heartbeat
 from jobpools.store.server import server_warnings
 
 INTERVAL = 5.0
@@ -54,7 +54,7 @@ class HeartbeatSender:
     async def _send(self, now: float) -> None:
         self._sent, self._sent_at = (self._state.is_draining, self._state.busy), now
         try:
-            await writes.heartbeat(self._connection, self._state.heartbeat())
+            await write_heartbeat(self._connection, self._state.heartbeat())
             if not self._has_checked_server:
                 self._has_checked_server = True
                 for warning in await server_warnings(self._connection):
@@ -75,6 +75,6 @@ class HeartbeatSender:
         worker, pool = self._state.worker, self._state.pool
         try:
             async with asyncio.timeout(FORGET_TIMEOUT):
-                await writes.forget_worker(self._connection, pool, worker, queues)
+                await forget_worker(self._connection, pool, worker, queues)
         except (StoreError, TimeoutError) as error:
             log.info("worker %s: could not remove itself from Redis: %s; its heartbeat expires", worker, error)

@@ -7,7 +7,9 @@ from typing import Any
 
 from jobpools.errors import StoreError
 from jobpools.runtime import supervisor_log
-from jobpools.store import connect, writes
+from jobpools.store import connect
+from jobpools.store.heartbeats import repeat_heartbeat
+from jobpools.store.leases import extend_leases
 
 EXTENSIONS_PER_LEASE = 4
 """Extensions per lease duration."""
@@ -34,6 +36,6 @@ async def _extend(hello: Mapping[str, Any]) -> None:
     while True:
         with contextlib.suppress(StoreError):  # an outage: the worker could not renew its leases either
             for queue in hello["queues"]:
-                await writes.extend(connection, queue, hello["worker"], int(lease * 1000))
-            await writes.repeat_heartbeat(connection, hello["pool"], hello["worker"])
+                await extend_leases(connection, queue, hello["worker"], int(lease * 1000))
+            await repeat_heartbeat(connection, hello["pool"], hello["worker"])
         await asyncio.sleep(lease / EXTENSIONS_PER_LEASE)

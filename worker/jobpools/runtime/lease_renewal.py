@@ -19,7 +19,9 @@ from jobpools.runtime.outage import Outage, concerns_server
 from jobpools.runtime.slots import Slots
 from jobpools.runtime.vitals import Vitals
 from jobpools.settings import WorkerSettings
-from jobpools.store import connect, draws, writes
+from jobpools.store import connect, draws
+from jobpools.store.leases import renew_leases
+from jobpools.store.server import probe_sync
 
 SIGNS_OF_LIFE = 5
 """Number of times between two renewals that the thread shows the supervisor that it moves."""
@@ -96,7 +98,7 @@ class LeaseRenewal:
         for consumer in self._consumers:
             self._renew(consumer, loop)
             if self._outage.is_failing("leases"):  # with nothing to renew, nothing was written
-                writes.probe_sync(self._connection, consumer.queue)
+                probe_sync(self._connection, consumer.queue)
 
     def _renew(self, consumer: Consumer, loop: asyncio.AbstractEventLoop) -> None:
         # list() of a dict of str runs no Python code: the event loop cannot change it meanwhile.
@@ -105,7 +107,7 @@ class LeaseRenewal:
         for start in range(0, len(leases), BATCH):
             batch = leases[start : start + BATCH]
             try:
-                lost, cancelled = writes.renew(self._connection, consumer.queue, batch, duration_ms)
+                lost, cancelled = renew_leases(self._connection, consumer.queue, batch, duration_ms)
             except StoreError as error:
                 if concerns_server(error):
                     raise

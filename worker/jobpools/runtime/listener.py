@@ -8,9 +8,9 @@ from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.outage import BACKOFF, Outage, Tries, concerns_server
 from jobpools.runtime.slots import Slots
-from jobpools.store import draws, wakeups, writes
+from jobpools.store import draws, wakeups
 from jobpools.store.connect import Connection
-from jobpools.store.server import check_types
+from jobpools.store.server import check_types, probe
 
 WAIT = 5.0
 """Seconds that one blocking wait for a wake-up lasts: also how long a lost wake-up can go unnoticed."""
@@ -85,7 +85,7 @@ class Listener:
             await asyncio.sleep(tries.failed(draws.fraction()))
             try:
                 for queue in queues:
-                    await writes.probe(self._connection, queue)
+                    await probe(self._connection, queue)
                 # A token that this takes is not lost: after an outage all queues are asked.
                 await wakeups.wait(self._connection, queues, SHORT_WAIT)
             except StoreError as again:

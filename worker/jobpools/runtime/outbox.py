@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from jobpools.core.jobs.job import Priority, Settlement
 from jobpools.store.records import completed_record
-from jobpools.store.writes import Completed, Settled
+from jobpools.store.step import Completed, Settled
 
 BATCH_LIMIT = 1000
 """Maximum settlements of each kind in one step."""

@@ -14,7 +14,8 @@ from jobpools.runtime.lease_renewal import LeaseRenewal
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.outage import Outage, concerns_server
 from jobpools.settings import WorkerSettings
-from jobpools.store import connect, draws, writes
+from jobpools.store import connect, draws
+from jobpools.store.rescue import Taken
 
 INTERVAL = 0.3
 """Interval between two checks for expired leases, as a share of the lease: 3 s of 10 s.
@@ -102,7 +103,7 @@ class RescueLoop:
         consumer.count_dropped(swept.dropped)
         self._metrics.rescued += sum(each.outcome.kind is OutcomeKind.CRASHED for each in swept.rescued)
 
-    def _goes_on(self, consumer: Consumer, taken: writes.Taken) -> bool:
+    def _goes_on(self, consumer: Consumer, taken: Taken) -> bool:
         """Return whether it is this worker's attempt, renewed too late: it continues under the new fence."""
         attempt = consumer.leases.unsettled(taken.id) if taken.former_worker == self._worker else None
         if attempt is None:
@@ -110,7 +111,7 @@ class RescueLoop:
         consumer.leases.rename(attempt, taken.lease_id)
         return True
 
-    def _cause(self, taken: writes.Taken) -> Outcome:
+    def _cause(self, taken: Taken) -> Outcome:
         if taken.former_worker == self._worker:
             return Outcome(OutcomeKind.INTERRUPTED, message="the reply to its claim did not reach the worker")
         return vanished(taken)

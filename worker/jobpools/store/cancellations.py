@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 from jobpools.core.jobs.job import JobState, Priority
-from jobpools.store import keys, writes
+from jobpools.store import keys
 from jobpools.store.connect import Connection
 from jobpools.store.deadletters import Page
 from jobpools.store.lease_ids import split_lease_id
+from jobpools.store.script_arguments import CANCELLED_TTL, SERVER_CLOCK
 
 CANCELLABLE = (JobState.QUEUED, JobState.SCHEDULED, JobState.RUNNING)
 SCANNED = 1000
@@ -71,6 +72,13 @@ async def _listed(connection: Connection, key: str) -> list[str]:
     return list(reversed(found))
 
 
+async def cancel_job(connection: Connection, queue: str, job_id: str, now: int | str = SERVER_CLOCK) -> JobState | None:
+    """Cancel a job; return its state now (`running`: its worker will stop it), or None if there is no such job."""
+    arguments = [now, job_id, CANCELLED_TTL]
+    state = (await connection.call("cancel", queue, arguments)).decode()
+    return JobState(state) if state else None
+
+
 async def cancelling(connection: Connection, queue: str, ids: Sequence[str]) -> AsyncIterator[Page]:
     """Cancel jobs, a page at a time, each once.
 
@@ -78,6 +86,6 @@ async def cancelling(connection: Connection, queue: str, ids: Sequence[str]) -> 
     """
     for start in range(0, len(ids), AT_ONCE):
         page = ids[start : start + AT_ONCE]
-        states = await asyncio.gather(*(writes.cancel(connection, queue, job_id) for job_id in page))
+        states = await asyncio.gather(*(cancel_job(connection, queue, job_id) for job_id in page))
         running = states.count(JobState.RUNNING)
         yield Page(len(page), states.count(JobState.CANCELLED) + running, running)

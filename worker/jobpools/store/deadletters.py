@@ -12,7 +12,7 @@ from jobpools.store.envelope import decode_envelope
 from jobpools.store.history import encode_history, read_history
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.job_view import JobView
-from jobpools.store.writes import LETTERS, SERVER_CLOCK
+from jobpools.store.script_arguments import LETTERS, SERVER_CLOCK
 
 SCANNED = 1000
 """Number of dead jobs that one command of a snapshot reads."""

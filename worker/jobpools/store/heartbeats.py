@@ -1,16 +1,24 @@
 """Heartbeats of workers in Redis: one hash per pool, worker id to `<ms> <JSON>`."""
 
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.text.names import WorkerId
 from jobpools.errors import StoreDataError
-from jobpools.store import keys
+from jobpools.store import keys, scripts
+from jobpools.store.connect import Connection
+from jobpools.store.drain_locks import release_drain_locks
 from jobpools.store.json_objects import decode_json
 from jobpools.store.replies import pairs
+from jobpools.store.script_arguments import SERVER_CLOCK
 
 FORGOTTEN_AFTER = 30.0
 """Seconds without a heartbeat (six intervals) after which a worker is no longer listed."""
+_REPORTED = ("slots", "busy", "started", "idle_since", "version", "rss_bytes", "completed", "failed", "left_behind")
+"""Fields of Heartbeat that the worker reports; the server adds the others."""
 
 
 def parse_heartbeats(pool: str, reply: Any, draining: set[str], now: float) -> tuple[Heartbeat, ...]:
@@ -30,4 +38,30 @@ def parse_heartbeats(pool: str, reply: Any, draining: set[str], now: float) -> t
     return tuple(sorted(found, key=lambda each: each.worker))
 
 
-_REPORTED = ("slots", "busy", "started", "idle_since", "version", "rss_bytes", "completed", "failed", "left_behind")
+async def write_heartbeat(connection: Connection, report: Heartbeat, now: int | str = SERVER_CLOCK) -> None:
+    """Report that a worker is alive. The server sets `seen` and `draining`."""
+    script = scripts.get("heartbeat")
+    values = {name: getattr(report, name) for name in _REPORTED}
+    arguments = [now, report.worker, msgspec.json.encode(values)]
+    await connection.call_keys(script, [keys.workers(report.pool)], arguments)
+
+
+async def repeat_heartbeat(connection: Connection, pool: str, worker: str, now: int | str = SERVER_CLOCK) -> None:
+    """Repeat the last heartbeat of a listed worker that is alive and blocked. Raises StoreError."""
+    key = keys.workers(pool)
+    value = await connection.execute("HGET", key, worker)
+    if value is not None:
+        report = value.partition(b" ")[2]
+        await connection.call_keys(scripts.get("heartbeat"), [key], [now, worker, report])
+
+
+async def forget_worker(connection: Connection, pool: str, worker: str, queues: Sequence[str]) -> None:
+    """Remove a stopped worker from the list, and its drain locks."""
+    await unlist_workers(connection, pool, [worker])
+    await release_drain_locks(connection, queues, worker)
+
+
+async def unlist_workers(connection: Connection, pool: str, workers: Sequence[str]) -> None:
+    """Remove workers from the list; their drain locks stay."""
+    if workers:
+        await connection.execute("HDEL", keys.workers(pool), *workers)

@@ -18,10 +18,13 @@ from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
 from jobpools.core.schedules.identity import times_key
 from jobpools.core.schedules.specs import Schedule, ScheduleSpec
 from jobpools.errors import StoreDataError, StoreError
-from jobpools.store import keys, scripts, writes
+from jobpools.store import keys, scripts
+from jobpools.store.cancellations import cancel_job
 from jobpools.store.connect import Connection
+from jobpools.store.enqueue import BATCH
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, encode_envelope
 from jobpools.store.json_objects import decode_json
+from jobpools.store.script_arguments import LETTERS, SERVER_CLOCK
 from jobpools.store.server import server_time
 
 Raw = dict[str, Any]
@@ -89,18 +92,18 @@ class StoreSchedules:
         return failed
 
     async def _fire(self, queue: str, ticks: Sequence[tuple[Any, ...]]) -> None:
-        for start in range(0, len(ticks), writes.BATCH):
-            batch = ticks[start : start + writes.BATCH]
+        for start in range(0, len(ticks), BATCH):
+            batch = ticks[start : start + BATCH]
             arguments = [part for tick in batch for part in tick]
             # Crash window: the job is enqueued and the tick is not recorded. The next pass fires it again,
             # and the queue refuses it.
-            await self._connection.call("fire", queue, [writes.SERVER_CLOCK, keys.WAKE_CHANNEL, queue, *arguments])
+            await self._connection.call("fire", queue, [SERVER_CLOCK, keys.WAKE_CHANNEL, queue, *arguments])
 
     async def _cancel(self, fires: Sequence[Fire]) -> None:
         for fire in fires:
             for job in fire.replaces:
                 # Crash window: the job is cancelled and the new one is not enqueued. The next pass fires the tick.
-                await writes.cancel(self._connection, job.queue, job.id)
+                await cancel_job(self._connection, job.queue, job.id)
 
     async def record(self, done: Sequence[tuple[Schedule, ScheduleFacts, SchedulePlan]]) -> list[bool]:
         """Record the handled ticks of each schedule; False: its facts have changed meanwhile, and nothing was recorded.
@@ -196,7 +199,7 @@ async def _job_states(connection: Connection, jobs: Sequence[FiredJob]) -> dict[
         return {}
     await connection.load("states")
     replies = await connection.gather(
-        [scripts.queue_command("states", queue, [writes.SERVER_CLOCK, *ids]) for queue, ids in queues.items()]
+        [scripts.queue_command("states", queue, [SERVER_CLOCK, *ids]) for queue, ids in queues.items()]
     )
     return {
         (queue, job_id): state.decode().partition(":")[0]
@@ -250,4 +253,4 @@ def _tick(schedule: Schedule, facts: ScheduleFacts, fire: Fire, now: float) -> t
         enqueued=now,
     )
     created, due = round(facts.created * 1000), round(fire.due * 1000)
-    return schedule.meta.key, created, due, fire.id, writes.LETTERS[job.priority], encode_envelope(envelope)
+    return schedule.meta.key, created, due, fire.id, LETTERS[job.priority], encode_envelope(envelope)

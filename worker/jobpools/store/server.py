@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from jobpools.errors import StoreDataError
 from jobpools.store import keys
-from jobpools.store.connect import Connection
+from jobpools.store.connect import Connection, SyncConnection
 from jobpools.store.replies import seconds
 
 
@@ -59,3 +59,18 @@ async def _names(connection: Connection, pattern: str) -> list[str]:
     """Return what `*` stands for in each key that matches the pattern, sorted."""
     prefix, _, suffix = pattern.partition("*")
     return sorted([key.removeprefix(prefix).removesuffix(suffix) for key in await connection.scan(pattern)])
+
+
+def _probe(queue: str) -> tuple[Any, ...]:
+    # The server refuses it as it refuses any write that takes memory; XX adds nothing.
+    return "ZADD", keys.of_queue(queue, "leases"), "XX", 0, "-"
+
+
+async def probe(connection: Connection, queue: str) -> None:
+    """Prove that the server accepts a write to this queue. Raises StoreError. Changes nothing."""
+    await connection.execute(*_probe(queue))
+
+
+def probe_sync(connection: SyncConnection, queue: str) -> None:
+    """Prove as `probe` does that the server accepts a write, blocking."""
+    connection.execute(*_probe(queue))

@@ -1,0 +1,82 @@
+"""Take over leases that have expired, or whose worker is gone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobpools.core.jobs.job import History
+from jobpools.store.connect import Connection
+from jobpools.store.history import read_history
+from jobpools.store.lease_ids import split_lease_id
+from jobpools.store.script_arguments import KEEP, SERVER_CLOCK, Keep
+
+RESCUED_AT_ONCE = 100
+"""Maximum number of leases that one rescue takes over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A job whose lease was taken over."""
+
+    id: str
+    lease_id: str
+    """The caller's new lease."""
+    former_worker: str
+    """The worker that held it before."""
+    former_lease_id: str
+    """The lease that was taken over."""
+    envelope: bytes
+    history: History
+
+
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """Result of one rescue."""
+
+    taken: list[Taken]
+    promoted: int
+    left: int
+    """Number of leases that the limit left for the next rescue."""
+    now: float
+    """The server's time, seconds since the epoch."""
+    more: bool = False
+    """Whether more expired records are left: call again."""
+    dropped: int = 0
+    """Number of dead letters removed because the queue had more than it keeps."""
+
+
+async def rescue_jobs(  # noqa: PLR0913  # as the script
+    connection: Connection,
+    queue: str,
+    *,
+    lease_suffix: str,
+    lease_ms: int,
+    limit: int = RESCUED_AT_ONCE,
+    holders: Sequence[str] = (),
+    keep: Keep = KEEP,
+    now: int | str = SERVER_CLOCK,
+) -> Rescue:
+    """Take over the leases that have expired, or those of `holders`; promote due jobs; remove expired records.
+
+    A holder is the name of a pod; or `held_by(worker)`, for the leases of one worker; or a suffix of
+    `claim_suffix`, for those of one claim.
+    """
+    ids, envelopes, histories, former_ids, promoted, left, time, more, dropped = await connection.call(
+        "rescue", queue, [now, lease_suffix, lease_ms, *keep, limit, *holders]
+    )
+    taken = [
+        Taken(
+            id=job_id.decode(),
+            lease_id=job_id.decode() + lease_suffix,
+            former_worker=split_lease_id(lease_id.decode())[1],
+            former_lease_id=lease_id.decode(),
+            envelope=envelope,
+            history=read_history(history),
+        )
+        for job_id, envelope, history, lease_id in zip(ids, envelopes, histories, former_ids, strict=True)
+    ]
+    return Rescue(taken, promoted, left, time / 1000, bool(more), dropped)
+
+
+def held_by(worker: str) -> str:
+    """Return the element of a rescue's `holders` that means all leases of one worker id."""
+    return f":{worker}:"

@@ -63,7 +63,7 @@ async def test_a_middleware_that_forgets_the_rest_completes_nothing(app: App) ->
 
     left_out, right_one = await work.enqueue(), await right.enqueue()
     await run_until_idle(app)
-    says = r"middleware forgetful returned without awaiting call_next\(\), so the handler did not run"
+    says = r"middleware forgetful: returned without awaiting call_next\(\), so the handler did not run"
     with pytest.raises(JobDeadError, match=says):
         await left_out.result()
     assert not ran

@@ -96,7 +96,7 @@ def test_constraints_hold_on_both_sides() -> None:
     [
         ((), {}, r"shop\.job: a: is missing"),
         ((1, 2, 3), {}, r"shop\.job: takes 2 positional arguments, 3 given"),
-        ((1,), {"a": 2}, r"shop\.job: a: given twice"),
+        ((1,), {"a": 2}, r"shop\.job: a: given twice; pass it by position or by name"),
         ((1,), {"c": 2}, r"shop\.job: c: no such argument; known: a, b"),
         (("x", "y"), {}, r"shop\.job: a: must be an integer; b: must be an integer"),
     ],

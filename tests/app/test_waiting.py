@@ -65,7 +65,7 @@ async def test_two_thousand_wait_for_next_to_nothing(valkey_url: str, raw: Redis
     results = asyncio.gather(*(job.result(timeout=100) for job in jobs))
     await registered(raw, 2000)
     before, used, begun = raw.info("stats")["total_commands_processed"], time.process_time(), time.monotonic()
-    await asyncio.sleep(waiting.REGISTERED_EVERY + 1)  # they register again once
+    await asyncio.sleep(waiting.REGISTRATION_INTERVAL + 1)  # they register again once
     seconds = time.monotonic() - begun
     assert (raw.info("stats")["total_commands_processed"] - before) / seconds < 50
     assert (time.process_time() - used) / seconds < 0.05
@@ -106,7 +106,7 @@ async def test_every_kind_of_end_ends_the_wait(valkey_url: str, raw: Redis) -> N
     await registered(raw, 4)
     await stopped.cancel()
     async with working(app):
-        results = await asyncio.wait_for(results_of_all, waiting.REGISTERED_EVERY / 2)
+        results = await asyncio.wait_for(results_of_all, waiting.REGISTRATION_INTERVAL / 2)
     assert results[0] == 2
     kinds = [JobDeadError, JobCancelledError, JobNotFoundError]
     assert [type(each) for each in results[1:]] == kinds
@@ -224,14 +224,14 @@ async def test_a_subscription_that_breaks_loses_nothing(valkey_url: str, raw: Re
             result = asyncio.create_task(job.result())
             await until(lambda job=job: raw.hexists("jobpools:{default}:waiters", job.id) or result.done())  # type: ignore[misc]  # noqa: B023
             raw.client_kill_filter(_type="pubsub")
-            assert await asyncio.wait_for(result, waiting.REGISTERED_EVERY / 2) == 2 * number
+            assert await asyncio.wait_for(result, waiting.REGISTRATION_INTERVAL / 2) == 2 * number
     await app.aclose()
 
 
 async def test_a_message_that_is_lost_is_made_up_for(
     valkey_url: str, raw: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "REGISTERED_EVERY", 0.3)
+    monkeypatch.setattr(waiting, "REGISTRATION_INTERVAL", 0.3)
     app, double = make(valkey_url)
     job = await double.enqueue(1)
     result = asyncio.create_task(job.result())

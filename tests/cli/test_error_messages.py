@@ -86,8 +86,8 @@ WORKER = {
     ),
     "no slots": Bad("worker store:app --concurrency 0", r"--concurrency: must be at least 1, got 0"),
     "too many slots": Bad("worker store:app --concurrency 1001", r"--concurrency: must be at most 1000, got 1001"),
-    "a queue without a name": Bad("worker store:app --queues a,,b=2", r"--queues 'a,,b=2': write names, .*emails,reports=2"),
-    "a weight that is none": Bad("worker store:app --queues a,b=x", r"--queues 'a,b=x': write names, .*emails,reports=2"),
+    "a queue without a name": Bad("worker store:app --queues a,,b=2", r"--queues: '' is not a queue; write names, .*emails,reports=2"),
+    "a weight that is none": Bad("worker store:app --queues a,b=x", r"--queues: 'b=x' is not a queue; write names, .*emails,reports=2"),
     "a weight of 0": Bad("worker store:app --queues b=0", r"--queues: b: must be at least 1, got 0"),
     "a queue of braces": Bad("worker store:app --queues {b}", r"--queues: \{b\}: must be letters, .*"),
     "a queue twice": Bad("worker store:app --queues a,a", r"--queues: duplicate queue: a; name each queue once"),
@@ -106,7 +106,7 @@ WORKER = {
 
 ENQUEUE = {
     "no job named": Bad("enqueue store:app", r"store:app: no job named; write its name after the app, as in enqueue store:app NAME"),
-    "unknown job": Bad("enqueue store:app sned to=a", r"app store has no job 'sned'; did you mean send\? .*give queue=.*"),
+    "unknown job": Bad("enqueue store:app sned to=a", r"app store: no job 'sned'; give queue= .*; did you mean send\?"),
     "a name without a queue": Bad("enqueue send to=a", r"send: no queue given; use --queue, or name the app, as in shop\.jobs:app send"),
     "no name": Bad("enqueue store:app send ada", r"'ada': not an argument; write name=value, as in to=ada@example\.com"),
     "an argument twice": Bad("enqueue store:app send to=a to=b", r"to: duplicate argument; give it once"),
@@ -114,7 +114,7 @@ ENQUEUE = {
     "mistyped argument": Bad("enqueue store:app send to=a copeis=2", r"send: copeis: no such argument; did you mean copies\?"),
     "wrong type": Bad("enqueue store:app send to=a copies=two", r"send: copies: must be an integer"),
     "too large": Bad(
-        f"enqueue store:app send to={'x' * 2000}", r"send: the encoded job takes 2\d\d\d bytes, more than 1500: send a reference .*",
+        f"enqueue store:app send to={'x' * 2000}", r"send: the encoded job takes 2\d\d\d bytes, more than 1500; send a reference .*",
         env={"JOBPOOLS_MAX_PAYLOAD": "1500"},
     ),
     "a limit in words": Bad(

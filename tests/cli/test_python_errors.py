@@ -91,10 +91,10 @@ CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "mistyped argument": (send(to="a", copeis=2), ArgumentsError, r"send: copeis: no such argument; did you mean copies\?"),
     "wrong type": (send(to=7), ArgumentsError, r"send: to: must be text"),
     "too many": (send("a", 1, 2), ArgumentsError, r"send: takes 2 positional arguments, 3 given"),
-    "twice": (send("a", to="b"), ArgumentsError, r"send: to: given twice"),
-    "too large": (send(to="x" * 2000), PayloadTooLargeError, r"send: the encoded job takes 2\d{3} bytes, more than 1500: .*"),
-    "unknown job": (by_name("sned", {}), UnknownJobError, r"app store has no job 'sned'; did you mean send\? .*"),
-    "no name": (by_name(" ", {}, queue="emails"), ArgumentsError, r"a job needs a name"),
+    "twice": (send("a", to="b"), ArgumentsError, r"send: to: given twice; .*"),
+    "too large": (send(to="x" * 2000), PayloadTooLargeError, r"send: the encoded job takes 2\d{3} bytes, more than 1500; .*"),
+    "unknown job": (by_name("sned", {}), UnknownJobError, r"app store: no job 'sned'; give queue= .*; did you mean send\?"),
+    "no name": (by_name(" ", {}, queue="emails"), ArgumentsError, r"enqueue: the job's name is empty; .*"),
     "no JSON": (by_name("x", {"a": object()}, queue="emails"), ArgumentsError, r"x: the arguments are not JSON: .*"),
     "unknown option": (options(dely="5s"), ConfigurationError, r"send\.options: dely: no such option; did you mean delay\?"),
     "a delay without a unit": (options(delay="5"), ConfigurationError, r"send\.options: delay: '5' is not a duration; .*"),
@@ -115,10 +115,10 @@ CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "a queue of two lines": (options(queue="emails\n"), ConfigurationError, r"send\.options: queue: 'emails\\n' is not a queue name; .*"),
     "an app's queue": (lambda _: App("x", queue="a b"), ConfigurationError, r"App: queue: 'a b' is not a queue name; .*"),
     "an app's mistyped argument": (lambda _: App("x", reddis="redis://"), ConfigurationError, r"App: reddis: no such option; did you mean redis\?"),  # type: ignore[call-arg]  # that is the mistake
-    "an app without a name": (lambda _: App(7), ConfigurationError, r"App: name: 7 is not text; .*"),  # type: ignore[arg-type]  # that is the mistake
+    "an app without a name": (lambda _: App(7), ConfigurationError, r"App: name: must be a string that is not empty, got 7"),  # type: ignore[arg-type]  # that is the mistake
     "an app's payload": (lambda _: App("x", max_payload="1k"), ConfigurationError, r"App: max_payload: must be an integer of at least 1, got '1k'"),  # type: ignore[arg-type]  # that is the mistake
-    "an app's server": (lambda _: App("x", redis=7), ConfigurationError, r"App: redis: 7 is not text; .*"),  # type: ignore[arg-type]  # that is the mistake
-    "a job's name": (job(name=7), ConfigurationError, r"@app\.job: name: 7 is not text; .*"),
+    "an app's server": (lambda _: App("x", redis=7), ConfigurationError, r"App: redis: must be a string that is not empty, got 7"),  # type: ignore[arg-type]  # that is the mistake
+    "a job's name": (job(name=7), ConfigurationError, r"@app\.job: name: must be a string that is not empty, got 7"),
     "a class": (job(Thing), ConfigurationError, r"@app\.job: <class '.*Thing'> is not a function; .*"),
     "a method": (job(Thing.named), ConfigurationError, r"@app\.job: .* takes self; decorate a function or a bound method"),
     "no call": (lambda app: asyncio.run(app.enqueue_many([app.handlers["send"]])), ArgumentsError, r"enqueue_many: <Handler send .*> is not a call; use handler\.call\(…\)"),  # type: ignore[list-item]  # that is the mistake

@@ -72,7 +72,7 @@ __all__ = [
     "UnknownJobError",
 ]
 
-_HOMES = {
+_MODULE_OF = {
     "App": "jobpools.app",
     "Call": "jobpools.client",
     "Client": "jobpools.client",
@@ -90,7 +90,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'jobpools' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES.get(name, "jobpools.errors")), name)
+    value = getattr(importlib.import_module(_MODULE_OF.get(name, "jobpools.errors")), name)
     globals()[name] = value
     return value
 

@@ -48,15 +48,15 @@ class AppValues(TypedDict, total=False):
     """Maximum bytes of an encoded job. Default: JOBPOOLS_MAX_PAYLOAD, else 1 MiB."""
 
 
-def _text(given: str) -> str:
+def _non_empty(given: str) -> str:
     if not isinstance(given, str) or not given.strip():
-        raise ValueError(f"{given!r} is not text; write a text that is not empty")
+        raise ValueError(f"must be a string that is not empty, got {given!r}")
     return given
 
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
-    "name": _text,
-    "redis": _text,
+    "name": _non_empty,
+    "redis": _non_empty,
     "queue": check_queue,
     "max_payload": at_least_one,
 }
@@ -107,7 +107,7 @@ class App:
         self.services: list[Service[Any]] = []
         self.middlewares: list[Middleware] = []
         self.redis: str | None = values.get("redis")
-        """The URL that was given; None: the environment determines it."""
+        """The argument `redis`; None: the environment determines the URL."""
         self._max_payload: int | None = values.get("max_payload")
         self._client: Client | None = None
 
@@ -120,8 +120,8 @@ class App:
 
     def use(self, client: Client) -> Client | None:
         """Enqueue jobs through this client from now on, and return the previous one."""
-        before, self._client = self._client, client
-        return before
+        previous, self._client = self._client, client
+        return previous
 
     @overload
     def job(self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /) -> Handler[P, R]: ...
@@ -159,7 +159,7 @@ class App:
             executor: `"async"` or `"thread"`. Default, and the only value that fits: by the kind of the function.
             queue: Name of the queue: 1 to 63 letters and digits, with - _ . between them. Default: the App's `queue`.
             priority: `"high"`, `"normal"` (default) or `"low"`.
-            tags: Texts by which the job can be found.
+            tags: Labels for people and handlers: `ctx.tags` and `jobpools jobs show` return them.
             timeout: Maximum duration of one attempt: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta; more
                 than 0. Default: the pool's `spec.job.timeout` (5 minutes).
             retry: When and how often a failed job is retried. Default: the pool's `spec.job.retry`.
@@ -250,7 +250,7 @@ class App:
             args: The handler's arguments, by name. Default: none.
             queue: Name of the queue: 1 to 63 letters and digits, with - _ . between them. Default: the handler's.
             priority: `"high"`, `"normal"` (default) or `"low"`.
-            tags: Texts by which the job can be found.
+            tags: Labels for people and handlers: `ctx.tags` and `jobpools jobs show` return them.
             timeout: Maximum duration of one attempt: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta; more
                 than 0. Default: the handler's, else the pool's `spec.job.timeout` (5 minutes).
             retry: When and how often a failed job is retried, without a `function`. Default: the handler's, else the
@@ -342,7 +342,7 @@ class App:
             return handler.build(handler.with_options(f"enqueue {name}", options), (), dict(args))
         if "queue" not in options:
             hint = did_you_mean(name, self.handlers)
-            raise UnknownJobError(f"app {self.name} has no job {name!r}{hint} (for another app's job, give queue=)")
+            raise UnknownJobError(f"app {self.name}: no job {name!r}; give queue= for a job of another app{hint}")
         return self.client.call_json(name, args, Options.make(f"enqueue {name}", **options))
 
 
@@ -368,9 +368,9 @@ def _executor_of(function: Callable[..., Any], name: str, wanted: str | None) ->
     return executor
 
 
-def _calls(call: str, given: Iterable[Call[Any]]) -> list[Call[Any]]:
-    """Return the calls to send. Raises ArgumentsError for any other object; `call` names the method in the error."""
+def _calls(method: str, given: Iterable[Call[Any]]) -> list[Call[Any]]:
+    """Return the calls to enqueue. Raises ArgumentsError for any other object; the error names `method`."""
     calls = list(given)
-    if strange := [each for each in calls if not isinstance(each, Call)]:
-        raise ArgumentsError(f"{call}: {strange[0]!r} is not a call; use handler.call(…)")
+    if invalid := [each for each in calls if not isinstance(each, Call)]:
+        raise ArgumentsError(f"{method}: {invalid[0]!r} is not a call; use handler.call(…)")
     return calls

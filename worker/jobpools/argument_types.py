@@ -1,4 +1,4 @@
-"""The type of a handler's arguments as one object: a TypedDict made of its parameters, `**kwargs` included."""
+"""Build the type of a handler's arguments: one TypedDict of its parameters, `**kwargs` included."""
 
 import inspect
 import typing
@@ -17,7 +17,7 @@ _QUALIFIERS = {Required, NotRequired, typing_extensions.ReadOnly}
 
 
 class _Extra:
-    """Annotation of a TypedDict: the type of every key that is not a field."""
+    """Annotation that gives a TypedDict a type for all keys that are not fields."""
 
     __slots__ = ("hint",)
 
@@ -31,15 +31,20 @@ class _Extra:
 
 
 def fields(label: str, parameters: Sequence[inspect.Parameter], hints: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Return the types of the named arguments, and the type of all others; `hints` are resolved annotations.
+    """Return the types of the named arguments, and the type of all other arguments.
 
-    Optional arguments are NotRequired. Without `**kwargs` the second value is `None`.
+    Optional arguments are NotRequired. Without `**kwargs` the second value is None.
+
+    Args:
+        label: Name of the handler, for errors.
+        parameters: The handler's parameters, without its Context.
+        hints: The resolved annotations.
 
     Raises:
         ConfigurationError: A parameter other than the first is a Context, or `**kwargs` repeats a parameter.
     """
     named: dict[str, Any] = {}
-    rest: Any = None
+    extra: Any = None
     for parameter in parameters:
         hint = hints.get(parameter.name, Any)
         if Context in (hint, *typing.get_args(hint)):
@@ -49,39 +54,39 @@ def fields(label: str, parameters: Sequence[inspect.Parameter], hints: Mapping[s
         if parameter.kind is not parameter.VAR_KEYWORD:
             named[parameter.name] = hint if parameter.default is parameter.empty else NotRequired[hint]
         elif typing.get_origin(hint) in _UNPACK:
-            more = _unpacked(hint)
-            if twice := named.keys() & more.keys():
-                raise ConfigurationError(f"job {label}: duplicate argument: {', '.join(sorted(twice))}; rename it")
-            named |= more
+            unpacked = _typed_dict_fields(hint)
+            if repeated := named.keys() & unpacked.keys():
+                raise ConfigurationError(f"job {label}: duplicate argument: {', '.join(sorted(repeated))}; rename it")
+            named |= unpacked
         else:
-            rest = hint
-    return named, rest
+            extra = hint
+    return named, extra
 
 
-def shape(label: str, named: Mapping[str, Any], rest: Any) -> Any:
+def typed_dict(label: str, named: Mapping[str, Any], extra: Any) -> Any:
     """Return the TypedDict for the arguments that `fields` returned."""
     make = cast("Any", TypedDict)  # the call form with computed fields is beyond mypy
-    made = make(label, dict(named))
-    made.__pydantic_config__ = ConfigDict(extra="forbid" if rest is None else "allow")
-    return made if rest is None or rest is Any else Annotated[made, _Extra(rest)]
+    typed = make(label, dict(named))
+    typed.__pydantic_config__ = ConfigDict(extra="forbid" if extra is None else "allow")
+    return typed if extra is None or extra is Any else Annotated[typed, _Extra(extra)]
 
 
-def plain(hint: Any) -> Any:
+def without_qualifiers(hint: Any) -> Any:
     """Return the type without Required and NotRequired."""
     while typing.get_origin(hint) in _QUALIFIERS:
         hint = typing.get_args(hint)[0]
     return hint
 
 
-def _unpacked(hint: Any) -> dict[str, Any]:
+def _typed_dict_fields(hint: Any) -> dict[str, Any]:
     """Return the fields of `Unpack[SomeTypedDict]`, the optional ones as NotRequired."""
     keywords = typing.get_args(hint)[0]
     hints = typing_extensions.get_type_hints(keywords, include_extras=True)
-    return {name: _qualified(each, name in keywords.__required_keys__) for name, each in hints.items()}
+    return {name: _as_field(each, name in keywords.__required_keys__) for name, each in hints.items()}
 
 
-def _qualified(hint: Any, required: bool) -> Any:  # noqa: FBT001  # the qualifier itself
-    """Return the hint, in NotRequired if it is optional; a qualifier in the hint takes precedence over `required`."""
+def _as_field(hint: Any, required: bool) -> Any:  # noqa: FBT001  # the qualifier itself
+    """Return the hint, as NotRequired if it is optional. A qualifier in the hint overrides `required`."""
     while (origin := typing.get_origin(hint)) in _QUALIFIERS:
         required = required if origin is typing_extensions.ReadOnly else origin is Required
         hint = typing.get_args(hint)[0]

@@ -1,4 +1,4 @@
-"""Enqueue jobs in one Redis: the part that needs no code of handlers."""
+"""Enqueue jobs in one Redis, with or without the code of their handlers."""
 
 import asyncio
 import threading
@@ -35,14 +35,19 @@ class Call(Sending, Generic[R_co], frozen=True, eq=False, gc=False):
 
 
 class Client:
-    """Enqueues jobs in one Redis. It connects when it is first used, once per event loop and once for sync code."""
+    """Enqueues jobs in one Redis. It connects when it is first used, once per event loop and once for sync code.
+
+    Args:
+        url: URL of Redis or Valkey, as in `App`.
+        max_payload: Maximum bytes of an encoded job. Default: 1 MiB.
+    """
 
     def __init__(self, url: str, max_payload: int = DEFAULT_MAX_PAYLOAD) -> None:
         self.max_payload = max_payload
         """Maximum bytes of an encoded job."""
         self._connections = Connections(url)
         self._sync: connect.SyncConnection | None = None
-        self._opening = threading.Lock()
+        self._sync_lock = threading.Lock()
         self._thread = LoopThread()
         weakref.finalize(self, self._thread.close)
         abandoned.watch_forks(self)
@@ -58,16 +63,16 @@ class Client:
 
     def connection(self) -> connect.Connection:
         """Return the running event loop's connection. It is closed with the loop, or by `aclose`."""
-        return self._connections.here().connection
+        return self._connections.of_running_loop().connection
 
     def waiters(self) -> Waiters:
         """Return the running event loop's waiters for the ends of jobs."""
-        return self._connections.here().waiters
+        return self._connections.of_running_loop().waiters
 
     def sync_connection(self) -> connect.SyncConnection:
         """Return the connection of sync code, which threads share."""
         if self._sync is None:
-            with self._opening:
+            with self._sync_lock:
                 self._sync = self._sync or connect.connect_sync(self.url)
         return self._sync
 
@@ -77,7 +82,7 @@ class Client:
 
     def after_fork(self) -> None:
         """Replace the lock in a forked child process: a thread of the parent may hold it."""
-        self._opening = threading.Lock()
+        self._sync_lock = threading.Lock()
 
     def call(self, name: str, args: bytes, options: Options, decode: Callable[[bytes], Any] | None = None) -> Call[Any]:
         """Return a job with these arguments, as JSON.
@@ -106,7 +111,7 @@ class Client:
             raise ArgumentsError(f"{name!r}: the job's name or a tag is not UTF-8: {error}") from error
         if len(payload) > self.max_payload:
             raise PayloadTooLargeError(
-                f"{name}: the encoded job takes {len(payload)} bytes, more than {self.max_payload}: send a reference "
+                f"{name}: the encoded job takes {len(payload)} bytes, more than {self.max_payload}; send a reference "
                 f"to the data instead, or raise JOBPOOLS_MAX_PAYLOAD"
             )
         return Call(envelope, payload, options.at, options.delay, decode)
@@ -114,7 +119,7 @@ class Client:
     def call_json(self, name: str, args: Mapping[str, Any], options: Options) -> Call[Any]:
         """Return a job for a handler that is unknown here. Raises ArgumentsError if the arguments are not JSON."""
         if not name.strip():
-            raise ArgumentsError("a job needs a name")
+            raise ArgumentsError("enqueue: the job's name is empty; give the name of its handler")
         try:
             raw = json_values.encode(dict(args))
         except Exception as error:  # a serializer of a user's class may raise any exception

@@ -122,10 +122,10 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         limit = None if timeout is None else _seconds(timeout)
         deadline = None if limit is None else time.monotonic() + limit
         while True:
-            in_time = await self._end(deadline)
+            in_time = await self._wait_for_end(deadline)
             record = await read_result(self.client.connection(), self.queue, self.id)
             if record is not None:
-                return self._value(record)
+                return self._result_of(record)
             # Without a record the job is dead, its end is being written, or (after a replay) it runs again: wait again.
             await self._check_unfinished(limit, in_time=in_time)
 
@@ -138,7 +138,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
             waited = format_duration(limit or 0.0)
             raise ResultTimeoutError(f"job {self.id} had not ended after {waited}: it is {view.state}")
 
-    async def _end(self, deadline: float | None) -> bool:
+    async def _wait_for_end(self, deadline: float | None) -> bool:
         """Wait until the job has ended, and return whether it did before the deadline (monotonic seconds)."""
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
@@ -174,7 +174,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
             )
         return view
 
-    def _value(self, record: ResultRecord) -> R_co:
+    def _result_of(self, record: ResultRecord) -> R_co:
         if record.state == JobState.CANCELLED:
             raise JobCancelledError(f"job {self.id} was cancelled")
         raw = bytes(record.result)
@@ -190,7 +190,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
 
 
 def _seconds(timeout: Span) -> float:
-    """Return a timeout in seconds. A caller's remaining time may be negative, and infinity waits forever."""
+    """Return a timeout in seconds. A negative number, such as a remaining time, counts as 0; infinity as LONGEST."""
     try:
         return parse_duration(max(0.0, min(timeout, LONGEST)) if isinstance(timeout, (int, float)) else timeout)
     except ValueError as error:
@@ -199,10 +199,11 @@ def _seconds(timeout: Span) -> float:
 
 def _death_message(view: JobView) -> str:
     history = view.history
-    tries = count_of(history.attempts, "attempt")
+    counts = [count_of(history.attempts, "attempt")] if history.attempts or not history.crashes else []
     if history.crashes:
-        tries += f" and {count_of(history.crashes, 'crash', 'crashes')}"
+        counts.append(count_of(history.crashes, "crash", "crashes"))
+    text = f"job {view.id} ({view.name}) is dead after {' and '.join(counts)}"
     if not history.entries:
-        return f"job {view.id} ({view.name}) is dead after {tries}"
+        return text
     last = history.entries[-1]
-    return f"job {view.id} ({view.name}) is dead after {tries}: {last.error or last.outcome}: {last.message}"
+    return f"{text}: {last.error or last.outcome}: {last.message}"

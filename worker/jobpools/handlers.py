@@ -86,7 +86,7 @@ class Handler(Generic[P, R]):
         self.signature = Signature(function, name)
         self._decode_result = self.signature.decode_result  # bound once: each handle keeps a reference
         # max_crashes travels with the job: a worker or operator that rescues it may not have this code.
-        self._plain = Options(
+        self._default_options = Options(
             queue=self.queue, priority=options.priority, tags=options.tags, max_crashes=options.max_crashes
         )
         self.__doc__ = function.__doc__
@@ -104,7 +104,7 @@ class Handler(Generic[P, R]):
             ArgumentsError: The arguments do not match the handler's signature, or are not JSON.
             PayloadTooLargeError: The encoded job is larger than `max_payload`.
         """
-        return self.build(self._plain, args, kwargs)
+        return self.build(self._default_options, args, kwargs)
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Enqueue one job; the arguments are those of the handler, without `ctx`.
@@ -118,11 +118,11 @@ class Handler(Generic[P, R]):
             StoreError: Redis refused the command or is unreachable. It is unknown whether the job was enqueued; a
                 retry with the same `id` enqueues it at most once.
         """
-        return await self.app.client.enqueue(self.build(self._plain, args, kwargs))
+        return await self.app.client.enqueue(self.build(self._default_options, args, kwargs))
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Enqueue one job from code without an event loop; arguments, result and errors are those of `enqueue`."""
-        return self.app.client.enqueue_sync(self.build(self._plain, args, kwargs))
+        return self.app.client.enqueue_sync(self.build(self._default_options, args, kwargs))
 
     def options(self, **options: Unpack[OptionValues]) -> Bound[P, R]:
         """Return the handler with options for the jobs that are enqueued through it.
@@ -130,7 +130,7 @@ class Handler(Generic[P, R]):
         Args:
             queue: Name of the queue: 1 to 63 letters and digits, with - _ . between them. Default: the handler's.
             priority: `"high"`, `"normal"` (default) or `"low"`.
-            tags: Texts by which the job can be found.
+            tags: Labels for people and handlers: `ctx.tags` and `jobpools jobs show` return them.
             timeout: Maximum duration of one attempt: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta; more
                 than 0. Default: the handler's, else the pool's `spec.job.timeout` (5 minutes).
             retry: When and how often a failed job is retried, without a `function`. Default: the handler's, else the

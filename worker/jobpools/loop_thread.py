@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, with which sync code waits for coroutines."""
+"""An event loop in a thread of its own, in which sync code runs coroutines."""
 
 import asyncio
 import contextlib
@@ -21,10 +21,10 @@ class LoopThread:
     """
 
     def __init__(self) -> None:
-        self._begin()
+        self._reset()
         abandoned.watch_forks(self)
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -71,7 +71,7 @@ class LoopThread:
 
     def after_fork(self) -> None:
         """Reset in a forked child process, which does not inherit the thread."""
-        self._begin()
+        self._reset()
 
 
 async def _transfer(work: Coroutine[Any, Any, T], ended: Future[T]) -> None:

@@ -9,7 +9,7 @@ from jobpools.context import Context
 from jobpools.errors import ConfigurationError
 
 Next = Callable[[], Awaitable[Any]]
-"""Runs the inner middlewares and the handler: a middleware awaits it once."""
+"""Runs the inner middlewares and the handler, and returns the result. A middleware awaits it once."""
 Middleware = Callable[[Context, Next], Awaitable[Any]]
 """`async def around(ctx, call_next)`: awaits `call_next()` once and returns its result, or raises.
 
@@ -33,27 +33,28 @@ def check(function: Middleware) -> Middleware:
     return function
 
 
-def wrapped(stack: Sequence[Middleware], context: Context, innermost: Next) -> Awaitable[Any]:
-    """Return the attempt inside its middlewares; the first one is the outermost."""
-    step = innermost
-    for around in reversed(stack):
-        step = partial(_layer, around, context, step)
-    return step()
+def run_inside(middlewares: Sequence[Middleware], context: Context, run_handler: Next) -> Awaitable[Any]:
+    """Run the handler inside its middlewares, of which the first is the outermost, and return its result."""
+    run = run_handler
+    for middleware in reversed(middlewares):
+        run = partial(_run_around, middleware, context, run)
+    return run()
 
 
-async def _layer(around: Middleware, context: Context, rest: Next) -> Any:
-    """Run one middleware around the rest. Raises ConfigurationError if it did not await the rest."""
-    reached = False
+async def _run_around(middleware: Middleware, context: Context, run_inner: Next) -> Any:
+    """Run one middleware. Raises ConfigurationError if it does not await `call_next`."""
+    was_called = False
 
     async def call_next() -> Any:
-        nonlocal reached
-        reached = True
-        return await rest()
+        nonlocal was_called
+        was_called = True
+        return await run_inner()
 
-    value = await around(context, call_next)
-    if not reached:
+    value = await middleware(context, call_next)
+    if not was_called:
         raise ConfigurationError(
-            f"middleware {_name(around)} returned without awaiting call_next(), so the handler did not run"
+            f"middleware {_name(middleware)}: returned without awaiting call_next(), so the handler did not run; "
+            "await call_next() once, or raise"
         )
     return value
 

@@ -1,4 +1,4 @@
-"""The options of a job: what can be passed to `@app.job` and `options`, checked before anything is sent."""
+"""The options of `@app.job`, `Handler.options` and `App.enqueue`, validated before a job is enqueued."""
 
 import inspect
 import re
@@ -23,8 +23,11 @@ class HandlerValues(TypedDict, total=False):
     """The options of both `@app.job` and `options`, for type checkers."""
 
     queue: str
+    """Name of the queue."""
     priority: Priority | Literal["high", "normal", "low"]
+    """Priority within the queue."""
     tags: Sequence[str]
+    """Labels for people and handlers."""
     timeout: Span
     """Maximum duration of one attempt."""
     retry: Retry
@@ -48,12 +51,13 @@ class OptionValues(HandlerValues, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Validated options; None: the handler's or the pool's default applies."""
+    """Validated options, with durations in seconds. None: the default of the handler or pool applies."""
 
     queue: str | None = None
     priority: str = "normal"
     delay: float = 0.0
     at: float | None = None
+    """Seconds since the epoch."""
     id: str | None = None
     tags: tuple[str, ...] = ()
     timeout: float | None = None
@@ -95,7 +99,7 @@ def checked(call: str, given: Mapping[str, Any], checks: Mapping[str, Callable[[
 
 
 def check_queue(name: str) -> str:
-    """Return a valid queue name. Raises ValueError: a brace, for example, would break the keys' hash tag."""
+    """Return the name. Raises ValueError if it is invalid. A brace, for example, would break the keys' hash tag."""
     if not isinstance(name, str) or len(name) > QUEUE_LIMIT or not _QUEUE.fullmatch(name):
         raise ValueError(
             f"{name!r} is not a queue name; use 1 to {QUEUE_LIMIT} letters and digits, with -_. between them"
@@ -109,7 +113,7 @@ def _priority(given: str) -> str:
     return str(Priority(given))
 
 
-def _moment(at: datetime) -> float:
+def _timestamp(at: datetime) -> float:
     if not isinstance(at, datetime):
         raise TypeError(f"{at!r} is not a datetime; write datetime.now(UTC) + timedelta(hours=1)")
     if at.tzinfo is None:
@@ -154,7 +158,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "result_ttl": parse_duration,
     "max_crashes": at_least_one,
     "delay": parse_duration,
-    "at": _moment,
+    "at": _timestamp,
     "id": check_id,
 }
 """The check of each option, which returns its validated form."""

@@ -11,14 +11,18 @@ T = TypeVar("T")
 
 
 class Service(Generic[T]):
-    """A declared service: the result of `@app.service`. A handler gets its object with `ctx.service(…)`."""
+    """A declared service: the result of `@app.service`. A handler gets its object with `ctx.service(…)`.
+
+    Raises:
+        ConfigurationError: The function is not a generator function.
+    """
 
     __slots__ = ("file", "name", "open")
 
     def __init__(self, function: Callable[[], AsyncIterator[T] | Iterator[T]]) -> None:
-        """Raises ConfigurationError if `function` is not a generator function."""
         self.name: str = getattr(function, "__name__", repr(function))
         self.open: Callable[[], Any]
+        """Returns a context manager, async or plain, whose value is the object."""
         if inspect.isasyncgenfunction(function):
             self.open = asynccontextmanager(function)
         elif inspect.isgeneratorfunction(function):
@@ -27,3 +31,4 @@ class Service(Generic[T]):
             raise ConfigurationError(f"service {self.name}: not a generator function; yield the object once")
         code = getattr(inspect.unwrap(function), "__code__", None)
         self.file: str = code.co_filename if code is not None else ""
+        """File that defines the function; empty: unknown."""

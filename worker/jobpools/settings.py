@@ -1,4 +1,4 @@
-"""Settings of a process from its environment: the only module that knows the variables' names.
+"""Read the settings of a process from its environment. Only this module knows the names of the variables.
 
 `worker_env` writes what `WorkerSettings.from_env` reads, for a cluster's Deployments and a laptop's processes alike.
 """
@@ -41,7 +41,7 @@ _VARIABLES = {
     "lease": "JOBPOOLS_LEASE",
     "max_payload": MAX_PAYLOAD,
 }
-_JSON = ("queues", "job", "queue")
+_JSON_FIELDS = ("queues", "job", "queue")
 
 
 class WorkerSettings(BaseModel):
@@ -64,22 +64,22 @@ class WorkerSettings(BaseModel):
     job: JobDefaults = JobDefaults()
     """Defaults for jobs whose handler and envelope set no value."""
     queue: QueuePolicy = QueuePolicy()
-    """The order in which jobs of the three priorities are claimed."""
+    """The order in which the priorities are claimed, and how many ended jobs each queue keeps."""
     grace: Duration = 30.0
     """Seconds after SIGTERM in which running jobs may finish before they are handed back."""
     probe_port: int = Field(default=0, ge=0, le=65535)
     """Port of /livez, /readyz and /metrics; 0: they are not served."""
     log: Literal["text", "json"] = "text"
-    """Form of the log on stderr."""
+    """Format of the log on stderr."""
     lease: Duration = Field(default=10.0, gt=0)
-    """Duration of a lease, in seconds. A worker renews its leases every quarter of it, and looks for expired leases of
-    other workers every third of it: the jobs of a vanished worker are rescued within 1.4 times the lease."""
+    """Duration of a lease, in seconds. A worker renews its leases every quarter of it, and rescues expired leases of
+    other workers every third of it. The jobs of a worker that died are therefore rescued within 1.4 times the lease."""
     max_payload: int = Field(default=DEFAULT_MAX_PAYLOAD, ge=1024)
     """Maximum bytes of an encoded job and of a result."""
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str], **over: Any) -> "WorkerSettings":
-        """Return the settings of an environment; values of `over` that are not None take precedence, as flags do.
+    def from_env(cls, environ: Mapping[str, str], **options: Any) -> "WorkerSettings":
+        """Return the settings of an environment. Values of `options` that are not None override it, as flags do.
 
         Raises:
             ConfigurationError: A value is invalid; the message names its variable or flag.
@@ -87,14 +87,14 @@ class WorkerSettings(BaseModel):
         values: dict[str, Any] = {}
         for field, variable in _VARIABLES.items():
             if text := environ.get(variable, ""):
-                values[field] = _from_json(variable, text) if field in _JSON else _number_or_text(field, text)
-        values |= {field: value for field, value in over.items() if value is not None}
+                values[field] = _from_json(variable, text) if field in _JSON_FIELDS else _number_or_text(field, text)
+        values |= {field: value for field, value in options.items() if value is not None}
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             field, *inside = map(str, first["loc"])
-            given = f"--{field.replace('_', '-')}" if over.get(field) is not None else _VARIABLES.get(field, field)
+            given = f"--{field.replace('_', '-')}" if options.get(field) is not None else _VARIABLES.get(field, field)
             place = ".".join((given, *inside))
             raise ConfigurationError(f"{place}: {explain(first)}") from error
 
@@ -141,7 +141,8 @@ def parse_queues(text: str) -> tuple[QueueRef, ...]:
         try:
             if not name or (equals and not weight.isdigit()):
                 raise ConfigurationError(
-                    f"--queues {text!r}: write names, each with or without a weight, as in emails,reports=2"
+                    f"--queues: {part!r} is not a queue; write names, each with or without a weight, as in "
+                    "emails,reports=2"
                 )
             found.append(QueueRef.model_validate({"name": name, "weight": int(weight or 1)}))
         except ValidationError as error:

@@ -74,11 +74,11 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
     )
     worker = Worker(app, settings)
     running = asyncio.create_task(worker.run())
-    idle = asyncio.create_task(_idle(worker, names, horizon))
+    idle = asyncio.create_task(_wait_until_idle(worker, names, horizon))
     try:
         done, _ = await asyncio.wait([running, idle], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if not done:
-            raise TimeoutError(f"not idle after {timeout:g} s: {await _busy(worker, names)}")
+            raise TimeoutError(f"not idle after {timeout:g} s: {await _describe_unfinished(worker, names)}")
     finally:
         idle.cancel()
         worker.stop()
@@ -90,7 +90,7 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
     return worker
 
 
-async def _idle(worker: Worker, names: Sequence[str], horizon: float) -> None:
+async def _wait_until_idle(worker: Worker, names: Sequence[str], horizon: float) -> None:
     queues = {POOL: [QueueName(name) for name in names]}
     while True:
         facts = (await read_endpoint(worker.parts.connection, queues)).queues.values()
@@ -100,8 +100,8 @@ async def _idle(worker: Worker, names: Sequence[str], horizon: float) -> None:
         await asyncio.sleep(0.01)
 
 
-async def _busy(worker: Worker, names: Sequence[str]) -> str:
-    """Return the jobs that are left, as text."""
+async def _describe_unfinished(worker: Worker, names: Sequence[str]) -> str:
+    """Return a description of the jobs that have not ended."""
     facts = await read_endpoint(worker.parts.connection, {POOL: [QueueName(name) for name in names]})
     queues = [
         f"{name}: {queue.queued} queued, {queue.due + queue.scheduled} scheduled, {queue.in_flight} running"
@@ -128,7 +128,7 @@ def context(*, attempt: int = 1, name: str = "test", queue: str = "default", tag
 
 @dataclass
 class _Source:
-    """The values of an attempt that a Context reads."""
+    """A substitute for an attempt in a worker, from which a Context reads its values."""
 
     envelope: Envelope
     history: History | None

@@ -8,7 +8,7 @@ from jobpools.context import Context
 from jobpools.core.text.durations import LONGEST
 from jobpools.core.text.names import WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
-from jobpools.middleware import Middleware, wrapped
+from jobpools.middleware import Middleware, run_inside
 from jobpools.runtime import forking, outcomes
 from jobpools.runtime.attempt import Attempt, Phase
 from jobpools.runtime.current_attempt import current_attempt
@@ -89,7 +89,7 @@ class AttemptRunner:
         context, call = Context(attempt, self._worker, self._services), attempt.handler.call
         if not self._middlewares:
             return cast("Awaitable[Any]", call(context, arguments))
-        return wrapped(self._middlewares, context, lambda: call(context, arguments))
+        return run_inside(self._middlewares, context, lambda: call(context, arguments))
 
     def _encoded(self, attempt: Attempt, value: object) -> bytes:
         result = attempt.handler.encode_result(value)

@@ -169,7 +169,7 @@ async def test_a_long_rest_is_made_up_for_at_once(store: Connection, raw: Redis)
     await drain(store, 20_000, 1, "")
     begun = time.monotonic()
     swept = await Rescuer(store, "x.y", lease_ms=1).sweep(QUEUE)
-    assert not swept.more
+    assert not swept.has_more
     assert raw.hlen(keys.of_queue(QUEUE, "results")) == 0
     assert not raw.exists(keys.of_queue(QUEUE, "done"))
     assert time.monotonic() - begun < 10

@@ -1,17 +1,18 @@
-"""Rescue: take over leases whose holders are gone and settle their jobs. Workers and the operator use this one path.
+"""Take over leases whose holders are gone, and settle their jobs. Workers and the operator use this one path.
 
 take (store) → outcome_of (decision) → settle (decision) → record (store)
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from jobpools.core.decision import Decision
 from jobpools.core.jobs.job import Outcome, OutcomeKind, Settlement
 from jobpools.core.jobs.policies import JobDefaults
 from jobpools.core.jobs.retry import Retry, settle
+from jobpools.core.text.plurals import count_of
 from jobpools.errors import StoreDataError
 from jobpools.store import draws
 from jobpools.store.connect import Connection
@@ -23,15 +24,16 @@ from jobpools.store.step import Settled, settle_and_claim
 log = logging.getLogger("jobpools.rescue")
 
 DEFAULT_MAX_CRASHES = JobDefaults().max_crashes
+"""Number of crashes after which a job is dead if neither its envelope nor the caller sets a limit."""
 Cause = Callable[[Taken], Outcome]
-"""Says for each lease that was taken over how its attempt ended: CRASHED charges the job, INTERRUPTED does not."""
+"""Returns how the attempt of a lease ended: CRASHED counts as a crash of the job, INTERRUPTED does not count."""
 
 
 def dropped(queue: str, number: int, keep: int) -> str:
     """Return a message about dead letters that a queue dropped."""
     return (
-        f"queue {queue}: {number} dead letters were dropped, the oldest ones: it keeps {keep}; "
-        f"replay or purge dead jobs sooner, or raise spec.queue.keepDead"
+        f"queue {queue}: {count_of(number, 'dead letter')} dropped, oldest first, because it keeps at most {keep}; "
+        f"replay or purge dead letters sooner, or raise spec.queue.keepDead"
     )
 
 
@@ -45,8 +47,7 @@ def vanished(taken: Taken) -> Outcome:
 def outcome_of(taken: Taken, cause: Outcome) -> Outcome:
     """Return `cause`, or UNRUNNABLE where this version cannot read the envelope.
 
-    Such a job is left to workers that can read it: it is never charged, however often its workers vanish, and so it
-    never becomes dead and nothing of it is dropped.
+    Such a job is left to workers that can read it. Its attempts do not count, so it never becomes dead.
     """
     try:
         decode_envelope(taken.envelope)
@@ -57,11 +58,11 @@ def outcome_of(taken: Taken, cause: Outcome) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
-    """A job that was taken over, and what becomes of it."""
+    """A job that was taken over, and the decision about it."""
 
     taken: Taken
     name: str
-    """The handler's; `unknown` where the envelope cannot be read."""
+    """Name of the handler; `unknown` if the envelope cannot be read."""
     outcome: Outcome
     decision: Decision[Settlement]
 
@@ -72,38 +73,38 @@ class Rescued:
 
 
 def decide(taken: Taken, cause: Outcome, max_crashes: Callable[[str], int], now: float, jitter: float) -> Rescued:
-    """Decide what becomes of a job that was taken over.
+    """Decide how a job that was taken over is settled.
 
     Args:
-        taken: the job and its lease.
-        cause: how its attempt ended.
-        max_crashes: the limit of a handler by name, where the envelope does not say one.
-        now: the server's time, seconds since the epoch.
-        jitter: a draw from [0, 1).
+        taken: The job and its lease.
+        cause: How its attempt ended.
+        max_crashes: Returns the limit of a handler, by name, for a job whose envelope does not set one.
+        now: The server's time, seconds since the epoch.
+        jitter: A random number from [0, 1).
     """
     outcome, name, limit = outcome_of(taken, cause), "unknown", 1
     if outcome.kind is not OutcomeKind.UNRUNNABLE:
         envelope = decode_envelope(taken.envelope)
         name = envelope.name
         limit = max_crashes(name) if envelope.max_crashes is None else envelope.max_crashes
-    # Only an attempt that failed asks the retry policy, and none of these did.
+    # `settle` uses the retry policy for failed attempts only, and none of these failed.
     decision = settle(outcome, Retry(), taken.history, now, jitter, max_crashes=limit, worker=taken.former_worker)
-    return Rescued(taken, name, outcome, _with_fence(decision, taken))
+    if outcome.kind is OutcomeKind.CRASHED:
+        decision = _with_fence(decision, taken)
+    return Rescued(taken, name, outcome, decision)
 
 
 def log_rescued(rescued: Rescued) -> None:
-    """Log what becomes of a job that was taken over."""
+    """Log how a job that was taken over is settled."""
     level = logging.WARNING if rescued.outcome.kind is OutcomeKind.CRASHED else logging.DEBUG
     decision = rescued.decision
     log.log(level, "%s %s: %s: %s", rescued.name, rescued.taken.id, decision.reason, decision.message)
 
 
 def _with_fence(decision: Decision[Settlement], taken: Taken) -> Decision[Settlement]:
-    """Return the decision with the fence in the record of a crash: its worker may live, and take the job back."""
+    """Return the decision with the old fence in the record of a crash: a worker that was only suspended may resume."""
     settlement = decision.value
     attempts = settlement.history.entries
-    if decision.reason != "Crashed":
-        return decision
     charged = replace(attempts[-1], fence=taken.former_lease_id.rpartition(":")[2])
     history = replace(settlement.history, entries=(*attempts[:-1], charged))
     return replace(decision, value=replace(settlement, history=history))
@@ -116,17 +117,28 @@ class Swept:
     queue: str
     rescued: list[Rescued] = field(default_factory=list[Rescued])
     promoted: int = 0
-    """Scheduled jobs that fell due and are ready now."""
+    """Number of scheduled jobs that fell due and are ready now."""
     dropped: int = 0
     """Number of dead letters removed because the queue had more than it keeps."""
-    more: bool = False
+    has_more: bool = False
     """Whether more expired records are left."""
 
     def add(self, found: Rescue) -> None:
         """Add the counts of one call."""
         self.promoted += found.promoted
         self.dropped += found.dropped
-        self.more = found.more
+        self.has_more = found.more
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """The arguments of one sweep that are the same for each of its batches."""
+
+    holders: Sequence[str]
+    cause: Cause
+    max_crashes: Callable[[str], int]
+    keep: Keep
+    continues: Callable[[Taken], bool]
 
 
 class Rescuer:
@@ -145,12 +157,12 @@ class Rescuer:
         """Prepare a rescuer; nothing is sent yet.
 
         Args:
-            connection: to the queues' Redis.
-            worker: the id under which it holds what it takes over, until that is settled.
-            lease_ms: the lease for the time between take and record.
-            max_crashes: the limit of a handler by name, where the envelope does not say one.
-            keep: how many completed jobs and dead letters a queue keeps.
-            report: is called with each job that was taken over, before its settlement is recorded.
+            connection: Connection to the queues' Redis.
+            worker: Id of the worker that holds the leases from the take to the record.
+            lease_ms: Milliseconds of these leases.
+            max_crashes: Returns the limit of a handler, by name, for a job whose envelope does not set one.
+            keep: Numbers of completed jobs and dead letters that a queue keeps.
+            report: Called with each job that was taken over, before its settlement is recorded.
         """
         self._keep = keep
         self._report = report
@@ -169,91 +181,90 @@ class Rescuer:
         cause: Cause = vanished,
         max_crashes: Callable[[str], int] | None = None,
         keep: Keep | None = None,
-        goes_on: Callable[[Taken], bool] = lambda _: False,
+        continues: Callable[[Taken], bool] = lambda _: False,
     ) -> Swept:
-        """Take over the leases that can be taken over now, and settle each. Raises StoreError.
+        """Take over the leases that can be taken over now, and settle their jobs.
 
-        Leases that expire meanwhile are left for the next sweep, so the sweep ends.
+        Leases that expire during the sweep are left for the next one, so the sweep ends.
 
         Args:
-            queue: the queue's name.
-            holders: whose leases; as in `store.rescue.rescue_jobs`. Empty: all that have expired.
-            cause: how the attempt of a lease ended.
-            max_crashes: in place of the one that this rescuer was made with.
-            keep: likewise.
-            goes_on: True for a lease that the caller keeps under its new fence; it is not settled.
+            queue: Name of the queue.
+            holders: Holders whose leases are taken over, as in `rescue_jobs`. Empty: all whose leases have expired.
+            cause: Returns how the attempt of a lease ended.
+            max_crashes: Replaces the rescuer's own.
+            keep: Replaces the rescuer's own.
+            continues: Returns True if the caller continues the attempt under the new lease; its job is not settled.
+
+        Raises:
+            StoreError: Redis cannot be read or written.
         """
         swept = Swept(queue)
+        rules = _Rules(holders, cause, max_crashes or self._max_crashes, keep or self._keep, continues)
         if queue in self._unrecorded:
             await self._record(queue, [])
-        take = partial(self._take, queue, keep=keep or self._keep)
-        some = partial(
-            self._some, swept, partial(take, holders=holders), cause, max_crashes or self._max_crashes, goes_on
-        )
-        for _ in range(-(-await some() // RESCUED_AT_ONCE)):
-            await some()
+        left = await self._rescue_batch(swept, rules)
+        for _ in range(math.ceil(left / RESCUED_AT_ONCE)):
+            await self._rescue_batch(swept, rules)
         # Expired records are removed in bounded calls, so that other clients are served in between.
-        while swept.more:
-            swept.add(await take(limit=0))
+        while swept.has_more:
+            swept.add(await self._take(queue, rules.keep, limit=0))
+        return swept
+
+    async def promote(self, queue: str, keep: Keep | None = None) -> Swept:
+        """Promote due jobs and remove expired records, without taking over leases. Raises StoreError."""
+        swept = Swept(queue)
+        swept.add(await self._take(queue, keep or self._keep, limit=0))
         return swept
 
     async def _take(
-        self, queue: str, *, keep: Keep, holders: Sequence[str] = (), limit: int = RESCUED_AT_ONCE
+        self, queue: str, keep: Keep, *, holders: Sequence[str] = (), limit: int = RESCUED_AT_ONCE
     ) -> Rescue:
         return await rescue_jobs(
             self._connection,
             queue,
-            lease_suffix=self._fence(),
+            lease_suffix=self._lease_suffix(),
             lease_ms=self._lease_ms,
             limit=limit,
             holders=holders,
             keep=keep,
         )
 
-    async def _some(  # what one sweep hands to each of its rounds
-        self,
-        swept: Swept,
-        take: Callable[[], Awaitable[Rescue]],
-        cause: Cause,
-        max_crashes: Callable[[str], int],
-        goes_on: Callable[[Taken], bool],
-    ) -> int:
-        """Take over some leases and settle them; return how many more there are."""
-        found = await take()
-        # No await from here to `_record`: what the caller keeps, it keeps before anything else happens.
-        over = [taken for taken in found.taken if not goes_on(taken)]
-        rescued = [self._decided(taken, cause(taken), max_crashes, found.now) for taken in over]
+    async def _rescue_batch(self, swept: Swept, rules: _Rules) -> int:
+        """Take over up to RESCUED_AT_ONCE leases and settle their jobs; return how many leases are left."""
+        found = await self._take(swept.queue, rules.keep, holders=rules.holders)
+        # No await from here to `_record`: the caller must know the leases that it continues before it runs again.
+        ended = [taken for taken in found.taken if not rules.continues(taken)]
+        rescued = [self._decide(taken, rules, found.now) for taken in ended]
         swept.rescued += rescued
         swept.add(found)
         # Crash window: these jobs are leased to this rescuer and not settled. If its process ends here, the leases
-        # expire and the next rescue finds them: later, charged once, and possibly in the name of this rescuer.
+        # expire and the next rescue finds them: later, with one crash counted, possibly that of this rescuer.
         await self._record(swept.queue, [each.settled for each in rescued])
         return found.left
 
-    def _fence(self) -> str:
-        return draws.lease_suffix(self._worker)
-
-    async def promote(self, queue: str, keep: Keep | None = None) -> Swept:
-        """Promote due jobs and remove expired records, without taking over leases. Raises StoreError."""
-        swept = Swept(queue)
-        swept.add(await self._take(queue, keep=keep or self._keep, limit=0))
-        return swept
-
-    def _decided(self, taken: Taken, cause: Outcome, max_crashes: Callable[[str], int], now: float) -> Rescued:
-        rescued = decide(taken, cause, max_crashes, now, draws.fraction())
+    def _decide(self, taken: Taken, rules: _Rules, now: float) -> Rescued:
+        rescued = decide(taken, rules.cause(taken), rules.max_crashes, now, draws.fraction())
         self._report(rescued)
         return rescued
 
     async def _record(self, queue: str, settled: Sequence[Settled]) -> None:
-        """Send settlements, first those that an outage kept. One whose lease has gone to another rescuer is stale."""
+        """Send settlements, first those that an outage held up. One whose lease another rescuer took is stale."""
         sent = [*self._unrecorded.pop(queue, ()), *settled]
         if not sent:
             return
         try:
             await settle_and_claim(
-                self._connection, queue, self._worker, settled=sent, lease_suffix=self._fence(), lease_ms=self._lease_ms
-            )  # fmt: skip
+                self._connection,
+                queue,
+                self._worker,
+                settled=sent,
+                lease_suffix=self._lease_suffix(),
+                lease_ms=self._lease_ms,
+            )
         except BaseException:
-            # Whether they arrived is unknown. Sent again, what arrived is stale.
+            # It is unknown whether the settlements arrived. They are sent again; one that has arrived is then stale.
             self._unrecorded[queue] = [*sent, *self._unrecorded.get(queue, ())]
             raise
+
+    def _lease_suffix(self) -> str:
+        return draws.lease_suffix(self._worker)

@@ -98,12 +98,12 @@ class RescueLoop:
 
     async def _take_over(self, consumer: Consumer, holders: Sequence[str]) -> None:
         swept = await self._rescuers[consumer.queue].sweep(
-            consumer.queue, holders=holders, cause=self._cause, goes_on=partial(self._goes_on, consumer)
+            consumer.queue, holders=holders, cause=self._cause, continues=partial(self._continues, consumer)
         )
         consumer.count_dropped(swept.dropped)
         self._metrics.rescued += sum(each.outcome.kind is OutcomeKind.CRASHED for each in swept.rescued)
 
-    def _goes_on(self, consumer: Consumer, taken: Taken) -> bool:
+    def _continues(self, consumer: Consumer, taken: Taken) -> bool:
         """Return whether it is this worker's attempt, renewed too late: it continues under the new fence."""
         attempt = consumer.leases.unsettled(taken.id) if taken.former_worker == self._worker else None
         if attempt is None:

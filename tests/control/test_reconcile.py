@@ -1,12 +1,13 @@
 """One pass over the pools of a Redis endpoint: a failure is reported for its pool, and stops no other pool."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from jobpools.control.reconcile import Reconciler, reconcile
+from jobpools.control.reconcile import FAILURES, Reconciler, reconcile
 from jobpools.core.objects import Meta
+from jobpools.core.pools.actions import Action
 from jobpools.core.pools.facts import EndpointFacts
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import Plan
@@ -70,7 +71,7 @@ async def test_a_failed_action_is_reported_once_and_tried_again_soon() -> None:
     wait, plan = await run_pass(world, UnscalableCluster(world), None)
     degraded = plan.status.condition("Degraded")
     assert (degraded["status"], degraded["reason"]) == ("True", Reason.ACTION_FAILED)
-    assert degraded["message"] == "SetReplicas: shop: 1 are too many"
+    assert degraded["message"] == "the number of workers could not be set: shop: 1 are too many"
     assert [(event.reason, event.warning) for event in plan.events] == [(Reason.ACTION_FAILED, True)]
     assert wait == RETRY_INTERVAL
     _, again = await run_pass(world, UnscalableCluster(world), plan.status.to_dict())
@@ -85,7 +86,12 @@ async def test_an_existing_pool_is_scaled_although_the_cluster_refuses_its_spec(
     world.enqueue("emails")
     _, plan = await run_pass(world, InvalidTemplateCluster(world), None)
     assert world.replicas == {KEY: 1}
-    assert plan.status.condition("Degraded")["message"] == "EnsurePool: shop: spec.template is invalid"
+    message = plan.status.condition("Degraded")["message"]
+    assert message == "the spec could not be applied: shop: spec.template is invalid"
+
+
+def test_every_action_has_a_text_for_its_failure() -> None:
+    assert FAILURES.keys() == set(get_args(Action))
 
 
 async def test_a_pool_that_cannot_be_created_is_not_scaled() -> None:

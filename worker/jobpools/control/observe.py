@@ -1,4 +1,4 @@
-"""Facts of a batch of pools: one read of the queues for all, one of the cluster for each."""
+"""Read the facts of a batch of pools: the queues once for all, the cluster once for each."""
 
 import logging
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ log = logging.getLogger(__name__)
 
 
 async def observe_queues(pools: Sequence[Pool], queues: Queues) -> tuple[EndpointFacts | None, Problem | None]:
-    """Read what one Redis endpoint knows of the pools; None and the cause when it cannot be read."""
+    """Read the queues and heartbeats of the pools; return None and the cause when they cannot be read."""
     try:
         return await queues.observe(pools), None
     except (ObservationError, StoreError) as error:
         return None, Problem(Reason.QUEUES_UNKNOWN, first_line(error))
     except Exception as error:
-        # A bug, or a value that no code expects. It counts as unknown, so that one queue does not stop all pools.
+        # A bug, or an unexpected value in Redis. It counts as unknown, so that one queue does not stop all pools.
         log.exception("the queues could not be read")
         return None, Problem(Reason.QUEUES_UNKNOWN, f"{type(error).__name__}: {first_line(error)}")
 
 
 async def observe_cluster(pool: Pool, cluster: Cluster) -> tuple[ClusterFacts | None, Problem | None]:
-    """Read which workers the pool has; None and the cause when it cannot be read."""
+    """Read which workers the pool has; return None and the cause when they cannot be read."""
     try:
         return await cluster.observe(pool), None
     except ObservationError as error:
@@ -36,7 +36,7 @@ async def observe_cluster(pool: Pool, cluster: Cluster) -> tuple[ClusterFacts | 
 def pool_facts(
     pool: Pool, endpoint: EndpointFacts | None, cluster: ClusterFacts | None, problems: Sequence[Problem | None]
 ) -> PoolFacts:
-    """Return the pool's part of what was read. If one queue of the pool is missing, all its queues are unknown."""
+    """Return the facts of this pool. If one of its queues could not be read, all its queues are unknown."""
     causes = tuple(problem for problem in problems if problem is not None)
     if endpoint is None:
         return PoolFacts(queues=None, heartbeats=None, cluster=cluster, problems=causes)

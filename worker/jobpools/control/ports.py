@@ -1,4 +1,4 @@
-"""Protocols of the control loop: what it needs of a cluster, of the queues and of a reporter.
+"""The ports of the control loop: protocols of a cluster, of the queues, of schedules and of reporters.
 
 A Cluster raises ObservationError for what it cannot read, and Queues raise StoreError: both mean unknown.
 """
@@ -42,14 +42,14 @@ class Queues(Protocol):
         ...
 
     async def pause(self, pool: Pool, workers: Sequence[str]) -> None:
-        """Stop these workers (by id) from claiming, even those that hold leases; running jobs go on.
+        """Stop these workers (by id) from claiming, even those that hold leases. Running jobs continue.
 
-        `undrain` ends it.
+        `undrain` lets them claim again.
         """
         ...
 
     async def drain(self, pool: Pool, workers: Sequence[str]) -> tuple[str, ...]:
-        """Stop those of these workers (by id) from claiming that hold no lease; return their ids."""
+        """Stop the workers (by id) that hold no lease from claiming; return their ids."""
         ...
 
     async def undrain(self, pool: Pool, workers: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The queues of one Redis endpoint as the control loop needs them: the port `Queues` of `jobpools.control`."""
+"""The port `Queues` of the control loop on Redis."""
 
 import contextlib
 import logging
@@ -50,7 +50,7 @@ class StoreQueues:
 
     @contextlib.contextmanager
     def _noting_outages(self) -> Generator[None]:
-        """Note an outage: leases cannot be renewed in it, so that they expire although their workers live."""
+        """Note an outage: leases cannot be renewed during it, so they expire although their workers live."""
         try:
             yield
         except (StoreUnavailableError, StoreAuthError):
@@ -68,7 +68,7 @@ class StoreQueues:
         return True
 
     async def _facts(self, names: Mapping[str, Sequence[str]]) -> EndpointFacts:
-        """Read all pools; if a key has the wrong type, read halves of them to find the pools that it makes unknown."""
+        """Read all pools. If a key has the wrong type, find the pools that it makes unknown by bisection."""
         try:
             return await read_endpoint(self._connection, names)
         except StoreDataError as error:
@@ -90,7 +90,7 @@ class StoreQueues:
         await force_drain_locks(self._connection, [queue.name for queue in pool.spec.queues], workers)
 
     async def drain(self, pool: Pool, workers: Sequence[str]) -> tuple[str, ...]:
-        """Stop those of these workers from claiming that hold no lease; return their ids."""
+        """Stop the workers that hold no lease from claiming; return their ids."""
         queues = [queue.name for queue in pool.spec.queues]
         return tuple([worker for worker in workers if await take_drain_locks(self._connection, queues, worker)])
 
@@ -103,8 +103,8 @@ class StoreQueues:
     async def release(self, pool: Pool, names: Sequence[str]) -> int:
         """Settle as crashed what ended workers (by host name) still hold.
 
-        A worker that was reported as ended may live for a moment, and its slots become free: it is locked out first, or
-        it would claim the same jobs again and die with them. Crash window: if this process ends before
+        A worker that was reported as ended may still live for a moment, with free slots. It is locked out first;
+        otherwise it would claim the same jobs again and die with them. Crash window: if this process ends before
         `_end_lockouts`, the id stays in the set of draining workers until that set expires, which does no harm.
         """
         queues = [queue.name for queue in pool.spec.queues]
@@ -125,7 +125,7 @@ class StoreQueues:
             await release_drain_locks(self._connection, self._locked_out.pop(worker)[1], worker)
 
     async def maintain(self, pool: Pool) -> int:
-        """Promote due jobs, settle as crashed what expired leases held, and trim ended jobs."""
+        """Promote due jobs, settle as crashed the jobs of expired leases, and trim ended jobs."""
         moved = 0
         with self._noting_outages():
             for queue in pool.spec.queues:

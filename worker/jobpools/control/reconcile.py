@@ -1,8 +1,8 @@
-"""The effects of the control loop: observe, plan, apply, report, for the pools of one Redis endpoint.
+"""The passes of the pools of one Redis endpoint: observe, plan, apply, report.
 
-Their queues are read together. From then on each pool's pass runs by itself and may take as long as its cluster does.
-The caller sees to it that no two passes of a pool overlap. Each pass starts from what it observes: whatever an earlier
-pass left unfinished, this one finds and continues.
+The queues of all pools are read together. From then on each pool's pass runs by itself and may take as long as its
+cluster does. The caller makes sure that no two passes of a pool overlap. Each pass starts from what it observes, so it
+also continues what an earlier pass left unfinished.
 """
 
 import asyncio
@@ -26,6 +26,19 @@ log = logging.getLogger(__name__)
 Status = Mapping[str, Any]
 
 
+FAILURES: Mapping[type[act.Action], str] = {
+    act.EnsurePool: "the spec could not be applied",
+    act.SetReplicas: "the number of workers could not be set",
+    act.MarkWorkers: "the workers to remove could not be marked",
+    act.DrainWorkers: "idle workers could not be drained",
+    act.UndrainWorkers: "drained workers could not be released",
+    act.PauseWorkers: "the workers could not be paused",
+    act.ReleaseLeases: "the jobs of ended workers could not be rescued",
+    act.MaintainQueues: "due jobs and expired leases could not be processed",
+}
+"""How a failed action is reported."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueReading:
     """The queues of an endpoint at one moment."""
@@ -46,12 +59,12 @@ class _Failure:
     cause: str
 
     def __str__(self) -> str:
-        return f"{type(self.action).__name__}: {self.cause}"
+        return f"{FAILURES[type(self.action)]}: {self.cause}"
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Runs the passes of an endpoint's pools, and keeps what one pass leaves for the next."""
+    """Runs the passes of an endpoint's pools, and keeps what a pass needs to know of the one before."""
 
     cluster: Cluster
     queues: Queues
@@ -67,7 +80,7 @@ class Reconciler:
         return QueueReading(None if endpoint is None else endpoint.by_clock(now), problem, now)
 
     async def run(self, pool: Pool, reading: QueueReading) -> float:
-        """Run one pass; return the seconds until the next one is due. A failure is reported; nothing is raised."""
+        """Run one pass; return the seconds until the next one is due. Raises nothing: failures are reported."""
         key = pool.meta.key
         before = self.statuses.get(key)
         try:
@@ -101,7 +114,7 @@ class Reconciler:
         for action in plan.actions:
             try:
                 memory = await self._carry_out(pool, action, memory)
-            except Exception as error:  # noqa: BLE001  adapters fail in their own ways; the next pass starts from facts
+            except Exception as error:  # noqa: BLE001  adapters have errors of their own; the next pass starts from facts
                 failed = _Failure(action, first_line(error))
                 log.debug("%s: %s", pool.meta.key, failed)  # the event and the status report it
                 failure = failure or failed
@@ -114,13 +127,13 @@ class Reconciler:
             case act.EnsurePool():
                 await self.cluster.ensure(pool)
             case act.SetReplicas(replicas):
-                log.info("%s: %d workers", pool.meta.key, replicas)
+                log.info("%s: setting the number of workers to %d", pool.meta.key, replicas)
                 await self.cluster.scale(pool, replicas)
             case act.MarkWorkers(names):
                 await self.cluster.mark(pool, names)
             case act.DrainWorkers(workers):
-                # Crash window: drained in Redis, and the answer forgotten. The next pass drains them again before it
-                # relies on the locks.
+                # Crash window: drained in Redis, and the answer lost. The next pass drains them again before it relies
+                # on the locks.
                 drained = await self.queues.drain(pool, workers)
                 return replace(memory, locked=tuple(sorted({*memory.locked, *drained})))
             case _:

@@ -1,1 +1,1 @@
-"""Only what Kubernetes adds to jobpools: watches, Deployments, status, the Lease."""
+"""The operator: what Kubernetes adds to jobpools, such as watches, Deployments, statuses and the Lease."""

@@ -16,7 +16,7 @@ from jobpools.errors import JobpoolsError
 from jobpools.observability.http_server import HttpServer
 from jobpools.observability.logs import configure
 from jobpools_operator.controller import Controller
-from jobpools_operator.endpoint import Endpoint, Endpoints, Shared
+from jobpools_operator.endpoint import Endpoint, EndpointContext, Endpoints
 from jobpools_operator.handlers import REGISTRY, lifecycle, objects, resync
 from jobpools_operator.http_routes import Sources, routes
 from jobpools_operator.kinds import Kind
@@ -60,8 +60,8 @@ class Operator:
         cluster = KubeCluster(api, url_secrets, clock, settings.namespaces)
         statuses, bucket, counters = Statuses(clock), TokenBucket(clock), Counters()
         events = EventRecorder(api, settings.identity, bucket, clock)
-        shared = Shared(cluster, Reporter(statuses, events, counters), statuses, counters, clock)
-        endpoints = Endpoints(partial(Endpoint.open, shared=shared), shared.memories)
+        context = EndpointContext(cluster, Reporter(statuses, events, counters), statuses, counters, clock)
+        endpoints = Endpoints(partial(Endpoint.open, context=context), context.memories)
         urls = RedisUrls(Secrets(api, clock), settings.redis_url)
         return cls(
             settings=settings,
@@ -81,23 +81,23 @@ class Operator:
         return Sources(self.controller, self.leadership, self.cluster, self.status_writer, self.counters)
 
     async def lead(self) -> None:
-        """Act, until cancelled."""
+        """Reconcile, and write statuses, events and Secrets, until cancelled."""
         await self.controller.lead([self.status_writer.run, self.events.run, self.url_secrets.run])
 
     async def run(self) -> None:
-        """Follow the cluster, campaign for the Lease and resync, until cancelled."""
+        """Watch the cluster, campaign for the Lease and resync, until cancelled."""
         await asyncio.gather(
             self.cluster.run(),
             self.leadership.campaign(self.lead),
-            resync.resync_forever(self.controller, self._list),
+            resync.resync_forever(self.controller, self._list_objects),
         )
 
-    async def _list(self, kind: Kind) -> list[dict[str, object]]:
+    async def _list_objects(self, kind: Kind) -> list[dict[str, object]]:
         return (await self.api.list(f"{CRD_API}/{kind.plural}"))[0]
 
 
 async def serve(settings: OperatorSettings) -> None:
-    """Run until SIGTERM or SIGINT. Raises JobpoolsError when the operator cannot start."""
+    """Run an operator until SIGTERM or SIGINT. Raises JobpoolsError when it cannot start."""
     api = await Api.connect()
     operator = Operator.build(settings, api, time.monotonic)
     stopping = asyncio.Event()
@@ -105,7 +105,7 @@ async def serve(settings: OperatorSettings) -> None:
     if http_server:
         http_server.start()
     try:
-        if await _wait_for_kinds(api, stopping):
+        if await _wait_for_crds(api, stopping):
             await _run(operator, stopping)
     finally:
         if http_server:
@@ -113,22 +113,23 @@ async def serve(settings: OperatorSettings) -> None:
         await api.close()
 
 
-def _take_signals(stopping: asyncio.Event) -> None:
+def _handle_signals(stopping: asyncio.Event) -> None:
+    """Let SIGTERM and SIGINT set the event."""
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
 
 
-async def _wait_for_kinds(api: Api, stopping: asyncio.Event) -> bool:
-    """Wait until the API server has our CRDs; return False when a signal came first."""
-    _take_signals(stopping)
-    known, stop = asyncio.ensure_future(api.wait_for(CRD_API)), asyncio.ensure_future(stopping.wait())
-    await asyncio.wait({known, stop}, return_when=asyncio.FIRST_COMPLETED)
+async def _wait_for_crds(api: Api, stopping: asyncio.Event) -> bool:
+    """Wait until the API server has the CRDs; return False when a signal came first."""
+    _handle_signals(stopping)
+    installed, stop = asyncio.ensure_future(api.wait_for(CRD_API)), asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({installed, stop}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
-    if known.done():
-        known.result()
+    if installed.done():
+        installed.result()
         return True
-    known.cancel()
-    await asyncio.gather(known, return_exceptions=True)
+    installed.cancel()
+    await asyncio.gather(installed, return_exceptions=True)
     return False
 
 
@@ -150,7 +151,7 @@ async def _run(operator: Operator, stopping: asyncio.Event) -> None:
     for each in done - {stop}:
         if not each.cancelled():
             each.result()
-        raise JobpoolsError("a part of the operator ended without an error; this is a bug")
+        raise JobpoolsError("a task of the operator ended without an error; report this as a bug")
 
 
 async def _watch(operator: Operator, stopping: asyncio.Event, stop: asyncio.Event) -> None:
@@ -162,15 +163,16 @@ async def _watch(operator: Operator, stopping: asyncio.Event, stop: asyncio.Even
         namespaces=settings.namespaces,
         stop_flag=stop,
         memo=kopf.Memo(controller=operator.controller),
-        # Otherwise kopf looks up the user's name, and a pod's user is only a number.
+        # Without an identity kopf looks up the name of the user, and a pod's user has none.
         identity=settings.identity,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # its own annotation is wrong
     )
-    _take_signals(stopping)  # kopf has just installed its own, which would end all tasks before the Lease is released
+    # Again: kopf has just installed handlers of its own, which would end all tasks before the Lease is released.
+    _handle_signals(stopping)
     await kopf.run_tasks(tasks, ignored=before)
 
 
 def main() -> int:
-    """Return the exit status: 0 after a signal, 1 after an error, which is one line on stderr."""
+    """Run the operator; return the exit status: 0 after a signal, 1 after an error, which is one line on stderr."""
     try:
         settings = OperatorSettings.from_env(os.environ)
         configure(settings.log)

@@ -1,7 +1,8 @@
-"""Keeps every object on the Redis endpoint that has its jobs, and writes a status for objects that have none.
+"""The controller: keeps each object on the Redis endpoint that has its jobs.
 
-An operator that does not lead keeps the registry and acts on nothing. When it is elected, `lead` places every object
-once; from then on only those that changed, and those whose URL is to be looked up again.
+An object that cannot be placed on an endpoint gets a status that says why. An operator that does not lead only keeps
+the registry current. When it is elected, `lead` places all objects; from then on it places the objects that change, and
+those whose URL must be looked up again.
 """
 
 import asyncio
@@ -26,16 +27,16 @@ from jobpools_operator.workqueue import DelayQueue
 
 log = logging.getLogger("jobpools.operator")
 
-Part = Callable[[], Coroutine[Any, Any, None]]
-"""A part of the operator that runs while it leads, until cancelled."""
+LeaderTask = Callable[[], Coroutine[Any, Any, None]]
+"""A task of the operator that runs while it leads, until cancelled."""
 
 
 def not_ready(meta: Meta, ready: Decision[bool | None], now: float) -> Status:
-    """Return the status of an object without an endpoint: why it is not ready, and nothing else, for nothing is known.
+    """Return the status of an object without an endpoint: only the condition Ready, because no figure is known.
 
     Args:
-        meta: The object.
-        ready: Its Ready condition: False, or None for Unknown.
+        meta: The object's metadata.
+        ready: Its condition Ready: False, or None for Unknown.
         now: Seconds since the epoch.
     """
     return {
@@ -45,7 +46,7 @@ def not_ready(meta: Meta, ready: Decision[bool | None], now: float) -> Status:
 
 
 class Controller:
-    """All objects that the operator knows, and the queue of those that are to be placed."""
+    """All objects that the operator knows, and the queue of those to place on an endpoint."""
 
     def __init__(
         self,
@@ -63,31 +64,31 @@ class Controller:
         self._is_leading = False
 
     def update(self, managed: Managed, status: Status) -> None:
-        """Note an object with a valid spec, as the API server has it. `status`: what its status says."""
+        """Note an object whose spec is valid, as the API server has it. `status`: its `status` there."""
         object_id = ObjectId.of(kind_of(managed), managed.meta)
-        record = self._observe(object_id, managed.meta, status)
+        record = self._record_of(object_id, managed.meta, status)
         if record.managed == managed:
-            return  # only its status changed, and the operator wrote that itself
+            return  # only its status changed, and the operator itself wrote that
         record.meta, record.managed, record.rejection = managed.meta, managed, None
         self._to_place.put(object_id, self._clock())
 
     def reject(self, object_id: ObjectId, meta: Meta, status: Status, ready: Decision[bool | None]) -> None:
-        """Note an object whose spec is invalid. What runs for it stays as it is.
+        """Note an object whose spec is invalid. Its workers, or its state in Redis, stay as they are.
 
         Args:
             object_id: The object.
             meta: Its metadata.
-            status: What its status says.
-            ready: Its Ready condition: why the spec is invalid.
+            status: Its `status`, as the API server has it.
+            ready: Its condition Ready: why the spec is invalid.
         """
-        record = self._observe(object_id, meta, status)
+        record = self._record_of(object_id, meta, status)
         self._unplace(record, forget=False)
         record.meta, record.managed, record.rejection = meta, None, not_ready(meta, ready, time.time())
         if self._is_leading:
             self._statuses.put(object_id, record.rejection)
 
     def delete(self, object_id: ObjectId) -> None:
-        """Forget a deleted object. A pool's Deployment goes with it by its owner reference; its jobs stay queued."""
+        """Forget a deleted object. Kubernetes deletes a pool's Deployment with it; its jobs stay queued."""
         record = self.registry.remove(object_id)
         self._statuses.forget(object_id)
         self._to_place.discard(object_id)
@@ -98,10 +99,11 @@ class Controller:
             self._unplace(record)
             self.endpoints.close_unused()
 
-    def _observe(self, object_id: ObjectId, meta: Meta, status: Status) -> Record:
+    def _record_of(self, object_id: ObjectId, meta: Meta, status: Status) -> Record:
+        """Return the object's record, a new one for a new object, and note its status."""
         record = self.registry.get(object_id)
         if record is not None and record.meta.uid != meta.uid:
-            self.delete(object_id)  # deleted and created again, and the watch showed only the result
+            self.delete(object_id)  # deleted and created again, and the watch showed only the new object
         if not self._is_leading or not self._statuses.is_known(object_id):
             self._statuses.observe(object_id, status)
         return self.registry.add(object_id, meta)
@@ -111,22 +113,22 @@ class Controller:
             self.endpoints.drop(record.endpoint, record.managed, forget=forget)
         record.endpoint = None
 
-    async def lead(self, parts: Sequence[Part]) -> None:
-        """Plan for every pool and fire every schedule, until cancelled. `parts` run meanwhile."""
+    async def lead(self, tasks: Sequence[LeaderTask]) -> None:
+        """Reconcile all pools and schedules, until cancelled. `tasks` run meanwhile."""
         await self._cluster.wait_until_listed()
         self.endpoints.begin_term()
         try:
             async with asyncio.TaskGroup() as group:
                 self._is_leading = True
-                for part in parts:
-                    group.create_task(part())
+                for task in tasks:
+                    group.create_task(task())
                 for object_id, record in self.registry.items():
                     if record.rejection is not None:
                         self._statuses.put(object_id, record.rejection)
                     else:
                         self._to_place.put(object_id, self._clock())
                 group.create_task(self._follow_cluster())
-                group.create_task(self._place_all(group))
+                group.create_task(self._place_due_objects(group))
         finally:
             self._is_leading = False
             self.endpoints.end_term()
@@ -134,14 +136,14 @@ class Controller:
                 record.endpoint = None
 
     async def _follow_cluster(self) -> None:
-        """Make the pass of each pool due whose Deployment or pods changed."""
+        """Make a pass due for each pool whose Deployment or pods changed."""
         while True:
             for key in await self._cluster.next_changes():
                 record = self.registry.get(ObjectId(Kind.POOL, key))
                 if record is not None and record.endpoint is not None:
                     record.endpoint.touch(key)
 
-    async def _place_all(self, group: asyncio.TaskGroup) -> None:
+    async def _place_due_objects(self, group: asyncio.TaskGroup) -> None:
         while True:
             (object_id,) = await self._to_place.next_due(1)
             record = self.registry.get(object_id)
@@ -151,7 +153,7 @@ class Controller:
     async def _place(self, object_id: ObjectId, record: Record, managed: Managed, group: asyncio.TaskGroup) -> None:
         # 1 facts
         lookup = await self._read_url(managed, group)
-        if self.registry.get(object_id) is record and record.managed is managed:  # else it changed meanwhile
+        if self.registry.get(object_id) is record and record.managed is managed:  # otherwise it changed meanwhile
             # 2 decision
             redis, current = managed.spec.redis, record.endpoint
             reads_secret = redis is not None and redis.secret_key_ref is not None
@@ -170,14 +172,14 @@ class Controller:
         meta = managed.meta
         try:
             url = await self._urls.of(meta.namespace, managed.spec.redis)
-            self.endpoints.open(url, group)  # refuses what is not a Redis URL
+            self.endpoints.open(url, group)  # raises ConfigurationError when it is not a Redis URL
         except (ConfigurationError, ObservationError) as error:
             log.warning("%s: %s", meta.key, error)
             return Lookup(None, str(error))
         return Lookup(url)
 
     def _move(self, object_id: ObjectId, record: Record, managed: Managed, endpoint: Endpoint) -> None:
-        """Put the object on this endpoint, and take it off its former one."""
+        """Put the object on this endpoint, and remove it from its former one."""
         former = record.endpoint
         if former is endpoint and endpoint.has(managed):
             return

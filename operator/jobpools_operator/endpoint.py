@@ -31,8 +31,8 @@ log = logging.getLogger("jobpools.operator")
 
 
 @dataclass(frozen=True)
-class Shared:
-    """The collaborators that all endpoints of an operator share."""
+class EndpointContext:
+    """The parts that all endpoints of an operator use."""
 
     cluster: Cluster
     reporter: Reporter
@@ -41,7 +41,7 @@ class Shared:
     clock: Callable[[], float] = time.monotonic
     """Monotonic seconds."""
     memories: dict[str, Memory] = field(default_factory=dict[str, Memory])
-    """By pool key: what one pass of this term hands the next, also when the pool moves to another endpoint."""
+    """By pool key: what one pass of this term leaves for the next, also when the pool moves to another endpoint."""
 
 
 class Endpoint:
@@ -52,24 +52,24 @@ class Endpoint:
         self._connection, self._planner, self._scheduler = connection, planner, scheduler
 
     @classmethod
-    def open(cls, url: str, shared: Shared) -> "Endpoint":
+    def open(cls, url: str, context: EndpointContext) -> "Endpoint":
         """Return the endpoint of this URL; `run` connects. Raises ConfigurationError when it is not a Redis URL."""
         connection = connect(url)
         queues = StoreQueues(connection, "operator")
-        reported = shared.statuses.of_kind(Kind.POOL)
-        reconciler = Reconciler(shared.cluster, queues, shared.reporter, shared.memories, reported)
-        scheduler = Scheduler(StoreSchedules(connection), shared.reporter)
-        return cls(url, connection, PoolPlanner(reconciler, shared.counters, shared.clock), scheduler)
+        reported = context.statuses.of_kind(Kind.POOL)
+        reconciler = Reconciler(context.cluster, queues, context.reporter, context.memories, reported)
+        scheduler = Scheduler(StoreSchedules(connection), context.reporter)
+        return cls(url, connection, PoolPlanner(reconciler, context.counters, context.clock), scheduler)
 
     def put(self, managed: Pool | Schedule, reported: dict[str, object] | None) -> None:
-        """Manage this pool or schedule, and make its pass due now. `reported`: its last reported status."""
+        """Manage this pool or schedule from now on. `reported`: its last reported status."""
         if isinstance(managed, Pool):
             self._planner.put(managed)
         else:
             self._scheduler.put(managed, reported)
 
     def drop(self, managed: Pool | Schedule, *, forget: bool = True) -> None:
-        """Stop managing it. `forget`: also delete the schedule's state in Redis."""
+        """Stop managing this pool or schedule. `forget`: also delete the schedule's state in Redis."""
         if isinstance(managed, Pool):
             self._planner.drop(managed.meta.key)
         else:
@@ -83,20 +83,20 @@ class Endpoint:
 
     @property
     def is_empty(self) -> bool:
-        """It has no pool and no schedule; a deleted schedule may still have to be forgotten."""
+        """Return whether it has no pool and no schedule; the state of a deleted schedule may still be in Redis."""
         return not self._planner.pools and not self._scheduler.schedules
 
     @property
     def is_idle(self) -> bool:
-        """It has nothing left to do."""
+        """Return whether it has nothing left to do."""
         return not self._planner.pools and self._scheduler.idle
 
     def touch(self, pool_key: str) -> None:
-        """Make the pool's pass due: its Deployment or pods changed."""
+        """Make a pass of the pool due: its Deployment or pods changed."""
         self._planner.touch(pool_key)
 
     async def run(self) -> None:
-        """Listen and plan until cancelled."""
+        """Listen for new jobs, run passes and fire schedules, until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen())
@@ -117,7 +117,8 @@ class Endpoint:
                     else:
                         self._planner.touch_all()  # messages published without a subscription are lost
             except StoreError as error:
-                log.warning("wake-ups: %s; trying again in %.1f s", error, BACKOFF.full_delay(failures + 1))
+                delay = BACKOFF.full_delay(failures + 1)
+                log.warning("subscription to new jobs: %s; trying again in %.1f s", error, delay)
             finally:
                 with contextlib.suppress(StoreError):
                     await subscription.aclose()
@@ -129,7 +130,7 @@ class Endpoints:
     """The Redis endpoints in use, by URL. An endpoint runs from its first object until nothing is left on it."""
 
     def __init__(self, open_endpoint: Callable[[str], Endpoint], memories: dict[str, Memory]) -> None:
-        """`open_endpoint` makes the endpoint of a URL; `memories`: what passes remember, by pool key."""
+        """`open_endpoint` returns the endpoint of a URL. `memories`: what passes leave for the next, by pool key."""
         self._open_endpoint, self._memories = open_endpoint, memories
         self._open: dict[str, tuple[Endpoint, asyncio.Task[None]]] = {}
         self._maybe_unused: set[str] = set()
@@ -143,17 +144,17 @@ class Endpoints:
         if url not in self._open:
             endpoint = self._open_endpoint(url)
             self._maybe_unused.add(url)
-            log.info("redis: %s", safe_url(url))
+            log.info("managing the queues of %s", safe_url(url))
             self._open[url] = endpoint, group.create_task(endpoint.run())
         return self._open[url][0]
 
     def drop(self, endpoint: Endpoint, managed: Pool | Schedule, *, forget: bool = True) -> None:
-        """Take the object off its endpoint. `forget`: also delete the schedule's state in Redis."""
+        """Remove the object from its endpoint. `forget`: also delete the schedule's state in Redis."""
         endpoint.drop(managed, forget=forget)
         self._maybe_unused.add(endpoint.url)
 
     def close_unused(self) -> None:
-        """Close endpoints on which nothing is left, as after a changed password, which makes another URL."""
+        """Close endpoints on which nothing is left. A changed password leaves one: it makes another URL."""
         for url in list(self._maybe_unused):
             endpoint, task = self._open.get(url, (None, None))
             if endpoint is None or task is None or not endpoint.is_empty:
@@ -164,11 +165,11 @@ class Endpoints:
                 self._maybe_unused.discard(url)
 
     def forget_pool(self, key: str) -> None:
-        """Drop what the pool's passes remember."""
+        """Drop what the passes of a deleted pool left."""
         self._memories.pop(key, None)
 
     def begin_term(self) -> None:
-        """Forget what pools remember of this operator's former term."""
+        """Drop what passes left in this operator's former term."""
         self._memories.clear()
 
     def end_term(self) -> None:

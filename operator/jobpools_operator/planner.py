@@ -1,4 +1,4 @@
-"""The pools of one Redis endpoint, and when each has its next pass."""
+"""Runs the passes of one Redis endpoint's pools when they are due."""
 
 import asyncio
 import time
@@ -13,14 +13,14 @@ from jobpools_operator.workqueue import DelayQueue
 MIN_INTERVAL = 0.1
 """Minimum seconds between two passes of a pool, however often it is woken."""
 BATCH = 16
-"""Maximum number of pools that are read together. A pool that is woken meanwhile waits for one batch, not for all."""
+"""Maximum number of pools that are read together: a pool with new jobs waits for one batch, not for all pools."""
 HEAD_START = 5.0
-"""Seconds by which a pool whose queue has new jobs overtakes pools that were due before it: new pools can wait."""
+"""Seconds by which a pool whose queue has new jobs overtakes pools that were due before it, such as new pools."""
 NEVER = float("-inf")
 
 
 class PoolPlanner:
-    """Runs the passes of one endpoint's pools when they are due. A pool never has two passes at once."""
+    """The pools of one endpoint, and when the next pass of each is due. A pool never has two passes at once."""
 
     def __init__(self, reconciler: Reconciler, counters: Counters, clock: Callable[[], float]) -> None:
         """`clock`: monotonic seconds."""
@@ -34,7 +34,7 @@ class PoolPlanner:
         self._pools_of_queue: dict[str, set[str]] = {}
 
     def put(self, pool: Pool) -> None:
-        """Manage this pool and make its pass due now."""
+        """Manage this pool and make a pass due now."""
         key = pool.meta.key
         self._remove(key)
         self.pools[key] = pool
@@ -43,7 +43,7 @@ class PoolPlanner:
         self.touch(key)
 
     def drop(self, key: str) -> None:
-        """Stop managing the pool, and cancel the pass that runs."""
+        """Stop managing the pool, and cancel its pass that runs."""
         self._remove(key)
         self._began_at.pop(key, None)
         if task := self._running.get(key):
@@ -58,7 +58,7 @@ class PoolPlanner:
                     del self._pools_of_queue[queue.name]
 
     def touch(self, key: str, head_start: float = 0.0) -> None:
-        """Make the pool's pass due as soon as MIN_INTERVAL allows.
+        """Make a pass of the pool due as soon as MIN_INTERVAL allows.
 
         Args:
             key: The pool, as `namespace/name`.
@@ -70,25 +70,25 @@ class PoolPlanner:
             self._due.hasten(key, earliest if earliest > now else now - head_start)
 
     def touch_queue(self, queue: str) -> None:
-        """Make the passes of the pools due that take jobs from this queue: it has new jobs."""
+        """Make a pass due for each pool that takes jobs from this queue: it has new jobs."""
         for key in self._pools_of_queue.get(queue, ()):
             self.touch(key, HEAD_START)
 
     def touch_all(self) -> None:
-        """Make the passes of all pools due."""
+        """Make a pass due for each pool."""
         for key in self.pools:
             self.touch(key)
 
     async def run(self) -> None:
-        """Run passes until cancelled: one read for a batch, then a task for each pool, and none waits for another."""
+        """Run due passes until cancelled: one read for a batch, then a task for each pool."""
         async with asyncio.TaskGroup() as group:
             while True:
                 keys = await self._due.next_due(BATCH)
-                await self._begin([self.pools[key] for key in keys], group)
+                await self._begin_passes([self.pools[key] for key in keys], group)
 
-    async def _begin(self, batch: Sequence[Pool], group: asyncio.TaskGroup) -> None:
+    async def _begin_passes(self, batch: Sequence[Pool], group: asyncio.TaskGroup) -> None:
         for pool in batch:
-            # A wake-up during the pass makes the pool due again: it is not lost.
+            # A wake-up during the pass makes another pass due, so it is not lost.
             self._due.hold(pool.meta.key)
             self._began_at[pool.meta.key] = self._clock()
         reading = await self._reconciler.read(batch, time.time())
@@ -98,15 +98,15 @@ class PoolPlanner:
                 self._due.free(key)
                 continue
             self._counters.passes += 1
-            task = self._running[key] = group.create_task(self._pass(pool, reading))
-            task.add_done_callback(partial(self._end, key))
+            task = self._running[key] = group.create_task(self._run_pass(pool, reading))
+            task.add_done_callback(partial(self._end_pass, key))
 
-    async def _pass(self, pool: Pool, reading: QueueReading) -> None:
+    async def _run_pass(self, pool: Pool, reading: QueueReading) -> None:
         wait, key = await self._reconciler.run(pool, reading), pool.meta.key
         if key in self.pools:
             self._due.hasten(key, self._clock() + wait)
 
-    def _end(self, key: str, _: asyncio.Task[None]) -> None:
+    def _end_pass(self, key: str, _: asyncio.Task[None]) -> None:
         """Allow the pool's next pass; called also for a pass that was cancelled before it began."""
         del self._running[key]
         self._due.free(key)

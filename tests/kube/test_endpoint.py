@@ -15,7 +15,7 @@ from jobpools.core.pools.facts import ClusterFacts
 from jobpools.core.pools.plan import Plan
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.options import Options
-from jobpools_operator.endpoint import Endpoint, Shared
+from jobpools_operator.endpoint import Endpoint, EndpointContext
 from jobpools_operator.kinds import Kind, ObjectId
 from jobpools_operator.reporter import Counters, Reporter
 from jobpools_operator.statuses import Statuses
@@ -70,8 +70,8 @@ class Setup:
         self.cluster, self.statuses = HangingCluster(), Statuses(time.monotonic)
         self.reporter = StatusReporter(self.statuses)
         reporter = cast("Reporter", self.reporter)  # of Reporter, what pools use
-        self.shared = Shared(self.cluster, reporter, self.statuses, Counters())
-        self.endpoint = Endpoint.open(url, self.shared)
+        self.context = EndpointContext(self.cluster, reporter, self.statuses, Counters())
+        self.endpoint = Endpoint.open(url, self.context)
         self.client = Client(url)
         for name in ("slow", "quick"):
             self.endpoint.put(pool_of(name), None)
@@ -131,14 +131,14 @@ async def test_a_pool_has_one_pass_at_a_time_and_loses_no_wake_up(setup: Setup) 
 async def test_the_pass_of_a_dropped_pool_leaves_nothing_behind(setup: Setup) -> None:
     reported, slow = len(setup.plans(SLOW)), ObjectId(Kind.POOL, SLOW)
     setup.endpoint.drop(pool_of("slow"))
-    setup.shared.memories.pop(SLOW)
+    setup.context.memories.pop(SLOW)
     setup.statuses.forget(slow)
     setup.cluster.released.set()
     observed = setup.cluster.observed[QUICK]
     setup.touch_all()
     await until(lambda: setup.cluster.observed[QUICK] > observed)
     assert (setup.sizes[SLOW], len(setup.plans(SLOW))) == (0, reported)
-    assert SLOW not in setup.shared.memories
+    assert SLOW not in setup.context.memories
     assert setup.statuses.reported(slow) is None
 
 

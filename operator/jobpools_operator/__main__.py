@@ -25,7 +25,7 @@ from jobpools_operator.kube.cluster import KubeCluster
 from jobpools_operator.kube.events import EventRecorder
 from jobpools_operator.kube.lease import Leadership
 from jobpools_operator.kube.rate_limit import TokenBucket
-from jobpools_operator.kube.secret import Secrets
+from jobpools_operator.kube.secret import CachedSecrets
 from jobpools_operator.kube.status_writer import StatusWriter
 from jobpools_operator.kube.url_secret import UrlSecrets
 from jobpools_operator.placement import RedisUrls
@@ -62,7 +62,7 @@ class Operator:
         events = EventRecorder(api, settings.identity, bucket, clock)
         context = EndpointContext(cluster, Reporter(statuses, events, counters), statuses, counters, clock)
         endpoints = Endpoints(partial(Endpoint.open, context=context), context.memories)
-        urls = RedisUrls(Secrets(api, clock), settings.redis_url)
+        urls = RedisUrls(CachedSecrets(api, clock), settings.redis_url)
         return cls(
             settings=settings,
             api=api,

@@ -16,7 +16,7 @@ from jobpools_operator.reporter import Counters
 
 @dataclass(frozen=True)
 class Sources:
-    """The parts of the operator that the figures are read from."""
+    """The parts of the operator that the responses are read from."""
 
     controller: Controller
     leadership: Leadership
@@ -26,7 +26,7 @@ class Sources:
 
 
 def routes(sources: Sources) -> Routes:
-    """Return the function that answers each path. A standby is ready once its informers have listed the cluster."""
+    """Return the handler of each path. A standby is ready when its informers have listed the cluster."""
 
     def livez() -> Response:
         return ok("alive") if sources.leadership.is_alive else unavailable("leader election makes no progress")

@@ -1,4 +1,4 @@
-"""PURE: the two kinds of objects that the operator manages, and what identifies one object."""
+"""PURE: the two kinds of objects that the operator manages, and the identity of an object."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -14,7 +14,7 @@ class Kind(StrEnum):
 
     @property
     def plural(self) -> str:
-        """The name in paths of the API server, as in `workerpools`."""
+        """The name in paths of the API server, such as `workerpools`."""
         return f"{self.value.lower()}s"
 
 
@@ -40,5 +40,5 @@ class ObjectId(NamedTuple):
         return self.key.partition("/")[2]
 
     def __str__(self) -> str:
-        """Return it as log lines show it, as in `WorkerPool shop/emails`."""
+        """Return the identity as log lines show it, such as `WorkerPool shop/emails`."""
         return f"{self.kind} {self.key}"

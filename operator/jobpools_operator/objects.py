@@ -25,11 +25,11 @@ class Record:
 
     meta: Meta
     managed: Managed | None = None
-    """The object with its spec; None: the spec is invalid."""
+    """The object with its spec; None: its spec is invalid."""
     rejection: Status | None = None
     """The status that says why the spec is invalid; None: it is valid."""
     endpoint: Endpoint | None = None
-    """Where its jobs are; None: not known yet, not valid, or this operator does not lead."""
+    """The endpoint that has its jobs; None: not known yet, the spec is invalid, or this operator does not lead."""
 
 
 class Registry:
@@ -39,7 +39,7 @@ class Registry:
         self._records: dict[ObjectId, Record] = {}
 
     def get(self, object_id: ObjectId) -> Record | None:
-        """Return the object's record; None: there is no such object."""
+        """Return the object's record; None: the object does not exist."""
         return self._records.get(object_id)
 
     def add(self, object_id: ObjectId, meta: Meta) -> Record:

@@ -1,4 +1,4 @@
-"""Which Redis endpoint has an object's jobs: look up its URL, then decide whether the object moves there."""
+"""Decides which Redis endpoint has an object's jobs: looks up its URL, then decides whether the object moves there."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,7 +23,7 @@ class RedisUrls:
     """The URL of each object's Redis."""
 
     def __init__(self, secrets: SecretReader, default: str) -> None:
-        """`default`: the URL for objects without a `spec.redis`, as the chart gives it."""
+        """`default`: the URL for objects without a `spec.redis`, which the chart sets."""
         self._secrets, self._default = secrets, default
 
     async def of(self, namespace: str, redis: RedisRef | None) -> str:
@@ -38,7 +38,7 @@ class Lookup:
     """The result of looking up an object's URL."""
 
     url: str | None
-    """None: not known."""
+    """None: it is not known."""
     problem: str = ""
     """Why the URL is not known."""
 
@@ -48,7 +48,7 @@ class Placement:
     """A decision about an object's endpoint."""
 
     url: str | None = None
-    """The endpoint that the object belongs on; None: leave it as it is."""
+    """The endpoint that the object belongs on; None: leave the object where it is."""
     problem: str = ""
     """Why the object cannot be placed, for its status."""
     check_after: float | None = None
@@ -59,11 +59,11 @@ def decide_placement(lookup: Lookup, *, is_placed: bool, reads_secret: bool) -> 
     """Decide what to do about an object's endpoint.
 
     Args:
-        lookup: What was found now.
+        lookup: The result of the latest lookup.
         is_placed: The object is on an endpoint already.
         reads_secret: The URL is in a Secret, which may change while the object does not.
     """
     if lookup.url is not None:
         return Placement(lookup.url, check_after=CHECK_SECRET_AFTER if reads_secret else None)
-    # Unknown is not gone: a placed object stays on the endpoint whose URL was read last.
+    # The URL is unknown, which does not mean that it changed: a placed object stays on its endpoint.
     return Placement(problem="" if is_placed else lookup.problem, check_after=RETRY_AFTER)

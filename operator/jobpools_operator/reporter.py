@@ -1,4 +1,4 @@
-"""What passes report: the ports Reporter and ScheduleReporter of the control loop, on Kubernetes."""
+"""The ports Reporter and ScheduleReporter of the control loop, on Kubernetes."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class Counters:
 
 
 class Reporter:
-    """Notes the status of each pass, records its events and counts what it did."""
+    """Reports the status and the events of each pass, and counts what it did."""
 
     def __init__(self, statuses: Statuses, events: EventRecorder, counters: Counters) -> None:
         self._statuses, self._events, self._counters = statuses, events, counters

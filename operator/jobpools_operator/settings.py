@@ -29,7 +29,7 @@ class OperatorSettings(BaseModel):
     redis_url: str = DEFAULT_REDIS_URL
     """Redis of every pool and schedule without a `spec.redis`."""
     namespaces: tuple[str, ...] = ()
-    """Namespaces to manage, in the variable separated by commas; empty: all namespaces."""
+    """Namespaces to manage, separated by commas in the variable; empty: all namespaces."""
     lease_name: str = "jobpools-operator"
     """Name of the Lease that the leader holds."""
     lease_namespace: str = "default"
@@ -43,7 +43,7 @@ class OperatorSettings(BaseModel):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "OperatorSettings":
-        """Return the settings of these variables. Raises ConfigurationError, which names the variable."""
+        """Return the settings that these variables give. Raises ConfigurationError, which names the variable."""
         values: dict[str, Any] = {
             field: environ[variable] for field, variable in _VARIABLES.items() if environ.get(variable)
         }

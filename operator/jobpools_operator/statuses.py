@@ -1,6 +1,6 @@
-"""The one book of statuses: what each object's last pass reported, what its status says, and when it is written next.
+"""The statuses of all objects: what was reported last, what the API server has, and when the next write is due.
 
-Only this module decides when a status is worth a write; `kube/status_writer.py` writes. One record for each object.
+Only this module decides when a status is worth a write; `kube/status_writer.py` writes it.
 """
 
 import logging
@@ -16,9 +16,9 @@ from jobpools_operator.workqueue import DelayQueue
 Status = dict[str, Any]
 
 COUNTS_INTERVAL = 2.0
-"""Minimum seconds between two writes of an object of which only counts of workers or fires changed."""
+"""Minimum seconds between two writes of an object's status when only figures in COUNTS changed."""
 DEPTH_INTERVAL = 15.0
-"""Minimum seconds between two writes of an object of which only depth, age or rates changed."""
+"""Minimum seconds between two writes of an object's status when only depth, age or rates changed."""
 RETRY_AFTER = 5.0
 """Seconds until a status that could not be written is tried again."""
 NO_WRITE = math.inf
@@ -26,6 +26,7 @@ NO_WRITE = math.inf
 COUNTS = (
     "replicas", "readyReplicas", "busy", "selector", "observedGeneration", "active", "fired", "missed", "lastJob",
 )  # fmt: skip
+"""Fields that are written soon after they change: counts of workers and fires, and what changes as rarely."""
 
 log = logging.getLogger("jobpools.operator")
 
@@ -33,7 +34,7 @@ log = logging.getLogger("jobpools.operator")
 def write_interval(old: Status, new: Status) -> float:
     """Return the minimum seconds between the write of `old` and that of `new`.
 
-    Conditions are written at once, counts soon, depth and rates rarely and only when they reach another step.
+    Conditions are written at once, counts within seconds, depth and rates rarely and only when they reach another step.
     """
     if old == new:
         return NO_WRITE
@@ -49,27 +50,27 @@ def write_interval(old: Status, new: Status) -> float:
 
 @dataclass(slots=True)
 class _Record:
-    """One object's statuses."""
+    """The statuses of one object."""
 
     reported: Status | None = None
     """What the last pass reported; before the first pass, what the API server showed."""
     written: Status | None = None
-    """What the object's status says, as last read or written; None: unknown."""
+    """The status that the API server has, as last read or written; None: unknown."""
     written_at: float = -math.inf
-    """When it was written; an object that was only read may be written at once."""
+    """When it was written; minus infinity: it was only read, so that the next status may be written at once."""
     pending: Status | None = None
     """The next status to write, if any."""
     writing: Status | None = None
     """The status of the write that is under way, if any."""
     newer: Status | None = None
-    """The status that was put while a write is under way. How that write ends decides what it is compared with."""
+    """The status that was put while a write is under way; it is compared with what that write leaves."""
     retry_at: float | None = None
-    """The last write failed and may have arrived all the same: write again, from this time on."""
+    """When to write again: the last write failed, but the API server may have it; None: it did not fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A status that is to be written now."""
+    """A status to write now."""
 
     id: ObjectId
     record: _Record
@@ -79,7 +80,7 @@ class Write:
 
 
 class Statuses:
-    """The statuses of all objects. The latest status of each object wins while it waits to be written."""
+    """The statuses of all objects. While a status waits to be written, a newer one of its object replaces it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock`: monotonic seconds."""
@@ -88,12 +89,12 @@ class Statuses:
         self._due: DelayQueue[ObjectId] = DelayQueue(clock)
 
     def is_known(self, object_id: ObjectId) -> bool:
-        """Return whether it is known what the object's status says."""
+        """Return whether it is known which status the API server has."""
         record = self._records.get(object_id)
         return record is not None and record.written is not None
 
     def observe(self, object_id: ObjectId, status: Status) -> None:
-        """Note what the object's status says: an unchanged status costs no write."""
+        """Note the status that the API server has. An equal one is not written again."""
         record = self._record(object_id)
         record.reported = record.written = status
         record.written_at = -math.inf
@@ -104,19 +105,19 @@ class Statuses:
         self.put(object_id, status)
 
     def reported(self, object_id: ObjectId) -> Status | None:
-        """Return what the last pass reported; before the first pass, what the API server showed."""
+        """Return what the last pass reported; before the first pass, what the API server had."""
         record = self._records.get(object_id)
         return None if record is None else record.reported
 
     def of_kind(self, kind: Kind) -> "ReportedStatuses":
-        """Return a view of `reported` by `namespace/name`."""
+        """Return the reported statuses of this kind, by `namespace/name`."""
         return ReportedStatuses(self, kind)
 
     def put(self, object_id: ObjectId, status: Status) -> None:
-        """Write this status when it is due, though no pass reported it."""
+        """Write this status when it is due. Passes do not read it: it is not noted as reported."""
         record = self._record(object_id)
         if record.writing is not None:
-            # Not compared with `written`: the object may say something else in a moment.
+            # Not compared with `written`: the write under way is about to change that.
             record.newer = status
             return
         interval = 0.0 if record.retry_at is not None else write_interval(record.written or {}, status)
@@ -129,7 +130,7 @@ class Statuses:
             self._due.put(object_id, at)
 
     def forget(self, object_id: ObjectId) -> None:
-        """Drop everything about an object that is gone."""
+        """Drop everything that is known of a deleted object."""
         self._records.pop(object_id, None)
         self._due.discard(object_id)
 
@@ -139,10 +140,10 @@ class Statuses:
         return object_id
 
     def begin_write(self, object_id: ObjectId) -> Write | None:
-        """Return the object's latest status, to be written now; None: there is nothing to write any more."""
+        """Return the object's latest status, to be written now; None: nothing is left to write."""
         record = self._records.get(object_id)
         if record is None or record.pending is None:
-            return None  # forgotten, or as before again, since it became due
+            return None  # since it became due, the object was forgotten, or its status became the written one again
         self._due.discard(object_id)
         status, record.pending = record.pending, None
         record.writing = status
@@ -153,32 +154,33 @@ class Statuses:
         """Note that the status was written."""
         record = write.record
         record.retry_at, record.written, record.written_at = None, write.status, self._clock()
-        self._continue(write, record.newer)
+        self._put_next(write, record.newer)
 
     def fail_write(self, write: Write, *, is_missing: bool) -> None:
-        """Note that the status could not be written. `is_missing`: there is no such object."""
+        """Note that the status could not be written. `is_missing`: the object does not exist."""
         record = write.record
         if is_missing:
             record.written = record.writing = record.newer = None
             record.written_at = -math.inf
             return
         record.retry_at = self._clock() + RETRY_AFTER
-        self._continue(write, record.newer or write.status)
+        self._put_next(write, record.newer or write.status)
 
-    def _continue(self, write: Write, status: Status | None) -> None:
+    def _put_next(self, write: Write, status: Status | None) -> None:
+        """End the write, and put the status that follows it."""
         write.record.writing = write.record.newer = None
-        if status is not None and self._records.get(write.id) is write.record:  # else it was forgotten meanwhile
+        if status is not None and self._records.get(write.id) is write.record:  # otherwise it was forgotten meanwhile
             self.put(write.id, status)
 
     def end_term(self) -> None:
-        """Drop what was not written: the next leader writes its own status.
+        """Drop what was not written: the next leader writes its own statuses.
 
-        What is put from here on is kept for this operator's next term.
+        A status that is put from here on waits for this operator's next term.
         """
         self._due.clear()
         for record in self._records.values():
             if record.writing is not None:
-                # Crash window: a write that was cut off may have arrived. The next term writes its first status.
+                # Crash window: a write that was cancelled may have arrived. The next term writes its first status.
                 record.retry_at = 0.0
             record.pending = record.writing = record.newer = None
 
@@ -186,12 +188,12 @@ class Statuses:
         return self._records.setdefault(object_id, _Record())
 
     def ids(self) -> Iterator[ObjectId]:
-        """Return all objects of which something is known."""
+        """Return the ids of all objects of which something is known."""
         return iter(self._records)
 
 
 class ReportedStatuses(Mapping[str, Status]):
-    """The last reported statuses of one kind, by `namespace/name`, as a pass reads them."""
+    """The statuses of one kind that passes reported last, by `namespace/name`. A view of `Statuses`."""
 
     def __init__(self, statuses: Statuses, kind: Kind) -> None:
         self._statuses, self._kind = statuses, kind

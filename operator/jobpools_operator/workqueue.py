@@ -1,4 +1,4 @@
-"""Keys and the time when each is due. An operation costs the logarithm of the number of keys, not the number."""
+"""A work queue: keys, and the time when each is due. An operation takes logarithmic time."""
 
 import asyncio
 import contextlib
@@ -17,14 +17,15 @@ MAX_WAIT = 3600.0
 
 
 class Workqueue(Generic[K]):
-    """PURE: keys with one due time each. Keys that are due at the same time come in the order of their insertion."""
+    """PURE: keys with one due time each. Keys that are due at the same time are taken in the order of insertion."""
 
     def __init__(self) -> None:
         self._due: dict[K, tuple[float, int]] = {}
         """By key: when it is due, and its number in the order of insertion."""
         self._held: set[K] = set()
+        """Keys that must not be taken now."""
         self._heap: list[tuple[float, int, K]] = []
-        """Items that `_due` does not confirm are outdated, and skipped."""
+        """(due time, number, key); an item that differs from `_due` is outdated, and skipped."""
         self._numbers = itertools.count()
 
     def __contains__(self, key: K) -> bool:
@@ -34,7 +35,7 @@ class Workqueue(Generic[K]):
         return len(self._due)
 
     def put(self, key: K, at: float) -> None:
-        """Make the key due at this time, and at no other."""
+        """Set when the key is due, instead of any time set before."""
         number = self._due[key][1] if key in self._due else next(self._numbers)
         if self._due.get(key) != (at, number):
             self._due[key] = (at, number)
@@ -50,7 +51,7 @@ class Workqueue(Generic[K]):
         self._due.pop(key, None)
 
     def hold(self, key: K) -> None:
-        """Keep the key from being taken until it is freed. It may become due meanwhile."""
+        """Keep the key from being taken until `free`. It may become due meanwhile."""
         self._held.add(key)
 
     def free(self, key: K) -> None:
@@ -66,12 +67,12 @@ class Workqueue(Generic[K]):
 
     def take(self, now: float, limit: int) -> list[K]:
         """Remove and return up to `limit` keys that are due, the earliest first."""
-        found: list[K] = []
-        while len(found) < limit and self.next_at() <= now:
+        keys: list[K] = []
+        while len(keys) < limit and self.next_at() <= now:
             key = heapq.heappop(self._heap)[2]
             del self._due[key]
-            found.append(key)
-        return found
+            keys.append(key)
+        return keys
 
     def next_at(self) -> float:
         """Return when the first key that is not held is due; infinity when there is none."""
@@ -96,7 +97,7 @@ class Workqueue(Generic[K]):
 
 
 class DelayQueue(Workqueue[K]):
-    """A work queue with a clock: its one reader waits until a key is due."""
+    """A work queue with a clock, whose only reader waits until a key is due."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock`: monotonic seconds."""

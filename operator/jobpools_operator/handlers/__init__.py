@@ -3,4 +3,4 @@
 import kopf
 
 REGISTRY = kopf.OperatorRegistry()
-"""The operator's own registry: kopf's default one has login handlers that load a second Kubernetes client."""
+"""The operator's own registry. kopf's default one has login handlers that load a second Kubernetes client."""

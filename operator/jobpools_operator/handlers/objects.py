@@ -1,4 +1,4 @@
-"""WorkerPools and CronJobSpecs as the watch shows them: parse, and hand over to the controller."""
+"""Handlers of the watch of WorkerPools and CronJobSpecs: they parse objects and pass them to the controller."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,13 +16,13 @@ from jobpools_operator.kinds import Kind, ObjectId
 
 
 @kopf.on.event(GROUP, VERSION, Kind.POOL.plural, registry=REGISTRY)
-async def on_pool(type: str | None, body: Mapping[str, Any], memo: Any, **_: Any) -> None:  # noqa: A002  # kopf's word
+async def on_pool(type: str | None, body: Mapping[str, Any], memo: Any, **_: Any) -> None:  # noqa: A002  # kopf's name
     """Handle one event of the watch of WorkerPools."""
     _on_event(memo.controller, Kind.POOL, type, body)
 
 
 @kopf.on.event(GROUP, VERSION, Kind.SCHEDULE.plural, registry=REGISTRY)
-async def on_schedule(type: str | None, body: Mapping[str, Any], memo: Any, **_: Any) -> None:  # noqa: A002  # kopf's word
+async def on_schedule(type: str | None, body: Mapping[str, Any], memo: Any, **_: Any) -> None:  # noqa: A002  # kopf's name
     """Handle one event of the watch of CronJobSpecs."""
     _on_event(memo.controller, Kind.SCHEDULE, type, body)
 
@@ -35,10 +35,10 @@ def _on_event(controller: Controller, kind: Kind, event: str | None, body: Mappi
 
 
 def observe(controller: Controller, kind: Kind, body: Mapping[str, Any]) -> None:
-    """Hand over an object as the API server has it."""
+    """Parse an object and pass it to the controller."""
     meta, status = meta_of(body), dict(body.get("status", {}))
     object_id = ObjectId.of(kind, meta)
-    if "deletionTimestamp" in body["metadata"]:  # deleted, and kept until its dependents are gone as well
+    if "deletionTimestamp" in body["metadata"]:  # deleted, and kept until its dependents are gone
         controller.delete(object_id)
         return
     try:

@@ -19,7 +19,7 @@ M = TypeVar("M", bound=Model)
 
 
 def meta_of(body: Mapping[str, Any]) -> Meta:
-    """Return the object's metadata. Not validated: an object of an older, laxer CRD must get a status as well."""
+    """Return the object's metadata, not validated: an object that an older CRD accepted must get a status as well."""
     found = body["metadata"]
     return Meta.model_construct(
         name=found["name"], namespace=found["namespace"], uid=found["uid"], generation=found.get("generation", 0)
@@ -46,5 +46,6 @@ def _parse(model: type[M], body: Mapping[str, Any]) -> M:
         return model.model_validate({"meta": meta, "spec": dict(body.get("spec", {}))})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]).replace("meta.", "metadata.", 1)
-        raise SpecError(f"{place}: {explain(first)}") from error
+        top, *rest = first["loc"]
+        path = ".".join(map(str, ("metadata" if top == "meta" else top, *rest)))
+        raise SpecError(f"{path}: {explain(first)}") from error

@@ -1,6 +1,6 @@
-"""The resync: both kinds are listed from time to time, and the lists correct what the watch has missed.
+"""The resync: lists both kinds from time to time, and corrects what the watch has missed.
 
-kopf lists again after a broken watch as well, but does not report which objects were deleted meanwhile.
+kopf also lists again after a broken watch, but does not report which objects were deleted meanwhile.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ INTERVAL = 300.0
 """Seconds between two resyncs."""
 
 log = logging.getLogger("jobpools.operator")
-List = Callable[[Kind], Awaitable[list[dict[str, Any]]]]
+ListObjects = Callable[[Kind], Awaitable[list[dict[str, Any]]]]
 """Returns all objects of a kind. Raises ApiError."""
 
 
-async def resync_forever(controller: Controller, list_objects: List) -> None:
+async def resync_forever(controller: Controller, list_objects: ListObjects) -> None:
     """Resync every INTERVAL, until cancelled."""
     while True:
         await asyncio.sleep(INTERVAL)
@@ -33,13 +33,13 @@ async def resync_forever(controller: Controller, list_objects: List) -> None:
             log.warning("resync: %s", error)
 
 
-async def resync(controller: Controller, kind: Kind, list_objects: List) -> None:
-    """Compare one list with the registry, and hand over the differences. Raises ApiError."""
-    # Before the list: an object that is created during the request is not taken for a deleted one.
+async def resync(controller: Controller, kind: Kind, list_objects: ListObjects) -> None:
+    """List a kind, and pass the differences from the registry to the controller. Raises ApiError."""
+    # Before the list: an object that is created during the request must not look like a deleted one.
     known = {object_id: record.meta for object_id, record in controller.registry.items() if object_id.kind is kind}
     bodies = {ObjectId.of(kind, meta_of(body)): body for body in await list_objects(kind)}
     for object_id in known.keys() - bodies.keys():
-        log.warning("%s was deleted, and the watch did not report it", object_id)
+        log.warning("%s: the watch missed its deletion, and the resync found it", object_id)
         controller.delete(object_id)
     for object_id, body in bodies.items():
         meta, before = meta_of(body), known.get(object_id)

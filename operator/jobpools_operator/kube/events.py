@@ -1,4 +1,4 @@
-"""Events: each is logged and recorded once, within the budget of writes."""
+"""Logs events and records them at the API server, within the limit of writes."""
 
 import asyncio
 import logging
@@ -19,9 +19,9 @@ MAX_WAITING = 1000
 REPEAT_AFTER = 60.0
 """Seconds for which an event with the same reason is not repeated for the same object."""
 INTERVAL = 0.5
-"""Seconds between two looks for new events."""
+"""Seconds between two checks for events to record."""
 MESSAGE_LIMIT = 1024
-"""Maximum characters of a message: the API server refuses longer ones."""
+"""Maximum characters of a message; the API server refuses longer ones."""
 
 log = logging.getLogger("jobpools.operator")
 
@@ -34,9 +34,9 @@ class EventRecorder:
         self._api, self._identity, self._bucket, self._clock = api, identity, bucket, clock
         self._waiting: deque[Object] = deque(maxlen=MAX_WAITING)
         self._recorded_at: dict[tuple[ObjectId, str], float] = {}
-        """By object and reason."""
+        """By object and reason: when an event was last recorded."""
         self._clean_at = clock()
-        """When outdated items of `_recorded_at` are next dropped: doing so at each event would cost as much as all."""
+        """When old items of `_recorded_at` are dropped next. That reads all items, so it is not done at each event."""
 
     def record(self, kind: Kind, meta: Meta, event: Event) -> None:
         """Log the event and record it later, unless the object had one with this reason within REPEAT_AFTER."""
@@ -51,7 +51,7 @@ class EventRecorder:
             self._waiting.append(self._body(kind, meta, event))
 
     async def run(self) -> None:
-        """Record what waits, until cancelled. An event that cannot be recorded is only logged."""
+        """Record waiting events, until cancelled. An event that cannot be recorded is dropped: it was logged."""
         while True:
             while self._waiting:
                 body = self._waiting.popleft()
@@ -62,7 +62,7 @@ class EventRecorder:
                     if not (
                         error.is_missing or error.is_namespace_terminating
                     ):  # the namespace is gone, or being deleted
-                        log.warning("the event could not be recorded: %s", error)
+                        log.warning("an event could not be recorded: %s", error)
             await asyncio.sleep(INTERVAL)
 
     def _body(self, kind: Kind, meta: Meta, event: Event) -> Object:

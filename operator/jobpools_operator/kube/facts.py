@@ -1,4 +1,4 @@
-"""PURE: reads facts from Deployments and pods, as the API server shows them."""
+"""PURE: facts from Deployments and pods, as the API server shows them."""
 
 from datetime import datetime
 
@@ -8,8 +8,9 @@ from jobpools_operator.kube import manifests
 from jobpools_operator.kube.manifests import Object
 
 FINISHED_PHASES = ("Succeeded", "Failed")
+"""Phases of a pod whose worker has ended."""
 CONFIG_ERROR = "CreateContainerConfigError"
-"""Reason of a container that waits for a Secret or ConfigMap which does not exist."""
+"""Reason of a container that waits for a Secret or ConfigMap that does not exist."""
 WAITING_PROBLEMS = (
     "CrashLoopBackOff",
     CONFIG_ERROR,
@@ -20,7 +21,7 @@ WAITING_PROBLEMS = (
     "InvalidImageName",
     "RunContainerError",
 )
-"""Reasons for which a container waits and will not start by itself."""
+"""Reasons of a container that waits and needs a change to start."""
 
 
 def pool_key(item: Object) -> str:
@@ -30,7 +31,7 @@ def pool_key(item: Object) -> str:
 
 
 def spec_hash(found: Object) -> str:
-    """Return the hash of the object that was applied last; empty: unknown."""
+    """Return the hash in the annotation of the last apply; empty: there is none."""
     hashed: str = found["metadata"].get("annotations", {}).get(manifests.HASH_ANNOTATION, "")
     return hashed
 
@@ -43,18 +44,18 @@ def fingerprint(found: Object) -> str:
 def is_rolling(found: Object) -> bool:
     """Return whether pods of an older template exist, or the Deployment controller has not yet read the last write.
 
-    Without pods, present or wanted, nothing is replaced: do not wait for the controller, which is slow when many
-    Deployments are new.
+    A Deployment that has no pods and wants none replaces nothing. It does not wait for the controller, which is slow
+    when many Deployments are new.
     """
     status = found.get("status", {})
     if found["spec"].get("replicas", 1) == status.get("replicas", 0) == 0:
         return False
-    behind = status.get("observedGeneration", 0) < found["metadata"].get("generation", 0)
-    return bool(behind or status.get("updatedReplicas", 0) < status.get("replicas", 0))
+    is_unread = status.get("observedGeneration", 0) < found["metadata"].get("generation", 0)
+    return bool(is_unread or status.get("updatedReplicas", 0) < status.get("replicas", 0))
 
 
 def is_marked(pod: Object) -> bool:
-    """Return whether a scale-down is to remove the pod first."""
+    """Return whether a scale-down removes the pod first."""
     annotations: Object = pod["metadata"].get("annotations", {})
     return str(annotations.get(manifests.DELETION_COST)) == str(manifests.MARKED_COST)
 
@@ -76,7 +77,7 @@ def worker_facts(pod: Object) -> WorkerFacts:
 
 
 def pod_problem(status: Object, conditions: dict[str, Object]) -> Problem | None:
-    """Return why the pod's container does not start, or why the pod is on no node."""
+    """Return why a container of the pod does not start, or why the pod is not scheduled; None: no problem is known."""
     for container in status.get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting", {})
         if waiting.get("reason") in WAITING_PROBLEMS:
@@ -89,7 +90,7 @@ def pod_problem(status: Object, conditions: dict[str, Object]) -> Problem | None
 
 
 def replica_failure(found: Object) -> Problem | None:
-    """Return why the Deployment's pods cannot be created, as in `FailedCreate: exceeded quota`."""
+    """Return why the Deployment's pods cannot be created, such as `FailedCreate: exceeded quota`; None: they can."""
     for each in found.get("status", {}).get("conditions", []):
         if each["type"] == "ReplicaFailure" and each["status"] == "True":
             return Problem(each.get("reason", "ReplicaFailure"), each.get("message", ""))

@@ -15,22 +15,28 @@ from jobpools.settings import GRACE_MARGIN, REDIS_URL, worker_env
 Object = dict[str, Any]
 
 POOL_LABEL = "jobpools.dev/pool"
+"""Label with the name of the pool."""
 MANAGED_LABEL = "app.kubernetes.io/managed-by"
 MANAGER = "jobpools"
+"""Value of MANAGED_LABEL, and field manager of the Secret."""
 HASH_ANNOTATION = "jobpools.dev/spec-hash"
+"""Annotation with the hash of the Deployment as applied."""
 REDIS_SECRET = "redis.jobpools.dev"  # noqa: S105  # a name
-"""The Secret, one in each namespace with pools, that holds the URL of the chart's Redis under the key REDIS_KEY."""
+"""Name of the Secret that holds the URL of the chart's Redis, in each namespace with pools that use it."""
 REDIS_KEY = "url"
+"""Key of the URL in that Secret."""
 POOL_KIND = "WorkerPool"
 REDIS_ANNOTATION = "jobpools.dev/redis"
+"""Annotation with a short hash of the URL that a pod reads from a Secret."""
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 MARKED_COST = -1000
 """Deletion cost of the pods that a scale-down is to remove."""
 PROBE_PORT = 8080
 CONTAINER = "worker"
 USER = 10001
+"""User and group id of the worker's process."""
 HAND_BACK_MARGIN = 5
-"""Seconds between the end of the worker's grace and the end of the pod's: enough to hand back unfinished jobs."""
+"""Seconds by which the worker's grace ends before the pod's: enough to hand back unfinished jobs."""
 
 
 def labels(pool: Pool) -> dict[str, str]:
@@ -88,12 +94,12 @@ def redis_secret(namespace: str, redis_url: str, owners: Sequence[Object]) -> Ob
 
 
 def content_hash(body: Object) -> str:
-    """Return a hash of the object: an object with the same hash needs no write."""
+    """Return a hash of the object. Equal objects have equal hashes, and need no write."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def owner_reference(pool: Meta, *, controller: bool = True) -> Object:
-    """Return a reference to the pool as an owner: Kubernetes deletes an object when its last owner is gone."""
+    """Return an owner reference to the pool. Kubernetes deletes an object when its last owner is gone."""
     # No blockOwnerDeletion: with OwnerReferencesPermissionEnforcement (OpenShift) it requires a right on finalizers,
     # and the deletion of a pool need not wait for its pods.
     return {
@@ -109,8 +115,8 @@ def _pod(pool: Pool, redis_url: str) -> Object:
     probe = {"port": PROBE_PORT}
     metadata: Object = {"labels": labels(pool)}
     if _url_secret_ref(pool):
-        # Running pods do not notice a changed Secret: the hash replaces them. It has only four digits, so that the URL
-        # cannot be guessed from it; two URLs have the same hash with a probability of 1 in 65,536.
+        # Running pods do not notice a changed Secret, but a changed hash replaces them. It has only four digits, so
+        # that the URL cannot be guessed from it; two URLs have the same hash with a probability of 1 in 65,536.
         metadata["annotations"] = {REDIS_ANNOTATION: hashlib.sha256(redis_url.encode()).hexdigest()[:4]}
     return {
         "metadata": metadata,
@@ -164,7 +170,7 @@ def _url_secret_ref(pool: Pool) -> dict[str, str]:
 def _environment(pool: Pool, redis_url: str) -> list[Object]:
     variables: list[Object] = []
     secret = _url_secret_ref(pool)
-    # The kubelet kills the pod when its grace ends: the worker hands unfinished jobs back before.
+    # The kubelet kills the pod when its grace ends. The worker hands back unfinished jobs before that.
     plain = worker_env(pool, redis_url) | {"JOBPOOLS_GRACE": str(_grace(pool) - HAND_BACK_MARGIN)}
     for name, value in plain.items():
         if name == REDIS_URL and secret:
@@ -179,7 +185,7 @@ def _environment(pool: Pool, redis_url: str) -> list[Object]:
 
 
 def _merge(ours: Any, theirs: Any) -> Any:
-    """Merge the template over ours: maps by key, lists of named items by name; anything else is replaced."""
+    """Return the template merged over our object: maps by key, lists of named items by name, the rest replaced."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         return _merge_maps(cast("Object", ours), cast("Object", theirs))
     if _is_named_list(ours) and _is_named_list(theirs):

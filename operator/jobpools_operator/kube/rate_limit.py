@@ -1,24 +1,24 @@
-"""A budget of writes: so many a second for all objects together."""
+"""The limit of writes of statuses and events, for all objects together."""
 
 from collections.abc import Callable
 
 RATE = 20.0
-"""Statuses and events a second."""
+"""Maximum writes per second on average."""
 BURST = 30.0
-"""Statuses and events at once."""
+"""Maximum writes at once after a quiet time."""
 
 
 class TokenBucket:
-    """Hands out tokens at RATE a second, at most BURST at once."""
+    """A token bucket: RATE tokens per second, at most BURST at once. A write costs one token."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock`: monotonic seconds."""
-        self._clock, self._tokens, self._at = clock, BURST, clock()
+        self._clock, self._tokens, self._refilled_at = clock, BURST, clock()
 
     def take(self) -> float:
         """Take a token; return the seconds until it may be used."""
         now = self._clock()
-        self._tokens = min(BURST, self._tokens + (now - self._at) * RATE)
-        self._at = now
+        self._tokens = min(BURST, self._tokens + (now - self._refilled_at) * RATE)
+        self._refilled_at = now
         self._tokens -= 1
         return max(0.0, -self._tokens / RATE)

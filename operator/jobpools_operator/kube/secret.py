@@ -1,4 +1,4 @@
-"""Reads the Secret that a `spec.redis` names: by its name; Secrets are never listed or watched."""
+"""Reads the Secret that a `spec.redis` names. Secrets are read by name, and never listed or watched."""
 
 import base64
 import binascii
@@ -9,23 +9,24 @@ from jobpools.errors import ObservationError
 from jobpools_operator.kube.client import CORE_API, Api, ApiError, Object, path_of
 
 CACHE_SECONDS = 240.0
-"""Seconds for which a value is not read again."""
+"""Seconds for which a value is used without another read."""
 RETRY_AFTER = 2.0
-"""Seconds until a Secret that could not be read is requested again: all its pools share one request."""
+"""Seconds until a Secret that could not be read is read again. Until then all its pools get the same error."""
 
 
-class Secrets:
-    """Values of Secrets, with a cache."""
+class CachedSecrets:
+    """Reads values of Secrets, with a cache."""
 
     def __init__(self, api: Api, clock: Callable[[], float]) -> None:
         """`clock`: monotonic seconds."""
         self._api, self._clock = api, clock
         self._found: dict[tuple[str, str, str], tuple[float, str]] = {}
+        """By namespace, name and key: when the value was read, and the value."""
         self._failed: dict[str, tuple[float, ApiError]] = {}
         """By path: when the latest read failed, and why."""
 
     async def value(self, namespace: str, ref: SecretKeyRef) -> str:
-        """Return the key's text. Raises ObservationError, whose message has nothing of the Secret's contents."""
+        """Return the key's text. Raises ObservationError, whose message shows nothing of the Secret's contents."""
         place = (namespace, ref.name, ref.key)
         at, text = self._found.get(place, (0.0, ""))
         if text and self._clock() - at < CACHE_SECONDS:

@@ -1,4 +1,4 @@
-"""Writes the statuses that are due, one after the other and within the budget of writes."""
+"""Writes the statuses that are due, one after the other, and within the limit of writes."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ log = logging.getLogger("jobpools.operator")
 
 
 class StatusWriter:
-    """Writes what is due in the book of statuses."""
+    """Writes the statuses that are due."""
 
     def __init__(self, api: Api, statuses: Statuses, bucket: TokenBucket) -> None:
         self._api, self._statuses, self._bucket = api, statuses, bucket
@@ -26,7 +26,7 @@ class StatusWriter:
             while True:
                 object_id = await self._statuses.next_due()
                 await asyncio.sleep(self._bucket.take())
-                # What was put while the bucket was empty is what is written now.
+                # Asked only now: a newer status may have been put while the bucket was empty.
                 if write := self._statuses.begin_write(object_id):
                     await self._write(write)
         finally:
@@ -39,7 +39,7 @@ class StatusWriter:
             await self._api.merge(path, {"status": write.body}, FIELD_MANAGER)
         except ApiError as error:
             if not error.is_missing:
-                log.warning("%s: the status could not be written: %s", target, error)
+                log.warning("%s: the status could not be written; trying again: %s", target, error)
             self._statuses.fail_write(write, is_missing=error.is_missing)
         else:
             self.writes += 1

@@ -17,8 +17,9 @@ from jobpools.core.pools.specs import Pool
 from jobpools.core.schedules.specs import Schedule
 from jobpools.errors import StoreError
 from jobpools.store import wakeups
-from jobpools.store.connect import Connection, connect, safe_url
+from jobpools.store.connection import Connection, connect
 from jobpools.store.schedules import StoreSchedules
+from jobpools.store.translation import safe_url
 from jobpools_operator.kinds import Kind
 from jobpools_operator.planner import PoolPlanner
 from jobpools_operator.reporter import Counters, Reporter

@@ -17,7 +17,8 @@ from pydantic import AfterValidator
 from redis import Redis
 
 from jobpools import App, Handler, JobCancelledError, StoreDataError
-from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.connection import Connection
+from jobpools.store.sync_connection import SyncConnection
 from jobpools.testing import run_until_idle
 from tests.support.waiting import until
 

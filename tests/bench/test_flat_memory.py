@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jobpools.client import Client
 from jobpools.store import keys, ledger
-from jobpools.store.connect import connect
+from jobpools.store.connection import connect
 from tests.bench.jobs import QUEUE, app, arguments, noop
 from tests.support.servers import running, valkey_binary
 from tests.support.workers import crew

@@ -9,7 +9,7 @@ import pytest
 
 from jobpools import App, Client, JobHandle, JobState
 from jobpools.store import keys, ledger
-from jobpools.store.connect import Connection, connect
+from jobpools.store.connection import Connection, connect
 from jobpools.store.lease_ids import split_lease_id
 from tests.chaos import jobs
 from tests.support.servers import Server, running, valkey_binary

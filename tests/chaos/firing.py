@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from jobpools.control.schedules import Scheduler
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
-from jobpools.store.connect import connect
+from jobpools.store.connection import connect
 from jobpools.store.schedules import StoreSchedules
 
 APART = timedelta(milliseconds=100)

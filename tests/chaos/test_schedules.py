@@ -12,7 +12,7 @@ from redis import Redis
 
 from jobpools.core.schedules.facts import ScheduleFacts
 from jobpools.store import keys
-from jobpools.store.connect import connect
+from jobpools.store.connection import connect
 from jobpools.store.schedules import StoreSchedules
 from tests.chaos.firing import APART, schedules
 from tests.support.waiting import DEADLINE

@@ -261,7 +261,7 @@ except SystemExit:
 def test_a_command_imports_only_what_it_needs() -> None:
     """Imported modules are checked in place of the start time, which other programs on the machine affect."""
     expensive = {
-        "--help": {"redis", "yaml", "rich", "asyncio", "jobpools.store.connect"},
+        "--help": {"redis", "yaml", "rich", "asyncio", "jobpools.store.connection"},
         "queues --redis redis://127.0.0.1:1/0": {"yaml", "rich", "matplotlib", "jobpools.runtime", "jobpools.local"},
         "worker": {"typer", "yaml", "rich", "croniter", "jobpools.local", "jobpools.core.pools.specs"},
     }

@@ -12,7 +12,7 @@ import yaml
 from jobpools.control.schedules import Scheduler
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
-from jobpools.store.connect import connect
+from jobpools.store.connection import connect
 from jobpools.store.schedules import StoreSchedules
 
 

@@ -8,7 +8,7 @@ from jobpools.control.queues import StoreQueues
 from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import WorkerId
-from jobpools.store import connect
+from jobpools.store.connection import connect
 from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.heartbeats import write_heartbeat
 from jobpools.store.lease_ids import claim_suffix
@@ -52,7 +52,7 @@ class StoreStage:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._store = connect.connect(url)
+        self._store = connect(url)
         self.queues: Queues = StoreQueues(self._store, "operator")
         self._number = 0
 
@@ -89,7 +89,7 @@ class StoreStage:
                 await self._store.execute("ZADD", key, 1, element)
 
     async def vanish(self) -> None:
-        self._gone, self._store = self._store, connect.connect("redis://127.0.0.1:1/0")
+        self._gone, self._store = self._store, connect("redis://127.0.0.1:1/0")
         self.queues = StoreQueues(self._store, "operator")
 
     async def close(self) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import connect, ledger
+from jobpools.store import ledger
+from jobpools.store.connection import connect
 from jobpools.store.enqueue import enqueue_jobs, enqueue_jobs_sync
+from jobpools.store.sync_connection import connect_sync
 from tests.store.conftest import sending
 from tests.support.servers import Server, running, running_cluster, running_sentinel, valkey_binary
 from tests.support.waiting import DEADLINE
@@ -44,7 +46,7 @@ def stack() -> Iterator[ExitStack]:
 @pytest.mark.parametrize("make", [alone, cluster, sentinel])
 async def test_an_endpoint_that_went_and_came_back(make: Make, stack: ExitStack, tmp_path: Path) -> None:
     url, servers = make(stack, tmp_path)
-    connection, sync = connect.connect(url), connect.connect_sync(url)
+    connection, sync = connect(url), connect_sync(url)
     jobs = [sending(f"job{number}", queue=f"queue{number % 5}") for number in range(10)]
     assert await enqueue_jobs(connection, jobs) == [True] * 10
     await asyncio.to_thread(enqueue_jobs_sync, sync, jobs)

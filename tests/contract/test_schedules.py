@@ -9,7 +9,7 @@ from jobpools import App, Context
 from jobpools.control.schedules import Scheduler
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
-from jobpools.store.connect import Connection, connect
+from jobpools.store.connection import Connection, connect
 from jobpools.store.schedules import StoreSchedules, listed
 from jobpools.testing import run_until_idle
 from tests.contract.conftest import Endpoint

@@ -12,14 +12,15 @@ from jobpools.control.queues import StoreQueues
 from jobpools.core.jobs.job import JobState
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import QueueName
-from jobpools.store import connect, deadletters, ledger, wakeups
-from jobpools.store.connect import Connection
+from jobpools.store import deadletters, ledger, wakeups
+from jobpools.store.connection import Connection, connect
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.leases import renew_leases
 from jobpools.store.server import queue_names
 from jobpools.store.step import settle_and_claim
+from jobpools.store.sync_connection import connect_sync
 from jobpools.testing import run_until_idle
 from tests.contract.conftest import Endpoint
 from tests.support import dead_jobs
@@ -160,7 +161,7 @@ async def test_leases_are_renewed_and_rescued(app: App, endpoint: Endpoint) -> N
         store, "emails", "lost.1", claim=1, lease_suffix=claim_suffix("lost.1", 1), lease_ms=60_000
     )
     (lease,) = [job_id.decode() + claim_suffix("lost.1", 1) for job_id in claimed.ids]
-    sync = connect.connect_sync(endpoint.url)
+    sync = connect_sync(endpoint.url)
     assert await asyncio.to_thread(renew_leases, sync, "emails", [lease, "gone:lost.1:0000000009"], 60_000) == (
         ["gone:lost.1:0000000009"],
         [],
@@ -181,7 +182,7 @@ async def test_an_idle_worker_and_the_control_loop_are_woken(app: App, endpoint:
     @app.job(queue="emails")
     async def send() -> None: ...
 
-    listening = connect.connect(endpoint.url)
+    listening = connect(endpoint.url)
     heard: asyncio.Queue[str] = asyncio.Queue()
 
     async def listen() -> None:
@@ -189,7 +190,7 @@ async def test_an_idle_worker_and_the_control_loop_are_woken(app: App, endpoint:
             heard.put_nowait(queue)
 
     ear = asyncio.create_task(listen())
-    waiting = connect.connect(endpoint.url, timeout=None)
+    waiting = connect(endpoint.url, timeout=None)
     try:
         assert await asyncio.wait_for(heard.get(), 5) == "", "the subscription stands"
         idle = asyncio.create_task(wakeups.wait(waiting, ["emails"], 5))

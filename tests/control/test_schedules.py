@@ -16,7 +16,7 @@ from jobpools.core.schedules.plan import plan_schedule
 from jobpools.core.schedules.requeue import RETRY_INTERVAL
 from jobpools.core.schedules.specs import Schedule
 from jobpools.store import keys
-from jobpools.store.connect import Connection, connect
+from jobpools.store.connection import Connection, connect
 from jobpools.store.schedules import StoreSchedules
 from tests.support.servers import running, valkey_binary
 

@@ -7,7 +7,7 @@ import pytest
 
 from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.text.names import WorkerId
-from jobpools.store.connect import connect
+from jobpools.store.connection import connect
 from jobpools.store.heartbeats import write_heartbeat
 from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.step import settle_and_claim

@@ -11,7 +11,7 @@ from jobpools import App
 from jobpools.core.jobs.policies import QueueRef
 from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
-from jobpools.store.connect import Connection, connect
+from jobpools.store.connection import Connection, connect
 
 
 @pytest.fixture

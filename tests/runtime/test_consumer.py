@@ -20,7 +20,7 @@ from jobpools import (
 from jobpools.core.jobs.policies import QueuePolicy
 from jobpools.runtime import prefetch
 from jobpools.store import keys, ledger
-from jobpools.store.connect import Connection, connect
+from jobpools.store.connection import Connection, connect
 from jobpools.store.drain_locks import force_drain_locks, release_drain_locks
 from jobpools.store.draws import fresh_id
 from jobpools.store.enqueue import Sending, enqueue_jobs

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jobpools import App
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_workers
 from tests.runtime.conftest import working
 from tests.support.waiting import until

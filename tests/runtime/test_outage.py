@@ -12,7 +12,7 @@ from jobpools import App
 from jobpools.errors import StoreDataError, StoreUnavailableError
 from jobpools.runtime.outage import LONGEST_STABLE, STABLE, Outage, Tries, concerns_server
 from jobpools.store import ledger
-from jobpools.store.connect import connect
+from jobpools.store.connection import connect
 from tests.runtime.conftest import working
 from tests.support.servers import Server, running, valkey_binary
 from tests.support.waiting import until

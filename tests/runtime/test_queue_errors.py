@@ -9,7 +9,7 @@ from jobpools import (
 )
 from jobpools.runtime.outage import BACKOFF
 from jobpools.store import keys, ledger
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from tests.runtime.conftest import working
 from tests.support.waiting import until
 

@@ -14,7 +14,7 @@ from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.errors import StoreUnavailableError
 from jobpools.rescue import Rescuer, vanished
 from jobpools.store import keys
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job
 from jobpools.store.rescue import RESCUED_AT_ONCE, held_by

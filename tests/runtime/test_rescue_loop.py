@@ -7,7 +7,7 @@ from jobpools import (
 )
 from jobpools.errors import StoreUnavailableError
 from jobpools.store import ledger
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from tests.runtime.conftest import working
 from tests.support.waiting import until
 

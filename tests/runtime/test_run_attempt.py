@@ -21,7 +21,7 @@ from jobpools import (
 )
 from jobpools.core.jobs.job import History
 from jobpools.options import Options
-from jobpools.store.connect import connect
+from jobpools.store.connection import connect
 from jobpools.store.jobs import read_job
 from jobpools.testing import run_until_idle
 from tests.runtime.conftest import working

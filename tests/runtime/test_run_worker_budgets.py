@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from jobpools import App
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from tests.support.waiting import eventually
 from tests.support.workers import WorkerProcess, crew
 

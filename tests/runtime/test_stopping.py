@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobpools import App, JobHandle, JobState
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.jobs import read_job
 from tests.support.servers import Server, valkey_binary
 from tests.support.waiting import eventually

@@ -6,24 +6,24 @@ import msgspec
 import pytest
 from redis import Redis
 
-from jobpools.store import connect
-from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.connection import Connection, connect
 from jobpools.store.enqueue import Sending
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, encode_envelope
+from jobpools.store.sync_connection import SyncConnection, connect_sync
 
 QUEUE = "emails"
 
 
 @pytest.fixture
 async def store(valkey_url: str) -> AsyncIterator[Connection]:
-    made = connect.connect(valkey_url)
+    made = connect(valkey_url)
     yield made
     await made.aclose()
 
 
 @pytest.fixture
 def sync_store(valkey_url: str) -> Iterator[SyncConnection]:
-    made = connect.connect_sync(valkey_url)
+    made = connect_sync(valkey_url)
     yield made
     made.close()
 

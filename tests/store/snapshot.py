@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from jobpools.store import keys
-from jobpools.store.connect import SyncConnection
 from jobpools.store.records import decode_ended, decode_result
+from jobpools.store.sync_connection import SyncConnection
 
 _KIND = {part: keys.kind(part) for part in keys.PARTS} | {"jobs": "names"}
 _READ = {"hash": ("HGETALL",), "names": ("HKEYS",), "zset": ("ZRANGE",), "list": ("LRANGE",), "set": ("SMEMBERS",)}

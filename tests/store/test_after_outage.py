@@ -13,7 +13,7 @@ from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.errors import StoreUnavailableError
 from jobpools.store import draws
-from jobpools.store.connect import connect
+from jobpools.store.connection import connect
 from jobpools.store.enqueue import Sending, enqueue_jobs
 from jobpools.store.envelope import Envelope, encode_envelope
 from jobpools.store.jobs import read_job

@@ -8,10 +8,12 @@ import pytest
 from redis import Redis
 
 from jobpools.errors import ConfigurationError, StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
-from jobpools.store import connect
-from jobpools.store.connect import Connection, SyncConnection, safe_url
+from jobpools.store.connection import Connection, connect
 from jobpools.store.enqueue import enqueue_jobs, enqueue_jobs_sync
+from jobpools.store.redis_clients import POOL_SIZE
 from jobpools.store.step import Completed, settle_and_claim
+from jobpools.store.sync_connection import SyncConnection, connect_sync
+from jobpools.store.translation import safe_url
 from tests.store.conftest import QUEUE, Send
 from tests.support.ports import free_port
 from tests.support.servers import Server, running, valkey_binary
@@ -22,7 +24,7 @@ ESCAPED = "tiger%26scott"
 
 async def said(url: str, *command: object) -> StoreError:
     """What a command's refusal says, and the same of a blocking one."""
-    connection, sync = connect.connect(url), connect.connect_sync(url)
+    connection, sync = connect(url), connect_sync(url)
     try:
         with pytest.raises(StoreError) as raised:
             await connection.execute(*command)
@@ -103,7 +105,7 @@ async def test_a_host_that_is_none() -> None:
 
 async def test_a_server_that_stands_still() -> None:
     with running(valkey_binary()) as server:
-        connection = connect.connect(server.url, timeout=0.2)
+        connection = connect(server.url, timeout=0.2)
         await connection.execute("PING")
         server.stand_still()
         try:
@@ -117,7 +119,7 @@ async def test_a_server_that_stands_still() -> None:
 
 async def test_a_server_that_went_and_came_back(tmp_path: Path, job: Send) -> None:
     with running(valkey_binary(), tmp_path) as server:
-        connection = connect.connect(server.url)
+        connection = connect(server.url)
         assert await enqueue_jobs(connection, [job("a")]) == [True]
         server.kill()
         with pytest.raises(StoreUnavailableError):
@@ -136,7 +138,7 @@ async def test_a_wrong_password() -> None:
             assert str(error).endswith("check user and password in the URL, and the user's ACL")
             assert "wrong-one" not in str(error)
             assert ESCAPED not in str(error)
-        right = connect.connect(f"redis://:{ESCAPED}@127.0.0.1:{server.port}/0")
+        right = connect(f"redis://:{ESCAPED}@127.0.0.1:{server.port}/0")
         assert await right.execute("PING"), "a password with special characters is percent-encoded"
         await right.aclose()
 
@@ -165,7 +167,7 @@ async def test_a_key_of_another_type(store: Connection, sync_store: SyncConnecti
 
 async def test_out_of_memory_refuses_new_jobs_and_finishes_old_ones(job: Send) -> None:
     with running(valkey_binary(), flags=["--maxmemory-policy", "noeviction"]) as server:
-        connection = connect.connect(server.url)
+        connection = connect(server.url)
         await enqueue_jobs(connection, [job("a"), job("b")])
         with server.client() as client:
             client.config_set("maxmemory", 1)
@@ -184,7 +186,7 @@ async def test_out_of_memory_refuses_new_jobs_and_finishes_old_ones(job: Send) -
 
 async def test_a_replica_is_not_the_right_server_now(job: Send) -> None:
     with running(valkey_binary()) as server:
-        connection = connect.connect(server.url)
+        connection = connect(server.url)
         with server.client() as client:
             client.execute_command("REPLICAOF", "127.0.0.1", "1")
         with pytest.raises(StoreUnavailableError, match=r"is a read-only replica .*; writes go to the primary"):
@@ -193,17 +195,17 @@ async def test_a_replica_is_not_the_right_server_now(job: Send) -> None:
 
 
 async def test_closing_twice_and_unopened_is_fine(valkey_url: str) -> None:
-    connection = connect.connect(valkey_url)
+    connection = connect(valkey_url)
     await connection.aclose()
     await connection.aclose()
     for url in (valkey_url, "redis+cluster://127.0.0.1:1"):
-        sync = connect.connect_sync(url)
+        sync = connect_sync(url)
         sync.close()
         sync.close()
 
 
 async def test_valkey_is_a_scheme_too(valkey_url: str) -> None:
-    connection = connect.connect(valkey_url.replace("redis://", "valkey://"))
+    connection = connect(valkey_url.replace("redis://", "valkey://"))
     assert await connection.execute("PING")
     await connection.aclose()
 
@@ -214,7 +216,7 @@ async def test_more_at_once_than_there_are_connections(store: Connection, raw: R
     # Those that scripts keep at hand leave enough for everything else.
     kinds = await asyncio.gather(*[store.execute("TYPE", f"key{number}") for number in range(300)])
     assert kinds == [b"none"] * 300
-    assert raw.info("clients")["connected_clients"] <= connect.POOL_SIZE + 5
+    assert raw.info("clients")["connected_clients"] <= POOL_SIZE + 5
 
 
 def test_more_threads_than_there_are_connections(sync_store: SyncConnection, job: Send) -> None:

@@ -5,7 +5,7 @@ from redis import Redis
 from jobpools.core.jobs.job import History, JobState, Outcome, OutcomeKind, Priority
 from jobpools.core.jobs.retry import Retry, settle
 from jobpools.store import deadletters, keys, ledger
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix

@@ -7,10 +7,11 @@ from redis import Redis
 
 from jobpools import App
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import connect, ledger
-from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store import ledger
+from jobpools.store.connection import Connection, connect
 from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.enqueue import BATCH, enqueue_jobs, enqueue_jobs_sync
+from jobpools.store.sync_connection import SyncConnection
 from tests.store.conftest import QUEUE, Send
 from tests.support.servers import running, valkey_binary
 
@@ -45,7 +46,7 @@ def calls(raw: Redis) -> int:
 async def test_a_server_that_vanishes_has_whole_batches(tmp_path_factory: pytest.TempPathFactory, job: Send) -> None:
     """Killed in the middle of thousands: what is there is a multiple of 500, and sending all again completes it."""
     with running(valkey_binary(), tmp_path_factory.mktemp("aof"), ["--appendfsync", "always"]) as server:
-        connection = connect.connect(server.url)
+        connection = connect(server.url)
         jobs = [job(f"job{number}") for number in range(5000)]
         sent = itertools.count(1)
         execute_raw = connection._execute_raw

@@ -17,9 +17,9 @@ from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import plan_pool
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.rescue import Rescuer
-from jobpools.store import connect, deadletters, draws, keys, ledger
+from jobpools.store import deadletters, draws, keys, ledger
 from jobpools.store.cancellations import cancel_job
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection, connect
 from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.job_lists import read_jobs
@@ -50,7 +50,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture
 async def alone(server: Server) -> AsyncIterator[Connection]:
-    made = connect.connect(server.url)
+    made = connect(server.url)
     yield made
     await made.aclose()
 

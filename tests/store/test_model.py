@@ -22,8 +22,9 @@ from hypothesis.stateful import (
 from jobpools.core.jobs.job import History, JobState, Outcome, OutcomeKind, Priority, Settlement
 from jobpools.core.jobs.retry import Retry, settle
 from jobpools.rescue import decide, vanished
-from jobpools.store import connect, keys, ledger
+from jobpools.store import keys, ledger
 from jobpools.store.cancellations import cancel_job
+from jobpools.store.connection import Connection, connect
 from jobpools.store.drain_locks import force_drain_locks, release_drain_locks, take_drain_locks
 from jobpools.store.enqueue import Sending, enqueue_jobs
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, decode_envelope, encode_envelope
@@ -35,6 +36,7 @@ from jobpools.store.leases import renew_leases
 from jobpools.store.records import completed_record
 from jobpools.store.rescue import rescue_jobs
 from jobpools.store.step import Completed, Settled, StepReply, settle_and_claim
+from jobpools.store.sync_connection import SyncConnection, connect_sync
 from tests.store.model import PRIORITIES, REACHABLE, Queue, uncharged
 from tests.store.snapshot import snapshot
 from tests.support import dead_jobs
@@ -64,8 +66,8 @@ outcomes = st.sampled_from(OUTCOMES)
 class Story(RuleBasedStateMachine):
     """One queue, three workers of two pods, a rescuer."""
 
-    connection: connect.Connection
-    sync: connect.SyncConnection
+    connection: Connection
+    sync: SyncConnection
     loop: asyncio.AbstractEventLoop
 
     def __init__(self) -> None:
@@ -364,10 +366,10 @@ class Story(RuleBasedStateMachine):
 @pytest.fixture(scope="module")
 def story(valkey_server: Server) -> Iterator[type[Story]]:
     loop = asyncio.new_event_loop()
-    sync = connect.connect_sync(valkey_server.url)
+    sync = connect_sync(valkey_server.url)
 
-    async def opened() -> connect.Connection:
-        return connect.connect(valkey_server.url)
+    async def opened() -> Connection:
+        return connect(valkey_server.url)
 
     connection = loop.run_until_complete(opened())
     yield type("Story", (Story,), {"loop": loop, "sync": sync, "connection": connection})

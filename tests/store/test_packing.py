@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from jobpools.store.connect import connect
+from jobpools.store.connection import connect
 
 
 @pytest.mark.parametrize("ticks", range(12))

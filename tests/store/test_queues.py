@@ -11,7 +11,7 @@ from jobpools.core.jobs.job import Disposition, History, JobState, OutcomeKind
 from jobpools.core.pools.specs import Pool
 from jobpools.rescue import decide, vanished
 from jobpools.store import deadletters, keys, ledger
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import DRAINING_TTL
 from jobpools.store.enqueue import Sending, enqueue_jobs
 from jobpools.store.envelope import encode_envelope

@@ -12,7 +12,7 @@ from jobpools.core.text.names import WorkerId
 from jobpools.errors import StoreDataError
 from jobpools.store import keys
 from jobpools.store.cancellations import cancel_job
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import force_drain_locks
 from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.enqueue import enqueue_jobs

@@ -9,7 +9,7 @@ from jobpools.core.jobs.job import JobState, Outcome, OutcomeKind, Priority
 from jobpools.core.jobs.retry import Retry, settle
 from jobpools.rescue import Rescuer
 from jobpools.store import keys, ledger
-from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import force_drain_locks
 from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.history import decode_history
@@ -20,6 +20,7 @@ from jobpools.store.leases import renew_leases
 from jobpools.store.records import completed_record
 from jobpools.store.rescue import held_by, rescue_jobs
 from jobpools.store.step import Completed, Settled, StepReply, settle_and_claim
+from jobpools.store.sync_connection import SyncConnection
 from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
 

@@ -3,8 +3,9 @@
 import pytest
 from redis import Redis
 
-from jobpools.store import abandoned, connect, packing, redis_internals
-from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store import abandoned, packing, redis_internals
+from jobpools.store.connection import Connection, connect
+from jobpools.store.sync_connection import SyncConnection
 
 
 async def test_this_version_of_the_client_has_the_attributes(store: Connection, sync_store: SyncConnection) -> None:
@@ -21,7 +22,7 @@ async def test_this_version_of_the_client_has_the_attributes(store: Connection, 
 async def test_a_client_without_them_sends_in_its_own_way(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "writer_of", lambda _: None)
     monkeypatch.setattr(packing, "has_hung_up", lambda _: False)
-    connection = connect.connect(valkey_url)
+    connection = connect(valkey_url)
     assert await connection.execute_raw("PING") in (b"PONG", True)
     assert await connection.call("enqueue", "emails", ["", "wake", "emails", "a", "n", "", "{}"]) == [1]
     await connection.aclose()

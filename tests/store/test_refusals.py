@@ -8,13 +8,15 @@ import pytest
 from redis.exceptions import ResponseError
 
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
-from jobpools.store import connect, keys, ledger
+from jobpools.store import keys, ledger
+from jobpools.store.connection import connect
 from jobpools.store.enqueue import enqueue_jobs, enqueue_jobs_sync
 from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.leases import renew_leases
 from jobpools.store.records import completed_record
 from jobpools.store.server import probe, probe_sync
 from jobpools.store.step import Completed, settle_and_claim
+from jobpools.store.sync_connection import connect_sync
 from jobpools.store.translation import CODES, translate
 from tests.store.conftest import QUEUE, sending
 from tests.support.refusals import Refuse, busy, disk_full, few_replicas, full, no_right, replica
@@ -38,7 +40,7 @@ REFUSALS: dict[str, tuple[Refuse, type[StoreError], str]] = {
 async def test_a_server_that_refuses_writes(binary: str, code: str, tmp_path: Path) -> None:
     refuse, kind, what = REFUSALS[code]
     with running(binary, tmp_path, ["--enable-protected-configs", "yes"]) as server:
-        connection, sync = connect.connect(server.url), connect.connect_sync(server.url)
+        connection, sync = connect(server.url), connect_sync(server.url)
         assert await enqueue_jobs(connection, [sending("before")]) == [True]
         manager = refuse(server)
         await asyncio.to_thread(manager.__enter__)
@@ -67,7 +69,7 @@ async def test_a_server_that_refuses_writes(binary: str, code: str, tmp_path: Pa
 async def test_a_server_without_memory_still_lets_workers_settle_renew_and_claim(binary: str) -> None:
     """Else the jobs in hand would be lost to their workers, and no memory would ever come free."""
     with running(binary) as server, server.client() as raw:
-        connection, sync = connect.connect(server.url), connect.connect_sync(server.url)
+        connection, sync = connect(server.url), connect_sync(server.url)
         await enqueue_jobs(connection, [sending("a"), sending("b")])
         lease_suffix = claim_suffix("w.x", 1)
         await settle_and_claim(connection, QUEUE, "w.x", claim=1, lease_suffix=lease_suffix, lease_ms=1000)
@@ -98,7 +100,7 @@ async def test_a_server_with_too_many_clients() -> None:
         with contextlib.suppress(Exception):
             for client in held:
                 client.ping()
-        connection = connect.connect(server.url)
+        connection = connect(server.url)
         with pytest.raises(StoreUnavailableError):
             await enqueue_jobs(connection, [sending("a")])
         for client in held:
@@ -120,7 +122,7 @@ async def test_a_password_that_was_changed_and_a_user_that_was_removed() -> None
     with running(valkey_binary()) as server, server.client() as raw:
         raw.execute_command("ACL", "SETUSER", "shop", "on", ">old", "~*", "&*", "+@all")
         url = f"redis://shop:old@127.0.0.1:{server.port}/0"
-        connection = connect.connect(url)
+        connection = connect(url)
         assert await enqueue_jobs(connection, [sending("a")]) == [True]
         raw.execute_command("ACL", "SETUSER", "shop", "<old", ">new")
         raw.execute_command("CLIENT", "KILL", "USER", "shop")
@@ -137,7 +139,7 @@ async def test_a_password_that_was_changed_and_a_user_that_was_removed() -> None
 async def test_after_a_failover_the_next_command_makes_a_new_connection() -> None:
     """The address leads to the new primary, and connections to the old one would stay for ever."""
     with running(valkey_binary()) as server, server.client() as raw:
-        connection, sync = connect.connect(server.url), connect.connect_sync(server.url)
+        connection, sync = connect(server.url), connect_sync(server.url)
         await enqueue_jobs(connection, [sending("a")])
         await asyncio.to_thread(enqueue_jobs_sync, sync, [sending("a")])
 

@@ -11,7 +11,7 @@ from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import WorkerId
 from jobpools.options import Options
-from jobpools.store.connect import Connection, connect
+from jobpools.store.connection import Connection, connect
 from jobpools.store.endpoint_facts import read_workers
 from jobpools.store.heartbeats import write_heartbeat
 from jobpools.store.lease_ids import claim_suffix

@@ -18,7 +18,7 @@ from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.options import Options
 from jobpools.store import keys, scripts
 from jobpools.store.cancellations import cancel_job
-from jobpools.store.connect import Connection, connect
+from jobpools.store.connection import Connection, connect
 from jobpools.store.envelope import decode_envelope
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job

@@ -10,10 +10,11 @@ from redis import Redis
 from redis.crc import key_slot
 
 from jobpools.store import keys, ledger, scripts
-from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.enqueue import enqueue_jobs, enqueue_jobs_sync
 from jobpools.store.step import settle_and_claim
+from jobpools.store.sync_connection import SyncConnection
 from tests.store.conftest import QUEUE, Send
 
 ROOT = Path(__file__).parents[2]

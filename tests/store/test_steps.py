@@ -10,7 +10,7 @@ from jobpools.core.jobs.retry import Retry, settle
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.store import keys, ledger
 from jobpools.store.cancellations import cancel_job
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import force_drain_locks, take_drain_locks
 from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.enqueue import enqueue_jobs

@@ -9,8 +9,8 @@ from redis import Redis
 
 from jobpools.core.jobs.job import Disposition, Priority, Settlement
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import connect, keys, wakeups
-from jobpools.store.connect import Connection
+from jobpools.store import keys, wakeups
+from jobpools.store.connection import Connection, connect
 from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.step import Settled, settle_and_claim
@@ -21,7 +21,7 @@ from tests.support.servers import running, valkey_binary
 
 @pytest.fixture
 async def waiting(valkey_url: str) -> AsyncIterator[Connection]:
-    made = connect.connect(valkey_url, timeout=None)
+    made = connect(valkey_url, timeout=None)
     yield made
     await made.aclose()
 
@@ -29,7 +29,7 @@ async def waiting(valkey_url: str) -> AsyncIterator[Connection]:
 @contextlib.asynccontextmanager
 async def heard(url: str) -> AsyncIterator[asyncio.Queue[str]]:
     """What is published from now on."""
-    connection = connect.connect(url)
+    connection = connect(url)
     found: asyncio.Queue[str] = asyncio.Queue()
 
     async def listen() -> None:
@@ -104,7 +104,7 @@ async def test_a_queue_that_fills_from_empty_is_published_once(store: Connection
 
 async def test_a_listener_that_loses_the_server_says_so() -> None:
     with running(valkey_binary()) as server:
-        connection = connect.connect(server.url)
+        connection = connect(server.url)
         ear = wakeups.listen(connection)
         assert await anext(ear) == ""
         server.kill()

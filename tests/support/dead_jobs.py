@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.deadletters import Death, purging, replaying
 from jobpools.store.script_arguments import SERVER_CLOCK
 

@@ -17,9 +17,11 @@ from jobpools.handle import JobHandle
 from jobpools.loop_thread import LoopThread
 from jobpools.options import Options
 from jobpools.settings import DEFAULT_MAX_PAYLOAD
-from jobpools.store import abandoned, connect, draws
+from jobpools.store import abandoned, draws
+from jobpools.store.connection import Connection
 from jobpools.store.enqueue import Sending, enqueue_jobs, enqueue_jobs_sync
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, encode_envelope
+from jobpools.store.sync_connection import SyncConnection, connect_sync
 from jobpools.waiting import Waiters
 
 R = TypeVar("R")
@@ -46,7 +48,7 @@ class Client:
         self.max_payload = max_payload
         """Maximum bytes of an encoded job."""
         self._connections = Connections(url)
-        self._sync: connect.SyncConnection | None = None
+        self._sync: SyncConnection | None = None
         self._sync_lock = threading.Lock()
         self._thread = LoopThread()
         weakref.finalize(self, self._thread.close)
@@ -61,7 +63,7 @@ class Client:
     def url(self, url: str) -> None:
         self._connections.url = url
 
-    def connection(self) -> connect.Connection:
+    def connection(self) -> Connection:
         """Return the running event loop's connection. It is closed with the loop, or by `aclose`."""
         return self._connections.of_running_loop().connection
 
@@ -69,11 +71,11 @@ class Client:
         """Return the running event loop's waiters for the ends of jobs."""
         return self._connections.of_running_loop().waiters
 
-    def sync_connection(self) -> connect.SyncConnection:
+    def sync_connection(self) -> SyncConnection:
         """Return the connection of sync code, which threads share."""
         if self._sync is None:
             with self._sync_lock:
-                self._sync = self._sync or connect.connect_sync(self.url)
+                self._sync = self._sync or connect_sync(self.url)
         return self._sync
 
     def run_sync(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:

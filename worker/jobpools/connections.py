@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from jobpools.store import abandoned
-from jobpools.store.connect import Connection, connect
+from jobpools.store.connection import Connection, connect
 from jobpools.waiting import Waiters
 
 _ATTRIBUTE = "_jobpools_connections"

@@ -23,7 +23,7 @@ from jobpools.errors import (
     StoreDataError,
 )
 from jobpools.store.cancellations import cancel_job
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job, read_result
 from jobpools.store.records import ResultRecord

@@ -15,7 +15,7 @@ from jobpools.core.jobs.retry import Retry, settle
 from jobpools.core.text.plurals import count_of
 from jobpools.errors import StoreDataError
 from jobpools.store import draws
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.envelope import decode_envelope, priority_of
 from jobpools.store.rescue import RESCUED_AT_ONCE, Rescue, Taken, rescue_jobs
 from jobpools.store.script_arguments import KEEP, Keep

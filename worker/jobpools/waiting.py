@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from jobpools.core.backoff import Backoff
 from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.store import draws, endings
-from jobpools.store.connect import Connection, connect
+from jobpools.store.connection import Connection, connect
 
 REGISTRATION_INTERVAL = 10.0
 """Seconds between two registrations of all waiting callers. A registration also finds ends whose message was lost."""

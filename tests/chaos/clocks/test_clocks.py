@@ -11,7 +11,7 @@ from jobpools import Client, JobCancelledError, JobDeadError, JobNotFoundError, 
 from jobpools.control.schedules import Scheduler
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
-from jobpools.store.connect import Connection, connect
+from jobpools.store.connection import Connection, connect
 from jobpools.store.endpoint_facts import read_endpoint, read_workers
 from jobpools.store.jobs import read_job
 from jobpools.store.schedules import StoreSchedules

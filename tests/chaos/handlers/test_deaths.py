@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobpools import Client, JobDeadError, JobHandle, JobState
-from jobpools.store.connect import Connection, connect
+from jobpools.store.connection import Connection, connect
 from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job
 from tests.chaos.handlers import deadly

@@ -16,7 +16,7 @@ from jobpools.core.jobs.job import JobState
 from jobpools.core.text.plurals import count_of
 from jobpools.errors import ConfigurationError, JobpoolsError
 from jobpools.store import cancellations, deadletters
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.deadletters import Death, Page
 
 Verb = Literal["replay", "purge", "cancel"]

@@ -8,7 +8,7 @@ from jobpools.core.jobs.job import JobState
 from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.errors import JobNotFoundError
 from jobpools.store.cancellations import cancel_job
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job

@@ -8,7 +8,7 @@ from jobpools.core.pools.facts import ClusterFacts, EndpointFacts, PoolFacts, Wo
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import plan_pool
 from jobpools.core.pools.specs import Pool
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_endpoint
 
 LONG_AGO = float("-inf")

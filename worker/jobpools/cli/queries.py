@@ -10,7 +10,7 @@ from jobpools.core.text.durations import parse_duration
 from jobpools.errors import ConfigurationError, StoreDataError
 from jobpools.settings import redis_url
 from jobpools.store import ledger
-from jobpools.store.connect import Connection, connect
+from jobpools.store.connection import Connection, connect
 from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.server import check_types, pool_keys, queue_names
 

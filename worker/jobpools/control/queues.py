@@ -10,7 +10,7 @@ from jobpools.core.pools.specs import Pool
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 from jobpools.rescue import Rescuer, dropped
 from jobpools.store import draws
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import force_drain_locks, release_drain_locks, take_drain_locks
 from jobpools.store.endpoint_facts import read_endpoint, read_workers
 from jobpools.store.heartbeats import unlist_workers

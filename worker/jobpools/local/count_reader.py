@@ -5,7 +5,7 @@ from jobpools.local.redis_availability import RedisAvailability
 from jobpools.local.run_counts import RunCounts
 from jobpools.local.spec_files import SpecFiles
 from jobpools.store import ledger
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.server import queue_names
 
 

@@ -9,7 +9,7 @@ from jobpools.errors import StoreError
 from jobpools.local.redis_availability import RedisAvailability
 from jobpools.local.remaining_jobs import QueueContents, Remaining, decide, why_unserved
 from jobpools.local.run_counts import RunCounts
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.job_lists import waits
 from jobpools.store.ledger import Ledger
 

@@ -6,7 +6,7 @@ from jobpools.control.schedules import Scheduler
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
 from jobpools.core.text.timestamps import local_timestamp
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.schedules import StoreSchedules
 
 SHOWN = 4

@@ -32,7 +32,8 @@ from jobpools.local.view import View
 from jobpools.local.wakeups import wake_on_jobs
 from jobpools.local.worker_command import Command, worker_command
 from jobpools.settings import REDIS_URL
-from jobpools.store.connect import Connection, connect, safe_url
+from jobpools.store.connection import Connection, connect
+from jobpools.store.translation import safe_url
 
 
 def run(options: Options, view: View) -> int:

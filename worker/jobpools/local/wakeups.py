@@ -4,7 +4,7 @@ import asyncio
 
 from jobpools.errors import StoreError
 from jobpools.store import wakeups
-from jobpools.store.connect import connect
+from jobpools.store.connection import connect
 
 RETRY_DELAY = 1.0
 """Seconds between the loss of the connection and the next attempt."""

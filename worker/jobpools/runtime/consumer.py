@@ -23,7 +23,7 @@ from jobpools.runtime.settle import settle
 from jobpools.runtime.vitals import Vitals
 from jobpools.store import draws
 from jobpools.store.clock import ServerClock
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, decode_envelope, priority_of
 from jobpools.store.history import read_history
 from jobpools.store.lease_ids import split_lease_id

@@ -15,7 +15,8 @@ from jobpools.rescue import Rescued, Rescuer
 from jobpools.runtime import supervisor_log
 from jobpools.runtime.crash_report import CrashReport
 from jobpools.runtime.vitals import key
-from jobpools.store import connect, draws
+from jobpools.store import draws
+from jobpools.store.connection import connect
 from jobpools.store.heartbeats import forget_worker
 from jobpools.store.rescue import Taken, held_by
 
@@ -32,7 +33,7 @@ def settle(hello: Mapping[str, Any], report: CrashReport) -> None:
 
 
 async def _settle(hello: Mapping[str, Any], report: CrashReport) -> None:
-    connection = connect.connect(hello["redis_url"])
+    connection = connect(hello["redis_url"])
     queues: Sequence[str] = hello["queues"]
     limits = hello["max_crashes_of"]
     settled: list[Rescued] = []

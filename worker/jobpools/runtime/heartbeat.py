@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.runtime.outage import Outage
 from jobpools.runtime.worker_state import WorkerState
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.heartbeats import forget_worker, write_heartbeat
 from jobpools.store.server import server_warnings
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobpools.errors import StoreError
 from jobpools.runtime import supervisor_log
-from jobpools.store import connect
+from jobpools.store.connection import connect
 from jobpools.store.heartbeats import repeat_heartbeat
 from jobpools.store.leases import extend_leases
 
@@ -32,7 +32,7 @@ def extend(hello: Mapping[str, Any], silence: float) -> None:
 
 async def _extend(hello: Mapping[str, Any]) -> None:
     lease = float(hello["lease"])
-    connection = connect.connect(hello["redis_url"], timeout=lease / 2)
+    connection = connect(hello["redis_url"], timeout=lease / 2)
     while True:
         with contextlib.suppress(StoreError):  # an outage: the worker could not renew its leases either
             for queue in hello["queues"]:

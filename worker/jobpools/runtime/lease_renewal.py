@@ -19,9 +19,10 @@ from jobpools.runtime.outage import Outage, concerns_server
 from jobpools.runtime.slots import Slots
 from jobpools.runtime.vitals import Vitals
 from jobpools.settings import WorkerSettings
-from jobpools.store import connect, draws
+from jobpools.store import draws
 from jobpools.store.leases import renew_leases
 from jobpools.store.server import probe_sync
+from jobpools.store.sync_connection import connect_sync
 
 SIGNS_OF_LIFE = 5
 """Number of times between two renewals that the thread shows the supervisor that it moves."""
@@ -46,7 +47,7 @@ class LeaseRenewal:
     ) -> None:
         self._interval = settings.lease / 4
         # A reply that takes longer than this comes too late for the lease anyway.
-        self._connection = connect.connect_sync(settings.redis_url, timeout=settings.lease / 2)
+        self._connection = connect_sync(settings.redis_url, timeout=settings.lease / 2)
         self._consumers = consumers
         self._slots = slots
         self._outage = outage

@@ -9,7 +9,7 @@ from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.outage import BACKOFF, Outage, Tries, concerns_server
 from jobpools.runtime.slots import Slots
 from jobpools.store import draws, wakeups
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.server import check_types, probe
 
 WAIT = 5.0

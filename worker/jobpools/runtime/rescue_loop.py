@@ -14,7 +14,8 @@ from jobpools.runtime.lease_renewal import LeaseRenewal
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.outage import Outage, concerns_server
 from jobpools.settings import WorkerSettings
-from jobpools.store import connect, draws
+from jobpools.store import draws
+from jobpools.store.connection import Connection
 from jobpools.store.rescue import Taken
 
 INTERVAL = 0.3
@@ -37,7 +38,7 @@ class RescueLoop:
         worker: WorkerId,
         outage: Outage,
         metrics: Metrics,
-        connection: connect.Connection,
+        connection: Connection,
         renewal: LeaseRenewal,
     ) -> None:
         self._lease = settings.lease

@@ -29,8 +29,10 @@ from jobpools.runtime.vitals import Vitals
 from jobpools.runtime.watchdog import Watchdog
 from jobpools.runtime.worker_state import WorkerState
 from jobpools.settings import WorkerSettings
-from jobpools.store import connect, draws
+from jobpools.store import draws
 from jobpools.store.clock import ServerClock
+from jobpools.store.connection import connect
+from jobpools.store.redis_clients import ANSWER_TIMEOUT
 
 
 class WorkerParts:
@@ -52,8 +54,8 @@ class WorkerParts:
         supervisor = link.of_this_process()
         self.vitals = vitals = Vitals() if supervisor is None else supervisor.vitals
         self.clock = ServerClock()
-        self.connection = connect.connect(settings.redis_url)
-        self.blocking_connection = connect.connect(settings.redis_url, timeout=WAIT + connect.ANSWER_TIMEOUT)
+        self.connection = connect(settings.redis_url)
+        self.blocking_connection = connect(settings.redis_url, timeout=WAIT + ANSWER_TIMEOUT)
         """For the listeners' blocking waits."""
         threads = Threads(settings.concurrency, self.left_behind, vitals)
         handlers = Handlers(app.handlers, settings.job, threads, metrics)

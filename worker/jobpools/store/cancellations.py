@@ -6,7 +6,7 @@ from typing import Any
 
 from jobpools.core.jobs.job import JobState, Priority
 from jobpools.store import keys
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.deadletters import Page
 from jobpools.store.lease_ids import split_lease_id
 from jobpools.store.script_arguments import CANCELLED_TTL, SERVER_CLOCK

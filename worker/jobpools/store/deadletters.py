@@ -7,7 +7,7 @@ from typing import Any
 from jobpools.core.jobs.job import JobState, Priority
 from jobpools.errors import StoreDataError
 from jobpools.store import keys
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.envelope import decode_envelope
 from jobpools.store.history import encode_history, read_history
 from jobpools.store.job_lists import read_jobs

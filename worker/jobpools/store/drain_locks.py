@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jobpools.store import keys
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 
 DRAINING_TTL = 3_600_000
 """ms until a queue's drain locks expire, counted from the latest one; the same as in drain.lua."""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobpools.store import draws, keys
-from jobpools.store.connect import Connection, translated
+from jobpools.store.connection import Connection
+from jobpools.store.translation import translated
 
 REGISTERED_AT_ONCE = 500
 """Jobs of one call of wait.lua: about a millisecond of the server's time."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from jobpools.core.pools.facts import EndpointFacts, Heartbeat, QueueFacts
 from jobpools.core.text.names import QueueName
 from jobpools.store import facts_reply, keys
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.facts_reply import FactsReply
 from jobpools.store.heartbeats import parse_heartbeats
 from jobpools.store.job_ids import id_time

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from jobpools.store import keys
-from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.connection import Connection
 from jobpools.store.envelope import Envelope
 from jobpools.store.script_arguments import LETTERS, SERVER_CLOCK
+from jobpools.store.sync_connection import SyncConnection
 
 BATCH = 500
 """Maximum number of jobs of one call; a longer script would delay other clients."""

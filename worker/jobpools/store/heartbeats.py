@@ -9,7 +9,7 @@ from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.text.names import WorkerId
 from jobpools.errors import StoreDataError
 from jobpools.store import keys, scripts
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import release_drain_locks
 from jobpools.store.json_objects import decode_json
 from jobpools.store.replies import pairs

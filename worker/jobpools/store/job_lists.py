@@ -4,7 +4,7 @@ from typing import Any
 
 from jobpools.core.jobs.job import JobState
 from jobpools.store import keys
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.history import read_history
 from jobpools.store.job_view import JobView, ended_view, view_of
 from jobpools.store.lease_ids import split_lease_id

@@ -5,7 +5,7 @@ from typing import Any
 
 from jobpools.core.jobs.job import JobState
 from jobpools.store import keys
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.job_view import JobView, ended_view, view_of
 from jobpools.store.records import ResultRecord, decode_unexpired, names_of
 from jobpools.store.replies import pairs, seconds

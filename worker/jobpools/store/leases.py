@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.connection import Connection
 from jobpools.store.script_arguments import SERVER_CLOCK
+from jobpools.store.sync_connection import SyncConnection
 
 
 def renew_leases(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 from jobpools.store import facts_reply
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.facts_reply import FactsReply
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobpools.core.jobs.job import History
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.history import read_history
 from jobpools.store.lease_ids import split_lease_id
 from jobpools.store.script_arguments import KEEP, SERVER_CLOCK, Keep

@@ -20,7 +20,7 @@ from jobpools.core.schedules.specs import Schedule, ScheduleSpec
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.store import keys, scripts
 from jobpools.store.cancellations import cancel_job
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.enqueue import BATCH
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, encode_envelope
 from jobpools.store.json_objects import decode_json

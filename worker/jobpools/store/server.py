@@ -4,8 +4,9 @@ from typing import Any, cast
 
 from jobpools.errors import StoreDataError
 from jobpools.store import keys
-from jobpools.store.connect import Connection, SyncConnection
+from jobpools.store.connection import Connection
 from jobpools.store.replies import seconds
+from jobpools.store.sync_connection import SyncConnection
 
 
 async def server_time(connection: Connection) -> float:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from jobpools.core.jobs.job import Disposition, History, OutcomeKind, Priority, Settlement
-from jobpools.store.connect import Connection
+from jobpools.store.connection import Connection
 from jobpools.store.history import encode_history
 from jobpools.store.script_arguments import CANCELLED_TTL, KEEP, LETTERS, SERVER_CLOCK, Keep
 

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 
 from jobpools.store import keys
-from jobpools.store.connect import FOREIGN, Connection, translate
+from jobpools.store.connection import Connection
+from jobpools.store.translation import FOREIGN, translate
 
 
 async def wait(connection: Connection, queues: Sequence[str], timeout: float) -> str | None:  # noqa: ASYNC109  # the server's own

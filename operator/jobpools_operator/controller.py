@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from jobpools.control.workqueue import DelayQueue
 from jobpools.core.conditions import conditions
 from jobpools.core.decision import Decision
 from jobpools.core.objects import Meta
@@ -23,7 +24,6 @@ from jobpools_operator.kube.cluster import KubeCluster
 from jobpools_operator.objects import Managed, Record, Registry, kind_of
 from jobpools_operator.placement import Lookup, RedisUrls, decide_placement
 from jobpools_operator.statuses import Status, Statuses
-from jobpools_operator.workqueue import DelayQueue
 
 log = logging.getLogger("jobpools.operator")
 

@@ -90,7 +90,7 @@ class Endpoint:
     @property
     def is_idle(self) -> bool:
         """Return whether it has nothing left to do."""
-        return not self._planner.pools and self._scheduler.idle
+        return not self._planner.pools and self._scheduler.is_idle
 
     def touch(self, pool_key: str) -> None:
         """Make a pass of the pool due: its Deployment or pods changed."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from jobpools.control.reconcile import QueueReading, Reconciler
+from jobpools.control.workqueue import DelayQueue
 from jobpools.core.pools.specs import Pool
 from jobpools_operator.reporter import Counters
-from jobpools_operator.workqueue import DelayQueue
 
 MIN_INTERVAL = 0.1
 """Minimum seconds between two passes of a pool, however often it is woken."""

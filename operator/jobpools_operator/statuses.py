@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jobpools.control.workqueue import DelayQueue
 from jobpools.core.pools.rounding import round_status
 from jobpools_operator.kinds import Kind, ObjectId
-from jobpools_operator.workqueue import DelayQueue
 
 Status = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""The shell of schedules on a real Valkey, with a clock that the test sets."""
+"""The scheduler on a real Valkey, with a clock that the test sets."""
 
 import asyncio
 import time
@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from jobpools.control.schedules import AGAIN, BATCH, Scheduler
+from jobpools.control.schedules import CONFLICT_INTERVAL, MAX_BATCH, Scheduler
 from jobpools.core.conditions import condition
+from jobpools.core.reasons import SharedReason
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.facts import ScheduleFacts
 from jobpools.core.schedules.plan import plan_schedule
@@ -82,14 +83,14 @@ def queued(url: str) -> int:
         return int(redis.llen(keys.of_queue("ticks", "ready:normal")))  # type: ignore[arg-type]  # a synchronous client
 
 
-async def live(scheduler: Scheduler, clock: Clock, until: float) -> None:
-    """Look whenever a look is due."""
+async def run_passes(scheduler: Scheduler, clock: Clock, until: float) -> None:
+    """Run each pass when it is due."""
     while (at := await scheduler.run_pass()) <= until:
         clock.now = max(clock.now, at)
     clock.now = until
 
 
-async def test_it_runs_a_pass_when_a_tick_is_due_and_at_no_other_time(
+async def test_a_pass_is_run_only_when_a_tick_is_due(
     scheduler: Scheduler, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
     scheduler.put(schedule())
@@ -98,18 +99,18 @@ async def test_it_runs_a_pass_when_a_tick_is_due_and_at_no_other_time(
     seen = len(reported.plans)
     clock.now = T0 + 59
     assert await scheduler.run_pass() == T0 + 60
-    assert len(reported.plans) == seen, "nothing was due, nothing was read"
-    await live(scheduler, clock, T0 + 901)
+    assert len(reported.plans) == seen, "no schedule was due, so none was read"
+    await run_passes(scheduler, clock, T0 + 901)
     expected = [("tick", 60.0 * number) for number in range(1, 16)] + [("quarter", 900.0)]
     assert sorted(reported.fired()) == sorted(expected)
     assert queued(valkey_url) == scheduler.fired == 16
 
 
-async def test_the_next_process_goes_on(
+async def test_another_scheduler_continues_where_the_former_one_stopped(
     scheduler: Scheduler, connection: Connection, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
     scheduler.put(schedule(catchUp="All"))
-    await live(scheduler, clock, T0 + 70)
+    await run_passes(scheduler, clock, T0 + 70)
     clock.now = T0 + 245
     other = Scheduler(StoreSchedules(connection), reported, clock)
     other.put(schedule(catchUp="All"))
@@ -120,12 +121,14 @@ async def test_the_next_process_goes_on(
     assert queued(valkey_url) == 4
 
 
-async def test_two_at_once_fire_each_tick_once(connection: Connection, clock: Clock, valkey_url: str) -> None:
-    pair, said = [], []
+async def test_two_schedulers_at_the_same_time_fire_each_tick_once(
+    connection: Connection, clock: Clock, valkey_url: str
+) -> None:
+    pair, reports = [], []
     for _ in range(2):
         reported = Reported()
         pair.append(Scheduler(StoreSchedules(connection), reported, clock))
-        said.append(reported)
+        reports.append(reported)
         for number in range(40):
             pair[-1].put(schedule(f"c{number}"))
     await pair[0].run_pass()
@@ -133,10 +136,10 @@ async def test_two_at_once_fire_each_tick_once(connection: Connection, clock: Cl
     for minute in range(1, 6):
         clock.now = T0 + 60 * minute
         await asyncio.gather(*(each.run_pass() for each in pair))
-        clock.now += AGAIN
+        clock.now += CONFLICT_INTERVAL
         await asyncio.gather(*(each.run_pass() for each in pair))
     assert queued(valkey_url) == 200
-    assert len(said[0].fired()) + len(said[1].fired()) == 200
+    assert len(reports[0].fired()) + len(reports[1].fired()) == 200
     (known,) = {each.fired for each in (await StoreSchedules(connection).observe(_all(40), clock.now)).values()}
     assert known == 5
 
@@ -145,24 +148,25 @@ def _all(count: int) -> list[Schedule]:
     return [schedule(f"c{number}") for number in range(count)]
 
 
-def asked(scheduler: Scheduler) -> bool:
-    return scheduler.asked
+def has_requested_fire(scheduler: Scheduler) -> bool:
+    """Return the property anew: a type checker takes it for unchanged after an assertion."""
+    return scheduler.has_requested_fire
 
 
-async def test_what_is_asked_for_fires_once_at_once(
+async def test_a_requested_fire_is_enqueued_once_and_immediately(
     scheduler: Scheduler, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
     scheduler.put(schedule(), fire=True)
-    assert asked(scheduler)
+    assert has_requested_fire(scheduler)
     assert await scheduler.run_pass() <= T0 + 60
-    assert not asked(scheduler)
+    assert not has_requested_fire(scheduler)
     assert reported.fired() == [("tick", 0.0)]
-    await live(scheduler, clock, T0 + 61)
+    await run_passes(scheduler, clock, T0 + 61)
     assert reported.fired() == [("tick", 0.0), ("tick", 60.0)]
     assert queued(valkey_url) == 2
 
 
-async def test_a_changed_schedule_is_planned_now_and_a_dropped_one_is_forgotten(
+async def test_a_changed_schedule_is_planned_now_and_the_state_of_a_dropped_one_is_deleted(
     scheduler: Scheduler, reported: Reported, clock: Clock, connection: Connection
 ) -> None:
     scheduler.put(schedule())
@@ -170,7 +174,7 @@ async def test_a_changed_schedule_is_planned_now_and_a_dropped_one_is_forgotten(
     clock.now = T0 + 30
     scheduler.put(schedule(schedule="0 0 1 1 *"))
     await scheduler.run_pass()
-    await live(scheduler, clock, T0 + 90)
+    await run_passes(scheduler, clock, T0 + 90)
     assert reported.fired() == []
     scheduler.drop("default/tick", forget=False)
     await scheduler.run_pass()
@@ -181,7 +185,7 @@ async def test_a_changed_schedule_is_planned_now_and_a_dropped_one_is_forgotten(
     assert await connection.execute("EXISTS", keys.schedules("state"), keys.schedules("table")) == 0
 
 
-async def test_a_schedule_that_changes_during_its_pass_gets_another(
+async def test_a_schedule_that_changes_during_its_pass_gets_another_pass(
     connection: Connection, reported: Reported, clock: Clock
 ) -> None:
     class Slow(StoreSchedules):
@@ -193,13 +197,13 @@ async def test_a_schedule_that_changes_during_its_pass_gets_another(
 
     slow = Scheduler(Slow(connection), reported, clock)
     slow.put(schedule())
-    assert await slow.run_pass() <= T0, "the new one waits for its pass"
+    assert await slow.run_pass() <= T0, "the new spec waits for its pass"
     assert reported.plans == []
     await slow.run_pass()
     assert reported.plans[-1][1].status["conditions"][0]["message"] == "fires at the times of '30 * * * *' in UTC"
 
 
-async def test_one_that_cannot_be_thought_through_holds_up_no_other(
+async def test_a_schedule_whose_plan_raises_does_not_stop_the_others(
     scheduler: Scheduler,
     reported: Reported,
     clock: Clock,
@@ -214,51 +218,51 @@ async def test_one_that_cannot_be_thought_through_holds_up_no_other(
     monkeypatch.setattr("jobpools.control.schedules.plan_schedule", plan)
     scheduler.put(schedule("broken"))
     scheduler.put(schedule())
-    await live(scheduler, clock, T0 + 61)
+    await run_passes(scheduler, clock, T0 + 61)
     assert reported.fired() == [("tick", 60.0)]
     assert "default/broken: the pass failed" in caplog.text
 
 
-async def test_a_pass_that_breaks_is_tried_again(
+async def test_a_pass_that_raises_is_tried_again(
     connection: Connection, reported: Reported, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Breaks(StoreSchedules):
-        broken = True
+    class Failing(StoreSchedules):
+        fails = True
 
         async def enqueue(self, due: Any, now: float) -> dict[str, str]:
-            if self.broken and due:
+            if self.fails and due:
                 raise ZeroDivisionError
             return await super().enqueue(due, now)
 
-    store = Breaks(connection)
+    store = Failing(connection)
     scheduler = Scheduler(store, reported, clock)
     scheduler.put(schedule())
-    await live(scheduler, clock, T0 + 61)
+    await run_passes(scheduler, clock, T0 + 61)
     assert reported.fired() == []
-    assert "a pass of 1 schedules failed" in caplog.text
-    store.broken = False
-    await live(scheduler, clock, T0 + 63)
+    assert "the pass of 1 schedule failed" in caplog.text
+    store.fails = False
+    await run_passes(scheduler, clock, T0 + 63)
     assert reported.fired() == [("tick", 60.0)]
 
 
-async def test_a_schedule_that_cannot_be_read_stops_no_other(
+async def test_a_schedule_whose_state_raises_does_not_stop_the_others(
     connection: Connection, reported: Reported, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Choking(StoreSchedules):
+    class Raising(StoreSchedules):
         async def observe(self, schedules: Sequence[Schedule], now: float) -> dict[str, ScheduleFacts]:
             if any(schedule.meta.name == "poison" for schedule in schedules):
                 raise OverflowError("date value out of range")
             return await super().observe(schedules, now)
 
-    scheduler = Scheduler(Choking(connection), reported, clock)
+    scheduler = Scheduler(Raising(connection), reported, clock)
     for name in ("a", "poison", "z"):
         scheduler.put(schedule(name))
-    await live(scheduler, clock, T0 + 60)
+    await run_passes(scheduler, clock, T0 + 60)
     assert sorted(reported.fired()) == [("a", 60.0), ("z", 60.0)]
-    assert "a pass of 3 schedules failed" in caplog.text
+    assert "the pass of 3 schedules failed" in caplog.text
 
 
-async def test_ticks_wait_while_redis_is_away(reported: Reported, clock: Clock) -> None:
+async def test_ticks_wait_while_redis_is_unreachable(reported: Reported, clock: Clock) -> None:
     with running(valkey_binary()) as server:
         connection = connect(server.url)
         try:
@@ -268,23 +272,23 @@ async def test_ticks_wait_while_redis_is_away(reported: Reported, clock: Clock) 
             server.kill()
             clock.now = T0 + 60
             assert await scheduler.run_pass() == T0 + 60 + RETRY_INTERVAL
-            assert reported.reason() == "RedisUnknown"
+            assert reported.reason() == SharedReason.REDIS_UNKNOWN
             scheduler.drop("default/tick")
-            assert await scheduler.run_pass() == T0 + 60 + RETRY_INTERVAL, "it is forgotten later"
+            assert await scheduler.run_pass() == T0 + 60 + RETRY_INTERVAL, "its state is deleted later"
             scheduler.put(schedule("new"), fire=True)
             await scheduler.run_pass()
-            assert scheduler.asked
+            assert scheduler.has_requested_fire
             server.start()
             clock.now += RETRY_INTERVAL
             await scheduler.run_pass()
             assert [name for name, _ in reported.fired()] == ["new"]
-            assert not scheduler.asked
+            assert not scheduler.has_requested_fire
         finally:
             await connection.aclose()
 
 
-async def test_it_sleeps_until_the_very_moment(connection: Connection, reported: Reported, valkey_url: str) -> None:
-    """The real clock. How late a fire is, is measured; 50 ms is what a busy machine may add."""
+async def test_a_fire_is_at_most_milliseconds_late(connection: Connection, reported: Reported, valkey_url: str) -> None:
+    """With the real clock: the server records when each job was enqueued. A busy machine may add 50 ms."""
     scheduler = Scheduler(StoreSchedules(connection), reported)
     now = time.time()
     for number in range(5):
@@ -305,10 +309,10 @@ async def test_it_sleeps_until_the_very_moment(connection: Connection, reported:
     assert sorted(late)[2] < 0.05, late
 
 
-async def test_thousands_cost_nothing_between_their_ticks(
+async def test_thousands_of_schedules_cost_nothing_between_their_ticks(
     scheduler: Scheduler, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
-    """Counted, not timed: reads of the server, and plans made."""
+    """The test counts commands of the server and plans; it measures no times."""
     for number in range(3_000):
         scheduler.put(schedule(f"c{number}", schedule=f"{number % 60} 0 1 1 *"))
     while await scheduler.run_pass() <= T0:
@@ -326,22 +330,22 @@ async def test_thousands_cost_nothing_between_their_ticks(
     clock.now = T0 + 105
     await scheduler.run_pass()
     assert reported.fired() == [("one", 105.0)]
-    assert len(reported.plans) == 3_002, "of all of them, the one that was due"
-    assert BATCH < 3_000
+    assert len(reported.plans) == 3_002, "only the due schedule was planned"
+    assert MAX_BATCH < 3_000
 
 
-async def test_a_queue_that_cannot_be_read_holds_up_its_own_schedules_and_no_others(
+async def test_a_queue_that_cannot_be_read_stops_only_its_own_schedules(
     scheduler: Scheduler, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
     scheduler.put(schedule("a"))
     scheduler.put(schedule("b", job={"name": "work", "queue": "broken"}))
     scheduler.put(schedule("c"))
-    await live(scheduler, clock, T0 + 60)
+    await run_passes(scheduler, clock, T0 + 60)
     with Redis.from_url(valkey_url) as redis:
         for part in ("jobs", "done"):
             redis.delete(keys.of_queue("broken", part))
             redis.set(keys.of_queue("broken", part), "a string")
     reported.plans.clear()
-    await live(scheduler, clock, T0 + 120)
+    await run_passes(scheduler, clock, T0 + 120)
     assert sorted(reported.fired()) == [("a", 120.0), ("c", 120.0)]
-    assert {name for name, plan in reported.plans if plan.decision.reason == "RedisUnknown"} == {"b"}
+    assert {name for name, plan in reported.plans if plan.decision.reason == SharedReason.REDIS_UNKNOWN} == {"b"}

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from jobpools.control.workqueue import DelayQueue
 from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool
 from jobpools_operator.kube import manifests
 from jobpools_operator.kube.client import CORE_API, Api, ApiError, Object, path_of
-from jobpools_operator.workqueue import DelayQueue
 
 MAX_OWNERS = 3
 """Maximum number of a namespace's pools that own its Secret. When an owner is deleted, another pool takes its place.

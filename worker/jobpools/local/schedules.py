@@ -47,7 +47,7 @@ class LocalSchedules:
     @property
     def has_requested_fires(self) -> bool:
         """Whether a schedule that was to be fired at once has not been fired yet."""
-        return self._scheduler.asked
+        return self._scheduler.has_requested_fire
 
     async def report_schedule(self, schedule: Schedule, plan: SchedulePlan) -> None:
         """Show the fires and events of one pass of one schedule."""

@@ -4,7 +4,7 @@ import math
 
 from hypothesis import given, strategies as st
 
-from jobpools_operator.workqueue import SPARE_ITEMS, Workqueue
+from jobpools.control.workqueue import SPARE_ITEMS, Workqueue
 
 KEYS = st.sampled_from("abcdef")
 TIMES = st.integers(0, 20).map(float)

@@ -35,7 +35,7 @@ def api_server() -> Path:
 
 
 @pytest.fixture
-def kubectl(api_server: Path) -> Iterator[Kubectl]:  # noqa: ARG001  # it must be there
+def kubectl(api_server: Path) -> Iterator[Kubectl]:  # noqa: ARG001  # it must run first
     """kubectl in a namespace that only this test uses."""
     made = Kubectl(f"kube-{secrets.token_hex(3)}")
     made.run("create", "namespace", made.namespace)
@@ -44,7 +44,7 @@ def kubectl(api_server: Path) -> Iterator[Kubectl]:  # noqa: ARG001  # it must b
 
 
 @pytest.fixture
-async def api(api_server: Path) -> AsyncIterator[Api]:  # noqa: ARG001  # it must be there
+async def api(api_server: Path) -> AsyncIterator[Api]:  # noqa: ARG001  # it must run first
     made = await Api.connect()
     yield made
     await made.close()
@@ -82,7 +82,7 @@ def rights(kubectl: Kubectl, tmp_path: Path) -> Iterator[Path]:
 def make_operator(
     kubectl: Kubectl, valkey: Valkey, tmp_path: Path, rights: Path
 ) -> Iterator[Callable[[str], Operator]]:
-    """`make_operator("a")` starts an operator with that identity that manages only the test's namespace."""
+    """`make_operator("a")` starts an operator with this identity. It manages only the test's namespace."""
     made: list[Operator] = []
 
     def make(identity: str) -> Operator:
@@ -95,7 +95,7 @@ def make_operator(
     for operator in made:
         operator.stop()
         text = operator.log.read_text()
-        sys.stdout.write(f"--- {operator.identity}\n{text}")  # pytest shows it where a test failed
+        sys.stdout.write(f"--- {operator.identity}\n{text}")  # pytest shows it when a test fails
         assert "Traceback" not in text, text
         assert "is forbidden: User" not in text, text
 
@@ -104,5 +104,5 @@ def make_operator(
 def operator(make_operator: Callable[[str], Operator]) -> Operator:
     """One operator that leads."""
     made = make_operator("a")
-    eventually("it leads", made.leads, within=20)
+    eventually("the operator leads", made.leads, within=20)
     return made

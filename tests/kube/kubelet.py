@@ -20,11 +20,11 @@ class Kubelet:
     def names(self) -> set[str]:
         return {pod["metadata"]["name"] for pod in self.pods()}
 
-    def wait(self, count: int) -> set[str]:
+    def wait_for_pods(self, count: int) -> set[str]:
         eventually(f"{count} pods", lambda: len(self.pods()) == count, within=20)
         return self.names()
 
-    def ready(self, *names: str) -> None:
+    def report_ready(self, *names: str) -> None:
         for name in names or self.names():
             self._status(
                 name,
@@ -39,7 +39,7 @@ class Kubelet:
                 },
             )
 
-    def waiting(self, reason: str, message: str, *names: str) -> None:
+    def report_waiting(self, reason: str, message: str, *names: str) -> None:
         for name in names or self.names():
             state = {"waiting": {"reason": reason, "message": message}}
             container = {"name": "worker", "image": "x", "imageID": "", "ready": False, "restartCount": 0}

@@ -36,14 +36,14 @@ class Valkey:
         flags = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen([get_binary_path(), *flags], stdout=subprocess.DEVNULL)
 
-        def answers() -> Any:
+        def responds() -> Any:
             with Redis.from_url(self.url) as redis:
                 try:
                     return redis.ping()
                 except RedisError:
                     return False
 
-        eventually("valkey answers", answers, within=10)
+        eventually("Valkey responds", responds, within=10)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -55,10 +55,10 @@ class Valkey:
 class Operator:
     """`python -m jobpools_operator` with its log in a file."""
 
-    def __init__(  # who it is, and what it looks after
+    def __init__(  # what identifies it, and what it manages
         self, redis_url: str, namespace: str, identity: str, folder: Path, kubeconfig: Path, *, everywhere: bool = False
     ) -> None:
-        """`kubeconfig`: its credentials. `everywhere`: it manages all namespaces, not only its own."""
+        """`kubeconfig`: its credentials. `everywhere`: it manages all namespaces, not only `namespace`."""
         self.identity = identity
         self.port = free_port()
         self.log = folder / f"{identity}.log"
@@ -94,8 +94,8 @@ class Operator:
     def get(self, path: str) -> str:
         """Return the body; empty while the operator does not respond."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:  # ours
-                text: str = answer.read().decode()
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:  # this process
+                text: str = response.read().decode()
                 return text
         except OSError:
             return ""

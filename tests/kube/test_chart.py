@@ -25,7 +25,7 @@ def tool(name: str) -> str:
 
 
 def missing(what: str) -> NoReturn:
-    message = f"{what} is not there: hack/test-cluster.sh build"
+    message = f"{what}: not installed; run hack/test-cluster.sh build"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
@@ -41,7 +41,7 @@ def render(*values: str) -> list[Object]:
     return [document for document in yaml.safe_load_all(run.stdout) if document]
 
 
-def refused(*values: str) -> str:
+def render_error(*values: str) -> str:
     run = helm("template", "jobpools", str(CHART), *(f"--set={value}" for value in values))
     assert run.returncode != 0
     return run.stderr
@@ -56,7 +56,7 @@ def pod_specs(objects: list[Object]) -> list[Object]:
     return [o["spec"]["template"]["spec"] for o in objects if o["kind"] in ("Deployment", "StatefulSet")]
 
 
-def test_lint() -> None:
+def test_helm_lint_accepts_the_chart() -> None:
     run = helm("lint", "--strict", str(CHART))
     assert run.returncode == 0, run.stdout + run.stderr
 
@@ -79,7 +79,7 @@ def test_the_chart_installs_these_objects() -> None:
     ]
 
 
-def test_one_object_per_template() -> None:
+def test_each_template_has_one_object() -> None:
     for template in CHART.joinpath("templates").glob("*.yaml"):
         assert template.read_text().count("\nkind: ") + template.read_text().startswith("kind: ") == 1, template.name
 
@@ -99,7 +99,7 @@ def test_every_namespaced_object_names_its_namespace() -> None:
     ],
     ids=["defaults", "own redis", "small"],
 )
-def test_valid_kubernetes_objects(values: tuple[str, ...], tmp_path: Path) -> None:
+def test_the_rendered_objects_are_valid(values: tuple[str, ...], tmp_path: Path) -> None:
     """Validate against the schemas of Kubernetes' source: an unknown field is an error."""
     schemas = TOOLS / "schemas"
     if not schemas.is_dir():
@@ -144,7 +144,7 @@ def test_the_api_server_accepts_the_chart() -> None:
     ],
 )
 def test_an_unknown_value_is_refused_with_its_path(value: str, place: str) -> None:
-    assert f"at '{place}'" in refused(value)
+    assert f"at '{place}'" in render_error(value)
 
 
 def test_the_schema_has_every_value() -> None:
@@ -174,10 +174,10 @@ def test_the_schema_has_every_value() -> None:
     ids=["two", "none", "url and secret"],
 )
 def test_exactly_one_redis_must_be_chosen(values: tuple[str, ...]) -> None:
-    assert "choose exactly one Redis" in refused(*values)
+    assert "choose exactly one Redis" in render_error(*values)
 
 
-def test_pod_security_restricted() -> None:
+def test_pods_satisfy_the_pod_security_standard_restricted() -> None:
     for pod in pod_specs(render()):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["runAsUser"] > 0
@@ -194,7 +194,7 @@ def test_pod_security_restricted() -> None:
             assert container["readinessProbe"]
 
 
-def test_least_rights() -> None:
+def test_the_operator_has_no_wildcard_rights_and_few_on_secrets() -> None:
     rules = [rule for o in render() if o["metadata"]["name"] == "jobpools-operator" for rule in o.get("rules", ())]
     assert rules
     for rule in rules:
@@ -242,12 +242,12 @@ def test_an_existing_secret_replaces_the_charts() -> None:
 
 
 def test_another_redis_restarts_the_operator() -> None:
-    def mark(*values: str) -> str:
+    def redis_hash(*values: str) -> str:
         template = one(render(*values), "Deployment", "jobpools-operator")["spec"]["template"]
         return str(template["metadata"]["annotations"]["jobpools.dev/redis"])
 
-    assert mark() == mark("operator.log=text")
-    assert mark() != mark("valkey.enabled=false", "redis.url=redis://elsewhere")
+    assert redis_hash() == redis_hash("operator.log=text")
+    assert redis_hash() != redis_hash("valkey.enabled=false", "redis.url=redis://elsewhere")
 
 
 def test_crds_are_the_generated_ones() -> None:

@@ -1,4 +1,4 @@
-"""Where the controller puts objects, and what it forgets. Cluster, Secrets and endpoints are fakes."""
+"""On which endpoint the controller places objects, and what it forgets. Cluster, Secrets and endpoints are fakes."""
 
 import asyncio
 import contextlib
@@ -66,10 +66,11 @@ class FakeSecrets:
     """One Secret, whose reader can be made to fail or to wait."""
 
     def __init__(self) -> None:
-        self.url, self.readable = "redis://secret", asyncio.Event()
+        self.url, self.requested, self.readable = "redis://secret", asyncio.Event(), asyncio.Event()
         self.readable.set()
 
     async def value(self, _: str, ref: SecretKeyRef) -> str:
+        self.requested.set()
         await self.readable.wait()
         if not self.url:
             raise ObservationError(f"Secret default/{ref.name}: not found")
@@ -131,7 +132,7 @@ class Setup:
         return self.opened[url]
 
     async def pending_status(self) -> dict[str, Any]:
-        """Take the next status that is to be written."""
+        """Return the next status that is to be written, as written."""
         async with asyncio.timeout(10):
             write = self.statuses.begin_write(await self.statuses.next_due())
         assert write is not None
@@ -140,9 +141,14 @@ class Setup:
 
     @contextlib.asynccontextmanager
     async def term(self) -> AsyncIterator[None]:
-        """Lead."""
-        task = asyncio.create_task(self.controller.lead([]))
-        await asyncio.sleep(0)
+        """Lead from here on, until the end of the block."""
+        has_begun = asyncio.Event()
+
+        async def begin() -> None:
+            has_begun.set()
+
+        task = asyncio.create_task(self.controller.lead([begin]))
+        await has_begun.wait()
         try:
             yield
         finally:
@@ -157,12 +163,14 @@ def setup() -> Setup:
 
 async def test_objects_are_placed_only_while_the_operator_leads(setup: Setup) -> None:
     setup.controller.update(pool(), {})
-    await asyncio.sleep(0)
     assert not setup.opened
     async with setup.term():
         await setup.placed("redis://default")
         assert setup.cluster.urls == {EMAILS.key: "redis://default"}
     assert not len(setup.controller.endpoints)
+    setup.opened.clear()
+    setup.controller.update(pool(uid="2"), {})
+    assert not setup.opened
     async with setup.term():
         await setup.placed("redis://default")
 
@@ -181,7 +189,7 @@ async def test_a_pool_that_is_deleted_while_its_secret_is_read_is_not_placed(set
     async with setup.term():
         setup.secrets.readable.clear()
         setup.controller.update(pool(redis=SECRET), {})
-        await asyncio.sleep(0)
+        await setup.secrets.requested.wait()
         setup.controller.delete(EMAILS)
         setup.secrets.readable.set()
         await until(lambda: "redis://secret" in setup.opened)
@@ -190,7 +198,7 @@ async def test_a_pool_that_is_deleted_while_its_secret_is_read_is_not_placed(set
 
 
 @pytest.mark.parametrize(("redis", "message"), [(SECRET, "not found"), ({"url": "http://x"}, "not a Redis URL")])
-async def test_a_pool_whose_redis_is_not_known_says_so(setup: Setup, redis: Any, message: str) -> None:
+async def test_a_pool_whose_redis_is_not_known_reports_why(setup: Setup, redis: Any, message: str) -> None:
     setup.secrets.url = ""
     async with setup.term():
         setup.controller.update(pool(redis=redis), {})
@@ -255,7 +263,7 @@ async def test_the_resync_finds_objects_that_the_watch_has_missed(setup: Setup) 
     assert not list(registry.items()), "invalid objects are forgotten as well"
 
 
-async def test_totals_outlive_the_pools_that_they_came_from(setup: Setup) -> None:
+async def test_totals_still_count_pools_that_are_deleted(setup: Setup) -> None:
     api, clock, counters = Api(None), time.monotonic, Counters()
     events = EventRecorder(api, "a", TokenBucket(clock), clock)
     reporter = Reporter(setup.statuses, events, counters)

@@ -43,7 +43,7 @@ def test_every_field_has_a_description() -> None:
 
 
 @pytest.mark.api
-def test_names_and_columns(kubectl: Kubectl) -> None:
+def test_kubectl_get_accepts_the_short_names_and_shows_the_columns(kubectl: Kubectl) -> None:
     kubectl.apply(pool(), schedule(schedule="0 * * * *"))
     head = kubectl.run("get", "jobpools").splitlines()[0].split()
     assert head == ["NAME", "READY", "DESIRED", "BUSY", "QUEUED", "OLDEST", "REASON", "AGE"]
@@ -56,7 +56,7 @@ def test_names_and_columns(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.api
-def test_defaults_are_written_out(kubectl: Kubectl) -> None:
+def test_the_api_server_writes_defaults_into_the_object(kubectl: Kubectl) -> None:
     kubectl.apply(pool())
     found = kubectl.get("workerpool", "emails")
     assert found is not None
@@ -92,7 +92,7 @@ def test_kubectl_explain_shows_descriptions_and_defaults(kubectl: Kubectl) -> No
         {"template": {"spec": {"containers": [{"name": "worker", "resources": {"limits": {"memory": "1Gi"}}}]}}},
         {"job": {"timeout": "1h30m", "retry": {"strategy": "fixed", "onErrors": ["httpx.ConnectError"]}}},
     ],
-    ids=["least", "queues", "manual", "schedules", "secret", "template", "job"],
+    ids=["minimal", "queues", "manual", "schedules", "secret", "template", "job"],
 )
 def test_valid_pools_are_accepted(kubectl: Kubectl, spec: Object) -> None:
     kubectl.apply(pool(**spec))
@@ -164,7 +164,7 @@ def test_arguments_of_a_job_are_stored_unchanged(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.api
-def test_scale_changes_the_spec(kubectl: Kubectl) -> None:
+def test_kubectl_scale_changes_spec_replicas(kubectl: Kubectl) -> None:
     kubectl.apply(pool(replicas=1, scaling={"mode": "Manual"}))
     kubectl.run("scale", "workerpool/emails", "--replicas=4")
     found = kubectl.get("workerpool", "emails")

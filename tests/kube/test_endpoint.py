@@ -1,4 +1,4 @@
-"""One planner for the pools of an endpoint: a pool whose cluster does not answer delays no other. A real Valkey."""
+"""One planner for all pools of an endpoint: a pool whose cluster does not respond delays no other. A real Valkey."""
 
 import asyncio
 import contextlib
@@ -142,7 +142,7 @@ async def test_the_pass_of_a_dropped_pool_leaves_nothing_behind(setup: Setup) ->
     assert setup.statuses.reported(slow) is None
 
 
-async def test_a_new_pool_with_the_name_of_a_dropped_one_starts_afresh(setup: Setup) -> None:
+async def test_a_new_pool_with_the_name_of_a_dropped_one_has_a_pass_of_its_own(setup: Setup) -> None:
     setup.endpoint.drop(pool_of("slow"))
     setup.cluster.released.set()
     setup.endpoint.put(pool_of("slow", uid="2"), None)

@@ -1,4 +1,4 @@
-"""What is read from Deployments and pods, and which workers are reported as gone. Pure: no API server is asked."""
+"""What is read from Deployments and pods, and which workers are reported as gone. Pure."""
 
 from typing import Any
 
@@ -82,7 +82,7 @@ def test_the_fingerprint_ignores_the_number_of_workers() -> None:
     assert fingerprint({"spec": {"paused": True}}) != fingerprint({"spec": {"paused": False}})
 
 
-def test_a_gone_worker_is_reported_once_and_not_for_ever() -> None:
+def test_a_gone_worker_is_reported_once_and_only_for_a_minute() -> None:
     gone = GoneWorkers()
     gone.add("shop/emails", "b", 100.0)
     gone.add("shop/emails", "a", 100.0)

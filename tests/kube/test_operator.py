@@ -18,7 +18,7 @@ pytestmark = pytest.mark.api
 
 
 def pool(name: str = "emails", **spec: object) -> Object:
-    # No node may run these pods, even if the cluster has nodes: the fake kubelet does.
+    # No node may run these pods, even if the cluster has nodes: the fake kubelet reports their status.
     nowhere = {"spec": {"nodeSelector": {"jobpools.dev/node": "none"}}}
     base: Object = {"image": "shop:1", "app": "shop.jobs:app", "queues": [name], "template": nowhere}
     base["scaling"] = {"jobsPerWorker": 10}
@@ -52,7 +52,7 @@ def reason(kubectl: Kubectl, kind: str = "Ready", name: str = "emails") -> str:
 
 def test_a_new_pool_has_a_deployment_without_pods(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool())
-    eventually("the status says it", lambda: reason(kubectl) == "ScaledToZero", within=10)
+    eventually("the status says that the pool has no workers", lambda: reason(kubectl) == "ScaledToZero", within=10)
     assert replicas(kubectl) == 0
     found = kubectl.get("deployment", "emails")
     assert found is not None
@@ -64,13 +64,13 @@ def test_a_new_pool_has_a_deployment_without_pods(operator: Operator, kubectl: K
 
 def test_jobs_start_workers_within_a_second(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     kubectl.apply(pool(), pool("other"))
-    eventually("both are there", lambda: replicas(kubectl) == 0 and replicas(kubectl, "other") == 0, within=10)
+    eventually("both Deployments exist", lambda: replicas(kubectl) == 0 and replicas(kubectl, "other") == 0, within=10)
     began = time.monotonic()
     enqueue(valkey, "emails", 35)
-    eventually("straight to four", lambda: replicas(kubectl) == 4, within=5)
-    assert time.monotonic() - began < 2, "it must be woken, not wait for the next pass"
+    eventually("four workers are asked for", lambda: replicas(kubectl) == 4, within=5)
+    assert time.monotonic() - began < 2, "the operator must be woken, not wait for the next pass"
     assert replicas(kubectl, "other") == 0
-    eventually("the status follows", lambda: status(kubectl).get("replicas") == 4, within=10)
+    eventually("the status has the number", lambda: status(kubectl).get("replicas") == 4, within=10)
     assert status(kubectl)["queued"] == 35
 
     def scaled_up() -> list[str]:
@@ -82,14 +82,14 @@ def test_jobs_start_workers_within_a_second(operator: Operator, kubectl: Kubectl
     assert operator.metric("operator_scalings_total") == 1
 
 
-def test_an_idle_pool_costs_no_write(operator: Operator, kubectl: Kubectl) -> None:
+def test_a_pass_without_a_change_writes_no_status(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool())
-    eventually("it is at rest", lambda: reason(kubectl, "Progressing") == "Settled", within=10)
+    eventually("the pool is settled", lambda: reason(kubectl, "Progressing") == "Settled", within=10)
     before = kubectl.get("workerpool", "emails")
     assert before is not None
     passes = operator.metric("operator_passes_total")
-    kubectl.run("label", "deployment", "emails", "touched=yes")  # a reason to look, none to write
-    eventually("it has looked again", lambda: operator.metric("operator_passes_total") > passes, within=10)
+    kubectl.run("label", "deployment", "emails", "touched=yes")  # a reason for a pass, and none for a write
+    eventually("another pass has run", lambda: operator.metric("operator_passes_total") > passes, within=10)
     after = kubectl.get("workerpool", "emails")
     assert after is not None
     assert after["status"] == before["status"]
@@ -109,25 +109,25 @@ def test_a_changed_spec_reaches_the_pods_and_keeps_their_number(
         assert found is not None
         return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
 
-    eventually("the new image", lambda: image() == "shop:2", within=10)
+    eventually("the Deployment has the new image", lambda: image() == "shop:2", within=10)
     assert replicas(kubectl) == 2
     assert operator.metric("operator_leading") == 1
 
 
 def test_a_manual_pool_follows_kubectl_scale(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(scaling={"mode": "Manual"}, replicas=1))
-    eventually("one", lambda: replicas(kubectl) == 1, within=10)
+    eventually("one worker", lambda: replicas(kubectl) == 1, within=10)
     kubectl.run("scale", "workerpool/emails", "--replicas=3")
-    eventually("three", lambda: replicas(kubectl) == 3, within=10)
+    eventually("three workers", lambda: replicas(kubectl) == 3, within=10)
     assert operator.metric("operator_pools_invalid") == 0
 
 
 def test_a_deleted_pool_is_forgotten(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool())
-    eventually("it is there", lambda: replicas(kubectl) == 0, within=10)
+    eventually("the Deployment exists", lambda: replicas(kubectl) == 0, within=10)
     kubectl.run("delete", "workerpool", "emails")
-    eventually("the Deployment goes by its owner reference", lambda: replicas(kubectl) is None, within=30)
-    eventually("and the operator knows", lambda: operator.metric("operator_pools") == 0, within=10)
+    eventually("the Deployment is deleted by its owner reference", lambda: replicas(kubectl) is None, within=30)
+    eventually("the operator forgets the pool", lambda: operator.metric("operator_pools") == 0, within=10)
 
 
 def test_an_invalid_spec_that_the_api_server_accepts_is_reported(operator: Operator, kubectl: Kubectl) -> None:
@@ -136,17 +136,17 @@ def test_an_invalid_spec_that_the_api_server_accepts_is_reported(operator: Opera
     assert "spec.queues.0" in condition({"status": status(kubectl)}, "Ready")["message"]
     assert replicas(kubectl) is None
     kubectl.patch("workerpool", "emails", {"spec": {"queues": ["emails"]}})
-    eventually("mended", lambda: reason(kubectl) == "ScaledToZero", within=10)
+    eventually("the corrected spec is accepted", lambda: reason(kubectl) == "ScaledToZero", within=10)
     bad = {"schedules": [{"cron": "99 * * * *", "duration": "1h", "min": 1}]}
     kubectl.patch("workerpool", "emails", {"spec": {"scaling": bad}})
-    eventually("InvalidSchedule", lambda: reason(kubectl) == "InvalidSchedule", within=10)
+    eventually("the status says that a schedule is invalid", lambda: reason(kubectl) == "InvalidSchedule", within=10)
     assert operator.metric("operator_pools_invalid") == 0
 
 
 def test_a_deployment_of_another_owner_is_not_changed(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.run("create", "deployment", "emails", "--image=theirs", "--replicas=0")
     kubectl.apply(pool())
-    eventually("it is told", lambda: "belong to this pool" in str(status(kubectl).get("conditions")), within=10)
+    eventually("the status says so", lambda: "belong to this pool" in str(status(kubectl).get("conditions")), within=10)
     found = kubectl.get("deployment", "emails")
     assert found is not None
     assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "theirs"
@@ -156,10 +156,10 @@ def test_a_deployment_of_another_owner_is_not_changed(operator: Operator, kubect
 def test_the_problem_of_a_pod_is_reported(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(pool(scaling={"min": 1}))
     kubelet = Kubelet(kubectl, "emails")
-    kubelet.wait(1)
-    kubelet.waiting("ImagePullBackOff", 'Back-off pulling image "shop:1"')
-    eventually("a reason", lambda: reason(kubectl) == "ImagePullBackOff", within=10)
-    kubelet.ready()
+    kubelet.wait_for_pods(1)
+    kubelet.report_waiting("ImagePullBackOff", 'Back-off pulling image "shop:1"')
+    eventually("the status has the reason of the pod", lambda: reason(kubectl) == "ImagePullBackOff", within=10)
+    kubelet.report_ready()
     assert operator.metric("operator_leading") == 1
 
 
@@ -169,25 +169,30 @@ def test_an_exceeded_quota_is_reported(operator: Operator, kubectl: Kubectl) -> 
         "the quota is known", lambda: (kubectl.get("quota", "none") or {}).get("status", {}).get("hard"), within=10
     )
     kubectl.apply(pool(scaling={"min": 1}))
-    eventually("a message", lambda: "exceeded quota" in str(status(kubectl).get("conditions")), within=20)
+    eventually(
+        "the status has the message of the quota",
+        lambda: "exceeded quota" in str(status(kubectl).get("conditions")),
+        within=20,
+    )
     assert operator.metric("operator_leading") == 1
 
 
 def test_sizes_are_held_while_redis_is_unreachable(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     kubectl.apply(pool(scaling={"jobsPerWorker": 10, "idle": "1s", "behavior": {"scaleDown": {"stabilization": "0s"}}}))
     enqueue(valkey, "emails", 25)
-    eventually("three", lambda: replicas(kubectl) == 3, within=10)
+    eventually("three workers", lambda: replicas(kubectl) == 3, within=10)
     valkey.stop()
-    unknown = {"type": "ScalingActive"}
 
     def scaling() -> Object:
-        return condition({"status": status(kubectl)}, unknown["type"])
+        return condition({"status": status(kubectl)}, "ScalingActive")
 
-    eventually("it is told", lambda: scaling().get("status") in ("False", "Unknown"), within=20)
+    eventually(
+        "the status says that the number is held", lambda: scaling().get("status") in ("False", "Unknown"), within=20
+    )
     assert "cannot be reached" in scaling()["message"]
     assert replicas(kubectl) == 3
     valkey.start()  # without its jobs: nothing is queued any more
-    eventually("recovered by itself, and nothing is needed", lambda: replicas(kubectl) == 0, within=30)
+    eventually("the operator has recovered, and no worker is needed", lambda: replicas(kubectl) == 0, within=30)
     assert operator.metric("operator_leading") == 1
 
 
@@ -195,9 +200,9 @@ def test_sigterm_releases_the_lease_and_a_standby_takes_over(
     operator: Operator, make_operator: Callable[[str], Operator], kubectl: Kubectl, valkey: Valkey
 ) -> None:
     kubectl.apply(pool())
-    eventually("the status says it", lambda: reason(kubectl) == "ScaledToZero", within=10)
+    eventually("the status says that the pool has no workers", lambda: reason(kubectl) == "ScaledToZero", within=10)
     standby = make_operator("b")
-    eventually("it stands by", lambda: standby.get("/readyz"), within=20)
+    eventually("the standby is ready", lambda: standby.get("/readyz"), within=20)
     assert not standby.leads()
     operator.signal(signal.SIGTERM)
     began = time.monotonic()
@@ -205,7 +210,7 @@ def test_sigterm_releases_the_lease_and_a_standby_takes_over(
     eventually("the standby leads", standby.leads, within=5)
     assert time.monotonic() - began < 5
     enqueue(valkey, "emails", 1)
-    eventually("and acts", lambda: replicas(kubectl) == 1, within=5)
+    eventually("the standby scales the pool", lambda: replicas(kubectl) == 1, within=5)
 
 
 def test_a_killed_leader_is_replaced(
@@ -213,7 +218,7 @@ def test_a_killed_leader_is_replaced(
 ) -> None:
     kubectl.apply(pool())
     standby = make_operator("b")
-    eventually("it stands by", lambda: standby.get("/readyz"), within=20)
+    eventually("the standby is ready", lambda: standby.get("/readyz"), within=20)
     operator.signal(signal.SIGKILL)
     enqueue(valkey, "emails", 1)
-    eventually("the standby acts", lambda: replicas(kubectl) == 1, within=20)
+    eventually("the standby scales the pool", lambda: replicas(kubectl) == 1, within=20)

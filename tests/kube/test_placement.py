@@ -1,4 +1,4 @@
-"""Which Redis endpoint an object belongs on: what is looked up, and what is decided. Pure: no server is asked."""
+"""Which Redis endpoint an object belongs on: what is looked up, and what is decided. Pure."""
 
 import pytest
 
@@ -32,7 +32,7 @@ FOUND, UNREADABLE = Lookup("redis://a"), Lookup(None, "Secret shop/dsn: not foun
             UNREADABLE,
             {"is_placed": True, "reads_secret": True},
             Placement(check_after=RETRY_AFTER),
-        ),  # it stays where it is
+        ),  # the object stays where it is
         (
             UNREADABLE,
             {"is_placed": False, "reads_secret": False},

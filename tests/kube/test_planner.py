@@ -1,4 +1,4 @@
-"""The order of passes: pools with new jobs overtake pools that are merely new. Queues and cluster are fakes."""
+"""The order of passes: pools with new jobs overtake new pools. Queues and cluster are fakes."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ def pool_of(name: str) -> Pool:
     return Pool(meta=Meta(name=name, uid="1", generation=1), spec=PoolSpec.model_validate(spec))
 
 
-async def test_a_pool_with_new_jobs_overtakes_pools_that_are_only_new() -> None:
+async def test_a_pool_with_new_jobs_overtakes_new_pools() -> None:
     world = World()
     reconciler = Reconciler(FakeCluster(world), FakeQueues(world), FakeReporter(), {}, {})
     counters = Counters()
@@ -28,7 +28,7 @@ async def test_a_pool_with_new_jobs_overtakes_pools_that_are_only_new() -> None:
     task = asyncio.create_task(planner.run())
     try:
         await until(lambda: len(world.replicas) == len(planner.pools))
-        assert list(world.replicas).index("default/urgent") < BATCH, "it is in the first batch"
+        assert list(world.replicas).index("default/urgent") < BATCH, "the pool must be in the first batch"
         assert counters.passes == BATCH + 1
     finally:
         task.cancel()

@@ -38,7 +38,7 @@ def claim(valkey: Valkey, name: str) -> None:
 def report(valkey: Valkey, pool_key: str, names: set[str], busy: str) -> None:
     """Write heartbeats for the workers of these pods."""
 
-    async def say() -> None:
+    async def send() -> None:
         connection = connect(valkey.url)
         now = time.time()
         for name in names:
@@ -48,7 +48,7 @@ def report(valkey: Valkey, pool_key: str, names: set[str], busy: str) -> None:
             await write_heartbeat(connection, heartbeat)
         await connection.aclose()
 
-    asyncio.run(say())
+    asyncio.run(send())
 
 
 def test_a_pool_scales_down_during_a_rollout_to_a_missing_image(
@@ -56,20 +56,20 @@ def test_a_pool_scales_down_during_a_rollout_to_a_missing_image(
 ) -> None:
     kubectl.apply(pool(scaling={"mode": "Manual"}, replicas=4))
     kubelet, key = Kubelet(kubectl, "emails"), f"{kubectl.namespace}/emails"
-    old = kubelet.wait(4)
-    kubelet.ready()
+    old = kubelet.wait_for_pods(4)
+    kubelet.report_ready()
     busy = min(old)
     enqueue(valkey, "emails", 1)
     claim(valkey, busy)
     kubectl.patch("workerpool", "emails", {"spec": {"image": "shop:none"}})
-    (new,) = kubelet.wait(5) - old
-    kubelet.waiting("ImagePullBackOff", "no such image", new)
+    (new,) = kubelet.wait_for_pods(5) - old
+    kubelet.report_waiting("ImagePullBackOff", "no such image", new)
     kubectl.run("scale", "workerpool/emails", "--replicas=2")
 
     def scaled_down() -> bool:
         report(valkey, key, old & kubelet.names(), busy)
         return replicas(kubectl) == 2 and len(old & kubelet.names()) <= 3
 
-    eventually("two are asked for", scaled_down)
+    eventually("two workers are asked for, and an idle one is removed", scaled_down)
     assert busy in kubelet.names()
     assert operator.metric("misdeletions_total") == 0

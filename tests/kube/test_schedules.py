@@ -46,7 +46,7 @@ def queued(valkey: Valkey) -> int:
         return int(redis.llen(QUEUE))  # type: ignore[arg-type]  # a synchronous client
 
 
-def since(valkey: Valkey) -> float:
+def first_enqueued_at(valkey: Valkey) -> float:
     """Return when the first queued job was enqueued, by the server's clock."""
     with Redis.from_url(valkey.url) as redis:
         (job_id,) = redis.lrange(QUEUE, 0, 0)  # type: ignore[misc]  # a synchronous client
@@ -66,7 +66,7 @@ def run_worker(valkey: Valkey) -> None:
 
 def test_a_new_schedule_reports_its_next_time(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(schedule(timeZone="Europe/Berlin"))
-    eventually("the status says it", lambda: reason(kubectl) == "Scheduled", within=10)
+    eventually("the status says when it fires", lambda: reason(kubectl) == "Scheduled", within=10)
     said = status(kubectl)
     assert said["nextScheduleTime"].endswith("-12-31T23:00:00Z")
     assert (said["fired"], said["missed"], said["active"], said["observedGeneration"]) == (0, 0, 0, 1)
@@ -81,11 +81,17 @@ def test_a_schedule_fires_in_time_and_reports_the_end_of_its_job(
 ) -> None:
     text, at = soon(3)
     kubectl.apply(schedule(at=text))
-    eventually("it fires", lambda: queued(valkey) == 1, within=10)
-    assert 0 <= since(valkey) - at < 0.25
-    eventually("the status follows", lambda: status(kubectl).get("lastJob", {}).get("state") == "queued", within=10)
+    eventually("the job is enqueued", lambda: queued(valkey) == 1, within=10)
+    assert 0 <= first_enqueued_at(valkey) - at < 0.25
+    eventually(
+        "the status has the state of the job",
+        lambda: status(kubectl).get("lastJob", {}).get("state") == "queued",
+        within=10,
+    )
     run_worker(valkey)
-    eventually("and says its end", lambda: status(kubectl)["lastJob"]["state"] == "completed", within=10)
+    eventually(
+        "the status says that the job has ended", lambda: status(kubectl)["lastJob"]["state"] == "completed", within=10
+    )
     said = status(kubectl)
     assert (said["fired"], said["active"], reason(kubectl)) == (1, 0, "Finished")
     assert "nextScheduleTime" not in said
@@ -97,18 +103,18 @@ def test_a_tick_fires_once_although_the_leader_is_killed(
 ) -> None:
     text, _ = soon(6)
     kubectl.apply(*[schedule(f"c{number}", at=text) for number in range(50)])
-    eventually("all are known", lambda: operator.metric("operator_schedules") == 50, within=10)
+    eventually("the operator knows all schedules", lambda: operator.metric("operator_schedules") == 50, within=10)
     standby = make_operator("b")
-    eventually("it stands by", lambda: standby.get("/readyz"), within=20)
-    eventually("the first fires are there", lambda: queued(valkey) > 0, within=15)
-    operator.signal(signal.SIGKILL)  # at any place of the pass
+    eventually("the standby is ready", lambda: standby.get("/readyz"), within=20)
+    eventually("the first jobs are enqueued", lambda: queued(valkey) > 0, within=15)
+    operator.signal(signal.SIGKILL)  # at any point of the pass
     eventually("the standby leads", standby.leads, within=30)
 
     def fired() -> list[int]:
         return [each.get("status", {}).get("fired", 0) for each in kubectl.list("cronjobspecs")]
 
-    eventually("each has fired", lambda: fired() == [1] * 50, within=20)
-    assert queued(valkey) == 50, "and none of them twice"
+    eventually("each schedule has fired", lambda: fired() == [1] * 50, within=20)
+    assert queued(valkey) == 50, "no schedule fires twice"
 
 
 def test_a_tick_that_is_due_without_a_leader_fires_later(
@@ -116,39 +122,46 @@ def test_a_tick_that_is_due_without_a_leader_fires_later(
 ) -> None:
     text, at = soon(4)
     kubectl.apply(schedule(at=text), schedule("strict", at=text, startingDeadlineSeconds=1))
-    eventually("both are known", lambda: reason(kubectl) == reason(kubectl, "strict") == "Scheduled", within=10)
+    eventually(
+        "the operator knows both schedules",
+        lambda: reason(kubectl) == reason(kubectl, "strict") == "Scheduled",
+        within=10,
+    )
     operator.signal(signal.SIGTERM)
     assert operator.wait() == 0
-    eventually("the time goes by", lambda: time.time() > at + 1.1, within=15)
-    assert queued(valkey) == 0, "nobody leads"
+    eventually("the tick is due", lambda: time.time() > at + 1.1, within=15)
+    assert queued(valkey) == 0, "no operator leads"
     make_operator("b")
-    eventually("it is caught up", lambda: status(kubectl).get("fired") == 1, within=20)
-    eventually("and the other is not", lambda: status(kubectl, "strict").get("missed") == 1, within=20)
+    eventually("the tick is caught up", lambda: status(kubectl).get("fired") == 1, within=20)
+    eventually("the tick with a deadline is missed", lambda: status(kubectl, "strict").get("missed") == 1, within=20)
     assert queued(valkey) == 1
 
 
 def test_a_suspended_schedule_is_resumed(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     text, at = soon(2)
     kubectl.apply(schedule(at=text, suspend=True))
-    eventually("it is counted", lambda: status(kubectl).get("missed") == 1, within=15)
+    eventually("the tick is counted as missed", lambda: status(kubectl).get("missed") == 1, within=15)
     assert time.time() >= at
     assert reason(kubectl) == "Suspended"
     text, _ = soon(2)
     kubectl.patch("cronjobspec", "tick", {"spec": {"suspend": False, "at": text}})
-    eventually("the new time fires", lambda: queued(valkey) == 1, within=15)
-    eventually("and is counted", lambda: operator.metric("operator_fires_total") == 1)
+    eventually("the new tick fires", lambda: queued(valkey) == 1, within=15)
+    eventually("the fire is counted", lambda: operator.metric("operator_fires_total") == 1)
 
 
 def test_an_invalid_schedule_is_reported(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(schedule("zone", timeZone="Europe/Atlantis"), schedule("field", schedule="61 * * * *"))
-    for name in ("zone", "field"):
-        eventually("InvalidSchedule", lambda name=name: reason(kubectl, name) == "InvalidSchedule", within=10)  # type: ignore[misc]  # bound
-    eventually("as Events, too", lambda: {each["involvedObject"]["name"] for each in kubectl.list("events")}, within=10)
+
+    def reasons() -> list[str]:
+        return [reason(kubectl, name) for name in ("zone", "field")]
+
+    eventually("both are reported as invalid", lambda: reasons() == ["InvalidSchedule"] * 2, within=10)
+    eventually("there is an event", lambda: kubectl.list("events"), within=10)
     said = {name: condition({"status": status(kubectl, name)}, "Ready")["message"] for name in ("zone", "field")}
     assert "did you mean Europe/Athens" in said["zone"]
     assert "61 * * * *" in said["field"]
     kubectl.patch("cronjobspec", "zone", {"spec": {"timeZone": "Europe/Athens"}})
-    eventually("mended", lambda: reason(kubectl, "zone") == "Scheduled", within=10)
+    eventually("the corrected schedule is accepted", lambda: reason(kubectl, "zone") == "Scheduled", within=10)
     assert operator.metric("operator_schedules") == 2
 
 
@@ -156,18 +169,18 @@ def test_a_deleted_schedule_is_forgotten(operator: Operator, kubectl: Kubectl, v
     kubectl.apply(schedule())
     key = f"{kubectl.namespace}/tick"
     with Redis.from_url(valkey.url) as redis:
-        eventually("it is known", lambda: redis.hexists("jobpools:{schedules}:state", key), within=10)
+        eventually("its state is in Redis", lambda: redis.hexists("jobpools:{schedules}:state", key), within=10)
         kubectl.run("delete", "cronjobspec", "tick")
-        eventually("it is not", lambda: not redis.hexists("jobpools:{schedules}:state", key), within=10)
-    eventually("to nobody", lambda: operator.metric("operator_schedules") == 0, within=10)
+        eventually("its state is deleted", lambda: not redis.hexists("jobpools:{schedules}:state", key), within=10)
+    eventually("the operator forgets it", lambda: operator.metric("operator_schedules") == 0, within=10)
 
 
 def test_an_unreachable_redis_is_reported_and_ticks_wait(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
     text, _ = soon(3)
     kubectl.apply(schedule(at=text))
-    eventually("it is known", lambda: reason(kubectl) == "Scheduled", within=10)
+    eventually("the operator knows the schedule", lambda: reason(kubectl) == "Scheduled", within=10)
     valkey.stop()
-    eventually("it is told", lambda: reason(kubectl) == "RedisUnknown", within=20)
+    eventually("the status says that Redis is not known", lambda: reason(kubectl) == "RedisUnknown", within=20)
     assert status(kubectl)["fired"] == 0
     assert operator.metric("operator_fires_total") == 0
 
@@ -178,7 +191,7 @@ def test_a_schedule_with_its_own_redis_fires_there(operator: Operator, kubectl: 
     try:
         text, _ = soon(2)
         kubectl.apply(schedule(at=text, redis={"url": other.url}))
-        eventually("it fires there", lambda: queued(other) == 1, within=15)
+        eventually("the job is enqueued there", lambda: queued(other) == 1, within=15)
         assert queued(valkey) == 0
         assert operator.metric("operator_endpoints") >= 1
     finally:

@@ -1,4 +1,4 @@
-"""When a status is written: on change, by steps, within a budget. The API server is a fake."""
+"""When a status is written: on change, in steps, and within a limit. The API server is a fake."""
 
 import asyncio
 import contextlib
@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from jobpools_operator import statuses
 from jobpools_operator.kinds import Kind, ObjectId
 from jobpools_operator.kube.client import ApiError, Object
 from jobpools_operator.kube.rate_limit import BURST, RATE, TokenBucket
 from jobpools_operator.kube.status_writer import StatusWriter
 from jobpools_operator.statuses import COUNTS_INTERVAL, DEPTH_INTERVAL, NO_WRITE, Statuses, write_interval
+from tests.support.waiting import until
 
 READY = {"type": "Ready", "status": "True", "reason": "Idle", "message": "nothing to do"}
 
@@ -26,7 +26,7 @@ def status(**figures: Any) -> Object:
     ("new", "interval"),
     [
         (status(), NO_WRITE),
-        (status(conditions=[READY | {"message": "other figures, the same verdict"}]), NO_WRITE),
+        (status(conditions=[READY | {"message": "other figures, the same reason"}]), NO_WRITE),
         (status(conditions=[READY | {"reason": "Working"}]), 0.0),
         (status(replicas=2), COUNTS_INTERVAL),
         (status(busy=1), COUNTS_INTERVAL),
@@ -85,23 +85,28 @@ EMAILS, REPORTS = ObjectId(Kind.POOL, "default/emails"), ObjectId(Kind.POOL, "de
 
 async def test_a_status_put_before_a_term_is_written_in_it_and_a_pending_one_ends_with_it() -> None:
     api, now = RecordingApi(), [100.0]
-    book = Statuses(lambda: now[0])
+    statuses = Statuses(lambda: now[0])
 
-    async def term() -> None:
+    async def run_until_written(expected: list[Object]) -> None:
+        """Run the writer until it has written these statuses, and no others."""
         bucket = TokenBucket(lambda: now[0])
-        writer = StatusWriter(api, book, bucket)  # type: ignore[arg-type]  # of Api, what it uses
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await writer.run()
+        writer = StatusWriter(api, statuses, bucket)  # type: ignore[arg-type]  # of Api, what it uses
+        task = asyncio.create_task(writer.run())
+        try:
+            await until(lambda: len(api.statuses) == len(expected))
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+        assert api.statuses == expected
 
-    book.put(EMAILS, status())
-    await term()
-    assert api.statuses == [status()]
-    book.put(EMAILS, status(busy=1))  # it must wait: the last status was just written
-    await term()
+    other = status(replicas=7)
+    statuses.put(EMAILS, status())
+    await run_until_written([status()])
+    statuses.put(EMAILS, status(busy=1))  # it must wait: the last status was just written
+    statuses.put(REPORTS, other)
+    await run_until_written([status(), other])
     now[0] += COUNTS_INTERVAL
-    await term()
-    assert api.statuses == [status()]
+    assert statuses.begin_write(EMAILS) is None
 
 
 class SlowApi(RecordingApi):
@@ -109,12 +114,12 @@ class SlowApi(RecordingApi):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked, self.answer = asyncio.Semaphore(0), asyncio.Semaphore(0)
+        self.requested, self.answer = asyncio.Semaphore(0), asyncio.Semaphore(0)
         self.failure: ApiError | None = None
 
     async def merge(self, path: str, body: Object, manager: str) -> None:
         await super().merge(path, body, manager)
-        self.asked.release()
+        self.requested.release()
         await self.answer.acquire()
         if self.failure is not None:
             raise self.failure
@@ -125,16 +130,16 @@ UPDATING = status(conditions=[READY | {"reason": "Updating"}])
 
 @contextlib.asynccontextmanager
 async def writing() -> AsyncIterator[tuple[SlowApi, Statuses]]:
-    """The object's status is `status()`, and the write of UPDATING is under way."""
+    """Begin the write of UPDATING over the status `status()`."""
     api = SlowApi()
-    book = Statuses(time.monotonic)
-    book.observe(EMAILS, status())
-    writer = StatusWriter(api, book, TokenBucket(time.monotonic))  # type: ignore[arg-type]  # of Api, what it uses
+    statuses = Statuses(time.monotonic)
+    statuses.observe(EMAILS, status())
+    writer = StatusWriter(api, statuses, TokenBucket(time.monotonic))  # type: ignore[arg-type]  # of Api, what it uses
     running = asyncio.create_task(writer.run())
     try:
-        book.put(EMAILS, UPDATING)
-        await asyncio.wait_for(api.asked.acquire(), 10)
-        yield api, book
+        statuses.put(EMAILS, UPDATING)
+        await asyncio.wait_for(api.requested.acquire(), 10)
+        yield api, statuses
     finally:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -142,63 +147,63 @@ async def writing() -> AsyncIterator[tuple[SlowApi, Statuses]]:
 
 
 async def test_a_status_equal_to_the_old_one_is_written_after_a_write_that_is_under_way() -> None:
-    async with writing() as (api, book):
-        book.put(EMAILS, status())
+    async with writing() as (api, statuses):
+        statuses.put(EMAILS, status())
         api.answer.release()
-        await asyncio.wait_for(api.asked.acquire(), 10)
+        await asyncio.wait_for(api.requested.acquire(), 10)
         assert api.statuses == [UPDATING, status()]
 
 
 async def test_a_failed_write_is_not_repeated_over_a_newer_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statuses, "RETRY_AFTER", 0.01)
-    async with writing() as (api, book):
-        book.put(EMAILS, status())
-        api.failure = ApiError("no answer within 10 s")  # it may have arrived all the same
+    monkeypatch.setattr("jobpools_operator.statuses.RETRY_AFTER", 0.01)
+    async with writing() as (api, statuses):
+        statuses.put(EMAILS, status())
+        api.failure = ApiError("no answer within 10 s")  # the server may have written it nevertheless
         api.answer.release()
-        await asyncio.wait_for(api.asked.acquire(), 10)
+        await asyncio.wait_for(api.requested.acquire(), 10)
         assert api.statuses == [UPDATING, status()]
 
 
 async def test_a_status_equal_to_the_old_one_is_written_after_a_failed_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statuses, "RETRY_AFTER", 0.01)
-    async with writing() as (api, book):
+    monkeypatch.setattr("jobpools_operator.statuses.RETRY_AFTER", 0.01)
+    async with writing() as (api, statuses):
         api.failure = ApiError("no answer within 10 s")
         api.answer.release()
-        await asyncio.wait_for(api.asked.acquire(), 10)  # it is tried again
-        book.put(EMAILS, status())
+        await asyncio.wait_for(api.requested.acquire(), 10)  # the writer tries again
+        statuses.put(EMAILS, status())
         api.failure = None
         api.answer.release()
-        await asyncio.wait_for(api.asked.acquire(), 10)
+        await asyncio.wait_for(api.requested.acquire(), 10)
         assert api.statuses == [UPDATING, UPDATING, status()]
 
 
 async def test_an_object_forgotten_during_its_write_stays_forgotten() -> None:
-    async with writing() as (api, book):
-        book.forget(EMAILS)
+    async with writing() as (api, statuses):
+        statuses.forget(EMAILS)
         api.answer.release()
-        book.put(REPORTS, status())
-        await asyncio.wait_for(api.asked.acquire(), 10)
-        assert not book.is_known(EMAILS)
+        statuses.put(REPORTS, status())
+        await asyncio.wait_for(api.requested.acquire(), 10)
+        assert not statuses.is_known(EMAILS)
 
 
 async def test_an_object_that_is_missing_is_not_written_again() -> None:
-    async with writing() as (api, book):
-        book.put(EMAILS, status())
+    async with writing() as (api, statuses):
+        statuses.put(EMAILS, status())
         api.failure = ApiError("not found", 404)
         api.answer.release()
-        book.put(REPORTS, status())
-        await asyncio.wait_for(api.asked.acquire(), 10)
+        statuses.put(REPORTS, status())
+        await asyncio.wait_for(api.requested.acquire(), 10)
         assert api.statuses == [UPDATING, status()]
-        assert not book.is_known(EMAILS)
+        assert not statuses.is_known(EMAILS)
 
 
 def test_a_pass_reads_what_the_last_pass_reported_and_no_other_status() -> None:
-    book = Statuses(lambda: 100.0)
-    seen = book.of_kind(Kind.POOL)
+    statuses = Statuses(lambda: 100.0)
+    seen = statuses.of_kind(Kind.POOL)
     assert seen.get(EMAILS.key) is None
-    book.observe(EMAILS, status())
-    book.report(ObjectId(Kind.SCHEDULE, EMAILS.key), {"fired": 1})
+    statuses.observe(EMAILS, status())
+    statuses.report(ObjectId(Kind.SCHEDULE, EMAILS.key), {"fired": 1})
     assert dict(seen) == {EMAILS.key: status()}
-    book.report(EMAILS, status(busy=1))
-    book.put(EMAILS, {"conditions": []})
+    statuses.report(EMAILS, status(busy=1))
+    statuses.put(EMAILS, {"conditions": []})
     assert seen[EMAILS.key] == status(busy=1)

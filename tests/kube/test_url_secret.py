@@ -47,7 +47,7 @@ class CountingApi(Api):
 
 
 @pytest.fixture
-async def counting(api_server: Path) -> AsyncIterator[CountingApi]:  # noqa: ARG001  # it must be there
+async def counting(api_server: Path) -> AsyncIterator[CountingApi]:  # noqa: ARG001  # it must run first
     made = await CountingApi.connect()
     yield made
     await made.close()

@@ -1,4 +1,4 @@
-"""`docs/pools.md` describes every field of a WorkerPool, with its default."""
+"""`docs/pools.md` describes every field of a WorkerPool, with its default, and every field of its status."""
 
 import re
 from collections.abc import Iterator
@@ -11,6 +11,8 @@ from pydantic.fields import FieldInfo
 
 from jobpools.core.pools.specs import PoolSpec
 from jobpools.core.text.durations import format_duration
+from jobpools_operator.crd_status import POOL_STATUS
+from tests.docs.tables import names, rows as rows_of, section
 
 PAGE = Path(__file__).parents[2] / "docs" / "pools.md"
 WRITTEN_OTHERWISE = {"job.retry.onErrors": "all", "template": "`{}`"}
@@ -64,3 +66,8 @@ def test_the_page_describes_no_other_field() -> None:
     spec = PAGE.read_text().partition("## Status")[0]
     rows = {path for path, _ in re.findall(r"^\| `([\w.\[\]]+)` \| (.+?) \| \S.* \|$", spec, re.MULTILINE)}
     assert rows == {path for path, _ in fields(PoolSpec)}
+
+
+def test_every_field_of_the_status_is_described() -> None:
+    listed = [name for cells in rows_of(section("pools.md", "Status")) for name in names(cells[0])]
+    assert sorted(listed) == sorted(POOL_STATUS["properties"])

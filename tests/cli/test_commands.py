@@ -166,7 +166,7 @@ def test_a_job_whose_time_is_out_of_range_is_shown(jobpools: Shell, client: Redi
     job = send(jobpools, "to=ada", "--delay", "1d")
     client.zadd("jobpools:{emails}:scheduled:normal", {job: 1e22})
     shown = yaml.safe_load(jobpools("jobs", "show", job).out)
-    assert (shown["state"], shown["due"]) == ("scheduled", "beyond the calendar")
+    assert (shown["state"], shown["due"]) == ("scheduled", "out of range")
 
 
 def test_dead_letters_show_why_and_can_be_replayed_or_purged(jobpools: Shell, folder: Path) -> None:

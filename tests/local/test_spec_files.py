@@ -49,7 +49,7 @@ def test_a_pool_and_a_schedule(tmp_path: Path) -> None:
 def test_kinds_that_only_a_cluster_uses_are_ignored_with_one_note_per_file(tmp_path: Path) -> None:
     other = "apiVersion: v1\nkind: {}\nmetadata: {{name: town}}\n"
     found = load(tmp_path, "---\n".join([POOL, other.format("Service"), other.format("ConfigMap")]))
-    assert found.notes == (f"{tmp_path}/shop.yaml: ignoring Service, ConfigMap: only a cluster uses it",)
+    assert found.notes == (f"{tmp_path}/shop.yaml: ignoring Service, ConfigMap; used only on a cluster",)
 
 
 def test_a_redis_of_a_pool_is_ignored_with_a_note(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ WRONG = {
     "no kind": (POOL.replace("kind: WorkerPool\n", ""), "1: kind is missing; write apiVersion: jobpools.dev/v1"),
     "no name": (POOL.replace("{name: emails}", "{}"), "3: metadata.name: is missing"),
     "wrong name": (POOL.replace("name: emails", "name: E_mails"), "3: metadata.name: "),
-    "no spec": (POOL.partition("spec:")[0], "1: spec: must be a mapping"),
+    "no spec": (POOL.partition("spec:")[0], "1: spec: is missing"),
     "missing key": (POOL.replace("  app: shop.jobs:app\n", ""), "4: spec.app: is missing"),
     "wrong type": (POOL.replace("max: 4", 'max: "4"'), '9: spec.scaling.max: must be an integer, got "4"'),
     "wrong number": (POOL.replace("max: 4", "max: 0"), "9: spec.scaling.max: must be at least 1, got 0"),
@@ -93,7 +93,7 @@ WRONG = {
     "wrong app": (POOL.replace("shop.jobs:app", "shop.jobs"), "5: spec.app: "),
     "min > max": (POOL.replace("min: 0", "min: 5"), "7: spec.scaling: min (5) is greater than max (4)"),
     "a queue twice": (POOL.replace("reports", "emails"), "4: spec: duplicate queue: emails; list each queue once"),
-    "a key twice": (POOL + "    max: 5\n", "10: spec.scaling.max: duplicate key; it is already in line 9"),
+    "a key twice": (POOL + "    max: 5\n", "10: spec.scaling.max: duplicate key, already in line 9; remove one"),
     "a pool twice": (
         f"{POOL}---\n{POOL}",
         "13: metadata.name: duplicate WorkerPool default/emails, already",
@@ -172,7 +172,7 @@ def test_files_without_pools_and_schedules_are_refused(tmp_path: Path) -> None:
         spec_files.load([tmp_path])
     with pytest.raises(SpecError, match=r"nowhere: no such file or folder$"):
         spec_files.load([tmp_path / "nowhere"])
-    with pytest.raises(SpecError, match=r"no WorkerPool or CronJobSpec found$"):
+    with pytest.raises(SpecError, match=r"no WorkerPool or CronJobSpec found; name files that contain some$"):
         load(tmp_path, "apiVersion: v1\nkind: Service\n")
     (tmp_path / "shop.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpecError, match=r"shop.yaml: cannot be read: "):

@@ -163,7 +163,10 @@ def test_an_edit_takes_effect_and_one_with_an_error_does_not(up: Up, folder: Pat
     ("arguments", "error"),
     [
         (["nowhere"], "jobpools: nowhere: no such file or folder"),
-        (["--with", "'"], 'jobpools: --with "\'": No closing quotation'),
+        (
+            ["--with", "'"],
+            'jobpools: --with: "\'" is not a command line (no closing quotation); quote it as in a shell',
+        ),
         (["--with", " "], "jobpools: --with: the command is empty; write a program and its arguments"),
         (["--plot", "nowhere/run.png"], "jobpools: --plot nowhere/run.png: the folder "),
     ],

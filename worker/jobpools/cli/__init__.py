@@ -24,9 +24,9 @@ def _is_program(words: list[str]) -> bool:
 def _command() -> int:
     try:
         if sys.argv[1:] == ["worker"]:  # how pods and `jobpools up` start it: the parser need not be imported
-            from jobpools.cli import worker
+            from jobpools.cli import worker_process
 
-            return worker.run({})
+            return worker_process.run({})
         from jobpools.cli import app, runner
 
         runner.run(app.app)

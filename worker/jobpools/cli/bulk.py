@@ -145,7 +145,9 @@ async def _named(connection: Connection, verb: Verb, choice: Choice) -> dict[str
     for job_id in dict.fromkeys(choice.ids):
         view = await job_queries.find(connection, job_id, choice.queue)
         if verb != "cancel" and view.state is not JobState.DEAD:
-            raise ConfigurationError(f"job {view.id}: it is {view.state}, not dead; nothing was changed")
+            raise ConfigurationError(
+                f"job {view.id}: it is {view.state}, not dead; leave out this id (nothing was changed)"
+            )
         work.setdefault(view.queue, []).append(Death(view.id))
     return work
 

@@ -22,7 +22,8 @@ class Command(TyperCommand):
                 error.ctx = ctx  # the parser does not set it
             raise
         if ctx.args:
-            raise CommandLineError(ctx.command_path, f"unexpected arguments: {' '.join(ctx.args)}")
+            surplus = "unexpected argument" if len(ctx.args) == 1 else "unexpected arguments"
+            raise CommandLineError(ctx.command_path, f"{' '.join(ctx.args)}: {surplus}")
         return remaining
 
 
@@ -41,7 +42,7 @@ class ListByDefault(Group):
     """A group that runs `list` when no command is named: `jobpools jobs --queue emails`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Insert `list` where an option, or nothing, stands in place of the command."""
+        """Insert `list` unless the first argument is a command or --help."""
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args.insert(0, "list")
         parsed: list[str] = super().parse_args(ctx, args)

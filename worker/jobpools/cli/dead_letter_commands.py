@@ -31,7 +31,7 @@ def replay_dead(
     redis: Redis = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Put dead jobs back into their queue, with their attempt count reset.
+    """Put dead jobs back into their queue and reset their attempts.
 
     --all selects the jobs that are dead when the command begins, each once: jobs that die again meanwhile stay dead.
     """

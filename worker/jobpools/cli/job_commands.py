@@ -60,7 +60,7 @@ def cancel_jobs(  # noqa: PLR0913  # a command's own options
     redis: Redis = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Cancel jobs. The workers stop those that are running."""
+    """Cancel jobs: queued and scheduled ones do not run, running ones are stopped."""
     from jobpools.cli import bulk, job_queries, queries
     from jobpools.errors import ConfigurationError
     from jobpools.store.cancellations import CANCELLABLE

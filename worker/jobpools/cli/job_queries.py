@@ -36,7 +36,9 @@ async def find(connection: Connection, job_id: str, queue: str | None) -> JobVie
         if view is not None:
             return view
     where = f"queue {queue}" if queue else "any queue"
-    raise JobNotFoundError(f"job {job_id}: not found in {where}; it never existed, or its retention is over")
+    raise JobNotFoundError(
+        f"job {job_id}: not found in {where}; check the id (a record is deleted when its retention is over)"
+    )
 
 
 async def cancel(connection: Connection, job_id: str, queue: str | None) -> tuple[str, JobState]:

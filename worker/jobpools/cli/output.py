@@ -86,10 +86,10 @@ def _cell(key: str, value: Any) -> str:
 
 
 def format_time(seconds: float | None) -> str | None:
-    """Return a time as RFC 3339 in UTC, to the second; None for None."""
+    """Return a time as RFC 3339 in UTC, to the second; None for None, `out of range` outside the years 1 to 9999."""
     if seconds is None:
         return None
     try:
         return timestamp(seconds)
     except (OverflowError, ValueError):
-        return "beyond the calendar"
+        return "out of range"

@@ -1,4 +1,4 @@
-"""`jobpools pools`, `queues`, `workers`, `stats` and `plan`: what is in Redis, and what the planner makes of it."""
+"""`jobpools pools`, `queues`, `workers`, `stats` and `plan`: what Redis holds, and how many workers it calls for."""
 
 from typing import Annotated
 
@@ -42,13 +42,13 @@ def workers(redis: Redis = None, output: Format = Output.TABLE) -> None:
 
 
 def stats(
-    over: Annotated[str, typer.Option(help="Time between the two readings that give the rates, as in 5s.")] = "1s",
+    over: Annotated[str, typer.Option(metavar="DURATION", help="Time between the two readings, as in 5s.")] = "1s",
     redis: Redis = None,
     output: Format = Output.TABLE,
 ) -> None:
     """Show the job counts and rates of each queue.
 
-    Counts start with the first job of the queue. The rates come from two readings, --over apart.
+    Counts start with the first job of the queue. The rates are the differences between two readings of the counts.
     """
     from jobpools.cli import queries
 

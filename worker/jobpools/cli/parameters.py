@@ -8,17 +8,21 @@ import typer
 from jobpools.cli.output import Output
 
 Paths = Annotated[
-    list[Path], typer.Argument(metavar="FILES...", help="YAML files, or folders of them.", show_default=False)
+    list[Path], typer.Argument(metavar="FILES", help="YAML files, or folders of them.", show_default=False)
 ]
-Namespace = Annotated[str, typer.Option(help="Namespace of objects that do not name one.")]
-Redis = Annotated[str | None, typer.Option("--redis", envvar="JOBPOOLS_REDIS_URL", help="URL of Redis or Valkey.")]
+Namespace = Annotated[str, typer.Option(metavar="NAME", help="Namespace of objects that do not name one.")]
+Redis = Annotated[
+    str | None,
+    typer.Option("--redis", metavar="URL", envvar="JOBPOOLS_REDIS_URL", help="URL of Redis or Valkey."),
+]
 Format = Annotated[Output, typer.Option("--output", "-o", help="Output format.")]
-QueueName = Annotated[str | None, typer.Option("--queue", "-q", help="Only this queue.")]
+QueueName = Annotated[str | None, typer.Option("--queue", "-q", metavar="NAME", help="Only jobs of this queue.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.", show_default=False)]
-JobIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of the jobs.", show_default=False)]
+JobIds = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of the jobs.", show_default=False)]
 AllDead = Annotated[bool, typer.Option("--all", help="All dead letters of --queue.")]
-ListLimit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of jobs.")]
+ListLimit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of jobs.")]
 AllLimit = Annotated[
-    int | None, typer.Option("--limit", min=1, help="With --all: maximum number of jobs, the earliest first.")
+    int | None,
+    typer.Option("--limit", metavar="N", min=1, help="With --all: maximum number of jobs, the earliest first."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="With --all: do not ask for confirmation.")]

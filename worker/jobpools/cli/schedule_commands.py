@@ -9,12 +9,12 @@ from jobpools.cli.parameters import Format, Redis
 
 COLUMNS = ("schedule", "times", "zone", "next", "last", "state", "fired", "missed", "reason")
 
-cron = list_group("List schedules: when they fire, and what became of their jobs.", "cron", "cron list --output json")
+cron = list_group("List schedules: when they fire, and how their last jobs ended.", "cron", "cron list --output json")
 
 
 @cron.command("list", cls=Command, epilog=examples("cron", "cron list --output yaml"))
 def list_schedules(redis: Redis = None, output: Format = Output.TABLE) -> None:
-    """List schedules: when each fires next, its last fire, and the state of that job.
+    """List schedules: next tick, last fire, and the state of its job.
 
     A schedule appears once an operator or `jobpools up` has seen it. Overdue means that a tick is due and not fired.
     """

@@ -43,10 +43,12 @@ def describe(error: Any) -> str:
 
 def _message(error: Any) -> str:
     match error:
+        case _exceptions.NoSuchOption() if _belongs_to_a_command(error.ctx, error.option_name):
+            return f"{error.option_name}: this option belongs to a command; write it after the command"
         case _exceptions.NoSuchOption():
             return f"{error.option_name}: no such option{did_you_mean(error.option_name, _options(error.ctx))}"
         case _exceptions.BadOptionUsage():
-            problem = "it takes no value" if _is_flag(error.ctx, error.option_name) else "a value is missing"
+            problem = "takes no value" if _is_flag(error.ctx, error.option_name) else "a value is missing"
             return f"{error.option_name}: {problem}"
         case _exceptions.MissingParameter() if error.param is not None:
             return f"{_name(error.param)}: is missing"
@@ -76,6 +78,12 @@ def _options(ctx: Any) -> list[str]:
     if ctx is None:
         return []
     return [name for param in ctx.command.get_params(ctx) for name in param.opts if name.startswith("--")]
+
+
+def _belongs_to_a_command(ctx: Any, option: str) -> bool:
+    """Return whether the user typed an option of a command before the name of the command."""
+    commands = getattr(ctx.command, "commands", {}) if ctx is not None else {}
+    return any(option in param.opts for command in commands.values() for param in command.params)
 
 
 def _is_flag(ctx: Any, option: str) -> bool:

@@ -20,7 +20,9 @@ def parse_command_line(text: str) -> tuple[str, ...]:
     try:
         words = tuple(shlex.split(text))
     except ValueError as error:
-        raise ConfigurationError(f"--with {text!r}: {error}") from error
+        raise ConfigurationError(
+            f"--with: {text!r} is not a command line ({str(error).lower()}); quote it as in a shell"
+        ) from error
     if not words:
         raise ConfigurationError("--with: the command is empty; write a program and its arguments")
     return words

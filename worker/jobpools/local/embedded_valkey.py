@@ -90,7 +90,9 @@ class EmbeddedValkey:
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigurationError(f"--data {directory}: {error.strerror}") from error
+            raise ConfigurationError(
+                f"--data {directory}: cannot be used: {error.strerror}; name a folder that you may write to"
+            ) from error
         for attempt in range(1, START_ATTEMPTS + 1):
             self._port = free_port()
             try:

@@ -25,9 +25,14 @@ def check(path: Path) -> None:
     except ImportError as error:
         raise ConfigurationError("--plot: matplotlib is not installed; run pip install 'jobpools[plot]'") from error
     mpl.use("Agg")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix and suffix not in FigureCanvasAgg.get_supported_filetypes():
+        raise ConfigurationError(f"--plot {path}: unknown type of file; use a name that ends in .png")
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise ConfigurationError(f"--plot {path}: the folder {folder} does not exist")
+        raise ConfigurationError(f"--plot {path}: the folder {folder} does not exist; create it first")
 
 
 def draw(samples: Mapping[str, Sequence[Sample]], path: Path, title: str, seconds: float) -> None:

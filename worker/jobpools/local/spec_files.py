@@ -71,16 +71,17 @@ def load(given: Sequence[Path], namespace: str = "default") -> SpecFiles:
         namespace: Namespace of objects that do not name one.
 
     Raises:
-        SpecError: A file is wrong: `file:line: path: what is wrong`.
+        SpecError: A file is wrong. The message is `file:line: path: what is wrong`.
     """
     content = _Content(namespace)
     for path in yaml_paths(given):
         for document in read(path, str(path)):
             _add(document, content)
     if not content.pools and not content.schedules:
-        raise SpecError(f"{', '.join(str(path) for path in given)}: no WorkerPool or CronJobSpec found")
+        paths = ", ".join(map(str, given))
+        raise SpecError(f"{paths}: no WorkerPool or CronJobSpec found; name files that contain some")
     ignored = [
-        f"{file}: ignoring {', '.join(kinds)}: only a cluster uses it" for file, kinds in content.ignored.items()
+        f"{file}: ignoring {', '.join(kinds)}; used only on a cluster" for file, kinds in content.ignored.items()
     ]
     return SpecFiles(tuple(content.pools), tuple(content.schedules), (*ignored, *content.notes), content.folders)
 
@@ -156,7 +157,7 @@ def _kind(document: Document) -> str:
 def _meta(document: Document, namespace: str) -> Meta:
     given = document.value.get("metadata")
     if not isinstance(given, dict):
-        raise document.error(("metadata",), "metadata.name is missing")
+        raise document.error(("metadata", "name"), "is missing")
     metadata = cast("dict[str, Any]", given)
     known = {name: metadata[name] for name in ("name", "namespace") if name in metadata}
     return validated(document, ("metadata",), Meta, {"namespace": namespace} | known)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from jobpools.core.schedules import expression as clock
 from jobpools.core.text.did_you_mean import did_you_mean
+from jobpools.core.text.plurals import count_of
 from jobpools.core.text.validation import explain
 from jobpools.errors import SpecError
 from jobpools.local.yaml_documents import Document, Location
@@ -34,7 +35,7 @@ def validated(document: Document, location: Location, model: type[T], value: Any
     if value is None:
         value = document.value.get(location[0])
     if not isinstance(value, dict):
-        raise document.error(location, "must be a mapping")
+        raise document.error(location, "is missing" if value is None else "must be a mapping")
     try:
         # Strict and as JSON: what the API server refuses (a number in quotes) is refused here as well.
         return model.model_validate_json(json.dumps(value, default=str), strict=True)
@@ -48,7 +49,7 @@ def validated(document: Document, location: Location, model: type[T], value: Any
             if first["type"] == _UNKNOWN_KEY
             else ""
         )
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        more = f" (and {count_of(len(problems) - 1, 'more error')})" if len(problems) > 1 else ""
         raise document.error((*location, *first["loc"]), f"{explain(first)}{known}{more}") from error
 
 

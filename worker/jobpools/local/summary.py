@@ -1,5 +1,6 @@
 """The last line of a run: pure."""
 
+from jobpools.core.text.plurals import count_of
 from jobpools.local.completion import Ending
 from jobpools.local.run_counts import RunCounts
 
@@ -9,4 +10,4 @@ def summarize(ending: Ending, counts: RunCounts, peak: int, seconds: float) -> s
     done, total = ending is Ending.DONE, counts.total
     waiting = "" if done else f", {counts.waiting if counts.is_current else '?'} still waiting"
     jobs = f"{total.completed} completed, {total.retried} retried, {total.dead} dead, {total.lost} lost{waiting}"
-    return f"{'done' if done else 'stopped'}: {jobs}; peak {peak} workers; {seconds:.1f} s"
+    return f"{'done' if done else 'stopped'}: {jobs}; peak {count_of(peak, 'worker')}; {seconds:.1f} s"

@@ -103,7 +103,9 @@ def _lines(node: Any, name: str) -> dict[Location, int]:
     for location, line, is_duplicate in _walk(node, ()):
         if is_duplicate:
             first = lines[location]
-            raise SpecError(f"{name}:{line}: {format_location(location)}: duplicate key; it is already in line {first}")
+            raise SpecError(
+                f"{name}:{line}: {format_location(location)}: duplicate key, already in line {first}; remove one"
+            )
         lines[location] = line
     return lines
 

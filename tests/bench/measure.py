@@ -147,7 +147,7 @@ def idle(server: Server, bytecode: str) -> dict[str, float]:
                 client.config_resetstat()
                 time.sleep(IDLE)
                 sent = sum(client.info("commandstats").get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in SENT)
-            held = sum(map(proportional, [process.pid, *processes.below(process.pid)]))
+            held = sum(map(proportional, [process.pid, *processes.descendants(process.pid)]))
         finally:
             process.terminate()
     return {"start": began - now, "commands": sent / IDLE, "MB": held / 1e6}

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 
 from jobpools.client import Client
-from jobpools.runtime.run_worker import GARBAGE
+from jobpools.runtime.run_worker import GC_THRESHOLD
 from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
 from tests.bench.jobs import app, arguments, between_marks, drained, noop, report, starts
@@ -16,7 +16,7 @@ from tests.bench.jobs import app, arguments, between_marks, drained, noop, repor
 
 @contextlib.asynccontextmanager
 async def running(url: str, slots: int) -> AsyncIterator[Worker]:
-    gc.set_threshold(GARBAGE)  # as `jobpools worker` does
+    gc.set_threshold(GC_THRESHOLD)  # as `jobpools worker` does
     worker = Worker(app, WorkerSettings(redis_url=url, concurrency=slots))
     task = asyncio.create_task(worker.run())
     yield worker

@@ -82,7 +82,9 @@ async def test_sigterm_under_load_hands_back_what_has_not_begun_and_finishes_wha
         eventually("the load runs", lambda: len(scenario.notes("begun")) > 100)
         a.send(signal.SIGTERM)
         assert a.wait() == 0
-        found = re.search(r"stopping; (\d+) handed back, (\d+) running get 30s", a.log())
+        found = re.search(
+            r"draining; waiting jobs handed back: (\d+); running jobs: (\d+), which get 30s to finish", a.log()
+        )
         assert found, a.log()
         assert int(found[1]) > 0, "some had been claimed and not begun"
         assert int(found[2]) in (1, 2), "the slow one, and a quick one or none"

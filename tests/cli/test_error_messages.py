@@ -84,7 +84,7 @@ WORKER = {
     "no App at all": Bad("worker bare:app", r"bare:app: module bare has no 'app', and no App at all", files={"bare.py": ""}),
     "not an App": Bad("worker store:number", r"store:number is an int, not an App; write app = App\(\"name\"\) there"),
     "an app without jobs": Bad(
-        "worker idle:app", r"app idle has no jobs: .*@app\.job", files={"idle.py": APP.partition("@app")[0].replace("store", "idle")}
+        "worker idle:app", r"app idle: it has no jobs; .*@app\.job", files={"idle.py": APP.partition("@app")[0].replace("store", "idle")}
     ),
     "no slots": Bad("worker store:app --concurrency 0", r"--concurrency: must be at least 1, got 0"),
     "too many slots": Bad("worker store:app --concurrency 1001", r"--concurrency: must be at most 1000, got 1001"),

@@ -163,7 +163,7 @@ def test_an_import_that_takes_long_says_where_it_is(
     (folder / "slowly.py").write_text(f"{HEAD}import loaded, sys\nwhile not loaded.go: pass\n")
     (folder / "loaded.py").write_text("go = False")
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setattr(loading, "SLOW", 0.2)
+    monkeypatch.setattr(loading, "SLOW_AFTER", 0.2)
     said = loading.log.warning
 
     def warned(message: str, *args: object) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from jobpools import App
 from jobpools.errors import StoreDataError, StoreUnavailableError
-from jobpools.runtime.outage import LONGEST_STABLE, STABLE, Outage, Tries, concerns_server
+from jobpools.runtime.outage import MAX_STABLE_AFTER, STABLE_AFTER, Outage, Tries, concerns_server
 from jobpools.store import ledger
 from jobpools.store.connection import connect
 from tests.runtime.conftest import working
@@ -40,8 +40,8 @@ def test_it_is_logged_once_and_it_is_over_when_no_part_fails(caplog: pytest.LogC
     outage.recovered("leases")
     outage.recovered("leases")
     assert (outage.is_ongoing, logged(caplog)) == (False, [BEGAN])
-    outage.log_end(outage.ended + STABLE)
-    outage.log_end(outage.ended + STABLE)
+    outage.log_end(outage.ended + STABLE_AFTER)
+    outage.log_end(outage.ended + STABLE_AFTER)
     assert logged(caplog) == [BEGAN, ENDED]
     outage.failed(ERROR, "leases")
     assert logged(caplog)[2:] == [BEGAN], "a new outage"
@@ -53,11 +53,11 @@ def test_errors_in_quick_succession_are_one_outage(caplog: pytest.LogCaptureFixt
     for _ in range(20):
         outage.failed(ERROR, "steps")
         outage.recovered("steps")
-        outage.log_end(outage.ended + STABLE / 2)
+        outage.log_end(outage.ended + STABLE_AFTER / 2)
     assert (outage.is_ongoing, logged(caplog)) == (False, [BEGAN])
-    outage.log_end(outage.ended + LONGEST_STABLE - 0.1)
+    outage.log_end(outage.ended + MAX_STABLE_AFTER - 0.1)
     assert logged(caplog) == [BEGAN], "each relapse makes it wait longer"
-    outage.log_end(outage.ended + LONGEST_STABLE)
+    outage.log_end(outage.ended + MAX_STABLE_AFTER)
     assert logged(caplog) == [BEGAN, ENDED]
 
 

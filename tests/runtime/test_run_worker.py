@@ -32,7 +32,7 @@ def refused(*arguments: str) -> str:
         (["nosuch"], "jobpools: 'nosuch' does not name an app; write module:name"),
         (["tests.runtime.jobs:nosuch"], "jobpools: tests.runtime.jobs:nosuch: module tests.runtime.jobs has no"),
         (["tests.runtime.jobs:EMPTY"], "jobpools: tests.runtime.jobs:EMPTY is a str, not an App"),
-        (["tests.runtime.jobs:jobless"], "jobpools: app jobless has no jobs: decorate a function with @app.job"),
+        (["tests.runtime.jobs:jobless"], "jobpools: app jobless: it has no jobs; decorate a function with @app.job"),
         ([APP, "--redis", "http://127.0.0.1"], "jobpools: http://127.0.0.1: not a Redis URL: write redis://host:6379/0"),
         ([APP, "--redis", "redis://127.0.0.1:port/0"], "jobpools: redis://127.0.0.1:port/0: "),
         ([APP, "--concurrency", "0"], "jobpools: "),
@@ -76,11 +76,11 @@ async def test_sigterm_lets_what_runs_finish(valkey_url: str, tmp_path: Path) ->
             job = await sender.enqueue("nap", {"seconds": 0.5}, queue="default")
             eventually("it runs", lambda: "busy{" in a.get("/metrics")[1] and a.metric("jobpools_busy") == 1)
             a.send(signal.SIGTERM)
-            eventually("it says what it does", lambda: a.said("stopping; 0 handed back, 1 running get 30s") == 1)
+            eventually("it says what it does", lambda: a.said("handed back: 0; running jobs: 1, which get 30s") == 1)
             assert a.get("/readyz") == (503, "stopping\n")
             assert a.wait() == 0
-            assert a.said("nothing runs any more") == 1
-            assert a.said("gone, 1 completed, 0 failed") == 1
+            assert a.said("all running jobs have ended") == 1
+            assert a.said("stopped; 1 completed, 0 failed") == 1
         assert await job.result() == "slept"
 
 
@@ -90,7 +90,7 @@ async def test_a_second_sigterm_hands_back_at_once(valkey_url: str, tmp_path: Pa
             job = await sender.enqueue("nap", {"seconds": 60}, queue="default")
             eventually("it runs", lambda: a.metric("jobpools_busy") == 1)
             a.send(signal.SIGTERM)
-            eventually("it says what it does", lambda: a.said("stopping;") == 1)
+            eventually("it says what it does", lambda: a.said("draining;") == 1)
             a.send(signal.SIGTERM)
             assert a.wait(20) == 0
         assert await job.state() is JobState.QUEUED

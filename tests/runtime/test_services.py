@@ -55,7 +55,7 @@ def test_a_service_is_a_generator_function_and_must_be_declared() -> None:
 
     with pytest.raises(ConfigurationError, match="service plain: not a generator function"):
         Service(plain)
-    with pytest.raises(ConfigurationError, match=r"service undeclared is not open: declare it with @app\.service"):
+    with pytest.raises(ConfigurationError, match=r"service undeclared: not open; declare it with @app\.service"):
         context().service(Service(undeclared))
 
 

@@ -51,9 +51,9 @@ async def test_one_signal_drains_coroutines_and_threads(
         said(worker, "doze begins")
         later = [await app.enqueue("nap", {"seconds": 60}, queue=QUEUE)]
         worker.send(number)
-        said(worker, f"{number.name}: told to stop")
+        said(worker, f"{number.name} received")
         assert worker.wait() == 0
-        assert worker.said("gone, 2 completed, 0 failed") == 1
+        assert worker.said("stopped; 2 completed, 0 failed") == 1
     assert [await job.result() for job in running] == ["slept", "dozed"]
     await uncharged(store, running, JobState.COMPLETED)
     await uncharged(store, later, JobState.QUEUED)
@@ -80,7 +80,7 @@ async def test_a_second_one_or_sigquit_hands_back_at_once_uncharged(
             worker.send(number)
             said(
                 worker,
-                "stopping; 0 handed back, 2 running" if not count else "told to stop; running jobs are handed back",
+                "handed back: 0; running jobs: 2" if not count else "the worker stops; running jobs are handed back",
             )
         assert worker.wait(20) == 0, worker.log()
     await uncharged(store, running, JobState.QUEUED)
@@ -102,8 +102,8 @@ async def test_any_number_of_them_at_any_time_changes_nothing_more(
         eventually("it ends", ended)
         assert worker.wait() == 0, worker.log()
         # Signals that are pending together are handled by number: SIGQUIT may be the first, and hands back at once.
-        assert len(re.findall(r"SIG\w+: told to stop", worker.log())) in {1, 2}
-        assert worker.said("told to stop; running jobs are handed back") == 1
+        assert len(re.findall(r"SIG\w+ received", worker.log())) in {1, 2}
+        assert worker.said("the worker stops; running jobs are handed back") == 1
     await uncharged(store, running, JobState.QUEUED)
 
 
@@ -116,9 +116,9 @@ async def test_a_job_cannot_make_the_worker_deaf_to_its_signals(
     with started(tmp_path, valkey_url, CONCURRENCY="2") as worker:
         said(worker, "nap begins")
         assert await (await app.enqueue("deafen", {"number": int(number), "how": how}, queue=QUEUE)).result() == "deaf"
-        said(worker, f"a job changed the handler of {number.name}")
+        said(worker, f"a job replaced the signal handler of {number.name}")
         worker.send(number)
-        said(worker, f"{number.name}: told to stop")
+        said(worker, f"{number.name} received")
         assert worker.wait(20) == 0, worker.log()
     assert await running[0].result() == "slept"
 
@@ -138,7 +138,7 @@ async def test_a_worker_stopped_before_it_started_claims_no_job(  # noqa: PLR091
         said(worker, where)
         worker.send(number)
         assert worker.wait(20) == 0, worker.log()
-        expected = f"stopped by {number.name} while" if where == "importing" else f"{number.name}: told to stop"
+        expected = f"stopped by {number.name} while" if where == "importing" else f"{number.name} received"
         assert worker.said(expected) == 1, worker.log()
         assert "Traceback" not in worker.log()
         assert worker.said("nap begins") == 0

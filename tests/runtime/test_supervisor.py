@@ -75,14 +75,14 @@ async def test_a_signal_drains_and_the_exit_code_is_the_workers(a: WorkerProcess
     a.send(number)
     assert a.wait(30) == 0
     assert await job.result(timeout=1) == "done"
-    assert a.said("nothing runs any more") == 1
+    assert a.said("all running jobs have ended") == 1
 
 
 async def test_the_second_signal_hands_back_at_once(a: WorkerProcess) -> None:
     job = await children.neighbour.enqueue(600)
     eventually("it runs", lambda: a.metric("jobpools_busy") == 1)
     a.send(signal.SIGTERM)
-    eventually("it drains", lambda: a.said("stopping;") == 1)
+    eventually("it drains", lambda: a.said("draining;") == 1)
     a.send(signal.SIGTERM)
     assert a.wait(20) == 0
     assert await job.state() is JobState.QUEUED

@@ -150,6 +150,6 @@ async def test_a_coroutine_that_a_plain_decorator_hides_is_not_taken_for_work_do
 
     job = await hidden.enqueue()
     await run_until_idle(app)
-    with pytest.raises(JobDeadError, match="TypeError: it returned a coroutine and ran none of it"):
+    with pytest.raises(JobDeadError, match="TypeError: it returned a coroutine, which never ran"):
         await job.result()
     assert not ran

@@ -24,7 +24,7 @@ async def test_a_worker_one_of_whose_parts_breaks_says_so_and_goes(
     worker = Worker(app, WorkerSettings(redis_url=app.client.url, worker="host"))
     monkeypatch.setattr(worker.parts.dispatcher, "run", broken)
     assert await worker.run() == 1
-    assert "its dispatcher broke" in caplog.text
+    assert "its part 'dispatcher' failed; the worker stops" in caplog.text
 
 
 async def test_a_worker_leaves_no_socket_and_no_task_behind(valkey_url: str) -> None:

@@ -162,7 +162,7 @@ async def test_an_app_cannot_silence_the_worker_at_import(
             await check_logged(sender, a, how)
             a.send(signal.SIGTERM)
             assert a.wait() == 0
-    for line in (" slots, queues default, jobs fail, silence", "stopping;", ": gone, 0 completed, 1 failed"):
+    for line in (" slots, queues default, jobs fail, silence", "draining;", ": stopped; 0 completed, 1 failed"):
         assert a.said(line) == 1, a.log()
 
 
@@ -175,7 +175,7 @@ async def test_a_handler_cannot_silence_the_worker(valkey_url: str, folder: Path
                 await check_logged(sender, a, how)
             a.send(signal.SIGTERM)
             assert a.wait() == 0
-    assert a.said(f": gone, {len(NAMES)} completed, {len(NAMES)} failed") == 1
+    assert a.said(f": stopped; {len(NAMES)} completed, {len(NAMES)} failed") == 1
 
 
 async def test_such_an_app_gets_its_one_line_when_it_does_not_start(

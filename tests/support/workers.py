@@ -54,12 +54,12 @@ class WorkerProcess:
 
     def tree(self) -> list[int]:
         """The process that is seen, its worker, and whatever these started, parents first."""
-        return [self.process.pid, *processes.below(self.process.pid)]
+        return [self.process.pid, *processes.descendants(self.process.pid)]
 
     def worker(self) -> int:
         """The process that runs the jobs; the same at each call, for the supervisor starts others beside it later."""
         if not self._worker:
-            self._worker = processes.below(self.process.pid)[0]
+            self._worker = processes.descendants(self.process.pid)[0]
         return self._worker
 
     def freeze(self) -> None:

@@ -38,7 +38,7 @@ async def unharmed(worker: WorkerProcess, folder: Path, neighbours: list[JobHand
         assert begun(folder, job) == 1
     assert worker.process.poll() is None
     log = worker.log()
-    assert "stopping" not in log
+    assert "draining" not in log
     assert "lease" not in log
     worker.send(signal.SIGTERM)
     assert worker.wait(30) == 0

@@ -1,1 +1,1 @@
-"""Runs handlers: loading an app, execution, leases, the worker process."""
+"""The worker: it imports an app, claims jobs, runs handlers and renews leases; and its supervisor."""

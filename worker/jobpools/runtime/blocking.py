@@ -1,7 +1,7 @@
 """Find the job that blocks the event loop, and extend the deadlines of the other jobs by that time.
 
-A handler that blocks in `async def` stops every job of its worker. A thread looks at the stack of the event loop's
-thread while the loop is late: the code that is running there belongs to an attempt, which its context names.
+A handler that blocks in `async def` stops every job of its worker. While the loop is late, a thread samples the stack
+of the event loop's thread. The code that runs there belongs to an attempt, which the context of the code names.
 """
 
 import logging
@@ -29,12 +29,12 @@ SAMPLED_AFTER = 0.3
 This is less than `LOGGED_AFTER`, so that the job is known when the delay is logged.
 """
 EXTENDED_FROM = 0.02
-"""Seconds by which the loop must be late before deadlines are extended. Many quick jobs cause shorter delays."""
+"""Minimum seconds by which the loop is late before deadlines are extended. Many quick jobs cause shorter delays."""
 LOGGED_AFTER = 0.5
-"""Seconds by which the event loop must have been late for the log to name the job that blocked it."""
-LOGGED_MEANWHILE = 10.0
+"""Minimum seconds by which the event loop was late before the log names the job that blocked it."""
+LOGGED_WHILE_BLOCKED_AFTER = 10.0
 """Seconds after which the log names a job that still blocks the event loop."""
-NAMES = 3
+MAX_NAMES = 3
 """Maximum number of running jobs that the log names if none of them was seen to block the event loop."""
 REMEDY = "make the handler a plain def, or call the blocking code with asyncio.to_thread"
 
@@ -55,11 +55,11 @@ class Block:
     place: str
 
     def __add__(self, before: "Block | None") -> "Block":
-        """Return both as one, at the later place."""
+        """Return the sum, at the later place in the code."""
         return self if before is None else Block(self.seconds + before.seconds, self.place)
 
     def __str__(self) -> str:
-        """Return it as part of a sentence."""
+        """Return a clause for a log line."""
         return f"it blocked the event loop for {format_duration(self.seconds)} at {self.place}; {REMEDY}"
 
 
@@ -92,11 +92,11 @@ class BlockingMonitor:
         threading.Thread(target=self._watch, name="jobpools-monitor", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop; the thread ends by itself within CHECK_INTERVAL."""
+        """Stop watching: the thread ends within CHECK_INTERVAL."""
         self._stop.set()
 
-    def turned(self, now: float, late: float, running: set[Attempt]) -> None:
-        """Handle a turn of the loop, `late` seconds late: extend deadlines, and log the attempt that blocked."""
+    def record_turn(self, now: float, late: float, running: set[Attempt]) -> None:
+        """Record that the loop ran, `late` seconds late: extend deadlines, and log the attempt that blocked it."""
         if self._blocked:
             self._blocked = {attempt: block for attempt, block in self._blocked.items() if attempt in running}
         if late >= EXTENDED_FROM:
@@ -136,26 +136,26 @@ class BlockingMonitor:
             return
         # Documented, and the only way to see another thread's frame.
         frame = sys._current_frames().get(self._thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as above
-        attempt = owner(frame)
+        attempt = attempt_of_stack(frame)
         if attempt is None or frame is None:
             return
         since, self._last = max(last_turn, self._last, attempt.started_at), now
         block = self._seen.setdefault(attempt, Block(0.0, ""))
         block.seconds += now - since
-        block.place = place(frame)
-        if block.seconds > LOGGED_MEANWHILE and self._logged is not attempt:
+        block.place = place_of_stack(frame)
+        if block.seconds > LOGGED_WHILE_BLOCKED_AFTER and self._logged is not attempt:
             self._logged = attempt
-            log.warning("%s: %s; it still does", attempt, block)
+            log.warning("%s: %s; it still blocks", attempt, block)
 
 
-def owner(frame: FrameType | None) -> Attempt | None:
-    """Return the attempt whose task or callback this stack of the event loop's thread runs; None: no job's."""
+def attempt_of_stack(frame: FrameType | None) -> Attempt | None:
+    """Return the attempt whose task or callback the event loop runs in this stack; None: it runs no code of a job."""
     while frame is not None and frame.f_code is not RUN_HANDLE:
         frame = frame.f_back
     return None if frame is None else attempt_of(frame.f_locals["self"])
 
 
-def place(frame: FrameType) -> str:
+def place_of_stack(frame: FrameType) -> str:
     """Return `file:line (function)` of the innermost frame outside of libraries, or of the innermost frame."""
     each: FrameType | None = frame
     while each is not None and _is_library(each.f_code.co_filename):
@@ -186,6 +186,6 @@ def report(blocks: Mapping[Attempt, Block], seconds: float, attempts: Iterable[A
         safely(partial(log.warning, "%s: %s", attempt, block), None)
     if not blocks:
         names = [str(attempt) for attempt in attempts]
-        more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
-        known = ", ".join(names[:NAMES]) + more or "nothing"
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        known = ", ".join(names[:MAX_NAMES]) + more or "nothing"
         safely(lambda: log.warning(_UNSEEN, format_duration(seconds), known), None)

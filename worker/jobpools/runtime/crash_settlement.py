@@ -1,6 +1,6 @@
 """Settle the leases of a worker that died: charge the attempts that caused it, hand the others back.
 
-Runs in a helper process of the supervisor: a Redis that does not answer blocks only that process.
+This runs in a helper process of the supervisor: a Redis that does not answer blocks only that process.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from jobpools.store.connection import connect
 from jobpools.store.heartbeats import forget_worker
 from jobpools.store.rescue import Taken, held_by
 
-TRIES, TRY_EVERY = 5, 0.5
-"""Tries to settle the leases, and seconds between them; after the last try the leases expire."""
+MAX_TRIES, TRY_INTERVAL = 5, 0.5
+"""Maximum number of tries to settle the leases, and seconds between them; after the last try the leases expire."""
 
 log = logging.getLogger("jobpools.worker")
 
@@ -48,17 +48,17 @@ async def _settle(hello: Mapping[str, Any], report: CrashReport) -> None:
     def cause(taken: Taken) -> Outcome:
         return outcome_of(taken, report)
 
-    for left in reversed(range(TRIES)):
+    for tries_left in reversed(range(MAX_TRIES)):
         try:
             for queue in queues:
                 await rescuer.sweep(queue, holders=[held_by(hello["worker"])], cause=cause)
             await forget_worker(connection, hello["pool"], hello["worker"], queues)
             break
         except StoreError as error:
-            if not left:
+            if not tries_left:
                 log.warning("worker %s: its attempts could not be settled; they run again when their leases expire: %s",
                             hello["worker"], error)  # fmt: skip
-            await asyncio.sleep(TRY_EVERY)
+            await asyncio.sleep(TRY_INTERVAL)
     charged = [_charge(each) for each in settled if each.outcome.kind is OutcomeKind.CRASHED]
     log.error(
         "worker %s: %s; charged with a crash: %s; handed back: %d", hello["worker"], report.cause,
@@ -68,7 +68,7 @@ async def _settle(hello: Mapping[str, Any], report: CrashReport) -> None:
 
 
 def _charge(rescued: Rescued) -> str:
-    """Return a job that is charged, and what becomes of it."""
+    """Return a charged job and its next state, as text for the log."""
     settlement = rescued.decision.value
     follows = "dead" if settlement.disposition is Disposition.DEAD else "runs again"
     return f"{rescued.name} {rescued.taken.id} (crash {settlement.history.crashes}, {follows})"

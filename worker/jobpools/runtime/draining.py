@@ -26,9 +26,9 @@ async def empty(slots: Slots, worker: WorkerId, grace: float, hand_back_now: asy
         hand_back_now: Ends the grace when it is set.
     """
     if await _ended(slots, grace, hand_back_now):
-        log.info("worker %s: nothing runs any more", worker)
+        log.info("worker %s: all running jobs have ended", worker)
     for attempt in list(slots.running):
-        slots.stop(attempt, Outcome(OutcomeKind.INTERRUPTED, message="told to stop"))
+        slots.stop(attempt, Outcome(OutcomeKind.INTERRUPTED, message="the worker stops"))
     await _ended(slots, FLUSH_TIMEOUT)
     for attempt in list(slots.running):
         slots.abandon(attempt)

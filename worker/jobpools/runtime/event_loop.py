@@ -2,7 +2,7 @@
 
 asyncio lets SystemExit and KeyboardInterrupt of any task or callback end the loop: a `sys.exit()` in a task that a
 handler started would end the whole worker. So would any exception of a signal handler (for example of an alarm) that is
-raised while the loop waits. Here the attempt that such code belongs to fails with that error, and the loop runs on.
+raised while the loop waits. Here the attempt that such code belongs to fails with that error, and the loop continues.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from jobpools.runtime.current_attempt import RUN_HANDLE, attempt_of, current_att
 from jobpools.runtime.worker_task import WorkerTask
 
 T = TypeVar("T")
-_OWNERS = ("stop", "shutdown_default_executor", "shutdown_asyncgens")
+_WORKER_ONLY = ("stop", "shutdown_default_executor", "shutdown_asyncgens")
 """Methods of the event loop that end it for every job: only the worker may call them."""
 BROKEN_AFTER = 5
 """Number of successive errors of the loop itself, with no callback run between them, after which it is broken."""
@@ -36,8 +36,8 @@ class LoopBrokenError(RuntimeError):
 def run(main: Coroutine[Any, Any, T], blame: Callable[[Attempt, BaseException], None]) -> T:
     """Run `main` to its end, as `asyncio.run` does, and return what it returns.
 
-    `blame(attempt, error)` is called where code of that attempt raised an error out of the event loop. Raises
-    LoopBrokenError where a job has left a loop that cannot run.
+    `blame(attempt, error)` is called if code of that attempt raised an error out of the event loop. If a job has broken
+    the loop, the process ends with exit code 1.
     """
     runner = asyncio.Runner()
     loop = runner.get_loop()
@@ -48,13 +48,13 @@ def run(main: Coroutine[Any, Any, T], blame: Callable[[Attempt, BaseException], 
         _finish(loop, task, stop, blame)
         return task.result()
     except LoopBrokenError:
-        # Nothing can be settled without a loop, and cancelled jobs would only be logged as failed.
+        # Without a loop nothing can be settled, and the cancelled jobs would be logged as failed.
         log.critical("the event loop broke; the worker ends, and its jobs run again", exc_info=True)
         logging.shutdown()
         os._exit(1)
     finally:
         undo()
-        # As Runner.close does it; but what jobs left running may raise more out of the loop while it is cancelled.
+        # As Runner.close does, but tasks that jobs left running may raise out of the loop again when cancelled.
         if left := asyncio.all_tasks(loop):
             for each in left:
                 each.cancel()
@@ -73,45 +73,45 @@ def _finish(
     awaited.add_done_callback(lambda _awaited: stop())
     errors = 0
 
-    def moves() -> None:
+    def reset() -> None:
         nonlocal errors
         errors = 0
 
     while not awaited.done():
         try:
             loop.run_forever()
-        except BaseException as error:  # what a signal handler raises may be anything
+        except BaseException as error:  # a signal handler may raise anything
             if forking.is_child:
                 forking.leave(error)
             if awaited.done():
                 return
-            _take(error, blame)
+            _assign(error, blame)
             errors = 0 if _callback(error) is not None else errors + 1
             if errors >= BROKEN_AFTER:
                 raise LoopBrokenError(str(error)) from error
-            loop.call_soon(moves)
+            loop.call_soon(reset)
 
 
-def _take(error: BaseException, blame: Callable[[Attempt, BaseException], None]) -> None:
-    """Give the error to the attempt it belongs to. Raises it where it is the user's Ctrl-C."""
+def _assign(error: BaseException, blame: Callable[[Attempt, BaseException], None]) -> None:
+    """Assign the error to the attempt that it belongs to, or log it. Raises it if it is the user's Ctrl-C."""
     attempt = culprit(error)
     if attempt is not None:
         blame(attempt, error)
     elif issubclass(type(error), KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         raise error
     else:
-        said = outcomes.in_a_line(error, lambda file: not outcomes.is_plumbing(file))
-        log.error("code that belongs to no job raised %s in the event loop; the worker continues", said)
+        text = outcomes.in_a_line(error, lambda file: not outcomes.is_plumbing(file))
+        log.error("code that belongs to no job raised %s in the event loop; the worker continues", text)
 
 
 def culprit(error: BaseException) -> Attempt | None:
-    """Return the attempt whose task or callback raised the error out of the event loop; None: it is not known."""
+    """Return the attempt whose task or callback raised the error out of the event loop; None: unknown."""
     handle = _callback(error)
     return None if handle is None else attempt_of(handle)
 
 
 def _callback(error: BaseException) -> Any:
-    """Return the innermost handle of the event loop that the error came through; None: the loop ran none then."""
+    """Return the innermost handle of the event loop in the error's traceback; None: the loop ran no callback."""
     frames = [frame for frame, _ in traceback.walk_tb(traceback_of(error)) if frame.f_code is RUN_HANDLE]
     return frames[-1].f_locals["self"] if frames else None
 
@@ -120,8 +120,10 @@ def _protected(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
     """Prevent jobs from stopping the loop; return the function that stops it."""
     stop = loop.stop
     loop.set_exception_handler(_report)
-    for name in _OWNERS:
-        with contextlib.suppress(AttributeError):  # a loop in C, as uvloop's, has no room for it: it is run again
+    for name in _WORKER_ONLY:
+        with contextlib.suppress(
+            AttributeError
+        ):  # a loop written in C, such as uvloop, has no writable attributes; it is restarted
             setattr(loop, name, _refusing(name, getattr(loop, name)))
     return stop
 

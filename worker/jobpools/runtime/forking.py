@@ -1,8 +1,8 @@
 """Remove from a handler's forked child what it must not inherit: signal handlers, event loop, descriptors.
 
-A forked child is a copy of the worker in the middle of a handler. Three things of it would reach back into the worker:
-the descriptor through which asyncio learns of signals (a SIGTERM to the child would stop the worker), the descriptors
-of the event loop (epoll), and the event loop itself, if the child returned into it as a second worker.
+A forked child is a copy of the worker inside a handler. Three things in the copy would affect the worker: the
+descriptor through which asyncio receives signals (a SIGTERM to the child would stop the worker), the descriptors of the
+event loop (epoll), and the event loop itself, if the child returned to it as a second worker.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that stop a worker; in a forked child they have Python's default actions."""
 
 is_child = False
-"""True in a process that a handler forked."""
+"""Whether this process was forked by a handler."""
 
 _loop: asyncio.AbstractEventLoop | None = None
 _loop_thread = 0
@@ -40,15 +40,15 @@ def protect(loop: asyncio.AbstractEventLoop, private: tuple[int, ...] = ()) -> N
 
 
 def unprotect() -> None:
-    """Leave forks alone: the worker has ended."""
+    """Stop changing forked children: the worker has ended."""
     global _loop  # noqa: PLW0603  # as above
     _loop = None
 
 
 def leave(error: BaseException | None) -> NoReturn:
-    """End a forked child that came out of its handler, as the interpreter would end it. The worker is not touched."""
+    """End a forked child that has left its handler, as the interpreter would end it, without running worker code."""
     code: Any = 0
-    with contextlib.suppress(Exception):  # whatever the error's own code does, this process ends here
+    with contextlib.suppress(Exception):  # the error's own code may raise; this process ends anyway
         if isinstance(error, SystemExit):
             code = error.code
             if code is not None and not isinstance(code, int):
@@ -93,7 +93,8 @@ def _after_in_child() -> None:
 def _detach(loop: Any) -> None:
     """Give up the descriptors that the child shares with the worker's event loop.
 
-    They stay open and lead nowhere: closed, their numbers would be used again, and closed a second time by their owner.
+    They stay open on /dev/null. If they were closed, new files would get their numbers, and the former owners would
+    close those files.
     """
     owners = (getattr(loop, name, None) for name in ("_selector", "_ssock", "_csock"))
     numbers = [*_private, *(owner.fileno() for owner in owners if owner is not None)]
@@ -105,10 +106,10 @@ def _detach(loop: Any) -> None:
 
 
 def _disarm(loop: Any) -> None:
-    """Make sure that the event loop runs nothing more: this child came from one of its handlers, and may await."""
+    """Keep the event loop from running anything more: the child was forked on the loop's thread and may await."""
 
     def end() -> NoReturn:
-        leave(RuntimeError("a forked child cannot go on with the worker's event loop; use asyncio.run in it"))
+        leave(RuntimeError("a forked child cannot use the worker's event loop; use asyncio.run in it"))
 
     loop._ready.clear()  # noqa: SLF001  # asyncio has no public way: stop() would run the rest of the ready handles
     loop.call_soon(end)

@@ -1,9 +1,9 @@
 """End a worker whose supervisor is killed: the kernel stops it at once, and a guardian kills it.
 
-A process cannot react to SIGKILL. So the kernel stops the worker at that moment (PR_SET_PDEATHSIG
-with SIGSTOP: it settles nothing more, even if a handler holds the GIL), and the guardian, which waits on a pipe for the
-supervisor's end, kills what the worker started and then the worker. The guardian is a shell, because that takes 1 MB
-where a Python takes 9: only when it has something to do does it become one.
+A process cannot react to SIGKILL. So the kernel stops the worker at that moment (PR_SET_PDEATHSIG with SIGSTOP: it
+settles nothing more, even if a handler holds the GIL). The guardian waits on a pipe for the end of the supervisor, and
+then kills the worker's descendants and the worker. The guardian is a shell, which takes 1 MB of memory where Python
+takes 9; it starts Python only when it has to act.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ def is_possible() -> bool:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of a child's remaining processes when the child ends. Linux only."""
+    """Become the parent of the processes that a child leaves when it ends. Linux only."""
     if _LINUX:
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
 
@@ -38,7 +38,7 @@ def follow_parent(parent: int, number: int) -> None:
     if not _LINUX:
         return
     ctypes.CDLL(None).prctl(_PDEATHSIG, number, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the line above
+    if os.getppid() != parent:  # the parent died before the line above
         os._exit(1)
 
 

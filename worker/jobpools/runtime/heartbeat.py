@@ -1,4 +1,4 @@
-"""Sends the worker's heartbeats to Redis."""
+"""Send the worker's heartbeats to Redis."""
 
 import asyncio
 import logging
@@ -13,9 +13,12 @@ from jobpools.store.heartbeats import forget_worker, write_heartbeat
 from jobpools.store.server import server_warnings
 
 INTERVAL = 5.0
-"""Maximum seconds between two heartbeats. A change of draining is reported at once, of the slots in use after SOON."""
-SOON = 1.0
-"""Seconds after a heartbeat until the next one if the slots in use have changed, or if it failed."""
+"""Seconds between two heartbeats of a worker whose state does not change."""
+CHANGED_INTERVAL = 1.0
+"""Seconds between two heartbeats if the number of slots in use has changed, or if the last one failed.
+
+A change of draining is sent at once.
+"""
 CHECK_INTERVAL = 0.25
 """Seconds between two checks whether a heartbeat is due."""
 FORGET_TIMEOUT = 1.0
@@ -25,7 +28,7 @@ log = logging.getLogger("jobpools.worker")
 
 
 class HeartbeatSender:
-    """Reports one worker to Redis, periodically and when its state changes."""
+    """Sends the state of one worker to Redis, periodically and when it changes."""
 
     def __init__(self, connection: Connection, state: WorkerState, outage: Outage) -> None:
         self._connection = connection
@@ -38,7 +41,7 @@ class HeartbeatSender:
         self._has_checked_server = False
 
     async def run(self) -> None:
-        """Send one heartbeat after the other."""
+        """Send heartbeats until the task is cancelled."""
         while True:
             now = time.monotonic()
             if self._is_due(now):
@@ -49,7 +52,7 @@ class HeartbeatSender:
     def _is_due(self, now: float) -> bool:
         if self._sent is None or self._sent[0] != self._state.is_draining:
             return True
-        return now >= self._sent_at + (INTERVAL if self._sent[1] == self._state.busy else SOON)
+        return now >= self._sent_at + (INTERVAL if self._sent[1] == self._state.busy else CHANGED_INTERVAL)
 
     async def _send(self, now: float) -> None:
         self._sent, self._sent_at = (self._state.is_draining, self._state.busy), now
@@ -60,7 +63,7 @@ class HeartbeatSender:
                 for warning in await server_warnings(self._connection):
                     log.warning("%s", warning)
         except StoreError as error:
-            self._sent_at += SOON - INTERVAL
+            self._sent_at += CHANGED_INTERVAL - INTERVAL
             self._log_refusal(error)
 
     def _log_refusal(self, error: StoreError) -> None:

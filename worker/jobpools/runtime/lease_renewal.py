@@ -1,6 +1,6 @@
-"""Renews leases in a thread with its own connection, so that a slow job is never taken for a dead one.
+"""Renew leases in a thread with its own connection, so that a slow worker is never taken for a dead one.
 
-However long a handler blocks the event loop, this thread goes on.
+The thread continues while a handler blocks the event loop.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from jobpools.store.leases import renew_leases
 from jobpools.store.server import probe_sync
 from jobpools.store.sync_connection import connect_sync
 
-SIGNS_OF_LIFE = 5
-"""Number of times between two renewals that the thread shows the supervisor that it moves."""
-BATCH = 1000
-"""Maximum leases in one call."""
+PROGRESS_REPORTS = 5
+"""Number of times per renewal interval that the thread reports its progress to the supervisor."""
+BATCH_LIMIT = 1000
+"""Maximum number of leases in one call."""
 
 log = logging.getLogger("jobpools.worker")
 
@@ -74,7 +74,7 @@ class LeaseRenewal:
         due = time.monotonic() + self._interval
         self._vitals.lease_thread_moves(time.monotonic())
         backoff, failures = Backoff(initial=self._interval / 5, maximum=self._interval), 0
-        while not self._stop.wait(min(self._interval / SIGNS_OF_LIFE, max(0.0, due - time.monotonic()))):
+        while not self._stop.wait(min(self._interval / PROGRESS_REPORTS, max(0.0, due - time.monotonic()))):
             self._vitals.lease_thread_moves(time.monotonic())
             if time.monotonic() < due:
                 continue
@@ -84,12 +84,12 @@ class LeaseRenewal:
             except StoreError as error:
                 self._metrics.renewals_failed += 1
                 self._outage.failed(error, "leases")
-                # The first tries come sooner than a renewal: every lost second counts against the lease.
+                # The first retries come sooner than the next renewal would: the leases expire meanwhile.
                 failures += 1
                 due = time.monotonic() + backoff.delay(failures, draws.fraction())
             except Exception:
                 # Without this thread every lease of the worker would expire.
-                log.exception("renewing leases failed; it is tried again")
+                log.exception("renewing leases failed; the worker tries again")
             else:
                 self.renewed_at = time.monotonic()
                 self._outage.recovered("leases")
@@ -98,15 +98,15 @@ class LeaseRenewal:
     def _renew_all(self, loop: asyncio.AbstractEventLoop) -> None:
         for consumer in self._consumers:
             self._renew(consumer, loop)
-            if self._outage.is_failing("leases"):  # with nothing to renew, nothing was written
+            if self._outage.is_failing("leases"):  # without leases to renew, nothing was written
                 probe_sync(self._connection, consumer.queue)
 
     def _renew(self, consumer: Consumer, loop: asyncio.AbstractEventLoop) -> None:
         # list() of a dict of str runs no Python code: the event loop cannot change it meanwhile.
         leases = list(consumer.leases.attempts)
         duration_ms = consumer.leases.duration_ms
-        for start in range(0, len(leases), BATCH):
-            batch = leases[start : start + BATCH]
+        for start in range(0, len(leases), BATCH_LIMIT):
+            batch = leases[start : start + BATCH_LIMIT]
             try:
                 lost, cancelled = renew_leases(self._connection, consumer.queue, batch, duration_ms)
             except StoreError as error:
@@ -129,4 +129,4 @@ class LeaseRenewal:
         if cancelled:
             for attempt in list(attempts.values()):
                 if attempt.envelope.id in cancelled:
-                    self._slots.stop(attempt, Outcome(OutcomeKind.CANCELLED, message="told to stop"))
+                    self._slots.stop(attempt, Outcome(OutcomeKind.CANCELLED, message="the job was cancelled"))

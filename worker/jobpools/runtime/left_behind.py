@@ -28,7 +28,7 @@ class LeftBehind:
         self._lock = threading.Lock()
         self._jobs: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        """References to tasks that are no longer awaited, which the garbage collector would otherwise collect."""
+        """References that keep the garbage collector from collecting tasks that are no longer awaited."""
 
     def add(self, job: str) -> None:
         """Count one more thread or coroutine that still runs for this job."""
@@ -36,14 +36,14 @@ class LeftBehind:
             self._jobs[job] += 1
 
     def remove(self, job: str) -> None:
-        """Count one that has ended."""
+        """Count one thread or coroutine less: it has ended."""
         with self._lock:
             self._jobs[job] -= 1
             if self._jobs[job] <= 0:
                 del self._jobs[job]
 
     def add_task(self, task: asyncio.Task[None] | None, job: str) -> None:
-        """Count a task that was cancelled and is no longer awaited, until it ends; not one that has ended."""
+        """Count a cancelled task that is no longer awaited, until it ends. A task that has ended is not counted."""
         if task is None or task.done():
             return
         self.add(job)
@@ -71,8 +71,8 @@ class LeftBehind:
             return self._jobs.total()
 
 
-def _in_one_process(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call the function; in a process that it forked, the thread must not wait for more calls."""
+def _call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call the function; end a process that it forked, so that its copy of the thread takes no more calls."""
     error: BaseException | None = None
     try:
         return function(*args, **kwargs)
@@ -85,7 +85,7 @@ def _in_one_process(function: Callable[..., Any], *args: Any, **kwargs: Any) -> 
 
 
 class Executor(concurrent.futures.ThreadPoolExecutor):
-    """The event loop's executor (`asyncio.to_thread`): knows which attempt each of its calls belongs to."""
+    """The event loop's executor (`asyncio.to_thread`), which knows the attempt that each call belongs to."""
 
     def __init__(self, left_behind: LeftBehind) -> None:
         super().__init__(thread_name_prefix="jobpools-executor")
@@ -94,7 +94,7 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
         """Submit a call, as `asyncio.to_thread` and `run_in_executor` do."""
-        future = super().submit(_in_one_process, function, *args, **kwargs)
+        future = super().submit(_call, function, *args, **kwargs)
         attempt = current_attempt.get()
         if attempt is not None:
             self._calls[future] = attempt
@@ -102,7 +102,7 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
         return future
 
     def ended(self, attempt: Attempt) -> None:
-        """Count the calls of an attempt that ended without completing, as far as they still run."""
+        """Count the calls that still run for an attempt that ended without completing."""
         for future, caller in list(self._calls.items()):
             if caller is attempt and not future.cancel():
                 job = attempt.envelope.id
@@ -113,5 +113,5 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
         self._left_behind.remove(job)
 
     def drained(self, seconds: float) -> bool:
-        """Wait until no call of a job runs any more; False when the time is over before that."""
+        """Wait until no call of a job runs; return False if one still runs after so many seconds."""
         return not concurrent.futures.wait(list(self._calls), seconds).not_done

@@ -30,20 +30,20 @@ class Link:
         return self._channel.fileno()
 
     def hello(self, description: Mapping[str, Any], listening: socket.socket | None) -> None:
-        """Send this worker's description; from now on the supervisor answers on the socket."""
+        """Send this worker's description and its probe port; from now on the supervisor answers there."""
         line = json.dumps(description).encode() + b"\n"
         sockets = [] if listening is None else [listening.fileno()]
         sent = socket.send_fds(self._channel, [line], sockets)
         self._channel.sendall(line[sent:])
 
     def goodbye(self, code: int) -> None:
-        """Send that every attempt is settled, and this worker's exit code."""
+        """Send this worker's exit code; every attempt is settled."""
         if os.getpid() == self._pid:
-            with contextlib.suppress(OSError):  # the supervisor has ended and reads no goodbye
+            with contextlib.suppress(OSError):  # the supervisor has ended
                 self._channel.sendall(json.dumps({"goodbye": code}).encode() + b"\n")
 
     def detach(self) -> None:
-        """Leave the connection to the end of the process: a thread may be reading from it."""
+        """Leave the connection open until the process ends, because a thread may be reading from it."""
         self._channel.detach()
 
     def serve(self, answer: Callable[[], bytes]) -> None:
@@ -54,22 +54,22 @@ class Link:
         while True:
             data, descriptors, _, _ = socket.recv_fds(self._channel, 1, 1)
             if not data:
-                # The supervisor was killed. Where there is a guardian, this process is about to stand still, and the
-                # guardian ends it after what it started. Elsewhere it ends itself, with its process group.
+                # The supervisor was killed. If there is a guardian, the kernel stops this process, and the guardian
+                # ends it and its descendants. Otherwise it ends itself and its process group.
                 time.sleep(GUARDIAN_TIMEOUT if guardian.is_possible() else 0)
                 os.killpg(os.getpgrp(), signal.SIGKILL)
             for descriptor in descriptors:
                 with socket.socket(fileno=descriptor) as connection, contextlib.suppress(OSError):
                     connection.settimeout(1)
                     connection.sendall(answer())
-                    connection.shutdown(socket.SHUT_RDWR)  # the supervisor sees by it that there was an answer
+                    connection.shutdown(socket.SHUT_RDWR)  # tells the supervisor that the scrape was answered
 
 
 _of_this_process: Link | None = None
 
 
 def connect(link: Link) -> None:
-    """Make this the link of this process."""
+    """Set the link of this process."""
     global _of_this_process  # noqa: PLW0603  # a process has one supervisor
     _of_this_process = link
 

@@ -1,4 +1,4 @@
-"""How an idle worker learns that a queue has work: one blocking wait on the wake-ups of all its queues."""
+"""Wait for wake-ups of all queues of an idle worker with one blocking command."""
 
 import asyncio
 import contextlib
@@ -13,9 +13,9 @@ from jobpools.store.connection import Connection
 from jobpools.store.server import check_types, probe
 
 WAIT = 5.0
-"""Seconds that one blocking wait for a wake-up lasts: also how long a lost wake-up can go unnoticed."""
+"""Maximum seconds of one blocking wait, and for which a lost wake-up can stay unnoticed."""
 SHORT_WAIT = 0.01
-"""Seconds of the wait that finds out whether waiting works again."""
+"""Seconds of the wait that checks whether Redis accepts blocking waits again."""
 
 
 class Listener:
@@ -34,14 +34,14 @@ class Listener:
         self.name = f"wake-ups of {', '.join(each.queue for each in consumers)}"
 
     def rest(self, *, wants_jobs: bool) -> None:
-        """Wait for wake-ups from now on if there is room for a job: the dispatcher is idle."""
+        """Note that the dispatcher rests: wait for wake-ups from now on if a slot is free (`wants_jobs`)."""
         if wants_jobs:
             self._wants_jobs.set()
         else:
             self._wants_jobs.clear()
 
     async def run(self) -> None:
-        """Wait again and again."""
+        """Wait for wake-ups until the task is cancelled."""
         while True:
             await self._wants_jobs.wait()
             try:
@@ -58,7 +58,7 @@ class Listener:
             self._wakeup.set()
 
     async def _wait(self) -> Sequence[Consumer]:
-        """Return the queues to ask: the one that was woken, or all if none was: a wake-up may have been lost."""
+        """Return the queue that was woken; all queues if none was, because a wake-up may have been lost."""
         asked = [each for each in self._consumers if not (each.is_draining or each.errors.is_failing)]
         if not asked:
             await asyncio.sleep(WAIT)
@@ -67,8 +67,8 @@ class Listener:
         if queue is None:
             return self._consumers
         if not self._slots.room():
-            # Another queue filled the slots meanwhile: the token is for a worker that has room. If a full server
-            # refuses it, the next step of any worker on this queue makes up for it.
+            # Another queue filled the slots meanwhile: pass the token on to a worker that has room. If a server without
+            # memory refuses it, the next step of any worker on this queue writes another token.
             with contextlib.suppress(StoreUnavailableError):
                 await wakeups.pass_on(self._connection, queue)
         woken = next(each for each in asked if each.queue == queue)
@@ -78,7 +78,7 @@ class Listener:
         return [woken]
 
     async def _until_back(self, error: StoreError) -> None:
-        """Wait until the server accepts this wait and a write again, even if no job is wanted meanwhile."""
+        """Wait until the server accepts a blocking wait and a write again, even if no slot is free meanwhile."""
         tries, queues = Tries(), [each.queue for each in self._consumers]
         while concerns_server(error):
             self._outage.failed(error, self.name)
@@ -86,16 +86,16 @@ class Listener:
             try:
                 for queue in queues:
                     await probe(self._connection, queue)
-                # A token that this takes is not lost: after an outage all queues are asked.
+                # This wait may take a token, which does no harm: after an outage all queues are asked.
                 await wakeups.wait(self._connection, queues, SHORT_WAIT)
-            except StoreError as again:
-                error = again
+            except StoreError as next_error:
+                error = next_error
             else:
                 break
         self._outage.recovered(self.name)
 
     async def _find_failing(self) -> None:
-        """Find the queue whose key of another type fails the wait for all; it is left out until a step succeeds."""
+        """Find the queue whose key has the wrong type and fails the wait; it is left out until a step succeeds."""
         await asyncio.sleep(BACKOFF.initial)
         for consumer in self._consumers:
             try:
@@ -108,6 +108,6 @@ class Listener:
 def listeners(
     connection: Connection, consumers: Sequence[Consumer], slots: Slots, outage: Outage, wakeup: asyncio.Event
 ) -> list[Listener]:
-    """Return one listener for all queues. In a Redis Cluster a command reaches one slot only: one for each queue."""
+    """Return one listener for all queues; in a Redis Cluster one per queue, because a command reaches one hash slot."""
     groups = [[each] for each in consumers] if connection.cluster else [consumers]
     return [Listener(connection, group, slots, outage, wakeup) for group in groups]

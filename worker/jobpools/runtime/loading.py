@@ -1,4 +1,4 @@
-"""Import the App that `module:name` names, or say in one line why that fails."""
+"""Import the App that `module:name` names, or report in one line why that fails."""
 
 import contextlib
 import functools
@@ -23,8 +23,8 @@ from jobpools.errors import AppImportError
 from jobpools.runtime import forking, outcomes
 from jobpools.runtime.stopping import Stopped
 
-SLOW = 10.0
-"""Seconds after which an import that still runs is reported, once, with the line where it is."""
+SLOW_AFTER = 10.0
+"""Seconds after which an import that still runs is logged, once, with its current line."""
 _MACHINERY = (__file__, importlib.__file__)
 _LIBRARIES = (
     *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
@@ -38,7 +38,7 @@ def import_app(reference: str) -> App:
     """Return the App that `module:name` names.
 
     Raises:
-        AppImportError: One line that says what went wrong and where, whatever the app's code raised.
+        AppImportError: The import failed; the message is one line with the error and its place in the app.
     """
     module_name, _, attribute = reference.partition(":")
     if not module_name or not attribute:
@@ -49,7 +49,7 @@ def import_app(reference: str) -> App:
         sys.path.insert(0, here)
     found = _guarded(reference, module_name, lambda: _load(reference, module_name, attribute))
     if not isinstance(found, App):
-        raise AppImportError(f'{reference} is {_kind(found)}, not an App; write app = App("name") there')
+        raise AppImportError(f'{reference} is {_with_article(found)}, not an App; write app = App("name") there')
     return found
 
 
@@ -64,41 +64,41 @@ def _load(reference: str, module_name: str, attribute: str) -> Any:
 
 
 def _guarded(reference: str, module_name: str, load: Callable[[], Any]) -> Any:
-    """Run code of the app, and raise AppImportError for whatever it raises; Stopped and Ctrl-C pass."""
+    """Run code of the app and convert its exceptions to AppImportError, except Stopped and Ctrl-C."""
     process = os.getpid()
     raised: BaseException | None = None
     found: Any = None
     try:
-        with _surroundings(reference, module_name):
+        with _import_environment(reference, module_name):
             found = load()
-    except BaseException as error:  # noqa: BLE001  # the user's module may raise anything, and exit
+    except BaseException as error:  # noqa: BLE001  # the app's module may raise anything, and exit
         raised = error
     if os.getpid() != process:
-        forking.leave(raised)  # this is a process that the module forked: it must not become a second worker
+        forking.leave(raised)  # the module forked this process, which must not become a second worker
     if raised is None:
         return found
     if isinstance(raised, (AppImportError, Stopped)) or _is_ctrl_c(raised):
         raise raised
-    raise AppImportError(f"{reference}: {_why(raised, module_name)}") from raised
+    raise AppImportError(f"{reference}: {_failure(raised, module_name)}") from raised
 
 
 @contextlib.contextmanager
-def _surroundings(reference: str, module_name: str) -> Generator[None]:
-    """Hide the worker's arguments from the module, log its warnings in one line, and report a slow import."""
+def _import_environment(reference: str, module_name: str) -> Generator[None]:
+    """Hide the worker's arguments from the module, log each warning in one line, and report a slow import."""
     arguments, shown, leave = sys.argv, warnings.showwarning, os._exit
-    slow = threading.Timer(SLOW, _report_slow, (reference, module_name, threading.get_ident()))
+    slow = threading.Timer(SLOW_AFTER, _report_slow, (reference, module_name, threading.get_ident()))
     slow.daemon = True
-    sys.argv = arguments[:1]  # argparse in the module would read the worker's arguments, and exit
+    sys.argv = arguments[:1]  # argparse in the module would read the worker's arguments and exit
     warnings.showwarning = _in_one_line(reference, shown)
     slow.start()
-    os._exit = _logging_exit(reference, module_name, leave)  # type: ignore[assignment]  # it takes what that takes
+    os._exit = _logging_exit(reference, module_name, leave)  # type: ignore[assignment]  # it has the same parameters
     try:
         yield
     finally:
         os._exit = leave
         slow.cancel()
         sys.argv = arguments
-        if getattr(warnings.showwarning, "__module__", None) == __name__:  # else the app has put its own there
+        if getattr(warnings.showwarning, "__module__", None) == __name__:  # otherwise the app has replaced it
             warnings.showwarning = shown
 
 
@@ -131,30 +131,30 @@ def _report_slow(reference: str, module_name: str, thread: int) -> None:
     # Documented, and the only way to see another thread's frame.
     frame = sys._current_frames().get(thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as above
     place = _place(traceback.extract_stack(frame), module_name) if isinstance(frame, FrameType) else ""
-    log.warning("%s: importing it has taken %.0f s so far; no job runs before it ends%s", reference, SLOW, place)
+    log.warning("%s: importing it has taken %.0f s so far; no job runs before it ends%s", reference, SLOW_AFTER, place)
 
 
 def _is_ctrl_c(error: BaseException) -> bool:
-    """Return whether a KeyboardInterrupt may come from the terminal: only where no handler of ours takes SIGINT."""
+    """Return whether a KeyboardInterrupt may come from the terminal: only if the worker does not handle SIGINT."""
     return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def _why(error: BaseException, module_name: str) -> str:
-    """Return what went wrong with an import, with the place in the app's own code where there is one."""
+def _failure(error: BaseException, module_name: str) -> str:
+    """Return why an import failed, with the place in the app's own code if there is one."""
     if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
         return f"there is no module {error.name}, neither in {Path.cwd()} nor installed"
-    said = outcomes.in_a_line(error, lambda _: False)
+    text = outcomes.in_a_line(error, lambda _: False)
     if isinstance(error, SyntaxError) and error.filename:
-        said = f"{type(error).__name__}: {one_line(str(error.msg), READ_LIMIT)}"
-        return f"importing it failed: {said} ({error.filename}, line {error.lineno or 1})"
+        text = f"{type(error).__name__}: {one_line(str(error.msg), READ_LIMIT)}"
+        return f"importing it failed: {text} ({error.filename}, line {error.lineno or 1})"
     if isinstance(error, SystemExit):
-        said = f"it ended the program (SystemExit: {error_message(error) or '0'})"
+        text = f"it ended the program (SystemExit: {error_message(error) or '0'})"
     place = _place(traceback.extract_tb(traceback_of(error)), module_name)
-    return f"importing it failed: {said}{place}"
+    return f"importing it failed: {text}{place}"
 
 
 def _place(frames: traceback.StackSummary, module_name: str) -> str:
-    """Return ` (file:line)` of the innermost line of the app; of anything but the import system if there is none."""
+    """Return ` (file:line)` of the innermost line of the app; if there is none, of any code but the import system."""
     known = [each for each in frames if each.filename not in _MACHINERY and not each.filename.startswith("<")]
     top = module_name.partition(".")[0]
     own = [each for each in known if not each.filename.startswith(_LIBRARIES)]
@@ -165,6 +165,7 @@ def _place(frames: traceback.StackSummary, module_name: str) -> str:
     return ""
 
 
-def _kind(value: object) -> str:
+def _with_article(value: object) -> str:
+    """Return the name of the value's type, with its article."""
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

@@ -1,4 +1,4 @@
-"""Answers probes and scrapes, and shows the supervisor what the worker is doing."""
+"""Answer probes and scrapes, and show the supervisor what the worker is doing."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ class Monitoring:
     """The probe port and the link to the supervisor; both are optional."""
 
     def __init__(self, state: WorkerState, vitals: Vitals, description: Mapping[str, object], port: int) -> None:
-        """`description` is what the supervisor must know; `port` 0 opens none."""
+        """`description` is what the supervisor must know; `port` 0 means no probe port."""
         self._state = state
         self._vitals = vitals
         self._description = description
@@ -31,13 +31,13 @@ class Monitoring:
         self._http_server: HttpServer | None = None
 
     def start(self) -> None:
-        """Open the port and have it answered: by the supervisor, or without one by a thread.
+        """Open the port. The supervisor answers on it; without a supervisor, a thread answers.
 
         Raises:
-            ConfigurationError: the port is taken.
+            ConfigurationError: The port is taken.
         """
         if self._port:
-            self._http_server = self._opened()
+            self._http_server = self._open()
         supervisor = link.of_this_process()
         self.publish()
         if supervisor is None:
@@ -50,7 +50,7 @@ class Monitoring:
             self._http_server.socket.close()
             self._http_server = None
 
-    def _opened(self) -> HttpServer:
+    def _open(self) -> HttpServer:
         routes = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics}
         try:
             return HttpServer(self._port, routes)
@@ -63,7 +63,7 @@ class Monitoring:
         self._vitals.publish(self._state.snapshot())
 
     async def run(self) -> None:
-        """Publish periodically, as long as the event loop moves."""
+        """Publish periodically while the event loop runs, until the task is cancelled."""
         while True:
             self.publish()
             await asyncio.sleep(PUBLISH_INTERVAL)

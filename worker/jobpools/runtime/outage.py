@@ -9,25 +9,25 @@ from jobpools.core.text.durations import format_duration
 from jobpools.errors import StoreAuthError, StoreError, StoreUnavailableError
 
 BACKOFF = Backoff(initial=0.1, maximum=5.0)
-"""Delays between tries to reach Redis: a server that comes back must not be overloaded by all workers at once."""
-STABLE, LONGEST_STABLE = 1.0, 10.0
+"""Delays between tries to reach Redis: all workers together must not overload a server that comes back."""
+STABLE_AFTER, MAX_STABLE_AFTER = 1.0, 10.0
 """Seconds without a failure after which an outage is over; doubled for each relapse before that."""
 
 log = logging.getLogger("jobpools.worker")
 
 
 def concerns_server(error: StoreError) -> bool:
-    """Return whether the error concerns Redis as a whole, and not one queue only, as a key of another type does."""
+    """Return whether the error concerns the server, not one queue only (such as a key of another type)."""
     return isinstance(error, (StoreUnavailableError, StoreAuthError))
 
 
 class Outage:
-    """The parts of a worker whose calls to Redis fail: an outage lasts while there is one.
+    """The parts of a worker whose calls to Redis fail; an outage lasts while there is such a part.
 
     A part is named by a string: the steps, the lease renewal, the rescue loop and the listeners each have their own
     connection or pace. It tries again until its own command works and a write is accepted; then it calls `recovered`.
-    `log_end` logs the end when no part has failed for some time: a server that accepts every other connection makes one
-    outage and not ten a second. The lease thread is a part, too: hence the lock.
+    `log_end` logs the end when no part has failed for some time: a server that accepts every other connection causes
+    one outage and not ten a second. The lease thread is a part too, which is why there is a lock.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Outage:
         self._since = 0.0
         self._is_logged = False
         """The start of the outage was logged, and its end was not."""
-        self._stable = STABLE
+        self._stable_after = STABLE_AFTER
         self.ended = float("-inf")
         """When the last part recovered, by the monotonic clock."""
 
@@ -46,7 +46,7 @@ class Outage:
         return bool(self._failing)
 
     def is_failing(self, part: str) -> bool:
-        """Return whether this part waits for its command to work again."""
+        """Return whether this part fails now."""
         return part in self._failing
 
     def is_failing_elsewhere(self, part: str) -> bool:
@@ -59,11 +59,11 @@ class Outage:
             relapsed, first = self._is_logged and not self._failing, not self._is_logged
             self._failing.add(part)
             if relapsed:
-                self._stable = min(self._stable * 2, LONGEST_STABLE)
+                self._stable_after = min(self._stable_after * 2, MAX_STABLE_AFTER)
             if first:
-                self._is_logged, self._since, self._stable = True, time.monotonic(), STABLE
+                self._is_logged, self._since, self._stable_after = True, time.monotonic(), STABLE_AFTER
         if first:
-            log.warning("Redis is unreachable: %s; running jobs go on and are settled when it is back", error)
+            log.warning("Redis is unreachable: %s; running jobs continue and are settled when it is back", error)
 
     def recovered(self, part: str) -> None:
         """Record that the part's command works again, and that a write was accepted."""
@@ -80,7 +80,7 @@ class Outage:
         if not self._is_logged:
             return
         with self._lock:
-            is_over = self._is_logged and not self._failing and now >= self.ended + self._stable
+            is_over = self._is_logged and not self._failing and now >= self.ended + self._stable_after
             if is_over:
                 self._is_logged = False
         if is_over:

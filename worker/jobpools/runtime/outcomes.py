@@ -1,6 +1,6 @@
-"""Turns exceptions into outcomes, with texts of limited length.
+"""Turn exceptions into outcomes, with texts of limited length.
 
-An exception is code of the user. Nothing here raises, whatever its `__str__`, attributes, class or causes do.
+An exception may run code of the app. Nothing here raises, whatever its `__str__`, attributes, class or causes do.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from jobpools.core.text.error_text import (
 MESSAGE_LIMIT = 500
 """Maximum characters of an error message."""
 TRACEBACK_LIMIT = 8000
-"""Maximum characters of a traceback; the end of a longer one is kept, because it has the error."""
+"""Maximum characters of a traceback. Of a longer one the end is kept, which has the error."""
 FRAMES_LIMIT = 50
 """Maximum frames that are kept of a traceback whose exception cannot be formatted."""
 _OURS = ("jobpools/runtime/", "jobpools/middleware.py")
@@ -85,13 +85,13 @@ def _formatted(error: BaseException, trace: TracebackType | None) -> str:
 
 
 def _without_its_code(error: BaseException, trace: TracebackType | None) -> str:
-    """Return the traceback where formatting runs code of the exception that raises: frames, error type, message."""
+    """Return the traceback of an exception whose own code raises when it is formatted: frames, type and message."""
     frames = safely(lambda: "".join(traceback.format_tb(trace, -FRAMES_LIMIT)), "")
     return f"Traceback (most recent call last):\n{frames}{error_type(error)}: {_message(error)}\n"
 
 
 def _handlers_part(trace: TracebackType | None) -> TracebackType | None:
-    """Return the frames from the handler on, without those of jobpools and asyncio above it."""
+    """Return the frames from the handler on, without those of jobpools and asyncio that called it."""
     step = trace
     while step is not None and is_plumbing(step.tb_frame.f_code.co_filename.replace("\\", "/")):
         step = step.tb_next

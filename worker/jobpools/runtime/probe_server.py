@@ -10,27 +10,27 @@ from jobpools.observability.http_messages import Response, encode, request_path
 from jobpools.runtime.probes import STALLED
 
 CALLER_TIMEOUT = 5.0
-"""Maximum seconds for a caller to send its request and to read the response."""
-HANDED_OVER = 3.0
+"""Maximum seconds for a caller to send its request."""
+SCRAPE_TIMEOUT = 3.0
 """Maximum seconds for the worker to answer a scrape; then the response says that it is stalled."""
-MOST = 64
-"""Maximum number of callers at once; more wait to be accepted."""
+MAX_CALLERS = 64
+"""Maximum number of open connections; a new one closes the one with the earliest deadline."""
 
 
 class Caller:
     """One connection, until it is answered."""
 
-    __slots__ = ("connection", "is_handed_over", "request", "until")
+    __slots__ = ("connection", "deadline", "is_handed_over", "request")
 
-    def __init__(self, connection: socket.socket, until: float) -> None:
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
         self.connection = connection
         self.request = b""
-        self.until = until
+        self.deadline = deadline
         self.is_handed_over = False
 
 
 class ProbeServer:
-    """An HTTP server inside a poll loop; GET only, one request a connection."""
+    """An HTTP server in a poll loop that others own; GET only, one request per connection."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class ProbeServer:
         listening: socket.socket,
         answer: Callable[[str, socket.socket], Response | None],
     ) -> None:
-        """`answer(path, connection)` returns None where another process answers on the connection."""
+        """`answer(path, connection)` returns None if another process answers on the connection."""
         self._poller = poller
         self._listening = listening
         self._answer = answer
@@ -46,7 +46,7 @@ class ProbeServer:
         listening.setblocking(False)
         poller.register(listening, select.POLLIN)
 
-    def on(self, descriptor: int) -> None:
+    def handle(self, descriptor: int) -> None:
         """Handle a readable descriptor, if it belongs to this server."""
         if descriptor == self._listening.fileno():
             self._accept()
@@ -57,23 +57,23 @@ class ProbeServer:
             else:
                 self._read(caller)
 
-    def drop_late(self, now: float) -> None:
+    def close_late(self, now: float) -> None:
         """Close the connections of callers that sent no request in time, and of those that got no answer."""
-        for caller in [each for each in self._callers.values() if each.until < now]:
+        for caller in [each for each in self._callers.values() if each.deadline < now]:
             if caller.is_handed_over:
                 self._write(caller, STALLED)
             self._close(caller)
 
     def close(self) -> None:
-        """Response no more."""
+        """Stop responding: close all connections and the port."""
         for caller in list(self._callers.values()):
             self._close(caller)
         self._poller.unregister(self._listening)
         self._listening.close()
 
     def _accept(self) -> None:
-        if len(self._callers) >= MOST:
-            self._close(min(self._callers.values(), key=lambda each: each.until))
+        if len(self._callers) >= MAX_CALLERS:
+            self._close(min(self._callers.values(), key=lambda each: each.deadline))
         try:
             connection, _ = self._listening.accept()
         except OSError:
@@ -102,8 +102,8 @@ class ProbeServer:
             self._write(caller, answer)
             self._close(caller)
             return
-        caller.is_handed_over, caller.until = True, time.monotonic() + HANDED_OVER
-        self._poller.modify(caller.connection, 0)  # only its end is told
+        caller.is_handed_over, caller.deadline = True, time.monotonic() + SCRAPE_TIMEOUT
+        self._poller.modify(caller.connection, 0)  # report only that it was shut down
 
     @staticmethod
     def _write(caller: Caller, answer: Response) -> None:

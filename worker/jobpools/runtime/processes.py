@@ -1,7 +1,7 @@
 """Descendants of a process: find them in /proc, terminate them, and kill them.
 
-Also a program: `python processes.py PID START` ends a worker whose supervisor was killed, and all that it started. It
-imports nothing of jobpools, because it starts while the worker is stopped.
+This file is also a program: `python processes.py PID START` ends a worker whose supervisor was killed, and all
+processes that it started. It imports nothing of jobpools, because it starts while the worker is stopped.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
 KILL_TIMEOUT = 2.0
 """Maximum seconds to wait for killed processes to end."""
-_POLL_EVERY = 0.01
+_POLL_INTERVAL = 0.01
 _STATE, _PARENT, _START = 0, 1, 19
 """Fields of /proc/PID/stat behind the name."""
 
@@ -49,33 +49,33 @@ def find(pid: int) -> Process | None:
     return Process(pid, int(fields[_PARENT]), fields[_STATE], int(fields[_START]))
 
 
-def below(pid: int) -> list[int]:
-    """Return the living processes below one, parents first, and of each generation the oldest first."""
+def descendants(pid: int) -> list[int]:
+    """Return the running descendants of a process: parents first, and the oldest of each generation first."""
     processes = all_processes()
     found: list[int] = []
-    heads = {pid}
-    while heads:
-        heads = {each.pid for each in processes.values() if each.parent in heads}
-        oldest = sorted(heads, key=lambda each: (processes[each].start, each))
-        found += [each for each in oldest if processes[each].state != "Z"]
+    generation = {pid}
+    while generation:
+        generation = {each.pid for each in processes.values() if each.parent in generation}
+        by_age = sorted(generation, key=lambda each: (processes[each].start, each))
+        found += [each for each in by_age if processes[each].state != "Z"]
     return found
 
 
 def send(pids: list[int], number: int) -> None:
-    """Send a signal to each that is still there."""
+    """Send a signal to each of these processes that still exists."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 
 
-def end_below(pid: int, spared: frozenset[int] = frozenset()) -> None:
-    """End what is below a process: SIGTERM, then SIGKILL for what is left after GRACE. Returns when nothing is left."""
+def end_descendants(pid: int, spared: frozenset[int] = frozenset()) -> None:
+    """End the descendants of a process: SIGTERM, and after GRACE SIGKILL. Return when none is left."""
 
     def left() -> list[int]:
-        with contextlib.suppress(ChildProcessError):  # reap what was left to this process
+        with contextlib.suppress(ChildProcessError):  # reap orphans, whose parent is now this process
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        return [each for each in below(pid) if each not in spared]
+        return [each for each in descendants(pid) if each not in spared]
 
     for number, seconds in ((signal.SIGTERM, GRACE), (signal.SIGKILL, KILL_TIMEOUT)):
         until = time.monotonic() + seconds
@@ -83,29 +83,29 @@ def end_below(pid: int, spared: frozenset[int] = frozenset()) -> None:
         while (found := left()) and time.monotonic() < until:
             send([each for each in found if each not in signalled], number)
             signalled.update(found)
-            time.sleep(_POLL_EVERY)
+            time.sleep(_POLL_INTERVAL)
 
 
 def wait_for(pid: int, seconds: float) -> None:
-    """Wait for a child process; kill it after `seconds`. Pid 0 stands for no process."""
+    """Wait for a child process; kill it after `seconds`. Pid 0 means no process."""
     until = time.monotonic() + seconds
     with contextlib.suppress(ChildProcessError):  # it has been reaped already
         while pid and os.waitpid(pid, os.WNOHANG)[0] == 0:
             if time.monotonic() > until:
                 send([pid], signal.SIGKILL)
-            time.sleep(_POLL_EVERY)
+            time.sleep(_POLL_INTERVAL)
 
 
 def end_stopped(pid: int, start: int) -> None:
     """End a worker that is stopped because its supervisor was killed, and all its descendants."""
     found = find(pid)
     if found is None or found.start != start:
-        return  # it has ended, and the number is another's
-    # The worker last: its descendants are found only while it exists.
+        return  # it has ended, and its pid now belongs to another process
+    # The worker is killed last: its descendants are found only while it exists.
     until = time.monotonic() + KILL_TIMEOUT
-    while (left := below(pid)) and time.monotonic() < until:
+    while (left := descendants(pid)) and time.monotonic() < until:
         send(left, signal.SIGKILL)
-        time.sleep(_POLL_EVERY)
+        time.sleep(_POLL_INTERVAL)
     send([pid], signal.SIGKILL)
 
 

@@ -1,7 +1,7 @@
-"""Runs jobs that may crash only once more one at a time.
+"""Run one job at a time of those that become dead with one more crash.
 
-A job that ends its worker's process is charged with a crash, and so is every job that runs beside it. If two of them
-may crash only once more, the one would take the other to the dead-letter queue: such a job waits for another worker.
+When a worker dies and the cause is unknown, every job that it ran is charged with a crash. Two jobs that may crash only
+once more must not run in one worker: a crash of one would make both dead. The second one waits for another worker.
 """
 
 import asyncio
@@ -10,11 +10,11 @@ from jobpools.core.jobs.job import History
 from jobpools.runtime.attempt import Attempt, Phase
 
 CHECK_INTERVAL = 0.005
-"""Seconds between two checks whether Redis has recorded the jobs that were handed back: about one step."""
+"""Seconds between two checks whether Redis has recorded the jobs that were handed back. A step takes about as long."""
 
 
 class Quarantine:
-    """The one attempt in hand that may crash only once more, and those that were handed back because of it."""
+    """The one attempt of this worker that may crash only once more, and those that were handed back because of it."""
 
     def __init__(self) -> None:
         self.suspect: Attempt | None = None
@@ -22,7 +22,7 @@ class Quarantine:
         self._refused: list[Attempt] = []
 
     def admits(self, attempt: Attempt) -> bool:
-        """Return whether the attempt may run in this worker now; one that may not must be handed back."""
+        """Return whether the attempt may run in this worker now; otherwise it must be handed back."""
         if (attempt.history or History()).crashes + 1 < attempt.max_crashes:
             return True
         if self.suspect is None or self.suspect.phase is Phase.SETTLED:
@@ -34,11 +34,11 @@ class Quarantine:
 
     @property
     def unrecorded(self) -> list[Attempt]:
-        """The attempts that were refused and that Redis does not know to be handed back yet."""
+        """Attempts that were refused, and whose hand-back Redis has not recorded."""
         return [attempt for attempt in self._refused if attempt.lease in attempt.outbox]
 
     async def alone(self) -> None:
-        """Wait until Redis knows that the refused are handed back: until then a crash would be charged to them, too."""
-        while self.unrecorded:  # noqa: ASYNC110  # rare, and a step long
+        """Wait until Redis has recorded the hand-back of the refused: before that, a crash is charged to them too."""
+        while self.unrecorded:  # noqa: ASYNC110  # rare, and as short as a step
             await asyncio.sleep(CHECK_INTERVAL)
         self._refused.clear()

@@ -1,4 +1,4 @@
-"""Errors that concern one queue and not the server, as a key of another type: the other queues are not held up."""
+"""Errors that concern one queue and not the server, such as a key of another type. Other queues continue."""
 
 import logging
 import time
@@ -7,14 +7,14 @@ from jobpools.errors import StoreError
 from jobpools.runtime.outage import Tries
 from jobpools.store import draws
 
-REMEMBERED = 1000
-"""Maximum texts that are remembered to log each once: names of unknown jobs can be many."""
+MAX_LOGGED = 1000
+"""Maximum number of texts that are kept to log each once: there can be many names of unknown jobs."""
 
 log = logging.getLogger("jobpools.worker")
 
 
 class QueueErrors:
-    """Logs each error of one queue once, and says when the queue is tried again."""
+    """The errors of one queue: each is logged once, and the queue is tried again after a delay."""
 
     def __init__(self, queue: str) -> None:
         self._queue = queue
@@ -26,12 +26,12 @@ class QueueErrors:
 
     @property
     def is_failing(self) -> bool:
-        """The latest step was refused, and the queue's keys were not checked since."""
+        """Whether the latest step was refused, and the queue's keys have not been checked since."""
         return self._retry_at is not None
 
     @property
     def is_backing_off(self) -> bool:
-        """The queue is failing, and it is not time for the next try."""
+        """Whether the queue is failing and the next try is not due."""
         return self._retry_at is not None and self._retry_at > time.monotonic()
 
     @property
@@ -58,13 +58,13 @@ class QueueErrors:
     def report(self, error: StoreError) -> None:
         """Log an error of this queue, once."""
         if self.is_new(str(error)):
-            log.error("queue %s: %s; the worker tries again, and its other queues go on", self._queue, error)
+            log.error("queue %s: %s; the worker tries again; its other queues are not affected", self._queue, error)
 
     def is_new(self, text: str) -> bool:
-        """Return whether this text was not asked about before."""
+        """Return whether this text has not been logged, and remember it."""
         if text in self._logged:
             return False
-        if len(self._logged) >= REMEMBERED:
+        if len(self._logged) >= MAX_LOGGED:
             self._logged.clear()
         self._logged.add(text)
         return True

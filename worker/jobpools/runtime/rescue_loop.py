@@ -1,4 +1,4 @@
-"""Takes over the jobs of workers that are gone, and hands back jobs whose claim had no reply."""
+"""Take over the jobs of workers that have died, and hand back jobs whose claim had no reply."""
 
 import asyncio
 import time
@@ -18,17 +18,14 @@ from jobpools.store import draws
 from jobpools.store.connection import Connection
 from jobpools.store.rescue import Taken
 
-INTERVAL = 0.3
-"""Interval between two checks for expired leases, as a share of the lease: 3 s of 10 s.
-
-It is up to a third longer by chance.
-"""
-NAME = "rescue"
+INTERVAL_PER_LEASE = 0.3
+"""Interval between two checks for expired leases, as a share of the lease: 3 s of 10 s. Jitter adds up to a third."""
+PART = "rescue"
 """Name of this loop in the worker's record of outages."""
 
 
 class RescueLoop:
-    """Checks all queues of the worker for expired leases."""
+    """The loop that checks all queues of a worker for expired leases."""
 
     def __init__(  # noqa: PLR0913  # the parts of a worker that a rescue concerns
         self,
@@ -42,7 +39,7 @@ class RescueLoop:
         renewal: LeaseRenewal,
     ) -> None:
         self._lease = settings.lease
-        self._interval = settings.lease * INTERVAL
+        self._interval = settings.lease * INTERVAL_PER_LEASE
         self._renewal = renewal
         self._worker = worker
         self._consumers = consumers
@@ -56,20 +53,20 @@ class RescueLoop:
         }
 
     async def run(self) -> None:
-        """Check again and again."""
+        """Check for expired leases until the task is cancelled."""
         while True:
-            # By chance up to a third longer, so that many workers do not check at the same moment.
+            # The jitter keeps many workers from checking at the same moment.
             await asyncio.sleep(self._interval * (1 + draws.fraction() / 3))
             await self._until_renewed()
-            if self._outage.is_failing_elsewhere(NAME):
+            if self._outage.is_failing_elsewhere(PART):
                 continue
             # After a failure, the first success ends the outage; the next pass rescues expired leases.
-            probe_only = self._outage.is_failing(NAME)
+            probe_only = self._outage.is_failing(PART)
             errors = [await self._checked(consumer, probe_only=probe_only) for consumer in self._consumers]
             if error := next((each for each in errors if each is not None), None):
-                self._outage.failed(error, NAME)
+                self._outage.failed(error, PART)
             else:
-                self._outage.recovered(NAME)
+                self._outage.recovered(PART)
 
     async def _checked(self, consumer: Consumer, *, probe_only: bool) -> StoreError | None:
         """Check one queue, or only prove that it accepts a write; returns an error that concerns the whole server."""
@@ -82,16 +79,16 @@ class RescueLoop:
         return None
 
     async def _until_renewed(self) -> None:
-        """Wait, for a limited time, until own leases that expired while the process stood still are renewed."""
+        """Wait, at most for a lease, until leases of this worker that expired while it was stopped are renewed."""
         until = time.monotonic() + self._lease
         while self._renewal.renewed_at + self._lease / 2 < time.monotonic() < until:  # noqa: ASYNC110  # another thread renews
             await asyncio.sleep(0.01)
 
     async def check(self, consumer: Consumer) -> None:
-        """Take over what is to be taken over in one queue. Raises StoreError."""
+        """Take over expired leases of one queue, and leases of claims without a reply. Raises StoreError."""
         now = time.monotonic()
         if unanswered := consumer.leases.unanswered(now):
-            # Their jobs never started: hand them back before their leases expire and count as a crash.
+            # These jobs never started: hand them back before their leases expire and are charged with a crash.
             await self._take_over(consumer, unanswered)
         # After an outage, leases of live workers may have expired: give the workers time to renew them.
         if now >= self._outage.ended + self._lease / 2:
@@ -105,7 +102,7 @@ class RescueLoop:
         self._metrics.rescued += sum(each.outcome.kind is OutcomeKind.CRASHED for each in swept.rescued)
 
     def _continues(self, consumer: Consumer, taken: Taken) -> bool:
-        """Return whether it is this worker's attempt, renewed too late: it continues under the new fence."""
+        """Return whether it is this worker's own attempt, renewed too late, and continue it under the new fence."""
         attempt = consumer.leases.unsettled(taken.id) if taken.former_worker == self._worker else None
         if attempt is None:
             return False
@@ -114,5 +111,5 @@ class RescueLoop:
 
     def _cause(self, taken: Taken) -> Outcome:
         if taken.former_worker == self._worker:
-            return Outcome(OutcomeKind.INTERRUPTED, message="the reply to its claim did not reach the worker")
+            return Outcome(OutcomeKind.INTERRUPTED, message="the reply to the claim did not reach the worker")
         return vanished(taken)

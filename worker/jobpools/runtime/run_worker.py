@@ -16,18 +16,18 @@ from jobpools.runtime.stopping import Stopped, Stopping, stopping
 from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
 
-GARBAGE = 10_000
-"""New objects after which Python searches for cycles.
+GC_THRESHOLD = 10_000
+"""Number of new objects after which Python searches for cycles.
 
-Its default of 700 is reached with every ninety jobs in hand, whose objects need no such search: it cost a tenth of a
-worker's CPU.
+The default of 700 starts a search for every ninety claimed jobs, whose objects form no cycles. The searches took a
+tenth of a worker's CPU.
 """
 
 log = logging.getLogger("jobpools.worker")
 
 
-def _one_redis(app: App, settings: WorkerSettings) -> WorkerSettings:
-    """A worker, and what its handlers enqueue, speak to one Redis: the one it is told of, else the app's own."""
+def _use_one_redis(app: App, settings: WorkerSettings) -> WorkerSettings:
+    """Make the worker and what its handlers enqueue use one Redis: that of the settings, else the app's."""
     if app.redis and "redis_url" not in settings.model_fields_set:
         settings = settings.model_copy(update={"redis_url": app.redis})
     app.use(Client(settings.redis_url, app.client.max_payload))
@@ -35,27 +35,37 @@ def _one_redis(app: App, settings: WorkerSettings) -> WorkerSettings:
 
 
 def run_worker(settings: WorkerSettings, app: App | None = None, signals: Stopping | None = None) -> int:
-    """Run one worker in this process until SIGTERM, SIGINT, SIGHUP or SIGQUIT; returns the exit code.
+    """Run one worker in this process until SIGTERM, SIGINT, SIGHUP or SIGQUIT.
 
-    `jobpools worker` calls this in a child of its supervisor. Called from Python there is none: leases are not renewed
-    while a handler holds the GIL for longer than the lease, a death of the process is noticed when its leases expire,
-    and what its handlers started may outlive it.
+    `jobpools worker` calls this in a child process of its supervisor. Called from Python, there is no supervisor:
+    leases are not renewed while a handler holds the GIL for longer than the lease, the death of the process is noticed
+    when its leases expire, and processes that handlers started may outlive it.
 
-    0: it drained; 1: a part of it broke. Raises JobpoolsError when it cannot start: AppImportError,
-    ConfigurationError, StoreAuthError.
+    Args:
+        settings: Settings of the worker.
+        app: The app. Default: the one that `settings.app` names.
+        signals: The signal handling that the caller has started. Default: this function starts it.
+
+    Returns:
+        The exit code: 0 after a drain, 1 if a part of the worker failed.
+
+    Raises:
+        AppImportError: The app cannot be imported.
+        ConfigurationError: The app has no jobs, a service does not open, or the probe port is taken.
+        StoreAuthError: Redis refuses the user or the password.
     """
     try:
         with stopping() if signals is None else contextlib.nullcontext(signals) as followed:
-            found = app or import_app(settings.app)  # before there is an event loop: the module may run one of its own
-            return _run(_one_redis(found, settings), found, followed)
-    except Stopped as told:
-        log.info("stopped by %s before the worker started; no job was claimed", told)
+            found = app or import_app(settings.app)  # before the event loop starts: the module may run one of its own
+            return _run(_use_one_redis(found, settings), found, followed)
+    except Stopped as signal_name:
+        log.info("stopped by %s before the worker started; no job was claimed", signal_name)
         return 0
 
 
 def _run(settings: WorkerSettings, app: App, signals: Stopping) -> int:
     worker_log.configure_app(settings.log)
-    gc.set_threshold(GARBAGE)
+    gc.set_threshold(GC_THRESHOLD)
 
     worker: Worker | None = None
 

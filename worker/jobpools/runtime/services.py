@@ -22,14 +22,15 @@ class Services:
 
     def __init__(self) -> None:
         self.is_blocking = False
-        """A plain generator function opens its service now, and blocks the event loop."""
+        """Whether a plain generator function is opening its service now, which blocks the event loop."""
         self._stack = AsyncExitStack()
         self._open: dict[Service[Any], Any] = {}
 
     async def start(self, services: Sequence[Service[Any]]) -> None:
-        """Open all, in the order in which they were declared; what opened is closed again when one fails.
+        """Open all services in the order of their declaration. If one fails, close the others.
 
-        Raises ConfigurationError with one line that says which, why and where.
+        Raises:
+            ConfigurationError: A service does not open; the message is one line with its name, the error and the place.
         """
         try:
             for service in services:
@@ -49,13 +50,13 @@ class Services:
                     self._open[service] = self._stack.enter_context(manager)
                 finally:
                     self.is_blocking = False
-        except BaseException as error:  # the user's code may raise anything, and exit
+        except BaseException as error:  # code of the app may raise anything, and exit
             if isinstance(error, Stopped) or _is_cancelled(error):
                 raise
             log.debug("service %s", service.name, exc_info=True)
-            said = outcomes.in_a_line(error, service.file.__eq__)
+            text = outcomes.in_a_line(error, service.file.__eq__)
             raise ConfigurationError(
-                f"service {service.name} does not open: {said}; the worker does not start without it"
+                f"service {service.name} does not open: {text}; the worker does not start without it"
             ) from error
 
     async def stop(self) -> None:
@@ -68,10 +69,10 @@ class Services:
         try:
             return cast("T", self._open[service])
         except KeyError:
-            raise ConfigurationError(f"service {service.name} is not open: declare it with @app.service") from None
+            raise ConfigurationError(f"service {service.name}: not open; declare it with @app.service") from None
 
 
 def _is_cancelled(error: BaseException) -> bool:
-    """Return whether the worker was told to stop meanwhile; a CancelledError of the service's own is a failure."""
+    """Return whether the worker was stopped meanwhile; a CancelledError that the service raised is a failure."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

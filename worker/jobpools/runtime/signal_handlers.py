@@ -1,7 +1,7 @@
-"""Signal handlers that jobs install, for an alarm say: what they raise concerns the job that installed them.
+"""Assign what a job's signal handler raises (for example for an alarm) to the job that installed it.
 
-Python runs a signal handler wherever the main thread happens to be: in the event loop, in the worker's own code, or in
-another job. An exception of it would break whatever it hits.
+Python runs a signal handler at the current line of the main thread: in the event loop, in the worker's own code, or in
+another job. An exception of the handler would break that code.
 """
 
 import asyncio
@@ -17,9 +17,10 @@ from jobpools.runtime.current_attempt import current_attempt
 
 
 def prepare(loop: asyncio.AbstractEventLoop, blame: Callable[[Attempt, BaseException], None]) -> Callable[[], None]:
-    """Make `signal.signal` remember which attempt it was called by; returns what undoes it.
+    """Make `signal.signal` remember the attempt that called it; return a function that undoes this.
 
-    What a handler raises is raised in the code of its attempt, as anywhere; where other code runs, `blame` is called.
+    While code of the handler's own attempt runs, the exception is raised there. While other code runs, `blame` is
+    called.
     """
     plain = signal.signal
 
@@ -36,7 +37,7 @@ def prepare(loop: asyncio.AbstractEventLoop, blame: Callable[[Attempt, BaseExcep
             except BaseException as error:
                 if current_attempt.get() is attempt or forking.is_child:
                     raise
-                # Not here: this is in the middle of anything.
+                # Not raised here: the interrupted code belongs to another job or to the worker.
                 loop.call_soon_threadsafe(blame, attempt, error, context=contextvars.Context())
 
         return plain(number, guarded)

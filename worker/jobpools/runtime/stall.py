@@ -1,4 +1,4 @@
-"""React to a worker that makes no progress: extend its leases in its place, and kill it when its jobs' time is over."""
+"""React to a worker that makes no progress: extend its leases, and kill it when the timeouts of its jobs are over."""
 
 import signal
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from jobpools.runtime.vitals import Vitals
 from jobpools.runtime.worker_process import WorkerProcess
 
 STALLED_AFTER: Final = 0.15
-"""Time without progress after which a worker counts as stalled, as a share of the lease."""
+"""Share of the lease without progress after which a worker counts as stalled."""
 MIN_STALLED_AFTER: Final = 1.0
-"""Minimum of that time, in seconds."""
+"""Minimum seconds without progress after which a worker counts as stalled."""
 OVERTIME: Final = 30.0
 """Seconds beyond the latest deadline of its attempts after which a stalled worker is killed."""
 
@@ -48,7 +48,7 @@ class StallMonitor:
         return self._silence(now) > max(STALLED_AFTER * lease, MIN_STALLED_AFTER)
 
     def reaped(self, pid: int) -> None:
-        """Record that this process has ended; the next check starts another helper if it was ours."""
+        """Record that this process has ended; if it was the helper, the next check starts another one."""
         if pid == self._extension:
             self._extension = 0
 

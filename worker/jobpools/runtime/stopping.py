@@ -3,8 +3,8 @@
 SIGTERM, SIGINT and SIGHUP drain; a second one, or SIGQUIT, hands back at once what runs. What a signal does depends on
 how far the worker is:
 
-    starting    Stopped is raised where the program is: no job is in hand, so the process may end anywhere
-    working     the worker is told, by its event loop
+    starting    Stopped is raised at the current line: no job is claimed, so the process may end anywhere
+    working     the worker's `stop` is called on its event loop
     ending      nothing: everything is settled, and the exit code must not depend on a late signal
 """
 
@@ -25,7 +25,7 @@ from jobpools.runtime.worker_task import WorkerTask
 SIGNALS = (*forking.SIGNALS, signal.SIGQUIT)
 EFFECTIVE_SIGNALS = 2
 """Calls of `stop` that have an effect: the first drains, the second hands back at once."""
-CHECK_EVERY = 0.25
+CHECK_INTERVAL = 0.25
 """Seconds between two checks whether a job has replaced the signal handlers."""
 
 log = logging.getLogger("jobpools.worker")
@@ -42,14 +42,14 @@ class Stopping:
         self.first_signal: signal.Signals | None = None
         """The first signal received; None: no signal was received."""
         self.is_over = False
-        """The worker has ended, or is about to: signals have no effect any more."""
+        """The worker has ended or is about to end: signals no longer have an effect."""
         self._count = 0
         self.pid = os.getpid()
         self._stop: Callable[[], None] | None = None
         self._may_raise: Callable[[], bool] = lambda: not self.is_over
 
     def check(self) -> None:
-        """Raise Stopped if a signal arrived: code of the app may have swallowed the first exception."""
+        """Raise Stopped if a signal has arrived: code of the app may have caught the first exception."""
         if self.first_signal is not None:
             raise Stopped(self.first_signal.name)
 
@@ -60,22 +60,22 @@ class Stopping:
         """Call `stop` on this event loop for each signal; after the block, signals do nothing.
 
         While `blocks()` is true, code of the app blocks the event loop and holds no job: Stopped is raised there, too.
-        Not `loop.add_signal_handler`: a loop that closes restores the default action, and a signal that comes then
-        would kill a worker that has drained.
+        `loop.add_signal_handler` is not used: a loop that closes restores the default action, and a signal that arrives
+        then would kill a worker that has drained.
         """
         self.check()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
-        loop.add_reader(ours, _drained, ours)
+        loop.add_reader(ours, _discard, ours)
         former = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         self._may_raise, self._stop = blocks, lambda: _call(loop, stop)
-        numbers = list(_install(self._handle))  # once more: the app may have put its own there
-        keeper = WorkerTask(self._keep_installed(numbers), loop=loop, name="signals")
+        numbers = list(_install(self._handle))  # again: the app may have replaced them
+        reinstalling = WorkerTask(self._keep_installed(numbers), loop=loop, name="signals")
         try:
             yield
         finally:
-            keeper.cancel()
+            reinstalling.cancel()
             self.is_over, self._may_raise, self._stop = True, lambda: False, None
             signal.set_wakeup_fd(former)
             loop.remove_reader(ours)
@@ -85,25 +85,26 @@ class Stopping:
     async def _keep_installed(self, numbers: Sequence[signal.Signals]) -> None:
         """Reinstall signal handlers that a job has replaced: a worker must receive its stop signals."""
         while True:
-            await asyncio.sleep(CHECK_EVERY)
-            if taken := [number for number in numbers if signal.getsignal(number) != self._handle]:
-                for number in taken:
+            await asyncio.sleep(CHECK_INTERVAL)
+            if replaced := [number for number in numbers if signal.getsignal(number) != self._handle]:
+                for number in replaced:
                     signal.signal(number, self._handle)
-                names = ", ".join(number.name for number in taken)
-                log.warning("a job changed the handler of %s; the worker restores its own, which stops it", names)
+                names = ", ".join(number.name for number in replaced)
+                log.warning("a job replaced the signal handler of %s; the worker reinstalls its own", names)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() != self.pid:
-            # A process that the app forked while it was imported: it ends as any program does.
+            # The app forked this process while it was imported: it ends as any program does.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
         name = signal.Signals(number)
         self.first_signal = self.first_signal or name
         if self._stop is not None and self._count < EFFECTIVE_SIGNALS:
-            again = self._count > 0 or number == signal.SIGQUIT
-            log.info("%s: told to stop%s", name.name, "; running jobs are handed back" if again else "")
-            for _ in range(EFFECTIVE_SIGNALS - self._count if again else 1):
+            is_urgent = self._count > 0 or number == signal.SIGQUIT
+            effect = "running jobs are handed back" if is_urgent else "running jobs may finish"
+            log.info("%s received: the worker stops; %s", name.name, effect)
+            for _ in range(EFFECTIVE_SIGNALS - self._count if is_urgent else 1):
                 self._count += 1
                 self._stop()
         if self._may_raise():
@@ -112,14 +113,14 @@ class Stopping:
 
 @contextlib.contextmanager
 def stopping() -> Generator[Stopping]:
-    """Follow the stop signals. After a block that a signal ended, or in which the worker worked, they do nothing.
+    """Handle the stop signals during the block.
 
-    Else they do what they did before it.
+    After the block they are ignored if one has arrived. Otherwise the former handlers are restored.
     """
     state = Stopping()
     former = _install(state._handle)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of this module
-    # The interpreter's own end restores the default action of handlers in Python, but not of ignored signals. What is
-    # registered first runs last.
+    # At its exit the interpreter restores the default action of handlers in Python, but not of ignored signals. The
+    # function that is registered first runs last.
     atexit.register(_ignore, state)
     try:
         yield state
@@ -131,7 +132,7 @@ def stopping() -> Generator[Stopping]:
 
 
 def _install(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Signals, Any]:
-    """Install the handler; returns what was there. A SIGHUP that is ignored stays so: nohup asked for it."""
+    """Install the handler and return the former ones. An ignored SIGHUP stays ignored: nohup set it."""
     former = {number: signal.getsignal(number) for number in SIGNALS}
     if former[signal.SIGHUP] is signal.SIG_IGN:
         del former[signal.SIGHUP]
@@ -146,8 +147,8 @@ def _ignore(state: Stopping) -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def _drained(ours: socket.socket) -> None:
-    """Drain the socket by which a signal wakes the event loop."""
+def _discard(ours: socket.socket) -> None:
+    """Discard the bytes with which signals wake the event loop."""
     with contextlib.suppress(BlockingIOError):
         while ours.recv(1024):
             pass

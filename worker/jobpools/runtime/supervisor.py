@@ -52,7 +52,7 @@ class Supervisor:
         self._probe_server: ProbeServer | None = None
         self._oom_kills_before = count_oom_kills()
         self.has_forwarded = False
-        """A signal was forwarded to the worker."""
+        """Whether a signal was forwarded to the worker."""
         self._poller = select.poll()
         for descriptor in (channel.fileno(), wake):
             self._poller.register(descriptor, select.POLLIN)
@@ -69,7 +69,7 @@ class Supervisor:
             self._probe_server.close()
         self._stall.stop()
         settling = self._settle(self._worker.exit)
-        processes.end_below(os.getpid(), spared=frozenset({self._guardian.pid, settling}))
+        processes.end_descendants(os.getpid(), spared=frozenset({self._guardian.pid, settling}))
         processes.wait_for(settling, SETTLE_TIMEOUT)
         self._guardian.stop()
         code = self._messages.exit_code
@@ -91,7 +91,7 @@ class Supervisor:
         elif descriptor == self._messages.channel.fileno():
             self._read_messages()
         elif self._probe_server is not None:
-            self._probe_server.on(descriptor)
+            self._probe_server.handle(descriptor)
 
     def _handle_signals(self) -> None:
         for number in os.read(self._wake, 512):
@@ -124,7 +124,7 @@ class Supervisor:
         if self._messages.exit_code is not None and not had_goodbye:
             self._goodbye_at = time.monotonic()
             # All attempts are settled. The interpreter's exit would wait for remaining children of multiprocessing.
-            processes.send(processes.below(self._worker.pid), signal.SIGTERM)
+            processes.send(processes.descendants(self._worker.pid), signal.SIGTERM)
 
     def _answer(self, path: str, connection: socket.socket) -> Response | None:
         """Answer a probe; None: the connection was handed to the worker, which has the metrics."""
@@ -147,7 +147,7 @@ class Supervisor:
 
     def _check(self, now: float) -> None:
         if self._probe_server is not None:
-            self._probe_server.drop_late(now)
+            self._probe_server.close_late(now)
         if self._messages.exit_code is not None:
             self._check_exit(now)
         elif self._messages.hello is not None and self._worker.exit is None:
@@ -155,7 +155,7 @@ class Supervisor:
 
     def _check_exit(self, now: float) -> None:
         if now > self._goodbye_at + processes.GRACE:
-            processes.send(processes.below(self._worker.pid), signal.SIGKILL)
+            processes.send(processes.descendants(self._worker.pid), signal.SIGKILL)
         if now > self._goodbye_at + EXIT_TIMEOUT:
             self._worker.signal(signal.SIGKILL)  # an exit handler of the app does not return
 
@@ -197,5 +197,5 @@ class Supervisor:
         crash_settlement.settle(hello, report_crash(facts))
 
     def _read_dump(self) -> str:
-        """Return the traceback that faulthandler wrote; empty: none."""
+        """Return the traceback that faulthandler wrote; empty: it wrote none."""
         return os.pread(self._dump, 1 << 18, 0).decode("utf-8", "replace")

@@ -16,9 +16,7 @@ from jobpools.runtime.left_behind import LeftBehind
 from jobpools.runtime.vitals import Vitals
 
 Call = Callable[[], Any]
-_NEVER_AWAITED = (
-    "it returned a coroutine and ran none of it: a decorator between @app.job and `async def` must be async"
-)
+_NEVER_AWAITED = "it returned a coroutine, which never ran; a decorator between @app.job and `async def` must be async"
 
 
 class _Call:
@@ -30,7 +28,7 @@ class _Call:
         self.call = call
         self.job = job
         self.row = row
-        """The attempt's place in the worker's vitals; 0: it has none."""
+        """The attempt's row in the worker's vitals; 0: it has none."""
         self.future = future
         self.started = False
         self.ended = False
@@ -38,15 +36,15 @@ class _Call:
 
 
 class Threads:
-    """A pool of at most `size` threads, besides those that were left behind.
+    """A pool of at most `size` threads; those that were left behind are not counted.
 
-    `concurrent.futures` joins its threads when the interpreter ends: one that hangs would keep the process from ending.
-    These threads are daemons. They are started when first needed.
+    `concurrent.futures` joins its threads when the interpreter ends, so a thread that hangs would keep the process from
+    ending. These threads are daemons. They are started when they are first needed.
     """
 
     def __init__(self, size: int, left_behind: LeftBehind | None = None, vitals: Vitals | None = None) -> None:
         self._size = size
-        self._runs_on = LeftBehind() if left_behind is None else left_behind
+        self._jobs_left_behind = LeftBehind() if left_behind is None else left_behind
         self._vitals = Vitals() if vitals is None else vitals
         self._lock = threading.Condition()
         self._waiting: deque[_Call] = deque()
@@ -96,7 +94,7 @@ class Threads:
                 self._waiting.remove(queued)
             elif not queued.ended:
                 self._left_behind += 1
-                self._runs_on.add(queued.job)
+                self._jobs_left_behind.add(queued.job)
 
     def _work(self) -> None:
         while True:
@@ -113,9 +111,9 @@ class Threads:
             with self._lock:
                 queued.ended = True
                 if queued.abandoned:
-                    # Another thread replaced this one when it was left behind.
+                    # When this thread was left behind, another one may have replaced it.
                     self._left_behind -= 1
-                    self._runs_on.remove(queued.job)
+                    self._jobs_left_behind.remove(queued.job)
                     if self._threads - self._left_behind > self._size:
                         self._threads -= 1
                         return
@@ -138,6 +136,6 @@ class Threads:
 
 
 def _hand_over(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
-    """Return both to the task that waits. As the future's exception, StopIteration and others would be refused."""
+    """Return result and error to the waiting task. A future refuses StopIteration and others as its exception."""
     if not future.done():
         future.set_result((result, error))

@@ -76,12 +76,17 @@ class Worker:
             for part in await tasks.watch(self._stop):
                 # Stopping is better than working with a part missing.
                 self._exit_code = 1
-                log.critical("worker %s: its %s broke", self.id, part.get_name(), exc_info=part.exception())
+                log.critical(
+                    "worker %s: its part %r failed; the worker stops",
+                    self.id,
+                    part.get_name(),
+                    exc_info=part.exception(),
+                )
             await self._drain(dispatching)
         finally:
             await tasks.cancel()
             await self._close()
-        log.info("worker %s: gone, %d completed, %d failed", self.id, self.metrics.completed, self.metrics.failed)
+        log.info("worker %s: stopped; %d completed, %d failed", self.id, self.metrics.completed, self.metrics.failed)
         return self._exit_code
 
     # Opening
@@ -100,7 +105,7 @@ class Worker:
             is_cancelled = isinstance(error, asyncio.CancelledError) and self._stop.is_set()
             if not is_cancelled and not isinstance(error, Stopped):
                 raise
-            log.info("worker %s: gone before it began", self.id)
+            log.info("worker %s: stopped before it claimed a job", self.id)
             return False
         self._opening = None
         return True
@@ -147,8 +152,8 @@ class Worker:
         parts, grace = self.parts, self.settings.grace
         handed_back = parts.slots.drain()
         parts.monitoring.publish()
-        what = f"{handed_back} handed back, {len(parts.slots.running)} running get {format_duration(grace)}"
-        log.info("worker %s: stopping; %s", self.id, what)
+        log.info("worker %s: draining; waiting jobs handed back: %d; running jobs: %d, which get %s to finish",
+                 self.id, handed_back, len(parts.slots.running), format_duration(grace))  # fmt: skip
         await draining.empty(parts.slots, self.id, grace, self._hand_back_now)
         parts.dispatcher.finish()
         await asyncio.wait([dispatching], timeout=draining.FLUSH_TIMEOUT)  # an error of it has been logged
@@ -162,7 +167,7 @@ class Worker:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await parts.services.stop()
         except Exception:
-            log.exception("worker %s: a service did not close", self.id)
+            log.exception("worker %s: a service did not close; the exit code is 1", self.id)
             self._exit_code = 1
         await parts.close()
         forking.unprotect()

@@ -1,8 +1,8 @@
-"""The worker's own log lines (loggers `jobpools` and below), out of reach of the app's configuration of `logging`.
+"""The worker's own log lines (loggers `jobpools` and below), independent of the app's configuration of `logging`.
 
-While `isolated` lasts, those loggers write to a stream that was chosen when the worker started: levels, handlers,
-filters and switches of the app have no effect on them. The app's own lines go where the app sends them, or to the same
-stream if it configured nothing.
+Inside the block of `isolated`, those loggers write to a stream that was chosen when the worker started: levels,
+handlers, filters and flags of the app have no effect on them. The app's own lines go where the app sends them, or to
+the same stream if it configured nothing.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from jobpools.observability.log_output import LogOutput, LogOutputHandler
 from jobpools.observability.logs import LogForm
 
 _ROOT = "jobpools"
-_LATER = ("jobpools.worker", "jobpools.rescue", "jobpools.http")
-"""Loggers of modules that are imported inside of the block."""
+_IMPORTED_LATER = ("jobpools.worker", "jobpools.rescue", "jobpools.http")
+"""Loggers of modules that are imported inside the block of `isolated`."""
 
 
 class WorkerLogger(logging.Logger):
@@ -25,7 +25,7 @@ class WorkerLogger(logging.Logger):
 
     `disabled`, `propagate`, filters, `logging.disable` and levels above the worker's own have no effect. A lower level
     (DEBUG) shows more. Handlers that the app added to this logger by name receive the lines as well, except those that
-    write to the terminal, where the line is already.
+    write to the terminal, which shows the line already.
     """
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's name
@@ -58,7 +58,7 @@ class WorkerLogger(logging.Logger):
 
 
 class _State:
-    """Where the worker's lines go, and their lowest level. Outside of `isolated` there is no handler and no output."""
+    """Where the worker's lines go, and their lowest level. Outside the block, handler and output are None."""
 
     handler: LogOutputHandler | None = None
     output: LogOutput | None = None
@@ -70,7 +70,7 @@ _state = _State()
 
 @contextlib.contextmanager
 def isolated(form: LogForm, level: int = logging.INFO, *, passed_on: bool = False) -> Generator[LogOutput]:
-    """Write the worker's own lines to what sys.stderr is now, until the block ends.
+    """Write the worker's own lines to the current sys.stderr until the block ends.
 
     Args:
         form: The form of the lines.
@@ -109,7 +109,7 @@ def _isolate_loggers() -> list[tuple[logging.Logger, type[logging.Logger]]]:
     """Make the loggers of the worker WorkerLoggers; returns them with their former classes."""
     known = logging.Logger.manager.loggerDict
     names = [name for name, each in list(known.items()) if isinstance(each, logging.Logger)]
-    below = {*_LATER, *(name for name in names if name.startswith(f"{_ROOT}."))}
+    below = {*_IMPORTED_LATER, *(name for name in names if name.startswith(f"{_ROOT}."))}
     ours = [logging.getLogger(name) for name in (_ROOT, *sorted(below))]
     former = [(logger, type(logger)) for logger in ours]
     for logger in ours:

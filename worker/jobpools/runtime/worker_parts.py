@@ -144,5 +144,5 @@ def _queues(app: App, settings: WorkerSettings) -> tuple[QueueRef, ...]:
         return settings.queues
     names = sorted({handler.queue for handler in app.handlers.values()})
     if not names:
-        raise ConfigurationError(f"app {app.name} has no jobs: decorate a function with @app.job")
+        raise ConfigurationError(f"app {app.name}: it has no jobs; decorate a function with @app.job")
     return tuple(QueueRef(name=name) for name in names)

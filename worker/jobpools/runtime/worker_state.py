@@ -1,4 +1,4 @@
-"""What one worker is doing now, as facts for its heartbeat, its probes and its metrics."""
+"""The state of one worker, as facts for its heartbeat, its probes and its metrics."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ def _version() -> str:
 
 @dataclass(slots=True, kw_only=True)
 class WorkerState:
-    """Reads the parts of one worker; changes nothing."""
+    """The state of one worker, read from its parts."""
 
     worker: WorkerId
     pool: str
@@ -48,20 +48,20 @@ class WorkerState:
 
     @property
     def is_draining(self) -> bool:
-        """Whether the worker claims nothing more: it ends, or Redis said so."""
+        """Whether the worker claims no more jobs: it stops, or a scale-down has marked it as draining in Redis."""
         return self.dispatcher.is_draining or self.slots.is_draining
 
     @property
     def busy(self) -> int:
         """Number of slots in use, by the leases that this worker holds.
 
-        An attempt that has ended keeps its slot until Redis has recorded its end: that step also claims the next job.
-        Counted by the attempts that run, the figure fell to zero for one round trip whenever several ended together.
+        An attempt that has ended keeps its slot until Redis has recorded its end; that step also claims the next job.
+        The number of running attempts would drop to zero for one round trip whenever several end together.
         """
         return min(self.slots.size, sum(len(each.leases.attempts) for each in self.consumers))
 
     def heartbeat(self) -> Heartbeat:
-        """Return the report that Redis gets."""
+        """Return the heartbeat to send to Redis."""
         idle = self.slots.idle_since
         return Heartbeat(
             worker=self.worker,
@@ -80,7 +80,7 @@ class WorkerState:
         )
 
     def snapshot(self) -> Snapshot:
-        """Return what probes and the supervisor judge the worker by."""
+        """Return the facts by which probes and the supervisor judge the worker."""
         return Snapshot(
             lease_thread=self.renewal.renewed_at,
             event_loop=self.monitor.last_turn,
@@ -91,10 +91,10 @@ class WorkerState:
         )
 
     def collect(self) -> Iterator[Metric]:
-        """Return the worker's counters and the gauges of this moment."""
+        """Return the worker's counters and the current gauges."""
         yield from self.metrics.collect()
         left_behind = float(self.left_behind.count)
-        yield gauge("jobpools_slots", "How many jobs this worker runs at once.", float(self.slots.size))
+        yield gauge("jobpools_slots", "Maximum number of jobs that this worker runs at once.", float(self.slots.size))
         yield gauge("jobpools_busy", "Slots in use.", float(self.busy))
         yield gauge("jobpools_waiting", "Jobs claimed and not started.", float(len(self.slots.waiting)))
         yield gauge("jobpools_redis_up", "1 while Redis answers.", float(not self.outage.is_ongoing))
@@ -104,7 +104,7 @@ class WorkerState:
 
 
 def _rss_bytes() -> int:
-    """Return the resident memory; 0 where the system does not tell."""
+    """Return the resident memory in bytes; 0: unknown."""
     import resource
 
     try:

@@ -9,7 +9,7 @@ from jobpools.core.pools.actions import DrainWorkers, MarkWorkers, SetReplicas, 
 from jobpools.core.pools.facts import ClusterFacts, Heartbeat, PoolFacts, Problem, QueueFacts, WorkerFacts
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import Plan, plan_pool
-from jobpools.core.pools.removal import STARTUP
+from jobpools.core.pools.removal import STARTUP_TIME
 from jobpools.core.pools.requeue import ACTIVE_INTERVAL
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.core.text.names import QueueName, WorkerId
@@ -70,7 +70,7 @@ def test_a_scale_down_waits_for_a_rollout_that_could_remove_a_busy_worker() -> N
 
 
 def test_a_starting_worker_of_a_rollout_is_not_removed() -> None:
-    begins = WorkerFacts("d", ready=False, generation="2", started=1001 - STARTUP)
+    begins = WorkerFacts("d", ready=False, generation="2", started=1001 - STARTUP_TIME)
     assert Rollout(busy="", new=begins).run_pass().actions == ()
-    hangs = replace(begins, started=1000 - STARTUP)
+    hangs = replace(begins, started=1000 - STARTUP_TIME)
     assert Rollout(busy="", new=hangs).run_pass().actions != ()

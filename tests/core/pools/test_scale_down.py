@@ -71,7 +71,7 @@ def test_a_busy_worker_that_is_not_ready_is_waited_for() -> None:
     workers = tuple(replace(worker, facts=replace(worker.facts, ready=worker.name != "c")) for worker in given.workers)
     step = scale_down(replace(given, workers=workers))
     assert (step.actions, step.progress) == ((), WAITING)
-    assert step.message.startswith("waits for c")
+    assert step.message.startswith("waiting for c")
 
 
 def test_a_worker_that_never_started_goes_first() -> None:

@@ -8,13 +8,14 @@ class Backoff:
     """Growing delays after consecutive failures."""
 
     initial: float
-    """Seconds after the first failure."""
+    """Seconds to wait after the first failure."""
     maximum: float
-    """Maximum seconds."""
+    """Maximum seconds to wait."""
     factor: float = 2.0
     """Factor by which the delay grows after each further failure."""
     jitter: float = 0.25
-    """Largest share, from 0 to 1, that a draw takes off a delay: what failed together does not return together."""
+    """Part of a delay, from 0 to 1, that is subtracted at random, so that clients that failed together do not return
+    together."""
 
     def delay(self, failures: int, draw: float) -> float:
         """Return the seconds to wait, at most `maximum`.

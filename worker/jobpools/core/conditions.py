@@ -55,7 +55,7 @@ def condition(status: Mapping[str, Any] | None, kind: str) -> Condition:
     return next((each for each in known if each.get("type") == kind), Condition())
 
 
-def status_word(value: bool | None) -> str:  # noqa: FBT001  a condition's three values are what this is about
+def status_word(value: bool | None) -> str:  # noqa: FBT001  the three values of a condition
     """Return `True`, `False` or `Unknown`."""
     return "Unknown" if value is None else str(value)
 

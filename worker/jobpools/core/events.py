@@ -11,4 +11,4 @@ class Event:
     """One stable CamelCase word that users may match on."""
     message: str
     warning: bool = False
-    """Whether a person should look at it."""
+    """Whether it has the type Warning in Kubernetes: a person should check it."""

@@ -8,7 +8,7 @@ from jobpools.core.text.names import QueueName, WorkerId
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
-    """One queue at one moment. The four totals only grow, unless Redis was emptied."""
+    """One queue at one moment. The four totals only rise, unless Redis was emptied."""
 
     queued: int
     """Jobs in the three ready lists."""
@@ -115,7 +115,7 @@ def _shifted(heartbeat: Heartbeat, seconds: float) -> Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A cause for which something cannot run or cannot be observed."""
+    """A cause that keeps workers from running, or facts from being observed."""
 
     reason: str
     """One CamelCase word: a `Reason`, or the cluster's own, such as `ImagePullBackOff`."""
@@ -141,7 +141,7 @@ class WorkerFacts:
     problem: Problem | None = None
     """Why the worker cannot run."""
     generation: str = ""
-    """Which spec it was made from. In a rollout the cluster divides a smaller size among the generations."""
+    """Identifies the spec that it was made from. In a rollout, a scale-down removes workers of several generations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +156,10 @@ class ClusterFacts:
     gone: tuple[str, ...] = ()
     """Names of workers that ended since the last pass: their leases can be released at once."""
     problem: Problem | None = None
-    """Why the cluster cannot run the workers that were asked for, as in `FailedCreate: exceeded quota: …`."""
+    """Why the cluster cannot run the workers, as in `FailedCreate: exceeded quota: …`."""
     rolling: bool = False
-    """Whether workers of an older spec are being replaced. It is then unknown which generation a scale-down takes."""
+    """Whether workers of an older spec are being replaced. Then it is unknown of which generation a scale-down removes
+    workers."""
 
     @property
     def outdated(self) -> bool:

@@ -1,4 +1,4 @@
-"""What one pass over a pool leaves for the next one."""
+"""What one pass over a pool remembers for the next one."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Memory:
     """State that one pass hands to the next. It is lost at a restart and then rebuilt: no promise depends on it."""
 
     desired: tuple[tuple[float, int], ...] = ()
-    """(latest time, workers needed), one entry for each number of the last minutes, for the stabilization windows."""
+    """(latest time, workers needed): one pair for each number of the last minutes, for the stabilization windows."""
     replicas: tuple[tuple[float, int], ...] = ()
     """(time, workers asked for) at each change, oldest first, for the scaling policies."""
     active_at: float | None = None

@@ -9,7 +9,7 @@ from jobpools.core.decision import Decision
 from jobpools.core.events import Event
 from jobpools.core.pools.actions import Action, EnsurePool, MaintainQueues, PauseWorkers, ReleaseLeases, SetReplicas
 from jobpools.core.pools.alerts import alerts_before, firing_alerts
-from jobpools.core.pools.conditions import StatusInput, judge
+from jobpools.core.pools.conditions import PassResult, decide_conditions
 from jobpools.core.pools.facts import PoolFacts, QueueFacts
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.rates import add_sample, measure_rates
@@ -44,8 +44,8 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pass:
-    """One pass: what was observed, and the number of workers that the pool needs."""
+class _Situation:
+    """What was observed of a pool, and the number of workers that it needs."""
 
     pool: Pool
     facts: PoolFacts
@@ -66,20 +66,20 @@ def plan_pool(pool: Pool, facts: PoolFacts, memory: Memory, now: float, before: 
     """
     sizing = size_pool(pool.spec, facts, memory, now)
     workers = join_workers(facts.cluster, facts.heartbeats or ()) if facts.cluster is not None else ()
-    this = _Pass(pool, facts, workers, sizing.desired, now)
-    removal = _scale_down(this, sizing.memory)
+    situation = _Situation(pool, facts, workers, sizing.desired, now)
+    removal = _scale_down(situation, sizing.memory)
     samples = add_sample(memory.samples, facts, now)
     rates = measure_rates(samples, facts, now)
     known_alerts = alerts_before(memory, before)
     alerts = firing_alerts(pool.spec.alerts, facts, rates, known_alerts)
-    found = StatusInput(pool, facts, workers, sizing, removal, rates, alerts)
-    status = build_status(found, tuple(conditions(judge(found), before, pool.meta.generation, now)))
+    result = PassResult(pool, facts, workers, sizing, removal, rates, alerts)
+    status = build_status(result, tuple(conditions(decide_conditions(result), before, pool.meta.generation, now)))
     firing = known_alerts if facts.queues is None else frozenset(alert.reason for alert in alerts)
     return Plan(
-        actions=(*_upkeep(this), *_scale_up(this), *removal.actions),
+        actions=(*_maintain(situation), *_scale_up(situation), *removal.actions),
         desired=sizing.desired,
         status=status,
-        events=(*_resized(this, removal), *removal.events, *condition_events(before, status)),
+        events=(*_resize_events(situation, removal), *removal.events, *condition_events(before, status)),
         memory=replace(removal.memory, samples=samples, firing=firing),
         requeue_after=requeue_after(facts, workers, sizing, removal.progress),
         misdeletions=removal.misdeletions,
@@ -89,7 +89,7 @@ def plan_pool(pool: Pool, facts: PoolFacts, memory: Memory, now: float, before: 
 def with_failed_action(
     plan: Plan, failure: str, before: Mapping[str, Any] | None, now: float, *, is_missing: bool = False
 ) -> Plan:
-    """Return the plan as it is to be reported when an action failed: Degraded, and with another pass soon.
+    """Return the plan to report when an action failed: the pool is Degraded, and the next pass is soon.
 
     Args:
         plan: The plan whose action failed.
@@ -99,29 +99,29 @@ def with_failed_action(
         is_missing: Whether the pool's Deployment does not exist, so that no job is processed: not Ready either.
     """
     failed: Decision[bool | None] = Decision(True, Reason.ACTION_FAILED, failure)
-    judged = {ConditionType.READY: replace(failed, value=False)} if is_missing else {}
-    judged[ConditionType.DEGRADED] = failed
-    kept = [each for each in plan.status.conditions if each["type"] not in judged]
-    changed = conditions(judged, before, plan.status.observed_generation, now)
-    status = replace(plan.status, conditions=(*kept, *changed))
+    changed = {ConditionType.READY: replace(failed, value=False)} if is_missing else {}
+    changed[ConditionType.DEGRADED] = failed
+    kept = [each for each in plan.status.conditions if each["type"] not in changed]
+    failing = conditions(changed, before, plan.status.observed_generation, now)
+    status = replace(plan.status, conditions=(*kept, *failing))
     events = tuple(event for event in condition_events(before, status) if event.reason == failed.reason)
     return replace(plan, status=status, events=events[:1], requeue_after=max(RETRY_INTERVAL, plan.requeue_after))
 
 
-def _upkeep(this: _Pass) -> tuple[Action, ...]:
-    """Return what does not depend on a size: the Deployment, leases of ended workers, queues without workers."""
-    cluster = this.facts.cluster
+def _maintain(situation: _Situation) -> tuple[Action, ...]:
+    """Return the actions that do not depend on the number of workers needed."""
+    cluster = situation.facts.cluster
     if cluster is None:
         return ()
     actions: list[Action] = [EnsurePool()] if cluster.outdated else []
-    if this.facts.queues is None:
+    if situation.facts.queues is None:
         return tuple(actions)
     existing = {worker.name for worker in cluster.workers}
-    # Ended workers are shown once. If the release fails or the operator stops here, their leases expire by themselves.
+    # An ended worker is in `gone` once. If the release fails or the operator stops here, its leases expire.
     if gone := tuple(sorted(set(cluster.gone) - existing)):
         actions.append(ReleaseLeases(gone))
-    is_due = any(_needs_maintenance(queue, this.pool.spec.queue.keep) for queue in this.facts.queues.values())
-    if is_due and not any(worker.is_claiming for worker in this.workers):
+    is_due = any(_needs_maintenance(queue, situation.pool.spec.queue.keep) for queue in situation.facts.queues.values())
+    if is_due and not any(worker.is_claiming for worker in situation.workers):
         actions.append(MaintainQueues())
     return tuple(actions)
 
@@ -132,39 +132,39 @@ def _needs_maintenance(queue: QueueFacts, keep: tuple[int, int]) -> bool:
     return bool(queue.due or queue.in_flight or queue.expired) or queue.ended > completed or queue.dead > dead
 
 
-def _scale_up(this: _Pass) -> tuple[Action, ...]:
-    cluster, wanted = this.facts.cluster, this.desired.value
+def _scale_up(situation: _Situation) -> tuple[Action, ...]:
+    cluster, wanted = situation.facts.cluster, situation.desired.value
     if cluster is None or wanted is None or wanted <= (cluster.replicas or 0):
         return ()
     return (SetReplicas(wanted),)
 
 
-def _scale_down(this: _Pass, memory: Memory) -> ScaleDown:
-    cluster, wanted = this.facts.cluster, this.desired.value
-    if cluster is None or wanted is None or this.facts.queues is None or this.facts.heartbeats is None:
-        return ScaleDown((), memory, Progress.NONE, this.desired.message)
-    if this.pool.spec.paused:
-        # Repeated in each pass: a worker may have started, and a lock expires.
-        ids = tuple(worker.heartbeat.worker for worker in this.workers if worker.heartbeat is not None)
+def _scale_down(situation: _Situation, memory: Memory) -> ScaleDown:
+    cluster, wanted = situation.facts.cluster, situation.desired.value
+    if cluster is None or wanted is None or situation.facts.queues is None or situation.facts.heartbeats is None:
+        return ScaleDown((), memory, Progress.NONE, situation.desired.message)
+    if situation.pool.spec.paused:
+        # Each pass repeats it, because workers may have started since and locks expire.
+        ids = tuple(worker.heartbeat.worker for worker in situation.workers if worker.heartbeat is not None)
         memory = replace(memory, locked=(), chosen=(), scaled_down_to=None)
         return ScaleDown((PauseWorkers(ids),) if ids else (), memory, Progress.NONE, "the number of workers is held")
     return scale_down(
         ScaleDownInput(
             cluster=cluster,
-            workers=this.workers,
+            workers=situation.workers,
             surplus=(cluster.replicas or 0) - wanted,
-            leases=this.facts.in_flight,
+            leases=situation.facts.in_flight,
             memory=memory,
-            now=this.now,
-            unlisted=len(unlisted_hosts(cluster, this.facts.heartbeats)),
+            now=situation.now,
+            unlisted=len(unlisted_hosts(cluster, situation.facts.heartbeats)),
         )
     )
 
 
-def _resized(this: _Pass, removal: ScaleDown) -> tuple[Event, ...]:
-    for action in (*_scale_up(this), *removal.actions):
-        if isinstance(action, SetReplicas) and this.facts.cluster is not None:
-            current = this.facts.cluster.replicas or 0
+def _resize_events(situation: _Situation, removal: ScaleDown) -> tuple[Event, ...]:
+    for action in (*_scale_up(situation), *removal.actions):
+        if isinstance(action, SetReplicas) and situation.facts.cluster is not None:
+            current = situation.facts.cluster.replicas or 0
             reason = Reason.SCALED_UP if action.replicas > current else Reason.SCALED_DOWN
-            return (Event(reason, f"from {current} to {action.replicas}: {this.desired.message}"),)
+            return (Event(reason, f"from {current} to {action.replicas}: {situation.desired.message}"),)
     return ()

@@ -1,8 +1,7 @@
 """Which workers a scale-down may remove.
 
-In a rollout the cluster takes some of the surplus from each generation of workers. How many from which is unknown, and
-only within a generation does it follow the marks. So it may be asked only for a size at which each generation alone
-could give the whole surplus.
+In a rollout the cluster removes workers of several generations. How many of each is unknown, and it follows the marks
+only within a generation. So a size is safe only if each generation alone could provide the whole surplus.
 """
 
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ from jobpools.core.pools.facts import ClusterFacts
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.workers import Worker
 
-STARTUP: Final = 30.0
-"""Seconds after its start in which a worker may become ready at any moment, and claim before its first heartbeat."""
+STARTUP_TIME: Final = 30.0
+"""Seconds after its start in which a worker may become ready, and may claim before its first heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class ScaleDownInput:
     memory: Memory
     now: float
     unlisted: int = 0
-    """Number of hosts that send heartbeats and that the cluster does not list: they have just started or ended."""
+    """Number of hosts that send heartbeats but are not listed by the cluster: they have just started or ended."""
 
     @property
     def replicas(self) -> int:
@@ -51,7 +50,7 @@ class ScaleDownInput:
 
 
 def choose_workers(pool: ScaleDownInput) -> tuple[Worker, ...]:
-    """Return the surplus as far as it may be removed, in a rollout of each generation.
+    """Return the workers to remove: the surplus, as far as it may be removed; in a rollout, that of each generation.
 
     Workers that are not ready come first, then drained ones, then those that have been idle longest.
     """
@@ -59,7 +58,7 @@ def choose_workers(pool: ScaleDownInput) -> tuple[Worker, ...]:
     for generation in _generations(pool):
         candidates = [worker for worker in generation if _is_removable(pool, worker)]
         candidates.sort(key=lambda worker: (worker.is_ready, not worker.is_draining, _idle_since(worker), worker.name))
-        chosen += candidates[: _most_of_one_generation(pool)]
+        chosen += candidates[: _max_removed_of_generation(pool)]
     return tuple(chosen)
 
 
@@ -69,17 +68,17 @@ def is_safe_to_remove(pool: ScaleDownInput, worker: Worker) -> bool:
 
 
 def smallest_safe_size(pool: ScaleDownInput, removable: Sequence[Worker]) -> int:
-    """Return the smallest size at which the cluster removes none but these workers."""
+    """Return the smallest size at which the cluster removes no other workers than these."""
     names, lacking = {worker.name for worker in removable}, 0
     for generation in _generations(pool):
         available = sum(worker.name in names for worker in generation)
         if available < len(generation):
-            lacking = max(lacking, _most_of_one_generation(pool) - available)
+            lacking = max(lacking, _max_removed_of_generation(pool) - available)
     return pool.replicas - pool.surplus + lacking
 
 
 def needs_mark(pool: ScaleDownInput, worker: Worker) -> bool:
-    """Return whether it matters which worker of its generation is removed: not if none of them was ever ready."""
+    """Return whether the worker must be marked: not if no worker of its generation was ever ready."""
     if not pool.cluster.rolling:
         return True
     generation = worker.facts.generation
@@ -108,25 +107,26 @@ def _generations(pool: ScaleDownInput) -> list[list[Worker]]:
     return list(groups.values())
 
 
-def _most_of_one_generation(pool: ScaleDownInput) -> int:
-    """Return how many workers one generation may lose: the surplus, and in a rollout the workers beyond the size."""
-    beyond = len(pool.workers) - pool.replicas if pool.cluster.rolling else 0
-    return pool.surplus + max(0, beyond)
+def _max_removed_of_generation(pool: ScaleDownInput) -> int:
+    """Return how many workers of one generation may be removed: the surplus, and in a rollout the extra workers."""
+    extra = len(pool.workers) - pool.replicas if pool.cluster.rolling else 0
+    return pool.surplus + max(0, extra)
 
 
 def _is_removable(pool: ScaleDownInput, worker: Worker) -> bool:
     if worker.heartbeat is not None:
         return pool.has_lock(worker) or not worker.is_busy
-    is_starting = 0 <= pool.now - worker.facts.started <= STARTUP
+    is_starting = 0 <= pool.now - worker.facts.started <= STARTUP_TIME
     if not worker.is_ready:
         return worker.facts.problem is not None or not is_starting
-    # Ready and without a heartbeat: it may have claimed, unless there is no lease at all. A short race remains, because
-    # a worker without an id cannot be drained. If it claims then, its SIGTERM drain finishes or hands back the job.
+    # A ready worker without a heartbeat may have claimed a job if the pool has a lease. Without a lease a short race
+    # remains: a worker whose id is unknown cannot be drained. If it claims then, it finishes or hands back the job when
+    # it receives SIGTERM.
     return pool.leases == 0 and not is_starting
 
 
 def _idle_since(worker: Worker) -> float:
-    """Return a sort key: workers without a heartbeat first. A drained one counts as idle if its heartbeat is older."""
+    """Return a sort key: workers without a heartbeat come first, then those that have been idle longest."""
     if worker.heartbeat is None:
         return 0.0
     return worker.heartbeat.idle_since or worker.heartbeat.started

@@ -12,11 +12,11 @@ MIN_INTERVAL: Final = 0.05
 STEP_INTERVAL: Final = 0.2
 """Seconds to the next pass while a scale-down takes its steps."""
 ACTIVE_INTERVAL: Final = 1.0
-"""Seconds to the next pass while there is work: no wake-up tells that a queue grows which was not empty."""
+"""Seconds to the next pass while there is work: no wake-up reports new jobs in a queue that was not empty."""
 RETRY_INTERVAL: Final = 2.0
 """Seconds to the next pass when something could not be read, or an action failed."""
 IDLE_INTERVAL: Final = 15.0
-"""Seconds to the next pass when nothing is expected: wake-ups come by themselves, this makes up for a lost one."""
+"""Seconds to the next pass when no change is expected. A wake-up starts it earlier; this covers a lost wake-up."""
 
 
 def requeue_after(facts: PoolFacts, workers: tuple[Worker, ...], sizing: Sizing, progress: Progress) -> float:
@@ -27,18 +27,18 @@ def requeue_after(facts: PoolFacts, workers: tuple[Worker, ...], sizing: Sizing,
         return STEP_INTERVAL
     if progress is Progress.WAITING or _is_changing(facts, workers, sizing.desired.value):
         return ACTIVE_INTERVAL
-    # Without a worker that promotes it, a job that falls due wakes no one.
+    # No wake-up reports a job that falls due while the pool has no worker that promotes it.
     due = [queue.due_in for queue in facts.queues.values() if queue.due_in is not None]
     return max(MIN_INTERVAL, min(ACTIVE_INTERVAL if sizing.is_temporary else IDLE_INTERVAL, *due, IDLE_INTERVAL))
 
 
 def _is_changing(facts: PoolFacts, workers: tuple[Worker, ...], wanted: int) -> bool:
-    """Return whether there is work, or the workers are not what they shall be.
+    """Return whether there is work, or the workers do not match what was asked for.
 
-    The watch may have shown the end of a change before this pass: then no wake-up follows.
+    If the watch showed the end of a change before this pass, no wake-up follows.
     """
     cluster = facts.cluster
-    replicas = (cluster and cluster.replicas) or 0
+    replicas = (cluster.replicas or 0) if cluster is not None else 0
     if cluster is not None and (cluster.outdated or cluster.rolling):
         return True
     return facts.demand > 0 or replicas != wanted or any(not worker.is_ready for worker in workers)

@@ -1,9 +1,9 @@
-"""A status with coarse figures: a change that does not show in it is not worth a write."""
+"""Round the figures of a status: it is written again only when a rounded figure changes."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-COUNTS: Final = ("queued", "inFlight", "scheduled", "dead", "oldestSeconds", "completedPerMinute")
+ROUNDED_FIGURES: Final = ("queued", "inFlight", "scheduled", "dead", "oldestSeconds", "completedPerMinute")
 """Figures that are written only when they reach another step."""
 
 
@@ -18,7 +18,7 @@ def round_down(count: float) -> int:
 def round_status(status: Mapping[str, Any]) -> dict[str, Any]:
     """Return a status in the form of the CRD with its figures rounded down to steps and only the keys of its lists."""
     rounded = dict(status)
-    for name in COUNTS:
+    for name in ROUNDED_FIGURES:
         if name in rounded:
             rounded[name] = round_down(rounded[name])
     rounded["workers"] = [(each["name"], each["ready"], each.get("problem")) for each in status.get("workers", ())]

@@ -1,10 +1,10 @@
-"""Remove idle workers and never a busy one: over several passes, each of which starts from the facts alone.
+"""Remove idle workers and never a busy one. It takes several passes, each of which starts from the facts alone.
 
-    1. choose    the surplus: not ready first, then idle longest; in a rollout, of each generation
-    2. lock      DrainWorkers: a worker that holds a lease refuses; a drained one may claim no more
-    3. mark      MarkWorkers: exactly the drained workers are to be removed first
+    1. choose    the surplus: workers that are not ready first, then those that have been idle longest
+    2. lock      DrainWorkers: it fails for a worker that holds a lease; a drained worker cannot claim
+    3. mark      MarkWorkers: the cluster is to remove exactly the drained workers first
     4. scale     SetReplicas, when the cluster shows the marks
-    5. compare   a chosen worker that is still there when the cluster has finished is counted and undrained
+    5. compare   a chosen worker that still exists when the cluster has finished is counted and undrained
 
 When the need rises again, fewer workers are chosen, and the others are undrained and unmarked. Every step is
 idempotent, and the process may stop after any of them: the next pass, of this process or another, finds locks and
@@ -41,20 +41,20 @@ class Progress(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ScaleDown:
-    """The next step of a scale-down, or of its undoing."""
+    """The next step of a scale-down, or of its reversal."""
 
     actions: tuple[Action, ...]
     memory: Memory
     progress: Progress
     message: str
-    """What was done, or what is waited for."""
+    """What this step does, or what it waits for."""
     events: tuple[Event, ...] = ()
     misdeletions: int = 0
     """Chosen workers that survived because the cluster removed others."""
 
 
 def scale_down(pool: ScaleDownInput) -> ScaleDown:
-    """Return the next step. Without a surplus: end the scale-down, and undrain workers that are not leaving."""
+    """Return the next step. Without a surplus it ends the scale-down and undrains workers that are not leaving."""
     alive = {worker.heartbeat.worker for worker in pool.workers if worker.heartbeat is not None}
     locked = tuple(worker for worker in pool.memory.locked if worker in alive)
     pool = replace(pool, memory=replace(pool.memory, locked=locked))
@@ -63,13 +63,14 @@ def scale_down(pool: ScaleDownInput) -> ScaleDown:
         return _finish(pool, leaving)
     missing = min(max(0, pool.replicas - len(pool.workers) - pool.unlisted), pool.surplus)
     if missing:
-        # Asked for and not there yet: no worker has to be chosen. If they appear meanwhile they are not ready, and are
-        # removed first. Hosts that send heartbeats are not missing: the watch of the cluster is behind.
+        # These workers were asked for and do not exist yet, so no worker has to be chosen. If they appear before the
+        # cluster scales, they are not ready and are removed first. A host that sends heartbeats is not missing: the
+        # watch of the cluster is behind.
         return _set_replicas(pool, pool.replicas - missing, ())
     chosen = choose_workers(pool)
     if pool.cluster.rolling and smallest_safe_size(pool, chosen) >= pool.replicas:
         undone = (*_undrain_others(pool, ()), *_mark_exactly(pool, ()))
-        message = "waits until the rollout has ended or enough workers of each of its generations are idle"
+        message = "waiting until the rollout ends or enough workers of each of its generations are idle"
         return ScaleDown(undone, pool.memory, Progress.WAITING, message)
     return _remove(pool, chosen)
 
@@ -79,8 +80,8 @@ def _remove(pool: ScaleDownInput, chosen: tuple[Worker, ...]) -> ScaleDown:
     safe = tuple(worker for worker in chosen if is_safe_to_remove(pool, worker))
     to_mark = tuple(sorted(worker.name for worker in safe if needs_mark(pool, worker)))
     unlocked = tuple(each.heartbeat.worker for each in chosen if each.heartbeat and not pool.has_lock(each))
-    # Crash window: from here to the SetReplicas below workers are locked without being removed. The next pass takes the
-    # locks again (they are idempotent) or gives them back, depending on the need.
+    # Crash window: until the SetReplicas below, workers are locked without being removed. The next pass takes the locks
+    # again (they are idempotent) or releases them, depending on the need.
     locks = (*_undrain_others(pool, chosen), *([DrainWorkers(unlocked)] if unlocked else []))
     if locks or safe:
         pool = replace(pool, memory=replace(pool.memory, draining_since=pool.memory.draining_since or pool.now))
@@ -94,32 +95,32 @@ def _remove(pool: ScaleDownInput, chosen: tuple[Worker, ...]) -> ScaleDown:
         )
         return ScaleDown(locks, pool.memory, Progress.STEPPING if unlocked else Progress.NONE, message)
     if other := removed_before(pool, safe):
-        message = f"waits for {other}: it is busy and not ready, so the cluster would remove it first"
+        message = f"waiting for {other}: it is busy and not ready, so the cluster would remove it first"
         return ScaleDown(locks, pool.memory, Progress.WAITING, message)
     scaled = _set_replicas(pool, size, to_mark)
     return replace(scaled, actions=(*locks, *scaled.actions))
 
 
 def _set_replicas(pool: ScaleDownInput, replicas: int, chosen: tuple[str, ...]) -> ScaleDown:
-    # In a rollout more workers are chosen than removed: survivors say nothing about the cluster's choice.
+    # In a rollout more workers are chosen than removed, so a survivor does not mean that another one was removed.
     memory = replace(pool.memory, chosen=() if pool.cluster.rolling else chosen, scaled_down_to=replicas)
     names = f", removing the longest idle: {', '.join(chosen)}" if chosen else ""
-    # Crash window: the cluster scales down and the choice is forgotten. The locks hold, so the workers stay idle, and
-    # `_leaving` keeps them locked until only as many workers exist as are asked for.
+    # Crash window: if the process ends here, the cluster scales down and the choice is lost. The locks remain, so the
+    # workers stay idle, and `_leaving` keeps them locked until only as many workers exist as were asked for.
     return ScaleDown((SetReplicas(replicas),), memory, Progress.STEPPING, f"to {replicas}{names}")
 
 
 def _finish(pool: ScaleDownInput, leaving: int) -> ScaleDown:
-    """Wait for the workers that are still to leave, then compare, undrain and unmark."""
+    """Wait for the workers that are still leaving, then compare, undrain and unmark."""
     kept = _likely_to_leave(pool, leaving)
     marked = tuple(sorted(worker.name for worker in kept if worker.is_marked))
     actions = (*_undrain_others(pool, kept), *_mark_exactly(pool, marked))
     if kept:
         return ScaleDown(
-            actions, pool.memory, Progress.STEPPING, f"waits for the end of {count_of(len(kept), 'chosen worker')}"
+            actions, pool.memory, Progress.STEPPING, f"waiting for {count_of(len(kept), 'chosen worker')} to end"
         )
     if len(pool.workers) > pool.replicas:
-        return ScaleDown(actions, pool.memory, Progress.NONE, "none of the chosen workers is left")
+        return ScaleDown(actions, pool.memory, Progress.NONE, "all chosen workers have ended")
     survivors = _survivors(pool)
     memory = replace(pool.memory, chosen=(), scaled_down_to=None, draining_since=None)
     return ScaleDown(actions, memory, Progress.NONE, "no worker is leaving", _misdeleted(survivors), len(survivors))

@@ -54,7 +54,7 @@ class Size:
     reason: Reason
     message: str
     is_limited: bool = False
-    """Whether a limit of `scaling` changed the number: the condition ScalingLimited."""
+    """Whether a limit of `scaling` changed the number; then the condition ScalingLimited is true."""
     is_temporary: bool = False
     """Whether the number may change by the passing of time alone."""
 
@@ -89,7 +89,7 @@ def target_wait(pool: SizingInput, size: Size) -> Size:
 
 
 def stabilization(pool: SizingInput, size: Size) -> Size:
-    """Follow a higher or lower need only when it has lasted for its window. From zero there is nothing to wait for."""
+    """Follow a higher or lower need only when it has lasted for its window. From zero the need is followed at once."""
     rules = pool.spec.scaling.behavior
     held = pool.current or size.workers
     held = max(held, min([size.workers, *needs_within(pool.needed, rules.scale_up.stabilization, pool.now)]))
@@ -105,10 +105,10 @@ def policies(pool: SizingInput, size: Size) -> Size:
     """Change the number no faster than the most generous policy allows. From zero the target is reached at once."""
     rules, wanted, current = pool.spec.scaling.behavior, size.workers, pool.current
     if wanted > current > 0 and rules.scale_up.policies:
-        most = max(_highest(pool, policy) for policy in rules.scale_up.policies)
+        most = max(_most_allowed(pool, policy) for policy in rules.scale_up.policies)
         allowed, reason = min(wanted, max(most, current)), Reason.SCALE_UP_LIMIT
     elif wanted < current and rules.scale_down.policies:
-        least = min(_lowest(pool, policy) for policy in rules.scale_down.policies)
+        least = min(_least_allowed(pool, policy) for policy in rules.scale_down.policies)
         allowed, reason = max(wanted, min(least, current)), Reason.SCALE_DOWN_LIMIT
     else:
         return size
@@ -157,7 +157,7 @@ def keep_busy_workers(pool: SizingInput, size: Size) -> Size:
     return Size(least, Reason.BUSY_WORKERS, f"{size.message}; {busy}")
 
 
-AFTER_NEED: tuple[Rule, ...] = (
+RULES_AFTER_NEED: tuple[Rule, ...] = (
     stabilization,
     policies,
     idle_wait,
@@ -168,12 +168,12 @@ AFTER_NEED: tuple[Rule, ...] = (
 """The rules that are applied, in this order, to the number that the queues ask for."""
 
 
-def _highest(pool: SizingInput, policy: ScalingPolicy) -> int:
+def _most_allowed(pool: SizingInput, policy: ScalingPolicy) -> int:
     start = replicas_at(pool.replicas, pool.now - policy.period)
     return start + policy.value if policy.type == "Workers" else math.ceil(start * (1 + policy.value / 100))
 
 
-def _lowest(pool: SizingInput, policy: ScalingPolicy) -> int:
+def _least_allowed(pool: SizingInput, policy: ScalingPolicy) -> int:
     start = replicas_at(pool.replicas, pool.now - policy.period)
     least = start - policy.value if policy.type == "Workers" else math.floor(start * (1 - policy.value / 100))
     return max(0, least)

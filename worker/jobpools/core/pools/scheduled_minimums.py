@@ -6,7 +6,7 @@ from jobpools.errors import SpecError
 
 
 def active_minimums(spec: PoolSpec, now: float) -> dict[int, int]:
-    """Return the minimum of each entry that is active at `now`, by the entry's index; invalid entries are left out."""
+    """Return the minimum of each window that is active at `now`, by its index; invalid windows are left out."""
     found: dict[int, int] = {}
     for index, window in enumerate(spec.scaling.schedules):
         try:

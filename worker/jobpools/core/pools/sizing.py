@@ -7,7 +7,7 @@ from jobpools.core.pools.facts import PoolFacts
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.scaling_history import add_need, add_replicas
-from jobpools.core.pools.scaling_rules import AFTER_NEED, SizingInput, need
+from jobpools.core.pools.scaling_rules import RULES_AFTER_NEED, SizingInput, need
 from jobpools.core.pools.specs import PoolSpec, ScalingMode
 from jobpools.core.pools.workers import busy_hosts
 from jobpools.core.text.plurals import count_of
@@ -15,7 +15,7 @@ from jobpools.core.text.plurals import count_of
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """The number of workers a pool needs, and what the next pass has to remember of it."""
+    """The number of workers a pool needs, and the memory for the next pass."""
 
     desired: Decision[int | None]
     """None: something is unknown, and the current number is held."""
@@ -34,13 +34,13 @@ def size_pool(spec: PoolSpec, facts: PoolFacts, memory: Memory, now: float) -> S
     current = facts.cluster.replicas or 0
     memory = replace(memory, replicas=add_replicas(memory.replicas, current, spec.scaling.behavior, now))
     if spec.paused:
-        return Sizing(Decision(current, Reason.PAUSED, f"spec.paused is true; {_held(current)}"), memory)
+        return Sizing(Decision(current, Reason.PAUSED, f"spec.paused is true; {_workers(current)} kept"), memory)
     if spec.scaling.mode is ScalingMode.MANUAL:
         wanted = current if spec.replicas is None else spec.replicas
         message = f"scaling.mode is Manual: {_workers(wanted)} asked for"
         return Sizing(Decision(wanted, Reason.MANUAL, message), memory)
     if facts.queues is None or facts.heartbeats is None:
-        message = f"the queues cannot be read{_because(facts, Reason.QUEUES_UNKNOWN)}; {_held(current)}"
+        message = f"the queues cannot be read{_because(facts, Reason.QUEUES_UNKNOWN)}; {_workers(current)} kept"
         return Sizing(Decision(None, Reason.QUEUES_UNKNOWN, message), memory)
     return _size_by_demand(spec, facts, memory, now)
 
@@ -59,7 +59,7 @@ def _size_by_demand(spec: PoolSpec, facts: PoolFacts, memory: Memory, now: float
     size = need(pool)
     needed = add_need(memory.desired, size.workers, pool.current, spec.scaling.behavior, now)
     pool = replace(pool, needed=needed)
-    for rule in AFTER_NEED:
+    for rule in RULES_AFTER_NEED:
         size = rule(pool, size)
     return Sizing(
         desired=Decision(size.workers, size.reason, size.message),
@@ -74,7 +74,7 @@ def _active_at(facts: PoolFacts, memory: Memory, now: float) -> float:
     if facts.demand:
         return now
     known = [memory.active_at] if memory.active_at is not None else []
-    # A worker that has just started is idle since then, which says nothing about the queues.
+    # A worker that has run no job is idle since its start, which does not show when the queues became empty.
     known += [
         each.idle_since
         for each in facts.heartbeats or ()
@@ -89,8 +89,5 @@ def _because(facts: PoolFacts, reason: Reason) -> str:
 
 
 def _workers(count: int) -> str:
+    """Return the subject of a message, as in `3 workers are`."""
     return count_of(count, "worker is", "workers are")
-
-
-def _held(count: int) -> str:
-    return f"{_workers(count)} kept"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from jobpools.core.conditions import Condition
-from jobpools.core.pools.conditions import StatusInput
+from jobpools.core.pools.conditions import PassResult
 from jobpools.core.pools.workers import Worker, is_busy
 from jobpools.core.text.timestamps import timestamp
 
@@ -70,23 +70,23 @@ def _camel_case(name: str) -> str:
     return first + "".join(map(str.capitalize, others))
 
 
-def build_status(found: StatusInput, conditions: tuple[Condition, ...]) -> PoolStatus:
+def build_status(result: PassResult, conditions: tuple[Condition, ...]) -> PoolStatus:
     """Return the status of a pool after a pass."""
-    cluster, facts, rates = found.facts.cluster, found.facts, found.rates
+    cluster, facts, rates = result.facts.cluster, result.facts, result.rates
     queues = None if facts.queues is None else tuple(facts.queues.values())
-    examples = sorted(found.workers, key=lambda worker: worker.name)[:MAX_EXAMPLES]
+    examples = sorted(result.workers, key=lambda worker: worker.name)[:MAX_EXAMPLES]
     return PoolStatus(
-        observed_generation=found.pool.meta.generation,
+        observed_generation=result.pool.meta.generation,
         conditions=conditions,
         replicas=None if cluster is None else cluster.replicas or 0,
-        ready_replicas=None if cluster is None else found.ready,
+        ready_replicas=None if cluster is None else result.ready,
         workers=None if cluster is None else tuple(map(_worker_status, examples)),
-        busy=_busy_slots(found),
+        busy=_busy_slots(result),
         queued=None if queues is None else facts.waiting,
         in_flight=None if queues is None else facts.in_flight,
         scheduled=None if queues is None else sum(queue.scheduled for queue in queues),
         dead=None if queues is None else sum(queue.dead for queue in queues),
-        oldest_seconds=_oldest_seconds(found),
+        oldest_seconds=_oldest_seconds(result),
         completed_per_minute=rates.completed_per_minute,
         failure_rate=rates.failure_rate,
     )
@@ -109,15 +109,15 @@ def _worker_status(worker: Worker) -> WorkerStatus:
     )
 
 
-def _busy_slots(found: StatusInput) -> int | None:
+def _busy_slots(result: PassResult) -> int | None:
     """Return the slots in use; never more than there are leases, which are read after the heartbeats were written."""
-    if found.facts.heartbeats is None:
+    if result.facts.heartbeats is None:
         return None
-    reported = sum(heartbeat.busy for heartbeat in found.facts.heartbeats)
-    return reported if found.facts.queues is None else min(reported, found.facts.in_flight)
+    reported = sum(heartbeat.busy for heartbeat in result.facts.heartbeats)
+    return reported if result.facts.queues is None else min(reported, result.facts.in_flight)
 
 
-def _oldest_seconds(found: StatusInput) -> int | None:
-    queues = (found.facts.queues or {}).values()
+def _oldest_seconds(result: PassResult) -> int | None:
+    queues = (result.facts.queues or {}).values()
     oldest = max((queue.oldest_seconds for queue in queues if queue.oldest_seconds is not None), default=None)
     return None if oldest is None else int(oldest)

@@ -18,7 +18,14 @@ from jobpools.core.schedules.identity import fire_id
 from jobpools.core.schedules.reasons import ScheduleReason
 from jobpools.core.schedules.requeue import IDLE_INTERVAL, RETRY_INTERVAL, next_pass
 from jobpools.core.schedules.specs import ConcurrencyPolicy, Schedule
-from jobpools.core.schedules.status import Judgement, Status, StatusInput, build_status, judge, keep_status
+from jobpools.core.schedules.status import (
+    ConditionDecision,
+    PassResult,
+    Status,
+    build_status,
+    decide_ready,
+    keep_status,
+)
 from jobpools.core.schedules.status_events import condition_events, describe_missed, tick_events
 from jobpools.core.schedules.ticks import ChosenTicks, Ticks, choose_ticks
 from jobpools.core.text.timestamps import timestamp
@@ -58,8 +65,8 @@ def plan_schedule(
     fires = tuple(Fire(fire_id(schedule.meta.key, tick), tick, replaced) for tick in chosen.fires)
     after = _after(schedule, facts, fires, chosen)
     next_due = ticks.after(max(now, after.handled_until))
-    found = StatusInput(schedule, after, next_due, before, now)
-    ready = judge(found)
+    result = PassResult(schedule, after, next_due, before, now)
+    ready = decide_ready(result)
     missed = () if schedule.spec.suspend else chosen.missed
     return SchedulePlan(
         fires=fires,
@@ -69,7 +76,7 @@ def plan_schedule(
         next_due=next_due,
         next_pass=now if chosen.has_more else next_pass(after, next_due, now),
         decision=_decision(chosen, ready),
-        status=build_status(found, ready),
+        status=build_status(result, ready),
         events=(*condition_events(before, ready), *tick_events(missed, replaced if fires else ())),
     )
 
@@ -101,7 +108,7 @@ def _tracked(jobs: tuple[FiredJob, ...], replaced: set[FiredJob]) -> tuple[Fired
     return (*kept, *jobs[-1:])[-MAX_TRACKED_JOBS:]
 
 
-def _decision(chosen: ChosenTicks, ready: Judgement) -> Decision[int]:
+def _decision(chosen: ChosenTicks, ready: ConditionDecision) -> Decision[int]:
     missed = describe_missed(chosen.missed) if chosen.missed else ""
     if chosen.fires:
         message = f"tick {timestamp(chosen.fires[-1])} is due"
@@ -112,7 +119,7 @@ def _decision(chosen: ChosenTicks, ready: Judgement) -> Decision[int]:
 
 
 def _without_ticks(
-    schedule: Schedule, facts: ScheduleFacts | None, now: float, before: Status | None, ready: Judgement
+    schedule: Schedule, facts: ScheduleFacts | None, now: float, before: Status | None, ready: ConditionDecision
 ) -> SchedulePlan:
     """Return a plan that handles no tick."""
     return SchedulePlan(

@@ -17,12 +17,12 @@ MAX_CLOCK_LAG: Final = 60.0
 """Maximum seconds from now to the latest handled tick; beyond it the clock is reported as behind."""
 
 Status = Mapping[str, Any]
-Judgement = Decision[bool | None]
+ConditionDecision = Decision[bool | None]
 """The status of the condition Ready (None: Unknown), its reason and message."""
 
 
 @dataclass(frozen=True, slots=True)
-class StatusInput:
+class PassResult:
     """One schedule after the decisions of a pass."""
 
     schedule: Schedule
@@ -34,18 +34,18 @@ class StatusInput:
     now: float
 
 
-def judge(found: StatusInput) -> Judgement:
+def decide_ready(result: PassResult) -> ConditionDecision:
     """Return whether the schedule is ready to fire."""
-    spec, facts, now = found.schedule.spec, found.facts, found.now
+    spec, facts, now = result.schedule.spec, result.facts, result.now
     if spec.suspend:
         return Decision(False, ScheduleReason.SUSPENDED, "spec.suspend is true: ticks are counted as missed")
     if facts.handled_until > now + MAX_CLOCK_LAG:
         lag = format_duration(facts.handled_until - now)
         message = f"ticks up to {timestamp(facts.handled_until)} are already handled, which is {lag} after this clock"
         return Decision(False, ScheduleReason.CLOCK_BEHIND, message)
-    if found.next_due is not None:
+    if result.next_due is not None:
         times = (
-            f"at {timestamp(found.next_due)}" if spec.at else f"at the times of {spec.schedule!r} in {spec.time_zone}"
+            f"at {timestamp(result.next_due)}" if spec.at else f"at the times of {spec.schedule!r} in {spec.time_zone}"
         )
         return Decision(True, ScheduleReason.SCHEDULED, f"fires {times}")
     if facts.last_due is None:
@@ -53,29 +53,29 @@ def judge(found: StatusInput) -> Judgement:
     return Decision(True, ScheduleReason.FINISHED, "spec.at is over")
 
 
-def build_status(found: StatusInput, ready: Judgement) -> dict[str, Any]:
+def build_status(result: PassResult, ready: ConditionDecision) -> dict[str, Any]:
     """Return the status in the form of the CRD, without what is unknown."""
-    facts, generation = found.facts, found.schedule.meta.generation
-    has_next = found.next_due is not None and not found.schedule.spec.suspend
+    facts, generation = result.facts, result.schedule.meta.generation
+    has_next = result.next_due is not None and not result.schedule.spec.suspend
     known: dict[str, Any] = {
         "observedGeneration": generation,
-        "nextScheduleTime": timestamp(found.next_due or 0.0) if has_next else None,
+        "nextScheduleTime": timestamp(result.next_due or 0.0) if has_next else None,
         "lastScheduleTime": None if facts.last_fire is None else timestamp(facts.last_fire),
-        "lastJob": _last_job(found),
+        "lastJob": _last_job(result),
         "active": len(facts.unfinished),
         "fired": facts.fired,
         "missed": facts.missed,
     }
     figures = {name: value for name, value in known.items() if value is not None}
-    return figures | {"conditions": conditions({Place.READY: ready}, found.before, generation, found.now)}
+    return figures | {"conditions": conditions({Place.READY: ready}, result.before, generation, result.now)}
 
 
-def _last_job(found: StatusInput) -> dict[str, str] | None:
+def _last_job(result: PassResult) -> dict[str, str] | None:
     """Return the last job. A final state that was reported is kept when the queue no longer knows the job."""
-    if not found.facts.jobs:
+    if not result.facts.jobs:
         return None
-    last = found.facts.jobs[-1]
-    state = last.state or _reported_final_state(found.before, last.id)
+    last = result.facts.jobs[-1]
+    state = last.state or _reported_final_state(result.before, last.id)
     return {"id": last.id, "state": state} if state else {"id": last.id}
 
 
@@ -85,7 +85,7 @@ def _reported_final_state(before: Status | None, job_id: str) -> str:
     return state if state and JobState(state).ended else ""
 
 
-def keep_status(schedule: Schedule, before: Status | None, ready: Judgement, now: float) -> dict[str, Any]:
+def keep_status(schedule: Schedule, before: Status | None, ready: ConditionDecision, now: float) -> dict[str, Any]:
     """Return the status of a pass that handled no tick: the last figures, without a next time that will not come."""
     dropped = {"conditions", "observedGeneration"} | ({"nextScheduleTime"} if ready.value is False else set())
     kept = {name: value for name, value in (before or {}).items() if name not in dropped}

@@ -7,13 +7,13 @@ from jobpools.core.conditions import condition
 from jobpools.core.events import Event
 from jobpools.core.schedules.facts import FiredJob
 from jobpools.core.schedules.reasons import Place, ScheduleReason
-from jobpools.core.schedules.status import Judgement, Status
+from jobpools.core.schedules.status import ConditionDecision, Status
 from jobpools.core.schedules.ticks import MissedTick
 from jobpools.core.text.plurals import count_of
 from jobpools.core.text.timestamps import timestamp
 
 
-def condition_events(before: Status | None, ready: Judgement) -> tuple[Event, ...]:
+def condition_events(before: Status | None, ready: ConditionDecision) -> tuple[Event, ...]:
     """Return a warning if `Ready` became False or changed its reason; a suspended schedule is not a problem."""
     is_problem = ready.value is False and ready.reason != ScheduleReason.SUSPENDED
     if not is_problem or condition(before, Place.READY).get("reason") == ready.reason:

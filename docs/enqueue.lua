@@ -1,14 +1,14 @@
 local jobs, results, since, wake, totals, ready_high, ready_normal, ready_low, scheduled_high, scheduled_normal, scheduled_low = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local now_ms, channel, queue = ARGV[1], ARGV[2], ARGV[3]
--- clock(now_ms): the current time in ms: the argument, or the server's clock where it is empty. All leases use one clock.
+-- clock(now_ms): return the current time in ms: the argument, or the server's clock if it is empty. All leases use one clock.
 local function clock(now_ms)
   if now_ms ~= '' then return tonumber(now_ms) end
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- wake_one(): leave a token that wakes one idle worker, unless there is one. A worker that takes it and leaves jobs behind
---   leaves the next token, so that idle workers never all wake at once. Needs the key wake.
+-- wake_one(): add a token that wakes one idle worker, unless there is one. A worker that takes the token and leaves ready
+--   jobs adds the next token, so that idle workers never all wake at once. Needs the key wake.
 local function wake_one()
   if redis.call('LLEN', wake) == 0 then
     redis.call('RPUSH', wake, 1)
@@ -16,9 +16,9 @@ local function wake_one()
   end
 end
 
--- is_taken(now, id, record): whether a job that has ended still has this id; `record` is its field of results, as
---   _records.lua has it. A record that has expired is removed, and its id is free.
---   One function, because each one that a script defines takes the server about 0.3 µs a call. Needs the key results.
+-- is_taken(now, id, record): return whether an ended job still has this id; `record` is its field of results, in the form of
+--   _records.lua. An expired record is removed, and its id is free.
+--   This is one function because each function that a script defines costs about 0.3 µs a call. Needs the key results.
 local HEAD_BYTES = 13
 local function is_taken(now, id, record)
   if not record or #record < HEAD_BYTES or not string.find(record, '^[cx]') then return false end
@@ -31,7 +31,7 @@ local function is_taken(now, id, record)
   return false
 end
 
--- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known already is left alone.
+-- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known is skipped.
 -- USES: clock wake taken
 -- KEYS: jobs results since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms channel queue ...
@@ -39,18 +39,18 @@ end
 --   ...: for each job id, priority (h, n, l), due ('' for at once; ms from now; or '@' and ms since the epoch), envelope
 -- RETURNS: for each job 1 (accepted) or 0 (the id was known, nothing written)
 -- CHANGES: jobs, ready or scheduled, since, wake, totals; publishes the queue's name when it was empty before
--- A table or a function that a script makes costs the server as much as a tenth of a command: there are few.
+-- A table or a function that a script creates costs the server as much as a tenth of a command, so there are few.
 local ready = {h = ready_high, n = ready_normal, l = ready_low}
 
--- Check the arguments. Whatever can be wrong is found before anything is written.
+-- Check the arguments before anything is written.
 local ids = {}
-if (#ARGV - 3) % 4 ~= 0 then return redis.error_reply('ERR four arguments a job') end
+if (#ARGV - 3) % 4 ~= 0 then return redis.error_reply('ERR enqueue: incomplete job; pass id, priority, due and envelope for each job') end
 for i = 4, #ARGV, 4 do
   local due = ARGV[i + 2]
-  if not ready[ARGV[i + 1]] then return redis.error_reply('ERR no such priority: ' .. ARGV[i + 1]) end
+  if not ready[ARGV[i + 1]] then return redis.error_reply('ERR enqueue: unknown priority ' .. ARGV[i + 1] .. '; use h, n or l') end
   if due ~= '' then
     local digits = string.match(due, '^@%-?(%d+)$') or string.match(due, '^%d+$')
-    if not (digits and #digits < 16) then return redis.error_reply('ERR no such time: ' .. due) end
+    if not (digits and #digits < 16) then return redis.error_reply('ERR enqueue: invalid due time ' .. due .. "; use '', ms from now or @ms of the epoch") end
   end
   ids[i / 4] = ARGV[i]
 end
@@ -70,8 +70,8 @@ for from = 1, #ids, 1000 do
 end
 
 -- Decide for each new job where it waits. An age is counted from the time in a UUIDv7. Where that is not now (the producer's
--- clock is wrong, the job was made long before it was sent, or the id is of another kind), `since` says it. Ids of one
--- moment begin alike and are judged once.
+-- clock is wrong, the job was made long before it was sent, or the id has another form), `since` holds the time. Ids of one
+-- millisecond begin with the same digits, which are compared once.
 local accepted, fields, count, at_once = {}, {}, 0, {}
 local stamps, later, judged, agrees
 for n = 1, #ids do
@@ -113,7 +113,7 @@ if pushed and before == 0 then
   end
 end
 
--- Write. Lua passes at most some 8000 values to one command.
+-- Write. Lua passes at most about 8000 values to one command.
 redis.call('HINCRBY', totals, 'enqueued', count)
 for from = 1, #fields, 2000 do redis.call('HSET', jobs, unpack(fields, from, math.min(from + 1999, #fields))) end
 for priority, list in pairs(at_once) do

@@ -146,13 +146,13 @@ LISTINGS = {
     "all of which queue": Bad("dead purge --all", r"--all: no queue given; add --queue NAME"),
     "all of no queue": Bad("dead purge --all -q emals", r"queue emals: it has never had a job; did you mean emails\?"),
     "a span that is none": Bad("stats --over 1", r"--over: '1' is not a duration; .*"),
-    "no URL": Bad("queues --redis foo", r"foo: not a Redis URL: write redis://host:6379/0, .*"),
-    "another URL": Bad("queues --redis http://h/", r"http://h/: not a Redis URL: .*"),
-    "no port": Bad("queues --redis redis://h:x/0", r"redis://h:x/0: not a Redis URL: .*"),
+    "no URL": Bad("queues --redis foo", r"foo: not a Redis URL; use redis://host:6379/0, .*"),
+    "another URL": Bad("queues --redis http://h/", r"http://h/: not a Redis URL.*; .*"),
+    "no port": Bad("queues --redis redis://h:x/0", r"redis://h:x/0: not a Redis URL.*; .*"),
     "nobody there": Bad("queues --redis redis://127.0.0.1:1/0", r"redis://127\.0\.0\.1:1/0: cannot be reached: Connection refused"),
     "no socket there": Bad("workers --redis unix:///no.sock", r"unix:///no\.sock: cannot be reached: No such file or directory"),
     "a password in the URL is not shown": Bad("jobs --redis redis://:secret@127.0.0.1:1/0", r"redis://:\*\*\*@127\.0\.0\.1:1/0: .*refused"),
-    "an environment that is none": Bad("queues", r"nowhere: not a Redis URL: .*", env={"JOBPOOLS_REDIS_URL": "nowhere"}),
+    "an environment that is none": Bad("queues", r"nowhere: not a Redis URL.*; .*", env={"JOBPOOLS_REDIS_URL": "nowhere"}),
     "enqueue to nobody": Bad("enqueue store:app send to=a --redis redis://127.0.0.1:1/0", r"redis://127\.0\.0\.1:1/0: cannot be reached: .*"),
 }  # fmt: skip
 
@@ -233,7 +233,7 @@ UP = {
     "a plot below a file": Bad("up pool.yaml --plot store.py/run.png", r"--plot store\.py/run\.png: the folder .* does not exist; create it first"),
     "a plot of an unknown type": Bad("up pool.yaml --plot run.foo", r"--plot run\.foo: unknown type of file; use a name that ends in \.png"),
     "data below a file": Bad("up pool.yaml --data store.py/data", r"--data store\.py/data: cannot be used: Not a directory; name a folder that you may write to", env={"JOBPOOLS_REDIS_URL": ""}),
-    "no URL": Bad("up pool.yaml --redis nowhere", r"nowhere: not a Redis URL: .*"),
+    "no URL": Bad("up pool.yaml --redis nowhere", r"nowhere: not a Redis URL.*; .*"),
     "no command": Bad("up pool.yaml --with ''", r"--with: the command is empty; .*"),
 }  # fmt: skip
 

@@ -33,7 +33,7 @@ def refused(*arguments: str) -> str:
         (["tests.runtime.jobs:nosuch"], "jobpools: tests.runtime.jobs:nosuch: module tests.runtime.jobs has no"),
         (["tests.runtime.jobs:EMPTY"], "jobpools: tests.runtime.jobs:EMPTY is a str, not an App"),
         (["tests.runtime.jobs:jobless"], "jobpools: app jobless: it has no jobs; decorate a function with @app.job"),
-        ([APP, "--redis", "http://127.0.0.1"], "jobpools: http://127.0.0.1: not a Redis URL: write redis://host:6379/0"),
+        ([APP, "--redis", "http://127.0.0.1"], "jobpools: http://127.0.0.1: not a Redis URL; use redis://host:6379/0"),
         ([APP, "--redis", "redis://127.0.0.1:port/0"], "jobpools: redis://127.0.0.1:port/0: "),
         ([APP, "--concurrency", "0"], "jobpools: "),
         ([APP, "--queues", "no queue"], "jobpools: "),

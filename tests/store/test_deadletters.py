@@ -73,8 +73,8 @@ async def test_a_job_that_died_anew_since_the_snapshot_is_left_alone(store: Conn
     deaths = await deadletters.snapshot(store, QUEUE)
     assert [(death.id, death.at) for death in deaths] == [("a", NOW), ("b", NOW + 1)]
     raw.zadd(keys.of_queue(QUEUE, "dead"), {"a": NOW + 5})
-    assert [page async for page in deadletters.purging(store, QUEUE, deaths)] == [deadletters.Page(2, 1)]
-    assert [page async for page in deadletters.replaying(store, QUEUE, deaths, NOW)] == [deadletters.Page(2, 0)]
+    assert [page async for page in deadletters.purge(store, QUEUE, deaths)] == [deadletters.Page(2, 1)]
+    assert [page async for page in deadletters.replay(store, QUEUE, deaths, NOW)] == [deadletters.Page(2, 0)]
     assert raw.zrange(keys.of_queue(QUEUE, "dead"), 0, -1) == [b"a"]
 
 

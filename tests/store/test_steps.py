@@ -157,9 +157,9 @@ async def test_an_id_may_have_the_form_of_a_lease_id(store: Connection, job: Sen
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["a", "n", "", "{}", "b", "x", "", "{}"], "no such priority: x"),
+        (["a", "n", "", "{}", "b", "x", "", "{}"], "unknown priority x; use h, n or l"),
         *[
-            (["b", "n", "", "{}", "a", "n", due, "{}"], f"no such time: {due}")
+            (["b", "n", "", "{}", "a", "n", due, "{}"], f"invalid due time {due};")
             for due in (
                 "soon",
                 "nan",
@@ -177,7 +177,7 @@ async def test_an_id_may_have_the_form_of_a_lease_id(store: Connection, job: Sen
                 "1@2",
             )
         ],
-        (["a", "n", ""], "four arguments a job"),
+        (["a", "n", ""], "incomplete job"),
     ],
 )
 async def test_a_wrong_enqueue_writes_nothing(store: Connection, raw: Redis, arguments: list[Any], why: str) -> None:

@@ -1,19 +1,19 @@
-"""Replaying and purging dead jobs by their ids alone, whenever they died."""
+"""Replay and purge dead jobs by id, whenever they died."""
 
 from collections.abc import Sequence
 
+from jobpools.store import deadletters
 from jobpools.store.connection import Connection
-from jobpools.store.deadletters import Death, purging, replaying
 from jobpools.store.script_arguments import SERVER_CLOCK
 
 
 async def replay(connection: Connection, queue: str, ids: Sequence[str], now: int | str = SERVER_CLOCK) -> int:
-    """Put dead jobs back into their queue; returns how many were dead. The others are left alone."""
-    deaths = [Death(job_id) for job_id in dict.fromkeys(ids)]
-    return sum([page.changed async for page in replaying(connection, queue, deaths, now)])
+    """Put dead jobs back into their queue; return how many were dead. Other jobs are not changed."""
+    deaths = [deadletters.Death(job_id) for job_id in dict.fromkeys(ids)]
+    return sum([page.changed async for page in deadletters.replay(connection, queue, deaths, now)])
 
 
 async def purge(connection: Connection, queue: str, ids: Sequence[str]) -> int:
-    """Forget dead jobs for good; returns how many were dead."""
-    deaths = [Death(job_id) for job_id in dict.fromkeys(ids)]
-    return sum([page.changed async for page in purging(connection, queue, deaths)])
+    """Delete dead jobs; return how many were dead."""
+    deaths = [deadletters.Death(job_id) for job_id in dict.fromkeys(ids)]
+    return sum([page.changed async for page in deadletters.purge(connection, queue, deaths)])

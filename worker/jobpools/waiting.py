@@ -135,7 +135,7 @@ class Waiters:
         """End the waits for jobs whose end is published, until the subscription breaks."""
         with contextlib.suppress(StoreError):  # the next registration finds ends whose message was lost
             while self._subscription is not None:
-                self._end_waits(*await self._subscription.heard())
+                self._end_waits(*await self._subscription.receive())
 
     def _end_waits(self, queue: str, ids: Iterable[str]) -> None:
         for job_id in ids:

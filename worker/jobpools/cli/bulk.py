@@ -154,8 +154,8 @@ async def _named(connection: Connection, verb: Verb, choice: Choice) -> dict[str
 
 def _pages(connection: Connection, verb: Verb, queue: str, chosen: Sequence[Death]) -> AsyncIterator[Page]:
     if verb == "cancel":
-        return cancellations.cancelling(connection, queue, [each.id for each in chosen])
-    return (deadletters.replaying if verb == "replay" else deadletters.purging)(connection, queue, chosen)
+        return cancellations.cancel_jobs(connection, queue, [each.id for each in chosen])
+    return (deadletters.replay if verb == "replay" else deadletters.purge)(connection, queue, chosen)
 
 
 def _confirm(tally: Tally, choice: Choice) -> None:

@@ -65,6 +65,6 @@ class Outbox:
     def acknowledge(self, batch: Batch) -> None:
         """Forget a batch that has reached Redis."""
         for keep, group in batch.completed.items():
-            if not self._completed[keep].without(len(group.lease_ids)):
+            if not self._completed[keep].remove_first(len(group.lease_ids)):
                 del self._completed[keep]
         del self._settled[: len(batch.settled)]

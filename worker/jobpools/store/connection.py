@@ -11,7 +11,7 @@ from redis.exceptions import NoScriptError
 
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.store import keys, scripts
-from jobpools.store.packing import Express
+from jobpools.store.packing import DirectSender
 from jobpools.store.redis_clients import (
     ANSWER_TIMEOUT,
     MAX_IN_FLIGHT,
@@ -20,7 +20,7 @@ from jobpools.store.redis_clients import (
     open_node,
     sentinel_clients,
 )
-from jobpools.store.translation import ELSEWHERE, FOREIGN, code_of, translate
+from jobpools.store.translation import CLIENT_ERRORS, DEMOTED, code_of, translate
 
 
 class Connection:
@@ -33,14 +33,14 @@ class Connection:
         self.cluster = is_cluster(url)
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
         # In a cluster the client must find the node first.
-        self._at_hand = None if self.cluster else Express(self.client.connection_pool)
-        self._express = self.client.execute_command if self._at_hand is None else self._at_hand.send
+        self._sender = None if self.cluster else DirectSender(self.client.connection_pool)
+        self._send_direct = self.client.execute_command if self._sender is None else self._sender.send
 
-    async def _refused(self, error: Exception) -> StoreError:
+    async def _translate(self, error: Exception) -> StoreError:
         """Translate an error; after one of a former primary, the next command makes a new connection."""
-        if self._at_hand is not None and code_of(error) in ELSEWHERE:
-            with contextlib.suppress(*FOREIGN):
-                await self._at_hand.drop()
+        if self._sender is not None and code_of(error) in DEMOTED:
+            with contextlib.suppress(*CLIENT_ERRORS):
+                await self._sender.drop()
                 await self.client.connection_pool.disconnect(inuse_connections=False)
         return translate(error, self.url)
 
@@ -52,19 +52,19 @@ class Connection:
         """Run one command and return its reply. Raises StoreError."""
         try:
             return await self._send(*command)
-        except FOREIGN as error:
-            raise await self._refused(error) from error
+        except CLIENT_ERRORS as error:
+            raise await self._translate(error) from error
 
     async def execute_raw(self, *command: Any) -> Any:
         """Run one command of the hot path; the client does not convert its reply (to a dict, a bool)."""
         try:
             return await self._execute_raw(*command)
-        except FOREIGN as error:
-            raise await self._refused(error) from error
+        except CLIENT_ERRORS as error:
+            raise await self._translate(error) from error
 
     async def _execute_raw(self, *command: Any) -> Any:
         async with self._in_flight:
-            return await self._express(*command)
+            return await self._send_direct(*command)
 
     async def call(self, name: str, queue: str, arguments: Sequence[Any]) -> Any:
         """Run one script on one queue's keys. Raises StoreError."""
@@ -79,8 +79,8 @@ class Connection:
                 return await self._execute_raw(*command)
             except NoScriptError:
                 return await self._execute_raw(*script.with_source(command))
-        except FOREIGN as error:
-            found = await self._refused(error)
+        except CLIENT_ERRORS as error:
+            found = await self._translate(error)
             if isinstance(found, StoreDataError):
                 kinds = [await self.execute("TYPE", name) for name in names]
                 found = StoreDataError(keys.type_problem(names, kinds) or str(found))
@@ -100,8 +100,8 @@ class Connection:
                     raise
                 await self.load(*scripts_read)
                 return await self._pipeline(commands)
-        except FOREIGN as error:
-            raise await self._refused(error) from error
+        except CLIENT_ERRORS as error:
+            raise await self._translate(error) from error
 
     async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         pipeline = self.client.pipeline() if self.cluster else self.client.pipeline(transaction=False)
@@ -119,7 +119,7 @@ class Connection:
         """Return all keys that match a pattern, sorted; in a cluster, of every node."""
         try:
             return sorted({key.decode() async for key in self.client.scan_iter(match=pattern, count=1000)})
-        except FOREIGN as error:
+        except CLIENT_ERRORS as error:
             raise translate(error, self.url) from error
 
     def subscriber(self) -> "Subscriber":
@@ -128,7 +128,7 @@ class Connection:
 
     async def aclose(self) -> None:
         """Close every socket."""
-        with contextlib.suppress(*FOREIGN):
+        with contextlib.suppress(*CLIENT_ERRORS):
             for client in (self.client, *sentinel_clients(self.client)):
                 await client.aclose()
 
@@ -141,21 +141,21 @@ class Subscriber:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._alone: Any = None
+        self._node: Any = None
         self._channel: Any = None
 
     async def __aenter__(self) -> Any:
         connection = self._connection
         if connection.cluster:
-            self._alone = open_node(connection.url)
-        self._channel = (self._alone or connection.client).pubsub()
+            self._node = open_node(connection.url)
+        self._channel = (self._node or connection.client).pubsub()
         return self._channel
 
     async def __aexit__(self, *_: object) -> None:
-        with contextlib.suppress(*FOREIGN):
+        with contextlib.suppress(*CLIENT_ERRORS):
             await self._channel.aclose()
-            if self._alone is not None:
-                await self._alone.aclose()
+            if self._node is not None:
+                await self._node.aclose()
 
 
 def connect(url: str, *, timeout: float | None = ANSWER_TIMEOUT) -> Connection:

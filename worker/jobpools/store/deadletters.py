@@ -12,14 +12,15 @@ from jobpools.store.envelope import decode_envelope
 from jobpools.store.history import encode_history, read_history
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.job_view import JobView
+from jobpools.store.replies import scored
 from jobpools.store.script_arguments import LETTERS, SERVER_CLOCK
 
-SCANNED = 1000
+SCAN_COUNT = 1000
 """Number of dead jobs that one command of a snapshot reads."""
 FIRST_PAGE, LARGEST_PAGE = 20, 250
-"""Jobs that one script call replays or purges: a call of 250 takes the server about a millisecond."""
+"""Number of jobs that one script call replays or purges: 250 take the server about a millisecond."""
 PAGE_BYTES = 2_000_000
-"""Bytes of envelopes and histories that one read should bring, about: a payload may be 1 MiB."""
+"""Approximate maximum of bytes of envelopes and histories in one read: a payload may be 1 MiB."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Death:
 
     id: str
     at: int | None = None
-    """When the job died, in ms; None: whenever it was."""
+    """When the job died, in ms; None: any death of this job."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,23 +37,23 @@ class Page:
     """Result of one call."""
 
     handled: int
-    """Jobs that were processed."""
+    """Number of jobs that were processed."""
     changed: int
-    """Jobs that were replayed, purged or cancelled; the others had moved on meanwhile."""
+    """Number of jobs that were replayed, purged or cancelled; the others had changed state meanwhile."""
     running: int = 0
-    """Of these, jobs that run, and whose workers are told to stop them."""
+    """How many of these run; their workers are told to stop them."""
 
 
 async def listed(connection: Connection, queue: str, limit: int = 100) -> list[JobView]:
-    """Dead jobs with the history of their attempts, the latest first."""
+    """Return dead jobs with the history of their attempts, the latest death first."""
     return await read_jobs(connection, queue, JobState.DEAD, limit)
 
 
 async def snapshot(connection: Connection, queue: str) -> list[Death]:
     """Return the deaths in the dead-letter queue at this moment, the earliest first, each job once.
 
-    Jobs that die while this reads are left out, whatever clock the server has: what counts is the latest death that
-    was there at the start. So a bulk command ends, however fast jobs die meanwhile.
+    Jobs that die during the read are left out, whatever clock the server has: the limit is the latest death that was
+    there at the start. So a bulk command ends, however fast jobs die meanwhile.
     """
     key = keys.of_queue(queue, "dead")
     latest = _scored(await connection.execute("ZRANGE", key, 0, 0, "REV", "WITHSCORES"))
@@ -61,25 +62,24 @@ async def snapshot(connection: Connection, queue: str) -> list[Death]:
     found: dict[str, int] = {}
     cursor: Any = 0
     while True:
-        cursor, reply = await connection.execute("ZSCAN", key, cursor, "COUNT", SCANNED)
+        cursor, reply = await connection.execute("ZSCAN", key, cursor, "COUNT", SCAN_COUNT)
         found.update((job_id, at) for job_id, at in _scored(reply) if at <= latest[0][1])
         if not int(cursor):
             return [Death(job_id, at) for job_id, at in sorted(found.items(), key=lambda each: (each[1], each[0]))]
 
 
 def _scored(reply: Any) -> list[tuple[str, int]]:
-    """Return (job id, ms) pairs, whether the client has paired them or not."""
-    paired = reply if reply and isinstance(reply[0], (list, tuple)) else zip(reply[::2], reply[1::2], strict=True)
-    return [(job_id.decode(), int(float(score))) for job_id, score in paired]
+    """Return (job id, ms) pairs."""
+    return [(job_id, int(score)) for job_id, score in scored(reply)]
 
 
-async def replaying(
+async def replay(
     connection: Connection, queue: str, deaths: Sequence[Death], now: int | str = SERVER_CLOCK
 ) -> AsyncIterator[Page]:
-    """Put dead jobs back at the end of their queue with all attempts ahead, a page at a time; each death once.
+    """Put dead jobs back at the end of their queue with all their attempts, a page at a time; each death once.
 
-    The history stays, for people. Crash window: whatever ends this between two pages leaves the rest dead, and the
-    command may be given again.
+    The history is kept. Crash window: if the process ends between two pages, the remaining jobs stay dead; the command
+    can be run again.
     """
     start, size = 0, FIRST_PAGE
     while page := deaths[start : start + size]:
@@ -98,7 +98,7 @@ async def replaying(
 
 
 def next_size(size: int, read: int) -> int:
-    """Return how many jobs the next page may have, after one of `size` jobs whose read brought `read` bytes."""
+    """Return the size of the next page, after one of `size` jobs whose read brought `read` bytes."""
     return max(1, min(LARGEST_PAGE, 4 * size, PAGE_BYTES * size // max(1, read)))
 
 
@@ -109,8 +109,8 @@ def _letter(envelope: bytes | None) -> str:
         return LETTERS[Priority.NORMAL]
 
 
-async def purging(connection: Connection, queue: str, deaths: Sequence[Death]) -> AsyncIterator[Page]:
-    """Forget dead jobs for good, a page at a time; each death once."""
+async def purge(connection: Connection, queue: str, deaths: Sequence[Death]) -> AsyncIterator[Page]:
+    """Delete dead jobs, a page at a time; each death once."""
     for start in range(0, len(deaths), LARGEST_PAGE):
         page = deaths[start : start + LARGEST_PAGE]
         pairs = [value for death in page for value in (death.id, "" if death.at is None else death.at)]

@@ -1,8 +1,8 @@
-"""What must be unique or must differ between processes: ids, fences and jitter, drawn from the operating system.
+"""Random values that differ between processes: ids, fences and jitter, drawn from the operating system.
 
 Nothing here uses the generators of the module `random`: a user seeds those (`random.seed(0)` in a job), and a fork or a
-snapshot of a virtual machine copies their state. No draw is buffered, so there is nothing that either could copy. A
-draw costs 0.4 µs.
+snapshot of a virtual machine copies their state. No draw is buffered, so neither can copy one. A draw
+costs 0.4 µs.
 """
 
 import os
@@ -36,14 +36,14 @@ def worker_id(host: str) -> str:
 
 
 def lease_suffix(worker: str) -> str:
-    """Return what follows an id in the leases of one new claim of `worker`.
+    """Return what follows the job ids in the lease ids of one new claim of `worker`.
 
     The fence is drawn and not counted: two copies of one process (a fork, a snapshot that is started twice) have the
-    same worker id and would count alike.
+    same worker id and would count the same numbers.
     """
     return claim_suffix(worker, secrets.randbelow(_FENCES))
 
 
 def fraction() -> float:
-    """Return a number from [0, 1), for jitter and lots; it differs between processes whatever their jobs seed."""
+    """Return a number from [0, 1), for jitter and random choices; seeds that jobs set do not affect it."""
     return _system.random()

@@ -7,8 +7,8 @@ from jobpools.store import draws, keys
 from jobpools.store.connection import Connection
 from jobpools.store.translation import translated
 
-REGISTERED_AT_ONCE = 500
-"""Jobs of one call of wait.lua: about a millisecond of the server's time."""
+REGISTER_BATCH = 500
+"""Number of jobs in one call of wait.lua: about a millisecond of the server's time."""
 
 
 def new_channel() -> str:
@@ -17,13 +17,13 @@ def new_channel() -> str:
 
 
 async def register(connection: Connection, queue: str, channel: str, ids: Sequence[str]) -> list[str]:
-    """Have the ends of jobs published to a channel; return the ids of those that have ended, or are not known.
+    """Request that the ends of jobs are published to a channel; return the ids of jobs that have ended or are unknown.
 
-    An empty channel registers nothing. A registration lasts for half a minute at least.
+    An empty channel registers nothing. A registration lasts for at least half a minute.
     """
     ended: list[str] = []
-    for start in range(0, len(ids), REGISTERED_AT_ONCE):
-        page = ids[start : start + REGISTERED_AT_ONCE]
+    for start in range(0, len(ids), REGISTER_BATCH):
+        page = ids[start : start + REGISTER_BATCH]
         reply = await connection.call("wait", queue, ["", channel, *page])
         ended += [job_id for job_id, is_open in zip(page, reply, strict=True) if not is_open]
     return ended
@@ -39,7 +39,7 @@ class Subscription:
         self._messages: Any = None
 
     async def open(self) -> None:
-        """Subscribe; from then on each message arrives. Raises StoreError, and is closed then."""
+        """Subscribe; from then on each message arrives. Raises StoreError, after which the subscription is closed."""
         self._messages = await self._subscriber.__aenter__()
         try:
             with translated(self._url):
@@ -49,7 +49,7 @@ class Subscription:
             await self.aclose()
             raise
 
-    async def heard(self) -> tuple[str, list[str]]:
+    async def receive(self) -> tuple[str, list[str]]:
         """Wait for the next message and return its queue and the ids of jobs that have ended. Raises StoreError."""
         with translated(self._url):
             while True:

@@ -20,7 +20,7 @@ _LETTER_OF = {str(priority): letter for priority, letter in LETTERS.items()}
 class Sending(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A validated and encoded job, ready to be sent."""
 
-    # gc=False: it is part of no reference cycle, and the collector need not traverse thousands of them.
+    # gc=False: it is never part of a reference cycle, and the collector need not traverse thousands of them.
     envelope: Envelope
     payload: bytes
     """The envelope as it goes to Redis."""

@@ -25,7 +25,7 @@ class NewerVersionError(StoreDataError):
 def _encode_custom(value: Any) -> Any:
     if isinstance(value, Retry):
         return value.model_dump(mode="json", exclude_defaults=True)
-    raise NotImplementedError(f"{type(value).__name__} has no place in an envelope")  # msgspec's word for a refusal
+    raise NotImplementedError(f"{type(value).__name__} has no place in an envelope")  # what msgspec expects
 
 
 def _decode_custom(kind: type, value: Any) -> Any:
@@ -35,13 +35,13 @@ def _decode_custom(kind: type, value: Any) -> Any:
         except ValidationError as error:
             wrong = (f"{'.'.join(map(str, each['loc']))}: {explain(each)}" for each in error.errors())
             raise ValueError("; ".join(wrong)) from error
-    raise NotImplementedError(f"{kind} has no place in an envelope")  # likewise
+    raise NotImplementedError(f"{kind} has no place in an envelope")  # what msgspec expects
 
 
 class Envelope(msgspec.Struct, omit_defaults=True, gc=False):
     """A job as it was enqueued. It never changes; what happens to the job is written elsewhere.
 
-    `v`, `id`, `name`, `queue` and `args` are always there; the rest only where the handler or the pool says otherwise.
+    `v`, `id`, `name`, `queue` and `args` are always there; the other fields only where they differ from the default.
     """
 
     v: int
@@ -55,7 +55,7 @@ class Envelope(msgspec.Struct, omit_defaults=True, gc=False):
     """Seconds."""
     retry: Retry | None = None
     ttl: float | None = None
-    """Seconds that the result is kept; 0: not at all."""
+    """Seconds that the result is kept; 0: it is not kept."""
     max_crashes: int | None = None
     tags: tuple[str, ...] = ()
     enqueued: float | None = None
@@ -80,7 +80,7 @@ _priority = msgspec.json.Decoder(_Priority)
 
 
 encode_envelope: Callable[[Envelope], bytes] = _encoder.encode
-"""Return the envelope as JSON. Raises UnicodeEncodeError for a text that UTF-8 cannot hold."""
+"""Return the envelope as JSON. Raises UnicodeEncodeError for text that UTF-8 cannot encode."""
 
 
 def decode_envelope(raw: bytes) -> Envelope:
@@ -118,5 +118,5 @@ def _refuse_newer(raw: bytes, cause: Exception | None) -> None:
 
 def enqueued_at(envelope: Envelope) -> float:
     """Return when the job was enqueued, seconds since the epoch; 0: unknown, or outside the years 1970 to 9999."""
-    said = envelope.enqueued
-    return said if said is not None and 0 < said < CALENDARS_END else id_time(envelope.id) or 0.0
+    stated = envelope.enqueued
+    return stated if stated is not None and 0 < stated < CALENDARS_END else id_time(envelope.id) or 0.0

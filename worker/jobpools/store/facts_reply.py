@@ -1,4 +1,4 @@
-"""The reply of facts.lua: one queue at one moment, each figure by its name."""
+"""The reply of facts.lua, with a name for each figure of one queue at one moment."""
 
 from typing import Any, NamedTuple
 
@@ -24,18 +24,18 @@ class FactsReply(NamedTuple):
     heads: list[bytes]
     """The first id of each ready list that is not empty."""
     ready_since: list[bytes]
-    """As long as `heads`: since when each is ready, in ms; empty where its id says it."""
+    """As long as `heads`: since when each is ready, in ms; empty where its id contains this time."""
     flat_totals: list[bytes]
     draining: list[bytes]
     """Workers that may not claim."""
     expired: int
-    """1 where records of ended jobs have expired and are still there."""
+    """1 if expired records of ended jobs are still there."""
     records: int
-    """Records of completed and cancelled jobs."""
+    """Number of records of completed and cancelled jobs."""
 
     @property
     def totals(self) -> dict[str, int]:
-        """Return what the queue has counted since its first job, by name."""
+        """Return the counts since the queue's first job, by name."""
         flat = self.flat_totals
         return {name.decode(): int(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
@@ -46,5 +46,5 @@ def command(queue: str, now_ms: int | str) -> tuple[Any, ...]:
 
 
 def parse(reply: list[Any]) -> FactsReply:
-    """Return a reply with its parts named."""
+    """Return the reply with a name for each part."""
     return FactsReply(*reply)

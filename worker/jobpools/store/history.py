@@ -33,27 +33,27 @@ _FIELDS = _Attempt.__struct_fields__
 
 
 _SHORT = 200
-"""Characters that are left of each text of a history that is too long."""
+"""Number of characters to which the texts of a history are cut if it is too long."""
 
 
 def encode_history(history: History) -> bytes:
-    """Return a history as JSON. Never raises: one that cannot be encoded would keep its step from ever being sent.
+    """Return a history as JSON. Never raises: otherwise its step could never be sent.
 
     One that is longer than HISTORY_BYTES loses the tracebacks of older attempts first.
     """
     try:
         return _fitted(history)
-    except Exception:  # noqa: BLE001  # what it holds comes from exceptions, whose code is the user's
+    except Exception:  # noqa: BLE001  # it holds texts of exceptions, whose classes are the user's code
         note = "the history could not be encoded"
         return msgspec.json.encode(_History(history.attempts, history.crashes, (), note))
 
 
 def _fitted(history: History) -> bytes:
     encoded, attempts = _encoded(history), list(history.entries)
-    for place in range(len(attempts) - 1):
+    for index in range(len(attempts) - 1):
         if len(encoded) <= HISTORY_BYTES:
             return encoded
-        attempts[place] = replace(attempts[place], traceback="")
+        attempts[index] = replace(attempts[index], traceback="")
         encoded = _encoded(replace(history, entries=tuple(attempts)))
     return encoded if len(encoded) <= HISTORY_BYTES else _shortened(history, attempts)
 

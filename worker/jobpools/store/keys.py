@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 WAKE_CHANNEL = "jobpools:wake"
-"""PUBLISH of a queue's name when it goes from nothing ready to something ready."""
+"""Channel to which a queue's name is published when it had no ready job and gets one."""
 ENDED_CHANNEL = "jobpools:ended"
-"""Prefix of the channels on which waiting clients are notified of the ends of jobs."""
+"""Prefix of the channels to which the ends of jobs are published for waiting clients."""
 
 READY = ("ready:high", "ready:normal", "ready:low")
 SCHEDULED = ("scheduled:high", "scheduled:normal", "scheduled:low")
@@ -45,7 +45,7 @@ def kind(part: str) -> str:
 
 
 def type_problem(names: Sequence[str], kinds: Sequence[bytes | str]) -> str:
-    """Return a message about the first key of the wrong type; empty: all fit. `kinds` are the replies of TYPE."""
+    """Return a message about the first key of the wrong type; empty: none is. `kinds` are the replies of TYPE."""
     for name, reply in zip(names, kinds, strict=True):
         found, wanted = reply.decode() if isinstance(reply, bytes) else reply, kind(name.rpartition("}:")[2])
         if found not in ("none", wanted):
@@ -60,7 +60,7 @@ def of_queue(queue: str, part: str) -> str:
 
 @lru_cache(maxsize=4096)
 def for_script(queue: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the keys that a script's header names, in its order; `ready_high` there means `ready:high`."""
+    """Return the keys that a script's header names, in its order; in which `ready_high` means `ready:high`."""
     return tuple(of_queue(queue, name.replace("_", ":")) for name in names)
 
 

@@ -1,7 +1,7 @@
 """Lease ids: `job:worker:fence`."""
 
 FENCE_DIGITS = 10
-"""Decimal digits of a fence: it tells apart the claims of one job by one worker, and no more."""
+"""Decimal digits of a fence, which only has to distinguish the claims of one job by one worker."""
 
 
 def claim_suffix(worker: str, number: int) -> str:

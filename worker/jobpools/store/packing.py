@@ -1,7 +1,7 @@
-"""The asyncio client's connections with a faster, stricter way to send: commands are encoded in C, and written at once.
+"""The asyncio client's connections with a faster way to send: commands are encoded in C and written at once.
 
 The client would encode in Python, at a microsecond an argument, and send through `asyncio.wait_for`, which costs a task
-a command and, before Python 3.12, can lose the cancellation of the sending task, which would then run for ever.
+a command. Before Python 3.12 that call can also lose a cancellation, and the cancelled task would run for ever.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from jobpools.store import abandoned
 from jobpools.store.redis_internals import has_hung_up, writer_of
 
-AT_HAND = 8
-"""Connections that Express keeps: one for each queue of most workers."""
+IDLE_LIMIT = 8
+"""Maximum number of idle connections that DirectSender keeps: most workers have no more queues."""
 
 
 @cache
 def packed(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    """Return a subclass of a connection class that sends in this way."""
+    """Return the subclass of a connection class that encodes in C and writes at once."""
 
     class Packed(kind):  # type: ignore[misc, valid-type]  # the class depends on the URL
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -64,10 +64,10 @@ async def _send(connection: Any, command: list[bytes]) -> None:
         raise
 
 
-class Express:
+class DirectSender:
     """Sender that bypasses the client's pool, retries and telemetry, which cost 20 µs of a round trip's 100.
 
-    It keeps a few of the pool's connections idle for the next command; the pool closes them at its end.
+    It keeps up to IDLE_LIMIT of the pool's connections for the next command; the pool closes them when it is closed.
     """
 
     def __init__(self, pool: Any) -> None:
@@ -81,14 +81,14 @@ class Express:
             await connection.send_packed_command(connection.pack_command(*command))
             return await connection.read_response()
         finally:
-            # After an error too, the client's methods have closed the connection or read it to the end.
-            if len(self._idle) < AT_HAND:
+            # Even after an error the connection can be kept: the client has closed it, or has read the whole reply.
+            if len(self._idle) < IDLE_LIMIT:
                 self._idle.append(connection)
             else:
                 await self._pool.release(connection)
 
     async def drop(self) -> None:
-        """Close the idle connections: they lead to a server that is no longer the primary."""
+        """Close the idle connections, which lead to a server that is no longer the primary."""
         idle, self._idle = self._idle, []
         for connection in idle:
             await connection.disconnect(nowait=True)
@@ -100,4 +100,4 @@ class Express:
             if connection.is_connected and not has_hung_up(connection):
                 return connection
             await self._pool.release(connection)
-        return await self._pool.get_connection()  # which connects those that are not connected
+        return await self._pool.get_connection()  # connects it if it is not connected

@@ -16,11 +16,11 @@ class ResultRecord(msgspec.Struct):
     at: float
     """When it ended by the server's clock, seconds since the epoch."""
     until: float
-    """When the record expires, likewise."""
+    """When the record expires, seconds since the epoch."""
     ms: float = 0.0
-    """How long the last attempt ran."""
+    """Duration of the last attempt."""
     name: str = ""
-    """The handler's, or its number (`#3`), which `name_of` makes a name again."""
+    """Name of the handler, or its number (`#3`), whose name is in `names_of`."""
     result: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -43,15 +43,15 @@ def completed_record(name: str, result: bytes, seconds: float) -> bytes:
     step.lua puts letter and times before it, and a number in place of the name.
 
     Args:
-        name: the handler's.
-        result: what it returned, as JSON.
-        seconds: how long the attempt ran.
+        name: name of the handler.
+        result: return value of the handler, as JSON.
+        seconds: duration of the attempt.
     """
     return b"%.4g %b %b" % (seconds * 1000, _word(name), result)
 
 
 def decode_result(raw: bytes) -> ResultRecord:
-    """Return what a record says. Raises StoreDataError."""
+    """Parse a record. Raises StoreDataError."""
     state, (ms, _, rest) = ENDED_AS.get(raw[:1]), raw[RECORD_HEAD_BYTES:].partition(b" ")
     if state is None or len(raw) < RECORD_HEAD_BYTES or (state == "completed") != bool(rest):
         raise StoreDataError(f"not a result: {raw[:40]!r}")
@@ -77,7 +77,7 @@ def _name(word: bytes) -> str:
 
 
 def names_of(numbers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return names by their number (`#3`), of the key `handlers`. Raises StoreDataError."""
+    """Return the names of handlers by number (`#3`) from the hash `handlers`. Raises StoreDataError."""
     try:
         return {f"#{number.decode()}": _name(word) for word, number in numbers}
     except (ValueError, msgspec.DecodeError) as error:

@@ -8,7 +8,7 @@ import redis.asyncio
 from redis.backoff import NoBackoff
 
 from jobpools.errors import ConfigurationError
-from jobpools.store.packing import AT_HAND, packed
+from jobpools.store.packing import IDLE_LIMIT, packed
 from jobpools.store.translation import safe_url, translated
 
 CONNECT_TIMEOUT = 2.0
@@ -17,7 +17,7 @@ ANSWER_TIMEOUT = 5.0
 """Maximum seconds for the answer to a non-blocking command, after which the connection counts as broken."""
 MAX_IN_FLIGHT = 60
 """Maximum number of commands in flight; further ones wait."""
-POOL_SIZE = MAX_IN_FLIGHT + AT_HAND + 4
+POOL_SIZE = MAX_IN_FLIGHT + IDLE_LIMIT + 4
 """Maximum number of connections of one client, which refuses more; the last few are for subscriptions."""
 
 
@@ -49,7 +49,7 @@ def _split(url: str) -> tuple[str, Any]:
     parts = urlsplit(url)
     if parts.scheme not in _KINDS:
         raise ConfigurationError(
-            f"{safe_url(url)}: not a Redis URL: write redis://host:6379/0, rediss:// (TLS), redis+sentinel:// or redis+cluster://"
+            f"{safe_url(url)}: not a Redis URL; use redis://host:6379/0, rediss:// (TLS), redis+sentinel:// or redis+cluster://"
         )
     return _KINDS[parts.scheme], parts
 
@@ -93,9 +93,11 @@ def open_client(url: str, module: Any, retry: Any, timeout: float | None) -> Any
             else:
                 client = module.Redis.from_url(_plain(url), max_connections=POOL_SIZE, **options)
         except ValueError as error:
-            # The part that cannot be read may belong to the password.
-            why = "are its port a number and its password percent-encoded?" if safe_url(url) != url else str(error)
-            raise ConfigurationError(f"{safe_url(url)}: not a Redis URL: {why}") from error
+            # With a password the error is left out: the part that cannot be read may belong to it.
+            why = "" if safe_url(url) != url else f" ({error})"
+            raise ConfigurationError(
+                f"{safe_url(url)}: not a Redis URL{why}; the port must be a number and the password percent-encoded"
+            ) from error
     if module is redis.asyncio:
         client.connection_pool.connection_class = packed(client.connection_pool.connection_class)
     return client

@@ -1,7 +1,7 @@
 """Private attributes of redis-py and asyncio that the store reads. No other module of jobpools touches one.
 
 Tested with redis-py 8.1. Where another version has no such attribute, each function here returns None (or nothing), and
-the caller takes the client's own, slower way; tests/store/test_redis_internals.py fails, so that it is noticed.
+the caller takes the client's own, slower way; tests/store/test_redis_internals.py fails.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def writer_of(connection: Any) -> Any:
-    """Return the stream that an asyncio connection writes to; None: it is not connected, or the client hides it."""
+    """Return the stream that an asyncio connection writes to; None: it is not connected, or has no such attribute."""
     return getattr(connection, "_writer", None)
 
 

@@ -39,12 +39,12 @@ class Rescue:
     now: float
     """The server's time, seconds since the epoch."""
     more: bool = False
-    """Whether more expired records are left: call again."""
+    """Whether more expired records are left, for another call."""
     dropped: int = 0
     """Number of dead letters removed because the queue had more than it keeps."""
 
 
-async def rescue_jobs(  # noqa: PLR0913  # as the script
+async def rescue_jobs(  # noqa: PLR0913  # the arguments of rescue.lua
     connection: Connection,
     queue: str,
     *,

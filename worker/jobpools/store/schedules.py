@@ -1,13 +1,13 @@
-"""State of the schedules in Redis: the control loop's port `Schedules` for one Redis endpoint.
+"""Implementation of the control loop's port `Schedules` for one Redis endpoint.
 
 The state of all schedules has one hash tag, and a fired job has its queue's, so no script can change both. The job is
 enqueued first, and then the tick is recorded as handled. If the process ends in between, the next pass fires the tick
 again, and the queue, which keeps the latest tick of each schedule that was fired into it, refuses the duplicate.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from pydantic import ValidationError
@@ -24,6 +24,7 @@ from jobpools.store.connection import Connection
 from jobpools.store.enqueue import BATCH
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, encode_envelope
 from jobpools.store.json_objects import decode_json
+from jobpools.store.replies import pairs
 from jobpools.store.script_arguments import LETTERS, SERVER_CLOCK
 from jobpools.store.server import server_time
 
@@ -156,17 +157,13 @@ class StoreSchedules:
 async def listed(connection: Connection) -> list[ScheduleView]:
     """Return all schedules in this Redis that this version can read, sorted by key. Raises StoreError."""
     reply = await connection.execute("HGETALL", keys.schedules("table"))
-    if isinstance(reply, dict):
-        pairs: Iterable[tuple[bytes, bytes]] = cast("dict[bytes, bytes]", reply).items()
-    else:
-        pairs = zip(reply[::2], reply[1::2], strict=True)
-    specs = {name.decode(): spec for name, raw in pairs if (spec := _readable(raw)) is not None}
+    specs = {name.decode(): spec for name, raw in pairs(reply) if (spec := _readable(raw)) is not None}
     facts = await _facts(connection, await _read(connection, sorted(specs)))
     return [ScheduleView(name, specs[name], each) for name, each in facts.items()]
 
 
 async def _read(connection: Connection, names: Sequence[str]) -> dict[str, Raw]:
-    """Return the states by key; an unknown one is empty."""
+    """Return the states by key; the state of an unknown schedule is empty."""
     if not names:
         return {}
     found = await connection.execute("HMGET", keys.schedules("state"), *names)

@@ -30,7 +30,7 @@ class Completed:
         """Return a copy of the first `number` attempts."""
         return Completed(self.lease_ids[:number], self.records[:number])
 
-    def without(self, number: int) -> int:
+    def remove_first(self, number: int) -> int:
         """Remove the first `number` attempts; return how many are left."""
         del self.lease_ids[:number], self.records[:number]
         return len(self.lease_ids)
@@ -56,7 +56,7 @@ class StepReply:
     histories: list[bytes | None]
     """As long as `ids`, or empty where no job of the queue has a history."""
     stale: list[bytes]
-    """Lease ids of settlements that were not applied, because the lease was lost."""
+    """Lease ids of settlements that were not applied because their leases are lost."""
     next_due: int
     """ms until the next scheduled job is due; -1: none is scheduled, or jobs are ready."""
     draining: bool
@@ -70,7 +70,7 @@ class StepReply:
 
 
 def _total(settlement: Settlement) -> str:
-    """Return the total that counts the attempt; empty for attempts that were handed back or cancelled."""
+    """Return the name of the total that counts the attempt; empty for attempts that were handed back or cancelled."""
     if settlement.disposition not in (Disposition.RETRY, Disposition.DEAD) or not settlement.history.entries:
         return ""
     last = settlement.history.entries[-1].outcome
@@ -88,7 +88,7 @@ def _settled_arguments(settled: Settled) -> tuple[Any, ...]:
     return settled.lease_id, letter, settlement.disposition.value, delay, history, _total(settlement)
 
 
-async def settle_and_claim(  # noqa: PLR0913  # the hot path's one call: an object around these would cost more than it says
+async def settle_and_claim(  # noqa: PLR0913  # the hot path: an object for these would cost time for each call
     connection: Connection,
     queue: str,
     worker: str,

@@ -12,7 +12,7 @@ from redis.retry import Retry
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.store import abandoned, keys, scripts
 from jobpools.store.redis_clients import ANSWER_TIMEOUT, MAX_IN_FLIGHT, is_cluster, open_client, sentinel_clients
-from jobpools.store.translation import ELSEWHERE, FOREIGN, code_of, translate
+from jobpools.store.translation import CLIENT_ERRORS, DEMOTED, code_of, translate
 
 
 class SyncConnection:
@@ -49,10 +49,10 @@ class SyncConnection:
         with self._in_flight:
             return self.client.execute_command(*command)
 
-    def _refused(self, error: Exception) -> StoreError:
+    def _translate(self, error: Exception) -> StoreError:
         """Translate an error; after one of a former primary, the next command makes a new connection."""
         pool = getattr(self._client, "connection_pool", None)
-        if pool is not None and code_of(error) in ELSEWHERE:
+        if pool is not None and code_of(error) in DEMOTED:
             pool.disconnect(inuse_connections=False)
         return translate(error, self.url)
 
@@ -60,8 +60,8 @@ class SyncConnection:
         """Run one command and return its reply. Raises StoreError."""
         try:
             return self._send(*command)
-        except FOREIGN as error:
-            raise self._refused(error) from error
+        except CLIENT_ERRORS as error:
+            raise self._translate(error) from error
 
     def call(self, name: str, queue: str, arguments: Sequence[Any]) -> Any:
         """Run one script on one queue's keys. Raises StoreError."""
@@ -73,8 +73,8 @@ class SyncConnection:
                 return self._send(*command)
             except NoScriptError:
                 return self._send(*script.with_source(command))
-        except FOREIGN as error:
-            found = self._refused(error)
+        except CLIENT_ERRORS as error:
+            found = self._translate(error)
             if isinstance(found, StoreDataError):
                 kinds = [self.execute("TYPE", name) for name in names]
                 found = StoreDataError(keys.type_problem(names, kinds) or str(found))
@@ -82,7 +82,7 @@ class SyncConnection:
 
     def close(self) -> None:
         """Close every socket."""
-        with contextlib.suppress(*FOREIGN):
+        with contextlib.suppress(*CLIENT_ERRORS):
             if self._client is not None:
                 for client in (self._client, *sentinel_clients(self._client)):
                     client.close()

@@ -26,17 +26,17 @@ from redis.exceptions import (
 from jobpools.core.text.error_text import first_line
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 
-FOREIGN = (RedisError, RedisClusterException, OSError)
-"""What the client raises: the cluster's own errors are not RedisErrors."""
+CLIENT_ERRORS = (RedisError, RedisClusterException, OSError)
+"""Classes of errors that the client raises; those of clusters are not RedisErrors."""
 
 _LOGIN = "check user and password in the URL, and the user's ACL"
-_OTHER_TYPE = "is something else using its name?"
+_OTHER_TYPE = "rename or delete the key if something else uses its name"
 
 CODES: dict[str, tuple[type[StoreError], str, str]] = {
     "READONLY": (StoreUnavailableError, "is a read-only replica", "writes go to the primary"),
     "LOADING": (StoreUnavailableError, "is loading its data", "it answers when it is done"),
     "BUSY": (StoreUnavailableError, "is busy with a script", "end it with SCRIPT KILL if it does not end"),
-    "OOM": (StoreUnavailableError, "out of memory", "raise maxmemory"),
+    "OOM": (StoreUnavailableError, "is out of memory", "raise maxmemory"),
     "MISCONF": (StoreUnavailableError, "cannot save its data to disk", "free disk space, and read the server's log"),
     "NOREPLICAS": (StoreUnavailableError, "has too few replicas to accept writes", "see min-replicas-to-write"),
     "MASTERDOWN": (StoreUnavailableError, "is a replica without its primary", "it is tried again"),
@@ -54,8 +54,8 @@ CODES: dict[str, tuple[type[StoreError], str, str]] = {
 }
 """By the first word of an error reply: the class to raise, what is wrong, and how to fix it."""
 
-ELSEWHERE = frozenset({"READONLY", "UNBLOCKED", "MASTERDOWN"})
-"""Refusals of a server that was the primary: its address may lead to the new one, over a new connection."""
+DEMOTED = frozenset({"READONLY", "UNBLOCKED", "MASTERDOWN"})
+"""Codes of a server that is no longer the primary. A new connection to its address may lead to the new primary."""
 
 _CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (AuthenticationError, "WRONGPASS"),
@@ -68,7 +68,7 @@ _CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (TryAgainError, "TRYAGAIN"),
     (AskError, "ASK"),
 )
-"""Errors from whose text the client removes the code."""
+"""Codes of the errors from whose text the client removes the code."""
 _BY_TEXT: tuple[tuple[str, str], ...] = (
     ("max number of clients reached", "MAXCLIENTS"),
     ("is loading the dataset", "LOADING"),
@@ -79,10 +79,10 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
     ("ACL failure", "NOPERM"),
     ("can't run this command", "NOPERM"),
 )
-"""Refusals that have no code of their own, or lose it on the way."""
+"""Codes of errors that have none in their text, by a part of the text."""
 _UNREACHABLE = (RedisConnectionError, RedisTimeoutError, RedisClusterException, ClusterError, InvalidResponse, OSError)
 _CODE = re.compile(r"(?:^|\s-)([A-Z]{3,})(?=\s)")
-"""Also within the text: Redis 6 puts `ERR Error running script …: -OOM …` before what a script's command met."""
+"""Also within the text: for a command that failed in a script Redis 6 replies `ERR Error running script …: -OOM …`."""
 _IN_PIPELINE = re.compile(r"^Command # .* of pipeline caused error: \(?['\"]?(.*?)['\"]?,?\)?$")
 _IN_SCRIPT = re.compile(r"\.? script: [0-9a-f]*,? ?on @.*")
 
@@ -98,27 +98,27 @@ def safe_url(url: str) -> str:
 
 
 def _text(error: Exception) -> str:
-    """Return the first line of what the server said, without what the client put around it."""
+    """Return the first line of the server's message, without the text that the client adds."""
     return _IN_PIPELINE.sub(r"\1", first_line(error))
 
 
 def code_of(error: Exception) -> str:
-    """Return the code of a server's refusal, as in CODES; empty: the error is another one."""
+    """Return the code of a server's refusal, as in CODES; empty: it has none of them."""
     text = _text(error)
-    found = next((code for code in _CODE.findall(text) if code in CODES), "")
-    said = next((code for part, code in _BY_TEXT if part in text), "")
-    kind = next((code for kind, code in _CLASSES if isinstance(error, kind)), "")
-    return found or said or kind
+    spelt = next((code for code in _CODE.findall(text) if code in CODES), "")
+    implied = next((code for part, code in _BY_TEXT if part in text), "")
+    by_class = next((code for kind, code in _CLASSES if isinstance(error, kind)), "")
+    return spelt or implied or by_class
 
 
 def translate(error: Exception, url: str) -> StoreError:
     """Return the StoreError for an error of the client: one line, without the password."""
-    # An error in a script ends with the script's hash and line, which help no user.
+    # Leave out the script's hash and line, with which an error in a script ends.
     where, text = safe_url(url), _IN_SCRIPT.sub("", _text(error)).rstrip(".")
     if found := CODES.get(code_of(error)):
         kind, what, remedy = found
-        said = "" if kind is StoreDataError else f" ({text})"
-        return kind(f"{where}: {what}{said}; {remedy}")
+        detail = "" if kind is StoreDataError else f" ({text})"
+        return kind(f"{where}: {what}{detail}; {remedy}")
     if isinstance(error, _UNREACHABLE):
         return StoreUnavailableError(f"{where}: cannot be reached: {_reason(error, text)}")
     return StoreError(f"{where}: {text or type(error).__name__}")
@@ -137,5 +137,5 @@ def translated(url: str) -> Generator[None]:
     """Translate the client's errors into StoreErrors, which keep them as their cause."""
     try:
         yield
-    except FOREIGN as error:
+    except CLIENT_ERRORS as error:
         raise translate(error, url) from error

@@ -1,7 +1,7 @@
--- claim_ready(leased, lease_suffix, most, order): lease up to `most` ready jobs; `leased` is leases_of's, `order` as step.lua has it.
+-- claim_ready(leased, lease_suffix, most, order): lease up to `most` ready jobs; `leased` is as leases_of returns it, `order` as for step.lua.
 --   Returns their ids, envelopes, histories (nil where no job has one), and how many jobs are still ready.
 --   Needs `safely`, `ready_left` and the keys jobs history leases since ready_….
-local CLAIM_LIMIT = 1000  -- Lua passes at most some 8000 values to one command, and a lease takes two
+local CLAIM_LIMIT = 1000  -- Lua passes at most about 8000 values to one command, and a lease takes two
 local function claim_ready(leased, lease_suffix, most, order)
   local lists_of = {h = ready_high, n = ready_normal, l = ready_low}
   local wanted, left, ids, lists = math.min(most, CLAIM_LIMIT), ready_left(), {}, {}

@@ -1,4 +1,4 @@
--- clock(now_ms): the current time in ms: the argument, or the server's clock where it is empty. All leases use one clock.
+-- clock(now_ms): return the current time in ms: the argument, or the server's clock if it is empty. All leases use one clock.
 local function clock(now_ms)
   if now_ms ~= '' then return tonumber(now_ms) end
   local time = redis.call('TIME')

@@ -1,20 +1,20 @@
--- complete(now, leased, first, keep): settle one group of attempts that completed; `leased` is leases_of's.
+-- complete(now, leased, first, keep): settle one group of attempts that completed; `leased` is as leases_of returns it.
 --   ARGV from `first`: ms to keep the results (0: forget the jobs), number of jobs, their lease_ids, their records
---   keep: how many records the queue keeps; 0: none
---   Returns where the next group begins. Stale lease_ids are added to leased.stale and change nothing.
+--   keep: maximum number of records that the queue keeps
+--   Returns the place of the next group in ARGV. Stale lease_ids are added to leased.stale and change nothing.
 --   Needs `safely`, `notify`, `reclaim`, `retain`, `short` and the keys jobs history results done leases cancelling totals.
 local function complete(now, leased, first, keep)
   local ttl, number = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
   local keeps = ttl > 0 and keep > 0
   local lease_ids, records = first + 2, first + 2 + number
   local held = redis.call('ZMSCORE', leases, unpack(ARGV, lease_ids, records - 1))
-  local ids, said, n, id_of = {}, {}, 0, leased.id_of
+  local ids, rest_of, n, id_of = {}, {}, 0, leased.id_of
   for i = 0, number - 1 do
     local lease_id = ARGV[lease_ids + i]
     if not held[i + 1] and reclaim(leased.expiry, lease_id) then held[i + 1] = 1 end
     if held[i + 1] then
       n = n + 1
-      ids[n], said[n] = id_of(lease_id), keeps and short(ARGV[records + i])
+      ids[n], rest_of[n] = id_of(lease_id), keeps and short(ARGV[records + i])
     else
       leased.stale[#leased.stale + 1] = lease_id
     end
@@ -25,7 +25,7 @@ local function complete(now, leased, first, keep)
       if redis.call('EXISTS', cancelling) == 1 then redis.call('SREM', cancelling, unpack(ids)) end
       redis.call('HINCRBY', totals, 'completed', n)
       if keeps then
-        leased.longest = math.max(leased.longest, retain(now, ttl, 'c', ids, function(i) return said[i] end, leased.classes))
+        leased.longest = math.max(leased.longest, retain(now, ttl, 'c', ids, function(i) return rest_of[i] end, leased.classes))
       else
         redis.call('HDEL', history, unpack(ids))
       end

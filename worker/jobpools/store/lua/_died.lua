@@ -1,5 +1,5 @@
 -- died(first, width): find dead jobs. ARGV has, from `first`, `width` arguments for each job: its id, the time of its death in
---   ms ('' for any), and others. Returns the places in ARGV and the ids of those that are dead since then. Changes nothing.
+--   ms ('' for any), and others. Returns the places in ARGV and the ids of those that died then and are still dead. Changes nothing.
 --   Needs the key dead.
 local function died(first, width)
   local places, found, ids = {}, {}, {}

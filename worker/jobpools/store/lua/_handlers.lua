@@ -1,6 +1,6 @@
--- short(record): what a worker says of a completed job, "12.5 send null", with a number in place of the handler's name:
---   "12.5 #3 null". The hash `handlers` has the number of each name, NUMBERED names at most; others stay as they are.
---   One HGET a name and script. Needs the key handlers.
+-- short(record): return a worker's part of the record of a completed job, "12.5 send null", with a number in place of the
+--   handler's name: "12.5 #3 null". The hash `handlers` has the number of each name, for at most NUMBERED names; other names
+--   stay as they are. Costs one HGET for each name in a script. Needs the key handlers.
 local NUMBERED = 1000
 local word_of = {}
 local function numbered(name)

@@ -1,4 +1,4 @@
--- The leases that one step settles and claims: leases_of(lease_suffix, now, lease_ms) returns a table with these fields.
+-- leases_of(lease_suffix, now, lease_ms): return a table about the leases that one step settles and claims, with the fields
 --   expiry: when new leases expire; a string, because the server would format a number again for each job
 --   stale: lease_ids whose lease is lost; each settlement function adds to it
 --   completed: how many attempts completed; longest: length of the longest list of ended jobs that they were added to

@@ -7,16 +7,16 @@ local function notify(ids)
   if not awaited or #ids == 0 then return end
   local messages = {}
   for _, key in ipairs({waiters, waiters_old}) do
-    local gone = {}
+    local notified = {}
     for i, channels in ipairs(redis.pcall('HMGET', key, unpack(ids))) do
       if channels then
-        gone[#gone + 1] = ids[i]
+        notified[#notified + 1] = ids[i]
         for channel in string.gmatch(channels, '%S+') do
           messages[channel] = (messages[channel] or string.match(waiters, '{(.*)}')) .. ' ' .. ids[i]
         end
       end
     end
-    if #gone > 0 then redis.pcall('HDEL', key, unpack(gone)) end
+    if #notified > 0 then redis.pcall('HDEL', key, unpack(notified)) end
   end
   for channel, message in pairs(messages) do redis.pcall('PUBLISH', channel, message) end
 end

@@ -1,12 +1,12 @@
--- reclaim(expiry, lease_id): give back the lease of an attempt that was charged with a crash although its worker lives (it
---   stood still for longer than the lease). Only where the latest record of the job is a crash under this very lease, and
---   where no other attempt has begun: the job is dead, scheduled, or ready within SEARCHED ids of an end of its list. Then
---   the job is running again under its old lease, and the charge is taken back. Returns whether.
+-- reclaim(expiry, lease_id): restore the lease of an attempt that was recorded as crashed although its worker lives (the
+--   process was stopped for longer than the lease). Returns whether it was restored. It is restored if the latest attempt in
+--   the history is a crash under this lease and no other attempt has begun: the job is dead, scheduled, or ready within
+--   SEARCHED ids of an end of its list. The job then runs under its old lease, and the crash is removed from its history.
 --   Needs the keys history leases dead since ready_… scheduled_….
 local SEARCHED = 1000
 local ready_ids
 
--- The ready list in which an id waits. The lists are read once a script, for a worker comes back with many leases.
+-- Return the ready list that holds an id. The lists are read once a script, because a worker returns with many leases.
 local function list_of(id)
   if not ready_ids then
     ready_ids = {}

@@ -1,6 +1,6 @@
--- safely(act, undo): run `act`; where Redis refuses one of its commands, run `undo` and raise the error again.
---   Redis does not roll back a script that fails (on a key of another type, say): without `undo` the jobs that `act` was
---   to move would be lost.
+-- safely(act, undo): run `act`; if Redis refuses one of its commands, run `undo` and raise the error again.
+--   Redis does not roll back a script that fails, for example on a key of another type: without `undo` the jobs that `act`
+--   moves would be lost.
 local function safely(act, undo)
   local well, why = pcall(act)
   if not well then

@@ -19,7 +19,7 @@ function settle.cancel(now, id, _, ttl, leased_classes)
   redis.call('HDEL', jobs, id)
 end
 
--- settle_one(now, leased, first): settle one attempt that did not complete; `leased` is leases_of's.
+-- settle_one(now, leased, first): settle one attempt that did not complete; `leased` is as leases_of returns it.
 --   ARGV from `first`: the six arguments of such a settlement, as step.lua names them
 --   A stale lease_id is added to leased.stale and changes nothing.
 --   Needs `safely`, `notify`, `reclaim`, `retain` and the keys jobs history results done leases dead since cancelling totals ready_… scheduled_….

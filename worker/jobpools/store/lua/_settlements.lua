@@ -1,4 +1,4 @@
--- settlements(now, leased, keep, groups): apply the settlements of one call of step.lua; `leased` is leases_of's.
+-- settlements(now, leased, keep, groups): apply the settlements of one call of step.lua; `leased` is as leases_of returns it.
 --   keep: how many records of completed and cancelled jobs the queue keeps; groups: number of groups of completed attempts,
 --   which come first. Returns how many attempts did not complete.
 --   Needs `complete`, `settle_one` and what they need.

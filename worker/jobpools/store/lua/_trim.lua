@@ -1,8 +1,12 @@
--- trim(now, limit, keep, classes, longest): forget the records that are over, and the oldest of those beyond `keep`; at most
---   `limit` in all. Returns how many it forgot: where that is `limit`, there may be more.
---   classes: classes_of's; longest: length of the longest list that was added to; where that is little beside a large `keep`,
---   nothing is counted; nil: not known. Needs `done_list` and the keys results done history.
-local function forget_first(class, items, number)
+-- trim(now, limit, keep, classes, longest): remove the expired records, and then the oldest records beyond `keep`; at most
+--   `limit` together. Returns how many it removed; if that is `limit`, there may be more to remove.
+--   classes: as classes_of returns them
+--   longest: length of the longest list of ended jobs that this script appended to, nil: unknown. If the queue cannot have
+--   more than `keep` records with lists of this length, its records are not counted.
+--   Needs `done_list` and the keys results done history.
+
+-- Remove the first `number` records of one class; `items` are the first elements of its list. Returns `number`.
+local function remove_first(class, items, number)
   if number == 0 then return 0 end
   local ids = {}
   for i = 1, number do ids[i] = string.sub(items[i], 13) end
@@ -19,7 +23,8 @@ local function forget_first(class, items, number)
   return number
 end
 
-local function forget_over(now, class, limit)
+-- Remove the expired records of one class, at most `limit`; returns how many.
+local function remove_expired(now, class, limit)
   local items, number = redis.call('LRANGE', done_list(class), 0, limit - 1), 0
   if #items == 0 then redis.call('HDEL', done, class) end
   for i = 1, #items do
@@ -30,11 +35,11 @@ local function forget_over(now, class, limit)
     end
     number = i
   end
-  return forget_first(class, items, number)
+  return remove_first(class, items, number)
 end
 
--- The oldest `number` of all lists: so many of each.
-local function forget_oldest(classes, number)
+-- Remove the oldest `number` records of all classes; returns how many there were.
+local function remove_oldest(classes, number)
   local lists, found, numbers = {}, {}, {}
   for _, class in ipairs(classes) do
     lists[class], numbers[class] = redis.call('LRANGE', done_list(class), 0, number - 1), 0
@@ -47,29 +52,29 @@ local function forget_oldest(classes, number)
     end)
   end
   for i = 1, math.min(number, #found) do numbers[found[i][2]] = numbers[found[i][2]] + 1 end
-  for class, items in pairs(lists) do forget_first(class, items, numbers[class]) end
+  for class, items in pairs(lists) do remove_first(class, items, numbers[class]) end
   return math.min(number, #found)
 end
 
-local CLASSES = 42 -- of TTLs: a hundred years are less than 2^42 ms
+local CLASSES = 42 -- number of classes of TTLs: a hundred years are less than 2^42 ms
 local function trim(now, limit, keep, classes, longest)
-  local gone, left, there = 0, limit, {}
+  local removed, left, names = 0, limit, {}
   for class, bound in pairs(classes) do
-    if left > 0 and bound <= now then left = left - forget_over(now, class, left) end
-    there[#there + 1] = class
+    if left > 0 and bound <= now then left = left - remove_expired(now, class, left) end
+    names[#names + 1] = class
   end
-  -- With several lists a hundred at once: as many are read of each, however few of one are the oldest.
-  local few = longest and keep >= 5000 and longest * CLASSES <= keep
-  local excess = few and 0 or math.min(left, redis.call('HLEN', results) - keep)
+  -- With several lists remove_oldest reads `number` elements of each, so it is called for a hundred at a time.
+  local fits = longest and keep >= 5000 and longest * CLASSES <= keep
+  local excess = fits and 0 or math.min(left, redis.call('HLEN', results) - keep)
   while excess > 0 do
-    gone = forget_oldest(there, #there > 1 and math.min(excess, 100) or excess)
-    if gone == 0 then break end
-    excess, left = excess - gone, left - gone
+    removed = remove_oldest(names, #names > 1 and math.min(excess, 100) or excess)
+    if removed == 0 then break end
+    excess, left = excess - removed, left - removed
   end
   return limit - left
 end
 
--- drop_dead(limit, keep): forget the dead letters beyond `keep`, those that died first, at most `limit`; returns how many.
+-- drop_dead(limit, keep): remove the oldest dead letters beyond `keep`, at most `limit`; returns how many.
 --   They are counted in the total `dropped`. Needs the keys jobs history dead totals.
 local function drop_dead(limit, keep)
   local excess = math.min(limit, redis.call('ZCARD', dead) - keep)

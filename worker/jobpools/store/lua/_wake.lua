@@ -1,5 +1,5 @@
--- wake_one(): leave a token that wakes one idle worker, unless there is one. A worker that takes it and leaves jobs behind
---   leaves the next token, so that idle workers never all wake at once. Needs the key wake.
+-- wake_one(): add a token that wakes one idle worker, unless there is one. A worker that takes the token and leaves ready
+--   jobs adds the next token, so that idle workers never all wake at once. Needs the key wake.
 local function wake_one()
   if redis.call('LLEN', wake) == 0 then
     redis.call('RPUSH', wake, 1)

@@ -1,7 +1,7 @@
 -- adopt: store the spec of a schedule. A schedule that is new, or whose times have changed, begins now: earlier ticks do not count.
 -- KEYS: specs state
 -- ARGV: schedule spec times now
---   schedule: its key; spec: as JSON, for people; times: when it falls due, as one line; now: in ms, the clock of its ticks
+--   schedule: its key; spec: as JSON; times: when it falls due, as one line; now: current time in ms
 -- RETURNS: its state as JSON
 -- CHANGES: specs; state, where the schedule or its times are new
 redis.call('HSET', specs, schedule, spec)

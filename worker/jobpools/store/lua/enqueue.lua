@@ -1,4 +1,4 @@
--- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known already is left alone.
+-- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known is skipped.
 -- USES: clock wake taken
 -- KEYS: jobs results since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms channel queue ...
@@ -6,18 +6,18 @@
 --   ...: for each job id, priority (h, n, l), due ('' for at once; ms from now; or '@' and ms since the epoch), envelope
 -- RETURNS: for each job 1 (accepted) or 0 (the id was known, nothing written)
 -- CHANGES: jobs, ready or scheduled, since, wake, totals; publishes the queue's name when it was empty before
--- A table or a function that a script makes costs the server as much as a tenth of a command: there are few.
+-- A table or a function that a script creates costs the server as much as a tenth of a command, so there are few.
 local ready = {h = ready_high, n = ready_normal, l = ready_low}
 
--- Check the arguments. Whatever can be wrong is found before anything is written.
+-- Check the arguments before anything is written.
 local ids = {}
-if (#ARGV - 3) % 4 ~= 0 then return redis.error_reply('ERR four arguments a job') end
+if (#ARGV - 3) % 4 ~= 0 then return redis.error_reply('ERR enqueue: incomplete job; pass id, priority, due and envelope for each job') end
 for i = 4, #ARGV, 4 do
   local due = ARGV[i + 2]
-  if not ready[ARGV[i + 1]] then return redis.error_reply('ERR no such priority: ' .. ARGV[i + 1]) end
+  if not ready[ARGV[i + 1]] then return redis.error_reply('ERR enqueue: unknown priority ' .. ARGV[i + 1] .. '; use h, n or l') end
   if due ~= '' then
     local digits = string.match(due, '^@%-?(%d+)$') or string.match(due, '^%d+$')
-    if not (digits and #digits < 16) then return redis.error_reply('ERR no such time: ' .. due) end
+    if not (digits and #digits < 16) then return redis.error_reply('ERR enqueue: invalid due time ' .. due .. "; use '', ms from now or @ms of the epoch") end
   end
   ids[i / 4] = ARGV[i]
 end
@@ -37,8 +37,8 @@ for from = 1, #ids, 1000 do
 end
 
 -- Decide for each new job where it waits. An age is counted from the time in a UUIDv7. Where that is not now (the producer's
--- clock is wrong, the job was made long before it was sent, or the id is of another kind), `since` says it. Ids of one
--- moment begin alike and are judged once.
+-- clock is wrong, the job was made long before it was sent, or the id has another form), `since` holds the time. Ids of one
+-- millisecond begin with the same digits, which are compared once.
 local accepted, fields, count, at_once = {}, {}, 0, {}
 local stamps, later, judged, agrees
 for n = 1, #ids do
@@ -80,7 +80,7 @@ if pushed and before == 0 then
   end
 end
 
--- Write. Lua passes at most some 8000 values to one command.
+-- Write. Lua passes at most about 8000 values to one command.
 redis.call('HINCRBY', totals, 'enqueued', count)
 for from = 1, #fields, 2000 do redis.call('HSET', jobs, unpack(fields, from, math.min(from + 1999, #fields))) end
 for priority, list in pairs(at_once) do

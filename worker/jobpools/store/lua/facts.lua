@@ -4,7 +4,7 @@
 -- ARGV: now_ms
 --   now_ms: the current time in ms; '' for the server's clock
 -- RETURNS: {now, queued, due, scheduled later, leases, dead, next due in ms or -1, heads of the ready lists, since when each
---   of them is ready where its id does not say, totals by name, draining workers, 1 where expired records are still there, records of ended jobs}
+--   of them is ready if its id does not contain this, totals by name, draining workers, 1 if expired records are still there, records of ended jobs}
 -- CHANGES: nothing
 local now = clock(now_ms)
 local queued, due, later, next_due = 0, 0, 0, -1
@@ -18,8 +18,8 @@ for _, key in ipairs({ready_high, ready_normal, ready_low}) do
   end
 end
 for _, key in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do
-  local ripe = redis.call('ZCOUNT', key, '-inf', now)
-  due, later = due + ripe, later + redis.call('ZCARD', key) - ripe
+  local now_due = redis.call('ZCOUNT', key, '-inf', now)
+  due, later = due + now_due, later + redis.call('ZCARD', key) - now_due
   local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   if head[2] and (next_due < 0 or tonumber(head[2]) < next_due) then next_due = tonumber(head[2]) end
 end

@@ -3,30 +3,30 @@
 -- KEYS: jobs results since wake totals fires ready_high ready_normal ready_low
 -- ARGV: now_ms channel queue ...
 --   now_ms: the current time in ms; '' for the server's clock; channel, queue: what to publish when the queue was empty
---   ...: for each tick, a schedule's in order: schedule, born, due in ms, job id, priority (h, n, l), envelope
---        born: since when its ticks count, in ms; a schedule that was created again has fired nothing
+--   ...: for each tick, a schedule's in order: schedule, created, due in ms, job id, priority (h, n, l), envelope
+--        created: since when its ticks count, in ms; a schedule that was created again has fired nothing yet
 -- RETURNS: for each tick 1 (its job was enqueued) or 0 (it was fired before, nothing was written)
 -- CHANGES: fires, jobs, ready, since, wake, totals; publishes the queue's name when it was empty before
 local now = clock(now_ms)
 local ready = {h = ready_high, n = ready_normal, l = ready_low}
 local before, accepted, count = ready_left(), {}, 0
 
--- Whatever can be wrong is found before anything is written.
+-- Keys of another type are found before anything is written.
 for _, key in ipairs({jobs, results, since, totals, fires}) do redis.call('HLEN', key) end
 redis.call('LLEN', wake)
 
--- The id alone is not sufficient: a job whose result is not kept is removed as soon as it has completed.
-local function is_new(schedule, born, due)
-  local begun, latest = string.match(redis.call('HGET', fires, schedule) or '', '^(%d+) (%d+)$')
-  return begun ~= born or tonumber(due) > tonumber(latest)
+-- The job's id does not suffice to find a duplicate: a job whose result is not kept is removed when it completes.
+local function is_new(schedule, created, due)
+  local known_created, latest = string.match(redis.call('HGET', fires, schedule) or '', '^(%d+) (%d+)$')
+  return known_created ~= created or tonumber(due) > tonumber(latest)
 end
 
 for i = 4, #ARGV, 6 do
-  local schedule, born, due, id = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local new = is_new(schedule, born, due) and not is_taken(now, id, redis.call('HGET', results, id)) and redis.call('HSETNX', jobs, id, ARGV[i + 5]) or 0
+  local schedule, created, due, id = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local new = is_new(schedule, created, due) and not is_taken(now, id, redis.call('HGET', results, id)) and redis.call('HSETNX', jobs, id, ARGV[i + 5]) or 0
   accepted[#accepted + 1] = new
   if new == 1 then
-    redis.call('HSET', fires, schedule, born .. ' ' .. due)
+    redis.call('HSET', fires, schedule, created .. ' ' .. due)
     redis.call('HSET', since, id, now)
     redis.call('RPUSH', ready[ARGV[i + 4]], id)
     count = count + 1

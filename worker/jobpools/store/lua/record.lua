@@ -2,10 +2,10 @@
 -- KEYS: state
 -- ARGV: schedule times since due last fires missed jobs
 --   schedule: its key; times: when it falls due, as one line; since: the latest tick handled before, in ms, '' for none
---   due: the latest one handled now, in ms; last: the latest one fired now, '' for none; fires, missed: how many
---   jobs: what to remember of fired jobs, as `id queue` pairs with blanks between
+--   due: the latest one handled now, in ms; last: the latest one fired now, '' for none; fires, missed: number of ticks fired and missed
+--   jobs: the fired jobs to remember, as `id queue` pairs separated by blanks
 -- RETURNS: 1, or 0 when the schedule is gone, has other times, or another pass was recorded: then nothing was changed
--- CHANGES: state, whose latest handled tick only ever grows
+-- CHANGES: state, whose latest handled tick never goes back
 local known = redis.call('HGET', state, schedule)
 if not known then return 0 end
 local found = cjson.decode(known)

@@ -6,14 +6,14 @@
 --   keep_completed, keep_dead: how many completed jobs and dead letters the queue keeps; the oldest go first
 --   ...: pods that are gone for certain, ":worker:" for one worker of a pod, or lease suffixes (":worker:fence") of claims whose
 --        replies were lost; none: the leases that have expired
--- RETURNS: {ids, envelopes, histories, lease_ids that were taken over, promoted, how many more there were beyond
+-- RETURNS: {ids, envelopes, histories, lease_ids that were taken over, promoted, number of leases beyond
 --   the limit, now, whether more records are to be removed 0/1, dead letters dropped}
--- CHANGES: each lease taken over becomes the caller's, under a new fence: the caller decides what becomes of the job and
---   settles it with step. If the caller dies between the two, its lease expires and the next rescue takes it.
-local FORGOTTEN = 1000 -- at most, at once: about a millisecond of the server's time
+-- CHANGES: each lease taken over becomes the caller's, under a new fence: the caller decides the settlement of the
+--   attempt and sends it with step. If the caller dies between the two, its lease expires and the next rescue takes it.
+local TRIM_LIMIT = 1000 -- maximum number of records that one call removes: about a millisecond of the server's time
 local now = clock(now_ms)
 local function wanted(lease_id)
-  -- An id may hold colons and dots of its own: only the last two fields are the lease's.
+  -- A job id may contain colons and dots: only the last two fields belong to the lease.
   local pod, worker = string.match(lease_id, ':([^:]*)%.[^:.]*:[^:]*$'), string.match(lease_id, '(:[^:]*:)[^:]*$')
   for i = 7, #ARGV do
     local which = ARGV[i]
@@ -53,7 +53,7 @@ for _, lease_id in ipairs(candidates) do
     histories[#ids] = redis.call('HGET', history, id)
   end
 end
-local over, dropped = trim(now, FORGOTTEN, tonumber(keep_completed), classes_of()), drop_dead(FORGOTTEN, tonumber(keep_dead))
+local removed, dropped = trim(now, TRIM_LIMIT, tonumber(keep_completed), classes_of()), drop_dead(TRIM_LIMIT, tonumber(keep_dead))
 local moved = promote(now, 1000)
 if moved > 0 and ready_left() > 0 then wake_one() end
-return {ids, envelopes, histories, taken, moved, more, now, math.max(over, dropped) == FORGOTTEN and 1 or 0, dropped}
+return {ids, envelopes, histories, taken, moved, more, now, math.max(removed, dropped) == TRIM_LIMIT and 1 or 0, dropped}

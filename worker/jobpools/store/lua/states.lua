@@ -8,7 +8,7 @@
 local now = clock(now_ms)
 local holders
 local function holder_of(id)
-  if not holders then -- a look through all leases, for those only that are nowhere else
+  if not holders then -- read only if a job is in no other place
     holders = {}
     for _, lease_id in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
       local held, worker = string.match(lease_id, '^(.*):([^:]*):[^:]*$')

@@ -2,7 +2,7 @@
 -- USES: clock
 -- KEYS: jobs results dead waiters waiters_old
 -- ARGV: now_ms channel ...
---   now_ms: the current time in ms; '' for the server's clock; channel: where to publish; '' to look only
+--   now_ms: the current time in ms; '' for the server's clock; channel: where to publish; '' to register nothing
 --   ...: job ids, 1000 at most
 -- RETURNS: for each 1 while it has not ended, 0 when it has ended or is unknown
 -- CHANGES: waiters, which every TURN ms becomes waiters_old: a client that does not register again within two turns is removed
@@ -18,7 +18,7 @@ if channel ~= '' then
   redis.call('PEXPIRE', waiters, KEPT)
 end
 
-local known, old = redis.call('HMGET', waiters, unpack(ids)), redis.call('HMGET', waiters_old, unpack(ids))
+local current, old = redis.call('HMGET', waiters, unpack(ids)), redis.call('HMGET', waiters_old, unpack(ids))
 local function is_in(channels)
   return channel ~= '' and channels and string.find(' ' .. channels .. ' ', ' ' .. channel .. ' ', 1, true)
 end
@@ -27,15 +27,15 @@ local function has_ended(id)
 end
 
 for i, id in ipairs(ids) do
-  -- The script that ends a job removes its channels: if ours is still registered, the job has not ended.
-  if is_in(known[i]) then
+  -- The script that ends a job removes its channels: while this channel is registered, the job has not ended.
+  if is_in(current[i]) then
     open[i] = 1
   elseif not is_in(old[i]) and has_ended(id) then
     open[i] = 0
   else
     open[i] = 1
     fresh[#fresh + 1] = id
-    fresh[#fresh + 1] = known[i] and known[i] .. ' ' .. channel or channel
+    fresh[#fresh + 1] = current[i] and current[i] .. ' ' .. channel or channel
   end
 end
 if channel ~= '' and #fresh > 0 then redis.call('HSET', waiters, unpack(fresh)) end

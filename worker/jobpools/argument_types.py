@@ -33,7 +33,7 @@ class _Extra:
 def fields(label: str, parameters: Sequence[inspect.Parameter], hints: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     """Return the types of the named arguments, and the type of all other arguments.
 
-    Optional arguments are NotRequired. Without `**kwargs` the second value is None.
+    Optional arguments are NotRequired. Without `**kwargs` the second is `None`.
 
     Args:
         label: Name of the handler, for errors.

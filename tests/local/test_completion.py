@@ -9,7 +9,7 @@ from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.local.completion import Ending, Progress, decide_ending, exit_code, is_at_minimum
 
-IDLE = Progress(waiting=0, is_stuck=False, more_may_come=False, crash_looping=(), pools_at_minimum=True)
+IDLE = Progress(waiting=0, is_stuck=False, expects_more_jobs=False, crash_looping=(), pools_at_minimum=True)
 NOW = 1_800_000_000.0
 
 
@@ -20,10 +20,10 @@ NOW = 1_800_000_000.0
         ({"waiting": 1}, None, "Working"),
         ({"waiting": None}, None, "Working"),
         ({"pools_at_minimum": False}, None, "Working"),
-        ({"more_may_come": True}, None, "MoreMayCome"),
+        ({"expects_more_jobs": True}, None, "ExpectsMoreJobs"),
         ({"waiting": 2, "is_stuck": True}, Ending.GAVE_UP, "Stuck"),
-        ({"waiting": 2, "is_stuck": True, "more_may_come": True}, None, "MoreMayCome"),
-        ({"crash_looping": ("default/emails",), "more_may_come": True}, Ending.GAVE_UP, "CrashLooping"),
+        ({"waiting": 2, "is_stuck": True, "expects_more_jobs": True}, None, "ExpectsMoreJobs"),
+        ({"crash_looping": ("default/emails",), "expects_more_jobs": True}, Ending.GAVE_UP, "CrashLooping"),
     ],
 )
 def test_the_run_ends(change: dict[str, Any], ending: Ending | None, reason: str) -> None:

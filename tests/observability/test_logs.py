@@ -1,4 +1,4 @@
-"""The form of log lines, and the set-up of the root logger."""
+"""The format of log lines, and the set-up of the root logger."""
 
 import json
 import logging

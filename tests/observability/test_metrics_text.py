@@ -1,6 +1,6 @@
 """The text format of Prometheus."""
 
-from jobpools.observability.metrics_text import Metric, buckets, counter, gauge, render
+from jobpools.observability.metrics_text import Metric, counter, gauge, histogram_samples, render
 from tests.support.metrics import parse, sample
 
 
@@ -11,7 +11,9 @@ def test_a_metric_without_labels_has_no_braces() -> None:
 
 
 def test_common_labels_precede_the_samples_own() -> None:
-    histogram = Metric("seconds", "histogram", "Duration.", buckets([0.5, 1.0], [2, 0, 1], 4.5, {"job": "send"}))
+    histogram = Metric(
+        "seconds", "histogram", "Duration.", histogram_samples([0.5, 1.0], [2, 0, 1], 4.5, {"job": "send"})
+    )
     assert render([histogram], {"pool": "default/shop"}).splitlines()[2:] == [
         'seconds_bucket{pool="default/shop",job="send",le="0.5"} 2',
         'seconds_bucket{pool="default/shop",job="send",le="1.0"} 2',

@@ -17,8 +17,8 @@ def _is_program(words: list[str]) -> bool:
 
     A program that calls `main` itself (a test, a notebook) must not be forked: both copies would continue.
     """
-    own = getattr(sys.modules.get("__main__"), "main", None)
-    return own is main or sys.orig_argv[-len(words) :] == words
+    main_of_script = getattr(sys.modules.get("__main__"), "main", None)
+    return main_of_script is main or sys.orig_argv[-len(words) :] == words
 
 
 def _command() -> int:

@@ -61,7 +61,7 @@ class Tally:
         self.running += page.running
 
     def progress(self) -> str:
-        """Return a description of the progress, for a command that ends early."""
+        """Return how far the command came, for a command that ends early."""
         jobs = count_of(self.found, "job")
         return f"{self.changed} of {jobs} {PAST[self.verb]} before that; run the command again for the rest"
 
@@ -105,8 +105,9 @@ def run(verb: Verb, choice: Choice, redis: str | None, output: Output, *, confir
 def _report(tally: Tally, choice: Choice, output: Output) -> None:
     if output is not Output.TABLE:
         counts = {"found": tally.found, PAST[tally.verb]: tally.changed}
-        running = {"running": tally.running} if tally.verb == "cancel" else {}
-        document({"queue": choice.queue} | counts | running, output)
+        if tally.verb == "cancel":
+            counts["running"] = tally.running
+        document({"queue": choice.queue} | counts, output)
         return
     stopped = f"; {tally.running} of them were running, and their workers stop them" if tally.running else ""
     write(f"{count_of(tally.changed, 'job')} {PAST[tally.verb]}{stopped}\n")
@@ -115,19 +116,20 @@ def _report(tally: Tally, choice: Choice, output: Output) -> None:
 
 
 async def _run(connection: Connection, choice: Choice, tally: Tally, *, confirmed: bool) -> None:
-    work = await (_all if choice.all_jobs else _named)(connection, tally.verb, choice)
-    tally.found = sum(len(each) for each in work.values())
+    select = _all_jobs_of_queue if choice.all_jobs else _jobs_with_ids
+    selected = await select(connection, tally.verb, choice)
+    tally.found = sum(len(jobs) for jobs in selected.values())
     if choice.all_jobs and tally.found and not confirmed:
         _confirm(tally, choice)
     with _ProgressBar(tally) as advance:
-        for queue, chosen in work.items():
-            async for page in _pages(connection, tally.verb, queue, chosen):
+        for queue, jobs in selected.items():
+            async for page in _change(connection, tally.verb, queue, jobs):
                 tally.add(page)
                 advance(page.handled)
 
 
-async def _all(connection: Connection, verb: Verb, choice: Choice) -> dict[str, list[Death]]:
-    """Return all jobs of a queue that the command may change, as they are now."""
+async def _all_jobs_of_queue(connection: Connection, verb: Verb, choice: Choice) -> dict[str, list[Death]]:
+    """Return the jobs of a queue that the command can change now, up to the limit, by queue."""
     if choice.queue is None:
         raise ConfigurationError("--all: no queue given; add --queue NAME")
     await job_queries.resolve_queues(connection, choice.queue)
@@ -139,23 +141,24 @@ async def _all(connection: Connection, verb: Verb, choice: Choice) -> dict[str, 
     return {choice.queue: found[: choice.limit]}
 
 
-async def _named(connection: Connection, verb: Verb, choice: Choice) -> dict[str, list[Death]]:
-    """Return these jobs by queue. Raises JobNotFoundError, and ConfigurationError for one that is not dead."""
-    work: dict[str, list[Death]] = {}
+async def _jobs_with_ids(connection: Connection, verb: Verb, choice: Choice) -> dict[str, list[Death]]:
+    """Return the jobs with these ids, by queue. Raises JobNotFoundError, and ConfigurationError for one not dead."""
+    jobs: dict[str, list[Death]] = {}
     for job_id in dict.fromkeys(choice.ids):
         view = await job_queries.find(connection, job_id, choice.queue)
         if verb != "cancel" and view.state is not JobState.DEAD:
             raise ConfigurationError(
                 f"job {view.id}: it is {view.state}, not dead; leave out this id (nothing was changed)"
             )
-        work.setdefault(view.queue, []).append(Death(view.id))
-    return work
+        jobs.setdefault(view.queue, []).append(Death(view.id))
+    return jobs
 
 
-def _pages(connection: Connection, verb: Verb, queue: str, chosen: Sequence[Death]) -> AsyncIterator[Page]:
+def _change(connection: Connection, verb: Verb, queue: str, jobs: Sequence[Death]) -> AsyncIterator[Page]:
+    """Change the jobs of one queue in short calls, and yield what each call did."""
     if verb == "cancel":
-        return cancellations.cancel_jobs(connection, queue, [each.id for each in chosen])
-    return (deadletters.replay if verb == "replay" else deadletters.purge)(connection, queue, chosen)
+        return cancellations.cancel_jobs(connection, queue, [job.id for job in jobs])
+    return (deadletters.replay if verb == "replay" else deadletters.purge)(connection, queue, jobs)
 
 
 def _confirm(tally: Tally, choice: Choice) -> None:

@@ -31,9 +31,9 @@ def parse_arguments(words: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def parse_options(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that were given. Raises ConfigurationError if `at` is not a time."""
-    found = {name: value for name, value in given.items() if value}
+def parse_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that have a value. Raises ConfigurationError if `at` is not a time."""
+    found = {name: value for name, value in options.items() if value}
     if text := found.get("at"):
         try:
             found["at"] = datetime.fromisoformat(text)
@@ -45,14 +45,14 @@ def parse_options(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def enqueue_job(
-    target: str, words: Sequence[str], given: dict[str, Any], redis: str | None, wait: float | None
+    target: str, words: Sequence[str], options: dict[str, Any], redis: str | None, wait: float | None
 ) -> tuple[Any, Any]:
     """Enqueue one job and return (its handle, its result or None).
 
     Args:
         target: `module:app`, where the first word is the job's name; or the job's name alone, which needs a queue.
         words: The job's arguments, as name=value.
-        given: The job's options; None: not given.
+        options: The job's options; None: not given.
         redis: URL of Redis; None: that of the app.
         wait: Seconds to wait for the result; None: do not wait.
 
@@ -65,10 +65,10 @@ def enqueue_job(
     if ":" in target:
         if not words:
             raise ArgumentsError(f"{target}: no job named; write its name after the app, as in enqueue {target} NAME")
-        app, name, rest = import_app(target), words[0], words[1:]
+        app, name, arguments = import_app(target), words[0], words[1:]
     else:
-        app, name, rest = App("cli"), target, words
-        if not given.get("queue"):
+        app, name, arguments = App("cli"), target, words
+        if not options.get("queue"):
             raise ConfigurationError(
                 f"{name}: no queue given; use --queue, or name the app, as in shop.jobs:app {name}"
             )
@@ -77,9 +77,9 @@ def enqueue_job(
 
         app.use(Client(redis, app.client.max_payload))
 
-    async def whole() -> tuple[Any, Any]:
+    async def enqueue_and_wait() -> tuple[Any, Any]:
         async with app:
-            handle = await app.enqueue(name, parse_arguments(rest), **parse_options(given))
+            handle = await app.enqueue(name, parse_arguments(arguments), **parse_options(options))
             return handle, None if wait is None else await handle.result(timeout=wait)
 
-    return asyncio.run(whole())
+    return asyncio.run(enqueue_and_wait())

@@ -16,7 +16,7 @@ from jobpools.store.server import queue_names, server_time
 
 
 async def jobs(connection: Connection, queue: str | None, state: JobState | None, limit: int) -> list[dict[str, Any]]:
-    """Return a row for each job; `queue` and `state` None: of all."""
+    """Return a row for each job of a queue and a state; None: of all queues, in any state."""
     names, now = await resolve_queues(connection, queue), await server_time(connection)
     states = [state] if state else list(JobState)
     rows: list[dict[str, Any]] = []
@@ -65,8 +65,8 @@ def attempts_begun(view: JobView) -> int:
 
     An attempt that was handed back (its worker drained) is not charged and not counted.
     """
-    last = view.state in (JobState.RUNNING, JobState.COMPLETED)
-    return view.history.attempts + view.history.crashes + last
+    has_uncharged_attempt = view.state in (JobState.RUNNING, JobState.COMPLETED)
+    return view.history.attempts + view.history.crashes + has_uncharged_attempt
 
 
 def row(view: JobView, now: float) -> dict[str, Any]:

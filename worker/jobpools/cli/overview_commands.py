@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from jobpools.cli.output import Output, show
-from jobpools.cli.parameters import Format, Namespace, Paths, Redis
+from jobpools.cli.parameters import Format, Namespace, Paths, Redis, seconds_of
 
 POOL_COLUMNS = ("pool", "workers", "slots", "busy", "draining", "completed", "failed")
 QUEUE_COLUMNS = ("queue", "queued", "scheduled", "running", "dead", "oldest", "completed", "failed")
@@ -52,7 +52,7 @@ def stats(
     """
     from jobpools.cli import queries
 
-    seconds = queries.duration_option("--over", over)
+    seconds = seconds_of("--over", over)
     rows = queries.run_query(redis, lambda connection: queries.stats(connection, seconds))
     show(rows, STAT_COLUMNS, output, "no queue has had a job yet")
 

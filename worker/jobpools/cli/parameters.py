@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from jobpools.cli.output import Output
+from jobpools.core.text.durations import parse_duration
+from jobpools.errors import ConfigurationError
 
 Paths = Annotated[
     list[Path], typer.Argument(metavar="FILES", help="YAML files, or folders of them.", show_default=False)
@@ -26,3 +28,11 @@ AllLimit = Annotated[
     typer.Option("--limit", metavar="N", min=1, help="With --all: maximum number of jobs, the earliest first."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="With --all: do not ask for confirmation.")]
+
+
+def seconds_of(option: str, text: str) -> float:
+    """Return the seconds of a duration. Raises ConfigurationError, which names the option."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{option}: {error}") from error

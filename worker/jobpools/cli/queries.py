@@ -6,8 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from jobpools.core.text.durations import parse_duration
-from jobpools.errors import ConfigurationError, StoreDataError
+from jobpools.errors import StoreDataError
 from jobpools.settings import redis_url
 from jobpools.store import ledger
 from jobpools.store.connection import Connection, connect
@@ -20,7 +19,7 @@ T = TypeVar("T")
 def run_query(url: str | None, query: Callable[[Connection], Awaitable[T]]) -> T:
     """Run a query on a connection of its own. `url` None: from the environment. Raises StoreError."""
 
-    async def whole() -> T:
+    async def connect_and_query() -> T:
         connection = connect(redis_url(os.environ, url))
         try:
             return await query(connection)
@@ -31,7 +30,7 @@ def run_query(url: str | None, query: Callable[[Connection], Awaitable[T]]) -> T
         finally:
             await connection.aclose()
 
-    return asyncio.run(whole())
+    return asyncio.run(connect_and_query())
 
 
 async def queues(connection: Connection) -> list[dict[str, Any]]:
@@ -102,14 +101,6 @@ async def stats(connection: Connection, over: float) -> list[dict[str, Any]]:
         }
         for name, count in counts.items()
     ]
-
-
-def duration_option(option: str, text: str) -> float:
-    """Return the seconds of a duration. Raises ConfigurationError that names the option."""
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{option}: {error}") from error
 
 
 async def workers(connection: Connection) -> list[dict[str, Any]]:

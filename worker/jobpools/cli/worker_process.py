@@ -21,13 +21,13 @@ def run(flags: Mapping[str, Any]) -> int:
     from jobpools.runtime.stopping import Stopped, stopping
     from jobpools.settings import READY_FD, WorkerSettings
 
-    descriptor = os.environ.get(READY_FD, "")
+    ready_descriptor = os.environ.get(READY_FD, "")
     try:
         with stopping() as signals:
             settings = WorkerSettings.from_env(os.environ, **flags)
-            with worker_log.isolated(settings.log, passed_on=bool(descriptor)) as output:
+            with worker_log.isolated(settings.log, relayed=bool(ready_descriptor)) as output:
                 try:
-                    return _work(settings, descriptor, signals)
+                    return _import_and_run(settings, ready_descriptor, signals)
                 except JobpoolsError as error:
                     output.write(_line(error))
                     return 1
@@ -38,7 +38,8 @@ def run(flags: Mapping[str, Any]) -> int:
         return 0
 
 
-def _work(settings: "WorkerSettings", descriptor: str, signals: "Stopping") -> int:
+def _import_and_run(settings: "WorkerSettings", ready_descriptor: str, signals: "Stopping") -> int:
+    """Import the app, tell the parent that the worker is ready, and run it."""
     from jobpools.runtime import worker_log
     from jobpools.runtime.loading import import_app
     from jobpools.runtime.run_worker import run_worker
@@ -49,14 +50,14 @@ def _work(settings: "WorkerSettings", descriptor: str, signals: "Stopping") -> i
     try:
         app = import_app(settings.app)
         signals.check()
-    except Stopped as told:
-        log.info("stopped by %s while the app was imported; no job was claimed", told)
+    except Stopped as stopped:
+        log.info("stopped by %s while the app was imported; no job was claimed", stopped)
         return 0
-    worker_log.configure_app(settings.log, passed_on=bool(descriptor))
-    if descriptor:
-        # The parent, `jobpools up`, reports itself when workers start and end.
+    worker_log.configure_app(settings.log, relayed=bool(ready_descriptor))
+    if ready_descriptor:
+        # The parent, `jobpools up`, prints when workers start and end.
         worker_log.set_level(logging.WARNING)
-        _report_ready(descriptor)
+        _report_ready(ready_descriptor)
     return run_worker(settings, app, signals)
 
 

@@ -30,7 +30,7 @@ class Progress:
     """Jobs that have not ended; None: unknown."""
     is_stuck: bool
     """Only jobs remain that no worker can run."""
-    more_may_come: bool
+    expects_more_jobs: bool
     """The companion command runs, or a schedule is to be fired at once."""
     crash_looping: tuple[str, ...]
     """Keys of pools whose workers exit before they are ready."""
@@ -39,12 +39,12 @@ class Progress:
 
 
 def decide_ending(progress: Progress) -> Decision[Ending | None]:
-    """Return how a run with --until-idle ends now; None: it goes on."""
+    """Return how a run with --until-idle ends now; None: the run continues."""
     if progress.crash_looping:
         pools = ", ".join(progress.crash_looping)
         return Decision(Ending.GAVE_UP, "CrashLooping", f"giving up: workers of {pools} exit before they are ready")
-    if progress.more_may_come:
-        return Decision(None, "MoreMayCome", "")
+    if progress.expects_more_jobs:
+        return Decision(None, "ExpectsMoreJobs", "")
     if progress.is_stuck:
         return Decision(Ending.GAVE_UP, "Stuck", "")
     if progress.waiting == 0 and progress.pools_at_minimum:

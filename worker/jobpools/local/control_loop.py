@@ -20,7 +20,7 @@ from jobpools.local.spec_watch import SpecWatch
 from jobpools.local.stop_signals import StopSignals
 from jobpools.local.view import View
 
-TICK = 0.25
+CHECK_INTERVAL = 0.25
 """Seconds between two checks of the files, and between two passes while there is work."""
 
 
@@ -39,7 +39,7 @@ class ControlLoop:
     companion: CompanionCommand | None
     signals: StopSignals
     wake: asyncio.Event
-    """Set when something happened that is worth a pass at once."""
+    """Set when a pass must run at once: a job, a worker, a file or a signal changed something."""
     view: View
     until_idle: bool
     memories: dict[str, Memory] = field(default_factory=dict[str, Memory])
@@ -57,7 +57,7 @@ class ControlLoop:
                     return ending
                 next_pass = time.monotonic() + wait
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.wake.wait(), TICK)
+                await asyncio.wait_for(self.wake.wait(), CHECK_INTERVAL)
         return Ending.STOPPED
 
     async def drain(self) -> None:
@@ -65,15 +65,15 @@ class ControlLoop:
         self.cluster.stop()
         ended = asyncio.create_task(self.cluster.wait_ended())
         while not ended.done():
-            await asyncio.wait([ended], timeout=TICK)
+            await asyncio.wait([ended], timeout=CHECK_INTERVAL)
             await self.count_reader.read(self.watch.specs)
             for pool in self.watch.specs.pools:
                 self.reporter.report_stopping(pool, self.cluster.running_of(pool), self.counts.ledgers)
 
     async def _pass(self) -> tuple[Ending | None, float]:
-        """Run one pass; return how the run ends (None: it goes on) and the seconds until the next pass."""
+        """Run one pass; return how the run ends (None: it continues) and the seconds until the next pass."""
         # Read before the queues: a command that ends after this line may have enqueued jobs that the pass does not see.
-        more_may_come = self._more_may_come()
+        expects_more_jobs = self._expects_more_jobs()
         specs = self.watch.specs
         statuses = {key: plan.status.to_dict() for key, plan in self.reporter.plans.items()}
         reconciler = Reconciler(self.cluster, self.queues, self.reporter, self.memories, statuses)
@@ -81,18 +81,18 @@ class ControlLoop:
         await self.count_reader.read(specs)
         is_stuck = await self.idle_check.is_stuck(self.counts, specs.pools)
         if not self.until_idle:
-            return None, wait if wait > 1 else TICK
-        decision = decide_ending(self._progress(is_stuck=is_stuck, more_may_come=more_may_come))
+            return None, wait if wait > 1 else CHECK_INTERVAL  # a short wait: jobs run, and the display shows counts
+        decision = decide_ending(self._progress(is_stuck=is_stuck, expects_more_jobs=expects_more_jobs))
         if decision.message:
             self.view.notify(decision.message)
-        return decision.value, TICK
+        return decision.value, CHECK_INTERVAL
 
-    def _progress(self, *, is_stuck: bool, more_may_come: bool) -> Progress:
+    def _progress(self, *, is_stuck: bool, expects_more_jobs: bool) -> Progress:
         now = time.time()
         return Progress(
             waiting=self.counts.waiting if self.counts.is_current else None,
             is_stuck=is_stuck,
-            more_may_come=more_may_come,
+            expects_more_jobs=expects_more_jobs,
             crash_looping=self.cluster.crash_looping,
             pools_at_minimum=all(
                 is_at_minimum(pool, row.desired if row else None, self.cluster.running_of(pool), now)
@@ -101,12 +101,12 @@ class ControlLoop:
             ),
         )
 
-    def _more_may_come(self) -> bool:
+    def _expects_more_jobs(self) -> bool:
         companion_runs = self.companion is not None and self.companion.is_running
         return companion_runs or self.schedules.has_requested_fires
 
     async def _follow_edits(self) -> None:
-        """Take over edited files: drain the workers of removed pools, and pass over the others at once."""
+        """Apply edited files: drain the workers of removed pools, and run a pass over the others at once."""
         before = self.watch.specs
         if not self.watch.reload():
             return

@@ -21,8 +21,8 @@ class CountReader:
             connection: Where the counts are read.
             counts: What is updated.
             availability: Learns whether Redis can be read.
-            all_queues: Count every queue in Redis, not only those in the files. For an embedded Valkey, which no one
-                else uses.
+            all_queues: Count every queue in Redis, not only those in the files. For an embedded Valkey, which only
+                this run uses.
         """
         self._connection = connection
         self._counts = counts

@@ -70,7 +70,7 @@ class EmbeddedValkey:
         """The folder that `stop` removes."""
         self._port = 0
         self._process: asyncio.subprocess.Process | None = None
-        self._restarts: asyncio.Task[None] | None = None
+        self._restart_task: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -101,13 +101,13 @@ class EmbeddedValkey:
             except ConfigurationError:
                 if attempt == START_ATTEMPTS:
                     raise
-        self._restarts = asyncio.create_task(self._keep_running(directory), name="embedded valkey")
+        self._restart_task = asyncio.create_task(self._keep_running(directory), name="embedded valkey")
 
     async def stop(self) -> None:
         """End the server, and remove its data if the folder is temporary."""
-        if self._restarts is not None:
-            self._restarts.cancel()
-            await asyncio.gather(self._restarts, return_exceptions=True)
+        if self._restart_task is not None:
+            self._restart_task.cancel()
+            await asyncio.gather(self._restart_task, return_exceptions=True)
         process = self._process
         if process is not None and process.returncode is None:
             process.terminate()

@@ -1,4 +1,4 @@
-"""Reads the remaining jobs when the counts of all queues stand still, and tells the user about them."""
+"""Reads the remaining jobs when the counts of all queues no longer change, and tells the user about them."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,10 +41,13 @@ class IdleCheck:
         self._availability = availability
         self._mention_scheduled = mention_scheduled
         self._ledgers: Mapping[str, Ledger] | None = None
+        """Counts of each queue at the last call."""
         self._unchanged_since = 0.0
+        """Monotonic seconds."""
         self._decision: Decision[tuple[str, ...]] | None = None
-        """For the present counts; None: not decided yet."""
+        """The decision for these counts; None: not made yet."""
         self._notified: tuple[str, ...] = ()
+        """Lines that the user was told last."""
 
     async def is_stuck(self, counts: RunCounts, pools: Sequence[Pool]) -> bool:
         """Return whether only jobs remain that cannot run; tell the user once which ones, and why."""

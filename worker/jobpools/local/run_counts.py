@@ -20,7 +20,9 @@ class RunCounts:
         self.is_current = False
         """The last attempt to read the counts succeeded."""
         self._first: dict[str, Ledger] = {}
+        """First reading of each queue; empty after Redis lost its data."""
         self._last: dict[str, Ledger] = {}
+        """Latest reading of each queue."""
         self._before_loss = _EMPTY
         """Counts of queues up to the moment when Redis lost their data."""
 
@@ -31,7 +33,7 @@ class RunCounts:
         return total.completed + total.dead + total.cancelled + total.purged + total.dropped
 
     def update(self, ledgers: Mapping[str, Ledger]) -> None:
-        """Take over the counts of all queues as they are now."""
+        """Record a reading of the counts of all queues."""
         for queue, ledger in ledgers.items():
             before = self._last.get(queue)
             if before is None:

@@ -9,7 +9,7 @@ from jobpools.core.text.timestamps import local_timestamp
 from jobpools.store.connection import Connection
 from jobpools.store.schedules import StoreSchedules
 
-SHOWN = 4
+MAX_SHOWN_TICKS = 4
 """Maximum number of schedules whose next tick is shown at the start."""
 
 
@@ -36,8 +36,8 @@ class LocalSchedules:
         """Fire what is due at the start, and show the next ticks."""
         await self._scheduler.run_pass()
         if coming := sorted(self._next_ticks.items(), key=lambda each: each[1]):
-            shown = [f"{name} {local_timestamp(at)}" for name, at in coming[:SHOWN]]
-            more = f" and {len(coming) - SHOWN} more" if len(coming) > SHOWN else ""
+            shown = [f"{name} {local_timestamp(at)}" for name, at in coming[:MAX_SHOWN_TICKS]]
+            more = f" and {len(coming) - MAX_SHOWN_TICKS} more" if len(coming) > MAX_SHOWN_TICKS else ""
             self._notify(f"next ticks: {', '.join(shown)}{more}")
 
     async def run(self) -> None:

@@ -34,7 +34,7 @@ class SpecFiles:
 
 @dataclass(slots=True)
 class _Content:
-    """What has been read so far."""
+    """The objects and notes read so far."""
 
     namespace: str
     pools: list[Pool] = field(default_factory=list[Pool])

@@ -33,7 +33,7 @@ class SpecWatch:
         self._stamp = self._read_stamp()
 
     def reload(self) -> bool:
-        """Read the files again if one has changed, and return whether they were taken over.
+        """Read the files again if one has changed, and return whether the new specs took effect.
 
         An edit with an error is reported once, and the previous specs stay in effect.
         """

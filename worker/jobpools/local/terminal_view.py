@@ -14,8 +14,7 @@ from jobpools.local.run_counts import RunCounts
 
 _BAR_WIDTH = 40
 """Maximum width of the progress bar, in characters."""
-_REDRAWS = 4
-"""Redraws per second."""
+_REDRAWS_PER_SECOND = 4
 _LEFT_ALIGNED = ("POOL", "REASON")
 
 
@@ -31,7 +30,7 @@ class TerminalView:
         self._live = Live(
             console=self._console,
             get_renderable=lambda: render(reporter, counts, self._console.width),
-            refresh_per_second=_REDRAWS,
+            refresh_per_second=_REDRAWS_PER_SECOND,
             transient=False,
         )
         self._live.start()

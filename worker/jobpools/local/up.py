@@ -40,12 +40,12 @@ def run(options: Options, view: View) -> int:
     """Run `jobpools up` and return its exit code. Raises JobpoolsError when the run cannot begin."""
     log, handler = logging.getLogger("jobpools"), ErrorLogHandler(view.notify)
 
-    async def whole() -> int:
+    async def start_and_run() -> int:
         return await Up(options, view).run()
 
     log.addHandler(handler)
     try:
-        return asyncio.run(whole())
+        return asyncio.run(start_and_run())
     finally:
         log.removeHandler(handler)  # a second run in this process has another view
 
@@ -152,7 +152,7 @@ class Up:
         )
 
     async def _run_loop(self, loop: ControlLoop) -> Ending:
-        """Run the control loop with everything beside it, and drain the workers."""
+        """Run the control loop, the schedules and the companion command, and then drain the workers."""
         tasks = [asyncio.create_task(wake_on_jobs(self._url, self._wake))]
         try:
             self._print_start()

@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 MAX_HEAD_BYTES: Final = 1 << 16
-"""Maximum bytes of a request's head; what is longer is answered as if it were complete."""
+"""Maximum bytes of a request's head; a longer head is answered as if it were complete."""
 _REASONS = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}
 
 

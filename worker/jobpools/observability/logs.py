@@ -1,4 +1,4 @@
-"""The form of log lines, and the set-up of the root logger. One line per record, as text or as JSON."""
+"""The format of log lines, and the set-up of the root logger. One line per record, as text or as JSON."""
 
 import json
 import logging
@@ -8,8 +8,8 @@ from typing import Final, Literal
 from jobpools.core.text.timestamps import timestamp
 from jobpools.observability.log_output import LogOutput, LogOutputHandler
 
-LogForm = Literal["text", "json"]
-TEXT: Final = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
+LogFormat = Literal["text", "json"]
+TEXT_WITH_TIME: Final = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
 TEXT_WITHOUT_TIME: Final = "%(levelname)s  %(message)s"
 """For a parent process that writes the time and the worker's name before each line."""
 _LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
@@ -31,27 +31,27 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def formatter(form: LogForm, *, passed_on: bool = False) -> logging.Formatter:
-    """Return the formatter of a form. `passed_on`: a parent process adds time and name to each line of text."""
-    if form == "json":
+def formatter(log_format: LogFormat, *, relayed: bool = False) -> logging.Formatter:
+    """Return a formatter. `relayed`: a parent process reads the lines and adds time and name to each line of text."""
+    if log_format == "json":
         return JsonFormatter()
-    return logging.Formatter(TEXT_WITHOUT_TIME if passed_on else TEXT, "%H:%M:%S")
+    return logging.Formatter(TEXT_WITHOUT_TIME if relayed else TEXT_WITH_TIME, "%H:%M:%S")
 
 
 def configure(
-    form: LogForm, level: int = logging.INFO, *, passed_on: bool = False, output: LogOutput | None = None
+    log_format: LogFormat, level: int = logging.INFO, *, relayed: bool = False, output: LogOutput | None = None
 ) -> None:
     """Send the root logger to stderr, unless it has a handler already.
 
     Args:
-        form: The form of the lines.
-        level: Lowest level to write. A level that was set on the root logger goes first.
-        passed_on: A parent process adds time and name to each line.
+        log_format: Format of the lines.
+        level: Lowest level to write. A level that was set on the root logger takes precedence.
+        relayed: A parent process reads the lines and adds time and name to each line of text.
         output: Where to write. Default: what sys.stderr is now.
     """
     root = logging.getLogger()
     if root.handlers:
         return
-    root.addHandler(LogOutputHandler(output or LogOutput(sys.stderr), formatter(form, passed_on=passed_on)))
+    root.addHandler(LogOutputHandler(output or LogOutput(sys.stderr), formatter(log_format, relayed=relayed)))
     if root.level == logging.WARNING:  # the default: it was not set
         root.setLevel(level)

@@ -38,7 +38,9 @@ def gauge(name: str, description: str, value: float) -> Metric:
     return Metric(name, "gauge", description, [Sample(value)])
 
 
-def buckets(bounds: Sequence[float], counts: Sequence[int], total: float, labels: Mapping[str, str]) -> list[Sample]:
+def histogram_samples(
+    bounds: Sequence[float], counts: Sequence[int], total: float, labels: Mapping[str, str]
+) -> list[Sample]:
     """Return the samples of one histogram.
 
     Args:

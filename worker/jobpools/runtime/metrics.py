@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 
 from jobpools.core.jobs.job import OutcomeKind
-from jobpools.observability.metrics_text import Metric, Sample, buckets, counter
+from jobpools.observability.metrics_text import Metric, Sample, counter, histogram_samples
 
 BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0)
 """Upper bounds of the duration histogram, in seconds."""
@@ -87,7 +87,9 @@ class Metrics:
         ]
         yield Metric("jobpools_jobs_total", "counter", "Attempts that ended, by outcome.", outcomes)
         durations = [
-            sample for each in tallies for sample in buckets(BUCKETS, each.buckets, each.seconds, {"job": each.name})
+            sample
+            for each in tallies
+            for sample in histogram_samples(BUCKETS, each.buckets, each.seconds, {"job": each.name})
         ]
         yield Metric("jobpools_job_duration_seconds", "histogram", "Duration of attempts.", durations)
         for name, description, value in (

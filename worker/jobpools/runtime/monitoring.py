@@ -97,6 +97,6 @@ def description(
         "max_crashes": limit,
         "max_crashes_of": {each.name: each.max_crashes for each in handlers if each.max_crashes != limit},
         "log": settings.log,
-        "passed_on": bool(os.environ.get(READY_FD)),
+        "relayed": bool(os.environ.get(READY_FD)),
         "code": [each.code for each in handlers],
     }

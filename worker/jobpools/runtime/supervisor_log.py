@@ -10,7 +10,7 @@ def configure(hello: Mapping[str, Any]) -> None:
 
     from jobpools.observability import logs
 
-    logs.configure(hello["log"], level=logging.WARNING, passed_on=hello["passed_on"])
+    logs.configure(hello["log"], level=logging.WARNING, relayed=hello["relayed"])
 
 
 def warn(hello: Mapping[str, Any], text: str) -> None:

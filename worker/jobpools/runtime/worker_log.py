@@ -13,7 +13,7 @@ from typing import Any
 
 from jobpools.observability import logs
 from jobpools.observability.log_output import LogOutput, LogOutputHandler
-from jobpools.observability.logs import LogForm
+from jobpools.observability.logs import LogFormat
 
 _ROOT = "jobpools"
 _IMPORTED_LATER = ("jobpools.worker", "jobpools.rescue", "jobpools.http")
@@ -69,19 +69,19 @@ _state = _State()
 
 
 @contextlib.contextmanager
-def isolated(form: LogForm, level: int = logging.INFO, *, passed_on: bool = False) -> Generator[LogOutput]:
+def isolated(log_format: LogFormat, level: int = logging.INFO, *, relayed: bool = False) -> Generator[LogOutput]:
     """Write the worker's own lines to the current sys.stderr until the block ends.
 
     Args:
-        form: The form of the lines.
+        log_format: Format of the lines.
         level: Lowest level to write.
-        passed_on: A parent process adds the time and the worker's name to each line.
+        relayed: A parent process reads the lines and adds the time and the worker's name to each.
 
     Yields:
         The output, for the message with which the process ends.
     """
     output = LogOutput(sys.stderr)
-    _state.handler = LogOutputHandler(output, logs.formatter(form, passed_on=passed_on))
+    _state.handler = LogOutputHandler(output, logs.formatter(log_format, relayed=relayed))
     _state.output, _state.level = output, level
     former = _isolate_loggers()
     try:
@@ -99,10 +99,10 @@ def set_level(level: int) -> None:
     _state.level = level
 
 
-def configure_app(form: LogForm, *, passed_on: bool = False) -> None:
+def configure_app(log_format: LogFormat, *, relayed: bool = False) -> None:
     """Send the app's lines to the worker's output, unless the app has configured `logging` itself."""
     if _state.handler is None or not _has_app_handlers():
-        logs.configure(form, passed_on=passed_on, output=_state.output)
+        logs.configure(log_format, relayed=relayed, output=_state.output)
 
 
 def _isolate_loggers() -> list[tuple[logging.Logger, type[logging.Logger]]]:

@@ -1,0 +1,103 @@
+"""What a supervisor writes after its worker's death: the attempts that caused it are charged, the others are not."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from jobpools.store.connection import Connection
+
+from jobpools.core.jobs.job import JobState, OutcomeKind
+from jobpools.runtime import crash_settlement, supervisor_log
+from jobpools.runtime.crash_report import CrashReport
+from jobpools.runtime.vitals import key
+from jobpools.store.endpoint_facts import read_endpoint
+from jobpools.store.enqueue import Sending, enqueue_jobs
+from jobpools.store.envelope import decode_envelope
+from jobpools.store.jobs import read_job
+from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.step import settle_and_claim
+from tests.support.ports import free_port
+
+QUEUE, POOL, WORKER = "emails", "default/shop", "web-1.a"
+GUILTY, INNOCENT = "guilty", "innocent"
+
+
+def hello(url: str, **fields: Any) -> dict[str, Any]:
+    """Return a worker's description of itself."""
+    known = {"redis_url": url, "queues": [QUEUE], "worker": WORKER, "pool": POOL, "lease": 60.0}
+    return known | {"max_crashes": 3, "max_crashes_of": {}} | fields
+
+
+@pytest.fixture(autouse=True)
+def log_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor sends the log of its process to stderr; pytest reads it where it is."""
+    monkeypatch.setattr(supervisor_log, "configure", lambda _hello: None)
+
+
+@pytest.fixture
+async def leases(store: Connection) -> dict[str, str]:
+    """The leases, by job, of a worker that runs two jobs."""
+    envelopes = {
+        job_id: b'{"v":1,"id":"%b","name":"resize","queue":"emails","args":{}}' % job_id.encode()
+        for job_id in (GUILTY, INNOCENT)
+    }
+    await enqueue_jobs(store, [Sending(decode_envelope(raw), raw, None, 0.0) for raw in envelopes.values()])
+    suffix = claim_suffix(WORKER, 1)
+    await settle_and_claim(store, QUEUE, WORKER, claim=2, lease_suffix=suffix, lease_ms=60_000)
+    return {job_id: f"{job_id}{suffix}" for job_id in envelopes}
+
+
+def report(*leases: str) -> CrashReport:
+    keys = frozenset(key(lease) for lease in leases)
+    return CrashReport(keys, "the worker was killed by SIGSEGV", traceback="Fatal Python error")
+
+
+async def settle(hello: dict[str, Any], report: CrashReport) -> None:
+    """Settle in a thread, because the helper process runs an event loop of its own."""
+    await asyncio.to_thread(crash_settlement.settle, hello, report)
+
+
+async def test_the_attempt_that_caused_the_death_is_charged_and_the_other_handed_back(
+    store: Connection, leases: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    await settle(hello(store.url), report(leases[GUILTY]))
+    guilty, innocent = await read_job(store, QUEUE, GUILTY), await read_job(store, QUEUE, INNOCENT)
+    assert guilty is not None
+    assert innocent is not None
+    assert (guilty.history.crashes, innocent.history.crashes) == (1, 0)
+    attempt = guilty.history.entries[-1]
+    assert (attempt.outcome, attempt.error, attempt.message) == (
+        OutcomeKind.CRASHED, "WorkerLost", "the worker was killed by SIGSEGV",
+    )  # fmt: skip
+    assert innocent.state is JobState.QUEUED
+    assert f"charged with a crash: resize {GUILTY} (crash 1, runs again); handed back: 1" in caplog.text
+
+
+async def test_the_limit_of_the_handler_decides_when_a_job_is_dead(
+    store: Connection, leases: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    await settle(hello(store.url, max_crashes_of={"resize": 1}), report(leases[GUILTY]))
+    guilty = await read_job(store, QUEUE, GUILTY)
+    assert guilty is not None
+    assert guilty.state is JobState.DEAD
+    assert f"resize {GUILTY} (crash 1, dead)" in caplog.text
+
+
+@pytest.mark.usefixtures("leases")
+async def test_a_death_without_evidence_charges_no_job(store: Connection, caplog: pytest.LogCaptureFixture) -> None:
+    await settle(hello(store.url), report())
+    assert "charged with a crash: no job; handed back: 2" in caplog.text
+    assert (await read_endpoint(store, {POOL: [QUEUE]})).queues[QUEUE].queued == 2  # type: ignore[index]  # a plain name
+
+
+async def test_an_unreachable_redis_is_tried_several_times_and_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(crash_settlement, "MAX_TRIES", 2)
+    monkeypatch.setattr(crash_settlement, "TRY_INTERVAL", 0.01)
+    caplog.set_level(logging.WARNING, "jobpools.worker")
+    await settle(hello(f"redis://127.0.0.1:{free_port()}/0"), report())
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "its attempts could not be settled; they run again when their leases expire" in warnings[0]

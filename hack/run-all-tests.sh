@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
-# Every test, in parts that run at the same time, for most of each is waiting:  hack/run-all-tests.sh .venv/bin/python [PYTEST OPTIONS]
+# Run all tests, in parts at the same time because each spends most of its time waiting:
 #
-#   with a Kubernetes   tests/cluster and tests/kube, on the one that hack/with-test-cluster.sh finds or starts
-#   without             the other folders, in four parts, on servers and processes of this machine; the output of each
-#                       part follows when all have ended
+#   hack/run-all-tests.sh .venv/bin/python [PYTEST OPTIONS]
+#
+#   with a Kubernetes      tests/cluster and tests/kube, on the one that hack/with-test-cluster.sh finds or starts
+#   without a Kubernetes   the other folders, in four parts, on servers and processes of this machine; the output of
+#                          each part is printed when all have ended
+#
+# The branch coverage of one part (hack/branch_coverage.py) is printed last. Exit code: 0 if all tests passed and the
+# coverage is not below its floor.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[[ $# -gt 0 ]] || { sed -n '2,6p' "$0" | cut -c3-; exit 2; }
+[[ $# -gt 0 ]] || { sed -n '2,11p' "$0" | cut -c3-; exit 2; }
 python=$1; shift
+options=(-q -p no:cacheprovider "$@")
 logs=$(mktemp -d)
 running=()   # process groups of the parts without a Kubernetes
 
@@ -20,37 +26,38 @@ clean() {
 }
 trap clean EXIT; trap 'exit 130' INT; trap 'exit 143' TERM HUP
 
-part() { # NAME PYTEST ARGUMENT...: start one in the background, in a process group of its own: Ctrl-C comes to us, and clean passes it on
+part() { # NAME PYTHON ARGUMENT...: start a part in the background, in its own process group: clean passes Ctrl-C on to it
   local name=$1; shift
   set -m
-  hack/end-with-parent.sh INT "$python" -m pytest -q -p no:cacheprovider "${options[@]}" "$@" >"$logs/$name" 2>&1 & running+=($!)
+  hack/end-with-parent.sh INT "$python" "$@" >"$logs/$name" 2>&1 & running+=($!)
   set +m
 }
 
-options=("$@")
-part 1-chaos-handlers tests/chaos/handlers
-part 2-chaos --ignore=tests/chaos/handlers tests/chaos
-part 3-runtime tests/runtime
-part 4-rest --ignore=tests/chaos --ignore=tests/cluster --ignore=tests/kube --ignore=tests/runtime tests
+mapfile -t measured < <("$python" hack/branch_coverage.py tests)
+part 1-chaos-handlers -m pytest "${options[@]}" tests/chaos/handlers
+part 2-chaos -m pytest "${options[@]}" --ignore=tests/chaos/handlers tests/chaos
+part 3-measured hack/branch_coverage.py run "${options[@]}"
+part 4-rest -m pytest "${options[@]}" --ignore=tests/chaos --ignore=tests/cluster --ignore=tests/kube "${measured[@]/#/--ignore=}" tests
 
-how_far() { # as pytest says at the end of each line of dots
+progress() { # the percentage that pytest prints at the end of each line of dots, for each part
   local log
   for log in "$logs"/*; do printf ' %s %s' "$(basename "$log" | cut -c3-)" "$(sed -nE 's/.*\[ *([0-9]+%)\]$/\1/p' "$log" | tail -n 1)"; done
 }
 
-alive() { local part; for part in "${running[@]}"; do kill -0 "$part" 2>/dev/null && return; done; return 1; }
+any_runs() { local part; for part in "${running[@]}"; do kill -0 "$part" 2>/dev/null && return; done; return 1; }
 
 status=0
 hack/end-with-parent.sh TERM hack/with-test-cluster.sh "$python" -m pytest -q "$@" tests/cluster tests/kube || status=$?
-began=$SECONDS
-while alive; do   # shows a waiting user that the tests still run
-  if ((SECONDS >= began + 30)); then echo "run-all-tests: tests without a Kubernetes still run, $SECONDS s so far;$(how_far)" >&2; began=$SECONDS; fi
+shown=$SECONDS
+while any_runs; do   # a waiting user sees that the tests still run
+  if ((SECONDS >= shown + 30)); then echo "run-all-tests: tests without a Kubernetes still run, $SECONDS s so far;$(progress)" >&2; shown=$SECONDS; fi
   sleep 0.2
 done
-for each in "${running[@]}"; do
-  code=0; wait "$each" || code=$?
+for part in "${running[@]}"; do
+  code=0; wait "$part" || code=$?
   ((code == 0)) || status=$code
 done
 running=()
 cat "$logs"/*
+"$python" hack/branch_coverage.py report || status=$?
 exit "$status"

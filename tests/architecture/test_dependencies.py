@@ -26,7 +26,6 @@ NOT_IMPORTED = {
     "mypy": "a program",
     "pyright": "a program",
     "pytest-asyncio": "a plugin of pytest",
-    "pytest-cov": "a plugin of pytest",
     "pytest-timeout": "a plugin of pytest",
     "ruff": "a program",
     "types-croniter": "stubs for mypy",
@@ -40,13 +39,13 @@ SOURCES = {
     "operator/jobpools_operator": ("operator",),
     "examples": ("demo",),
     "tests": ("operator", "local", "plot", "demo", "dev"),
-    "hack": (),
+    "hack": ("dev",),
 }
-"""By folder: the extras that are installed where its modules are imported, beside the dependencies themselves."""
+"""By folder: the extras that its modules may import, besides the dependencies themselves."""
 
 
 def normalized(name: str) -> str:
-    """The form in which distribution names are compared (PEP 503)."""
+    """Return the form in which distribution names are compared (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -60,7 +59,7 @@ def extra_of(name: str) -> list[str]:
 
 
 def modules(folder: str) -> Iterator[Path]:
-    """The modules that belong to this folder and to no folder below it that has a row of its own."""
+    """Yield the modules of this folder, without those of folders below it that are listed themselves."""
     others = [other for other in SOURCES if other.startswith(f"{folder}/")]
     for path in sorted((ROOT / folder).rglob("*.py")):
         if not any(path.is_relative_to(ROOT / other) for other in others):
@@ -69,7 +68,7 @@ def modules(folder: str) -> Iterator[Path]:
 
 @functools.cache
 def imported(path: Path) -> tuple[tuple[int, str], ...]:
-    """Line and top-level name of every foreign import, also of those inside functions and by `import_module`."""
+    """Return line and top-level name of each foreign import, inside functions and by `import_module` too."""
     return tuple(_imported(path))
 
 
@@ -115,4 +114,6 @@ def test_what_is_declared_is_used() -> None:
     }
     unused = declared(*PROJECT["optional-dependencies"]) - used - set(NOT_IMPORTED)
     assert unused == set()
-    assert not set(NOT_IMPORTED) - declared(*PROJECT["optional-dependencies"]), "they are not declared any more"
+    assert not set(NOT_IMPORTED) - declared(*PROJECT["optional-dependencies"]), (
+        "they are no longer declared; remove them here"
+    )

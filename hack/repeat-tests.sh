@@ -28,7 +28,7 @@ shift
 ((1 <= runs && runs <= 100)) || die "N must be from 1 to 100, got $runs"
 logs=$(mktemp -d)
 
-clean() { # ends what it started, by process id
+clean() { # end the processes that this script started, by process id
   trap - EXIT; trap '' INT TERM HUP
   if [[ -n $child ]] && kill -INT "$child" 2>/dev/null; then wait "$child" || true; fi
   [[ -z $loop ]] || kill "$loop" 2>/dev/null || true
@@ -39,7 +39,7 @@ trap clean EXIT; trap 'exit 130' INT; trap 'exit 143' TERM HUP
 [[ -z $beside ]] || { hack/end-with-parent.sh KILL bash -c 'while :; do :; done' & loop=$!; disown; }
 
 # `timeout --foreground` passes SIGINT on, and pytest then tears down its fixtures. A run that ignores it for 60 s is killed.
-set -m   # the run is a process group of its own: Ctrl-C comes to this script, and clean passes it on
+set -m   # a run has its own process group: Ctrl-C reaches this script, and clean passes it on
 began=$SECONDS
 for ((run = 1; run <= runs; run++)); do
   log=$logs/run-$run.log status=0 start=$SECONDS

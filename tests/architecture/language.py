@@ -64,8 +64,8 @@ def retired() -> Retired:
 
 
 def _pattern(word: str) -> str:
-    """Return the pattern of a retired word; "there is no worker" and "is no longer" are allowed."""
-    spaced = word.replace(" ", r"\s+")
+    """Return the pattern of a retired word; "there is no worker", "is no longer" and "is None" are allowed."""
+    spaced = word.replace(" ", r"\s+").replace("none", "(?-i:none)")
     if word.startswith(("is no", "are no")):
         spaced = rf"(?<!there ){spaced}"
     return rf"{spaced}(?!\s+(?:longer|more)\b)" if word.endswith(" no") else spaced

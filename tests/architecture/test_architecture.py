@@ -50,7 +50,7 @@ def module_of(path: Path) -> str:
 
 
 def import_graph() -> dict[str, set[str]]:
-    """Return which of our modules each of our modules imports, anywhere in it: under TYPE_CHECKING, too."""
+    """Return the modules of this project that each of them imports, under TYPE_CHECKING and inside functions too."""
     modules = {module_of(path): path for path in SOURCES}
     graph: dict[str, set[str]] = {}
     for module, path in modules.items():
@@ -77,7 +77,7 @@ def test_import_law() -> None:
 
 
 def test_no_modules_import_each_other() -> None:
-    """Data moves forward: a module never imports, directly or through others, one that imports it."""
+    """A module never imports, directly or through others, a module that imports it."""
     try:
         graphlib.TopologicalSorter(import_graph()).prepare()
     except graphlib.CycleError as error:
@@ -169,7 +169,7 @@ def test_public_names_are_listed_and_sorted() -> None:
 
 
 def test_importing_jobpools_is_cheap() -> None:
-    """A web process that only enqueues pays neither for the command line nor for YAML or the operator."""
+    """A process that only enqueues imports neither the command line nor YAML nor the operator."""
     code = "import sys, jobpools; jobpools.App; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     expensive = {"typer", "rich", "yaml", "kopf", "kubernetes", "matplotlib", "aiohttp"} & set(run.stdout.split())
@@ -190,5 +190,5 @@ def test_generated_files_are_fresh(tmp_path: Path) -> None:
     assert fresh
     for folder in (ROOT / "crds", ROOT / "helm" / "jobpools" / "crds"):
         assert {path.name: path.read_text() for path in folder.glob("*.yaml")} == fresh, (
-            f"stale: {folder}; make generate"
+            f"{folder}: outdated; run make generate"
         )

@@ -124,10 +124,10 @@ def test_links_have_targets(path: Path) -> None:
         if "://" in target or target.startswith("mailto:"):
             continue
         file, _, anchor = target.partition("#")
-        there = (path.parent / file).resolve() if file else path
-        assert there.exists(), f"{short(path)}: {target}"
+        target_path = (path.parent / file).resolve() if file else path
+        assert target_path.exists(), f"{short(path)}: {target}"
         if anchor:
-            headings = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE)
+            headings = re.findall(r"^#+ (.*)$", target_path.read_text(), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", each.lower()).strip().replace(" ", "-") for each in headings}
             assert anchor in slugs, f"{short(path)}: {target}"
 

@@ -13,7 +13,7 @@ BASELINE = Path(__file__).with_name("language_baseline.json")
 
 
 def test_retired_words_and_vague_docstrings_do_not_come_back() -> None:
-    """Fail for each rule that is broken more often than `language_baseline.json` allows: that file only shrinks."""
+    """`language_baseline.json` allows a number of violations for each rule, which may only become smaller."""
     allowed = json.loads(BASELINE.read_text())
     places = language.places()
     counts = Counter(place.rule for place in places)
@@ -32,6 +32,7 @@ def test_retired_words_and_vague_docstrings_do_not_come_back() -> None:
         ("'0' is no number", "is no"),
         ("it sits\nout its lease", "sits out"),
         ("There is no worker; it is no longer ready; where there is none", None),
+        ("The second value is None.", None),
         ("The `lane` of BullMQ", None),
         ("a planet's lanes", "lanes"),
         ("airplane", None),

@@ -1,4 +1,4 @@
-"""What no file may hold (paths of a machine, package indexes, pickle), and what every file of a kind must hold."""
+"""Rules for every file: no path of a machine, package index or pickle; a docstring, and reasons for exemptions."""
 
 import ast
 import re
@@ -24,7 +24,7 @@ UNSAFE = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}
 
 
 def tracked(*suffixes: str) -> list[Path]:
-    """Return the paths of the files in the repository that end so."""
+    """Return the paths of the repository's files with one of these endings."""
     run = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     return [
         Path(name) for name in run.stdout.split("\0") if name and name.endswith(suffixes) and (ROOT / name).is_file()
@@ -38,7 +38,7 @@ def text_of(path: Path) -> str:
         return ""
 
 
-def found(pattern: re.Pattern[str]) -> list[str]:
+def lines_with(pattern: re.Pattern[str]) -> list[str]:
     return [
         f"{path}:{number}: {line.strip()[:100]}"
         for path in tracked("")
@@ -49,17 +49,17 @@ def found(pattern: re.Pattern[str]) -> list[str]:
 
 
 def test_no_file_names_a_home_folder() -> None:
-    assert found(HOME) == []
+    assert lines_with(HOME) == []
 
 
 def test_no_file_names_a_package_index() -> None:
     """The settings of pip, docker and Go on the installing machine decide where packages come from."""
-    assert found(INDEX) == []
-    assert found(INDEX_SETTING) == []
+    assert lines_with(INDEX) == []
+    assert lines_with(INDEX_SETTING) == []
 
 
 def test_no_file_has_conflict_markers() -> None:
-    assert found(re.compile(r"^(?:<{7}|>{7}) ")) == []
+    assert lines_with(re.compile(r"^(?:<{7}|>{7}) ")) == []
 
 
 def test_the_patterns_match_what_they_forbid() -> None:
@@ -74,7 +74,7 @@ def test_the_patterns_match_what_they_forbid() -> None:
 
 
 def test_no_module_imports_pickle() -> None:
-    """No pickle anywhere: write access to Redis must not allow to run code."""
+    """With pickle, write access to Redis would allow to run code."""
     for path in tracked(".py"):
         for node in nodes_of(path):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -100,13 +100,15 @@ def test_every_skipped_test_has_a_reason() -> None:
                     if "skipif" in ast.unparse(node.func)
                     else [*node.args, *node.keywords]
                 )
-                assert given, f"{path}:{node.lineno}: why?"
+                assert given, f"{path}:{node.lineno}: give a reason"
             if isinstance(node, ast.Attribute) and re.fullmatch(r"pytest\.mark\.(skip|xfail)", ast.unparse(node)):
                 calls = [each for each in nodes_of(path) if isinstance(each, ast.Call)]
-                assert any(ast.unparse(each.func) == ast.unparse(node) for each in calls), f"{path}:{node.lineno}: why?"
+                assert any(ast.unparse(each.func) == ast.unparse(node) for each in calls), (
+                    f"{path}:{node.lineno}: give a reason"
+                )
 
 
 def test_every_exemption_from_the_linter_has_its_reason() -> None:
     """`# noqa: E501  # why`, `# type: ignore[code]  # why`."""
     bare = re.compile(r"# (?:noqa|type: ignore)(?!\S*: [A-Z0-9, ]+  ?\S)(?!\[[\w, -]+\]  ?# \S)")
-    assert [each for each in found(bare) if each.startswith(("worker/", "operator/", "examples/"))] == []
+    assert [each for each in lines_with(bare) if each.startswith(("worker/", "operator/", "examples/"))] == []

@@ -1,4 +1,4 @@
-"""`make bench`: what the hot path costs, each figure beside the floor, measured in turns so that noise cancels."""
+"""`make bench`: measure the hot path and compare each figure with the floor; both take turns, so that noise cancels."""
 
 import argparse
 import json
@@ -18,11 +18,13 @@ from tests.support.servers import Server, running, valkey_binary
 T = TypeVar("T")
 SUBJECTS = ("floor", "product")
 Turns = tuple[list[dict[str, float]], list[dict[str, float]]]
-LEAST_OF_THE_FLOOR = {1: None, 10: 0.5, 100: 0.4}
-"""By slots."""
-ONE_SLOT_SHARE = 5
-"""At one slot the floor makes a round trip a job: a fifth of the jobs takes it as long."""
+"""The figures of each round, of the floor and of the product."""
+MIN_SHARE_OF_FLOOR = {1: None, 10: 0.5, 100: 0.4}
+"""Budget of a drain, as a share of the floor's rate, by the number of slots."""
+ONE_SLOT_DIVISOR = 5
+"""Divisor of the number of jobs at one slot: there the floor makes one round trip for each job."""
 PICK_UPS, SENT_ALONE = 300, 4000
+"""Jobs of the part `pick-up`, and of `enqueue` one at a time."""
 EXAMPLES = """\
 examples:
   make bench                                                            all of it, about two minutes
@@ -72,7 +74,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def turns(what: str, rounds: int, turn: Callable[[str], T]) -> tuple[list[T], list[T]]:
-    """What floor and product reached in each round; they take turns in who begins."""
+    """Return what `turn` returned for the floor and for the product in each round; they begin by turns."""
     found: dict[str, list[T]] = {subject: [] for subject in SUBJECTS}
     for number in range(rounds):
         for subject in SUBJECTS if number % 2 else reversed(SUBJECTS):
@@ -89,11 +91,11 @@ def _row(what: str, unit: str, key: str, turn: Turns, **budgets: Any) -> Row:
 
 def drain(server: Server, jobs: int, rounds: int) -> list[Row]:
     rates, costs = [], []
-    for slots, least in LEAST_OF_THE_FLOOR.items():
-        queue = calls(jobs // ONE_SLOT_SHARE if slots == 1 else jobs)
+    for slots, min_share in MIN_SHARE_OF_FLOOR.items():
+        queue = calls(jobs // ONE_SLOT_DIVISOR if slots == 1 else jobs)
         where = f"at {slots} slots" if slots > 1 else "at 1 slot"
         turn = turns(f"drain {where}", rounds, partial(measure.drain, server, slots, queue))
-        rates.append(_row(f"drain {where}", "jobs/s", "rate", turn, least_of_floor=least, better="more"))
+        rates.append(_row(f"drain {where}", "jobs/s", "rate", turn, least_of_floor=min_share, better="more"))
         if slots > 1:
             costs += [
                 _row(f"commands sent a job {where} (a script is one)", "", "sent", turn, budget=1),
@@ -125,10 +127,10 @@ def enqueue(server: Server, jobs: int, rounds: int) -> list[Row]:
     ]
 
 
-def alone(server: Server, jobs: int, rounds: int) -> list[Row]:
-    """What has no floor."""
+def without_floor(server: Server, jobs: int, rounds: int) -> list[Row]:
+    """Measure the figures that have no floor."""
     with tempfile.TemporaryDirectory() as bytecode:
-        measure.idle(server, bytecode)  # writes it
+        measure.idle(server, bytecode)  # the first start writes the bytecode
         found = [measure.idle(server, bytecode) for _ in range(rounds)]
     return [
         Row("memory of a waiting job in Redis", "B", [measure.pending(server, calls(jobs))], budget=250),
@@ -138,7 +140,7 @@ def alone(server: Server, jobs: int, rounds: int) -> list[Row]:
     ]
 
 
-PARTS = {"drain": drain, "pick-up": pick_up, "enqueue": enqueue, "alone": alone}
+PARTS = {"drain": drain, "pick-up": pick_up, "enqueue": enqueue, "alone": without_floor}
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""What was measured, beside the floor, and the table of it. Nothing here measures."""
+"""Measured figures, their comparison with the floor and with budgets, and the table of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Row:
-    """One thing, measured in turns: `floor[i]` and `product[i]` stood side by side."""
+    """One figure: `floor[i]` and `product[i]` were measured one after the other."""
 
     what: str
     unit: str
     product: Sequence[float]
     floor: Sequence[float] = ()
     least_of_floor: float | None = None
-    """Of the floor; where less is better, of its inverse. Holds on any machine."""
+    """Minimum of `ratio`; it holds on any machine. None: no such budget."""
     budget: float | None = None
-    """In the row's own unit. Where it is a time, on a quiet machine."""
+    """Limit in the row's own unit; a time holds on a quiet machine only. None: no such budget."""
     better: Literal["more", "less"] = "less"
 
     @property
     def ratio(self) -> float | None:
-        """product/floor (floor/product where less is better): the median of the turns, so that noise cancels."""
+        """Median of product/floor over the rounds (floor/product where less is better); None: there is no floor."""
         if not self.floor:
             return None
         pairs = list(zip(self.product, self.floor, strict=True))
@@ -30,7 +30,7 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """None: the row has no budget."""
+        """Whether every budget is met; None: the row has no budget."""
         results = []
         if self.least_of_floor is not None and self.ratio is not None:
             results.append(self.ratio >= self.least_of_floor)
@@ -48,7 +48,7 @@ class Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Medians, with the least and the most of the turns in brackets."""
+    """Return the rows as a table of medians, with minimum and maximum in brackets."""
     head = ("", "floor", "jobpools", "of the floor", "budget", "")
     lines = [head, *[_cells(row) for row in rows]]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]

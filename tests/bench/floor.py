@@ -1,8 +1,9 @@
-"""The floor: the least that one process can do for a job on the same server. No job queue.
+"""The floor: the least work that one process can do for a job on the same server. It is not a job queue.
 
-A script a round trip pops up to n ids, reads their envelopes from the hash and deletes the former batch; a task a job.
-There is no lease (a batch dies with its process), no validation, no result, no retry, no timeout, no priority.
-The client is the worker's own, redis-py with hiredis and commands encoded in C, but without its pool and its retries.
+One script for each round trip pops up to n ids, reads their envelopes from the hash and deletes the previous batch.
+Each job runs in a task. There is no lease (a batch is lost with its process), and no validation, result, retry, timeout
+or priority.
+The client is the worker's, redis-py with hiredis and commands encoded in C, without its pool and its retries.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ async def drain(url: str, slots: int) -> None:
 
 
 async def pick_up(url: str, jobs: int) -> None:
-    """Wait for one job at a time."""
+    """Wait for one job at a time, and run it."""
     connection = await connect(url)
     report("ready")
     while len(starts) < jobs:
@@ -72,7 +73,7 @@ async def pick_up(url: str, jobs: int) -> None:
 
 
 async def send(url: str, jobs: int) -> None:
-    """One round trip a job."""
+    """Enqueue with one round trip for each job."""
     connection = await connect(url)
     sha = await call(connection, "SCRIPT", "LOAD", ADD)
     began = time.monotonic()
@@ -83,7 +84,7 @@ async def send(url: str, jobs: int) -> None:
 
 
 async def send_many(url: str, jobs: int) -> None:
-    """Two commands for BATCH jobs."""
+    """Enqueue with two commands for BATCH jobs."""
     connection = await connect(url)
     began = time.monotonic()
     for start in range(0, jobs, BATCH):

@@ -1,4 +1,4 @@
-"""The jobs that are measured, run alike by the worker and by the floor: nothing, between two marks."""
+"""The jobs that are measured, the same for the worker and the floor: no-ops between two marks."""
 
 import asyncio
 import json
@@ -44,16 +44,17 @@ def arguments(n: int) -> dict[str, Any]:
 
 
 def calls(jobs: int) -> list[Call[None]]:
-    """A queue's worth: this many no-ops between the two marks."""
+    """Return a queue of this many no-ops between the two marks."""
     return [mark.call(**arguments(0)), *[noop.call(**arguments(n)) for n in range(jobs)], mark.call(**arguments(jobs))]
 
 
 def report(figures: object) -> None:
-    """One line of JSON to the process that measures."""
+    """Print one line of JSON for the process that measures."""
     json.dump(figures, sys.stdout)
     print(flush=True)
 
 
 def between_marks() -> dict[str, float]:
+    """Return the seconds and the CPU seconds from the first mark to the last."""
     (began, cpu), (ended, cpu_then) = _marks
     return {"seconds": ended - began, "cpu": cpu_then - cpu}

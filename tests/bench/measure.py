@@ -1,4 +1,4 @@
-"""One turn of each measurement: a process of its own, on a server that is empty but for what the turn is about."""
+"""One round of each measurement: a new process, on a server that holds only what the round needs."""
 
 import asyncio
 import json
@@ -20,22 +20,23 @@ from tests.bench.jobs import app, arguments, timed, timestamped
 from tests.support.servers import Server
 
 DEADLINE = 60.0
+"""Maximum seconds of one round."""
 PACE = 0.01
-"""Seconds between two jobs for an idle worker: long enough for it to be idle again."""
+"""Seconds between two jobs for an idle worker, which is idle again after less."""
 IDLE = 5.0
-"""Seconds that an idle worker's commands are counted."""
+"""Seconds for which the commands of an idle worker are counted."""
 SENT = ("evalsha", "eval", "blpop")
-"""What worker and floor send while they work; the data commands are called inside of these scripts."""
+"""Commands that worker and floor send while they work; data commands are called inside of the scripts."""
 
 
 def started(subject: str, what: str, server: Server, number: int) -> subprocess.Popen[str]:
-    """`python -m tests.bench.floor drain URL 10`: it prints lines of JSON."""
+    """Start `python -m tests.bench.floor drain URL 10`, which prints lines of JSON."""
     command = [sys.executable, "-m", f"tests.bench.{subject}", what, server.url, str(number)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def answer(process: subprocess.Popen[str]) -> Any:
-    """Its last line, once it has ended."""
+    """Return the last line of the process, as soon as it has ended."""
     try:
         text, _ = process.communicate(timeout=DEADLINE)
     finally:
@@ -46,11 +47,11 @@ def answer(process: subprocess.Popen[str]) -> Any:
 
 
 def calls_of(info: dict[str, Any]) -> dict[str, int]:
-    """By command, out of INFO."""
+    """Return the number of calls by command, from the reply to INFO."""
     return {name.removeprefix("cmdstat_"): each["calls"] for name, each in info.items() if "cmdstat_" in name}
 
 
-def emptied(server: Server) -> None:
+def empty(server: Server) -> None:
     app.use(Client(server.url))
     with server.client() as client:
         client.flushall()
@@ -62,8 +63,8 @@ async def send(calls: Sequence[Call[None]]) -> None:
 
 
 def drain(server: Server, slots: int, calls: Sequence[Call[None]], subject: str) -> dict[str, float]:
-    """Jobs a second from the first one's start to the last one's, and what each cost the two processes and the wire."""
-    emptied(server)
+    """Return the jobs per second from the first start to the last, and the CPU, commands and bytes of each job."""
+    empty(server)
     asyncio.run(send(calls))
     with server.client() as client:
         client.config_resetstat()
@@ -84,8 +85,8 @@ def drain(server: Server, slots: int, calls: Sequence[Call[None]], subject: str)
 
 
 def pick_up(server: Server, jobs: int, subject: str) -> list[float]:
-    """ms from before the sender's call to the job's start, for an idle worker; the least first."""
-    emptied(server)
+    """Return the milliseconds from the sender's call to the job's start in an idle worker, the shortest first."""
+    empty(server)
     process = started(subject, "pick_up", server, jobs)
     assert process.stdout is not None
     process.stdout.readline()
@@ -111,15 +112,15 @@ async def _one_by_one(url: str, jobs: int, subject: str) -> list[float]:
 
 
 def sending(server: Server, what: str, jobs: int, subject: str) -> float:
-    """Jobs a second that one process sends."""
-    emptied(server)
+    """Return the jobs per second that one process sends."""
+    empty(server)
     seconds: float = answer(started(subject, what, server, jobs))
     return jobs / seconds
 
 
 def pending(server: Server, calls: Sequence[Call[None]]) -> float:
-    """Bytes of the server's memory for each job that waits."""
-    emptied(server)
+    """Return the bytes of the server's memory for each job that waits."""
+    empty(server)
     with server.client() as client:
         before = client.info("memory")["used_memory"]
         asyncio.run(send(calls))
@@ -128,11 +129,11 @@ def pending(server: Server, calls: Sequence[Call[None]]) -> float:
 
 
 def idle(server: Server, bytecode: str) -> dict[str, float]:
-    """`jobpools worker` as a pod runs it: seconds from its start to its first job's; then what it costs to have it.
+    """Return the seconds from the start of `jobpools worker` to its first job, and the costs of the idle worker.
 
-    `bytecode` is a folder that Python keeps it in: an image has it, the sources beside this file need not.
+    `bytecode` is the folder of Python's bytecode, which an image contains and a checkout may not.
     """
-    emptied(server)
+    empty(server)
     asyncio.run(send([timestamped.call(**arguments(0))]))
     command = [str(Path(sys.executable).with_name("jobpools")), "worker"]
     env = os.environ | {"JOBPOOLS_APP": "tests.bench.jobs:app", "JOBPOOLS_REDIS_URL": server.url}
@@ -142,7 +143,7 @@ def idle(server: Server, bytecode: str) -> dict[str, float]:
         assert process.stdout is not None
         try:
             began = float(process.stdout.readline())
-            time.sleep(1)  # it has settled the job and has nothing to do any more
+            time.sleep(1)  # by then it has settled the job and is idle
             with server.client() as client:
                 client.config_resetstat()
                 time.sleep(IDLE)
@@ -154,6 +155,6 @@ def idle(server: Server, bytecode: str) -> dict[str, float]:
 
 
 def proportional(pid: int) -> int:
-    """Bytes of a process's memory; what it shares with others counts by its share."""
+    """Return the bytes of a process's memory; a page that n processes share counts as the n-th part."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024

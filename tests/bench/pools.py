@@ -1,7 +1,7 @@
-"""How long new pools take until they are ready, and how soon another pool reacts meanwhile.
+"""Measure how long new pools take until they are ready, and how soon another pool reacts meanwhile.
 
 `python -m tests.bench.pools --pools 300 [--namespaces 100] [--redis url]` on the API server of KUBECONFIG. It starts an
-operator for all namespaces: use a control plane of its own (hack/test-cluster.sh up --bare, with the CRDs of crds/).
+operator for all namespaces: use a separate control plane (hack/test-cluster.sh up --bare, with the CRDs of crds/).
 """
 
 import argparse
@@ -24,6 +24,7 @@ from tests.support.waiting import eventually, until
 
 HOME = "pools-bench"
 LIMIT = 600.0
+"""Maximum seconds to wait for one state."""
 
 
 @dataclass
@@ -141,7 +142,7 @@ def main() -> None:
             for name in names(options.namespaces):
                 kubectl.run("create", "namespace", name)
             operator.start()
-            eventually("it leads", operator.leads)
+            eventually("the operator leads", operator.leads)
             asyncio.run(run(options, valkey.url))
         finally:
             operator.stop()

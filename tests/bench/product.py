@@ -1,4 +1,4 @@
-"""The worker and the client as people use them, measured in the same places as the floor."""
+"""The worker and the client as users run them, measured at the same points as the floor."""
 
 import asyncio
 import contextlib
@@ -32,16 +32,16 @@ async def drain(url: str, slots: int) -> None:
 
 
 async def pick_up(url: str, jobs: int) -> None:
-    """An idle worker of ten slots; the sender waits for each job to begin."""
+    """Run an idle worker of ten slots; the sender sends the next job when the last one has started."""
     async with running(url, 10):
         report("ready")
-        while len(starts) < jobs:  # noqa: ASYNC110  # an event would be work in what is measured
+        while len(starts) < jobs:  # noqa: ASYNC110  # setting an event would be part of what is measured
             await asyncio.sleep(0.1)
     report(starts)
 
 
 async def send(_: str, jobs: int) -> None:
-    """One at a time, awaited."""
+    """Enqueue one job at a time."""
     async with app:
         began = time.monotonic()
         for n in range(jobs):
@@ -50,7 +50,7 @@ async def send(_: str, jobs: int) -> None:
 
 
 async def send_many(_: str, jobs: int) -> None:
-    """All at once; the arguments of each are validated."""
+    """Enqueue all jobs in one call; the arguments of each are validated."""
     async with app:
         began = time.monotonic()
         await app.enqueue_many([noop.call(**arguments(n)) for n in range(jobs)])

@@ -1,4 +1,4 @@
-"""What the hot path sends, counted: a round trip, a command or a field more fails on any machine, however slow."""
+"""Commands and bytes of the hot path: one more round trip, command or field for each job fails, on any machine."""
 
 import asyncio
 import contextlib
@@ -25,16 +25,17 @@ OTHER_COMMANDS = 20
 
 @dataclass
 class Counts:
-    """What a server did for each job."""
+    """Commands and bytes of the server for each job."""
 
     jobs: int
     sent: float = 0
-    """Commands that came over the wire; a script is one."""
+    """Commands that clients sent; a script is one."""
     called: float = 0
-    """Data commands, those inside scripts too."""
+    """Data commands, those inside of scripts included."""
     received: float = 0
-    """Bytes."""
+    """Bytes that the server received."""
     returned: float = 0
+    """Bytes that the server sent."""
 
 
 @contextlib.asynccontextmanager
@@ -72,33 +73,33 @@ async def app(valkey_url: str) -> AsyncIterator[App]:
 
 
 @pytest.mark.parametrize("slots", [10, 100])
-async def test_a_drain_takes_a_round_trip_for_two_hundred_jobs(app: App, valkey_url: str, slots: int) -> None:
+async def test_a_drain_takes_one_round_trip_for_two_hundred_jobs(app: App, valkey_url: str, slots: int) -> None:
     noop = app.handlers["noop"]
     await app.enqueue_many([noop.call(**arguments(n)) for n in range(JOBS)])
     async with counted(valkey_url, JOBS) as counts, working(app, valkey_url, slots) as worker:
         await until(lambda: worker.metrics.completed == JOBS and not worker.parts.consumers[0].leases.attempts)
         steps = worker.metrics.steps / JOBS
-    assert steps < 0.0125, "of 0.004: batches became smaller"
-    assert counts.sent < steps + OTHER_COMMANDS / JOBS, "a command beside the steps"
-    assert counts.called < 24 * (steps + OTHER_COMMANDS / JOBS), "of 20: more commands in each step"
-    assert counts.received < 155, "of 145: member and record of a settlement, and no more"
-    assert counts.returned < 185, "of 178: id and envelope of a claim, and no more"
+    assert steps < 0.0125, "0.004 were measured; batches became smaller"
+    assert counts.sent < steps + OTHER_COMMANDS / JOBS, "one more command besides the steps"
+    assert counts.called < 24 * (steps + OTHER_COMMANDS / JOBS), "20 were measured; a step runs more commands"
+    assert counts.received < 155, "145 were measured: lease id and record of a settlement"
+    assert counts.returned < 185, "178 were measured: id and envelope of a claim"
 
 
 async def test_an_idle_worker_picks_a_job_up_with_four_commands(app: App, valkey_url: str) -> None:
     noop = app.handlers["noop"]
     async with working(app, valkey_url, 10) as worker:
-        await one(noop, worker)
+        await run_one(noop, worker)
         async with counted(valkey_url, 100) as counts:
             for _ in range(100):
-                await one(noop, worker)
+                await run_one(noop, worker)
     assert counts.sent < 4 + OTHER_COMMANDS / 100, "enqueue; wait, claim, settle"
-    assert counts.called < 47 + OTHER_COMMANDS / 100, "of 47: one of them the number of the handler's name"
+    assert counts.called < 47 + OTHER_COMMANDS / 100, "47 were measured; one reads the number of the handler's name"
     assert counts.received < 2500
     assert counts.returned < 330
 
 
-async def one(noop: Handler[..., Any], worker: Worker) -> None:
+async def run_one(noop: Handler[..., Any], worker: Worker) -> None:
     before = worker.metrics.completed
     await noop.enqueue(**arguments(before))
     await until(lambda: worker.metrics.completed > before and not worker.parts.consumers[0].leases.attempts)
@@ -109,22 +110,22 @@ async def test_a_job_sent_alone_takes_one_command(app: App, valkey_url: str) -> 
         for n in range(100):
             await app.handlers["noop"].enqueue(**arguments(n))
     assert counts.sent < 1.1
-    assert counts.called < 13, "of 11, the script itself among them"
-    assert counts.received < 700, "of 640"
+    assert counts.called < 13, "11 were measured, the script included"
+    assert counts.received < 700, "640 were measured"
     assert counts.returned < 20
 
 
-async def test_many_jobs_take_a_command_for_five_hundred(app: App, valkey_url: str) -> None:
+async def test_many_jobs_take_one_command_for_five_hundred(app: App, valkey_url: str) -> None:
     async with counted(valkey_url, JOBS) as counts:
         await app.enqueue_many([app.handlers["noop"].call(**arguments(n)) for n in range(JOBS)])
     assert counts.sent < 1.5 / 500
-    assert counts.called < 1.1, "of 1.03: a command a job finds out whether its id is known"
-    assert counts.received < 210, "of 199: id, envelope, priority and flags"
+    assert counts.called < 1.1, "1.03 were measured: one command for each job checks whether its id exists"
+    assert counts.received < 210, "199 were measured: id, envelope, priority and flags"
     assert counts.returned < 10
 
 
 async def test_the_garbage_collector_does_not_track_sent_jobs(app: App) -> None:
-    """Searching thousands of them for cycles, again and again, took a third of the time that it takes to send them."""
+    """The collector's searches for cycles among thousands of jobs took a third of the time of sending them."""
     calls = [app.handlers["noop"].call(**arguments(n)) for n in range(10)]
     handles = await app.enqueue_many(calls)
     assert not any(gc.is_tracked(each) for each in (*calls, *handles))

@@ -1,4 +1,4 @@
-"""A drain of 300,000 jobs whose results live for a second: what Redis holds does not grow with them."""
+"""A drain of 300,000 jobs whose results expire after a second: the memory of Redis does not grow."""
 
 import asyncio
 import time
@@ -9,13 +9,13 @@ from jobpools.store import keys, ledger
 from jobpools.store.connection import connect
 from tests.bench.jobs import QUEUE, app, arguments, noop
 from tests.support.servers import running, valkey_binary
-from tests.support.workers import crew
+from tests.support.workers import running_workers
 
 JOBS, CHUNK = 300_000, 20_000
 
 
 async def drained(url: str, most: int) -> ledger.Ledger:
-    """The books as soon as so few jobs wait."""
+    """Return the totals of the queue as soon as at most so many jobs wait."""
     connection = connect(url)
     try:
         while True:
@@ -31,7 +31,9 @@ async def test_memory_is_flat_while_results_expire(tmp_path: Path) -> None:
     with running(valkey_binary()) as server, server.client() as raw:
         app.use(Client(server.url))
         sizes, kept, rates = [], [], []
-        with crew(tmp_path, server.url, "tests.bench.jobs:app", "bench", JOB='{"resultTTL":"1s"}', CONCURRENCY="100"):
+        with running_workers(
+            tmp_path, server.url, "tests.bench.jobs:app", "bench", JOB='{"resultTTL":"1s"}', CONCURRENCY="100"
+        ):
             for start in range(0, JOBS, CHUNK):
                 begun = time.monotonic()
                 await app.enqueue_many([noop.call(**arguments(start + n)) for n in range(CHUNK)])
@@ -41,6 +43,6 @@ async def test_memory_is_flat_while_results_expire(tmp_path: Path) -> None:
                 kept.append(raw.hlen(keys.of_queue(QUEUE, "results")))
         await app.client.aclose()
     assert (totals.completed, totals.lost) == (JOBS, 0)
-    # In steady state the records of the last second are there, and of those that are over at most as many again.
+    # In steady state Redis holds the records of the last second, and at most as many expired ones.
     assert max(kept) <= 2 * max(*rates, CHUNK) + 1000, kept
     assert max(sizes[5:]) <= max(sizes[:5]) * 1.3, sizes

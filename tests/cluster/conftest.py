@@ -22,14 +22,14 @@ RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("e
 IMAGES = ("WORKER", "OPERATOR", "VALKEY", "SUITE", "NEXT", "SHOP")
 
 MakePool = Callable[..., "Pool"]
-SOON = {"idle": "3s", "behavior": {"scaleDown": {"stabilization": "3s"}}}
-"""A part of `scaling` that lets a pool scale down soon."""
+FAST_SCALE_DOWN = {"idle": "3s", "behavior": {"scaleDown": {"stabilization": "3s"}}}
+"""Fields of `scaling` with which a pool scales down within seconds."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run this suite last: its operator manages all namespaces, and other suites test their own operators.
 
-    In it the schedule's test comes last: meanwhile the clock has ticked, and a leader was killed.
+    The schedule's test comes last: by then several ticks have passed, and a leader was killed.
     """
     here = Path(__file__).parent
     items.sort(key=lambda item: (item.path.parent == here, item.path.name == "test_schedules.py"))
@@ -40,7 +40,7 @@ def images() -> dict[str, str]:
     """The images by name. Without them, or without a cluster, the suite is skipped."""
     found = {name: os.environ.get(f"JOBPOOLS_{name}_IMAGE", "") for name in IMAGES}
     if not os.environ.get("KUBECONFIG") or not all(found.values()):
-        message = "no cluster with our images: hack/with-test-cluster.sh pytest … gives it one (docs/testing.md)"
+        message = "KUBECONFIG: there is no cluster with the images; run hack/with-test-cluster.sh (docs/testing.md)"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
@@ -50,10 +50,10 @@ def images() -> dict[str, str]:
 def make_namespace(name: str) -> Kubectl:
     kubectl = Kubectl(name)
 
-    def gone() -> bool:
+    def is_gone() -> bool:
         return "deletionTimestamp" not in (kubectl.get("namespace", name) or {}).get("metadata", {})
 
-    eventually(f"namespace {name} of a run before has gone", gone)
+    eventually(f"namespace {name} of an earlier run is gone", is_gone)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}})
     return kubectl
 
@@ -80,7 +80,7 @@ def operator_log(kubectl: Kubectl, lines: int = -1) -> str:
 
 @pytest.fixture(scope="session")
 def system(images: dict[str, str]) -> Iterator[Kubectl]:
-    """The operator's namespace, with the chart installed as its README says, images aside."""
+    """The operator's namespace, with the chart installed as its README describes, except for the images."""
     kubectl = make_namespace(SYSTEM)
     values = [*image_values("operator", images["OPERATOR"]), *image_values("valkey", images["VALKEY"])]
     helm("upgrade", "--install", "jobpools", str(ROOT / "helm" / "jobpools"), *values)
@@ -88,7 +88,7 @@ def system(images: dict[str, str]) -> Iterator[Kubectl]:
         kubectl.run("rollout", "status", "statefulset/jobpools-valkey", "--timeout=90s")
         rollout = kubectl.run("rollout", "status", "deployment/jobpools-operator", "--timeout=90s", check=False)
         if "successfully rolled out" not in rollout:
-            pytest.exit(f"the operator does not come up: {rollout}\n{operator_log(kubectl, lines=40)}", returncode=1)
+            pytest.exit(f"the operator is not ready: {rollout}\n{operator_log(kubectl, lines=40)}", returncode=1)
         yield kubectl
     finally:
         Path(os.environ.get("JOBPOOLS_OPERATOR_LOG", os.devnull)).write_text(operator_log(kubectl))
@@ -141,7 +141,7 @@ class Pool:
     def pods(self) -> list[Object]:
         """Return the pods of the pool's Deployment, terminating ones included."""
         selector: str = self.status().get("selector", "")
-        assert selector, "status.selector is not there: /scale cannot work without it"
+        assert selector, "status.selector is missing; /scale needs it"
         return self.kubectl.list("pods", selector)
 
     def ready(self) -> list[Object]:
@@ -164,7 +164,7 @@ def make_pool(kubectl: Kubectl, queue: Queue, images: dict[str, str]) -> MakePoo
     def make(name: str = "pool", **spec: Any) -> Pool:
         kubectl.apply(pool_object(name, queue.name, **{"image": images["SUITE"]} | spec))
         pool = Pool(kubectl, name)
-        eventually("the operator has seen the pool", lambda: pool.status().get("selector"), within=20)
+        eventually("the operator has written the pool's status", lambda: pool.status().get("selector"), within=20)
         return pool
 
     return make
@@ -177,8 +177,8 @@ def pool_object(name: str, queue: str, **spec: Any) -> Object:
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Return a function that prints in spite of pytest's capture: the log of a run shows what kubectl shows."""
+def show(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Return a function that prints despite pytest's capture, so that the log of a run shows kubectl's output."""
 
     def out(text: str) -> None:
         with capsys.disabled():
@@ -211,7 +211,9 @@ def ticking(request: pytest.FixtureRequest) -> Iterator[Ticking | None]:
         "metadata": {"name": "every-minute"},
         "spec": {"schedule": "*/1 * * * *", "job": {"name": "work", "queue": queue.name, "kwargs": {"seconds": 0.1}}},
     }
-    kubectl.apply(pool_object("ticks", queue.name, image=images["SUITE"], scaling={"max": 1, **SOON}), schedule)
+    kubectl.apply(
+        pool_object("ticks", queue.name, image=images["SUITE"], scaling={"max": 1, **FAST_SCALE_DOWN}), schedule
+    )
     yield Ticking(kubectl, queue, time.time())
     remove_namespace(kubectl)
     assert system

@@ -33,10 +33,10 @@ class Queue:
     def __init__(self, url: str, name: str) -> None:
         self.name = name
         self.url = url
-        patient = Retry(ConstantBackoff(0.5), 60)  # a port-forward comes back after its pod
+        retry = Retry(ConstantBackoff(0.5), 60)  # a port-forward comes back after its pod
         errors = [exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError]
-        self.redis: Any = Redis.from_url(url, decode_responses=True, retry=patient, retry_on_error=errors)
-        self._bytes: Any = Redis.from_url(url, retry=patient, retry_on_error=errors)
+        self.redis: Any = Redis.from_url(url, decode_responses=True, retry=retry, retry_on_error=errors)
+        self._bytes: Any = Redis.from_url(url, retry=retry, retry_on_error=errors)
 
     def _key(self, part: str) -> str:
         return f"jobpools:{{{self.name}}}:{part}"

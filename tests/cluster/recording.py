@@ -28,7 +28,7 @@ most every 2 s.
 DEPTH_BOUND, DEPTH_STEP = 18.0, 2.5
 """Maximum age and step of the depth, which is written at most every 15 s and in steps of 1, 2, 5."""
 SEEN_LATE = 0.5
-"""Seconds by which a recording may see a change later than the operator."""
+"""Seconds by which the recording may notice a change later than the operator."""
 SAMPLE_INTERVAL, TOLERANCE = 0.02, 0.01
 
 Parts = Mapping[str, int]
@@ -83,7 +83,7 @@ class Recording:
     ready: list[tuple[float, Parts]] = field(default_factory=list)
     queued: list[tuple[float, Parts]] = field(default_factory=list)
 
-    def said(self, figure: str) -> int | None:
+    def current(self, figure: str) -> int | None:
         """Return the figure that the status shows now."""
         return self.statuses[-1][1].get(figure)
 
@@ -105,14 +105,14 @@ class Recording:
 def recorded(pool: Pool, queue: Queue) -> Iterator[Recording]:
     """Record the pool, which must be idle at the start."""
     recording, slots, over = Recording(pool.name), pool.object()["spec"]["concurrency"], threading.Event()
-    selector, there = pool.status()["selector"], {}
+    selector, pods = pool.status()["selector"], {}
 
     def see_status(_: str, found: Object) -> None:
         recording.statuses.append((time.monotonic(), found.get("status", {})))
 
     def see_pod(event: str, found: Object) -> None:
-        there[found["metadata"]["name"]] = int(event != "DELETED" and ready(found))
-        recording.ready.append((time.monotonic(), dict(there)))
+        pods[found["metadata"]["name"]] = int(event != "DELETED" and ready(found))
+        recording.ready.append((time.monotonic(), dict(pods)))
 
     def sample() -> None:
         while not over.wait(SAMPLE_INTERVAL):

@@ -10,7 +10,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.cluster
 
 
-def test_explain(kubectl: Kubectl) -> None:
+def test_kubectl_explain_describes_the_fields(kubectl: Kubectl) -> None:
     text = " ".join(kubectl.run("explain", "workerpool.spec.scaling").split())  # it wraps its lines
     assert "jobsPerWorker" in text
     assert "Target number of queued and running jobs per worker" in text
@@ -18,7 +18,7 @@ def test_explain(kubectl: Kubectl) -> None:
     assert "schedule" in kubectl.run("explain", "cronjobspec.spec")
 
 
-def test_names_and_columns(make_pool: MakePool, kubectl: Kubectl) -> None:
+def test_kubectl_get_has_short_names_and_columns(make_pool: MakePool, kubectl: Kubectl) -> None:
     make_pool("emails")
     head = kubectl.run("get", "jobpools").splitlines()[0].split()
     assert head == ["NAME", "READY", "DESIRED", "BUSY", "QUEUED", "OLDEST", "REASON", "AGE"]
@@ -51,7 +51,7 @@ def test_a_missing_image_is_reported(make_pool: MakePool, queue: Queue) -> None:
     def reasons() -> set[str]:
         return {c.get("reason", "") + " " + c.get("message", "") for c in pool.status().get("conditions", ())}
 
-    eventually("a condition says it", lambda: any("ImagePull" in r or "ErrImage" in r for r in reasons()), within=60)
+    eventually("a condition reports it", lambda: any("ImagePull" in r or "ErrImage" in r for r in reasons()), within=60)
     assert queue.queued() == 0
 
 

@@ -1,11 +1,11 @@
-"""Scaling from zero to the maximum and back, and the status meanwhile."""
+"""Scaling from zero workers to the maximum and back, with the status that users see meanwhile."""
 
 import time
 from collections.abc import Callable
 
 import pytest
 
-from tests.cluster.conftest import SOON, MakePool
+from tests.cluster.conftest import FAST_SCALE_DOWN, MakePool
 from tests.cluster.kubectl import Kubectl, condition
 from tests.cluster.queues import Queue
 from tests.cluster.recording import recorded
@@ -17,26 +17,26 @@ JOBS = 1000
 
 
 def test_a_pool_scales_from_zero_to_its_maximum_and_back(
-    make_pool: MakePool, queue: Queue, kubectl: Kubectl, say: Callable[[str], None]
+    make_pool: MakePool, queue: Queue, kubectl: Kubectl, show: Callable[[str], None]
 ) -> None:
-    pool = make_pool(concurrency=10, scaling={"max": 4, "jobsPerWorker": 50, **SOON})
-    eventually("Ready", lambda: condition(pool.object(), "Ready").get("status") == "True", within=20)
+    pool = make_pool(concurrency=10, scaling={"max": 4, "jobsPerWorker": 50, **FAST_SCALE_DOWN})
+    eventually("the pool is ready", lambda: condition(pool.object(), "Ready").get("status") == "True", within=20)
     assert pool.pods() == []
-    say(kubectl.run("get", "jobpools"))
+    show(kubectl.run("get", "jobpools"))
 
     with recorded(pool, queue) as recording:
         began = time.monotonic()
         ids = queue.enqueue([0.5] * JOBS)
-        eventually("the first pod is there", pool.pods, within=10)
+        eventually("the first pod exists", pool.pods, within=10)
         first_pod = time.monotonic() - began
 
-        shown = False
+        was_shown = False
         while len(queue.completed()) < JOBS:
             assert time.monotonic() - began < 120, f"{len(queue.completed())} of {JOBS} done, status {pool.status()}"
-            if not shown and recording.said("busy"):
-                shown = True
-                say(kubectl.run("get", "jobpools"))
-                say(kubectl.run("get", "jobpools", "--output=wide"))
+            if not was_shown and recording.current("busy"):
+                was_shown = True
+                show(kubectl.run("get", "jobpools"))
+                show(kubectl.run("get", "jobpools", "--output=wide"))
             time.sleep(0.05)
         drained = time.monotonic() - began
         errors = recording.errors()
@@ -50,20 +50,20 @@ def test_a_pool_scales_from_zero_to_its_maximum_and_back(
     pool.wait_gone()
     back = time.monotonic() - began
     nothing = {"readyReplicas": 0, "busy": 0, "queued": 0}
-    eventually("the status is back at nothing", lambda: nothing.items() <= pool.status().items(), within=20)
-    say(kubectl.run("get", "jobpools"))
-    say(f"first pod after {first_pod:.1f} s, {JOBS} jobs done after {drained:.1f} s, back at no pod after {back:.1f} s")
+    eventually("the status shows no worker and no job", lambda: nothing.items() <= pool.status().items(), within=20)
+    show(kubectl.run("get", "jobpools"))
+    show(f"first pod after {first_pod:.1f} s, {JOBS} jobs done after {drained:.1f} s, no pod left after {back:.1f} s")
 
 
-def test_scaling_down_stops_no_busy_worker(make_pool: MakePool, queue: Queue) -> None:
+def test_scale_down_stops_no_busy_worker(make_pool: MakePool, queue: Queue) -> None:
     """One worker runs a long job while the others are idle: it is not removed."""
-    pool = make_pool(concurrency=1, scaling={"max": 4, "jobsPerWorker": 1, **SOON})
+    pool = make_pool(concurrency=1, scaling={"max": 4, "jobsPerWorker": 1, **FAST_SCALE_DOWN})
     ids = queue.enqueue([25.0, 6.0, 6.0, 6.0])
     eventually("four jobs run", lambda: len(queue.leased()) == 4, within=60)
-    eventually("the short ones are done", lambda: len(queue.completed()) == 3, within=60)
-    eventually("the pool has shrunk to one", lambda: len(pool.ready()) == 1, within=30)
-    assert len(queue.leased()) == 1, "it shrank while the long job ran, not after"
-    eventually("the long one is done", lambda: queue.completed() == set(ids), within=60)
+    eventually("the short jobs are done", lambda: len(queue.completed()) == 3, within=60)
+    eventually("one worker is left", lambda: len(pool.ready()) == 1, within=30)
+    assert len(queue.leased()) == 1, "it scaled down while the long job ran, not after"
+    eventually("the long job is done", lambda: queue.completed() == set(ids), within=60)
     assert queue.executions() == dict.fromkeys(ids, 1)
 
 

@@ -1,4 +1,4 @@
-"""`hack/repeat-tests.sh` runs tests several times, says how each run ended, and ends what it started."""
+"""`hack/repeat-tests.sh` runs tests several times, prints how each run ended, and ends the processes it started."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tests.support.waiting import eventually
 ROOT = Path(__file__).parents[2]
 STUB = """\
 #!/usr/bin/env bash
-# Takes the place of `python -m pytest`: the n-th run does what the n-th line of `runs` says.
+# Stands in for `python -m pytest`: the n-th run executes the n-th line of `runs`.
 cd "${0%/*}"
 echo "$*" >>arguments
 line=$(sed -n "$(wc -l <arguments)p" runs)
@@ -25,7 +25,7 @@ Repeat = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def repeat(tmp_path: Path) -> Repeat:
-    """`repeat(runs, *arguments)`: the program, started, with a shell line for each run in place of pytest."""
+    """`repeat(runs, *arguments)` starts the program, with a shell line for each run in place of pytest."""
     stub = tmp_path / "python"
     stub.write_text(STUB)
     stub.chmod(0o755)
@@ -59,7 +59,7 @@ def test_all_runs_green(repeat: Repeat, tmp_path: Path) -> None:
     assert list(tmp_path.glob("tmp.*")) == [], "the output of green runs is removed"
 
 
-def test_a_failed_run_is_named_counted_and_kept(repeat: Repeat) -> None:
+def test_a_failed_run_is_reported_counted_and_its_output_kept(repeat: Repeat) -> None:
     run = repeat(["exit 0", "echo FAILED tests/x.py::test_y - why; exit 1", "exit 5"], "3", "--", "tests/x")
     lines = run.communicate()[0].splitlines()
     assert run.returncode == 1
@@ -79,11 +79,11 @@ def test_a_run_that_takes_longer_than_the_limit_is_ended(repeat: Repeat) -> None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_the_busy_loop_and_the_run_end_with_it(repeat: Repeat, tmp_path: Path, number: signal.Signals) -> None:
+def test_the_busy_loop_and_the_run_end_with_the_program(repeat: Repeat, tmp_path: Path, number: signal.Signals) -> None:
     run = repeat(["echo >sleeping; exec sleep 600"], "1", "--beside-busy-loop", "--", "tests/x")
-    eventually("a run is in the middle of its work", (tmp_path / "sleeping").exists)
+    eventually("a run has started", (tmp_path / "sleeping").exists)
     started = children(run.pid)
-    assert len(started) == 2, "the loop and the run"
+    assert len(started) == 2, "the busy loop and the run"
     run.send_signal(number)
     run.communicate()
     eventually("both have ended", lambda: not any(is_alive(pid) for pid in started))

@@ -1,4 +1,4 @@
-"""What many tests share: a real Valkey, empty at the start of each test that asks for it."""
+"""Fixtures of all tests: a real Valkey, empty at the start of each test that uses it."""
 
 import signal
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from hypothesis import settings
 
 from tests.support.servers import Server, running, valkey_binary
 
-settings.register_profile("jobpools", deadline=None)  # a time limit for each example fails on a busy machine
+settings.register_profile("jobpools", deadline=None)  # no time limit for an example, which a busy machine would exceed
 settings.load_profile("jobpools")
 
-# Tests send these signals to processes that they start, which inherit what is ignored here: by `nohup` and by `&` in a
-# script. A handler is not inherited, and pytest itself still survives a hangup.
+# Processes that tests start inherit which signals are ignored, and tests send them these signals. `nohup` and `&` in a
+# script ignore them. A handler in place of it is not inherited, and lets pytest itself survive a hangup.
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -21,14 +21,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[Server]:
-    """One for the whole run, without a file: tests that kill or restart it start one of their own."""
+    """A server for the whole run, without a file; tests that kill or restart a server start their own."""
     with running(valkey_binary()) as server:
         yield server
 
 
 @pytest.fixture
 def valkey_url(valkey_server: Server) -> str:
-    """An empty one."""
+    """The URL of the server, which is empty."""
     with valkey_server.client() as client:
         client.flushall()
     return valkey_server.url

@@ -14,10 +14,10 @@ from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scenario
-from tests.support.proxy import Proxy, Trouble, between
+from tests.support.proxy import Faults, Proxy, running_proxy
 from tests.support.refusals import Refuse, busy, few_replicas, full, no_right, replica
 from tests.support.waiting import eventually
-from tests.support.workers import WorkerProcess, crew
+from tests.support.workers import WorkerProcess, running_workers
 
 pytestmark = pytest.mark.chaos
 
@@ -34,19 +34,19 @@ REPLIES = {
     "password changed": b"NOAUTH Authentication required.",
     "right taken away": b"NOPERM User default has no permissions to run the 'evalsha' command",
 }
-TROUBLES: dict[str, Trouble] = {
-    **{name: Trouble(reply=reply, spares=(b"PING", b"CLIENT")) for name, reply in REPLIES.items()},
-    "never answers": Trouble(hangs=True),
-    "cuts its replies": Trouble(cuts_reply=True),
-    "resets connections": Trouble(resets=True),
-    "slower than its clients wait": Trouble(seconds=12.0),
+FAULTS: dict[str, Faults] = {
+    **{name: Faults(reply=reply, passes=(b"PING", b"CLIENT")) for name, reply in REPLIES.items()},
+    "never answers": Faults(hangs=True),
+    "cuts its replies": Faults(cuts_reply=True),
+    "resets connections": Faults(resets=True),
+    "slower than its clients wait": Faults(seconds=12.0),
 }
 LEASE = "2s"
 
 
 @pytest.fixture
 def proxy(scenario: Scenario) -> Iterator[Proxy]:
-    with between(scenario.server.port) as proxy:
+    with running_proxy(scenario.server.port) as proxy:
         yield proxy
 
 
@@ -54,28 +54,28 @@ def lines(worker: WorkerProcess) -> list[str]:
     return [line for line in worker.log().splitlines() if re.search("Redis is (unreachable|back)", line)]
 
 
-@pytest.mark.parametrize("name", TROUBLES)
+@pytest.mark.parametrize("name", FAULTS)
 async def test_a_worker_sits_out_whatever_its_redis_does(scenario: Scenario, proxy: Proxy, name: str) -> None:
     settings = {"LEASE": LEASE, "CONCURRENCY": "4"}
-    with crew(scenario.folder, proxy.url, APP, "a", **scenario.environment, **settings) as (worker,):
+    with running_workers(scenario.folder, proxy.url, APP, "a", **scenario.environment, **settings) as (worker,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(60)])
         sent += [
             await jobs.work.options(max_crashes=1).enqueue(0.5),
             await jobs.grind.options(max_crashes=1).enqueue(0.5),
         ]
         eventually("the load runs", lambda: len(scenario.notes("begun")) > 10)
-        proxy.trouble = TROUBLES[name]
-        eventually("it is told", lambda: worker.said("Redis is unreachable") > 0)
+        proxy.faults = FAULTS[name]
+        eventually("it is told", lambda: worker.log_count("Redis is unreachable") > 0)
         begun = time.monotonic()
         eventually("it says so", lambda: worker.get("/readyz")[0] == 503)
         await asyncio.sleep(3)  # what is waited for is that time passes: an outage longer than the lease
         assert worker.get("/livez")[0] == 200
         assert worker.get("/readyz")[0] == 503
-        tries = len([at for at, _ in proxy.seen.commands if at > begun])
+        tries = len([at for at, _ in proxy.traffic.commands if at > begun])
         assert tries < 60, "its tries come in growing pauses"
-        proxy.trouble = Trouble()
+        proxy.faults = Faults()
         totals = await scenario.ended(40)
-        eventually("its end is told", lambda: worker.said("Redis is back") > 0)
+        eventually("its end is told", lambda: worker.log_count("Redis is back") > 0)
         eventually("it is ready", lambda: worker.get("/readyz")[0] == 200)
         assert (totals.completed, totals.dead, totals.lost) == (len(sent), 0, 0)
         logged = lines(worker)
@@ -88,15 +88,15 @@ async def test_a_worker_sits_out_whatever_its_redis_does(scenario: Scenario, pro
 
 
 async def test_an_idle_worker_does_not_flap_while_ping_works_and_writes_fail(scenario: Scenario, proxy: Proxy) -> None:
-    with crew(scenario.folder, proxy.url, APP, "a", **scenario.environment, LEASE=LEASE) as (worker,):
-        proxy.trouble = TROUBLES["a read-only replica"]
-        eventually("it is told", lambda: worker.said("Redis is unreachable") > 0)
+    with running_workers(scenario.folder, proxy.url, APP, "a", **scenario.environment, LEASE=LEASE) as (worker,):
+        proxy.faults = FAULTS["a read-only replica"]
+        eventually("it is told", lambda: worker.log_count("Redis is unreachable") > 0)
         begun = time.monotonic()
         await asyncio.sleep(4)  # what is waited for is that time passes
         assert len(lines(worker)) == 1
-        assert len([at for at, _ in proxy.seen.commands if at > begun]) < 60
-        proxy.trouble = Trouble()
-        eventually("its end is told", lambda: worker.said("Redis is back") == 1)
+        assert len([at for at, _ in proxy.traffic.commands if at > begun]) < 60
+        proxy.faults = Faults()
+        eventually("its end is told", lambda: worker.log_count("Redis is back") == 1)
         job = await jobs.work.enqueue(0)
         await scenario.ended(20)
         assert len(lines(worker)) == 2
@@ -104,25 +104,25 @@ async def test_an_idle_worker_does_not_flap_while_ping_works_and_writes_fail(sce
 
 
 async def test_a_storm_of_resets_is_one_outage(scenario: Scenario, proxy: Proxy) -> None:
-    with crew(scenario.folder, proxy.url, APP, "a", **scenario.environment, LEASE=LEASE) as (worker,):
+    with running_workers(scenario.folder, proxy.url, APP, "a", **scenario.environment, LEASE=LEASE) as (worker,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(100)])
         eventually("the load runs", lambda: len(scenario.notes("begun")) > 5)
         until = time.monotonic() + 4
         while time.monotonic() < until:
-            proxy.trouble = Trouble(resets=True)
+            proxy.faults = Faults(resets=True)
             await asyncio.sleep(0.1)
-            proxy.trouble = Trouble(resets_every_other=True)
+            proxy.faults = Faults(resets_every_other=True)
             await asyncio.sleep(0.1)
-        proxy.trouble = Trouble()
+        proxy.faults = Faults()
         await scenario.ended(40)
-        eventually("its end is told", lambda: worker.said("Redis is back") == 1)
+        eventually("its end is told", lambda: worker.log_count("Redis is back") == 1)
         assert len(lines(worker)) == 2, worker.log()
     await scenario.balanced(sent, completed=len(sent))
 
 
 async def test_a_slow_redis_is_no_outage(scenario: Scenario, proxy: Proxy) -> None:
-    with crew(scenario.folder, proxy.url, APP, "a", **scenario.environment, LEASE="10s") as (worker,):
-        proxy.trouble = Trouble(seconds=0.3)
+    with running_workers(scenario.folder, proxy.url, APP, "a", **scenario.environment, LEASE="10s") as (worker,):
+        proxy.faults = Faults(seconds=0.3)
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(30)])
         await scenario.ended(40)
         assert lines(worker) == []
@@ -136,7 +136,7 @@ async def sender(proxy: Proxy) -> AsyncIterator[App]:
     await app.aclose()
 
 
-@pytest.mark.parametrize("name", TROUBLES)
+@pytest.mark.parametrize("name", FAULTS)
 async def test_a_producer_learns_quickly_and_may_send_again_under_its_own_id(
     scenario: Scenario, proxy: Proxy, sender: App, name: str
 ) -> None:
@@ -144,7 +144,7 @@ async def test_a_producer_learns_quickly_and_may_send_again_under_its_own_id(
     async def work(seconds: float) -> None: ...
 
     await work.options(id="before").enqueue(0)
-    proxy.trouble = TROUBLES[name]
+    proxy.faults = FAULTS[name]
     kind: type[StoreError] = (
         StoreAuthError if name in ("password changed", "right taken away") else StoreUnavailableError
     )
@@ -158,7 +158,7 @@ async def test_a_producer_learns_quickly_and_may_send_again_under_its_own_id(
         assert time.monotonic() < begun + 12, "within the time that an answer may take"
         assert "\n" not in str(raised.value)
         assert f":{proxy.port}" in str(raised.value), "which server it is"
-    proxy.trouble = Trouble()
+    proxy.faults = Faults()
     await work.options(id="order-1").enqueue(0)
     await asyncio.to_thread(work.options(id="order-1").enqueue_sync, 0)
     assert (await scenario.totals()).enqueued == 2
@@ -171,7 +171,7 @@ async def test_the_control_loop_declares_no_worker_dead_during_an_outage_of_writ
     """Leases expire, for they cannot be renewed, and a replica answers every read."""
     pool = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate({"app": APP, "queues": [QUEUE]}))
     queues = StoreQueues(scenario.connection, "operator")
-    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s"):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s"):
         job = await jobs.work.options(max_crashes=1).enqueue(5.0)
         eventually("it runs", lambda: len(scenario.notes("begun")) == 1)
         with refuse(scenario.server):
@@ -191,24 +191,28 @@ async def test_the_control_loop_declares_no_worker_dead_during_an_outage_of_writ
 
 @pytest.mark.parametrize("refuse", [replica, few_replicas, busy, no_right])
 async def test_a_real_server_that_refuses(scenario: Scenario, refuse: Refuse) -> None:
-    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE=LEASE) as (worker,):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE=LEASE) as (
+        worker,
+    ):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(60)])
         sent += [await jobs.work.options(max_crashes=1).enqueue(0.5)]
         eventually("the load runs", lambda: len(scenario.notes("begun")) > 10)
         manager = refuse(scenario.server)
         await asyncio.to_thread(manager.__enter__)
-        eventually("it is told", lambda: worker.said("Redis is unreachable") == 1)
+        eventually("it is told", lambda: worker.log_count("Redis is unreachable") == 1)
         await asyncio.sleep(3)  # what is waited for is that time passes: an outage longer than the lease
         assert (worker.get("/livez")[0], worker.get("/readyz")[0]) == (200, 503)
         await asyncio.to_thread(manager.__exit__, None, None, None)
         totals = await scenario.ended(40)
-        eventually("its end is told", lambda: worker.said("Redis is back") == 1)
+        eventually("its end is told", lambda: worker.log_count("Redis is back") == 1)
         assert (totals.dead, len(lines(worker))) == (0, 2)
     await scenario.balanced(sent, completed=len(sent))
 
 
 async def test_a_server_without_memory_is_no_outage_for_what_was_accepted(scenario: Scenario) -> None:
-    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s") as (worker,):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s") as (
+        worker,
+    ):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(60)])
         sent += [await jobs.work.options(max_crashes=1).enqueue(3.0)]
         eventually("the load runs", lambda: len(scenario.notes("begun")) > 10)

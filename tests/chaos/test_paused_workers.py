@@ -13,7 +13,7 @@ from jobpools.store.jobs import read_job
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scenario
 from tests.support.waiting import eventually
-from tests.support.workers import crew
+from tests.support.workers import running_workers
 
 pytestmark = pytest.mark.chaos
 
@@ -26,10 +26,10 @@ def pool(max_crashes: int) -> Pool:
 @pytest.mark.parametrize("max_crashes", [1, 3], ids=["called dead", "called crashed"])
 async def test_jobs_whose_next_attempt_has_not_started_continue_uncharged(scenario: Scenario, max_crashes: int) -> None:
     settings = {"LEASE": "0.6s", "CONCURRENCY": "4"}
-    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, **settings) as (a,):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, **settings) as (a,):
         sent = [await jobs.work.enqueue(1.0) for _ in range(2)] + [await jobs.grind.enqueue(1.0) for _ in range(2)]
         eventually("all run", lambda: len(scenario.notes("begun")) == 4)
-        a.freeze()
+        a.pause()
         queues = StoreQueues(scenario.connection, "operator")
         async with asyncio.timeout(20):
             while (await scenario.totals()).running:
@@ -37,7 +37,7 @@ async def test_jobs_whose_next_attempt_has_not_started_continue_uncharged(scenar
                 await asyncio.sleep(0.01)
         states = {await job.state() for job in sent}
         assert states == {JobState.DEAD if max_crashes == 1 else JobState.QUEUED}
-        a.thaw()
+        a.resume()
         totals = await scenario.ended(20) if max_crashes > 1 else await _completed(scenario, 4)
         assert (totals.completed, totals.dead) == (4, 0)
         views = [await read_job(scenario.connection, QUEUE, job.id) for job in sent]
@@ -49,14 +49,16 @@ async def test_jobs_whose_next_attempt_has_not_started_continue_uncharged(scenar
 
 async def test_a_job_of_one_crash_at_most_that_another_worker_rescued(scenario: Scenario) -> None:
     """By default workers rescue, too: the one that stands still is called dead by its neighbour."""
-    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="0.6s") as (a,):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="0.6s") as (a,):
         job = await jobs.work.options(max_crashes=1).enqueue(1.0)
         eventually("it runs", lambda: len(scenario.notes("begun")) == 1)
-        a.freeze()
-        with crew(scenario.folder, scenario.server.url, APP, "b", **scenario.environment, LEASE="0.6s") as (b,):
-            eventually("it was called dead", lambda: b.said("Crashed: ") == 1)
+        a.pause()
+        with running_workers(scenario.folder, scenario.server.url, APP, "b", **scenario.environment, LEASE="0.6s") as (
+            b,
+        ):
+            eventually("it was called dead", lambda: b.log_count("Crashed: ") == 1)
             assert await job.state() is JobState.DEAD
-            a.thaw()
+            a.resume()
             await _completed(scenario, 1)
     assert len(scenario.notes("begun")) == 1
     await scenario.balanced([job], completed=1)

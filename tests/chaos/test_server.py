@@ -9,27 +9,29 @@ from jobpools.store import keys
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scenario
 from tests.support.waiting import eventually
-from tests.support.workers import crew
+from tests.support.workers import running_workers
 
 pytestmark = pytest.mark.chaos
 
 
 async def test_kill_the_server_under_load_and_start_it_on_its_data(scenario: Scenario) -> None:
     names = ("a", "b", "c")
-    with crew(scenario.folder, scenario.server.url, APP, *names, **scenario.environment, LEASE="2s") as workers:
+    with running_workers(
+        scenario.folder, scenario.server.url, APP, *names, **scenario.environment, LEASE="2s"
+    ) as workers:
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(2000)])
         eventually("the load runs", lambda: len(scenario.notes("begun")) > 200)
         scenario.server.kill()
-        eventually("all have noticed", lambda: all(worker.said("Redis is unreachable") for worker in workers))
+        eventually("all have noticed", lambda: all(worker.log_count("Redis is unreachable") for worker in workers))
         # The supervisor answers, from what the worker publishes ten times a second.
         eventually("none is ready", lambda: [worker.get("/readyz")[0] for worker in workers] == [503] * 3, within=5)
         assert [worker.get("/livez")[0] for worker in workers] == [200] * 3
         scenario.server.start()
         totals = await scenario.ended(30)
-        eventually("all are back", lambda: all(worker.said("Redis is back") for worker in workers))
-        assert [(worker.said("Redis is unreachable"), worker.said("Redis is back")) for worker in workers] == [
-            (1, 1)
-        ] * 3
+        eventually("all are back", lambda: all(worker.log_count("Redis is back") for worker in workers))
+        assert [
+            (worker.log_count("Redis is unreachable"), worker.log_count("Redis is back")) for worker in workers
+        ] == [(1, 1)] * 3
         eventually("all are ready", lambda: [worker.get("/readyz")[0] for worker in workers] == [200] * 3, within=5)
         again = len(scenario.notes("begun")) - len(sent)
         summary = f"{again} of {len(sent)} jobs ran twice, {totals.failed} were charged with a crash"
@@ -41,7 +43,7 @@ async def test_kill_the_server_under_load_and_start_it_on_its_data(scenario: Sce
 async def test_an_outage_longer_than_a_lease_takes_no_running_job_from_its_worker(scenario: Scenario) -> None:
     """All leases have run out when the server is back: the living renew theirs before anybody looks for the dead."""
     settings = {"LEASE": "1s", "CONCURRENCY": "2"}
-    with crew(scenario.folder, scenario.server.url, APP, "a", "b", "c", **scenario.environment, **settings):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", "b", "c", **scenario.environment, **settings):
         sent = [await jobs.work.enqueue(5), await jobs.grind.enqueue(5)]
         sent += [await jobs.work.enqueue(5) for _ in range(4)]
         eventually("all run", lambda: len(scenario.notes("begun")) == len(sent))
@@ -55,34 +57,38 @@ async def test_an_outage_longer_than_a_lease_takes_no_running_job_from_its_worke
 
 
 async def test_a_server_that_stands_still_for_longer_than_an_answer_may_take(scenario: Scenario) -> None:
-    with crew(scenario.folder, scenario.server.url, APP, "a", "b", **scenario.environment, LEASE="2s") as workers:
+    with running_workers(
+        scenario.folder, scenario.server.url, APP, "a", "b", **scenario.environment, LEASE="2s"
+    ) as workers:
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(1000)])
         eventually("the load runs", lambda: len(scenario.notes("begun")) > 100)
-        scenario.server.stand_still()
+        scenario.server.pause()
         try:
-            eventually("all have noticed", lambda: all(worker.said("Redis is unreachable") for worker in workers))
+            eventually("all have noticed", lambda: all(worker.log_count("Redis is unreachable") for worker in workers))
         finally:
-            scenario.server.go_on()
+            scenario.server.resume()
         totals = await scenario.ended(30)
-        eventually("all are back", lambda: all(worker.said("Redis is back") for worker in workers))
-        assert [(worker.said("Redis is unreachable"), worker.said("Redis is back")) for worker in workers] == [
-            (1, 1)
-        ] * 2
+        eventually("all are back", lambda: all(worker.log_count("Redis is back") for worker in workers))
+        assert [
+            (worker.log_count("Redis is unreachable"), worker.log_count("Redis is back")) for worker in workers
+        ] == [(1, 1)] * 2
         assert totals.completed == len(sent)
     await scenario.balanced(sent, completed=len(sent))
 
 
 async def test_a_slot_is_in_use_until_the_end_of_its_attempt_is_recorded(scenario: Scenario) -> None:
     """Settling and claiming are one step: a figure that falls in between says 3 while 8 jobs are leased."""
-    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, CONCURRENCY="4") as (a,):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, CONCURRENCY="4") as (
+        a,
+    ):
         sent = [await jobs.work.enqueue(1.0) for _ in range(4)]
         eventually("all run", lambda: len(scenario.notes("begun")) == len(sent))
-        scenario.server.stand_still()
+        scenario.server.pause()
         try:
             eventually("all have ended", lambda: len(scenario.notes("done")) == len(sent))
             assert a.metric("jobpools_busy") == len(sent), "by the server each of them is still leased"
         finally:
-            scenario.server.go_on()
+            scenario.server.resume()
         eventually("their slots are free", lambda: a.metric("jobpools_busy") == 0)
     await scenario.balanced(sent, completed=len(sent))
 
@@ -100,14 +106,14 @@ async def test_enqueue_at_the_moment_of_a_crash_is_accepted_or_refused_and_never
     print(f"\nkilled while 5000 jobs were sent: {summary}")  # noqa: T201  # a figure for people
     again = await jobs.app.enqueue_many(calls)
     assert await _enqueued(scenario) == len(calls)
-    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, CONCURRENCY="100"):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, CONCURRENCY="100"):
         await scenario.ended(15)
     assert len(scenario.notes("begun")) == len(calls)
     await scenario.balanced(again, completed=len(calls))
 
 
 async def test_a_worker_stops_on_sigterm_while_the_server_is_unreachable(scenario: Scenario) -> None:
-    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s") as (a,):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s") as (a,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.3) for _ in range(20)])
         eventually("the load runs", lambda: len(scenario.notes("begun")) > 5)
         scenario.server.kill()
@@ -116,7 +122,9 @@ async def test_a_worker_stops_on_sigterm_while_the_server_is_unreachable(scenari
         assert "Traceback" not in a.log()
         scenario.server.start()
     # Jobs whose settlement could not be sent run again on another worker: at least once.
-    with crew(scenario.folder, scenario.server.url, APP, "b", **scenario.environment, LEASE="1s", CONCURRENCY="20"):
+    with running_workers(
+        scenario.folder, scenario.server.url, APP, "b", **scenario.environment, LEASE="1s", CONCURRENCY="20"
+    ):
         await scenario.ended(20)
     await scenario.balanced(sent, completed=len(sent))
 

@@ -78,9 +78,9 @@ class Storm:
 
     async def stop_worker(self) -> None:
         worker = self.draw.choice(self.workers)
-        worker.freeze()
+        worker.pause()
         await asyncio.sleep(self.draw.random() * 2)
-        worker.thaw()
+        worker.resume()
 
     async def kill_server(self) -> None:
         self.scenario.server.kill()
@@ -88,9 +88,9 @@ class Storm:
         await asyncio.to_thread(self.scenario.server.start)
 
     async def stop_server(self) -> None:
-        self.scenario.server.stand_still()
+        self.scenario.server.pause()
         await asyncio.sleep(self.draw.random() * 1.5)
-        self.scenario.server.go_on()
+        self.scenario.server.resume()
 
     async def blow(self, seconds: float) -> None:
         deeds: list[tuple[Callable[[], Awaitable[None]], int]] = [

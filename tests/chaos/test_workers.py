@@ -12,13 +12,13 @@ from jobpools.store.jobs import read_job
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scenario
 from tests.support.waiting import eventually
-from tests.support.workers import WorkerProcess, crew
+from tests.support.workers import WorkerProcess, running_workers
 
 pytestmark = pytest.mark.chaos
 
 
 async def test_kill_one_of_three_under_load_with_every_default(scenario: Scenario) -> None:
-    with crew(scenario.folder, scenario.server.url, APP, "a", "b", "c", **scenario.environment) as (a, _, _):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", "b", "c", **scenario.environment) as (a, _, _):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(1000)])
         eventually("the load runs", lambda: len(scenario.notes("begun")) > 100)
         a.kill()
@@ -41,7 +41,9 @@ async def test_kill_one_of_three_under_load_with_every_default(scenario: Scenari
 
 async def test_poison_ends_in_the_dead_letter_queue_and_takes_no_other_job_along(scenario: Scenario) -> None:
     names = ("a", "b", "c", "d")
-    with crew(scenario.folder, scenario.server.url, APP, *names, **scenario.environment, LEASE="0.5s") as workers:
+    with running_workers(
+        scenario.folder, scenario.server.url, APP, *names, **scenario.environment, LEASE="0.5s"
+    ) as workers:
         neighbours = [await jobs.work.enqueue(1.0) for _ in range(8)]
         poison = await jobs.poison.enqueue()
         await scenario.ended(25)
@@ -65,7 +67,7 @@ async def test_one_worker_that_poison_kills_again_and_again_loses_no_bystander(s
         assert starts < 8
         a = WorkerProcess(scenario.folder, f"a{starts}", scenario.server.url, APP, **scenario.environment, LEASE="0.3s")
         try:
-            a.started()  # the bound that follows is for what the worker does, not for a busy machine to start Python
+            a.wait_started()  # the time limit below is for the worker, not for the start of Python on a busy machine
             async with asyncio.timeout(10):
                 while a.process.poll() is None and (await scenario.totals()).waiting:  # noqa: ASYNC110  # another process's doing
                     await asyncio.sleep(0.01)
@@ -75,7 +77,9 @@ async def test_one_worker_that_poison_kills_again_and_again_loses_no_bystander(s
 
 
 async def test_sigterm_under_load_hands_back_what_has_not_begun_and_finishes_what_has(scenario: Scenario) -> None:
-    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, CONCURRENCY="2") as (a,):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, CONCURRENCY="2") as (
+        a,
+    ):
         slow = [await jobs.work.options(priority="high").enqueue(2.0)]
         # One slot is left for these. At any moment some wait for it: they are claimed before the slot is free.
         quick = await jobs.app.enqueue_many([jobs.work.call(0.002) for _ in range(2000)])
@@ -93,14 +97,14 @@ async def test_sigterm_under_load_hands_back_what_has_not_begun_and_finishes_wha
     totals = await scenario.totals()
     assert totals.failed == 0, "nothing was charged"
     assert (totals.completed + totals.ready, totals.running, totals.lost) == (len(quick) + len(slow), 0, 0)
-    with crew(scenario.folder, scenario.server.url, APP, "b", **scenario.environment, CONCURRENCY="30"):
+    with running_workers(scenario.folder, scenario.server.url, APP, "b", **scenario.environment, CONCURRENCY="30"):
         await scenario.ended(10)
     assert len(scenario.notes("begun")) == len(quick) + len(slow), "each ran once, on one of the two"
     await scenario.balanced([*quick, *slow], completed=len(quick) + len(slow))
 
 
 async def test_sigterm_with_a_grace_too_short_hands_back_uncharged(scenario: Scenario) -> None:
-    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, GRACE="0.2s") as (a,):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, GRACE="0.2s") as (a,):
         sent = [await jobs.work.enqueue(60), await jobs.grind.enqueue(60)]
         eventually("both run", lambda: len(scenario.notes("begun")) == 2)
         a.send(signal.SIGTERM)
@@ -116,14 +120,16 @@ async def test_sigterm_with_a_grace_too_short_hands_back_uncharged(scenario: Sce
 
 
 async def test_a_worker_that_stood_still_for_longer_than_its_lease_settles_nothing(scenario: Scenario) -> None:
-    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="0.6s") as (a,):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="0.6s") as (a,):
         sent = [await jobs.work.enqueue(0.5), await jobs.grind.enqueue(0.5)]
         eventually("both run", lambda: len(scenario.notes("begun")) == 2)
-        a.freeze()
-        with crew(scenario.folder, scenario.server.url, APP, "b", **scenario.environment, LEASE="0.6s") as (b,):
+        a.pause()
+        with running_workers(scenario.folder, scenario.server.url, APP, "b", **scenario.environment, LEASE="0.6s") as (
+            b,
+        ):
             totals = await scenario.ended(10)
             assert (totals.completed, totals.failed) == (2, 2), "each crashed once and was completed by the other"
-            a.thaw()
+            a.resume()
             eventually("both late ones were refused", lambda: a.metric("jobpools_stale_total") >= 2)
             assert b.metric("jobpools_stale_total") == 0
     assert (await scenario.totals()).completed == 2
@@ -131,12 +137,12 @@ async def test_a_worker_that_stood_still_for_longer_than_its_lease_settles_nothi
 
 
 async def test_a_worker_alone_that_stood_still_goes_on_where_it_was(scenario: Scenario) -> None:
-    with crew(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="0.5s") as (a,):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="0.5s") as (a,):
         sent = [await jobs.work.enqueue(0.5), await jobs.grind.enqueue(0.5)]
         eventually("both run", lambda: len(scenario.notes("begun")) == 2)
-        a.freeze()
+        a.pause()
         await asyncio.sleep(1.5)  # three leases: what is waited for is that time passes
-        a.thaw()
+        a.resume()
         totals = await scenario.ended(10)
         assert (totals.completed, totals.failed) == (2, 0), "nobody else wanted them"
     assert len(scenario.notes("begun")) == 2
@@ -145,7 +151,10 @@ async def test_a_worker_alone_that_stood_still_goes_on_where_it_was(scenario: Sc
 
 async def test_a_blocked_event_loop_is_not_a_dead_worker(scenario: Scenario) -> None:
     """A thread renews the leases: no worker takes over a job that runs five times as long as its lease."""
-    with crew(scenario.folder, scenario.server.url, APP, "a", "b", **scenario.environment, LEASE="0.6s") as (a, b):
+    with running_workers(scenario.folder, scenario.server.url, APP, "a", "b", **scenario.environment, LEASE="0.6s") as (
+        a,
+        b,
+    ):
         job = await jobs.block.enqueue(3.0)
         eventually("it runs", lambda: len(scenario.notes("begun")) == 1)
         assert (a.get("/livez")[0], b.get("/livez")[0]) == (200, 200), "answered by a thread, too"

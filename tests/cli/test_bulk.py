@@ -15,7 +15,7 @@ from redis import Redis
 
 from tests.cli.conftest import Shell, command
 from tests.support.waiting import eventually
-from tests.support.workers import crew
+from tests.support.workers import running_workers
 
 DEAD = "jobpools:{emails}:dead"
 APP = """
@@ -62,7 +62,7 @@ def test_replay_ends_while_the_replayed_jobs_die_again(
     (folder / "failing.py").write_text(APP)
     monkeypatch.setenv("PYTHONPATH", str(folder))
     ids = make_dead(client, 1500)
-    with crew(folder, valkey_url, "failing:app", "again", CONCURRENCY="50"):
+    with running_workers(folder, valkey_url, "failing:app", "again", CONCURRENCY="50"):
         ran = process("dead", "replay", "--queue", "emails", "--all")
         assert (ran.code, ran.out, ran.err) == (0, "1500 jobs replayed\n", "")
         eventually("all are dead again", lambda: client.zcard(DEAD) == len(ids))

@@ -5,12 +5,12 @@ import logging
 from typing import Any
 
 import pytest
-from jobpools.store.connection import Connection
 
 from jobpools.core.jobs.job import JobState, OutcomeKind
 from jobpools.runtime import crash_settlement, supervisor_log
 from jobpools.runtime.crash_report import CrashReport
 from jobpools.runtime.vitals import key
+from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.enqueue import Sending, enqueue_jobs
 from jobpools.store.envelope import decode_envelope

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from jobpools.store.connection import Connection, connect
 
 from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.text.names import WorkerId
 from jobpools.runtime import lease_extension
 from jobpools.store import keys
+from jobpools.store.connection import Connection, connect
 from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.enqueue import Sending, enqueue_jobs
 from jobpools.store.envelope import decode_envelope

@@ -147,14 +147,14 @@ def test_a_warning_is_one_line_and_the_worker_works(
     body = "import warnings; warnings.warn('this is\\nold'); print('hello')\nimport threading; threading.Thread(target=print, args=('there',)).start()"
     worker = working(folder, valkey_url, body, monkeypatch)
     try:
-        worker.ready().send(signal.SIGTERM)
+        worker.wait_ready().send(signal.SIGTERM)
         assert worker.wait() == 0
     finally:
         worker.kill()
-    assert worker.said("this is old") == 1, worker.log()
+    assert worker.log_count("this is old") == 1, worker.log()
     (line,) = [line for line in worker.log().splitlines() if "this is old" in line]
     assert re.fullmatch(r"\S+ WARNING jobpools\.worker  shop:app: UserWarning: this is old" + HERE, line)
-    assert worker.said("hello") == worker.said("there") == 1
+    assert worker.log_count("hello") == worker.log_count("there") == 1
 
 
 def test_an_import_that_takes_long_says_where_it_is(

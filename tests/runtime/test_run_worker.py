@@ -11,7 +11,7 @@ from jobpools import App, JobState
 from tests.runtime import jobs
 from tests.support.servers import Server, running, valkey_binary
 from tests.support.waiting import eventually
-from tests.support.workers import COMMAND, ROOT, WorkerProcess, crew
+from tests.support.workers import COMMAND, ROOT, WorkerProcess, running_workers
 
 APP = "tests.runtime.jobs:app"
 
@@ -57,12 +57,12 @@ def test_a_redis_that_is_away_is_said_once_and_waited_for(tmp_path: Path) -> Non
     server = Server(valkey_binary())
     worker = WorkerProcess(tmp_path, "early", server.url, APP)
     try:
-        eventually("it says so", lambda: worker.said("Redis is unreachable") == 1)
+        eventually("it says so", lambda: worker.log_count("Redis is unreachable") == 1)
         eventually("it is not ready", lambda: worker.get("/readyz")[0] == 503)
         server.start()
-        eventually("it finds Redis", lambda: worker.said("Redis is back") == 1)
+        eventually("it finds Redis", lambda: worker.log_count("Redis is back") == 1)
         eventually("it is ready", lambda: worker.get("/readyz")[0] == 200)
-        assert worker.said("Redis is unreachable") == 1
+        assert worker.log_count("Redis is unreachable") == 1
         worker.send(signal.SIGTERM)
         assert worker.wait() == 0
     finally:
@@ -72,25 +72,27 @@ def test_a_redis_that_is_away_is_said_once_and_waited_for(tmp_path: Path) -> Non
 
 async def test_sigterm_lets_what_runs_finish(valkey_url: str, tmp_path: Path) -> None:
     async with App("sender", redis=valkey_url) as sender:
-        with crew(tmp_path, valkey_url, APP, "a") as (a,):
+        with running_workers(tmp_path, valkey_url, APP, "a") as (a,):
             job = await sender.enqueue("nap", {"seconds": 0.5}, queue="default")
             eventually("it runs", lambda: "busy{" in a.get("/metrics")[1] and a.metric("jobpools_busy") == 1)
             a.send(signal.SIGTERM)
-            eventually("it says what it does", lambda: a.said("handed back: 0; running jobs: 1, which get 30s") == 1)
+            eventually(
+                "it says what it does", lambda: a.log_count("handed back: 0; running jobs: 1, which get 30s") == 1
+            )
             assert a.get("/readyz") == (503, "stopping\n")
             assert a.wait() == 0
-            assert a.said("all running jobs have ended") == 1
-            assert a.said("stopped; 1 completed, 0 failed") == 1
+            assert a.log_count("all running jobs have ended") == 1
+            assert a.log_count("stopped; 1 completed, 0 failed") == 1
         assert await job.result() == "slept"
 
 
 async def test_a_second_sigterm_hands_back_at_once(valkey_url: str, tmp_path: Path) -> None:
     async with App("sender", redis=valkey_url) as sender:
-        with crew(tmp_path, valkey_url, APP, "a") as (a,):
+        with running_workers(tmp_path, valkey_url, APP, "a") as (a,):
             job = await sender.enqueue("nap", {"seconds": 60}, queue="default")
             eventually("it runs", lambda: a.metric("jobpools_busy") == 1)
             a.send(signal.SIGTERM)
-            eventually("it says what it does", lambda: a.said("draining;") == 1)
+            eventually("it says what it does", lambda: a.log_count("draining;") == 1)
             a.send(signal.SIGTERM)
             assert a.wait(20) == 0
         assert await job.state() is JobState.QUEUED
@@ -100,22 +102,22 @@ async def test_a_coroutine_that_ignores_its_cancellation_does_not_keep_the_worke
     valkey_url: str, tmp_path: Path
 ) -> None:
     async with App("sender", redis=valkey_url) as sender:
-        with crew(tmp_path, valkey_url, APP, "a", GRACE="0.1s") as (a,):
+        with running_workers(tmp_path, valkey_url, APP, "a", GRACE="0.1s") as (a,):
             job = await sender.enqueue("deaf", queue="default")
             eventually("it runs", lambda: a.metric("jobpools_busy") == 1)
             a.send(signal.SIGTERM)
             assert a.wait(30) == 0
-            assert a.said("code of 1 jobs still runs; the worker ends without waiting for it") == 1
+            assert a.log_count("code of 1 jobs still runs; the worker ends without waiting for it") == 1
         assert await job.state() is JobState.QUEUED
 
 
 async def test_threads_that_outlive_their_jobs_end_the_worker_for_a_fresh_one(valkey_url: str, tmp_path: Path) -> None:
     async with App("sender", redis=valkey_url) as sender:
-        with crew(tmp_path, valkey_url, APP, "a", CONCURRENCY="1", GRACE="0.1s") as (a,):
+        with running_workers(tmp_path, valkey_url, APP, "a", CONCURRENCY="1", GRACE="0.1s") as (a,):
             for _ in range(2):
                 await sender.enqueue("stuck", queue="default", timeout=0.1)
             assert a.wait(30) == 1, "as one who broke: whoever started it starts another"
-            assert a.said("2 threads still run though their jobs timed out") == 1
+            assert a.log_count("2 threads still run though their jobs timed out") == 1
 
 
 async def test_a_service_that_does_not_open_ends_the_worker_and_says_why(valkey_url: str, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from jobpools import App
 from jobpools.store.connection import Connection
 from tests.support.waiting import eventually
-from tests.support.workers import WorkerProcess, crew
+from tests.support.workers import WorkerProcess, running_workers
 
 APP = "tests.runtime.jobs:app"
 
@@ -60,7 +60,7 @@ async def test_from_start_to_the_first_job(valkey_url: str, tmp_path: Path) -> N
 
 async def test_an_idle_worker_is_small_and_nearly_silent(valkey_url: str, tmp_path: Path, store: Connection) -> None:
     async with App("sender", redis=valkey_url) as sender:
-        with crew(tmp_path, valkey_url, APP, "a") as (a,):
+        with running_workers(tmp_path, valkey_url, APP, "a") as (a,):
             job = await sender.enqueue("nap", {"seconds": 0}, queue="default")
             await job.result(timeout=10)
             eventually("it is idle", lambda: a.metric("jobpools_busy") == 0)

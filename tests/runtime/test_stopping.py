@@ -37,8 +37,10 @@ async def uncharged(store: Connection, jobs: Sequence[JobHandle[object]], state:
 
 
 def said(worker: WorkerProcess, what: str) -> None:
-    eventually(f"it says {what}", lambda: worker.said(what) > 0 or worker.process.poll() is not None, detail=worker.log)
-    assert worker.said(what), worker.log()
+    eventually(
+        f"it says {what}", lambda: worker.log_count(what) > 0 or worker.process.poll() is not None, detail=worker.log
+    )
+    assert worker.log_count(what), worker.log()
 
 
 @pytest.mark.parametrize("number", DRAINS, ids=lambda number: number.name)
@@ -53,7 +55,7 @@ async def test_one_signal_drains_coroutines_and_threads(
         worker.send(number)
         said(worker, f"{number.name} received")
         assert worker.wait() == 0
-        assert worker.said("stopped; 2 completed, 0 failed") == 1
+        assert worker.log_count("stopped; 2 completed, 0 failed") == 1
     assert [await job.result() for job in running] == ["slept", "dozed"]
     await uncharged(store, running, JobState.COMPLETED)
     await uncharged(store, later, JobState.QUEUED)
@@ -103,7 +105,7 @@ async def test_any_number_of_them_at_any_time_changes_nothing_more(
         assert worker.wait() == 0, worker.log()
         # Signals that are pending together are handled by number: SIGQUIT may be the first, and hands back at once.
         assert len(re.findall(r"SIG\w+ received", worker.log())) in {1, 2}
-        assert worker.said("the worker stops; running jobs are handed back") == 1
+        assert worker.log_count("the worker stops; running jobs are handed back") == 1
     await uncharged(store, running, JobState.QUEUED)
 
 
@@ -139,9 +141,9 @@ async def test_a_worker_stopped_before_it_started_claims_no_job(  # noqa: PLR091
         worker.send(number)
         assert worker.wait(20) == 0, worker.log()
         expected = f"stopped by {number.name} while" if where == "importing" else f"{number.name} received"
-        assert worker.said(expected) == 1, worker.log()
+        assert worker.log_count(expected) == 1, worker.log()
         assert "Traceback" not in worker.log()
-        assert worker.said("nap begins") == 0
+        assert worker.log_count("nap begins") == 0
     await uncharged(store, [job], JobState.QUEUED)
 
 
@@ -168,7 +170,7 @@ async def test_a_signal_after_the_drain_changes_no_exit_code(  # noqa: PLR0913, 
     monkeypatch.setenv("PHASE", phase)
     job = await app.enqueue("nap", {"seconds": 0}, queue=QUEUE)
     with started(tmp_path, valkey_url) as worker:
-        worker.ready()
+        worker.wait_ready()
         await job.result(timeout=30)
         worker.send(signal.SIGTERM)
         said(worker, where)
@@ -182,11 +184,11 @@ async def test_nohup_is_obeyed(app: App, valkey_url: str, tmp_path: Path) -> Non
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child inherits it, as from nohup
     try:
         with started(tmp_path, valkey_url) as worker:
-            worker.ready().send(signal.SIGHUP)
+            worker.wait_ready().send(signal.SIGHUP)
             job = await app.enqueue("nap", {"seconds": 0}, queue=QUEUE)
             assert await job.result(timeout=30) == "slept"
             worker.send(signal.SIGTERM)
             assert worker.wait() == 0
-            assert worker.said("SIGHUP") == 0
+            assert worker.log_count("SIGHUP") == 0
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -14,7 +14,7 @@ from jobpools import Client, JobState
 from jobpools.runtime import processes
 from tests.chaos.handlers import children
 from tests.support.waiting import eventually
-from tests.support.workers import COMMAND, ROOT, WorkerProcess, crew
+from tests.support.workers import COMMAND, ROOT, WorkerProcess, running_workers
 
 APP = "tests.chaos.handlers.children:app"
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl and /proc")
@@ -32,7 +32,7 @@ async def url(valkey_url: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 def a(url: str, tmp_path: Path) -> Iterator[WorkerProcess]:
-    with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), LEASE="2s", GRACE="20s") as (worker,):
+    with running_workers(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), LEASE="2s", GRACE="20s") as (worker,):
         yield worker
 
 
@@ -75,14 +75,14 @@ async def test_a_signal_drains_and_the_exit_code_is_the_workers(a: WorkerProcess
     a.send(number)
     assert a.wait(30) == 0
     assert await job.result(timeout=1) == "done"
-    assert a.said("all running jobs have ended") == 1
+    assert a.log_count("all running jobs have ended") == 1
 
 
 async def test_the_second_signal_hands_back_at_once(a: WorkerProcess) -> None:
     job = await children.neighbour.enqueue(600)
     eventually("it runs", lambda: a.metric("jobpools_busy") == 1)
     a.send(signal.SIGTERM)
-    eventually("it drains", lambda: a.said("draining;") == 1)
+    eventually("it drains", lambda: a.log_count("draining;") == 1)
     a.send(signal.SIGTERM)
     assert a.wait(20) == 0
     assert await job.state() is JobState.QUEUED
@@ -160,7 +160,7 @@ async def test_an_exit_handler_that_hangs_does_not_keep_the_worker(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HANGS_AT_EXIT", "1")
-    with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes")) as (worker,):
+    with running_workers(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes")) as (worker,):
         begun = time.monotonic()
         worker.send(signal.SIGTERM)
         assert worker.wait(40) == 0

@@ -10,7 +10,7 @@ import pytest
 from jobpools import App
 from jobpools.runtime import worker_log
 from tests.support.waiting import eventually
-from tests.support.workers import WorkerProcess, crew
+from tests.support.workers import WorkerProcess, running_workers
 
 SILENCERS = '''
 import io, logging, logging.config, os, sys
@@ -148,8 +148,8 @@ async def check_logged(sender: App, worker: WorkerProcess, what: str) -> None:
     """A job that fails is one line of the worker's."""
     await sender.enqueue("fail", {"what": what}, queue="default")
     says = f"ValueError: as asked: {what})"
-    eventually(f"{what} is told", lambda: worker.said(says) > 0, detail=worker.log)
-    assert worker.said(says) == 1, worker.log()
+    eventually(f"{what} is told", lambda: worker.log_count(says) > 0, detail=worker.log)
+    assert worker.log_count(says) == 1, worker.log()
 
 
 @pytest.mark.parametrize("how", NAMES)
@@ -158,24 +158,24 @@ async def test_an_app_cannot_silence_the_worker_at_import(
 ) -> None:
     monkeypatch.setenv("SILENCE", how)
     async with App("sender", redis=valkey_url) as sender:
-        with crew(folder, valkey_url, "loud:app", "a") as (a,):
+        with running_workers(folder, valkey_url, "loud:app", "a") as (a,):
             await check_logged(sender, a, how)
             a.send(signal.SIGTERM)
             assert a.wait() == 0
     for line in (" slots, queues default, jobs fail, silence", "draining;", ": stopped; 0 completed, 1 failed"):
-        assert a.said(line) == 1, a.log()
+        assert a.log_count(line) == 1, a.log()
 
 
 async def test_a_handler_cannot_silence_the_worker(valkey_url: str, folder: Path) -> None:
     """One after the other, in the same process: each beside all that went before."""
     async with App("sender", redis=valkey_url) as sender:
-        with crew(folder, valkey_url, "loud:app", "a") as (a,):
+        with running_workers(folder, valkey_url, "loud:app", "a") as (a,):
             for how in NAMES:
                 await (await sender.enqueue("silence", {"how": how}, queue="default")).result(timeout=30)
                 await check_logged(sender, a, how)
             a.send(signal.SIGTERM)
             assert a.wait() == 0
-    assert a.said(f": stopped; {len(NAMES)} completed, {len(NAMES)} failed") == 1
+    assert a.log_count(f": stopped; {len(NAMES)} completed, {len(NAMES)} failed") == 1
 
 
 async def test_such_an_app_gets_its_one_line_when_it_does_not_start(
@@ -218,14 +218,14 @@ async def test_the_apps_own_lines_go_where_it_sends_them_once(
 ) -> None:
     (folder / "own.py").write_text(OWN.format(configuration=configuration))
     async with App("sender", redis=valkey_url) as sender:
-        with crew(folder, valkey_url, "own:app", "a") as (a,):
+        with running_workers(folder, valkey_url, "own:app", "a") as (a,):
             await (await sender.enqueue("speak", queue="default")).result(timeout=30)
             a.send(signal.SIGTERM)
             assert a.wait() == 0
     for pattern, text in ((warning, "of the app"), (info, "of no weight")):
-        assert a.said(text) == (pattern is not None), a.log()
+        assert a.log_count(text) == (pattern is not None), a.log()
         assert pattern is None or re.search(pattern, a.log(), re.MULTILINE), a.log()
-    assert a.said(" slots, queues ") == 1
+    assert a.log_count(" slots, queues ") == 1
 
 
 def test_handlers_by_name_get_the_lines_and_the_loggers_are_given_back(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,10 +1,10 @@
 """Cancelling the jobs of a queue: the snapshot has each job once, and each call reports what became of its jobs."""
 
 import pytest
-from jobpools.store.connection import Connection
 
 from jobpools.core.jobs.job import JobState
 from jobpools.store import cancellations
+from jobpools.store.connection import Connection
 from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix

@@ -107,12 +107,12 @@ async def test_a_server_that_stands_still() -> None:
     with running(valkey_binary()) as server:
         connection = connect(server.url, timeout=0.2)
         await connection.execute("PING")
-        server.stand_still()
+        server.pause()
         try:
             with pytest.raises(StoreUnavailableError, match="cannot be reached: Timeout"):
                 await connection.execute("PING")
         finally:
-            server.go_on()
+            server.resume()
         assert await connection.execute("PING"), "it is asked again, on a new socket"
         await connection.aclose()
 

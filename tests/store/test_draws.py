@@ -15,7 +15,7 @@ from jobpools import App
 from jobpools.client import Client
 from jobpools.store import draws
 from jobpools.store.job_ids import UUID_LENGTH, check_id, id_time
-from tests.support.workers import crew
+from tests.support.workers import running_workers
 
 NOW = 1_790_000_000.0
 
@@ -114,5 +114,5 @@ def test_follow_up_jobs_of_handlers_that_seed_and_fork_arrive(valkey_url: str, t
         return len(found)
 
     seeding.app.use(Client(valkey_url))
-    with crew(tmp_path, valkey_url, "tests.store.seeding:app", "seeding", CONCURRENCY="4"):
+    with running_workers(tmp_path, valkey_url, "tests.store.seeding:app", "seeding", CONCURRENCY="4"):
         assert asyncio.run(send_and_count()) == 40

@@ -1,7 +1,7 @@
-"""A pool, its cluster and its queues in memory, with a clock of its own: fakes of the control ports, and only those.
+"""Fakes of the control ports: pools, a cluster and queues in memory, with their own clock.
 
-`World.advance` is the only thing that makes time pass. Workers start late, claim, finish, drain when told to end; the
-cluster creates and deletes like a ReplicaSet: not ready first, then marked ones, then the youngest.
+Time passes only in `World.advance`. Workers start after a delay, claim, finish, and drain when they are terminated. The
+cluster deletes pods in the order of a ReplicaSet: those that are not ready, then marked ones, then the youngest.
 """
 
 import itertools
@@ -62,7 +62,7 @@ class World:
         self.done: list[int] = []
         self.crashes = 0
         self.killed_busy: list[str] = []
-        """Workers that the cluster was made to end while they ran something."""
+        """Workers that were terminated while they ran jobs."""
         self._numbers = itertools.count(1)
 
     def enqueue(self, queue: str, seconds: float = 1.0, delay: float = 0.0) -> int:
@@ -78,7 +78,7 @@ class World:
             self._scale()
 
     def crash(self, worker: Worker) -> None:
-        """It vanishes with all it held; its leases stay until they expire."""
+        """Remove the worker with the jobs that it runs; its leases stay until they expire."""
         self.workers.remove(worker)
         self.gone[worker.pool].append(worker.name)
         self.crashes += 1
@@ -89,7 +89,7 @@ class World:
         self.ready[queue] += due
         return len(due)
 
-    def give_back(self, queue: str, lost: Sequence[tuple[int, str]]) -> int:
+    def hand_back(self, queue: str, lost: Sequence[tuple[int, str]]) -> int:
         for lease in lost:
             job, _ = self.leases[queue].pop(lease)
             self.ready[queue].insert(0, job)
@@ -97,7 +97,7 @@ class World:
 
     def rescue(self, queue: str) -> int:
         expired = [lease for lease, (_, expiry) in self.leases[queue].items() if expiry <= self.now]
-        return self.give_back(queue, expired) + self.promote(queue)
+        return self.hand_back(queue, expired) + self.promote(queue)
 
     def _work(self) -> None:
         for worker in list(self.workers):
@@ -158,7 +158,7 @@ class FakeCluster:
     def __init__(self, world: World) -> None:
         self.world = world
         self.away = False
-        """Nothing can be read or written."""
+        """Whether reads and writes fail."""
 
     def _check(self) -> None:
         if self.away:
@@ -281,7 +281,7 @@ class FakeQueues:
         moved = 0
         for queue in pool.spec.queues:
             lost = [lease for lease in self.world.leases[queue.name] if lease[1].rpartition(".")[0] in names]
-            moved += self.world.give_back(queue.name, lost)
+            moved += self.world.hand_back(queue.name, lost)
         return moved
 
     async def maintain(self, pool: Pool) -> int:
@@ -290,7 +290,7 @@ class FakeQueues:
 
 
 class FakeReporter:
-    """Fake of the port Reporter: keeps all it is told."""
+    """Fake of the port Reporter: keeps all plans."""
 
     def __init__(self) -> None:
         self.plans: dict[str, list[Plan]] = defaultdict(list)

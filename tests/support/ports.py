@@ -5,7 +5,7 @@ import secrets
 import socket
 
 FIRST, AFTER_LAST = 10_000, 32_768
-"""Below those that Linux gives to connections (net.ipv4.ip_local_port_range).
+"""Range of ports below those of outgoing connections on Linux (net.ipv4.ip_local_port_range).
 
 A server binds its port some moments after it was chosen, and again after a restart: by then a port from the system's
 range may belong to a connection of any other program.
@@ -14,7 +14,7 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on, and that no one has got from here before."""
+    """Return a port that nothing listens on and that this function has not returned before."""
     while True:
         port = FIRST + secrets.randbelow(AFTER_LAST - FIRST)
         if port not in _given and _is_free(port):

@@ -1,4 +1,4 @@
-"""A proxy between a worker and its Redis that behaves as networks and servers do on a bad day."""
+"""A proxy between a worker and its Redis that injects the faults of networks and servers."""
 
 import contextlib
 import socket
@@ -10,47 +10,47 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER with no time: the peer reads `Connection reset by peer`."""
+"""Value of SO_LINGER with which closing resets a connection: the peer reads `Connection reset by peer`."""
 
 
 @dataclass(slots=True)
-class Trouble:
+class Faults:
     """What the proxy does to each command; the default is nothing."""
 
     reply: bytes = b""
     """An error reply in place of the server's, without the leading `-`."""
-    spares: tuple[bytes, ...] = ()
-    """Commands that pass in spite of `reply`: PING, where a server answers it and refuses writes."""
+    passes: tuple[bytes, ...] = ()
+    """Commands that pass despite `reply`, such as PING on a server that refuses writes only."""
     hangs: bool = False
-    """Connections are accepted, commands are read, and nothing is ever answered."""
+    """Connections are accepted and commands are read, but there is no reply."""
     cuts_reply: bool = False
-    """A connection ends within the reply."""
+    """Each reply is cut, and its connection closed."""
     resets: bool = False
-    """Connections are reset as soon as they are made, and those that are there at their next command."""
+    """New connections are reset at once, existing ones at their next command."""
     resets_every_other: bool = False
-    """Every second connection is reset at its first command."""
+    """Every other connection is reset at its first command."""
     seconds: float = 0.0
-    """The delay of each reply."""
+    """Delay of each reply, in seconds."""
 
 
 @dataclass(slots=True)
-class Seen:
-    """What went through the proxy."""
+class Traffic:
+    """What has passed through the proxy."""
 
     connections: int = 0
     commands: list[tuple[float, bytes]] = field(default_factory=list)
-    """When, by the monotonic clock, and the command's name."""
+    """Time by the monotonic clock, and name, of each command."""
 
     def count(self, name: bytes, since: float = 0.0) -> int:
         return sum(at >= since and command == name for at, command in self.commands)
 
 
 class Proxy:
-    """On a port of its own; `trouble` may be replaced at any time."""
+    """A proxy on its own port; `faults` may be replaced at any time."""
 
     def __init__(self, target: int) -> None:
-        self.trouble = Trouble()
-        self.seen = Seen()
+        self.faults = Faults()
+        self.traffic = Traffic()
         self._target = target
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -86,8 +86,8 @@ class Proxy:
                     each.shutdown(socket.SHUT_RDWR)
 
     def _serve(self, client: socket.socket) -> None:
-        self.seen.connections += 1
-        number = self.seen.connections
+        self.traffic.connections += 1
+        number = self.traffic.connections
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._target)) as server:
             with self._lock:
                 self._open |= {client, server}
@@ -100,34 +100,34 @@ class Proxy:
     def _converse(self, client: socket.socket, server: socket.socket, number: int) -> None:
         commands, replies = _reader(client), _reader(server)
         while True:
-            if self.trouble.resets:
+            if self.faults.resets:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 return
             request = _frame(commands)
             name = request.split(b"\r\n", 3)[2].upper()
-            self.seen.commands.append((time.monotonic(), name))
-            trouble = self.trouble
-            if trouble.resets or (trouble.resets_every_other and number % 2):
+            self.traffic.commands.append((time.monotonic(), name))
+            faults = self.faults
+            if faults.resets or (faults.resets_every_other and number % 2):
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 return
-            if trouble.hangs:
-                while self.trouble.hangs:
+            if faults.hangs:
+                while self.faults.hangs:
                     time.sleep(0.02)
                 return
-            if trouble.reply and name not in trouble.spares:
-                client.sendall(b"-" + trouble.reply + b"\r\n")
+            if faults.reply and name not in faults.passes:
+                client.sendall(b"-" + faults.reply + b"\r\n")
                 continue
             server.sendall(request)
             answer = _frame(replies)
-            time.sleep(trouble.seconds)
-            if trouble.cuts_reply:
+            time.sleep(faults.seconds)
+            if faults.cuts_reply:
                 client.sendall(answer[: max(1, len(answer) // 2)])
                 return
             client.sendall(answer)
 
 
 def _reader(source: socket.socket) -> Callable[[int | None], bytes]:
-    """Returns a function that reads a line (None) or so many bytes; an OSError at the end."""
+    """Return a function that reads a line (None) or so many bytes; it raises OSError at the end of the stream."""
     kept = bytearray()
 
     def read(size: int | None) -> bytes:
@@ -144,7 +144,7 @@ def _reader(source: socket.socket) -> Callable[[int | None], bytes]:
 
 
 def _frame(read: Callable[[int | None], bytes]) -> bytes:
-    """One command or reply of the protocol, as it came."""
+    """Return the bytes of one command or reply."""
     head = read(None)
     kind, size = head[:1], head[1:-2]
     if kind == b"$" and size != b"-1":
@@ -155,12 +155,12 @@ def _frame(read: Callable[[int | None], bytes]) -> bytes:
 
 
 @contextlib.contextmanager
-def between(target: int) -> Iterator[Proxy]:
-    """A proxy before the server at this port of loopback."""
+def running_proxy(target: int) -> Iterator[Proxy]:
+    """Run a proxy in front of the server at this port of loopback."""
     proxy = Proxy(target)
     proxy.start()
     try:
         yield proxy
     finally:
-        proxy.trouble = Trouble()
+        proxy.faults = Faults()
         proxy.close()

@@ -1,4 +1,4 @@
-"""Real servers made to refuse writes, each in its own way, for as long as a `with` lasts."""
+"""Make a real server refuse writes for the duration of a `with` block, each function for another reason."""
 
 import contextlib
 import threading
@@ -45,7 +45,7 @@ def few_replicas(server: Server) -> Iterator[None]:
 
 @contextlib.contextmanager
 def disk_full(server: Server) -> Iterator[None]:
-    """A snapshot that failed: its folder is not there any more."""
+    """Let a snapshot fail: its folder does not exist."""
     with server.client() as client:
         folder = client.config_get("dir")["dir"]
         client.config_set("save", "3600 1")
@@ -72,7 +72,7 @@ def busy(server: Server) -> Iterator[None]:
         client.config_set("lua-time-limit", "10")
         thread = threading.Thread(target=spin)
         thread.start()
-        eventually("it is busy", lambda: _refuses(client, "BUSY"))
+        eventually("the server is busy", lambda: _refuses(client, "BUSY"))
         yield
         client.script_kill()
         thread.join()

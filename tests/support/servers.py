@@ -1,4 +1,4 @@
-"""Real servers for tests, as processes on loopback: started when asked for, killed at the end, able to come back."""
+"""Real servers for tests, as processes on loopback: started, paused, killed and restarted."""
 
 import shutil
 import signal
@@ -22,57 +22,71 @@ def valkey_binary() -> str:
 
 
 def redis_binary() -> str | None:
-    """Debian's redis-server; None where it is not installed."""
+    """Return the path of Debian's redis-server; None if it is not installed."""
     return shutil.which("redis-server")
 
 
 def redis_cli() -> str | None:
-    """Debian's redis-cli; None where it is not installed."""
+    """Return the path of Debian's redis-cli; None if it is not installed."""
     return shutil.which("redis-cli")
 
 
 class Server:
-    """A Valkey or Redis on a port that stays the same over restarts; with a folder it keeps its data there."""
+    """A Valkey or Redis whose port stays the same over restarts; with a folder, its data is kept there."""
 
     def __init__(self, binary: str, folder: Path | None = None, flags: Sequence[str] = (), password: str = "") -> None:
         self.port = free_port()
         secret = f":{password}@" if password else ""
         self.url = f"redis://{secret}127.0.0.1:{self.port}/0"
-        # With `everysec` a write that was answered is only in memory while an earlier fsync takes its time.
-        kept = ["--appendonly", "yes", "--appendfsync", "always", "--dir", str(folder)]
-        keep = kept if folder else ["--appendonly", "no"]
+        # With `everysec`, an acknowledged write may be lost with the process while an earlier fsync is slow.
+        on_disk = ["--appendonly", "yes", "--appendfsync", "always", "--dir", str(folder)]
+        persistence = on_disk if folder else ["--appendonly", "no"]
         auth = ["--requirepass", password] if password else []
-        self.command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *keep, *auth, *flags]
+        self.command = [
+            binary,
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            *persistence,
+            *auth,
+            *flags,
+        ]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self._process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + DEADLINE
-        while not self._answers():
+        while not self._responds():
             assert self._process.poll() is None, f"{self.command} ended"
-            assert time.monotonic() < until, f"{self.command} does not answer"
+            assert time.monotonic() < until, f"{self.command} does not respond"
             time.sleep(0.005)
 
     def kill(self) -> None:
-        """As `kill -9` does it."""
+        """Kill the server with SIGKILL."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
-    def stand_still(self) -> None:
-        """It answers no more, and its sockets stay open."""
+    def pause(self) -> None:
+        """Stop the server: it does not respond, and its sockets stay open."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
+        """Continue the server after `pause`."""
+        """Continue the server after `pause`."""
+        """Continue the server after `pause`."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
     def client(self) -> Redis:
         return Redis.from_url(self.url)
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         with closing(self.client()) as client:
             try:
                 return bool(client.ping())
@@ -94,7 +108,7 @@ def running(binary: str, folder: Path | None = None, flags: Sequence[str] = (), 
 
 @contextmanager
 def running_cluster(folder: Path, masters: int = 3, flags: Sequence[str] = ()) -> Iterator[list[Server]]:
-    """A Redis Cluster of masters alone, each with its share of the slots."""
+    """Run a Redis Cluster of masters without replicas, each with its share of the slots."""
     servers = []
     for number in range(masters):
         home = folder / str(number)
@@ -122,14 +136,14 @@ def running_cluster(folder: Path, masters: int = 3, flags: Sequence[str] = ()) -
             with servers[0][0].client() as client:
                 client.execute_command("CLUSTER", "MEET", "127.0.0.1", server.port, bus)
         for server, _ in servers:
-            eventually("the cluster comes together", partial(_whole, server, masters))
+            eventually("every master knows the whole cluster", partial(_is_complete, server, masters))
         yield [server for server, _ in servers]
     finally:
         for server, _ in servers:
             server.kill()
 
 
-def _whole(server: Server, masters: int) -> bool:
+def _is_complete(server: Server, masters: int) -> bool:
     with server.client() as client:
         info = client.execute_command("CLUSTER", "INFO")
         text = info if isinstance(info, dict) else dict(line.split(":", 1) for line in info.decode().split())
@@ -138,7 +152,7 @@ def _whole(server: Server, masters: int) -> bool:
 
 @contextmanager
 def running_sentinel(folder: Path, master: Server) -> Iterator[Server]:
-    """A sentinel that watches `master` under the name `mymaster`."""
+    """Run a sentinel that watches `master` under the name `mymaster`."""
     sentinel = Server(valkey_binary())
     written = folder / "sentinel.conf"
     written.write_text(

@@ -1,4 +1,4 @@
-"""Real `jobpools worker` processes for tests: started with an environment, signalled, read by their log."""
+"""Real `jobpools worker` processes for tests: started with an environment, signalled, observed by log and endpoints."""
 
 import os
 import signal
@@ -19,10 +19,10 @@ COMMAND = (sys.executable, "-m", "jobpools.cli", "worker")
 
 
 class WorkerProcess:
-    """One worker; its log goes to a file."""
+    """One worker with its supervisor; the log goes to a file."""
 
     def __init__(self, folder: Path, name: str, url: str, app: str, **environment: str) -> None:
-        """`environment` without the prefix: `LEASE="1s"` is JOBPOOLS_LEASE."""
+        """Start the worker. `environment` has no prefix: `LEASE="1s"` sets JOBPOOLS_LEASE."""
         self.name = name
         self._worker = 0
         self.port = free_port()
@@ -36,16 +36,19 @@ class WorkerProcess:
     def log(self) -> str:
         return self._log.read_text()
 
-    def said(self, text: str) -> int:
-        """How often."""
+    def log_count(self, text: str) -> int:
+        """Return how often the text is in the log."""
         return self.log().count(text)
 
-    def started(self) -> None:
-        """Wait until it serves its queues, or has ended."""
-        eventually(f"{self.name} is ready", lambda: self.said(" slots, queues ") > 0 or self.process.poll() is not None)
+    def wait_started(self) -> None:
+        """Wait until the worker serves its queues, or has ended."""
+        eventually(
+            f"{self.name} is ready", lambda: self.log_count(" slots, queues ") > 0 or self.process.poll() is not None
+        )
 
-    def ready(self) -> "WorkerProcess":
-        self.started()
+    def wait_ready(self) -> "WorkerProcess":
+        """Wait until the worker serves its queues."""
+        self.wait_started()
         assert self.process.poll() is None, self.log()
         return self
 
@@ -53,21 +56,21 @@ class WorkerProcess:
         self.process.send_signal(number)
 
     def tree(self) -> list[int]:
-        """The process that is seen, its worker, and whatever these started, parents first."""
+        """Return the pids of the supervisor, the worker and their descendants, parents first."""
         return [self.process.pid, *processes.descendants(self.process.pid)]
 
     def worker(self) -> int:
-        """The process that runs the jobs; the same at each call, for the supervisor starts others beside it later."""
+        """Return the pid of the process that runs the jobs: the first that the supervisor started."""
         if not self._worker:
             self._worker = processes.descendants(self.process.pid)[0]
         return self._worker
 
-    def freeze(self) -> None:
-        """Stop the worker and all its children, as a paused machine does."""
+    def pause(self) -> None:
+        """Stop supervisor, worker and descendants, as a paused machine does."""
         processes.send(self.tree(), signal.SIGSTOP)
 
-    def thaw(self) -> None:
-        """Let them go on."""
+    def resume(self) -> None:
+        """Continue them."""
         processes.send(self.tree(), signal.SIGCONT)
 
     def kill(self) -> None:
@@ -75,11 +78,11 @@ class WorkerProcess:
         self.process.wait()
 
     def wait(self, timeout: float = DEADLINE) -> int:
-        """Its exit code."""
+        """Return the exit code as soon as the worker has ended."""
         return self.process.wait(timeout)
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body of one of its endpoints."""
+        """Return status and body of one of its endpoints."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -98,12 +101,12 @@ class WorkerProcess:
 
 
 @contextmanager
-def crew(folder: Path, url: str, app: str, *names: str, **environment: str) -> Iterator[list[WorkerProcess]]:
-    """Workers of these names, all ready; whatever is left of them at the end is killed."""
+def running_workers(folder: Path, url: str, app: str, *names: str, **environment: str) -> Iterator[list[WorkerProcess]]:
+    """Run workers of these names, all ready; those that still run at the end are killed."""
     workers = [WorkerProcess(folder, name, url, app, **environment) for name in names]
     try:
         for worker in workers:
-            worker.ready()
+            worker.wait_ready()
         yield workers
     finally:
         for worker in workers:

@@ -16,7 +16,7 @@ from jobpools.store.endpoint_facts import read_endpoint, read_workers
 from jobpools.store.jobs import read_job
 from jobpools.store.schedules import StoreSchedules
 from tests.chaos.clocks import apps
-from tests.support.workers import crew
+from tests.support.workers import running_workers
 
 HERE = Path(__file__).parent
 OFF = [-86_400, -120, 120, 86_400]
@@ -66,7 +66,7 @@ async def test_a_wrong_clock_changes_nothing(
     assert facts.oldest_seconds is not None
     assert facts.oldest_seconds < 30, "the age of a job drives scaling and alerts"
     delayed = await apps.clock.options(delay="1s").enqueue()
-    with crew(tmp_path, valkey_url, "tests.chaos.clocks.apps:app", "clocks"):
+    with running_workers(tmp_path, valkey_url, "tests.chaos.clocks.apps:app", "clocks"):
         reported = await waiting.result(timeout=30)
         assert abs(reported - right() - (off if who == "worker" else 0)) < 60, "its clock is wrong"
         await delayed.result(timeout=30)

@@ -9,7 +9,7 @@ import pytest
 from jobpools import Client, JobDeadError
 from tests.chaos.handlers import blockers
 from tests.support.waiting import eventually
-from tests.support.workers import crew
+from tests.support.workers import running_workers
 
 APP = "tests.chaos.handlers.blockers:app"
 LONG = 3.0
@@ -35,7 +35,7 @@ def named(log: str, job: str) -> list[float]:
 
 @pytest.mark.parametrize("how", [*blockers.WAYS, "task", "group", "callback", "service", "middleware"])
 async def test_a_blocking_job_is_named_and_its_neighbours_do_not_time_out(url: str, tmp_path: Path, how: str) -> None:
-    with crew(tmp_path, url, APP, "a") as (worker,):
+    with running_workers(tmp_path, url, APP, "a") as (worker,):
         neighbours = [await blockers.neighbour.enqueue(1.2) for _ in range(2)]
         neighbours += [await blockers.plain_neighbour.enqueue(1.2) for _ in range(2)]
         eventually("they run", lambda: worker.metric("jobpools_busy") == 4)
@@ -50,7 +50,7 @@ async def test_a_blocking_job_is_named_and_its_neighbours_do_not_time_out(url: s
 
 
 async def test_several_blocks_in_a_row_move_the_deadlines_each_time(url: str, tmp_path: Path) -> None:
-    with crew(tmp_path, url, APP, "a") as (worker,):
+    with running_workers(tmp_path, url, APP, "a") as (worker,):
         neighbours = await blockers.neighbour.enqueue(1.5)
         eventually("it runs", lambda: worker.metric("jobpools_busy") == 1)
         job = await blockers.block.enqueue("sleep", 1.0, 4)
@@ -60,7 +60,7 @@ async def test_several_blocks_in_a_row_move_the_deadlines_each_time(url: str, tm
 
 
 async def test_jobs_that_block_one_after_the_other_are_each_named(url: str, tmp_path: Path) -> None:
-    with crew(tmp_path, url, APP, "a") as (worker,):
+    with running_workers(tmp_path, url, APP, "a") as (worker,):
         jobs = [await blockers.block.enqueue("sleep", 1.0) for _ in range(3)]
         for job in jobs:
             assert await job.result(timeout=30) == "done"
@@ -68,7 +68,7 @@ async def test_jobs_that_block_one_after_the_other_are_each_named(url: str, tmp_
 
 
 async def test_a_job_that_blocks_and_fails_says_so_in_its_history(url: str, tmp_path: Path) -> None:
-    with crew(tmp_path, url, APP, "a"):
+    with running_workers(tmp_path, url, APP, "a"):
         job = await blockers.block_and_fail.enqueue(1.5)
         with pytest.raises(
             JobDeadError, match=r"ValueError: after all; it blocked the event loop for 1[\d.]*s at \S+:\d+"
@@ -77,7 +77,7 @@ async def test_a_job_that_blocks_and_fails_says_so_in_its_history(url: str, tmp_
 
 
 async def test_its_own_blocking_counts_against_a_jobs_timeout(url: str, tmp_path: Path) -> None:
-    with crew(tmp_path, url, APP, "a") as (worker,):
+    with running_workers(tmp_path, url, APP, "a") as (worker,):
         job = await blockers.block_for_too_long.enqueue(2.0)
         with pytest.raises(JobDeadError, match=r"TimeoutError: ran longer than 1s; it blocked the event loop for 2"):
             await job.result(timeout=10)
@@ -85,7 +85,7 @@ async def test_its_own_blocking_counts_against_a_jobs_timeout(url: str, tmp_path
 
 
 async def test_a_handler_that_holds_the_gil_times_out_no_other_job(url: str, tmp_path: Path) -> None:
-    with crew(tmp_path, url, APP, "a") as (worker,):
+    with running_workers(tmp_path, url, APP, "a") as (worker,):
         neighbours = await blockers.neighbour.enqueue(1.9)
         eventually("it runs", lambda: worker.metric("jobpools_busy") == 1)
         job = await blockers.hold_the_gil.enqueue()

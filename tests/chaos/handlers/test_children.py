@@ -8,7 +8,7 @@ import pytest
 
 from jobpools import JobHandle, JobState
 from tests.chaos.handlers import children
-from tests.support.workers import WorkerProcess, crew
+from tests.support.workers import WorkerProcess, running_workers
 
 APP = "tests.chaos.handlers.children:app"
 pytestmark = pytest.mark.chaos
@@ -57,7 +57,7 @@ FORKS = {
 
 
 async def test_a_forked_child_never_goes_on_as_a_second_worker(url: str, tmp_path: Path) -> None:
-    with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="40") as (worker,):
+    with running_workers(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="40") as (worker,):
         neighbours = [await children.neighbour.enqueue(1.0) for _ in range(3)]
         for job in (children.forks, children.forks_in_a_thread, children.forks_in_an_executor):
             sent = {what: await job.enqueue(what) for what in FORKS}
@@ -72,7 +72,7 @@ async def test_a_forked_child_never_goes_on_as_a_second_worker(url: str, tmp_pat
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 async def test_processes_are_terminated_and_the_worker_goes_on(url: str, tmp_path: Path, method: str) -> None:
     """Several at once: each of them is sent SIGTERM while it is still what it was forked from."""
-    with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="20") as (worker,):
+    with running_workers(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="20") as (worker,):
         neighbours = [await children.neighbour.enqueue(1.0) for _ in range(3)]
         expected = {"processes": "-15 -15 -15", "pool": "[0, 1, 4, 9]", "executor": "[0, 1, 4, 9]"}
         for job in (children.multiprocesses, children.multiprocesses_in_a_thread):
@@ -89,14 +89,14 @@ async def test_processes_are_terminated_and_the_worker_goes_on(url: str, tmp_pat
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 async def test_functions_that_end_a_process_can_be_sent_to_one(url: str, tmp_path: Path, method: str) -> None:
-    with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes")) as (worker,):
+    with running_workers(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes")) as (worker,):
         neighbours = [await children.neighbour.enqueue(1.0)]
         assert await (await children.sends_an_end.enqueue(method)).result(timeout=60) == [4, -6, -15]
         await unharmed(worker, tmp_path, neighbours)
 
 
 async def test_programs_and_their_exit_codes_are_the_handlers(url: str, tmp_path: Path) -> None:
-    with crew(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="20") as (worker,):
+    with running_workers(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="20") as (worker,):
         neighbours = [await children.neighbour.enqueue(1.0) for _ in range(3)]
         for job in [await children.runs_programs.enqueue() for _ in range(5)]:
             assert await job.result(timeout=30) == "-15 -15 5 4"

@@ -15,7 +15,7 @@ from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job
 from tests.chaos.handlers import deadly
 from tests.support.waiting import eventually
-from tests.support.workers import WorkerProcess, crew
+from tests.support.workers import WorkerProcess, running_workers
 
 APP = "tests.chaos.handlers.deadly:app"
 pytestmark = pytest.mark.chaos
@@ -59,16 +59,16 @@ async def test_only_the_job_that_killed_its_worker_is_charged(
     valkey_url: str, store: Connection, tmp_path: Path, way: str, *, in_thread: bool
 ) -> None:
     environment = {"NOTES": str(tmp_path / "notes"), "CONCURRENCY": "8"}
-    with crew(tmp_path, valkey_url, APP, "a", **environment) as (a,):
+    with running_workers(tmp_path, valkey_url, APP, "a", **environment) as (a,):
         neighbours: list[JobHandle[str]] = []
         for each in (deadly.neighbour, deadly.neighbour_in_a_thread):
             neighbours += [await each.enqueue(60) for _ in range(3)]
         eventually("the neighbours run", lambda: all(begun(tmp_path, job) for job in neighbours))
         killer = await (deadly.deadly_in_a_thread if in_thread else deadly.deadly).enqueue(way)
         assert a.wait(30) in (3, -signal.SIGABRT, -signal.SIGKILL, -signal.SIGSEGV)
-        assert a.said("charged with a crash: deadly") == 1
-        assert a.said(f"{killer.id} (crash 1, runs again); handed back: 6") == 1
-        assert a.said(f" {killer.id}") == 1, "one line tells of it"
+        assert a.log_count("charged with a crash: deadly") == 1
+        assert a.log_count(f"{killer.id} (crash 1, runs again); handed back: 6") == 1
+        assert a.log_count(f" {killer.id}") == 1, "one line tells of it"
     found = await view(store, killer)
     (crash,) = found.history.entries
     assert (found.history.crashes, found.history.attempts) == (1, 0)
@@ -85,7 +85,7 @@ async def test_poison_ends_as_dead_with_the_cause(valkey_url: str, store: Connec
     for name in ("a", "b"):
         worker = WorkerProcess(tmp_path, name, valkey_url, APP, NOTES=str(tmp_path / "notes"))
         assert worker.wait() == -signal.SIGSEGV
-    assert worker.said(f"{job.id} (crash 2, dead)") == 1
+    assert worker.log_count(f"{job.id} (crash 2, dead)") == 1
     with pytest.raises(JobDeadError):
         await job.result(timeout=5)
     assert (await view(store, job)).history.crashes == 2
@@ -97,12 +97,12 @@ async def test_a_handler_may_hold_the_gil_for_longer_than_the_lease(
 ) -> None:
     """Another worker looks for expired leases all the time, and /livez is asked."""
     environment = {"NOTES": str(tmp_path / "notes"), "CONCURRENCY": "4", "LEASE": "5s"}
-    with crew(tmp_path, valkey_url, APP, "a", **environment) as (a,):
+    with running_workers(tmp_path, valkey_url, APP, "a", **environment) as (a,):
         neighbours = [await deadly.neighbour.enqueue(20) for _ in range(2)]
         eventually("the neighbours run", lambda: all(begun(tmp_path, job) for job in neighbours))
         holder = await (deadly.holds_the_gil_in_a_thread if in_thread else deadly.holds_the_gil).enqueue(15)
         eventually("it holds the GIL", lambda: begun(tmp_path, holder) == 1)
-        with crew(tmp_path, valkey_url, APP, "b", **environment) as (b,):
+        with running_workers(tmp_path, valkey_url, APP, "b", **environment) as (b,):
             until = time.monotonic() + 14
             while time.monotonic() < until:
                 assert a.get("/livez") == (200, "ok\n")
@@ -113,8 +113,8 @@ async def test_a_handler_may_hold_the_gil_for_longer_than_the_lease(
                 assert begun(tmp_path, job) == 1
             assert begun(tmp_path, holder) == 1
             assert b.metric("jobpools_rescued_total") == 0
-            assert a.said("its supervisor renews its leases") == 1
-            eventually("the log reports progress", lambda: a.said("it makes progress again") == 1)
+            assert a.log_count("its supervisor renews its leases") == 1
+            eventually("the log reports progress", lambda: a.log_count("it makes progress again") == 1)
     for job in (holder, *neighbours):
         assert (await view(store, job)).history.crashes == 0
 
@@ -123,10 +123,10 @@ async def test_a_worker_that_is_stopped_alone_keeps_its_leases(
     valkey_url: str, store: Connection, tmp_path: Path
 ) -> None:
     environment = {"NOTES": str(tmp_path / "notes"), "LEASE": "5s"}
-    with crew(tmp_path, valkey_url, APP, "a", **environment) as (a,):
+    with running_workers(tmp_path, valkey_url, APP, "a", **environment) as (a,):
         job = await deadly.neighbour.enqueue(1)
         eventually("it runs", lambda: begun(tmp_path, job) == 1)
-        with crew(tmp_path, valkey_url, APP, "b", **environment):  # it looks for expired leases
+        with running_workers(tmp_path, valkey_url, APP, "b", **environment):  # it looks for expired leases
             os.kill(a.worker(), signal.SIGSTOP)
             await asyncio.sleep(12)  # more than two leases: what is waited for is that time passes
             os.kill(a.worker(), signal.SIGCONT)

@@ -9,7 +9,7 @@ import pytest
 from jobpools import Client, JobDeadError
 from tests.chaos.handlers import exits
 from tests.support.waiting import eventually
-from tests.support.workers import WorkerProcess, crew
+from tests.support.workers import WorkerProcess, running_workers
 
 APP = "tests.chaos.handlers.exits:app"
 WITHIN = 20.0
@@ -39,7 +39,7 @@ NAMES = {"exit": "SystemExit", "interrupt": "KeyboardInterrupt", "generator": "G
 
 @pytest.mark.parametrize("what", ["exit", "interrupt"])
 async def test_an_exit_anywhere_in_a_handler_is_charged_to_its_job_alone(url: str, tmp_path: Path, what: str) -> None:
-    with crew(tmp_path, url, APP, "a", CONCURRENCY="40") as (worker,):
+    with running_workers(tmp_path, url, APP, "a", CONCURRENCY="40") as (worker,):
         neighbours = [await exits.neighbour.enqueue(3.0) for _ in range(5)]
         sent = {how: await exits.leave_async.enqueue(how, what) for how in exits.ASYNC}
         sent["plain"] = await exits.leave_plain.enqueue(what)
@@ -47,7 +47,7 @@ async def test_an_exit_anywhere_in_a_handler_is_charged_to_its_job_alone(url: st
             with pytest.raises(JobDeadError, match=NAMES[what]) as died:
                 await job.result(timeout=WITHIN)
             assert "dead after 1 attempt" in str(died.value), how
-            assert worker.said(f"{job.id}: NotRetried: attempt 1 of 3 failed ({NAMES[what]}") == 1, how
+            assert worker.log_count(f"{job.id}: NotRetried: attempt 1 of 3 failed ({NAMES[what]}") == 1, how
         assert [await job.result(timeout=30) for job in neighbours] == [1] * 5
         assert worker.metric("jobpools_jobs_total") == len(sent) + 5
         assert "exits.py" in worker.log()
@@ -58,7 +58,7 @@ async def test_an_exit_anywhere_in_a_handler_is_charged_to_its_job_alone(url: st
 async def test_what_asyncio_itself_raises_is_a_failure_where_a_handler_raises_it(
     url: str, tmp_path: Path, what: str
 ) -> None:
-    with crew(tmp_path, url, APP, "a", CONCURRENCY="40") as (worker,):
+    with running_workers(tmp_path, url, APP, "a", CONCURRENCY="40") as (worker,):
         neighbours = await exits.neighbour.enqueue(2.0)
         ways = ("own", "executor", "to_thread", "wait_for", "context manager")
         sent = [await exits.leave_async.enqueue(how, what) for how in ways]
@@ -85,7 +85,7 @@ async def test_what_asyncio_itself_raises_is_a_failure_where_a_handler_raises_it
 async def test_what_a_handler_does_to_the_event_loop_is_its_own_failure(
     url: str, tmp_path: Path, how: str, error: str
 ) -> None:
-    with crew(tmp_path, url, APP, "a") as (worker,):
+    with running_workers(tmp_path, url, APP, "a") as (worker,):
         neighbours = await exits.neighbour.enqueue(1.0)
         job = await exits.disturb.enqueue(how)
         with pytest.raises(JobDeadError) as died:
@@ -99,7 +99,7 @@ async def test_what_a_handler_does_to_the_event_loop_is_its_own_failure(
 async def test_a_job_that_cancels_all_tasks_cancels_none_of_the_worker_or_of_other_jobs(
     url: str, tmp_path: Path
 ) -> None:
-    with crew(tmp_path, url, APP, "a", QUEUES='["exits", "more"]') as (worker,):
+    with running_workers(tmp_path, url, APP, "a", QUEUES='["exits", "more"]') as (worker,):
         neighbours = await exits.neighbour.enqueue(1.0)
         job = await exits.cancel_all.enqueue(itself=False)
         assert await job.result(timeout=WITHIN) == "done"
@@ -107,7 +107,7 @@ async def test_a_job_that_cancels_all_tasks_cancels_none_of_the_worker_or_of_oth
         with pytest.raises(JobDeadError, match="CancelledError"):
             await too.result(timeout=WITHIN)
         assert await neighbours.result(timeout=30) == 1
-        assert worker.said(f"cancel_all {job.id}: it may not cancel a task") > 0
+        assert worker.log_count(f"cancel_all {job.id}: it may not cancel a task") > 0
         assert await (await exits.neighbour.options(queue="more").enqueue(0.1)).result(timeout=30) == 1
         goes_in_peace(worker)
 
@@ -116,34 +116,34 @@ async def test_a_job_that_cancels_all_tasks_cancels_none_of_the_worker_or_of_oth
 async def test_an_event_loop_that_is_stopped_from_outside_the_handler_runs_on(
     url: str, tmp_path: Path, how: str
 ) -> None:
-    with crew(tmp_path, url, APP, "a") as (worker,):
+    with running_workers(tmp_path, url, APP, "a") as (worker,):
         neighbours = await exits.neighbour.enqueue(1.0)
         job = await exits.stop_later.enqueue(how)
         assert await job.result(timeout=WITHIN) == "done"
         assert await neighbours.result(timeout=30) == 1
         if how == "callback":
-            assert worker.said(f"stop_later {job.id}: Exception in callback") == 1
+            assert worker.log_count(f"stop_later {job.id}: Exception in callback") == 1
         if how == "callback of a thread":
-            assert worker.said("code that belongs to no job raised SystemExit: 3 (") == 1
+            assert worker.log_count("code that belongs to no job raised SystemExit: 3 (") == 1
             assert "exits.py:" in worker.log()
         goes_in_peace(worker)
 
 
 @pytest.mark.parametrize("again", [0.0, 0.01])
 async def test_what_a_jobs_signal_handler_raises_fails_that_job_alone(url: str, tmp_path: Path, again: float) -> None:
-    with crew(tmp_path, url, APP, "a", CONCURRENCY="20") as (worker,):
+    with running_workers(tmp_path, url, APP, "a", CONCURRENCY="20") as (worker,):
         neighbours = [await exits.neighbour.enqueue(1.0), await exits.spins.enqueue(1.0)]
         job = await exits.sets_an_alarm.enqueue(0.3, again)
         with pytest.raises(JobDeadError, match="AlarmError: ring"):
             await job.result(timeout=WITHIN)
         assert [await one.result(timeout=30) for one in neighbours] == [1, 1]
         assert "exits.py" in worker.log()
-        assert worker.said("broke") == 0
+        assert worker.log_count("broke") == 0
         goes_in_peace(worker)
 
 
 async def test_many_exits_at_once_are_not_taken_for_a_broken_event_loop(url: str, tmp_path: Path) -> None:
-    with crew(tmp_path, url, APP, "a") as (worker,):
+    with running_workers(tmp_path, url, APP, "a") as (worker,):
         job = await exits.exits_many_times.enqueue(50)
         with pytest.raises(JobDeadError, match="SystemExit: 3"):
             await job.result(timeout=WITHIN)
@@ -153,8 +153,10 @@ async def test_many_exits_at_once_are_not_taken_for_a_broken_event_loop(url: str
 async def test_an_error_out_of_the_event_loop_that_belongs_to_no_job_is_logged_and_the_worker_goes_on(
     url: str, tmp_path: Path
 ) -> None:
-    with crew(tmp_path, url, APP, "a", ALARM="1") as (worker,):
-        eventually("it is logged", lambda: worker.said("raised tests.chaos.handlers.exits.AlarmError: ring (") == 1)
+    with running_workers(tmp_path, url, APP, "a", ALARM="1") as (worker,):
+        eventually(
+            "it is logged", lambda: worker.log_count("raised tests.chaos.handlers.exits.AlarmError: ring (") == 1
+        )
         assert "exits.py:" in worker.log()
         assert await (await exits.neighbour.enqueue(0.1)).result(timeout=30) == 1
         goes_in_peace(worker)
@@ -163,7 +165,7 @@ async def test_an_error_out_of_the_event_loop_that_belongs_to_no_job_is_logged_a
 async def test_a_job_that_breaks_the_event_loop_ends_the_worker_at_once_and_its_jobs_run_again(
     url: str, tmp_path: Path
 ) -> None:
-    with crew(tmp_path, url, APP, "a", "b", CONCURRENCY="2") as workers:
+    with running_workers(tmp_path, url, APP, "a", "b", CONCURRENCY="2") as workers:
         neighbours = [await exits.neighbour.enqueue(1.0) for _ in range(3)]
         job = await exits.closes_descriptors.options(max_crashes=1).enqueue()
         with pytest.raises(JobDeadError, match="WorkerLost: the worker process exited with code 1"):
@@ -175,19 +177,19 @@ async def test_a_job_that_breaks_the_event_loop_ends_the_worker_at_once_and_its_
 
 
 async def test_a_task_that_outlives_its_job_is_named_and_charges_no_job(url: str, tmp_path: Path) -> None:
-    with crew(tmp_path, url, APP, "a") as (worker,):
+    with running_workers(tmp_path, url, APP, "a") as (worker,):
         neighbours = await exits.neighbour.enqueue(1.0)
         job = await exits.leaves_a_task_behind.enqueue()
         assert await job.result(timeout=WITHIN) == "done"
         said = f"{job.id}: code that it left running raised SystemExit: 3"
-        eventually("the job is named", lambda: worker.said(said) == 1, detail=worker.log)
+        eventually("the job is named", lambda: worker.log_count(said) == 1, detail=worker.log)
         assert await neighbours.result(timeout=30) == 1
         goes_in_peace(worker)
 
 
 async def test_what_jobs_left_running_may_exit_while_the_worker_goes(url: str, tmp_path: Path) -> None:
     """Their tasks are cancelled when all jobs are settled; an exception then does not change the exit code."""
-    with crew(tmp_path, url, APP, "a") as (worker,):
+    with running_workers(tmp_path, url, APP, "a") as (worker,):
         for _ in range(3):
             job = await exits.exits_when_cancelled.enqueue()
             assert await job.result(timeout=WITHIN) == "done"

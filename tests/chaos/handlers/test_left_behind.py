@@ -14,7 +14,7 @@ from jobpools import Client, JobHandle, JobState
 from jobpools.handlers import Handler
 from tests.chaos.handlers import lingering
 from tests.support.waiting import eventually
-from tests.support.workers import WorkerProcess, crew
+from tests.support.workers import WorkerProcess, running_workers
 
 APP = "tests.chaos.handlers.lingering:app"
 pytestmark = pytest.mark.chaos
@@ -56,10 +56,10 @@ def left_behind(worker: WorkerProcess) -> float:
 async def test_the_next_attempt_waits_until_the_code_of_the_one_before_has_ended(
     url: str, tmp_path: Path, kind: str
 ) -> None:
-    with crew(tmp_path, url, APP, "a", **environment(tmp_path)) as (worker,):
+    with running_workers(tmp_path, url, APP, "a", **environment(tmp_path)) as (worker,):
         job = await KINDS[kind].enqueue()
-        eventually("it timed out", lambda: worker.said("ran longer than 500ms") > 0, detail=worker.log)
-        assert worker.said("its code still runs in this worker, because Python cannot stop it") == 1
+        eventually("it timed out", lambda: worker.log_count("ran longer than 500ms") > 0, detail=worker.log)
+        assert worker.log_count("its code still runs in this worker, because Python cannot stop it") == 1
         eventually("it is counted", lambda: left_behind(worker) == 1)
         eventually("the heartbeat says so", lambda: json.loads(listed(url, "-o", "json"))[0]["left_behind"] == 1)
         assert "left_behind: 1" in listed(url, "-o", "yaml")
@@ -77,14 +77,14 @@ async def test_the_next_attempt_waits_until_the_code_of_the_one_before_has_ended
 
 
 async def test_another_worker_takes_the_next_attempt_meanwhile(url: str, tmp_path: Path) -> None:
-    with crew(tmp_path, url, APP, "a", **environment(tmp_path)) as (first,):
+    with running_workers(tmp_path, url, APP, "a", **environment(tmp_path)) as (first,):
         job = await lingering.plain.enqueue()
-        eventually("it timed out", lambda: first.said("ran longer than 500ms") > 0, detail=first.log)
-        with crew(tmp_path, url, APP, "b", **environment(tmp_path)) as (second,):
+        eventually("it timed out", lambda: first.log_count("ran longer than 500ms") > 0, detail=first.log)
+        with running_workers(tmp_path, url, APP, "b", **environment(tmp_path)) as (second,):
             assert await job.result(timeout=60) == "attempt 2"
             pids = {attempt: process for _, attempt, process in notes(tmp_path, job)}
             assert len(set(pids.values())) == 2
-            assert (first.said("ran longer"), second.said("ran longer")) == (1, 0)
+            assert (first.log_count("ran longer"), second.log_count("ran longer")) == (1, 0)
         (tmp_path / "go on").touch()
 
 
@@ -92,13 +92,13 @@ async def test_another_worker_takes_the_next_attempt_meanwhile(url: str, tmp_pat
 async def test_a_cancelled_job_whose_code_runs_on_is_named_and_keeps_no_worker_from_going(
     url: str, tmp_path: Path, kind: Handler[..., None]
 ) -> None:
-    with crew(tmp_path, url, APP, "a", LEASE="2s", **environment(tmp_path)) as (worker,):
+    with running_workers(tmp_path, url, APP, "a", LEASE="2s", **environment(tmp_path)) as (worker,):
         job = await kind.enqueue()
         eventually("it runs", lambda: notes(tmp_path, job))
         await job.cancel()
-        eventually("it is cancelled", lambda: worker.said(f"{job.id}: Cancelled") == 1, detail=worker.log)
+        eventually("it is cancelled", lambda: worker.log_count(f"{job.id}: Cancelled") == 1, detail=worker.log)
         assert await job.state() is JobState.CANCELLED
-        assert worker.said(f"{job.id}: its code still runs in this worker") == 1
+        assert worker.log_count(f"{job.id}: its code still runs in this worker") == 1
         assert left_behind(worker) == 1
         worker.send(signal.SIGTERM)
         assert worker.wait(30) == 0, worker.log()

@@ -1,4 +1,4 @@
-"""Every reason that users may match on is documented, and asserted by a test."""
+"""Every reason is documented, and asserted by a test."""
 
 import ast
 from enum import StrEnum
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hack import conditions_doc
+from jobpools.core.jobs.reasons import SettlementReason
 from jobpools.core.pools.reasons import ConditionType, Reason
 from jobpools.core.reasons import SharedReason
 from jobpools.core.schedules.reasons import MissedReason, Place, ScheduleReason
@@ -17,7 +18,7 @@ TESTS = [
     for folder in ("core", "control", "local", "kube")
     for path in sorted((ROOT / "tests" / folder).rglob("test_*.py"))
 ]
-REASONS: list[type[StrEnum]] = [Reason, ScheduleReason, MissedReason, SharedReason]
+REASONS: list[type[StrEnum]] = [Reason, ScheduleReason, MissedReason, SharedReason, SettlementReason]
 
 
 def asserted(enum: type[StrEnum]) -> set[str]:

@@ -193,7 +193,7 @@ FILES = {
     "a schedule of 4 fields": schedule("schedule: '* * * *'", r"7: spec\.schedule: '\* \* \* \*' has 4 fields, not 5 \(minute hour day month weekday\)"),
     "a schedule of 6 fields": schedule("schedule: '0 * * * * *'", r"7: spec\.schedule: '0 \* \* \* \* \*' has 6 fields, not 5 .*"),
     "a schedule out of range": schedule("schedule: '61 * * * *'", r"7: spec\.schedule: '61 \* \* \* \*' is not a cron expression: .*"),
-    "a schedule that never comes": schedule("schedule: '0 0 30 2 *'", r"7: spec\.schedule: '0 0 30 2 \*' never comes: .*"),
+    "a schedule that never comes": schedule("schedule: '0 0 30 2 *'", r"7: spec\.schedule: '0 0 30 2 \*' never fires: .*"),
     "unknown zone": schedule("schedule: '@daily'\n  timeZone: Europe/Berlim", r"8: spec\.timeZone: 'Europe/Berlim' is unknown; did you mean Europe/Berlin\?"),
     "no time at all": yaml(SCHEDULE, r"bad\.yaml:5: spec: set exactly one of schedule and at"),
     "two kinds of time": schedule("schedule: '@daily'\n  at: 2027-01-01T00:00:00Z", r"5: spec: set exactly one of schedule and at"),

@@ -11,7 +11,7 @@ import msgspec
 
 from jobpools.core.jobs import json_values
 from jobpools.core.jobs.job import JobState
-from jobpools.core.text.durations import LONGEST, format_duration, parse_duration
+from jobpools.core.text.durations import MAX_DURATION, format_duration, parse_duration
 from jobpools.core.text.error_text import error_message
 from jobpools.core.text.plurals import count_of
 from jobpools.errors import (
@@ -190,9 +190,9 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
 
 
 def _seconds(timeout: Span) -> float:
-    """Return a timeout in seconds. A negative number, such as a remaining time, counts as 0; infinity as LONGEST."""
+    """Return a timeout in seconds. A negative number, such as a remaining time, is 0; infinity is MAX_DURATION."""
     try:
-        return parse_duration(max(0.0, min(timeout, LONGEST)) if isinstance(timeout, (int, float)) else timeout)
+        return parse_duration(max(0.0, min(timeout, MAX_DURATION)) if isinstance(timeout, (int, float)) else timeout)
     except ValueError as error:
         raise ConfigurationError(f"result: timeout: {error}") from error
 

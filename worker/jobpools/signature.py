@@ -147,8 +147,8 @@ class Signature:
             if adapter is None:
                 return json_values.encode(value, json_values.RESULT)
             raw = self._result_json.to_json(value, by_alias=True, round_trip=True, warnings=False)  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]  # _build_result has made it
-        except (PydanticSerializationError, json_values.LostError) as error:
-            why = json_values.flaw(value, root=json_values.RESULT)
+        except (PydanticSerializationError, json_values.JsonValueError) as error:
+            why = json_values.find_problem(value, root=json_values.RESULT)
             if adapter is not None and not why and (cause := _raised_by_serializer(adapter, value)):
                 raise cause from error
             why = why or json_values.json_problem(error)
@@ -157,8 +157,8 @@ class Signature:
             back = adapter.validator.validate_json(raw)
             if self._is_result_lossy:
                 json_values.check(value, back, json_values.RESULT)
-        except (ValidationError, json_values.LostError) as error:
-            why = json_values.flaw(value, root=json_values.RESULT) or self._describe(error, "result")
+        except (ValidationError, json_values.JsonValueError) as error:
+            why = json_values.find_problem(value, root=json_values.RESULT) or self._describe(error, "result")
             raise TypeError(f"the result of {self._label} cannot be read back as its return type: {why}") from error
         return raw
 
@@ -186,11 +186,11 @@ class Signature:
     def _describe_refused_call(self, error: BaseException, given: dict[str, Any], checked: Any) -> str:
         """Return what is wrong with the arguments of a call, with the name of one if it can be determined."""
         if isinstance(error, ValidationError):
-            return json_values.flaw(checked) or self._describe_problems(error)
-        if isinstance(error, json_values.LostError):
+            return json_values.find_problem(checked) or self._describe_problems(error)
+        if isinstance(error, json_values.JsonValueError):
             return str(error)
         if isinstance(error, PydanticSerializationError):
-            why = json_values.flaw(checked) or json_values.json_problem(error)
+            why = json_values.find_problem(checked) or json_values.json_problem(error)
         else:
             why = _type_and_message(error)
         name = self._invalid_argument(given)
@@ -213,7 +213,7 @@ class Signature:
         """Return what is wrong with a value; `whole` names the value where an error has no place inside it."""
         if isinstance(error, ValidationError):
             return self._describe_problems(error, whole)
-        return str(error) if isinstance(error, json_values.LostError) else _type_and_message(error)
+        return str(error) if isinstance(error, json_values.JsonValueError) else _type_and_message(error)
 
     def _describe_problems(self, error: ValidationError, whole: str = "arguments") -> str:
         """Return the first problems that pydantic found, each with its place."""

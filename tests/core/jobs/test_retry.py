@@ -1,4 +1,4 @@
-"""The one failure path: what happens to a job after an attempt that did not complete."""
+"""What happens to a job after an attempt that did not complete."""
 
 import dataclasses
 import itertools
@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 
 from jobpools.core.decision import Decision
 from jobpools.core.jobs.job import HISTORY_LIMIT, Disposition, History, Outcome, OutcomeKind, Settlement
+from jobpools.core.jobs.reasons import SettlementReason
 from jobpools.core.jobs.retry import UNRUNNABLE_DELAY, Retry, backoff, settle
 
 NOW = 1_000_000.0
@@ -21,6 +22,10 @@ FAILED = Outcome(
 TIMED_OUT = Outcome(OutcomeKind.TIMED_OUT, message="ran longer than 5m")
 CRASHED = Outcome(OutcomeKind.CRASHED, error="WorkerLost")
 PLAIN = Retry(jitter=0.0)
+RETRIED, NOT_RETRIED = SettlementReason.RETRIED, SettlementReason.NOT_RETRIED
+USED_UP, CRASH = SettlementReason.RETRIES_USED_UP, SettlementReason.CRASHED
+HANDED_BACK, UNRUNNABLE = SettlementReason.HANDED_BACK, SettlementReason.UNRUNNABLE
+CANCELLED = SettlementReason.CANCELLED
 
 outcomes = st.sampled_from([FAILED, TIMED_OUT, CRASHED])
 draws = st.floats(0, 1, exclude_max=True)
@@ -42,51 +47,52 @@ def after(
 
 
 @pytest.mark.parametrize(
-    ("story", "outcome", "policy", "history", "expected"),
+    ("name", "outcome", "policy", "history", "expected"),
     [
-        ("a failure is retried later", FAILED, PLAIN, History(), ("retry", 1, "Retried")),
-        ("a timeout likewise", TIMED_OUT, PLAIN, History(), ("retry", 1, "Retried")),
-        ("the second delay is longer", FAILED, PLAIN, History(attempts=1), ("retry", 2, "Retried")),
-        ("the last failure is final", FAILED, PLAIN, History(attempts=2), ("dead", None, "RetriesUsedUp")),
-        ("no retries at all", FAILED, Retry(strategy="none"), History(), ("dead", None, "NotRetried")),
-        ("one attempt in all", FAILED, Retry(max_attempts=1), History(), ("dead", None, "RetriesUsedUp")),
-        ("nothing would change", dataclasses.replace(FAILED, final="it would end the same"), PLAIN, History(),
-         ("dead", None, "NotRetried")),
-        ("another exception", FAILED, Retry(on=("ValueError",)), History(), ("dead", None, "NotRetried")),
-        ("a listed parent", FAILED, Retry(on=("OSError",), jitter=0), History(), ("retry", 1, "Retried")),
-        ("a qualified name", FAILED, Retry(on=("builtins.ConnectionError",), jitter=0), History(), ("retry", 1,
-         "Retried")),
+        ("a failure is retried later", FAILED, PLAIN, History(), ("retry", 1, RETRIED)),
+        ("a timeout is retried later", TIMED_OUT, PLAIN, History(), ("retry", 1, RETRIED)),
+        ("the second delay is longer", FAILED, PLAIN, History(attempts=1), ("retry", 2, RETRIED)),
+        ("the last failure is final", FAILED, PLAIN, History(attempts=2), ("dead", None, USED_UP)),
+        ("the strategy none", FAILED, Retry(strategy="none"), History(), ("dead", None, NOT_RETRIED)),
+        ("a single attempt", FAILED, Retry(max_attempts=1), History(), ("dead", None, USED_UP)),
+        ("a final failure", dataclasses.replace(FAILED, final="it would end the same"), PLAIN, History(),
+         ("dead", None, NOT_RETRIED)),
+        ("another exception", FAILED, Retry(on=("ValueError",)), History(), ("dead", None, NOT_RETRIED)),
+        ("a listed parent", FAILED, Retry(on=("OSError",), jitter=0), History(), ("retry", 1, RETRIED)),
+        ("a qualified name", FAILED, Retry(on=("builtins.ConnectionError",), jitter=0), History(),
+         ("retry", 1, RETRIED)),
         ("a listed timeout", TIMED_OUT, Retry(on=("TimeoutError",), jitter=0), History(),
-         ("retry", 1, "Retried")),
-        ("a timeout that is not listed", TIMED_OUT, Retry(on=("OSError",)), History(), ("dead", None, "NotRetried")),
+         ("retry", 1, RETRIED)),
+        ("a timeout that is not listed", TIMED_OUT, Retry(on=("OSError",)), History(), ("dead", None, NOT_RETRIED)),
         ("always the same delay", FAILED, Retry(strategy="fixed", initial=7, jitter=0, max_attempts=9),
-         History(attempts=5), ("retry", 7, "Retried")),
-        ("never above max", FAILED, Retry(max=10, jitter=0, max_attempts=99), History(attempts=50), ("retry", 10,
-         "Retried")),
-        ("a crash runs again at once", CRASHED, PLAIN, History(), ("retry", None, "Crashed")),
+         History(attempts=5), ("retry", 7, RETRIED)),
+        ("never above max", FAILED, Retry(max=10, jitter=0, max_attempts=99), History(attempts=50),
+         ("retry", 10, RETRIED)),
+        ("a crash runs again at once", CRASHED, PLAIN, History(), ("retry", None, CRASH)),
         ("crashes do not use up attempts", FAILED, PLAIN, History(attempts=1, crashes=2),
-         ("retry", 2, "Retried")),
-        ("attempts do not use up crashes", CRASHED, PLAIN, History(attempts=2, crashes=1), ("retry", None, "Crashed")),
-        ("a crash is retried even if failures are not", CRASHED, Retry(strategy="none"), History(), ("retry", None,
-         "Crashed")),
-        ("poison stops", CRASHED, PLAIN, History(crashes=2), ("dead", None, "Crashed")),
-        ("shutting down", Outcome(OutcomeKind.INTERRUPTED), PLAIN, History(attempts=2), ("return", None, "HandedBack")),
-        ("nobody knows it", Outcome(OutcomeKind.UNRUNNABLE, message="no job x"), PLAIN, History(attempts=2), ("return",
-         UNRUNNABLE_DELAY, "Unrunnable")),
-        ("cancelled", Outcome(OutcomeKind.CANCELLED), PLAIN, History(), ("cancel", None, "Cancelled")),
+         ("retry", 2, RETRIED)),
+        ("attempts do not use up crashes", CRASHED, PLAIN, History(attempts=2, crashes=1), ("retry", None, CRASH)),
+        ("a crash is retried even if failures are not", CRASHED, Retry(strategy="none"), History(),
+         ("retry", None, CRASH)),
+        ("the last crash is final", CRASHED, PLAIN, History(crashes=2), ("dead", None, CRASH)),
+        ("the worker stops", Outcome(OutcomeKind.INTERRUPTED), PLAIN, History(attempts=2),
+         ("return", None, HANDED_BACK)),
+        ("an unknown handler", Outcome(OutcomeKind.UNRUNNABLE, message="no job x"), PLAIN, History(attempts=2),
+         ("return", UNRUNNABLE_DELAY, UNRUNNABLE)),
+        ("cancelled", Outcome(OutcomeKind.CANCELLED), PLAIN, History(), ("cancel", None, CANCELLED)),
     ],
-    ids=lambda value: value if isinstance(value, str) and " " in value else "",
+    ids=lambda value: value if type(value) is str else "",
 )  # fmt: skip
-def test_table(
-    story: str, outcome: Outcome, policy: Retry, history: History, expected: tuple[str, float | None, str]
+def test_the_settlement_of_an_outcome(
+    name: str, outcome: Outcome, policy: Retry, history: History, expected: tuple[str, float | None, str]
 ) -> None:
     decision = after(outcome, policy, history)
-    assert (decision.value.disposition, decision.value.delay, decision.reason) == expected, story
+    assert (decision.value.disposition, decision.value.delay, decision.reason) == expected, name
     assert decision.message
     assert "\n" not in decision.message
 
 
-def test_what_is_handed_back_is_not_charged() -> None:
+def test_an_attempt_that_is_handed_back_does_not_count() -> None:
     history = History(attempts=2, crashes=1, note="old")
     assert after(Outcome(OutcomeKind.INTERRUPTED), history=history).value.history == History(attempts=2, crashes=1)
     left = after(Outcome(OutcomeKind.UNRUNNABLE, message="no worker has registered mail"), history=history)
@@ -104,7 +110,7 @@ def test_the_history_lists_all_attempts_and_why_the_job_is_dead() -> None:
     assert history.note.startswith("RetriesUsedUp: attempt 3 of 3 failed (ConnectionError: refused)")
 
 
-def test_a_function_decides_within_max_attempts() -> None:
+def test_a_retry_function_decides_within_max_attempts() -> None:
     asked: list[tuple[int, BaseException | None]] = []
 
     def function(attempt: int, exception: BaseException | None) -> float | None:
@@ -116,18 +122,18 @@ def test_a_function_decides_within_max_attempts() -> None:
     policy = Retry(function=function)
     assert after(outcome, policy, History(attempts=1)).value.delay == 42
     assert asked == [(2, error)]
-    assert after(outcome, policy, History(attempts=2)).reason == "RetriesUsedUp"
-    assert after(outcome, Retry(function=lambda *_: None)).reason == "NotRetried"
+    assert after(outcome, policy, History(attempts=2)).reason == SettlementReason.RETRIES_USED_UP
+    assert after(outcome, Retry(function=lambda *_: None)).reason == SettlementReason.NOT_RETRIED
 
 
 @pytest.mark.parametrize("answer", [math.nan, math.inf, -1.0, "soon"])
-def test_a_function_that_talks_nonsense_counts_as_none(answer: float) -> None:
+def test_an_invalid_answer_of_a_retry_function_gives_the_delay_of_the_strategy(answer: float) -> None:
     decision = after(FAILED, Retry(function=lambda *_: answer, jitter=0))
     assert decision.value.delay == 1
     assert "its retry function raised" in decision.message
 
 
-def test_a_function_that_raises_counts_as_none() -> None:
+def test_a_retry_function_that_raises_gives_the_delay_of_the_strategy() -> None:
     def function(attempt: int, exception: BaseException | None) -> float | None:
         raise KeyError(attempt, exception)
 
@@ -136,10 +142,10 @@ def test_a_function_that_raises_counts_as_none() -> None:
 
 class MuteError(Exception):
     def __str__(self) -> str:
-        raise RuntimeError("no words")
+        raise RuntimeError("no text")
 
 
-def test_a_function_whose_error_cannot_say_what_it_is_counts_as_none() -> None:
+def test_a_retry_function_whose_error_has_no_text_gives_the_delay_of_the_strategy() -> None:
     def function(attempt: int, exception: BaseException | None) -> float | None:
         raise MuteError(attempt, exception)
 

@@ -7,7 +7,7 @@ import pytest
 from cronsim import CronSim, CronSimError
 from hypothesis import given, settings, strategies as st
 
-from jobpools.core.schedules.expression import MACROS, CronExpression, parse_cron, zone
+from jobpools.core.schedules.expression import MACROS, CronExpression, load_time_zone, parse_cron
 from jobpools.errors import SpecError
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -100,18 +100,22 @@ def test_half_an_hour_of_daylight_saving() -> None:
     [
         ("* * * *", "UTC", "has 4 fields, not 5"),
         ("", "UTC", "has 0 fields, not 5"),
-        ("0 * * * * *", "UTC", "has 6 fields, not 5 (minute hour day month weekday): seconds and years have no field"),
+        (
+            "0 * * * * *",
+            "UTC",
+            "has 6 fields, not 5 (minute hour day month weekday); remove the fields for seconds and years",
+        ),
         ("60 * * * *", "UTC", "is not a cron expression"),
         ("* 24 * * *", "UTC", "is not a cron expression"),
         ("a b c d e", "UTC", "is not a cron expression"),
         ("*/0 * * * *", "UTC", "is not a cron expression"),
-        ("0 0 30 2 *", "UTC", "never comes"),
-        ("@reboot", "UTC", "is unknown: use one of @annually"),
-        ("@every 5m", "UTC", "is unknown: use one of @annually"),
+        ("0 0 30 2 *", "UTC", "never fires: there is no such date; correct"),
+        ("@reboot", "UTC", "is unknown; use one of @annually"),
+        ("@every 5m", "UTC", "is unknown; use one of @annually"),
         ("CRON_TZ=Europe/Berlin 0 0 * * *", "UTC", "the time zone goes into timeZone"),
         ("TZ=UTC 0 0 * * *", "UTC", "the time zone goes into timeZone"),
-        ("H * * * *", "UTC", "is drawn at random"),
-        ("R(0-9) * * * *", "UTC", "is drawn at random"),
+        ("H * * * *", "UTC", "is a random time, which is not supported"),
+        ("R(0-9) * * * *", "UTC", "is a random time, which is not supported"),
         ("0 0 * * *", "Europe/Berln", "did you mean Europe/Berlin?"),
         ("0 0 * * *", "europe berlin", "did you mean Europe/Berlin?"),
         ("0 0 * * *", "xxxxxxx", "use an IANA name"),
@@ -128,7 +132,7 @@ def test_what_is_wrong_is_said_in_one_line(expression: str, time_zone: str, said
 
 def test_kept_schedules_are_the_same() -> None:
     assert parse_cron("1 2 3 4 5", "Asia/Tokyo") is parse_cron("1 2 3 4 5", "Asia/Tokyo")
-    assert zone("Asia/Tokyo").key == "Asia/Tokyo"
+    assert load_time_zone("Asia/Tokyo").key == "Asia/Tokyo"
 
 
 def test_the_latest_tick() -> None:

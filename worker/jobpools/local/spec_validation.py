@@ -56,7 +56,7 @@ def validated(document: Document, location: Location, model: type[T], value: Any
 def check_cron(document: Document, location: Location, key: str, expression: str, time_zone: str) -> None:
     """Check the cron expression in `key` and the `timeZone` beside it. Raises SpecError."""
     try:
-        clock.zone(time_zone)
+        clock.load_time_zone(time_zone)
     except SpecError as error:
         raise document.error((*location, "timeZone"), str(error).removeprefix("timeZone ")) from error
     try:

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from jobpools.core.jobs.fairness import take_turns
+from jobpools.core.jobs.fairness import share_slots
 from jobpools.errors import StoreError
 from jobpools.runtime.consumer import LONGEST_WAIT, Consumer
 from jobpools.runtime.listener import Listener
@@ -146,7 +146,7 @@ class Dispatcher:
             return {}
         if len(ready) == 1:
             return {ready[0]: room}
-        turns = take_turns(room, [each.weight for each in ready], [self._credits[each] for each in ready])
+        turns = share_slots(room, [each.weight for each in ready], [self._credits[each] for each in ready])
         self._credits.update(zip(ready, turns.credits, strict=True))
         return dict(zip(ready, turns.shares, strict=True))
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from jobpools.context import Context
-from jobpools.core.text.durations import LONGEST
+from jobpools.core.text.durations import MAX_DURATION
 from jobpools.core.text.names import WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
 from jobpools.middleware import Middleware, run_inside
@@ -71,7 +71,7 @@ class AttemptRunner:
                 stage = ENCODING
                 seconds = clock() - started_at
                 ttl = attempt.envelope.ttl
-                ttl = handler.result_ttl if ttl is None else min(ttl, LONGEST)
+                ttl = handler.result_ttl if ttl is None else min(ttl, MAX_DURATION)
                 result = b"null" if value is None or ttl <= 0 else self._encoded(attempt, value)
                 self._settler.complete(attempt, result, ttl, seconds)
                 free(attempt)

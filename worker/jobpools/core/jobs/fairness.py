@@ -1,4 +1,4 @@
-"""Share one claim among priorities, and free slots among queues, so that neither starves."""
+"""Share a claim among priorities, and free slots among queues, so that none of them starves."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from jobpools.core.jobs.policies import PriorityMode, QueuePolicy
 
 T = TypeVar("T")
 
-STRICT = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
+PRIORITIES = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 
 
 def priority_turns(policy: QueuePolicy, claim: int, draw: float) -> tuple[tuple[Priority, int], ...]:
@@ -21,10 +21,10 @@ def priority_turns(policy: QueuePolicy, claim: int, draw: float) -> tuple[tuple[
     order drawn by weight. `draw` is a random number from [0, 1), used only with Weighted.
     """
     if policy.priority is PriorityMode.STRICT:
-        return tuple((priority, claim) for priority in STRICT)
+        return tuple((priority, claim) for priority in PRIORITIES)
     weights = (policy.weights.high, policy.weights.normal, policy.weights.low)
-    shares = zip(STRICT, weighted_shares(claim, weights, draw), strict=True)
-    order = weighted_order(zip(STRICT, weights, strict=True), draw)
+    shares = zip(PRIORITIES, weighted_shares(claim, weights, draw), strict=True)
+    order = weighted_order(zip(PRIORITIES, weights, strict=True), draw)
     return (*((priority, share) for priority, share in shares if share), *((priority, claim) for priority in order))
 
 
@@ -59,27 +59,27 @@ def weighted_order(items: Iterable[tuple[T, int]], draw: float) -> tuple[T, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
-    """The shares of the free slots, and the credits with which the next sharing continues."""
+class SlotShares:
+    """The shares of the free slots, and the credits for the next sharing."""
 
     shares: tuple[int, ...]
     credits: tuple[int, ...]
     """By queue: the slots that it is owed (negative: that it had in excess), in units of 1 / sum of weights."""
 
 
-def take_turns(room: int, weights: Sequence[int], owed: Sequence[int]) -> Turns:
-    """Share `room` slots by weight: whole cycles divide exactly, the rest is assigned in turn.
+def share_slots(slots: int, weights: Sequence[int], former_credits: Sequence[int]) -> SlotShares:
+    """Share free slots among queues by weight: whole cycles divide exactly, the rest is assigned in turn.
 
-    `owed` are the credits of the previous sharing, 0 at first. The shares add up to `room`, and over many sharings of a
-    single slot each queue gets its exact share (smooth weighted round robin, as nginx picks its servers).
+    The shares add up to `slots`. Over many sharings of a single slot each queue gets its exact share (smooth weighted
+    round robin, as nginx picks its servers). `former_credits` are those of the previous sharing, 0 at first.
     """
     total = sum(weights)
-    cycles, rest = divmod(room, total)
+    cycles, rest = divmod(slots, total)
     shares = [cycles * weight for weight in weights]
-    balances = list(owed)
+    balances = list(former_credits)
     for _ in range(rest):
         balances = [balance + weight for balance, weight in zip(balances, weights, strict=True)]
         first = max(range(len(weights)), key=balances.__getitem__)
         balances[first] -= total
         shares[first] += 1
-    return Turns(tuple(shares), tuple(balances))
+    return SlotShares(tuple(shares), tuple(balances))

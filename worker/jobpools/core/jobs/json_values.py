@@ -1,8 +1,7 @@
-"""Values that JSON cannot hold, or would hold as something else: where they are, and what to use instead.
+"""Find the part of a value that JSON cannot hold, or that would be read back as another value.
 
-Serialising is pydantic's work. This module looks at a value and, where there is one, at what a reader got back from
-its JSON, and names the first part that was lost. It runs only when something is wrong, or when the value read back is
-not equal to the value written.
+Pydantic serialises the values. The search runs only when that fails, or when the value that is read back is not equal
+to the value that was written. Each problem says what to use instead.
 """
 
 import math
@@ -15,23 +14,23 @@ from pydantic_core import from_json, to_json
 
 from jobpools.core.text.error_text import first_line
 
-DEEPEST: Final = 199
+MAX_DEPTH: Final = 199
 """Maximum levels of nesting in one argument or result: the reader stops at 200, and the arguments are a level."""
-LONGEST_INTEGER: Final = 4300
+MAX_INTEGER_DIGITS: Final = 4300
 """Maximum decimal digits of an integer: Python's own limit for text, and that of the reader."""
-_ENDS: Final = 3
-"""Maximum names that are said of each end of a path."""
-_NAME: Final = 60
-"""Maximum characters that are said of a name in a path: it may be any key of a dict."""
-_TOO_LONG: Final = 10**LONGEST_INTEGER
+_SHOWN_NAMES: Final = 3
+"""Maximum names of each end of a path that a message shows."""
+_SHOWN_CHARACTERS: Final = 60
+"""Maximum characters of a name in a path that a message shows: the name may be any key of a dict."""
+_INTEGER_LIMIT: Final = 10**MAX_INTEGER_DIGITS
 _ABSENT: Final = object()
 _BYTES: Final = (
     "bytes that are not UTF-8 text; send them as base64 text (annotate pydantic.Base64Bytes), or store the data "
     "elsewhere and send a reference to it"
 )
 _SURROGATE: Final = "text with half of a surrogate pair; clean it, as in text.encode(errors='replace').decode()"
-_DEEP: Final = f"nested more than {DEEPEST} levels deep, or contains itself; flatten it"
-_DIGITS: Final = f"an integer of more than {LONGEST_INTEGER} digits; send it as hexadecimal text, as in hex(n)"
+_DEEP: Final = f"nested more than {MAX_DEPTH} levels deep, or contains itself; flatten it"
+_DIGITS: Final = f"an integer of more than {MAX_INTEGER_DIGITS} digits; send it as hexadecimal text, as in hex(n)"
 _KEYS: Final = "two of its keys are the same text in JSON; use text keys"
 
 Path = tuple[str, ...]
@@ -39,21 +38,21 @@ RESULT: Final = ("result",)
 """The path of a result, for the messages of errors."""
 
 
-class LostError(ValueError):
-    """A value cannot be JSON, or would be read back as another one; the message says which part of it."""
+class JsonValueError(ValueError):
+    """A value cannot be JSON, or would be read back as another value; the message names the part."""
 
 
 def encode(value: Any, root: Path = ()) -> bytes:
-    """Return the JSON of a value that has no annotation; `root` is what errors call it.
+    """Return the JSON of a value that has no annotation; `root` is its path in errors.
 
     Raises:
-        LostError: A part of it cannot be JSON, or would be read back as something that was not meant.
+        JsonValueError: A part of it cannot be JSON, or would be read back as another value.
     """
     try:
         raw = to_json(value, inf_nan_mode="strings")
         back = from_json(raw)
     except ValueError as error:
-        raise LostError(flaw(value, root=root) or json_problem(error)) from error
+        raise JsonValueError(find_problem(value, root=root) or json_problem(error)) from error
     check(value, back, root)
     return raw
 
@@ -64,23 +63,23 @@ def decode(raw: bytes) -> Any:
 
 
 def check(value: Any, back: Any, root: Path = ()) -> None:
-    """Raise LostError when `back`, read from the JSON of `value`, lacks something of it."""
-    if not _same(value, back) and (lost := flaw(value, back, root)):
-        raise LostError(lost)
+    """Raise JsonValueError when `back`, read from the JSON of `value`, lacks something of it."""
+    if not _is_equal(value, back) and (lost := find_problem(value, back, root)):
+        raise JsonValueError(lost)
 
 
-def flaw(value: Any, back: Any = _ABSENT, root: Path = ()) -> str | None:
-    """Return `where: what is wrong; what to do` for the first part that JSON cannot hold; None when there is none."""
+def find_problem(value: Any, back: Any = _ABSENT, root: Path = ()) -> str | None:
+    """Return `<where>: <what is wrong>; <how to fix it>` for the first part that JSON cannot hold, or None."""
     for path, each, after in _parts(value, back, root):
-        if found := _wrong(each, after, len(path)):
-            return f"{_spelt(path)}: {found}" if path else found
+        if found := _problem_with(each, after, len(path)):
+            return f"{_path_text(path)}: {found}" if path else found
     return None
 
 
-def _spelt(path: Path) -> str:
-    """Return a path as text that leaves room for what is wrong there."""
-    names = path if len(path) <= 2 * _ENDS else (*path[:_ENDS], "…", *path[-_ENDS:])
-    return ".".join(name if len(name) <= _NAME else f"{name[: _NAME - 1]}…" for name in names)
+def _path_text(path: Path) -> str:
+    """Return a path as text, shortened so that the message has room for the problem."""
+    names = path if len(path) <= 2 * _SHOWN_NAMES else (*path[:_SHOWN_NAMES], "…", *path[-_SHOWN_NAMES:])
+    return ".".join(name if len(name) <= _SHOWN_CHARACTERS else f"{name[: _SHOWN_CHARACTERS - 1]}…" for name in names)
 
 
 def json_problem(error: BaseException) -> str:
@@ -89,7 +88,7 @@ def json_problem(error: BaseException) -> str:
 
 
 def is_lossy(schema: Any) -> bool:
-    """Return whether a value of this core schema may come back as another one, without any error."""
+    """Return whether a value of this core schema may be read back as another value without an error."""
     waiting: list[Any] = [schema]
     while waiting:
         each = waiting.pop()
@@ -114,7 +113,7 @@ def _parts(value: Any, back: Any, root: Path) -> Iterator[tuple[Path, Any, Any]]
     waiting: list[tuple[Path, Any, Any]] = [(root, value, back)]
     while waiting:
         path, each, after = waiting.pop()
-        if after is not _ABSENT and _same(each, after):
+        if after is not _ABSENT and _is_equal(each, after):
             continue
         yield path, each, after
         kept = dict(_children(after)) if after is not _ABSENT else {}
@@ -137,32 +136,32 @@ def _children(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from enumerate(cast("Iterable[object]", value))
 
 
-def _wrong(value: Any, back: Any, depth: int) -> str | None:
-    if depth > DEEPEST:
+def _problem_with(value: Any, back: Any, depth: int) -> str | None:
+    if depth > MAX_DEPTH:
         return _DEEP
     if isinstance(value, float):
-        return _number(value, back)
+        return _number_problem(value, back)
     if isinstance(value, Mapping):
-        return _keys(cast("Mapping[object, object]", value), back)
+        return _keys_problem(cast("Mapping[object, object]", value), back)
     if isinstance(value, int):
-        return _DIGITS if abs(value) >= _TOO_LONG else None
-    return _characters(value)
+        return _DIGITS if abs(value) >= _INTEGER_LIMIT else None
+    return _text_problem(value)
 
 
-def _characters(value: Any) -> str | None:
+def _text_problem(value: Any) -> str | None:
     if isinstance(value, bytes | bytearray):
         return None if _is_text(bytes(value)) else _BYTES
     return _SURROGATE if isinstance(value, str) and not _has_utf8(value) else None
 
 
-def _number(value: float, back: Any) -> str | None:
-    """NaN and infinity have no JSON: as a float they travel as text, and only a float annotation turns it back."""
+def _number_problem(value: float, back: Any) -> str | None:
+    """Return the problem of NaN and infinity: JSON holds them as text, which only a float annotation reads back."""
     if math.isfinite(value) or back is _ABSENT or isinstance(back, float):
         return None
     return f"{value} has no JSON and would be read back as {back!r}; annotate the value as float, or use None"
 
 
-def _keys(value: Mapping[Any, Any], back: Any) -> str | None:
+def _keys_problem(value: Mapping[Any, Any], back: Any) -> str | None:
     if any(isinstance(key, str) and not _has_utf8(key) for key in value):
         return f"a key is {_SURROGATE}"
     return _KEYS if isinstance(back, Mapping) and len(cast("Mapping[object, object]", back)) < len(value) else None
@@ -188,7 +187,7 @@ def _text(name: Any) -> str:
     return str(name).encode(errors="backslashreplace").decode()
 
 
-def _same(value: Any, back: Any) -> bool:
+def _is_equal(value: Any, back: Any) -> bool:
     """Return whether both are equal; a tuple or a set in memory is an array in JSON."""
     try:
         if isinstance(value, tuple) and isinstance(back, list):

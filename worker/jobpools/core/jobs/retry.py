@@ -14,6 +14,7 @@ from pydantic.json_schema import SkipJsonSchema
 from jobpools.core.backoff import Backoff
 from jobpools.core.decision import Decision
 from jobpools.core.jobs.job import HISTORY_LIMIT, Attempt, Disposition, History, Outcome, OutcomeKind, Settlement
+from jobpools.core.jobs.reasons import SettlementReason
 from jobpools.core.schema import Duration, Model
 from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.core.text.durations import format_duration, parse_duration
@@ -153,15 +154,20 @@ def settle(  # noqa: PLR0913  # everything that the decision depends on is an ar
         worker: The worker that ran the attempt.
 
     Returns:
-        The settlement, with one of the reasons Cancelled, HandedBack, Unrunnable, Crashed, Retried, RetriesUsedUp and
-        NotRetried.
+        The settlement, with a `SettlementReason`.
     """
     match outcome.kind:
         case OutcomeKind.CANCELLED:
-            return Decision(Settlement(Disposition.CANCEL, history=history), "Cancelled", "the job was cancelled")
+            return Decision(
+                Settlement(Disposition.CANCEL, history=history), SettlementReason.CANCELLED, "the job was cancelled"
+            )
         case OutcomeKind.INTERRUPTED:
-            back = Settlement(Disposition.RETURN, delay=outcome.delay or None, history=replace(history, note=""))
-            return Decision(back, "HandedBack", f"{outcome.message or 'the worker stops'}; no attempt is charged")
+            returned = Settlement(Disposition.RETURN, delay=outcome.delay or None, history=replace(history, note=""))
+            return Decision(
+                returned,
+                SettlementReason.HANDED_BACK,
+                f"{outcome.message or 'the worker stops'}; no attempt is charged",
+            )
         case OutcomeKind.UNRUNNABLE:
             return _unrunnable(outcome, history, jitter)
         case OutcomeKind.CRASHED:
@@ -173,8 +179,8 @@ def settle(  # noqa: PLR0913  # everything that the decision depends on is an ar
 def _unrunnable(outcome: Outcome, history: History, jitter: float) -> Decision[Settlement]:
     note = outcome.message[:MESSAGE_LIMIT] or outcome.error or "this worker cannot run it"
     delay = UNRUNNABLE_DELAY * (1 + 0.1 * jitter)
-    left = Settlement(Disposition.RETURN, delay=delay, history=replace(history, note=note))
-    return Decision(left, "Unrunnable", f"{note}; left for another worker, no attempt is charged")
+    returned = Settlement(Disposition.RETURN, delay=delay, history=replace(history, note=note))
+    return Decision(returned, SettlementReason.UNRUNNABLE, f"{note}; left for another worker, no attempt is charged")
 
 
 def _crashed(outcome: Outcome, history: History, now: float, max_crashes: int, worker: str) -> Decision[Settlement]:
@@ -185,8 +191,10 @@ def _crashed(outcome: Outcome, history: History, now: float, max_crashes: int, w
     failed = _attempt(outcome, history, now, worker, None if dead else 0.0)
     after = _add(replace(history, crashes=crashes), failed)
     if dead:
-        return _dead(after, "Crashed", message)
-    return Decision(Settlement(Disposition.RETRY, history=after), "Crashed", f"{message}; it runs again at once")
+        return _dead(after, SettlementReason.CRASHED, message)
+    return Decision(
+        Settlement(Disposition.RETRY, history=after), SettlementReason.CRASHED, f"{message}; it runs again at once"
+    )
 
 
 def _failed(
@@ -199,24 +207,26 @@ def _failed(
     after = _add(replace(history, attempts=attempt), failed)
     if delay.value is None:
         return _dead(after, delay.reason, f"{failure}; {delay.message}")
-    again = Settlement(Disposition.RETRY, delay=delay.value, history=after)
-    return Decision(again, delay.reason, f"{failure}; {delay.message}")
+    retry = Settlement(Disposition.RETRY, delay=delay.value, history=after)
+    return Decision(retry, delay.reason, f"{failure}; {delay.message}")
 
 
 def next_delay(outcome: Outcome, policy: Retry, attempt: int, jitter: float) -> Decision[float | None]:
     """Decide the seconds between the failed attempt number `attempt` (from 1) and the next one; None: there is none."""
     if outcome.final:
-        return Decision(None, "NotRetried", outcome.final)
+        return Decision(None, SettlementReason.NOT_RETRIED, outcome.final)
     if policy.strategy == "none":
-        return Decision(None, "NotRetried", "its retry strategy is 'none'")
+        return Decision(None, SettlementReason.NOT_RETRIED, "its retry strategy is 'none'")
     if policy.on and not set(policy.on) & _names(outcome):
-        return Decision(None, "NotRetried", f"only {', '.join(map(display_name, policy.on))} is retried")
+        return Decision(
+            None, SettlementReason.NOT_RETRIED, f"only {', '.join(map(display_name, policy.on))} is retried"
+        )
     if attempt >= policy.max_attempts:
-        return Decision(None, "RetriesUsedUp", "no attempt is left")
+        return Decision(None, SettlementReason.RETRIES_USED_UP, "no attempt is left")
     if policy.function is not None:
         return _delay_by_function(policy, policy.function, outcome, attempt, jitter)
     delay = backoff(policy, attempt, jitter)
-    return Decision(delay, "Retried", f"the next one in {format_duration(delay)}")
+    return Decision(delay, SettlementReason.RETRIED, f"the next one in {format_duration(delay)}")
 
 
 def backoff(policy: Retry, attempt: int, jitter: float) -> float:
@@ -231,13 +241,13 @@ def _delay_by_function(
     try:
         answer = function(attempt, outcome.exception)
         if answer is None:
-            return Decision(None, "NotRetried", "the retry function returned None")
+            return Decision(None, SettlementReason.NOT_RETRIED, "the retry function returned None")
         delay = parse_duration(answer)
     except BaseException as error:  # noqa: BLE001  # user code: even SystemExit must not end the worker here
         delay = backoff(policy, attempt, jitter)
         wrong = f"its retry function raised ({bare_name(type(error))}: {error_message(error)[:MESSAGE_LIMIT]})"
-        return Decision(delay, "Retried", f"{wrong}, so the next one in {format_duration(delay)}")
-    return Decision(delay, "Retried", f"the next one in {format_duration(delay)}")
+        return Decision(delay, SettlementReason.RETRIED, f"{wrong}, so the next one in {format_duration(delay)}")
+    return Decision(delay, SettlementReason.RETRIED, f"the next one in {format_duration(delay)}")
 
 
 def _names(outcome: Outcome) -> set[str]:

@@ -33,16 +33,16 @@ MACROS: Final = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_DRAWN: Final = re.compile(r"(?:^|,)[rh](?:$|[,/(])", re.IGNORECASE)
+_RANDOM: Final = re.compile(r"(?:^|,)[rh](?:$|[,/(])", re.IGNORECASE)
 _LAST: Final = re.compile(r"(?<![\w#])([0-7])L(?!\w)", re.IGNORECASE)
 """The last such weekday of a month, as in Quartz and cronsim; croniter writes L5."""
-_STARS: Final = "*?"
+_STAR_SIGNS: Final = "*?"
 _DAY = timedelta(days=1)
 _FIRST_SPAN = 60.0
 """First number of seconds to search back for the latest tick; doubled until one is found."""
 
 
-def zone(name: str) -> zoneinfo.ZoneInfo:
+def load_time_zone(name: str) -> zoneinfo.ZoneInfo:
     """Return the IANA time zone of this name. Raises SpecError, with a similar name if there is one."""
     try:
         return zoneinfo.ZoneInfo(name)
@@ -59,28 +59,28 @@ class CronExpression:
     def __init__(self, expression: str, time_zone: str = "UTC") -> None:
         fields = _fields(expression)
         self.expression = expression
-        self.zone = zone(time_zone)
+        self.zone = load_time_zone(time_zone)
         self._fixed = "*" not in fields[0] and "*" not in fields[1]
-        self._known = functools.lru_cache(maxsize=8)(self._first_after)
-        """A pass asks for some instants of an expression more than once."""
+        self._cached_after = functools.lru_cache(maxsize=8)(self._first_after)
+        """A pass needs the tick after some instants more than once."""
         try:
             clocks = [_clock(each) for each in _alternatives(fields)]
         except (CroniterError, ValueError, KeyError, IndexError) as error:
             raise SpecError(f"schedule {expression!r} is not a cron expression: {first_line(error)}") from error
         self._clocks = [each for each in clocks if each is not None]
         if not self._clocks:
-            raise SpecError(f"schedule {expression!r} never comes: no such date exists")
+            raise SpecError(f"schedule {expression!r} never fires: there is no such date; correct the day or the month")
 
     def after(self, instant: float) -> float | None:
         """Return the first tick later than `instant`; None: no tick follows before the year 10000."""
-        return self._known(instant)
+        return self._cached_after(instant)
 
     def _first_after(self, instant: float) -> float | None:
         now = datetime.fromtimestamp(instant, self.zone)
         tomorrow = now.astimezone(UTC) + _DAY
         set_back = (now.utcoffset() or timedelta()) - (tomorrow.astimezone(self.zone).utcoffset() or timedelta())
         if not set_back:
-            found = self._wall(now.replace(tzinfo=None))
+            found = self._next_local_time(now.replace(tzinfo=None))
             instants = () if found is None else self._instants(found)
             if len(instants) == 1:
                 return instants[0]
@@ -111,21 +111,21 @@ class CronExpression:
             yield tick
             tick = self.after(tick)
 
-    def _wall(self, after: datetime) -> datetime | None:
+    def _next_local_time(self, after: datetime) -> datetime | None:
         """Return the next matching local time, without regard to the zone."""
         found = (_next(clock, after) for clock in self._clocks)
         return min((each for each in found if each is not None), default=None)
 
     def _search(self, instant: float, local: datetime, set_back: timedelta) -> float | None:
         """Return the first tick near a change of the clocks, where local times in order are not instants in order."""
-        wall, best = self._wall(local - set_back - timedelta(seconds=1)), None
+        wall, best = self._next_local_time(local - set_back - timedelta(seconds=1)), None
         horizon = None
         while wall is not None and (horizon is None or wall <= horizon):
             later = [tick for tick in self._instants(wall) if tick > instant]
             if later and (best is None or min(later) < best):
                 best = min(later)
                 horizon = horizon or wall + set_back
-            wall = self._wall(wall)
+            wall = self._next_local_time(wall)
         return best
 
     def _instants(self, wall: datetime) -> tuple[float, ...]:
@@ -137,9 +137,9 @@ class CronExpression:
             return (earlier,)
         if datetime.fromtimestamp(earlier, self.zone).replace(tzinfo=None) == wall:
             return (earlier,) if self._fixed else (earlier, later)
-        return (self._jump(later, earlier),) if self._fixed else ()
+        return (self._clock_change(later, earlier),) if self._fixed else ()
 
-    def _jump(self, before: float, after: float) -> float:
+    def _clock_change(self, before: float, after: float) -> float:
         """Return the instant in (before, after] at which the offset changes, to the second."""
         old = datetime.fromtimestamp(before, self.zone).utcoffset()
         low, high = int(before), int(after)
@@ -154,7 +154,7 @@ class CronExpression:
 
 @functools.lru_cache(maxsize=20_000)
 def parse_cron(expression: str, time_zone: str = "UTC") -> CronExpression:
-    """Return the CronExpression, cached: the control loop asks for the same ones on every pass.
+    """Return the CronExpression from a cache: each pass needs the same ones.
 
     Not safe to call from several threads at once.
     """
@@ -167,7 +167,7 @@ def _alternatives(fields: list[str]) -> list[list[str]]:
     Vixie cron's rule: a day of month and a day of week are alternatives, unless one of the fields begins with a star.
     """
     minute, hour, day, month, weekday = fields
-    if day[0] in _STARS or weekday[0] in _STARS:
+    if day[0] in _STAR_SIGNS or weekday[0] in _STAR_SIGNS:
         return [fields]
     return [[minute, hour, day, month, "*"], [minute, hour, "*", month, weekday]]
 
@@ -196,12 +196,14 @@ def _fields(expression: str) -> list[str]:
     if fields and fields[0].upper().startswith(("TZ=", "CRON_TZ=")):
         raise SpecError(f"schedule {expression!r}: the time zone goes into timeZone, not into the expression")
     if fields and fields[0].startswith("@"):
-        raise SpecError(f"schedule {expression!r} is unknown: use one of {', '.join(sorted(MACROS))}")
+        raise SpecError(f"schedule {expression!r} is unknown; use one of {', '.join(sorted(MACROS))}")
     if len(fields) != FIELDS:
-        hint = ": seconds and years have no field" if len(fields) > FIELDS else ""
+        hint = "; remove the fields for seconds and years" if len(fields) > FIELDS else ""
         raise SpecError(
             f"schedule {expression!r} has {len(fields)} fields, not 5 (minute hour day month weekday){hint}"
         )
-    if drawn := next((field for field in fields if _DRAWN.search(field)), None):
-        raise SpecError(f"schedule {expression!r}: {drawn!r} is drawn at random; write the time out")
+    if random_field := next((field for field in fields if _RANDOM.search(field)), None):
+        raise SpecError(
+            f"schedule {expression!r}: {random_field!r} is a random time, which is not supported; write a fixed time"
+        )
     return [*fields[:-1], _LAST.sub(r"L\1", fields[-1])]

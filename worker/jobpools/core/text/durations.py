@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 
-LONGEST = 36500 * 86400.0
+MAX_DURATION = 36500 * 86400.0
 """Maximum duration in seconds, a hundred years: beyond it the arithmetic of clocks and servers overflows."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
@@ -15,7 +15,7 @@ def parse_duration(value: str | float | timedelta) -> float:
     """Return the seconds of `"1h30m"`, `"250ms"`, a number of seconds or a timedelta.
 
     Raises:
-        ValueError: It has another form, is negative, or longer than LONGEST.
+        ValueError: It has another form, is negative, or longer than MAX_DURATION.
     """
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
@@ -30,7 +30,7 @@ def parse_duration(value: str | float | timedelta) -> float:
             seconds = float("nan" if isinstance(value, bool) else value)
         except TypeError as error:
             raise ValueError(f"{value!r} is not a duration; use seconds, a timedelta, or text such as 90s") from error
-    if not 0 <= seconds <= LONGEST:
+    if not 0 <= seconds <= MAX_DURATION:
         raise ValueError(f"{value!r} is not a duration; it must be from 0 to 36500d")
     return seconds
 

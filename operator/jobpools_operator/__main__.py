@@ -17,7 +17,7 @@ from jobpools.observability.http_server import HttpServer
 from jobpools.observability.logs import configure
 from jobpools_operator.controller import Controller
 from jobpools_operator.endpoint import Endpoint, EndpointContext, Endpoints
-from jobpools_operator.handlers import REGISTRY, lifecycle, objects, resync
+from jobpools_operator.handlers import REGISTRY, objects, resync, startup
 from jobpools_operator.http_routes import Sources, routes
 from jobpools_operator.kinds import Kind
 from jobpools_operator.kube.client import CRD_API, Api
@@ -33,7 +33,7 @@ from jobpools_operator.reporter import Counters, Reporter
 from jobpools_operator.settings import OperatorSettings
 from jobpools_operator.statuses import Statuses
 
-HANDLERS = (lifecycle, objects)
+HANDLERS = (startup, objects)
 """Modules whose import registers kopf handlers."""
 
 log = logging.getLogger("jobpools.operator")
@@ -136,14 +136,14 @@ async def _wait_for_crds(api: Api, stopping: asyncio.Event) -> bool:
 async def _run(operator: Operator, stopping: asyncio.Event) -> None:
     kopf_stop = asyncio.Event()
     watch = asyncio.ensure_future(_watch(operator, stopping, kopf_stop))
-    parts = asyncio.ensure_future(operator.run())
+    operating = asyncio.ensure_future(operator.run())
     stop = asyncio.ensure_future(stopping.wait())
     try:
-        done, _ = await asyncio.wait({watch, parts, stop}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({watch, operating, stop}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         # In this order: stop acting, release the Lease for the next leader, end the watch of specs.
-        parts.cancel()
-        await asyncio.gather(parts, return_exceptions=True)
+        operating.cancel()
+        await asyncio.gather(operating, return_exceptions=True)
         await operator.leadership.release()
         kopf_stop.set()
         await asyncio.gather(watch, return_exceptions=True)

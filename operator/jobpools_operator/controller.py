@@ -31,7 +31,7 @@ LeaderTask = Callable[[], Coroutine[Any, Any, None]]
 """A task of the operator that runs while it leads, until cancelled."""
 
 
-def not_ready(meta: Meta, ready: Decision[bool | None], now: float) -> Status:
+def not_ready_status(meta: Meta, ready: Decision[bool | None], now: float) -> Status:
     """Return the status of an object without an endpoint: only the condition Ready, because no figure is known.
 
     Args:
@@ -83,7 +83,7 @@ class Controller:
         """
         record = self._record_of(object_id, meta, status)
         self._unplace(record, forget=False)
-        record.meta, record.managed, record.rejection = meta, None, not_ready(meta, ready, time.time())
+        record.meta, record.managed, record.rejection = meta, None, not_ready_status(meta, ready, time.time())
         if self._is_leading:
             self._statuses.put(object_id, record.rejection)
 
@@ -163,7 +163,7 @@ class Controller:
                 self._to_place.put(object_id, self._clock() + placement.check_after)
             if placement.problem:
                 ready = Decision(None, SharedReason.REDIS_UNKNOWN, placement.problem)
-                self._statuses.put(object_id, not_ready(managed.meta, ready, time.time()))
+                self._statuses.put(object_id, not_ready_status(managed.meta, ready, time.time()))
             if placement.url is not None:
                 self._move(object_id, record, managed, self.endpoints.open(placement.url, group))
         self.endpoints.close_unused()

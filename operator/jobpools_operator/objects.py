@@ -11,7 +11,7 @@ from jobpools_operator.kinds import Kind, ObjectId
 from jobpools_operator.statuses import Status
 
 Managed = Pool | Schedule
-"""An object whose spec is valid."""
+"""An object with its spec, which is valid."""
 
 
 def kind_of(managed: Managed) -> Kind:

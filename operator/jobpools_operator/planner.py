@@ -17,6 +17,7 @@ BATCH = 16
 HEAD_START = 5.0
 """Seconds by which a pool whose queue has new jobs overtakes pools that were due before it, such as new pools."""
 NEVER = float("-inf")
+"""When the last pass of a pool began that has had none."""
 
 
 class PoolPlanner:

@@ -16,17 +16,17 @@ from jobpools_operator.kinds import Kind, ObjectId
 Status = dict[str, Any]
 
 COUNTS_INTERVAL = 2.0
-"""Minimum seconds between two writes of an object's status when only figures in ROUNDED_FIGURES changed."""
+"""Minimum seconds between two writes of an object's status when only figures in COUNT_FIELDS changed."""
 DEPTH_INTERVAL = 15.0
 """Minimum seconds between two writes of an object's status when only depth, age or rates changed."""
 RETRY_AFTER = 5.0
 """Seconds until a status that could not be written is tried again."""
 NO_WRITE = math.inf
 """The interval of a change that is not worth a write."""
-ROUNDED_FIGURES = (
+COUNT_FIELDS = (
     "replicas", "readyReplicas", "busy", "selector", "observedGeneration", "active", "fired", "missed", "lastJob",
 )  # fmt: skip
-"""Fields that are written soon after they change: counts of workers and fires, and what changes as rarely."""
+"""Fields of a status that are written within COUNTS_INTERVAL: counts, and fields that change as rarely."""
 
 log = logging.getLogger("jobpools.operator")
 
@@ -43,7 +43,7 @@ def write_interval(old: Status, new: Status) -> float:
         return NO_WRITE
     if coarse_old["conditions"] != coarse_new["conditions"]:
         return 0.0
-    if any(coarse_old.get(name) != coarse_new.get(name) for name in ROUNDED_FIGURES):
+    if any(coarse_old.get(name) != coarse_new.get(name) for name in COUNT_FIELDS):
         return COUNTS_INTERVAL
     return COUNTS_INTERVAL if bool(old.get("queued")) != bool(new.get("queued")) else DEPTH_INTERVAL
 
@@ -53,7 +53,7 @@ class _Record:
     """The statuses of one object."""
 
     reported: Status | None = None
-    """What the last pass reported; before the first pass, what the API server showed."""
+    """What the last pass reported; before the first pass, what the API server had."""
     written: Status | None = None
     """The status that the API server has, as last read or written; None: unknown."""
     written_at: float = -math.inf

@@ -220,7 +220,7 @@ async def test_a_pool_that_is_created_again_drops_everything_of_the_former_one(s
     assert again.objects[EMAILS.key].meta.uid == "2"
 
 
-async def test_an_invalid_spec_is_reported_and_what_runs_stays(setup: Setup) -> None:
+async def test_an_invalid_spec_is_reported_and_the_workers_stay(setup: Setup) -> None:
     invalid = Decision(False, SharedReason.INVALID_SPEC, "spec.queues: missing")
     async with setup.term():
         setup.controller.update(pool(), {})

@@ -62,7 +62,9 @@ def test_a_new_pool_has_a_deployment_without_pods(operator: Operator, kubectl: K
     assert operator.metric("operator_pools") == 1
 
 
-def test_jobs_start_workers_within_a_second(operator: Operator, kubectl: Kubectl, valkey: Valkey) -> None:
+def test_new_jobs_start_workers_before_the_next_pass_is_due(
+    operator: Operator, kubectl: Kubectl, valkey: Valkey
+) -> None:
     kubectl.apply(pool(), pool("other"))
     eventually("both Deployments exist", lambda: replicas(kubectl) == 0 and replicas(kubectl, "other") == 0, within=10)
     began = time.monotonic()

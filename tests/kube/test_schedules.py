@@ -27,7 +27,7 @@ def schedule(name: str = "tick", **spec: object) -> Object:
 
 
 def soon(seconds: float) -> tuple[str, float]:
-    """Return the time in so many seconds, as YAML has it and in seconds since the epoch."""
+    """Return the time that is `seconds` away, as YAML has it and in seconds since the epoch."""
     at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
     return at.isoformat(), at.timestamp()
 
@@ -67,9 +67,9 @@ def run_worker(valkey: Valkey) -> None:
 def test_a_new_schedule_reports_its_next_time(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(schedule(timeZone="Europe/Berlin"))
     eventually("the status says when it fires", lambda: reason(kubectl) == "Scheduled", within=10)
-    said = status(kubectl)
-    assert said["nextScheduleTime"].endswith("-12-31T23:00:00Z")
-    assert (said["fired"], said["missed"], said["active"], said["observedGeneration"]) == (0, 0, 0, 1)
+    reported = status(kubectl)
+    assert reported["nextScheduleTime"].endswith("-12-31T23:00:00Z")
+    assert (reported["fired"], reported["missed"], reported["active"], reported["observedGeneration"]) == (0, 0, 0, 1)
     assert operator.metric("operator_schedules") == 1
     columns = kubectl.run("get", "jobcrons").splitlines()
     assert columns[0].split() == ["NAME", "SCHEDULE", "TIMEZONE", "SUSPEND", "NEXT", "LAST", "STATE", "AGE"]
@@ -92,9 +92,9 @@ def test_a_schedule_fires_in_time_and_reports_the_end_of_its_job(
     eventually(
         "the status says that the job has ended", lambda: status(kubectl)["lastJob"]["state"] == "completed", within=10
     )
-    said = status(kubectl)
-    assert (said["fired"], said["active"], reason(kubectl)) == (1, 0, "Finished")
-    assert "nextScheduleTime" not in said
+    reported = status(kubectl)
+    assert (reported["fired"], reported["active"], reason(kubectl)) == (1, 0, "Finished")
+    assert "nextScheduleTime" not in reported
     assert operator.metric("operator_fires_total") == 1
 
 
@@ -157,9 +157,9 @@ def test_an_invalid_schedule_is_reported(operator: Operator, kubectl: Kubectl) -
 
     eventually("both are reported as invalid", lambda: reasons() == ["InvalidSchedule"] * 2, within=10)
     eventually("there is an event", lambda: kubectl.list("events"), within=10)
-    said = {name: condition({"status": status(kubectl, name)}, "Ready")["message"] for name in ("zone", "field")}
-    assert "did you mean Europe/Athens" in said["zone"]
-    assert "61 * * * *" in said["field"]
+    reported = {name: condition({"status": status(kubectl, name)}, "Ready")["message"] for name in ("zone", "field")}
+    assert "did you mean Europe/Athens" in reported["zone"]
+    assert "61 * * * *" in reported["field"]
     kubectl.patch("cronjobspec", "zone", {"spec": {"timeZone": "Europe/Athens"}})
     eventually("the corrected schedule is accepted", lambda: reason(kubectl, "zone") == "Scheduled", within=10)
     assert operator.metric("operator_schedules") == 2

@@ -1,4 +1,4 @@
-"""kopf handlers: each parses an object and hands it to the controller."""
+"""kopf handlers. They parse objects and pass them to the controller."""
 
 import kopf
 

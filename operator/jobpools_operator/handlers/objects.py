@@ -31,10 +31,10 @@ def _on_event(controller: Controller, kind: Kind, event: str | None, body: Mappi
     if event == "DELETED":
         controller.delete(ObjectId.of(kind, meta_of(body)))
     else:
-        observe(controller, kind, body)
+        update_controller(controller, kind, body)
 
 
-def observe(controller: Controller, kind: Kind, body: Mapping[str, Any]) -> None:
+def update_controller(controller: Controller, kind: Kind, body: Mapping[str, Any]) -> None:
     """Parse an object and pass it to the controller."""
     meta, status = meta_of(body), dict(body.get("status", {}))
     object_id = ObjectId.of(kind, meta)

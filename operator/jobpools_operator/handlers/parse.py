@@ -1,4 +1,4 @@
-"""Turns objects of the API server into specs."""
+"""Parses objects of the API server."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -27,12 +27,12 @@ def meta_of(body: Mapping[str, Any]) -> Meta:
 
 
 def parse(kind: Kind, body: Mapping[str, Any]) -> Managed:
-    """Return the object with its spec. Raises SpecError with the path and what is wrong there, in one line."""
+    """Return the object with its spec. Raises SpecError, which names the path and what is wrong there."""
     return parse_pool(body) if kind is Kind.POOL else _parse(Schedule, body)
 
 
 def parse_pool(body: Mapping[str, Any]) -> Pool:
-    """Return the pool with its spec. Raises SpecError with the path and what is wrong there, in one line."""
+    """Return the pool with its spec. Raises SpecError, which names the path and what is wrong there."""
     pool = _parse(Pool, body)
     containers = {each["name"]: each for each in pool.spec.template.get("spec", {}).get("containers", [])}
     if pool.spec.image is None and not containers.get(CONTAINER, {}).get("image"):

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jobpools_operator.controller import Controller
-from jobpools_operator.handlers.objects import observe
+from jobpools_operator.handlers.objects import update_controller
 from jobpools_operator.handlers.parse import meta_of
 from jobpools_operator.kinds import Kind, ObjectId
 from jobpools_operator.kube.client import ApiError
@@ -44,4 +44,4 @@ async def resync(controller: Controller, kind: Kind, list_objects: ListObjects) 
     for object_id, body in bodies.items():
         meta, before = meta_of(body), known.get(object_id)
         if before is None or meta.uid != before.uid or meta.generation > before.generation:
-            observe(controller, kind, body)
+            update_controller(controller, kind, body)

@@ -195,27 +195,27 @@ class KubeCluster:
             async with self._ensures:
                 await self._ensure(pool)
         except ApiError as error:
-            if not error.is_namespace_terminating:  # otherwise the pool is deleted with its namespace
+            if not error.is_namespace_terminating:  # in that case the pool is deleted with its namespace
                 raise
 
     async def _ensure(self, pool: Pool) -> None:
         body = self._wanted(pool)
         path, key = self._path(pool), pool.meta.key
-        if key not in self._deployments and not await self._exists(path, pool):
+        if key not in self._deployments and not await self._exists_with_replicas(path, pool):
             body = body | {"spec": body["spec"] | {"replicas": 0}}
         found = await self._api.apply(path, body, DEPLOYER)
         if not _is_scaled(found):
             # Crash window: until the scaler owns `replicas`, an apply without it would reset it to 1. If the process
             # ends here and the spec changes before the next pass, one worker starts and is removed again.
-            count = {name: body[name] for name in ("apiVersion", "kind")}
-            count |= {"metadata": {"name": pool.meta.name}, "spec": {"replicas": 0}}
-            found = await self._api.apply(path, count, SCALER)
+            without_pods = {name: body[name] for name in ("apiVersion", "kind")}
+            without_pods |= {"metadata": {"name": pool.meta.name}, "spec": {"replicas": 0}}
+            found = await self._api.apply(path, without_pods, SCALER)
         # Only the informer stores the Deployment: it may already have shown a later version, or the deletion, and
         # would not show that again.
         self._applied[key] = fingerprint(found)
 
-    async def _exists(self, path: str, pool: Pool) -> bool:
-        """Ask the API server whether the pool's Deployment exists and is scaled. Raises ApiError."""
+    async def _exists_with_replicas(self, path: str, pool: Pool) -> bool:
+        """Ask the API server whether the Deployment exists and the scaler owns its `replicas`. Raises ApiError."""
         try:
             found = await self._api.get(path)
         except ApiError as error:

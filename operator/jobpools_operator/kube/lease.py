@@ -62,10 +62,10 @@ class Leadership:
     async def campaign(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Campaign until cancelled; run `lead` while elected, and cancel it when the term ends."""
         while True:
-            await self._campaign_until(is_leading=True)
+            await self._campaign_until(elected=True)
             log.info("leading as %s", self._identity)
             task = asyncio.ensure_future(lead())
-            lost = asyncio.ensure_future(self._campaign_until(is_leading=False))
+            lost = asyncio.ensure_future(self._campaign_until(elected=False))
             try:
                 done, _ = await asyncio.wait({task, lost}, return_when=asyncio.FIRST_COMPLETED)
                 if task in done:
@@ -77,15 +77,15 @@ class Leadership:
                 # Not `await each`: a cancellation of this task would be mistaken for that of the awaited one, and lost.
                 await asyncio.wait({task, lost})
 
-    async def _campaign_until(self, *, is_leading: bool) -> None:
-        while self.is_leading is not is_leading:
+    async def _campaign_until(self, *, elected: bool) -> None:
+        while self.is_leading is not elected:
             self._tried_at = self._clock()
             try:
                 async with asyncio.timeout(self._within_term(DEADLINE / 2)):
                     await self.try_acquire_or_renew()
             except (ApiError, TimeoutError) as error:
                 log.warning("Lease: %s", str(error) or "the API server did not answer in time")
-            if self.is_leading is not is_leading:
+            if self.is_leading is not elected:
                 await asyncio.sleep(self._within_term(RENEW_INTERVAL))
 
     def _within_term(self, seconds: float) -> float:

@@ -137,12 +137,12 @@ class UrlSecrets:
             state.is_in_place = False
             self._checks.hasten(namespace, self._clock())
         while True:
-            due, now = await self._checks.next_due(BATCH), self._clock()
-            for namespace in due:
-                await self._check_unless_done(namespace, now)
+            namespaces, now = await self._checks.next_due(BATCH), self._clock()
+            for namespace in namespaces:
+                await self._check_unless_checked_since(now, namespace)
 
-    async def _check_unless_done(self, namespace: str, due: float) -> None:
-        """Check a namespace unless a pool's pass checked it since this check was due."""
+    async def _check_unless_checked_since(self, due: float, namespace: str) -> None:
+        """Check the Secret unless a pool's pass has checked it since `due`."""
         if state := self._namespaces.get(namespace):
             async with state.lock:
                 if state.checked_at < due:

@@ -1,4 +1,4 @@
-"""kopf's settings and credentials."""
+"""Handlers of kopf's start: its settings and its credentials."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from jobpools_operator.handlers import REGISTRY
 
 @kopf.on.startup(registry=REGISTRY)
 async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-    """Let kopf only watch: it writes no events, annotations, finalizers or peering objects."""
+    """Configure kopf to watch only, without writing events, annotations, finalizers or peering objects."""
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.watching.server_timeout = 300

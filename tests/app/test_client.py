@@ -1,4 +1,4 @@
-"""Sending and following from every kind of code."""
+"""Enqueue jobs and read their results, from coroutines, sync code and threads."""
 
 import asyncio
 import functools
@@ -49,25 +49,25 @@ async def test_result_with_timeout_0_reads_the_state_once(app: App) -> None:
         await app.handle("no-such-job").result(timeout=0)
 
 
-async def test_how_long_a_result_is_waited_for_is_a_duration(app: App) -> None:
+async def test_the_timeout_of_result_is_a_duration(app: App) -> None:
     @app.job
     async def noop() -> None: ...
 
     job = await noop.options(delay=60).enqueue()
-    for over in (-1, "0s", timedelta(0), math.nan):
+    for timeout in (-1, "0s", timedelta(0), math.nan):
         with pytest.raises(ResultTimeoutError, match="had not ended after 0s: it is scheduled"):
-            await job.result(timeout=over)
+            await job.result(timeout=timeout)
     with pytest.raises(ResultTimeoutError, match="had not ended after 20ms"):
         await job.result(timeout="20ms")
-    for strange in ("5", [5]):
+    for invalid in ("5", [5]):
         with pytest.raises(ConfigurationError, match=r"^result: timeout: .* is not a duration; "):
-            await job.result(timeout=strange)  # type: ignore[arg-type]  # that is the mistake
+            await job.result(timeout=invalid)  # type: ignore[arg-type]  # the subject
     await job.cancel()
     with pytest.raises(JobCancelledError):
         await job.result(timeout=math.inf)
 
 
-async def test_many_may_come_from_anything_that_yields_them(app: App) -> None:
+async def test_enqueue_many_takes_an_iterator_of_calls(app: App) -> None:
     @app.job
     async def double(n: int) -> int:
         return 2 * n
@@ -77,13 +77,13 @@ async def test_many_may_come_from_anything_that_yields_them(app: App) -> None:
     assert [await job.result() for job in jobs] == [0, 2, 4]
 
 
-async def test_cancel_says_what_it_found(app: App) -> None:
+async def test_cancel_returns_the_state_of_an_ended_job_and_fails_for_an_unknown_job(app: App) -> None:
     @app.job
     async def noop() -> None: ...
 
     job = await noop.enqueue()
     await run_until_idle(app)
-    assert await job.cancel() == "completed", "one that has ended stays as it is"
+    assert await job.cancel() == "completed", "a job that has ended keeps its state"
     await job.result()
     with pytest.raises(JobNotFoundError):
         await app.handle("no-such-job").cancel()
@@ -138,7 +138,7 @@ def test_threads_share_an_app(valkey_url: str) -> None:
     assert asyncio.run(work()) == 200
 
 
-async def test_redis_that_is_away_is_one_clear_error() -> None:
+async def test_an_unreachable_redis_is_an_error_in_one_line_without_the_password() -> None:
     async with App("shop", redis=f"redis://:secret@127.0.0.1:{free_port()}/0") as app:
 
         @app.job
@@ -163,10 +163,10 @@ async def test_redis_that_is_away_is_one_clear_error() -> None:
         ({"at": "soon"}, "at: 'soon' is not a datetime"),
         ({"id": "two words"}, "id: 'two words' cannot be an id"),
         ({"id": ""}, "id: '' cannot be an id"),
-        ({"nobody": 1}, "nobody: no such option; known: at, delay"),
+        ({"color": 1}, "color: no such option; known: at, delay"),
     ],
 )
-async def test_options_that_cannot_be_are_refused(app: App, options: dict[str, object], message: str) -> None:
+async def test_invalid_options_are_refused(app: App, options: dict[str, object], message: str) -> None:
     @app.job
     async def noop() -> None: ...
 
@@ -174,7 +174,7 @@ async def test_options_that_cannot_be_are_refused(app: App, options: dict[str, o
         await noop.options(**options).enqueue()  # type: ignore[arg-type]  # the subject
 
 
-async def test_a_moment_that_has_passed_is_now(app: App) -> None:
+async def test_a_job_with_a_past_time_runs_at_once(app: App) -> None:
     @app.job
     async def noop() -> int:
         return 1
@@ -184,7 +184,7 @@ async def test_a_moment_that_has_passed_is_now(app: App) -> None:
     assert await job.result() == 1
 
 
-def test_what_cannot_be_a_job_is_refused() -> None:
+def test_functions_that_cannot_be_handlers_are_refused() -> None:
     app = App("shop")
 
     @app.job
@@ -209,13 +209,13 @@ def test_what_cannot_be_a_job_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("name", "tags"), [("caf\udce9", []), ("send", ["caf\udce9"])])
-async def test_half_a_character_is_refused_as_any_other_wrong_argument(app: App, name: str, tags: list[str]) -> None:
+async def test_a_name_or_tag_with_half_a_surrogate_pair_is_refused(app: App, name: str, tags: list[str]) -> None:
     with pytest.raises(ArgumentsError, match="not UTF-8"):
         await app.enqueue(name, {}, queue="default", tags=tags)
 
 
-async def test_who_waits_for_a_result_does_not_read_all_that_is_going_on(app: App, valkey_url: str) -> None:
-    """Once each look moved every lease of the queue over the wire: 6 MB where 100,000 jobs ran."""
+async def test_waiting_for_a_result_does_not_read_whole_queues_or_leases(app: App, valkey_url: str) -> None:
+    """Reading all leases of a queue transfers 6 MB when 100,000 jobs run."""
 
     @app.job
     async def later() -> None: ...
@@ -227,7 +227,7 @@ async def test_who_waits_for_a_result_does_not_read_all_that_is_going_on(app: Ap
             async with asyncio.timeout(0.5):
                 await job.result()
         calls = {name for name in await client.info("commandstats") if not name.endswith(("config|resetstat", "hello"))}
-    assert {"cmdstat_evalsha", "cmdstat_zscore"} <= calls, "it registered, and it looked for another end"
+    assert {"cmdstat_evalsha", "cmdstat_zscore"} <= calls, "it registered, and checked whether the job had ended"
     assert not {"cmdstat_zrange", "cmdstat_lrange"} & calls, calls
 
 

@@ -1,4 +1,4 @@
-"""One App in many event loops, threads and forked processes: no descriptor, loop or connection is kept."""
+"""One App in many event loops, threads and forked processes leaks no descriptor, loop or connection."""
 
 import asyncio
 import gc
@@ -40,13 +40,13 @@ def descriptors() -> int:
 
 def connections() -> int:
     gc.collect()
-    # Not isinstance: it asks each object for its class, and other tests leave some behind that raise then.
+    # Not isinstance: it reads `__class__`, which raises for some objects of other tests.
     return sum(issubclass(type(each), (Connection, asyncio.BaseEventLoop)) for each in gc.get_objects())
 
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """No warning of something unclosed, also none that a destructor gives."""
+    """Fail on any warning about an unclosed object, also in a destructor."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         yield
@@ -55,7 +55,7 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_two_thousand_runs_keep_nothing(valkey_url: str) -> None:
+def test_two_thousand_event_loops_leak_no_descriptor_and_no_connection(valkey_url: str) -> None:
     app, noop = make(valkey_url)
     asyncio.run(noop.enqueue(0))
     before, objects = descriptors(), connections()
@@ -69,8 +69,8 @@ def test_two_thousand_runs_keep_nothing(valkey_url: str) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_loops_that_are_closed_without_a_goodbye(valkey_url: str) -> None:
-    """`asyncio.run` closes its loop's connections; `loop.close()` by hand may not."""
+def test_loops_closed_by_hand_leak_no_descriptor(valkey_url: str) -> None:
+    """`asyncio.run` closes the connections of its loop; `loop.close()` does not."""
     app, noop = make(valkey_url)
     before = descriptors()
     for n in range(300):
@@ -88,7 +88,7 @@ def test_loops_that_are_never_closed_are_collected_with_their_connections(valkey
     app, noop = make(valkey_url)
     before, objects = descriptors(), connections()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an unclosed loop is the user's fault, and says so
+        warnings.simplefilter("ignore")  # an unclosed loop warns: it is the user's error
         for n in range(100):
             asyncio.new_event_loop().run_until_complete(noop.enqueue(n))
         assert connections() <= objects
@@ -112,9 +112,7 @@ def test_a_loop_in_each_of_many_threads(valkey_url: str) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_an_app_per_call_in_one_loop(valkey_url: str) -> None:
-    """The App is forgotten while its loop goes on: its connection is closed by that loop."""
-
+def test_a_running_loop_closes_the_connections_of_collected_apps(valkey_url: str) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         counts = []
@@ -147,10 +145,10 @@ def test_sync_code_needs_no_loop(valkey_url: str) -> None:
     before = threading.active_count()
     assert (first.state_sync(), second.state_sync()) == ("queued", "scheduled")
     assert second.cancel_sync() == "cancelled"
-    assert threading.active_count() == before + 1, "one thread for all of it"
+    assert threading.active_count() == before + 1, "one thread for all calls"
     app.close()
     assert threading.active_count() == before
-    assert first.cancel_sync() == "cancelled", "it opens again"
+    assert first.cancel_sync() == "cancelled", "a closed App reopens"
     app.close()
 
 
@@ -165,8 +163,10 @@ async def test_sync_forms_work_in_the_thread_of_a_running_loop(valkey_url: str) 
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
-def test_sync_code_goes_on_after_whatever_a_result_raises(valkey_url: str, kind: type[BaseException]) -> None:
-    """Results are read in a thread that all sync code shares: what a validator raises reaches only its own caller."""
+def test_sync_code_continues_after_a_validator_of_a_result_raises_an_exit(
+    valkey_url: str, kind: type[BaseException]
+) -> None:
+    """Sync code reads results in one shared thread. An exception of a validator reaches only its own caller."""
     app = App("shop", redis=valkey_url)
 
     def leave(value: int) -> int:
@@ -241,7 +241,7 @@ def child_of(work):
 """
 
 FORKS = {
-    "sync code, as a preloading gunicorn": """
+    "sync code, as in gunicorn with preload": """
         send(5)
         inherited = sockets()
         def work():
@@ -273,16 +273,16 @@ FORKS = {
         asyncio.run(main())
         print(1 + 3 * (50 + 10 + 1) + 50 + 10)
     """,
-    "threads that are in the middle of it": """
-        send(1)  # a fork beside a thread that imports something is beyond anybody's help
+    "threads that enqueue during the fork": """
+        send(1)  # first: a fork while another thread imports a module is not supported
         asyncio.run(noop.enqueue(0))
         stop = threading.Event()
         counts = [0] * 4
-        def go_on(place):
+        def enqueue_until_stopped(place):
             while not stop.is_set():
                 noop.enqueue_sync(place)
                 counts[place] += 1
-        threads = [threading.Thread(target=go_on, args=(place,), daemon=True) for place in range(4)]
+        threads = [threading.Thread(target=enqueue_until_stopped, args=(place,), daemon=True) for place in range(4)]
         for thread in threads: thread.start()
         try:
             for _ in range(10):
@@ -313,7 +313,7 @@ FORKS = {
 
 
 @pytest.mark.parametrize("kind", FORKS)
-def test_after_a_fork_parent_and_child_go_on(valkey_url: str, kind: str) -> None:
+def test_parent_and_child_enqueue_after_a_fork(valkey_url: str, kind: str) -> None:
     program = PROGRAM + textwrap.dedent(FORKS[kind])
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", "-c", program, valkey_url],
@@ -325,7 +325,7 @@ def test_after_a_fork_parent_and_child_go_on(valkey_url: str, kind: str) -> None
         assert raw.llen("jobpools:{default}:ready:normal") == raw.hlen("jobpools:{default}:jobs") == int(ran.stdout)
 
 
-def test_a_blocking_connection_begins_anew_after_a_fork(valkey_url: str) -> None:
+def test_a_blocking_connection_reconnects_after_a_fork(valkey_url: str) -> None:
     made: Callable[[], SyncConnection] = lambda: SyncConnection(valkey_url)  # noqa: E731
     connection = made()
     assert connection.execute("PING")

@@ -1,4 +1,4 @@
-"""Arguments and results: JSON between two validations, by the handler's own annotations."""
+"""Arguments and results are converted to JSON and back, and validated by the handler's annotations."""
 
 import functools
 import math
@@ -31,7 +31,7 @@ def signature(function: Callable[..., Any]) -> Signature:
     return Signature(function, "shop.job")
 
 
-def there_and_back(function: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+def round_trip(function: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
     made = signature(function)
     return made.decode(made.encode(args, kwargs))
 
@@ -45,29 +45,29 @@ def there_and_back(function: Callable[..., Any], *args: Any, **kwargs: Any) -> d
     ],
     ids=repr,
 )  # fmt: skip
-def test_a_value_arrives_as_the_type_that_the_annotation_says(value: Any) -> None:
+def test_a_value_has_its_annotated_type_after_a_round_trip(value: Any) -> None:
     async def handler(x: Any) -> None: ...
 
     kind = {tuple: tuple[int, str], set: set[int], type(None): None}.get(type(value), type(value))
     handler.__annotations__["x"] = kind
-    arrived = there_and_back(handler, value)["x"]
+    arrived = round_trip(handler, value)["x"]
     assert (arrived, type(arrived)) == (value, type(value))
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf])
-def test_infinity_arrives(value: float) -> None:
+def test_infinity_survives_a_round_trip(value: float) -> None:
     async def handler(x: float) -> None: ...
 
-    assert there_and_back(handler, value) == {"x": value}
+    assert round_trip(handler, value) == {"x": value}
 
 
-def test_not_a_number_arrives() -> None:
+def test_nan_survives_a_round_trip() -> None:
     async def handler(x: float) -> None: ...
 
-    assert math.isnan(there_and_back(handler, math.nan)["x"])
+    assert math.isnan(round_trip(handler, math.nan)["x"])
 
 
-def test_json_is_what_is_kept_with_aliases_and_without_defaults() -> None:
+def test_json_uses_aliases_and_omits_the_handlers_defaults() -> None:
     async def handler(ctx: Context, order: Order, copies: int = 1) -> None: ...
 
     made = signature(handler)
@@ -75,13 +75,13 @@ def test_json_is_what_is_kept_with_aliases_and_without_defaults() -> None:
     assert made.decode(b'{"order":{"orderNumber":7}}') == {"order": Order(orderNumber=7)}, "the handler's own default"
 
 
-def test_what_can_be_converted_is_converted_and_kept_so() -> None:
+def test_json_holds_converted_values() -> None:
     async def handler(day: date, n: int) -> None: ...
 
     assert signature(handler).encode((), {"day": "2027-01-02", "n": "7"}) == b'{"day":"2027-01-02","n":7}'
 
 
-def test_constraints_hold_on_both_sides() -> None:
+def test_constraints_are_checked_on_enqueue_and_in_the_worker() -> None:
     async def handler(n: Annotated[int, Field(gt=0)]) -> None: ...
 
     made = signature(handler)
@@ -101,14 +101,14 @@ def test_constraints_hold_on_both_sides() -> None:
         (("x", "y"), {}, r"shop\.job: a: must be an integer; b: must be an integer"),
     ],
 )
-def test_wrong_calls_are_one_line(args: tuple[Any, ...], kwargs: dict[str, Any], message: str) -> None:
+def test_the_error_of_a_wrong_call_is_one_line(args: tuple[Any, ...], kwargs: dict[str, Any], message: str) -> None:
     async def handler(a: int, b: int = 0) -> None: ...
 
     with pytest.raises(ArgumentsError, match=f"^{message}$"):
         signature(handler).encode(args, kwargs)
 
 
-def test_of_many_wrong_arguments_three_are_named() -> None:
+def test_an_error_names_at_most_three_wrong_arguments() -> None:
     async def handler(a: int, b: int, c: int, d: int, e: int) -> None: ...
 
     with pytest.raises(ArgumentsError, match=r"; and 2 more$"):
@@ -116,14 +116,14 @@ def test_of_many_wrong_arguments_three_are_named() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"[]", b"7", b"{", b'{"a":1}{', b"\xff"])
-def test_what_is_no_object_of_arguments_is_an_arguments_error(raw: bytes) -> None:
+def test_json_that_does_not_hold_the_arguments_is_an_arguments_error(raw: bytes) -> None:
     async def handler(a: int) -> None: ...
 
     with pytest.raises(ArgumentsError, match=r"^shop\.job: arguments: "):
         signature(handler).decode(raw)
 
 
-def test_names_are_needed_for_json() -> None:
+def test_parameters_without_a_name_in_json_are_refused() -> None:
     async def rest(*args: int) -> None: ...
     async def positional(a: int, /) -> None: ...
 
@@ -133,10 +133,10 @@ def test_names_are_needed_for_json() -> None:
         signature(positional)
 
 
-def test_keyword_only_and_any_further_keywords() -> None:
+def test_keyword_only_and_extra_keyword_arguments() -> None:
     async def handler(*, a: int, **more: Any) -> None: ...
 
-    assert there_and_back(handler, a=1, b="x") == {"a": 1, "b": "x"}
+    assert round_trip(handler, a=1, b="x") == {"a": 1, "b": "x"}
     with pytest.raises(ArgumentsError, match="takes 0 positional arguments, 1 given"):
         signature(handler).encode((1,), {})
 
@@ -152,12 +152,12 @@ class Later(BaseModel):
     n: int
 
 
-def test_an_annotation_may_name_what_stands_below() -> None:
-    assert there_and_back(_early, Later(n=1)) == {"later": Later(n=1)}
+def test_an_annotation_may_name_a_class_that_is_defined_later() -> None:
+    assert round_trip(_early, Later(n=1)) == {"later": Later(n=1)}
     assert signature(_early).decode_result(b'{"n":2}') == Later(n=2)
 
 
-def test_an_annotation_that_names_nothing_and_one_that_is_no_json_are_configuration_errors() -> None:
+def test_annotations_that_are_undefined_or_not_json_are_configuration_errors() -> None:
     async def unknown(a: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F821  # on purpose
 
     class Plain: ...
@@ -222,7 +222,7 @@ async def add(n: int, more: int = 0) -> int:
     [(Doubler(), 14), (Doubler().method, 14), (functools.partial(add, more=3), 10), (lambda n: n, 7)],
     ids=["object", "method", "partial", "lambda"],
 )
-async def test_whatever_can_be_called_can_be_a_job(app: App, function: Callable[..., Any], result: int) -> None:
+async def test_any_callable_can_be_a_handler(app: App, function: Callable[..., Any], result: int) -> None:
     job = await app.job(name="work")(function).enqueue(7)
     await run_until_idle(app)
     assert await job.result() == result

@@ -1,5 +1,4 @@
-"""What JSON cannot hold: refused where it is written, with the place and the remedy; what is accepted can be read."""
-# one case a line: a table is read from top to bottom
+"""Values that JSON cannot hold are refused with their place and a remedy. Accepted values can be read back."""
 
 import asyncio
 import dataclasses
@@ -45,7 +44,7 @@ def nested(levels: int) -> Any:
     return value
 
 
-def itself() -> Any:
+def containing_itself() -> Any:
     value: list[Any] = []
     value.append(value)
     return value
@@ -60,8 +59,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "bytes deep inside": ({"photos": [{"data": b"\xff"}]}, r"x\.photos\.0\.data: bytes that are not UTF-8 .*base64.*"),
     "bytes of a model": (Photo(name="a", data=b"\xff"), r"x\.data: bytes that are not UTF-8 text; .*"),
     "bytearray": (bytearray(b"\xff"), r"x: bytes that are not UTF-8 text; .*"),
-    "half a character": ("a\ud800", r"x: text with half of a surrogate pair; .*"),
-    "half a character in a key": ({"a\ud800": 1}, r"x: a key is text with half of a surrogate pair; .*"),
+    "half a surrogate pair": ("a\ud800", r"x: text with half of a surrogate pair; .*"),
+    "half a surrogate pair in a key": ({"a\ud800": 1}, r"x: a key is text with half of a surrogate pair; .*"),
     "a long integer": ({"n": 10**5000}, r"x\.n: an integer of more than 4300 digits; send it as hexadecimal text, .*"),
     "a long negative integer": (-(10**5000), r"x: an integer of more than 4300 digits; .*"),
     "nesting": (nested(250), r"x\.0\.0\.…\.0\.0\.0: nested more than 199 levels deep, .*"),
@@ -69,9 +68,12 @@ BAD: dict[str, tuple[Any, str]] = {
         nested(201),
         r"x\.0\.0\.…\.0\.0\.0: nested more than 199 levels deep, .*",
     ),
-    "nesting that nothing writes": (nested(5000), r"x\.0\.0\.…\.0\.0\.0: nested more than 199 levels deep, .*"),
-    "a circle": (itself(), r"x\.0\.0\.…\.0\.0\.0: nested more than 199 levels deep, or contains itself; .*"),
-    "long names that say nothing more": (
+    "nesting beyond the writer's limit": (nested(5000), r"x\.0\.0\.…\.0\.0\.0: nested more than 199 levels deep, .*"),
+    "a value that contains itself": (
+        containing_itself(),
+        r"x\.0\.0\.…\.0\.0\.0: nested more than 199 levels deep, or contains itself; .*",
+    ),
+    "long names are cut": (
         {"a" * 5000: {"b" * 5000: math.nan}},
         r"x\.a{59}…\.b{59}…: nan has no JSON and would be read back as 'NaN'; .*",
     ),
@@ -91,34 +93,34 @@ BAD: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("function", [anything, untyped])
 @pytest.mark.parametrize(("value", "says"), BAD.values(), ids=BAD)
-def test_an_argument_that_would_not_come_back_is_refused_by_name(function: Any, value: Any, says: str) -> None:
+def test_an_argument_that_cannot_be_read_back_is_refused_with_its_place(function: Any, value: Any, says: str) -> None:
     with pytest.raises(ArgumentsError, match=f"^shop: {says}$"):
         Signature(function, "shop").encode((value,), {})
 
 
 @pytest.mark.parametrize("function", [anything, untyped])
 @pytest.mark.parametrize(("value", "says"), BAD.values(), ids=BAD)
-def test_a_result_that_would_not_come_back_is_refused_with_its_place(function: Any, value: Any, says: str) -> None:
+def test_a_result_that_cannot_be_read_back_is_refused_with_its_place(function: Any, value: Any, says: str) -> None:
     place = says.replace("x", "result", 1) if not says.startswith("x: Unable") else "Unable to serialize .*"
     with pytest.raises(TypeError, match=f"^the result of shop is not JSON: {place}$"):
         Signature(function, "shop").encode_result(value)
 
 
 @pytest.mark.parametrize(("value", "says"), BAD.values(), ids=BAD)
-def test_an_argument_of_a_job_that_is_not_known_here_is_refused_likewise(app: App, value: Any, says: str) -> None:
+def test_an_argument_of_a_job_by_name_is_refused_with_its_place(app: App, value: Any, says: str) -> None:
     with pytest.raises(ArgumentsError, match=f"^other: the arguments are not JSON: {says.removeprefix('x: Una')}$"
                        if not says.startswith("x: Una") else "Unable to serialize unknown type"):  # fmt: skip
         app.client.call_json("other", {"x": value}, Options(queue="emails"))
 
 
-def test_what_the_reader_just_takes_is_taken() -> None:
+def test_values_at_the_limits_are_accepted() -> None:
     made = Signature(anything, "shop")
     for value in (nested(199), 10**4300 - 1, -(10**4300) + 1, 2**64, -0.0, "\x00", {"a": [True, None]}):
         assert made.decode(made.encode((value,), {}))["x"] == value
         assert made.decode_result(made.encode_result(value)) == value
 
 
-COMES_BACK: dict[str, tuple[Any, Any]] = {
+PLAIN_JSON: dict[str, tuple[Any, Any]] = {
     "tuple": ((1, "a"), [1, "a"]),
     "set": ({7}, [7]),
     "frozenset": (frozenset({7}), [7]),
@@ -136,8 +138,8 @@ COMES_BACK: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize("function", [anything, untyped])
-@pytest.mark.parametrize(("value", "back"), COMES_BACK.values(), ids=COMES_BACK)
-def test_without_an_annotation_values_come_back_as_plain_json(function: Any, value: Any, back: Any) -> None:
+@pytest.mark.parametrize(("value", "back"), PLAIN_JSON.values(), ids=PLAIN_JSON)
+def test_values_without_an_annotation_are_read_back_as_plain_json(function: Any, value: Any, back: Any) -> None:
     """The table in docs/values.md."""
     made = Signature(function, "shop")
     for arrived in (made.decode(made.encode((value,), {}))["x"], made.decode_result(made.encode_result(value))):
@@ -162,7 +164,7 @@ def test_without_an_annotation_values_come_back_as_plain_json(function: Any, val
     ],
     ids=lambda value: getattr(value, "__name__", None) or (str(value) if not isinstance(value, int) else "integer"),
 )
-def test_annotated_values_come_back_or_are_refused(kind: Any, value: Any, says: str | None) -> None:
+def test_annotated_values_are_read_back_or_refused(kind: Any, value: Any, says: str | None) -> None:
     async def handler(x: Any) -> Any: ...
 
     handler.__annotations__ |= {"x": kind, "return": kind}
@@ -178,7 +180,7 @@ def test_annotated_values_come_back_or_are_refused(kind: Any, value: Any, says: 
 
 
 def test_any_bytes_travel_as_base64() -> None:
-    """What the message about bytes says to do."""
+    """The message about bytes recommends this."""
 
     async def handler(photo: Base64Bytes) -> Base64Bytes: ...  # type: ignore[empty-body]
 
@@ -188,14 +190,14 @@ def test_any_bytes_travel_as_base64() -> None:
 
 
 @pytest.mark.parametrize("value", [7, None, {"number": "seven"}])
-def test_a_result_that_is_not_what_the_annotation_says_is_refused(value: Any) -> None:
+def test_a_result_that_does_not_match_its_annotation_is_refused(value: Any) -> None:
     async def handler() -> str: ...  # type: ignore[empty-body]
 
     with pytest.raises(TypeError, match=r"^the result of shop cannot be read back as its return type: .*: must be"):
         Signature(handler, "shop").encode_result(value)
 
 
-async def test_such_a_result_ends_the_job_with_the_cause_at_once(app: App) -> None:
+async def test_a_refused_result_makes_the_job_dead_after_one_attempt(app: App) -> None:
     @app.job
     async def deep() -> Any:
         return nested(230)
@@ -210,18 +212,18 @@ async def test_such_a_result_ends_the_job_with_the_cause_at_once(app: App) -> No
 
     @app.job
     async def wrong() -> int:
-        return "seven"  # type: ignore[return-value]  # that is the mistake
+        return "seven"  # type: ignore[return-value]  # the subject
 
     sent = [await job.enqueue() for job in (deep, digits, number, wrong)]
     worker = await run_until_idle(app)
-    assert worker.metrics.failed == 4, "one attempt each: the work is done, another try would give the same"
+    assert worker.metrics.failed == 4, "one attempt each: another one would return the same result"
     for job, says in zip(sent, ("nested more", "4300 digits", "nan has no JSON", "must be an integer"), strict=True):
         with pytest.raises(JobDeadError, match=f"TypeError: the result of .*{says}"):
             await job.result(timeout=5)
 
 
 class Raises(BaseModel):
-    """Its own code raises what it is told to."""
+    """A model whose validator and serializer raise the exception that `kind` names."""
 
     kind: str
 
@@ -241,7 +243,7 @@ class Raises(BaseModel):
 
 class Mute(Exception):  # noqa: N818  # a name as users give it
     def __str__(self) -> str:
-        raise RuntimeError("no words")
+        raise RuntimeError("cannot be described")
 
 
 ERRORS: dict[str, BaseException] = {
@@ -252,7 +254,7 @@ ERRORS: dict[str, BaseException] = {
 
 
 @pytest.mark.parametrize("kind", [*ERRORS, *(f"late {kind}" for kind in ERRORS)])
-def test_whatever_a_validator_or_serializer_raises_a_producer_gets_an_arguments_error(kind: str) -> None:
+def test_any_exception_of_a_validator_or_serializer_is_an_arguments_error_on_enqueue(kind: str) -> None:
     async def handler(a: int, thing: Raises) -> None: ...
 
     with pytest.raises(ArgumentsError, match=r"^shop: thing: .*[A-Z]\w+") as caught:
@@ -273,7 +275,7 @@ def test_a_default_factory_that_raises_is_named() -> None:
 
 
 @pytest.mark.parametrize("kind", ERRORS)
-def test_in_the_worker_only_validation_is_an_arguments_error_and_the_rest_is_itself(kind: str) -> None:
+def test_in_the_worker_only_a_validation_error_is_an_arguments_error(kind: str) -> None:
     async def handler(thing: Raises) -> Raises: ...  # type: ignore[empty-body]
 
     made = Signature(handler, "shop")
@@ -288,7 +290,7 @@ def test_in_the_worker_only_validation_is_an_arguments_error_and_the_rest_is_its
 
 
 @pytest.mark.parametrize("kind", ["key", "zero", "lines"])
-def test_what_a_serializer_of_the_result_raises_is_the_attempts_error(kind: str) -> None:
+def test_an_exception_of_a_result_serializer_is_raised_unchanged(kind: str) -> None:
     async def handler() -> Raises: ...  # type: ignore[empty-body]
 
     with pytest.raises(type(ERRORS[kind])):
@@ -296,7 +298,7 @@ def test_what_a_serializer_of_the_result_raises_is_the_attempts_error(kind: str)
 
 
 class Unbuildable:
-    """A type whose schema cannot be made."""
+    """A type whose schema cannot be built."""
 
     error: Exception = ZeroDivisionError("no schema\ntoday")
 
@@ -306,7 +308,7 @@ class Unbuildable:
 
 
 class Leaving:
-    """A type whose schema ends the program."""
+    """A type whose schema raises SystemExit."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
@@ -314,7 +316,7 @@ class Leaving:
 
 
 class Frame:
-    """What pydantic knows nothing of."""
+    """A type that pydantic does not know."""
 
 
 Tree = list["Tree"]  # type: ignore[misc]  # an alias of itself
@@ -339,7 +341,7 @@ def test_a_type_that_cannot_be_built_is_refused_when_the_worker_starts(annotatio
     async def handler(x: int) -> int: ...  # type: ignore[empty-body]
 
     handler.__annotations__[place] = annotation
-    made = Signature(handler, "shop")  # not when it is decorated: what it names may stand below
+    made = Signature(handler, "shop")  # not when it is decorated: an annotation may name a class that is defined later
     with pytest.raises(
         ConfigurationError, match=f"^job shop: (its (arguments|result) cannot be JSON: )?{says}$"
     ) as caught:
@@ -362,7 +364,7 @@ def keywords(function: Callable[..., Any], **given: Any) -> dict[str, Any]:
     return made.decode(made.encode((), given))
 
 
-def test_further_keywords_are_checked_by_their_type() -> None:
+def test_extra_keyword_arguments_are_checked_by_their_type() -> None:
     async def handler(a: int, **more: int) -> None: ...
     async def dated(**more: date) -> None: ...
 
@@ -379,7 +381,7 @@ def test_further_keywords_are_checked_by_their_type() -> None:
 async def anything_more(**more: Any) -> None: ...
 
 
-def test_further_keywords_of_a_typed_dict_are_its_fields() -> None:
+def test_unpacked_typed_dicts_accept_only_their_fields() -> None:
     async def handler(a: int, **more: Unpack[Sizes]) -> None: ...
     async def needed(**more: Unpack[Needed]) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Waiting for results: the ends of jobs are pushed to those that wait, whatever happens on the way."""
+"""Callers that wait for results are notified when jobs end, also after outages and lost messages."""
 
 import asyncio
 import gc
@@ -55,11 +55,11 @@ async def raw(valkey_url: str) -> AsyncIterator[Redis]:
 
 
 async def registered(raw: Redis, count: int, queue: str = "default") -> None:
-    """So many jobs are waited for (and one field says since when)."""
+    """Wait until this many jobs are registered; one more field of the key holds a time."""
     await until(lambda: raw.hlen(keys.of_queue(queue, "waiters")) == count + 1)
 
 
-async def test_two_thousand_wait_for_next_to_nothing(valkey_url: str, raw: Redis) -> None:
+async def test_two_thousand_waiting_callers_cost_few_commands_and_little_cpu(valkey_url: str, raw: Redis) -> None:
     app, double = make(valkey_url)
     jobs = await app.enqueue_many(double.call(n) for n in range(2000))
     results = asyncio.gather(*(job.result(timeout=100) for job in jobs))
@@ -72,12 +72,11 @@ async def test_two_thousand_wait_for_next_to_nothing(valkey_url: str, raw: Redis
     async with working(app):
         assert await results == [2 * n for n in range(2000)]
     assert raw.exists("jobpools:{default}:waiters:old") == 0
-    assert raw.hlen("jobpools:{default}:waiters") <= 1, "nothing is kept of those that ended"
+    assert raw.hlen("jobpools:{default}:waiters") <= 1, "registrations of ended jobs are removed"
     await app.aclose()
 
 
-async def test_a_result_is_there_within_ten_milliseconds(valkey_url: str, raw: Redis) -> None:
-    """Of the settlement: what a worker needs before it does not count."""
+async def test_a_result_arrives_within_ten_milliseconds_of_the_settlement(valkey_url: str, raw: Redis) -> None:
     app, double = make(valkey_url)
     ended: list[float] = []
 
@@ -151,7 +150,7 @@ async def test_sync_code_waits_in_many_threads_on_one_subscription(valkey_url: s
     eventually("the subscription is gone", lambda: not raw.pubsub_channels(f"{keys.ENDED_CHANNEL}:*"))
 
 
-async def test_a_waiter_that_is_cancelled_leaves_nothing(valkey_url: str, raw: Redis) -> None:
+async def test_a_cancelled_caller_leaves_no_task_and_no_registration(valkey_url: str, raw: Redis) -> None:
     app, double = make(valkey_url)
     first, second = await app.enqueue_many([double.options(delay=60).call(n) for n in range(2)])
     tasks = [asyncio.create_task(job.result()) for job in (first, first, second)]
@@ -172,7 +171,7 @@ async def test_a_waiter_that_is_cancelled_leaves_nothing(valkey_url: str, raw: R
 
 
 @pytest.mark.parametrize("end", ["run", "close"])
-def test_a_loop_ends_with_nothing_of_ours_in_it(valkey_url: str, end: str) -> None:
+def test_a_closed_loop_leaves_no_warning_descriptor_or_thread(valkey_url: str, end: str) -> None:
     _, double = make(valkey_url)
     job = double.enqueue_sync(1)
 
@@ -197,8 +196,8 @@ def test_a_loop_ends_with_nothing_of_ours_in_it(valkey_url: str, end: str) -> No
     assert threading.active_count() <= threads
 
 
-def test_loops_that_end_with_a_result_say_nothing(valkey_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Subscribed, with its waiter just served: the loop closes what it has and complains of nothing."""
+def test_loops_that_end_after_a_result_log_no_asyncio_error(valkey_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The loop ends while the subscription is open."""
     app, double = make(valkey_url)
 
     async def served() -> int:
@@ -216,7 +215,7 @@ def test_loops_that_end_with_a_result_say_nothing(valkey_url: str, caplog: pytes
     assert [each.getMessage() for each in caplog.records if each.name == "asyncio"] == []
 
 
-async def test_a_subscription_that_breaks_loses_nothing(valkey_url: str, raw: Redis) -> None:
+async def test_a_broken_subscription_loses_no_result(valkey_url: str, raw: Redis) -> None:
     app, double = make(valkey_url)
     async with working(app):
         for number in range(20):
@@ -228,7 +227,7 @@ async def test_a_subscription_that_breaks_loses_nothing(valkey_url: str, raw: Re
     await app.aclose()
 
 
-async def test_a_message_that_is_lost_is_made_up_for(
+async def test_a_lost_message_is_found_by_the_next_registration(
     valkey_url: str, raw: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "REGISTRATION_INTERVAL", 0.3)
@@ -242,7 +241,7 @@ async def test_a_message_that_is_lost_is_made_up_for(
     await app.aclose()
 
 
-async def test_an_outage_is_waited_out(tmp_path: Path) -> None:
+async def test_a_caller_waits_through_an_outage(tmp_path: Path) -> None:
     with running(valkey_binary(), tmp_path) as server:
         app, double = make(server.url)
         job = await double.enqueue(4)
@@ -259,11 +258,11 @@ async def test_an_outage_is_waited_out(tmp_path: Path) -> None:
 
 def restart(server: Server) -> None:
     server.kill()
-    time.sleep(0.3)  # an outage, not a blink
+    time.sleep(0.3)  # longer than a reconnection takes
     server.start()
 
 
-async def test_a_server_that_is_away_at_first_is_an_error_at_once() -> None:
+async def test_an_unreachable_server_is_an_error_at_once() -> None:
     app = App("shop", redis=f"redis://127.0.0.1:{free_port()}/0")
     with pytest.raises(StoreUnavailableError):
         await asyncio.wait_for(app.handle("any").result(), 10)
@@ -285,12 +284,12 @@ async def test_an_unexpected_error_fails_all_waiting_callers(valkey_url: str, mo
             await asyncio.wait_for(job.result(), 10)
     result = asyncio.create_task(job.result())
     await run_until_idle(app)
-    assert await asyncio.wait_for(result, 10) == 2, "the next one is served again"
+    assert await asyncio.wait_for(result, 10) == 2, "the next caller gets its result"
     await app.aclose()
 
 
 async def test_workers_continue_without_the_right_to_publish(valkey_url: str, raw: Redis) -> None:
-    """An ACL user of before has no right to the channels: then waiting fails with a clear error, and jobs run."""
+    """An ACL user of an older version may not use the channels: its workers still run jobs."""
     raw.acl_setuser("old", enabled=True, passwords=["+pw"], commands=["+@all"], keys=["*"], channels=["jobpools:wake"])
     try:
         app, double = make(valkey_url)
@@ -308,8 +307,8 @@ async def test_workers_continue_without_the_right_to_publish(valkey_url: str, ra
         raw.acl_deluser("old")
 
 
-async def test_who_never_comes_back_is_forgotten_and_who_waits_is_kept(app: App, raw: Redis) -> None:
-    """Two generations of registrations: none survives two turns without a new one."""
+async def test_registrations_expire_unless_they_are_renewed(app: App, raw: Redis) -> None:
+    """A registration that is not renewed is removed at the second rotation."""
 
     @app.job
     async def later() -> None: ...

@@ -7,7 +7,7 @@ from jobpools.testing import run_until_idle
 from tests.learn.shop import Order
 
 
-async def test_a_function_becomes_a_job_and_its_result_comes_back(app: App) -> None:
+async def test_a_decorated_function_runs_as_a_job_and_its_result_is_returned(app: App) -> None:
     @app.job
     async def greet(ctx: Context, name: str) -> str:
         return f"Hello {name}, this is attempt {ctx.attempt}"
@@ -19,7 +19,7 @@ async def test_a_function_becomes_a_job_and_its_result_comes_back(app: App) -> N
     assert await job.state() is JobState.COMPLETED
 
 
-async def test_a_handler_that_needs_no_context_leaves_it_out(app: App) -> None:
+async def test_a_handler_without_a_context_parameter(app: App) -> None:
     @app.job
     async def add(a: int, b: int) -> int:
         return a + b
@@ -39,7 +39,7 @@ async def test_a_plain_function_runs_in_a_thread(app: App) -> None:
     assert await job.result() == 6
 
 
-async def test_arguments_arrive_as_what_the_signature_says(app: App) -> None:
+async def test_arguments_have_the_types_of_the_signature(app: App) -> None:
     @app.job
     async def total(order: Order) -> Order:
         assert isinstance(order, Order)
@@ -58,7 +58,7 @@ async def test_wrong_arguments_are_refused_before_anything_is_written(app: App) 
         await confirm.enqueue(order={"id": "seven", "items": []})  # type: ignore[arg-type]  # wrong on purpose
 
 
-async def test_a_job_can_be_sent_by_its_name(app: App) -> None:
+async def test_a_job_is_enqueued_by_its_name(app: App) -> None:
     @app.job
     async def greet(name: str) -> str:
         return f"Hello {name}"
@@ -68,7 +68,7 @@ async def test_a_job_can_be_sent_by_its_name(app: App) -> None:
     assert await job.result() == "Hello Ada"
 
 
-async def test_many_jobs_are_sent_in_few_round_trips(app: App) -> None:
+async def test_many_jobs_are_enqueued_in_few_round_trips(app: App) -> None:
     @app.job
     async def square(n: int) -> int:
         return n * n
@@ -78,7 +78,7 @@ async def test_many_jobs_are_sent_in_few_round_trips(app: App) -> None:
     assert [await job.result() for job in jobs] == [n * n for n in range(100)]
 
 
-async def test_handlers_are_functions_still(app: App) -> None:
+async def test_a_handler_can_be_called_as_a_function(app: App) -> None:
     @app.job
     async def double(n: int) -> int:
         return 2 * n

@@ -1,4 +1,4 @@
-"""Options: what a single job may have otherwise than its handler."""
+"""Options that one job sets differently from its handler."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from jobpools import App, ConfigurationError, Context, JobState
 from jobpools.testing import run_until_idle
 
 
-async def test_three_priorities_one_queue(app: App) -> None:
+async def test_jobs_of_a_higher_priority_run_first(app: App) -> None:
     order: list[str] = []
 
     @app.job
@@ -23,7 +23,7 @@ async def test_three_priorities_one_queue(app: App) -> None:
     assert order == ["high", "normal", "low"]
 
 
-async def test_a_delay_and_a_moment(app: App) -> None:
+async def test_a_job_runs_after_its_delay_or_at_its_time(app: App) -> None:
     @app.job
     async def when() -> float:
         return time.time()
@@ -52,7 +52,7 @@ async def test_an_own_id_makes_enqueue_idempotent(app: App) -> None:
     assert total == 1000
 
 
-async def test_tags_travel_with_the_job(app: App) -> None:
+async def test_a_handler_reads_the_tags_of_its_job(app: App) -> None:
     @app.job
     async def tags(ctx: Context) -> list[str]:
         return list(ctx.tags)
@@ -62,7 +62,7 @@ async def test_tags_travel_with_the_job(app: App) -> None:
     assert await job.result() == ["vip", "eu"]
 
 
-async def test_another_queue_for_one_job(app: App) -> None:
+async def test_one_job_can_use_another_queue(app: App) -> None:
     @app.job(queue="emails")
     async def where(ctx: Context) -> str:
         return ctx.queue
@@ -72,7 +72,7 @@ async def test_another_queue_for_one_job(app: App) -> None:
     assert (await usual.result(), await urgent.result()) == ("emails", "urgent")
 
 
-async def test_a_timeout_for_one_job(app: App) -> None:
+async def test_one_job_can_have_another_timeout(app: App) -> None:
     @app.job(timeout="2m")
     async def limit(ctx: Context) -> float:
         return ctx.timeout
@@ -90,7 +90,7 @@ async def test_an_option_that_does_not_exist_is_refused(app: App) -> None:
         noop.options(dely="10s")  # type: ignore[call-arg]  # wrong on purpose
 
 
-async def test_a_moment_needs_a_time_zone(app: App) -> None:
+async def test_a_time_needs_a_time_zone(app: App) -> None:
     @app.job
     async def noop() -> None: ...
 

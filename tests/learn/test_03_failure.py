@@ -9,11 +9,11 @@ import pytest
 from jobpools import App, Context, JobCancelledError, JobDeadError, JobState, ResultTimeoutError, Retry
 from jobpools.testing import run_until_idle
 
-SOON = Retry(strategy="fixed", initial=0.01, jitter=0, max_attempts=3)
+QUICKLY = Retry(strategy="fixed", initial=0.01, jitter=0, max_attempts=3)
 
 
 async def test_a_failed_job_runs_again(app: App) -> None:
-    @app.job(retry=SOON)
+    @app.job(retry=QUICKLY)
     async def flaky(ctx: Context) -> int:
         if ctx.attempt < 3:
             raise OSError("not yet")
@@ -49,8 +49,8 @@ async def test_delays_increase_exponentially(app: App) -> None:
     assert second >= 0.2
 
 
-async def test_when_the_attempts_are_used_up_the_job_is_dead_and_says_why(app: App) -> None:
-    @app.job(retry=SOON)
+async def test_a_job_without_attempts_left_is_dead_and_names_its_last_error(app: App) -> None:
+    @app.job(retry=QUICKLY)
     async def broken() -> None:
         raise ZeroDivisionError("no orders today")
 
@@ -63,7 +63,7 @@ async def test_when_the_attempts_are_used_up_the_job_is_dead_and_says_why(app: A
 async def test_the_history_has_each_error_and_its_time(app: App) -> None:
     notes: list[str] = []
 
-    @app.job(retry=SOON)
+    @app.job(retry=QUICKLY)
     async def flaky(ctx: Context) -> None:
         notes.extend(f"{failed.attempt}: {failed.error}: {failed.message}" for failed in ctx.history.entries[-1:])
         raise OSError(f"timeout {ctx.attempt}")
@@ -76,7 +76,7 @@ async def test_the_history_has_each_error_and_its_time(app: App) -> None:
 async def test_a_job_can_have_its_own_retries(app: App) -> None:
     attempts: list[int] = []
 
-    @app.job(retry=SOON)
+    @app.job(retry=QUICKLY)
     async def broken(ctx: Context) -> None:
         attempts.append(ctx.attempt)
         raise OSError
@@ -86,7 +86,7 @@ async def test_a_job_can_have_its_own_retries(app: App) -> None:
     assert attempts == [1]
 
 
-async def test_only_some_errors_are_worth_another_attempt(app: App) -> None:
+async def test_only_the_listed_errors_are_retried(app: App) -> None:
     attempts: list[int] = []
 
     @app.job(retry=Retry(initial=0.01, max_attempts=5, on=[ConnectionError]))  # and all that derive from it
@@ -99,7 +99,7 @@ async def test_only_some_errors_are_worth_another_attempt(app: App) -> None:
     assert attempts == [1, 2]
 
 
-async def test_such_errors_may_be_named_as_in_yaml(app: App) -> None:
+async def test_errors_to_retry_can_be_given_by_name(app: App) -> None:
     attempts: list[int] = []
 
     @app.job
@@ -113,7 +113,7 @@ async def test_such_errors_may_be_named_as_in_yaml(app: App) -> None:
     assert attempts == [1, 2]
 
 
-async def test_a_function_of_yours_decides_the_delay(app: App) -> None:
+async def test_a_function_computes_the_delay(app: App) -> None:
     asked: list[tuple[int, str]] = []
 
     def after(attempt: int, error: BaseException | None) -> float | None:
@@ -200,7 +200,7 @@ async def test_a_running_job_can_be_cancelled_and_cleans_up(app: App) -> None:
     await working
 
 
-async def test_waiting_for_a_result_has_an_end(app: App) -> None:
+async def test_waiting_for_a_result_can_have_a_timeout(app: App) -> None:
     @app.job
     async def noop() -> None: ...
 

@@ -1,4 +1,4 @@
-"""Results: how long they are kept, and how another process gets at them."""
+"""Results: how long they are kept, and how another process reads them."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from jobpools import App, JobNotFoundError, JobState
 from jobpools.testing import run_until_idle
 
 
-async def test_a_result_is_typed_like_the_handler_and_kept_for_a_day(app: App) -> None:
+async def test_a_result_has_the_handlers_return_type_and_can_be_read_again(app: App) -> None:
     @app.job
     async def answer() -> int:
         return 42
@@ -30,21 +30,21 @@ async def test_result_ttl_zero_keeps_no_result(app: App) -> None:
         await job.result()
 
 
-async def test_a_result_is_forgotten_when_its_time_is_over(app: App) -> None:
+async def test_a_result_is_removed_after_its_ttl(app: App) -> None:
     @app.job(result_ttl="1s")
     async def noop() -> None: ...
 
     job = await noop.enqueue()
     await run_until_idle(app)
     await job.result()
-    await asyncio.sleep(1.01)  # its time to live
+    await asyncio.sleep(1.01)  # the result expires
     await noop.enqueue()
     await run_until_idle(app)  # any worker of the queue removes it
     with pytest.raises(JobNotFoundError):
         await job.state()
 
 
-async def test_another_process_follows_a_job_by_its_id(app: App) -> None:
+async def test_another_process_reads_a_job_by_its_id(app: App) -> None:
     @app.job(queue="reports")
     async def report() -> dict[str, int]:
         return {"orders": 7}
@@ -57,7 +57,7 @@ async def test_another_process_follows_a_job_by_its_id(app: App) -> None:
     assert await job.result() == {"orders": 7}
 
 
-async def test_the_result_is_awaited_while_the_job_runs(app: App) -> None:
+async def test_a_caller_waits_for_the_result_while_the_job_runs(app: App) -> None:
     @app.job
     async def slow() -> str:
         await asyncio.sleep(0.05)
@@ -68,7 +68,7 @@ async def test_the_result_is_awaited_while_the_job_runs(app: App) -> None:
     assert result == "done"
 
 
-async def test_any_number_of_results_is_awaited_together(app: App) -> None:
+async def test_a_caller_waits_for_many_results_together(app: App) -> None:
     @app.job
     async def double(n: int) -> int:
         return 2 * n
@@ -78,7 +78,7 @@ async def test_any_number_of_results_is_awaited_together(app: App) -> None:
     assert results == [2 * n for n in range(300)]
 
 
-async def test_a_test_that_takes_too_long_says_what_it_waited_for(app: App) -> None:
+async def test_run_until_idle_names_the_jobs_that_are_left_after_its_timeout(app: App) -> None:
     @app.job
     async def endless() -> None:
         await asyncio.sleep(60)

@@ -1,4 +1,4 @@
-"""What surrounds handlers: services that the worker opens once, and middleware around every attempt."""
+"""Services, which a worker opens once, and middleware, which runs around every attempt."""
 
 import contextvars
 from collections.abc import AsyncIterator, Iterator
@@ -7,7 +7,7 @@ from typing import Any
 from jobpools import App, Context, Next
 from jobpools.testing import context, run_until_idle
 
-user: contextvars.ContextVar[str] = contextvars.ContextVar("user", default="nobody")
+user: contextvars.ContextVar[str] = contextvars.ContextVar("user", default="anonymous")
 
 
 class Mailer:
@@ -34,7 +34,7 @@ async def test_a_service_is_opened_once_and_closed_at_the_end(app: App) -> None:
     assert [(sorted(one.sent), one.closed) for one in mailers] == [(["ada", "grace"], True)]
 
 
-async def test_a_plain_generator_is_a_service_too(app: App) -> None:
+async def test_a_plain_generator_function_can_be_a_service(app: App) -> None:
     @app.service
     def settings() -> Iterator[dict[str, str]]:
         yield {"currency": "EUR"}
@@ -68,7 +68,7 @@ async def test_middleware_surrounds_every_attempt(app: App) -> None:
     assert events == ["before one", "one", "after one: 1"]
 
 
-async def test_context_variables_do_not_leak_from_job_to_job(app: App) -> None:
+async def test_context_variables_do_not_leak_between_jobs(app: App) -> None:
     @app.job
     async def who(name: str | None = None) -> str:
         if name:
@@ -78,10 +78,10 @@ async def test_context_variables_do_not_leak_from_job_to_job(app: App) -> None:
     first = await who.enqueue("ada")
     second = await who.enqueue()
     await run_until_idle(app, concurrency=1)
-    assert (await first.result(), await second.result()) == ("ada", "nobody")
+    assert (await first.result(), await second.result()) == ("ada", "anonymous")
 
 
-async def test_a_handler_is_tested_without_a_worker_at_all() -> None:
+async def test_a_handler_can_be_tested_without_a_worker() -> None:
     app = App("alone")
 
     @app.job

@@ -1,4 +1,4 @@
-"""Other ways to send: from sync code, many at once, by name, to another team's queue."""
+"""Other ways to enqueue: from sync code, many jobs at once, by name, to another team's queue."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from jobpools import App, JobState, PayloadTooLargeError, UnknownJobError
 from jobpools.testing import run_until_idle
 
 
-async def test_sync_code_sends_jobs_too(app: App) -> None:
+async def test_sync_code_enqueues_jobs(app: App) -> None:
     @app.job
     async def greet(name: str) -> str:
         return f"Hello {name}"
@@ -21,7 +21,7 @@ async def test_sync_code_sends_jobs_too(app: App) -> None:
     assert await app.handle(job_id).result() == "Hello Ada"
 
 
-async def test_sync_code_follows_jobs_too(app: App) -> None:
+async def test_sync_code_reads_states_and_results(app: App) -> None:
     @app.job
     async def add(a: int, b: int) -> int:
         return a + b
@@ -36,7 +36,7 @@ async def test_sync_code_follows_jobs_too(app: App) -> None:
     assert await following == (JobState.SCHEDULED, JobState.CANCELLED, 3)
 
 
-async def test_many_jobs_may_differ_in_everything(app: App) -> None:
+async def test_jobs_of_one_call_may_differ_in_handler_and_options(app: App) -> None:
     @app.job
     async def add(a: int, b: int) -> int:
         return a + b
@@ -51,7 +51,7 @@ async def test_many_jobs_may_differ_in_everything(app: App) -> None:
     assert [await job.result() for job in jobs] == [3, "ada", 7]
 
 
-async def test_a_job_of_another_team_is_sent_by_its_name_and_queue(app: App) -> None:
+async def test_a_job_of_another_app_is_enqueued_by_name_and_queue(app: App) -> None:
     job = await app.enqueue("billing.invoice", {"order": 7}, queue="billing", priority="high")
     assert await job.state() is JobState.QUEUED
 
@@ -66,18 +66,18 @@ async def test_a_job_of_another_team_is_sent_by_its_name_and_queue(app: App) -> 
     await billing.aclose()
 
 
-async def test_a_name_that_the_app_does_not_know_needs_a_queue(app: App) -> None:
+async def test_an_unknown_name_needs_a_queue(app: App) -> None:
     with pytest.raises(UnknownJobError, match=r"app shop: no job 'greet'; give queue= for a job of another app$"):
         await app.enqueue("greet")
 
 
-async def test_a_job_that_no_worker_knows_stays_in_its_queue(app: App) -> None:
+async def test_a_job_without_a_handler_stays_in_its_queue(app: App) -> None:
     @app.job
     async def known() -> None: ...
 
     job = await app.enqueue("unknown", queue="default")
     await run_until_idle(app)
-    assert await job.state() is JobState.SCHEDULED  # it is looked at again and again, and never dropped
+    assert await job.state() is JobState.SCHEDULED  # workers check it again every 30 s, and never drop it
 
 
 async def test_a_large_payload_is_refused(valkey_url: str) -> None:

@@ -1,4 +1,4 @@
-"""Refusals of real servers: each is the right error, in one line that says what to do, and no write is half done."""
+"""Errors of real servers: each becomes a StoreError of one line with a remedy, and no write is half done."""
 
 import asyncio
 import contextlib
@@ -17,13 +17,14 @@ from jobpools.store.records import completed_record
 from jobpools.store.server import probe, probe_sync
 from jobpools.store.step import Completed, settle_and_claim
 from jobpools.store.sync_connection import connect_sync
-from jobpools.store.translation import CODES, translate
+from jobpools.store.translation import CODES, safe_url, translate
 from tests.store.conftest import QUEUE, sending
 from tests.support.refusals import Refuse, busy, disk_full, few_replicas, full, no_right, replica
 from tests.support.servers import Server, redis_binary, running, valkey_binary
 from tests.support.waiting import eventually
 
 BINARIES = [valkey_binary(), *([found] if (found := redis_binary()) else [])]
+
 
 REFUSALS: dict[str, tuple[Refuse, type[StoreError], str]] = {
     "READONLY": (replica, StoreUnavailableError, "is a read-only replica"),
@@ -186,3 +187,22 @@ async def test_after_a_failover_the_next_command_makes_a_new_connection() -> Non
 )
 def test_codes_are_read_and_words_are_not(text: str, kind: type[StoreError]) -> None:
     assert type(translate(ResponseError(text), "redis://host")) is kind
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://host:6379/0", "redis://host:6379/0"),
+        ("redis://:pw@host:6379/0", "redis://:***@host:6379/0"),
+        ("rediss://ada:pw@host/1?ssl_cert_reqs=none", "rediss://ada:***@host/1?ssl_cert_reqs=none"),
+        ("redis://ada@host", "redis://ada@host"),
+        ("redis+sentinel://ada:pw@one:1,two:2/0?master=main", "redis+sentinel://ada:***@one:1,two:2/0?master=main"),
+        ("redis://:p/w#x?y@host/0", "redis://:***@host/0"),
+        ("redis://:p@w@host/0", "redis://:***@host/0"),
+        ("redis://host/0?db=1&password=pw&x=y", "redis://host/0?db=1&password=***&x=y"),
+        ("unix:///run/redis.sock?db=0", "unix:///run/redis.sock?db=0"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert safe_url(url) == shown

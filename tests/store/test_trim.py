@@ -29,8 +29,8 @@ from jobpools.store.records import completed_record, decode_result
 from jobpools.store.rescue import rescue_jobs
 from jobpools.store.script_arguments import KEEP, Keep
 from jobpools.store.step import Completed, Settled, settle_and_claim
+from tests.store.attempts import failed
 from tests.store.conftest import QUEUE, Send, sending
-from tests.store.test_reads import failed
 from tests.support.servers import Server, redis_binary, running, valkey_binary
 
 NOW = 1_900_000_000_000

@@ -1,25 +1,34 @@
-"""What the control loop does to queues on a real Valkey, beyond what its port promises."""
+"""What the control loop does to queues on a real Valkey, beyond the contract of its port."""
 
-from typing import Any
+import asyncio
+import time
+from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 from redis import Redis
 
+from jobpools.control import queues as control_queues
 from jobpools.control.observe import pool_facts
 from jobpools.control.queues import StoreQueues
-from jobpools.core.jobs.job import Disposition, History, JobState, OutcomeKind
+from jobpools.core.jobs.job import JobState, OutcomeKind
+from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.pools.specs import Pool
-from jobpools.rescue import decide, vanished
+from jobpools.core.text.names import WorkerId
+from jobpools.errors import StoreUnavailableError
 from jobpools.store import deadletters, keys, ledger
-from jobpools.store.connection import Connection
+from jobpools.store.connection import Connection, connect
 from jobpools.store.drain_locks import DRAINING_TTL
+from jobpools.store.endpoint_facts import read_workers
 from jobpools.store.enqueue import Sending, enqueue_jobs
 from jobpools.store.envelope import encode_envelope
+from jobpools.store.heartbeats import write_heartbeat
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix
-from jobpools.store.rescue import Taken, rescue_jobs
+from jobpools.store.rescue import rescue_jobs
 from jobpools.store.step import Completed, settle_and_claim
 from tests.store.conftest import QUEUE, Send
+from tests.support.servers import running, valkey_binary
 
 POOL = Pool.model_validate(
     {"meta": {"name": "shop"}, "spec": {"app": "shop:app", "queues": [QUEUE, "reports"], "job": {"maxCrashes": 2}}}
@@ -36,6 +45,12 @@ async def claim(store: Connection, worker: str, claim: int = 1, number: int = 1,
     return len(
         (await settle_and_claim(store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=lease)).ids
     )
+
+
+async def report(store: Connection, worker: str) -> None:
+    now = time.time()
+    heartbeat = Heartbeat(WorkerId(worker), POOL.meta.key, 5, 1, now, now, idle_since=None, draining=False)
+    await write_heartbeat(store, heartbeat)
 
 
 async def states(store: Connection, *ids: str) -> list[str]:
@@ -184,27 +199,45 @@ async def test_maintenance_forgets_what_is_over(store: Connection, queues: Store
     assert {key.decode() for key in raw.scan_iter()} <= {keys.of_queue(QUEUE, part) for part in ("totals", "wake")}
 
 
-@pytest.mark.parametrize(
-    ("crashes", "own", "ends"),
-    [(0, None, Disposition.RETRY), (1, None, Disposition.DEAD), (1, 3, Disposition.RETRY), (0, 1, Disposition.DEAD)],
-)
-def test_crashes_are_counted_up_to_the_cap(crashes: int, own: int | None, ends: Disposition, job: Send) -> None:
-    envelope = job("a", "high").envelope
-    envelope.max_crashes = own
-    taken = Taken(
-        "a", "a:me.1:1", "web-1.a", "a:web-1.a:1", encode_envelope(envelope), History(attempts=2, crashes=crashes)
-    )
-    settled = decide(taken, vanished(taken), lambda _: 2, 1000.0, 0.5).settled
-    assert settled.lease_id == "a:me.1:1"
-    assert settled.priority == "high"
-    assert settled.settlement.disposition is ends
-    assert (settled.settlement.history.crashes, settled.settlement.history.attempts) == (crashes + 1, 2)
+async def test_a_released_worker_that_is_still_alive_claims_nothing(
+    store: Connection, queues: StoreQueues, job: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enqueue_jobs(store, [job("a")])
+    await report(store, "a.1")
+    assert await claim(store, "a.1", 5) == 1
+    assert [each.worker for each in await read_workers(store, POOL.meta.key, [QUEUE])] == ["a.1"]
+    assert await queues.release(POOL, ["a"]) == 1
+    assert await read_workers(store, POOL.meta.key, [QUEUE]) == ()
+    assert await claim(store, "a.1", 5, 2) == 0, "it is locked out"
+    assert await claim(store, "b.1", 5) == 1
+
+    monkeypatch.setattr(control_queues, "LOCKOUT", 0.0)
+    await queues.release(POOL, ["c"])
+    assert await store.execute("EXISTS", *[keys.of_queue(queue, "draining") for queue in (QUEUE, "reports")]) == 0
 
 
-def test_what_cannot_be_read_is_no_crash() -> None:
-    for raw in (b"?", b'{"v":9}', b'{"v":1,"id":"a","name":"n","queue":"q","args":{},"priority":"urgent"}'):
-        taken: Any = Taken("a", "a:me.1:1", "web-1.a", "a:web-1.a:1", raw, History())
-        settlement = decide(taken, vanished(taken), lambda _: 1, 1000.0, 0.0).settled.settlement
-        assert (settlement.disposition, settlement.delay) == (Disposition.RETURN, 30.0)
-        assert settlement.history.crashes == 0
-        assert settlement.history.note
+async def test_after_an_outage_no_lease_is_rescued_before_living_workers_can_renew(tmp_path: Path, job: Send) -> None:
+    now = 1000.0
+    with running(valkey_binary(), tmp_path) as server:
+        async with aclosing(connect(server.url)) as connection:
+            queues = StoreQueues(connection, "operator", lambda: now)
+            await enqueue_jobs(connection, [job("a")])
+            await claim(connection, "host.1", lease=1)
+            await queues.observe([POOL])
+            server.kill()
+            with pytest.raises(StoreUnavailableError):
+                await queues.observe([POOL])
+            await asyncio.to_thread(server.start)  # which takes longer than the lease
+            await queues.observe([POOL])
+
+            now += control_queues.RENEWAL_GRACE - 0.1
+            assert await queues.maintain(POOL) == 0
+            view = await read_job(connection, QUEUE, "a")
+            assert view is not None
+            assert (view.state, view.worker) == (JobState.RUNNING, "host.1")
+
+            now += 0.1  # the time to renew it has passed as well
+            assert await queues.maintain(POOL) == 1
+            view = await read_job(connection, QUEUE, "a")
+            assert view is not None
+            assert view.history.crashes == 1

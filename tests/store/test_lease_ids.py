@@ -1,0 +1,17 @@
+"""A lease id names its job and its worker."""
+
+from hypothesis import given, settings, strategies as st
+
+from jobpools.store.job_ids import ID_LIMIT, check_id
+from jobpools.store.lease_ids import claim_suffix, split_lease_id
+
+ids = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=ID_LIMIT)
+
+
+@settings(max_examples=100)
+@given(ids, st.integers(0, 10**10 - 1))
+def test_a_lease_says_whose_it_is(job_id: str, number: int) -> None:
+    assert check_id(job_id) == job_id
+    lease_suffix = claim_suffix("web-1.aa", number)
+    assert split_lease_id(job_id + lease_suffix) == (job_id, "web-1.aa")
+    assert len(lease_suffix) == len(claim_suffix("web-1.aa", 0)), "step.lua cuts it off by its length"

@@ -41,7 +41,7 @@ async def test_middleware_nests_sees_errors_and_may_turn_them_into_results(app: 
         await bad.result()
 
 
-async def test_a_middleware_that_forgets_the_rest_completes_nothing(app: App) -> None:
+async def test_a_middleware_that_does_not_call_next_fails_the_job(app: App) -> None:
     """Once it was `return None`, and the job completed with null."""
     ran: list[str] = []
 
@@ -70,7 +70,7 @@ async def test_a_middleware_that_forgets_the_rest_completes_nothing(app: App) ->
     assert await right_one.result() == "right"
 
 
-async def test_a_call_that_is_not_awaited_is_none(app: App) -> None:
+async def test_a_middleware_that_does_not_await_call_next_fails_the_job(app: App) -> None:
     @app.middleware
     async def forgetful(_ctx: Context, call_next: Next) -> Any:
         with warnings.catch_warnings(action="ignore"):  # Python's own word on it
@@ -85,7 +85,7 @@ async def test_a_call_that_is_not_awaited_is_none(app: App) -> None:
         await job.result()
 
 
-def test_a_middleware_takes_the_context_and_the_rest(app: App) -> None:
+def test_a_middleware_with_other_parameters_is_refused(app: App) -> None:
     async def lonely(ctx: Context) -> Any: ...
 
     with pytest.raises(ConfigurationError, match=r"middleware lonely: .*; write async def lonely\(ctx, call_next\)"):

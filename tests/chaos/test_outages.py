@@ -55,7 +55,7 @@ def lines(worker: WorkerProcess) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_a_worker_sits_out_whatever_its_redis_does(scenario: Scenario, proxy: Proxy, name: str) -> None:
+async def test_a_worker_survives_every_kind_of_outage(scenario: Scenario, proxy: Proxy, name: str) -> None:
     settings = {"LEASE": LEASE, "CONCURRENCY": "4"}
     with running_workers(scenario.folder, proxy.url, APP, "a", **scenario.environment, **settings) as (worker,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(60)])
@@ -87,7 +87,7 @@ async def test_a_worker_sits_out_whatever_its_redis_does(scenario: Scenario, pro
     await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_an_idle_worker_does_not_flap_while_ping_works_and_writes_fail(scenario: Scenario, proxy: Proxy) -> None:
+async def test_an_outage_lasts_while_reads_work_and_writes_fail(scenario: Scenario, proxy: Proxy) -> None:
     with running_workers(scenario.folder, proxy.url, APP, "a", **scenario.environment, LEASE=LEASE) as (worker,):
         proxy.faults = FAULTS["a read-only replica"]
         eventually("it is told", lambda: worker.log_count("Redis is unreachable") > 0)
@@ -103,7 +103,7 @@ async def test_an_idle_worker_does_not_flap_while_ping_works_and_writes_fail(sce
     await scenario.balanced([job], completed=1)
 
 
-async def test_a_storm_of_resets_is_one_outage(scenario: Scenario, proxy: Proxy) -> None:
+async def test_many_connection_resets_are_one_outage(scenario: Scenario, proxy: Proxy) -> None:
     with running_workers(scenario.folder, proxy.url, APP, "a", **scenario.environment, LEASE=LEASE) as (worker,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(100)])
         eventually("the load runs", lambda: len(scenario.notes("begun")) > 5)
@@ -137,7 +137,7 @@ async def sender(proxy: Proxy) -> AsyncIterator[App]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_a_producer_learns_quickly_and_may_send_again_under_its_own_id(
+async def test_a_producer_gets_an_error_in_time_and_can_enqueue_the_same_id_again(
     scenario: Scenario, proxy: Proxy, sender: App, name: str
 ) -> None:
     @sender.job
@@ -190,7 +190,7 @@ async def test_the_control_loop_declares_no_worker_dead_during_an_outage_of_writ
 
 
 @pytest.mark.parametrize("refuse", [replica, few_replicas, busy, no_right])
-async def test_a_real_server_that_refuses(scenario: Scenario, refuse: Refuse) -> None:
+async def test_a_worker_survives_a_server_that_refuses_commands(scenario: Scenario, refuse: Refuse) -> None:
     with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE=LEASE) as (
         worker,
     ):
@@ -209,7 +209,7 @@ async def test_a_real_server_that_refuses(scenario: Scenario, refuse: Refuse) ->
     await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_a_server_without_memory_is_no_outage_for_what_was_accepted(scenario: Scenario) -> None:
+async def test_a_server_without_memory_still_runs_the_accepted_jobs(scenario: Scenario) -> None:
     with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s") as (
         worker,
     ):

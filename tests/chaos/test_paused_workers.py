@@ -47,7 +47,7 @@ async def test_jobs_whose_next_attempt_has_not_started_continue_uncharged(scenar
     await scenario.balanced(sent, completed=4)
 
 
-async def test_a_job_of_one_crash_at_most_that_another_worker_rescued(scenario: Scenario) -> None:
+async def test_a_job_that_another_worker_called_dead_completes_on_its_own_worker(scenario: Scenario) -> None:
     """By default workers rescue, too: the one that stands still is called dead by its neighbour."""
     with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="0.6s") as (a,):
         job = await jobs.work.options(max_crashes=1).enqueue(1.0)

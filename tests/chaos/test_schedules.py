@@ -46,7 +46,7 @@ async def known(url: str, start: float) -> list[ScheduleFacts]:
         await connection.aclose()
 
 
-async def test_each_tick_once_whichever_process_is_killed(valkey_url: str) -> None:
+async def test_each_tick_fires_once_whichever_process_is_killed(valkey_url: str) -> None:
     start = round(time.time()) + 3
     await known(valkey_url, start)  # from here on its ticks count
 

@@ -14,7 +14,7 @@ from tests.support.workers import running_workers
 pytestmark = pytest.mark.chaos
 
 
-async def test_kill_the_server_under_load_and_start_it_on_its_data(scenario: Scenario) -> None:
+async def test_a_server_that_is_killed_under_load_loses_no_job(scenario: Scenario) -> None:
     names = ("a", "b", "c")
     with running_workers(
         scenario.folder, scenario.server.url, APP, *names, **scenario.environment, LEASE="2s"
@@ -40,7 +40,7 @@ async def test_kill_the_server_under_load_and_start_it_on_its_data(scenario: Sce
     await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_an_outage_longer_than_a_lease_takes_no_running_job_from_its_worker(scenario: Scenario) -> None:
+async def test_workers_keep_their_jobs_during_an_outage_longer_than_a_lease(scenario: Scenario) -> None:
     """All leases have run out when the server is back: the living renew theirs before anybody looks for the dead."""
     settings = {"LEASE": "1s", "CONCURRENCY": "2"}
     with running_workers(scenario.folder, scenario.server.url, APP, "a", "b", "c", **scenario.environment, **settings):
@@ -56,7 +56,7 @@ async def test_an_outage_longer_than_a_lease_takes_no_running_job_from_its_worke
     await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_a_server_that_stands_still_for_longer_than_an_answer_may_take(scenario: Scenario) -> None:
+async def test_a_paused_server_is_one_outage(scenario: Scenario) -> None:
     with running_workers(
         scenario.folder, scenario.server.url, APP, "a", "b", **scenario.environment, LEASE="2s"
     ) as workers:
@@ -93,7 +93,7 @@ async def test_a_slot_is_in_use_until_the_end_of_its_attempt_is_recorded(scenari
     await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_enqueue_at_the_moment_of_a_crash_is_accepted_or_refused_and_never_half(scenario: Scenario) -> None:
+async def test_a_batch_that_a_server_crash_interrupts_can_be_enqueued_again(scenario: Scenario) -> None:
     """The caller gets an error and enqueues again with the same ids; each job exists once."""
     calls = [jobs.work.options(id=f"order-{n}").call(0) for n in range(5000)]
     sending = asyncio.create_task(jobs.app.enqueue_many(calls))

@@ -104,7 +104,7 @@ class Storm:
             await asyncio.sleep(self.draw.random() / 20)
 
 
-async def test_a_storm(scenario: Scenario) -> None:
+async def test_random_faults_lose_no_job(scenario: Scenario) -> None:
     storm = Storm(scenario, random.Random(SEED))  # noqa: S311  # the same storm again
     try:
         await storm.blow(SECONDS)

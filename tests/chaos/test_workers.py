@@ -17,7 +17,7 @@ from tests.support.workers import WorkerProcess, running_workers
 pytestmark = pytest.mark.chaos
 
 
-async def test_kill_one_of_three_under_load_with_every_default(scenario: Scenario) -> None:
+async def test_jobs_of_a_killed_worker_run_again_within_15_seconds(scenario: Scenario) -> None:
     with running_workers(scenario.folder, scenario.server.url, APP, "a", "b", "c", **scenario.environment) as (a, _, _):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(1000)])
         eventually("the load runs", lambda: len(scenario.notes("begun")) > 100)
@@ -39,7 +39,7 @@ async def test_kill_one_of_three_under_load_with_every_default(scenario: Scenari
     await scenario.balanced(sent, completed=len(sent))
 
 
-async def test_poison_ends_in_the_dead_letter_queue_and_takes_no_other_job_along(scenario: Scenario) -> None:
+async def test_only_the_job_that_kills_its_workers_becomes_dead(scenario: Scenario) -> None:
     names = ("a", "b", "c", "d")
     with running_workers(
         scenario.folder, scenario.server.url, APP, *names, **scenario.environment, LEASE="0.5s"
@@ -57,7 +57,7 @@ async def test_poison_ends_in_the_dead_letter_queue_and_takes_no_other_job_along
     await scenario.balanced([poison, *neighbours], dead=1, completed=len(neighbours))
 
 
-async def test_one_worker_that_poison_kills_again_and_again_loses_no_bystander(scenario: Scenario) -> None:
+async def test_other_jobs_of_a_worker_that_is_killed_repeatedly_complete(scenario: Scenario) -> None:
     """One pod, restarted as Kubernetes does it: each time the same jobs are claimed together."""
     neighbours = [await jobs.work.enqueue(0.3) for _ in range(4)]
     poison = await jobs.poison.enqueue()
@@ -76,7 +76,7 @@ async def test_one_worker_that_poison_kills_again_and_again_loses_no_bystander(s
     await scenario.balanced([poison, *neighbours], dead=1, completed=len(neighbours))
 
 
-async def test_sigterm_under_load_hands_back_what_has_not_begun_and_finishes_what_has(scenario: Scenario) -> None:
+async def test_sigterm_under_load_hands_back_waiting_jobs_and_finishes_running_ones(scenario: Scenario) -> None:
     with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, CONCURRENCY="2") as (
         a,
     ):
@@ -103,7 +103,7 @@ async def test_sigterm_under_load_hands_back_what_has_not_begun_and_finishes_wha
     await scenario.balanced([*quick, *slow], completed=len(quick) + len(slow))
 
 
-async def test_sigterm_with_a_grace_too_short_hands_back_uncharged(scenario: Scenario) -> None:
+async def test_jobs_that_outlast_the_grace_are_handed_back_uncharged(scenario: Scenario) -> None:
     with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, GRACE="0.2s") as (a,):
         sent = [await jobs.work.enqueue(60), await jobs.grind.enqueue(60)]
         eventually("both run", lambda: len(scenario.notes("begun")) == 2)
@@ -119,7 +119,7 @@ async def test_sigterm_with_a_grace_too_short_hands_back_uncharged(scenario: Sce
     await scenario.balanced(sent, cancelled=2)
 
 
-async def test_a_worker_that_stood_still_for_longer_than_its_lease_settles_nothing(scenario: Scenario) -> None:
+async def test_settlements_of_a_worker_paused_for_longer_than_its_lease_are_stale(scenario: Scenario) -> None:
     with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="0.6s") as (a,):
         sent = [await jobs.work.enqueue(0.5), await jobs.grind.enqueue(0.5)]
         eventually("both run", lambda: len(scenario.notes("begun")) == 2)
@@ -136,7 +136,7 @@ async def test_a_worker_that_stood_still_for_longer_than_its_lease_settles_nothi
     await scenario.balanced(sent, completed=2)
 
 
-async def test_a_worker_alone_that_stood_still_goes_on_where_it_was(scenario: Scenario) -> None:
+async def test_a_single_worker_paused_for_longer_than_its_lease_continues_its_jobs(scenario: Scenario) -> None:
     with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="0.5s") as (a,):
         sent = [await jobs.work.enqueue(0.5), await jobs.grind.enqueue(0.5)]
         eventually("both run", lambda: len(scenario.notes("begun")) == 2)

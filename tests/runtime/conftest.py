@@ -29,7 +29,7 @@ async def store(valkey_url: str) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def working(app: App, *queues: str, **settings: Any) -> AsyncIterator[Worker]:
-    """A worker that runs the app's jobs until the block ends, and then drains."""
+    """Run the app's jobs in a worker until the block ends; then the worker drains."""
     values = {"redis_url": app.client.url, "worker": "host", "grace": 5.0} | settings
     if queues:
         values["queues"] = tuple(QueueRef(name=queue) for queue in queues)

@@ -1,4 +1,4 @@
-"""Exceptions, results and arguments whose own code raises, recurses or lies: what a worker must survive describing."""
+"""Exceptions whose own code raises or recurses when a worker describes them."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -10,11 +10,11 @@ class _MutedMeta(type):
 
 
 class MuteClassError(Exception, metaclass=_MutedMeta):
-    """Not even its class answers."""
+    """Every attribute of its class raises."""
 
 
 class ExitInTextError(Exception):
-    """Asked for its text, it leaves."""
+    """Its `__str__` raises SystemExit."""
 
     def __str__(self) -> str:
         raise SystemExit(3)
@@ -23,21 +23,21 @@ class ExitInTextError(Exception):
 
 
 class RaisingAttributesError(Exception):
-    """It has no attribute that may be asked for."""
+    """Every unknown attribute raises RuntimeError."""
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(f"no {name}")
 
 
 class RecursingAttributesError(Exception):
-    """Every attribute leads to itself."""
+    """Every unknown attribute recurses without end."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self, name)
 
 
-class LyingClassError(Exception):
-    """`isinstance` asks for `__class__`."""
+class RaisingClassError(Exception):
+    """Its `__class__`, which `isinstance` reads, raises KeyboardInterrupt."""
 
     @property  # type: ignore[misc]  # the subject
     def __class__(self) -> Any:
@@ -62,7 +62,7 @@ class TraceError(Exception):
     __cause__ = __context__ = __suppress_context__ = __traceback__  # type: ignore[assignment]  # the subject
 
 
-class Text(str):
+class RaisingText(str):
     """Text whose every method raises."""
 
     __slots__ = ()
@@ -74,14 +74,14 @@ class Text(str):
 
 
 class OddTextError(Exception):
-    """Its text is of a class of its own, and half a character."""
+    """Its text is of a subclass of str and contains half of a surrogate pair."""
 
     def __str__(self) -> str:
-        return Text("odd \udce9")
+        return RaisingText("odd \udce9")
 
 
 def chained(length: int) -> BaseException:
-    """An error with a long chain of causes."""
+    """Return an error with a long chain of causes."""
     error: BaseException = ValueError("the first")
     for number in range(length):
         following = ValueError(f"number {number}")
@@ -91,7 +91,7 @@ def chained(length: int) -> BaseException:
 
 
 def circular() -> BaseException:
-    """An error that is the cause of its cause."""
+    """Return an error that is the cause of its own cause."""
     error, cause = ValueError("the end"), ValueError("the beginning")
     error.__cause__, cause.__cause__ = cause, error
     error.__context__, cause.__context__ = cause, error
@@ -99,7 +99,7 @@ def circular() -> BaseException:
 
 
 def nested(depth: int) -> BaseException:
-    """A group in a group in a group."""
+    """Return nested exception groups."""
     error: Exception = ValueError("the innermost")
     for _ in range(depth):
         error = ExceptionGroup("outer", [error])
@@ -107,7 +107,7 @@ def nested(depth: int) -> BaseException:
 
 
 def named(name: str) -> BaseException:
-    """An error whose class has a name of two lines."""
+    """Return an error whose class has this name, and a module that is not a string."""
     kind = type("Error", (Exception,), {})
     kind.__qualname__ = name
     kind.__module__ = 7  # type: ignore[assignment]  # the subject
@@ -119,7 +119,7 @@ HOSTILE: dict[str, Callable[[], BaseException]] = {
     "exit in text": ExitInTextError,
     "attributes raise": RaisingAttributesError,
     "attributes recurse": RecursingAttributesError,
-    "lying class": LyingClassError,
+    "class raises": RaisingClassError,
     "notes": NotesError,
     "trace": TraceError,
     "odd text": OddTextError,
@@ -138,4 +138,4 @@ HOSTILE: dict[str, Callable[[], BaseException]] = {
     "exit": lambda: SystemExit(3),
     "interrupt": KeyboardInterrupt,
 }
-"""By a name for each: what makes the error."""
+"""By name: the function that creates the error."""

@@ -1,4 +1,4 @@
-"""What the worker processes of these tests run."""
+"""The apps that the worker processes of these tests run."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ async def nap(seconds: float) -> str:
 
 
 @app.job
-async def deaf() -> None:
+async def ignore_cancellation() -> None:
     while True:
         try:
             await asyncio.sleep(60)
@@ -28,7 +28,7 @@ async def deaf() -> None:
 
 
 @app.job
-def stuck() -> None:
+def hang() -> None:
     threading.Event().wait(60)
 
 

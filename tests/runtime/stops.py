@@ -1,4 +1,4 @@
-"""An app whose start, jobs and end take as long as a test says, and tell where they are."""
+"""An app whose start, jobs and end take as long as a test needs, and print where they are."""
 
 import asyncio
 import atexit
@@ -14,32 +14,32 @@ app = App("stops")
 PHASE = os.environ.get("PHASE", "")
 
 
-def say(what: str) -> None:
+def report(what: str) -> None:
     sys.stderr.write(f"{what}\n")
 
 
 def take_long(what: str) -> None:
-    say(what)
+    report(what)
     time.sleep(60)
 
 
 @app.job
 async def nap(seconds: float) -> str:
-    say("nap begins")
+    report("nap begins")
     await asyncio.sleep(seconds)
     return "slept"
 
 
 @app.job
 def doze(seconds: float) -> str:
-    say("doze begins")
+    report("doze begins")
     time.sleep(seconds)
     return "dozed"
 
 
 @app.job
-async def deafen(number: int, how: str) -> str:
-    """Takes a signal of the worker's for itself, as servers and tools do that are programs of their own elsewhere."""
+async def replace_signal_handler(number: int, how: str) -> str:
+    """Replace a signal handler of the worker, as libraries do that are usually run as programs."""
     loop = asyncio.get_running_loop()
     match how:
         case "ignore":
@@ -47,26 +47,26 @@ async def deafen(number: int, how: str) -> str:
         case "default":
             signal.signal(number, signal.SIG_DFL)
         case "handler":
-            signal.signal(number, lambda *_: say("mine"))
+            signal.signal(number, lambda *_: report("handler of the job"))
         case _:
-            loop.add_signal_handler(number, say, "mine")
+            loop.add_signal_handler(number, report, "handler of the job")
     if how == "removed from loop":
         loop.remove_signal_handler(number)
-    return "deaf"
+    return "replaced"
 
 
 if PHASE == "import":
     take_long("importing")
-if PHASE == "deaf import":
+if PHASE == "import that swallows":
     try:
         take_long("importing")
-    except BaseException:  # noqa: BLE001  # as careless code does
-        say("never mind")
+    except BaseException:  # noqa: BLE001  # as some apps do
+        report("the app continues")
 if PHASE == "async service":
 
     @app.service
     async def opening() -> AsyncIterator[None]:
-        say("opening")
+        report("opening")
         await asyncio.sleep(60)
         yield
 
@@ -84,7 +84,7 @@ if PHASE == "closing":
     @app.service
     async def closing() -> AsyncIterator[None]:
         yield
-        say("closing")
+        report("closing")
         await asyncio.sleep(2)
 
 
@@ -92,5 +92,5 @@ if PHASE == "exit":
 
     @atexit.register
     def leave() -> None:
-        say("leaving")
+        report("leaving")
         time.sleep(2)

@@ -5,7 +5,7 @@ import asyncio
 from jobpools.runtime.background_tasks import BackgroundTasks
 
 
-async def test_a_part_that_loses_a_cancellation_is_cancelled_again() -> None:
+async def test_a_task_that_ignores_a_cancellation_is_cancelled_again() -> None:
     lost = 0
 
     async def stubborn() -> None:

@@ -34,8 +34,8 @@ from tests.support.waiting import until
 QUEUE = "default"
 
 
-async def raw(store: Connection, payload: bytes, job_id: str) -> None:
-    """A job of whatever bytes, as a client of another language and version might send it."""
+async def enqueue_raw(store: Connection, payload: bytes, job_id: str) -> None:
+    """Enqueue a job with these bytes as its envelope, as a client of another language or version might."""
     await enqueue_jobs(store, [Sending(Envelope(1, job_id, "?", QUEUE, msgspec.Raw(b"{}")), payload, None)])
 
 
@@ -46,7 +46,7 @@ async def view(store: Connection, job_id: str, queue: str = QUEUE) -> JobView:
 
 
 async def make_due(store: Connection) -> None:
-    """As if the time had passed for which a job was left to others."""
+    """Make all scheduled jobs due."""
     place = keys.of_queue(QUEUE, "scheduled:normal")
     for job_id in await store.execute("ZRANGE", place, 0, -1):
         await store.execute("ZADD", place, 1, job_id)
@@ -55,7 +55,9 @@ async def make_due(store: Connection) -> None:
 # Priorities
 
 
-async def test_by_weight_low_is_served_too_and_strictly_it_waits(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_weighted_priorities_share_claims_and_strict_ones_do_not(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(prefetch, "PREFETCH_LIMIT", 0)
     order: list[str] = []
 
@@ -67,7 +69,7 @@ async def test_by_weight_low_is_served_too_and_strictly_it_waits(app: App, monke
         order.clear()
         await app.enqueue_many([note.options(priority="low").call("low") for _ in range(200)])
         await app.enqueue_many([note.options(priority="high").call("high") for _ in range(200)])
-        # One slot, and no prefetch: each claim is a draw of its own.
+        # With one slot and no prefetch, each claim is one draw.
         async with working(app, queue=policy, concurrency=1) as worker:
             await until(lambda: worker.metrics.completed == 400)
         return order[:100]
@@ -77,8 +79,8 @@ async def test_by_weight_low_is_served_too_and_strictly_it_waits(app: App, monke
     assert 5 < (await served(QueuePolicy.model_validate(weights))).count("low") < 60
 
 
-async def test_by_weight_each_large_claim_is_shared(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once a claim took all of one priority: a batch of low ones kept hundreds of high ones waiting."""
+async def test_each_large_claim_is_shared_by_weight(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim must not take all jobs of one priority: a batch of low ones would delay hundreds of high ones."""
     monkeypatch.setattr(prefetch, "PREFETCH_LIMIT", 0)
     order: list[str] = []
 
@@ -89,7 +91,7 @@ async def test_by_weight_each_large_claim_is_shared(app: App, monkeypatch: pytes
     for what in ("low", "normal", "high"):
         await app.enqueue_many([note.options(priority=what).call(what) for _ in range(2000)])
     async with working(app, queue=QueuePolicy.model_validate({"priority": "Weighted"}), concurrency=160) as worker:
-        # No prefetch: in one claim the high ones start first, and a count that ends inside one of 800 is off by 180.
+        # Without prefetch: the high ones of a claim start first, so a count inside a claim of 800 would be off by 180.
         await until(lambda: worker.metrics.completed == 6000)
     assert Counter(order[:160]) == {"high": 100, "normal": 50, "low": 10}
     share = Counter(order[:3000])
@@ -100,7 +102,7 @@ async def test_by_weight_each_large_claim_is_shared(app: App, monkeypatch: pytes
 # Jobs that this worker cannot run, and envelopes of other clients
 
 
-async def test_a_job_that_no_worker_knows_waits_visibly_uncharged_for_one_that_does(
+async def test_a_job_of_an_unknown_handler_waits_uncharged_for_a_worker_that_knows_it(
     app: App, store: Connection
 ) -> None:
     job = await app.enqueue("mail.send", {"to": "ada"}, queue=QUEUE)
@@ -138,7 +140,7 @@ async def test_a_job_that_no_worker_knows_waits_visibly_uncharged_for_one_that_d
     ],
     ids=["newer", "pickle", "priority", "retry", "ages", "no number"],
 )  # fmt: skip
-async def test_an_envelope_that_it_cannot_read_is_left_as_it_is(
+async def test_an_unreadable_envelope_is_handed_back_unchanged(
     app: App, store: Connection, payload: bytes, note: str
 ) -> None:
     @app.job
@@ -146,10 +148,10 @@ async def test_an_envelope_that_it_cannot_read_is_left_as_it_is(
 
     job_id = fresh_id()
     payload = payload.replace(b"%b", job_id.encode())
-    await raw(store, payload, job_id)
+    await enqueue_raw(store, payload, job_id)
     good = await noop.enqueue()
     await run_until_idle(app)
-    assert await good.state() is JobState.COMPLETED, "the worker goes on"
+    assert await good.state() is JobState.COMPLETED, "the worker continues"
     found = await view(store, job_id)
     assert (found.state, found.history.attempts) == (JobState.SCHEDULED, 0)
     assert note in found.history.note
@@ -160,8 +162,8 @@ async def test_an_envelope_that_it_cannot_read_is_left_as_it_is(
     "said",
     ['"ttl":1e300', '"ttl":1e17', '"timeout":1e300', '"enqueued":1e300', '"enqueued":-1e300', '"max_crashes":-1'],
 )
-async def test_numbers_beyond_all_reason_do_no_harm(app: App, store: Connection, said: str) -> None:
-    """Once a ttl of 1e300 was in the past, and the result forgotten at once."""
+async def test_extreme_numbers_in_an_envelope_are_limited(app: App, store: Connection, said: str) -> None:
+    """A ttl of 1e300 must not overflow to a time in the past, at which the result expires."""
 
     @app.job
     async def answer(ctx: Context) -> int:
@@ -169,20 +171,20 @@ async def test_numbers_beyond_all_reason_do_no_harm(app: App, store: Connection,
 
     job_id = "of-another-language"
     payload = f'{{"v":1,"id":"{job_id}","name":"answer","queue":"{QUEUE}","args":{{}},{said}}}'
-    await raw(store, payload.encode(), job_id)
+    await enqueue_raw(store, payload.encode(), job_id)
     await run_until_idle(app)
     assert await app.handle(job_id, QUEUE).result(timeout=10) == 42
     assert await view(store, job_id) is not None
 
 
 @pytest.mark.parametrize("ttl", [-5, -1e300])
-async def test_a_ttl_below_nothing_is_nothing(app: App, store: Connection, ttl: float) -> None:
+async def test_a_negative_ttl_keeps_no_result(app: App, store: Connection, ttl: float) -> None:
     @app.job
     async def answer() -> int:
         return 42
 
     payload = f'{{"v":1,"id":"a","name":"answer","queue":"{QUEUE}","args":{{}},"ttl":{ttl}}}'
-    await raw(store, payload.encode(), "a")
+    await enqueue_raw(store, payload.encode(), "a")
     worker = await run_until_idle(app)
     assert worker.metrics.completed == 1
     with pytest.raises(JobNotFoundError):
@@ -190,19 +192,19 @@ async def test_a_ttl_below_nothing_is_nothing(app: App, store: Connection, ttl: 
 
 
 @pytest.mark.parametrize("given", [0, -1, -1e300])
-async def test_a_timeout_that_leaves_no_time_is_a_dead_letter(app: App, store: Connection, given: float) -> None:
+async def test_a_timeout_of_zero_or_less_makes_the_job_dead(app: App, store: Connection, given: float) -> None:
     @app.job(retry=Retry(strategy="none"))
     async def slow() -> None:
         await asyncio.sleep(60)
 
     payload = f'{{"v":1,"id":"a","name":"slow","queue":"{QUEUE}","args":{{}},"timeout":{given}}}'
-    await raw(store, payload.encode(), "a")
+    await enqueue_raw(store, payload.encode(), "a")
     await run_until_idle(app)
     with pytest.raises(JobDeadError, match="TimeoutError: ran longer than "):
         await app.handle("a", QUEUE).result(timeout=10)
 
 
-async def test_a_history_that_cannot_be_read_does_not_stop_the_job(app: App, store: Connection) -> None:
+async def test_a_job_with_an_unreadable_history_runs(app: App, store: Connection) -> None:
     @app.job
     async def noop() -> int:
         return 1
@@ -216,11 +218,7 @@ async def test_a_history_that_cannot_be_read_does_not_stop_the_job(app: App, sto
 # Replies that are lost, and draining
 
 
-def said(caplog: pytest.LogCaptureFixture, text: str) -> int:
-    return sum(text in record.getMessage() for record in caplog.records)
-
-
-async def test_a_settlement_whose_answer_was_lost_is_sent_again_and_changes_nothing(
+async def test_a_settlement_whose_reply_was_lost_is_sent_again_and_counts_once(
     valkey_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     ran = []
@@ -237,28 +235,24 @@ async def test_a_settlement_whose_answer_was_lost_is_sent_again_and_changes_noth
 
             async def call(name: str, queue: str, arguments: Any) -> Any:
                 reply = await real(name, queue, arguments)
-                if name == "step" and arguments[6] and not lost:  # it settled something that completed
+                if name == "step" and arguments[6] and not lost:  # a step that settles a completed job
                     lost.append(arguments)
-                    raise StoreUnavailableError("the answer was lost")
+                    raise StoreUnavailableError("the reply was lost")
                 return reply
 
             worker.parts.connection.call = call  # type: ignore[method-assign]
-            job = await short.enqueue()
-            await until(
-                lambda: bool(lost) and not worker.parts.outage.is_ongoing and not worker.parts.consumers[0].outbox
-            )
+            job, (consumer,) = await short.enqueue(), worker.parts.consumers
+            await until(lambda: bool(lost) and not worker.parts.outage.is_ongoing and not consumer.outbox)
             assert await job.result(timeout=5) == "short"
-            assert (worker.metrics.stale, worker.parts.consumers[0].leases.attempts) == (0, {}), (
-                "refused, and rightly so"
-            )
-            assert said(caplog, "refused") == 0
+            assert (worker.metrics.stale, consumer.leases.attempts) == (0, {}), "a repeated settlement is not stale"
+            assert "refused" not in caplog.text
         connection = connect(valkey_url)
         ledger_of_queue = (await ledger.read(connection, ["default"]))["default"]
         assert (len(ran), ledger_of_queue.completed, ledger_of_queue.lost) == (1, 1, 0)
         await connection.aclose()
 
 
-async def test_a_worker_that_may_not_claim_claims_nothing_until_it_may_again(app: App, store: Connection) -> None:
+async def test_a_worker_marked_as_draining_claims_no_job(app: App, store: Connection) -> None:
     @app.job
     async def noop() -> None: ...
 
@@ -268,7 +262,7 @@ async def test_a_worker_that_may_not_claim_claims_nothing_until_it_may_again(app
         job = await noop.enqueue()
         await until(lambda: worker.parts.dispatcher.is_draining)
         steps = worker.metrics.steps
-        await until(lambda: worker.metrics.steps > steps)  # it has asked again
+        await until(lambda: worker.metrics.steps > steps)  # it has tried to claim again
         assert (await job.state(), worker.metrics.claimed) == (JobState.QUEUED, 0)
         await release_drain_locks(store, [QUEUE], worker.id)
         await job.result(timeout=5)

@@ -40,11 +40,11 @@ def test_one_slot_at_a_time_divides_by_weight_too() -> None:
     assert shares([Queue("a", 1), Queue("b", 1), Queue("c", 1)], *[1] * 9) == {"a": 3, "b": 3, "c": 3}
 
 
-def test_a_light_queue_is_never_forgotten() -> None:
+def test_a_queue_with_a_small_weight_gets_its_share() -> None:
     assert shares([Queue("a", 100), Queue("b", 1)], *[3] * 101)["b"] == 3
 
 
-def test_only_queues_that_may_have_jobs_and_do_not_back_off_count() -> None:
+def test_only_queues_that_may_have_jobs_and_do_not_back_off_get_a_share() -> None:
     queues = [Queue("a", 1), Queue("b", 1), Queue("c", 1)]
     queues[0].may_have_jobs, queues[1].errors.is_backing_off = False, True
     assert shares(queues, 7) == {"c": 7}
@@ -52,5 +52,5 @@ def test_only_queues_that_may_have_jobs_and_do_not_back_off_count() -> None:
     assert shares(queues, 7) == {}
 
 
-def test_without_room_there_is_nothing_to_share() -> None:
+def test_without_room_no_queue_gets_a_share() -> None:
     assert shares([Queue("a", 1), Queue("b", 2)], 0) == {}

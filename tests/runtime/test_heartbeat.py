@@ -11,7 +11,7 @@ from tests.runtime.conftest import working
 from tests.support.waiting import until
 
 
-async def test_a_worker_is_listed_while_it_is_there(app: App, store: Connection) -> None:
+async def test_a_worker_is_listed_until_it_stops(app: App, store: Connection) -> None:
     @app.job
     async def noop() -> None: ...
 
@@ -20,7 +20,7 @@ async def test_a_worker_is_listed_while_it_is_there(app: App, store: Connection)
         async def listed() -> Any:
             return await read_workers(store, "shop/mail", ["default"])
 
-        while not await listed():  # its own task
+        while not await listed():  # the heartbeat is a task of its own
             pass
         (found,) = await listed()
         assert (found.worker, found.slots, found.busy, found.draining) == (worker.id, 7, 0, False)

@@ -101,13 +101,13 @@ def test_an_import_that_ends_the_process_is_one_line_with_the_place(
 
 
 @pytest.mark.parametrize("body", ["import sys; sys.exit(3)", "raise KeyError('region')"])
-def test_to_enqueue_it_is_the_same_line(folder: Path, body: str) -> None:
+def test_enqueue_reports_a_broken_import_in_the_same_line(folder: Path, body: str) -> None:
     ended = run(folder, body, words=("-m", "jobpools", "enqueue", "shop:app", "work", "a=1"))
     assert (ended.returncode, ended.stdout) == (1, "")
     assert re.fullmatch(rf"jobpools: shop:app: importing it failed: .*{HERE}\n", ended.stderr), ended.stderr
 
 
-def test_argparse_in_the_app_does_not_see_our_words_and_its_refusal_names_the_app(folder: Path) -> None:
+def test_argparse_in_the_app_does_not_see_the_workers_arguments(folder: Path) -> None:
     parser = "import argparse; parser = argparse.ArgumentParser()"
     fine = run(folder, f"{parser}; parser.add_argument('--day'); parser.parse_args(); raise OSError('came this far')")
     assert re.search(r"OSError: came this far \(\S*/shop\.py:5\)\n$", fine.stderr), fine.stderr
@@ -117,7 +117,7 @@ def test_argparse_in_the_app_does_not_see_our_words_and_its_refusal_names_the_ap
     assert re.fullmatch(rf"jobpools: shop:app: importing it failed: it ended the program \(SystemExit: 2\){HERE}", last)
 
 
-def test_the_command_line_is_given_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sys_argv_is_restored_after_the_import(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "argued.py").write_text(f"{HEAD}import sys\nseen = list(sys.argv)\nsys.argv.append('mine')\n")
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setattr(sys, "argv", ["jobpools", "worker", "argued:app"])
@@ -141,7 +141,7 @@ def working(folder: Path, url: str, body: str, monkeypatch: pytest.MonkeyPatch) 
     return WorkerProcess(folder, "a", url, "shop:app")
 
 
-def test_a_warning_is_one_line_and_the_worker_works(
+def test_a_warning_during_the_import_is_one_line_and_the_worker_starts(
     folder: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = "import warnings; warnings.warn('this is\\nold'); print('hello')\nimport threading; threading.Thread(target=print, args=('there',)).start()"
@@ -157,7 +157,7 @@ def test_a_warning_is_one_line_and_the_worker_works(
     assert worker.log_count("hello") == worker.log_count("there") == 1
 
 
-def test_an_import_that_takes_long_says_where_it_is(
+def test_a_slow_import_is_logged_with_its_current_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (folder / "slowly.py").write_text(f"{HEAD}import loaded, sys\nwhile not loaded.go: pass\n")
@@ -179,7 +179,7 @@ def test_an_import_that_takes_long_says_where_it_is(
     )
 
 
-def test_ctrl_c_while_enqueue_imports_is_ctrl_c(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_during_an_import_by_enqueue_is_raised(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "interrupted.py").write_text("raise KeyboardInterrupt")
     monkeypatch.syspath_prepend(str(folder))
     with pytest.raises(KeyboardInterrupt):
@@ -204,7 +204,7 @@ SERVICES: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("kind", ["async def", "def"])
 @pytest.mark.parametrize(("body", "says"), SERVICES.values(), ids=SERVICES)
-def test_a_service_that_ends_the_program_is_one_line(
+def test_a_service_that_raises_an_exit_is_reported_in_one_line(
     folder: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch, kind: str, body: str, says: str
 ) -> None:
     code = (

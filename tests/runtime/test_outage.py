@@ -25,7 +25,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage().partition(":")[0].partition(" after")[0] for record in caplog.records]
 
 
-def test_it_is_logged_once_and_it_is_over_when_no_part_fails(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_logged_once_and_is_over_when_no_part_fails(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     outage = Outage()
     outage.recovered("steps")
@@ -47,7 +47,7 @@ def test_it_is_logged_once_and_it_is_over_when_no_part_fails(caplog: pytest.LogC
     assert logged(caplog)[2:] == [BEGAN], "a new outage"
 
 
-def test_errors_in_quick_succession_are_one_outage(caplog: pytest.LogCaptureFixture) -> None:
+def test_relapses_are_one_outage(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     outage = Outage()
     for _ in range(20):
@@ -71,7 +71,7 @@ def test_a_part_knows_whether_it_or_another_one_fails() -> None:
     assert outage.is_failing_elsewhere("rescue")
 
 
-def test_an_error_of_one_queue_is_no_outage() -> None:
+def test_an_error_of_one_queue_does_not_concern_the_server() -> None:
     assert concerns_server(ERROR)
     assert not concerns_server(StoreDataError("a key of the queue holds another type"))
 
@@ -90,7 +90,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("slots", [1, 2], ids=["full", "with a slot free"])
-async def test_while_a_job_runs(server: Server, caplog: pytest.LogCaptureFixture, slots: int) -> None:
+async def test_a_worker_with_a_running_job_recovers_from_an_outage(
+    server: Server, caplog: pytest.LogCaptureFixture, slots: int
+) -> None:
     caplog.set_level(logging.INFO)
     go_on, began = asyncio.Event(), asyncio.Event()
     async with App("shop", redis=server.url) as app:
@@ -125,7 +127,7 @@ async def test_while_a_job_runs(server: Server, caplog: pytest.LogCaptureFixture
         await connection.aclose()
 
 
-async def test_while_it_rests(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_idle_worker_recovers_from_an_outage(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with App("shop", redis=server.url) as app:
 

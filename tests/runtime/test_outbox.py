@@ -27,7 +27,7 @@ def test_results_are_grouped_by_the_time_they_are_kept() -> None:
     assert {keep: group.lease_ids for keep, group in outbox.batch().completed.items()} == {60_000: ["a", "c"], 0: ["b"]}
 
 
-def test_it_knows_which_settlements_are_not_acknowledged() -> None:
+def test_an_outbox_contains_the_settlements_that_are_not_acknowledged() -> None:
     outbox = Outbox()
     outbox.add("a", Priority.NORMAL, DEAD)
     assert "a" in outbox
@@ -36,7 +36,7 @@ def test_it_knows_which_settlements_are_not_acknowledged() -> None:
     assert "a" not in outbox
 
 
-def test_a_batch_is_bounded() -> None:
+def test_a_batch_holds_at_most_the_limit() -> None:
     outbox = Outbox()
     for number in range(BATCH_LIMIT + 1):
         outbox.add(str(number), Priority.NORMAL, DEAD)

@@ -21,7 +21,7 @@ def caught(raising: type[BaseException] | BaseException) -> BaseException:
         return error
 
 
-def test_the_class_its_kin_and_one_line() -> None:
+def test_an_outcome_has_the_error_its_base_classes_and_a_message_of_one_line() -> None:
     outcome = outcomes.failed(caught(PaymentError("card\n  declined")))
     assert outcome.kind is OutcomeKind.FAILED
     assert outcome.error == f"{__name__}.PaymentError"
@@ -30,8 +30,8 @@ def test_the_class_its_kin_and_one_line() -> None:
     assert isinstance(outcome.exception, PaymentError)
 
 
-def test_a_class_means_its_kin_and_no_namesake() -> None:
-    """As an `except` does: `requests` has a ConnectionError of its own."""
+def test_retry_on_a_class_matches_its_subclasses_and_no_class_of_the_same_name() -> None:
+    """As `except` does. For example, `requests` has its own ConnectionError."""
     namesake = type("ConnectionError", (OSError,), {"__module__": "requests.exceptions"})
 
     def retried(error: BaseException, *on: str | type[BaseException]) -> bool:
@@ -42,17 +42,19 @@ def test_a_class_means_its_kin_and_no_namesake() -> None:
     assert not retried(OSError(), ConnectionError)
     assert not retried(namesake(), ConnectionError)
     assert retried(namesake(), namesake)
-    assert retried(namesake(), "ConnectionError"), "a bare name is any class of this name"
+    assert retried(namesake(), "ConnectionError"), "a name without a module matches every class of this name"
     assert retried(SystemExit(), BaseException)
 
 
-def test_errors_are_called_as_people_call_them() -> None:
-    """In the history, and in what a dead letter says; those of modules keep the module's name."""
+def test_builtin_errors_are_named_without_their_module() -> None:
+    """In the history and in the note of a dead letter. Other errors keep the module's name."""
     outcome = outcomes.failed(caught(ValueError("no")))
     assert outcome.error == "ValueError"
     said = next_delay(outcome, Retry(on=[ConnectionError, PaymentError]), 1, 0.0).message
     assert said == f"only ConnectionError, {__name__}.PaymentError is retried"
-    assert next_delay(outcome, Retry(on=["builtins.ValueError"]), 1, 0.0).value is not None, "the long form is one too"
+    assert next_delay(outcome, Retry(on=["builtins.ValueError"]), 1, 0.0).value is not None, (
+        "the name with its module is accepted too"
+    )
 
 
 class MuteError(Exception):
@@ -60,7 +62,7 @@ class MuteError(Exception):
         raise RuntimeError("no words")
 
 
-def test_an_error_that_cannot_say_what_it_is_ends_its_attempt_all_the_same() -> None:
+def test_an_error_whose_str_raises_has_a_message() -> None:
     outcome = outcomes.failed(caught(MuteError()))
     assert outcome.error == f"{__name__}.MuteError"
     assert outcome.message == "no message: its __str__ raised RuntimeError"
@@ -95,7 +97,7 @@ def test_a_timeout_is_a_timeout_error() -> None:
     assert {"TimeoutError", "OSError"} <= set(outcome.error_types)
 
 
-def test_a_history_that_cannot_be_encoded_says_so_instead_of_holding_up_its_step() -> None:
+def test_a_history_that_cannot_be_encoded_is_replaced_by_a_note() -> None:
     odd = cast("str", object())
     raw = encode_history(History(attempts=2, entries=(Attempt(1, OutcomeKind.FAILED, 0.0, message=odd),)))
     found = decode_history(raw)

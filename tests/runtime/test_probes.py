@@ -53,7 +53,7 @@ async def test_a_worker_answers_while_a_handler_blocks_its_event_loop(app: App) 
 
     @app.job
     async def block(port: int) -> None:
-        # This line holds the event loop: only a thread can answer.
+        # This call blocks the event loop: only a thread can answer.
         for path in ("/livez", "/readyz", "/metrics"):
             seen.append(get(port, path))  # noqa: PERF401  # one after the other
         time.sleep(0.05)  # noqa: ASYNC251  # on purpose

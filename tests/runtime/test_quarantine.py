@@ -13,7 +13,7 @@ async def forever(_ctx: Any, _args: dict[str, Any]) -> None:
     await asyncio.Event().wait()
 
 
-async def test_of_jobs_that_may_crash_only_once_more_one_runs_and_the_others_are_handed_back() -> None:
+async def test_only_one_job_that_may_crash_once_more_runs_and_the_others_are_handed_back() -> None:
     harness = SlotsHarness(forever, size=4)
     suspects = [harness.attempt(f"suspect {n}", crashes=2) for n in range(3)]
     others = [harness.attempt("first crash", crashes=1), harness.attempt("fresh")]
@@ -31,7 +31,7 @@ async def test_of_jobs_that_may_crash_only_once_more_one_runs_and_the_others_are
     assert harness.slots.quarantine.unrecorded == []
 
 
-async def test_a_suspect_that_was_settled_makes_room_for_the_next() -> None:
+async def test_the_next_suspect_is_admitted_when_the_former_one_is_settled() -> None:
     harness = SlotsHarness(forever, size=4)
     first, second, third = (harness.attempt(name, crashes=2) for name in ("first", "second", "third"))
     harness.slots.take([first])

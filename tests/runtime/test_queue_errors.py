@@ -15,7 +15,7 @@ from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("part", ["ready:normal", "leases", "wake", "history", "cancelling"])
-async def test_a_key_of_another_type_is_said_once_and_the_other_queues_go_on(
+async def test_a_key_of_another_type_is_logged_once_and_other_queues_continue(
     app: App, store: Connection, caplog: pytest.LogCaptureFixture, part: str
 ) -> None:
     @app.job(queue="good")
@@ -29,7 +29,7 @@ async def test_a_key_of_another_type_is_said_once_and_the_other_queues_go_on(
         for _ in range(3):
             await (await noop.enqueue()).result(timeout=2)
         await until(lambda: worker.parts.consumers[0].errors.is_failing)
-        # The backoff grows when the worker has tried again.
+        # The backoff is longer once the worker has tried again.
         await until(lambda: (worker.parts.consumers[0].errors.retry_in or 0.0) > 1.5 * BACKOFF.initial)
         await (await noop.enqueue()).result(timeout=2)
         assert not worker.parts.outage.is_ongoing

@@ -1,4 +1,4 @@
-"""One rescue for workers and the operator: both settle the same leases in the same way."""
+"""Workers and the operator settle the same expired leases in the same way."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,10 +22,10 @@ from tests.runtime.conftest import working
 from tests.support.waiting import until
 
 QUEUE = "default"
-LONG_AGO, FAR = 1, 9_000_000_000_000
-"""Expiries of leases."""
-Find = Callable[[], Awaitable[None]]
-"""Rescues what web-1 held, by one of the two finders."""
+EXPIRED, NOT_EXPIRED = 1, 9_000_000_000_000
+"""Expiry times of leases, in milliseconds since the epoch."""
+Rescue = Callable[[], Awaitable[None]]
+"""Rescues the expired leases of web-1, as a worker or as the operator does."""
 
 
 def pool(**job: Any) -> Pool:
@@ -33,8 +33,8 @@ def pool(**job: Any) -> Pool:
 
 
 @pytest.fixture(params=["worker", "operator"])
-async def find(request: pytest.FixtureRequest, app: App, store: Connection) -> AsyncIterator[Find]:
-    """A finder whose pool allows two crashes."""
+async def rescue(request: pytest.FixtureRequest, app: App, store: Connection) -> AsyncIterator[Rescue]:
+    """The rescue of a worker or the operator, with a pool that allows two crashes."""
 
     @app.job
     async def known() -> None: ...
@@ -50,7 +50,7 @@ async def find(request: pytest.FixtureRequest, app: App, store: Connection) -> A
     settings = pool(maxCrashes=2).spec.job
     async with working(app, lease=60, job=settings) as worker:
         await until(lambda: worker.metrics.steps > 0)
-        await store.execute("SADD", keys.of_queue(QUEUE, "draining"), worker.id)  # it finds, and claims nothing
+        await store.execute("SADD", keys.of_queue(QUEUE, "draining"), worker.id)  # it rescues, and claims nothing
 
         async def check() -> None:
             await worker.parts.rescue.check(worker.parts.consumers[0])
@@ -58,8 +58,8 @@ async def find(request: pytest.FixtureRequest, app: App, store: Connection) -> A
         yield check
 
 
-async def held(store: Connection, job_id: str, envelope: bytes, lease: str = "") -> None:
-    """A job of this id and envelope whose worker's lease has expired."""
+async def add_expired(store: Connection, job_id: str, envelope: bytes, lease: str = "") -> None:
+    """Add a job with this id and envelope, and an expired lease on it."""
     await store.execute("HSET", keys.of_queue(QUEUE, "jobs"), job_id, envelope)
     await store.execute("HINCRBY", keys.of_queue(QUEUE, "totals"), "enqueued", 1)
     await lease_again(store, job_id, lease)
@@ -69,7 +69,7 @@ async def lease_again(store: Connection, job_id: str, lease: str = "") -> None:
     for part in ("high", "normal", "low"):
         await store.execute("ZREM", keys.of_queue(QUEUE, f"scheduled:{part}"), job_id)
         await store.execute("LREM", keys.of_queue(QUEUE, f"ready:{part}"), 0, job_id)
-    await store.execute("ZADD", keys.of_queue(QUEUE, "leases"), LONG_AGO, job_id + (lease or ":web-1.a:0000000001"))
+    await store.execute("ZADD", keys.of_queue(QUEUE, "leases"), EXPIRED, job_id + (lease or ":web-1.a:0000000001"))
 
 
 async def view(store: Connection, job_id: str) -> JobView:
@@ -89,16 +89,16 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("envelope", UNREADABLE.values(), ids=UNREADABLE)
-async def test_what_cannot_be_read_is_never_charged_and_never_dropped(
-    find: Find, store: Connection, envelope: bytes
+async def test_a_job_with_an_unreadable_envelope_is_never_charged_and_never_dropped(
+    rescue: Rescue, store: Connection, envelope: bytes
 ) -> None:
-    await held(store, "x", envelope)
+    await add_expired(store, "x", envelope)
     for _ in range(4):
         await lease_again(store, "x")
-        await find()
+        await rescue()
         found = await view(store, "x")
         assert (found.state, found.history.crashes, found.history.entries) == (JobState.SCHEDULED, 0, ())
-        assert found.history.note, "why it waits"
+        assert found.history.note, "the note says why it waits"
     priority = "high" if b'"high"' in envelope else "normal"
     assert await store.execute("ZSCORE", keys.of_queue(QUEUE, f"scheduled:{priority}"), "x") is not None
     assert await store.execute("HGET", keys.of_queue(QUEUE, "jobs"), "x") == envelope
@@ -107,17 +107,17 @@ async def test_what_cannot_be_read_is_never_charged_and_never_dropped(
 
 @pytest.mark.parametrize("name", ["known", "unheard_of"])
 @pytest.mark.parametrize("own", [None, 1, 3])
-async def test_crashes_are_counted_to_the_envelopes_limit_and_else_to_the_pools(
-    find: Find, store: Connection, name: str, own: int | None
+async def test_the_crash_limit_is_the_envelopes_or_else_the_pools(
+    rescue: Rescue, store: Connection, name: str, own: int | None
 ) -> None:
     limit = 2 if own is None else own
     said = "" if own is None else f',"max_crashes":{own}'
-    await held(
+    await add_expired(
         store, "x", b'{"v":1,"id":"x","name":"%b","queue":"default","args":{}%b}' % (name.encode(), said.encode())
     )
     for crash in range(1, limit + 1):
         await lease_again(store, "x", f":web-1.a:{crash:010d}")
-        await find()
+        await rescue()
         history = (await view(store, "x")).history
         last = history.entries[-1]
         assert (history.crashes, last.error, last.worker) == (crash, "WorkerLost", "web-1.a")
@@ -125,12 +125,12 @@ async def test_crashes_are_counted_to_the_envelopes_limit_and_else_to_the_pools(
 
 
 async def test_each_lease_has_a_cause_of_its_own(store: Connection) -> None:
-    """What a supervisor knows of the process that ended: one attempt killed it, the others are innocent."""
+    """A supervisor knows which attempt killed the worker: only this one is charged."""
     leases = keys.of_queue(QUEUE, "leases")
     for job_id, worker in (("guilty", "web-1.a"), ("innocent", "web-1.a"), ("other", "web-1.b")):
         envelope = b'{"v":1,"id":"%b","name":"n","queue":"default","args":{}}' % job_id.encode()
-        await held(store, job_id, envelope, f":{worker}:0000000007")
-        await store.execute("ZADD", leases, FAR, f"{job_id}:{worker}:0000000007")
+        await add_expired(store, job_id, envelope, f":{worker}:0000000007")
+        await store.execute("ZADD", leases, NOT_EXPIRED, f"{job_id}:{worker}:0000000007")
     causes = {
         "guilty:web-1.a:0000000007": Outcome(
             OutcomeKind.CRASHED, error="WorkerKilled", message="the job ended its worker by SIGABRT"
@@ -150,17 +150,21 @@ async def test_each_lease_has_a_cause_of_its_own(store: Connection) -> None:
     assert "SIGABRT" in guilty.history.entries[-1].message
     assert "SIGABRT" in swept.rescued[0].decision.message
     assert (spared.state, spared.history.crashes, spared.history.entries) == (JobState.QUEUED, 0, ())
-    assert await store.execute("ZRANGE", leases, 0, -1) == [b"other:web-1.b:0000000007"], "another worker's"
+    assert await store.execute("ZRANGE", leases, 0, -1) == [b"other:web-1.b:0000000007"], (
+        "the lease of another worker stays"
+    )
 
 
-async def test_a_sweep_ends_even_where_leases_expire_as_fast_as_they_are_taken(store: Connection) -> None:
-    """Each settlement leaves another expired lease behind, as jobs do whose workers die at once."""
+async def test_a_sweep_ends_even_if_leases_expire_as_fast_as_they_are_taken_over(store: Connection) -> None:
+    """Each settlement leaves another expired lease, as jobs do that kill their workers at once."""
     leases, number = keys.of_queue(QUEUE, "leases"), iter(range(100_000))
 
     async def another(count: int) -> None:
         for _ in range(count):
             job_id = f"job-{next(number)}"
-            await held(store, job_id, b'{"v":1,"id":"%b","name":"n","queue":"default","args":{}}' % job_id.encode())
+            await add_expired(
+                store, job_id, b'{"v":1,"id":"%b","name":"n","queue":"default","args":{}}' % job_id.encode()
+            )
 
     class Busy(Connection):
         async def call(self, name: str, queue: str, arguments: Any) -> Any:
@@ -177,11 +181,11 @@ async def test_a_sweep_ends_even_where_leases_expire_as_fast_as_they_are_taken(s
     assert await store.execute("ZCARD", leases) >= RESCUED_AT_ONCE
 
 
-@pytest.mark.parametrize("arrived", [True, False], ids=["the answer was lost", "the settlement was lost"])
-async def test_a_rescue_that_an_outage_cuts_in_half_is_recorded_by_the_next_and_charged_once(
+@pytest.mark.parametrize("arrived", [True, False], ids=["the reply was lost", "the settlement was lost"])
+async def test_a_rescue_that_an_outage_interrupts_is_completed_by_the_next_and_charged_once(
     store: Connection, *, arrived: bool
 ) -> None:
-    await held(store, "x", b'{"v":1,"id":"x","name":"n","queue":"default","args":{}}')
+    await add_expired(store, "x", b'{"v":1,"id":"x","name":"n","queue":"default","args":{}}')
     lost: list[str] = []
 
     class Flaky(Connection):

@@ -14,8 +14,8 @@ from tests.support.waiting import until
 QUEUE = "default"
 
 
-async def test_a_claim_whose_answer_was_lost_is_handed_back_uncharged(app: App, store: Connection) -> None:
-    """The script ran, the connection broke: its jobs are leased to a worker that does not know of them."""
+async def test_jobs_of_a_claim_without_a_reply_are_handed_back_uncharged(app: App, store: Connection) -> None:
+    """The script ran and the connection broke: the jobs are leased to a worker that does not know it."""
 
     @app.job
     async def noop() -> None: ...
@@ -29,7 +29,7 @@ async def test_a_claim_whose_answer_was_lost_is_handed_back_uncharged(app: App, 
             reply = await real(name, queue, arguments)
             if name == "step" and reply[0] and not lost:
                 lost.extend(reply[0])
-                raise StoreUnavailableError("the answer was lost")
+                raise StoreUnavailableError("the reply was lost")
             return reply
 
         worker.parts.connection.call = call  # type: ignore[method-assign]

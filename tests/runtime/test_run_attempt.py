@@ -31,12 +31,12 @@ from tests.support.waiting import until
 ONCE = Retry(strategy="none")
 
 
-AT_ONCE = 10.0
-"""Seconds; the timeouts of these jobs are 5 minutes."""
+MAX_DELAY = 10.0
+"""Maximum seconds until an attempt ends; the timeouts of these jobs are 5 minutes."""
 
 
-def made(what: Callable[[], BaseException]) -> BaseException:
-    return what()
+def create(factory: Callable[[], BaseException]) -> BaseException:
+    return factory()
 
 
 async def history(app: App, job: JobHandle[Any]) -> History:
@@ -47,19 +47,19 @@ async def history(app: App, job: JobHandle[Any]) -> History:
     return found.history
 
 
-async def dead(
+async def check_dead(
     app: App,
     job: JobHandle[Any],
     error: str | tuple[str, ...],
     caplog: pytest.LogCaptureFixture,
     frame: str = "test_run_attempt.py",
 ) -> str:
-    """Run the job: it is dead at once, after one attempt, with this error, and the log has the traceback."""
+    """Run the job; check that it is dead after one attempt with this error, and that the log has the traceback."""
     caplog.clear()
     begun = time.monotonic()
     with caplog.at_level(logging.INFO, "jobpools.worker"):
         await run_until_idle(app)
-    assert time.monotonic() - begun < AT_ONCE
+    assert time.monotonic() - begun < MAX_DELAY
     assert await job.state() is JobState.DEAD
     past = await history(app, job)
     assert past.attempts == 1
@@ -68,18 +68,18 @@ async def dead(
     assert "\n" not in attempt.error + attempt.message + past.note
     assert attempt.traceback
     warnings = (each for each in caplog.records if each.levelno >= logging.WARNING)
-    # To describe what is huge takes long on a busy machine, and the loop's watchdog says so.
-    (said,) = (each for each in warnings if f"{job.id}: it blocked" not in each.getMessage())
-    assert job.id in said.getMessage()
-    assert "\n" not in said.getMessage()
-    assert said.exc_text
-    assert frame in said.exc_text or len(said.exc_text) > 7000, said.exc_text
+    # On a busy machine it takes long to describe a huge error, and the log says that the job blocked the event loop.
+    (line,) = (each for each in warnings if f"{job.id}: it blocked" not in each.getMessage())
+    assert job.id in line.getMessage()
+    assert "\n" not in line.getMessage()
+    assert line.exc_text
+    assert frame in line.exc_text or len(line.exc_text) > 7000, line.exc_text
     return f"{attempt.error}: {attempt.message}"
 
 
 NAMES = {
     "class": "MuteClassError", "exit in text": "ExitInTextError", "attributes raise": "RaisingAttributesError",
-    "attributes recurse": "RecursingAttributesError", "lying class": "LyingClassError", "notes": "NotesError",
+    "attributes recurse": "RecursingAttributesError", "class raises": "RaisingClassError", "notes": "NotesError",
     "trace": "TraceError", "odd text": "OddTextError", "chain": "ValueError", "circle": "ValueError",
     "groups": "ExceptionGroup", "name": "Two lines", "huge": "ValueError", "surrogate": "ValueError",
     "syntax": "SyntaxError", "recursion": "RecursionError", "memory": "MemoryError", "stop": "RuntimeError",
@@ -94,9 +94,9 @@ async def test_an_error_of_a_coroutine_ends_its_attempt_under_its_own_name(
 ) -> None:
     @app.job(retry=ONCE)
     async def fail() -> None:
-        raise made(HOSTILE[kind])
+        raise create(HOSTILE[kind])
 
-    await dead(app, await fail.enqueue(), NAMES[kind], caplog)
+    await check_dead(app, await fail.enqueue(), NAMES[kind], caplog)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -105,22 +105,22 @@ async def test_an_error_of_a_plain_function_ends_its_attempt_under_its_own_name(
 ) -> None:
     @app.job(retry=ONCE)
     def fail() -> None:
-        raise made(HOSTILE[kind])
+        raise create(HOSTILE[kind])
 
-    await dead(app, await fail.enqueue(), NAMES[kind], caplog)
+    await check_dead(app, await fail.enqueue(), NAMES[kind], caplog)
 
 
-@pytest.mark.parametrize("kind", ["attributes recurse", "exit", "lying class", "memory"])
+@pytest.mark.parametrize("kind", ["attributes recurse", "exit", "class raises", "memory"])
 async def test_an_error_of_a_middleware_ends_the_attempt(app: App, caplog: pytest.LogCaptureFixture, kind: str) -> None:
     @app.middleware
     async def around(_ctx: Context, call_next: Callable[[], Awaitable[Any]]) -> Any:
         await call_next()
-        raise made(HOSTILE[kind])
+        raise create(HOSTILE[kind])
 
     @app.job(retry=ONCE)
     async def noop() -> None: ...
 
-    await dead(app, await noop.enqueue(), NAMES[kind], caplog)
+    await check_dead(app, await noop.enqueue(), NAMES[kind], caplog)
 
 
 VALIDATION: dict[str, Callable[[], BaseException]] = {
@@ -134,7 +134,7 @@ async def test_an_error_of_a_validator_ends_the_attempt_before_the_handler_runs(
     app: App, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     def check(_value: str) -> str:
-        raise made(VALIDATION[kind])
+        raise create(VALIDATION[kind])
 
     ran: list[str] = []
 
@@ -145,12 +145,12 @@ async def test_an_error_of_a_validator_ends_the_attempt_before_the_handler_runs(
     job = await app.client.enqueue(app.client.call_json("read", {"name": "x"}, Options(queue="default")))
     wanted = {"key": "KeyError", "recursion": "RecursionError", "exit": "SystemExit", "interrupt": "KeyboardInterrupt",
               "attributes": "RecursingAttributesError", "cancelled": "CancelledError"}  # fmt: skip
-    await dead(app, job, wanted[kind], caplog)
+    await check_dead(app, job, wanted[kind], caplog)
     assert not ran
 
 
-class Unfit:
-    """A result that has no JSON, and says so in its own way."""
+class RaisingClassResult:
+    """A result whose `__class__` raises, and that has no JSON form."""
 
     def __init__(self, error: type[BaseException]) -> None:
         self.error = error
@@ -167,7 +167,7 @@ RESULTS = {"KeyError": KeyError, "RecursionError": RecursionError, "MemoryError"
 
 
 @pytest.mark.parametrize("kind", RESULTS)
-async def test_an_error_of_a_serializer_ends_the_attempt_for_good(
+async def test_an_error_of_a_serializer_makes_the_job_dead(
     app: App, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     def written(_value: str) -> str:
@@ -180,32 +180,32 @@ async def test_an_error_of_a_serializer_ends_the_attempt_for_good(
         ran.append(1)
         return "done"
 
-    message = await dead(app, await answer.enqueue(), ("TypeError", kind), caplog, frame=".py")
+    message = await check_dead(app, await answer.enqueue(), ("TypeError", kind), caplog, frame=".py")
     assert kind in message
-    assert ran == [1], "the work was done"
+    assert ran == [1], "the job ran once, because its work was done"
 
 
 @pytest.mark.parametrize("executor", ["coroutine", "plain"])
 @pytest.mark.parametrize("error", [RuntimeError, SystemExit])
-async def test_a_result_that_lies_about_its_class_ends_the_attempt(
+async def test_a_result_whose_class_attribute_raises_ends_the_attempt(
     app: App, executor: str, error: type[BaseException]
 ) -> None:
     if executor == "plain":
 
         @app.job(retry=ONCE, result_ttl=60)
         def answer() -> Any:
-            return Unfit(error)
+            return RaisingClassResult(error)
 
     else:
 
         @app.job(retry=ONCE, result_ttl=60)  # type: ignore[no-redef]  # one of the two
         async def answer() -> Any:
-            return Unfit(error)
+            return RaisingClassResult(error)
 
     job = await answer.enqueue()
     begun = time.monotonic()
     await run_until_idle(app)
-    assert time.monotonic() - begun < AT_ONCE
+    assert time.monotonic() - begun < MAX_DELAY
     assert await job.state() is JobState.DEAD
     assert "Timeout" not in (await history(app, job)).note
 
@@ -220,7 +220,7 @@ async def test_an_error_in_a_task_group_is_named_in_the_message(app: App, caplog
     async def raising() -> None:
         raise ValueError("no such address")
 
-    message = await dead(app, await fail.enqueue(), "ExceptionGroup", caplog)
+    message = await check_dead(app, await fail.enqueue(), "ExceptionGroup", caplog)
     assert "ValueError: no such address" in message
 
 
@@ -230,7 +230,7 @@ class MuteError(Exception):
 
 
 @pytest.mark.parametrize("args", [{"name": 7}, {}, {"name": "ada", "nme": 1}])
-async def test_arguments_that_do_not_fit_the_handler_end_the_job_at_once(app: App, args: dict[str, Any]) -> None:
+async def test_invalid_arguments_make_the_job_dead_at_once(app: App, args: dict[str, Any]) -> None:
     @app.job
     async def greet(name: str) -> None: ...
 
@@ -242,7 +242,7 @@ async def test_arguments_that_do_not_fit_the_handler_end_the_job_at_once(app: Ap
     await sender.aclose()
 
 
-async def test_a_result_that_is_too_large_or_no_json_ends_the_job_without_another_run(app: App) -> None:
+async def test_a_result_that_is_too_large_or_not_json_is_not_retried(app: App) -> None:
     runs: list[str] = []
 
     @app.job
@@ -272,7 +272,7 @@ async def test_a_result_that_is_too_large_or_no_json_ends_the_job_without_anothe
 
 
 @pytest.mark.parametrize("error", [MuteError(), FileNotFoundError("caf\udce9.csv")])
-async def test_whatever_a_handler_raises_ends_its_attempt_and_not_the_worker(app: App, error: Exception) -> None:
+async def test_the_worker_continues_after_an_error_that_is_hard_to_describe(app: App, error: Exception) -> None:
     @app.job(retry=Retry(strategy="none"))
     async def fail() -> None:
         raise error

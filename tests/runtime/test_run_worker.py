@@ -17,7 +17,7 @@ APP = "tests.runtime.jobs:app"
 
 
 def refused(*arguments: str) -> str:
-    """What it says when it does not start: one line, exit code 1."""
+    """Run a worker that must not start; return the one line that it prints."""
     ended = subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout == ""
@@ -40,11 +40,11 @@ def refused(*arguments: str) -> str:
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )  # fmt: skip
-def test_what_cannot_work_is_one_line_and_exit_code_1(arguments: list[str], line: str) -> None:
+def test_a_worker_that_cannot_start_prints_one_line_and_exits_with_1(arguments: list[str], line: str) -> None:
     assert refused(*arguments).startswith(line)
 
 
-def test_a_wrong_password_is_one_line_without_the_password() -> None:
+def test_a_wrong_password_is_reported_in_one_line_without_the_password() -> None:
     with running(valkey_binary(), password="right") as server:  # noqa: S106  # of a server that lives for this test
         said = refused(APP, "--redis", server.url.replace("right", "wrong-secret"))
         assert "refuses the user or password (invalid username-password pair or user is disabled)" in said
@@ -53,11 +53,11 @@ def test_a_wrong_password_is_one_line_without_the_password() -> None:
         assert "check user and password" in refused(APP, "--redis", f"redis://127.0.0.1:{server.port}/0")
 
 
-def test_a_redis_that_is_away_is_said_once_and_waited_for(tmp_path: Path) -> None:
+def test_a_worker_waits_for_an_unreachable_redis_and_logs_it_once(tmp_path: Path) -> None:
     server = Server(valkey_binary())
     worker = WorkerProcess(tmp_path, "early", server.url, APP)
     try:
-        eventually("it says so", lambda: worker.log_count("Redis is unreachable") == 1)
+        eventually("the outage is logged", lambda: worker.log_count("Redis is unreachable") == 1)
         eventually("it is not ready", lambda: worker.get("/readyz")[0] == 503)
         server.start()
         eventually("it finds Redis", lambda: worker.log_count("Redis is back") == 1)
@@ -70,14 +70,14 @@ def test_a_redis_that_is_away_is_said_once_and_waited_for(tmp_path: Path) -> Non
         server.kill()
 
 
-async def test_sigterm_lets_what_runs_finish(valkey_url: str, tmp_path: Path) -> None:
+async def test_sigterm_lets_running_jobs_finish(valkey_url: str, tmp_path: Path) -> None:
     async with App("sender", redis=valkey_url) as sender:
         with running_workers(tmp_path, valkey_url, APP, "a") as (a,):
             job = await sender.enqueue("nap", {"seconds": 0.5}, queue="default")
             eventually("it runs", lambda: "busy{" in a.get("/metrics")[1] and a.metric("jobpools_busy") == 1)
             a.send(signal.SIGTERM)
             eventually(
-                "it says what it does", lambda: a.log_count("handed back: 0; running jobs: 1, which get 30s") == 1
+                "the drain is logged", lambda: a.log_count("handed back: 0; running jobs: 1, which get 30s") == 1
             )
             assert a.get("/readyz") == (503, "stopping\n")
             assert a.wait() == 0
@@ -92,18 +92,18 @@ async def test_a_second_sigterm_hands_back_at_once(valkey_url: str, tmp_path: Pa
             job = await sender.enqueue("nap", {"seconds": 60}, queue="default")
             eventually("it runs", lambda: a.metric("jobpools_busy") == 1)
             a.send(signal.SIGTERM)
-            eventually("it says what it does", lambda: a.log_count("draining;") == 1)
+            eventually("the drain is logged", lambda: a.log_count("draining;") == 1)
             a.send(signal.SIGTERM)
             assert a.wait(20) == 0
         assert await job.state() is JobState.QUEUED
 
 
-async def test_a_coroutine_that_ignores_its_cancellation_does_not_keep_the_worker(
+async def test_a_coroutine_that_ignores_its_cancellation_does_not_keep_the_worker_from_stopping(
     valkey_url: str, tmp_path: Path
 ) -> None:
     async with App("sender", redis=valkey_url) as sender:
         with running_workers(tmp_path, valkey_url, APP, "a", GRACE="0.1s") as (a,):
-            job = await sender.enqueue("deaf", queue="default")
+            job = await sender.enqueue("ignore_cancellation", queue="default")
             eventually("it runs", lambda: a.metric("jobpools_busy") == 1)
             a.send(signal.SIGTERM)
             assert a.wait(30) == 0
@@ -111,16 +111,18 @@ async def test_a_coroutine_that_ignores_its_cancellation_does_not_keep_the_worke
         assert await job.state() is JobState.QUEUED
 
 
-async def test_threads_that_outlive_their_jobs_end_the_worker_for_a_fresh_one(valkey_url: str, tmp_path: Path) -> None:
+async def test_a_worker_with_too_many_threads_left_behind_stops_with_exit_code_1(
+    valkey_url: str, tmp_path: Path
+) -> None:
     async with App("sender", redis=valkey_url) as sender:
         with running_workers(tmp_path, valkey_url, APP, "a", CONCURRENCY="1", GRACE="0.1s") as (a,):
             for _ in range(2):
-                await sender.enqueue("stuck", queue="default", timeout=0.1)
-            assert a.wait(30) == 1, "as one who broke: whoever started it starts another"
+                await sender.enqueue("hang", queue="default", timeout=0.1)
+            assert a.wait(30) == 1, "the exit code of a failure, after which Kubernetes starts another worker"
             assert a.log_count("2 threads still run though their jobs timed out") == 1
 
 
-async def test_a_service_that_does_not_open_ends_the_worker_and_says_why(valkey_url: str, tmp_path: Path) -> None:
+async def test_a_service_that_does_not_open_ends_the_worker_with_one_line(valkey_url: str, tmp_path: Path) -> None:
     worker = WorkerProcess(tmp_path, "a", valkey_url, "tests.runtime.jobs:unopened")
     assert worker.wait() == 1
     says = (
@@ -129,5 +131,5 @@ async def test_a_service_that_does_not_open_ends_the_worker_and_says_why(valkey_
     assert re.fullmatch(says, worker.log()), worker.log()
 
 
-def test_the_jobs_of_these_tests_are_the_apps() -> None:
-    assert set(jobs.app.handlers) == {"nap", "deaf", "stuck"}
+def test_the_app_of_these_tests_has_the_expected_jobs() -> None:
+    assert set(jobs.app.handlers) == {"nap", "ignore_cancellation", "hang"}

@@ -16,7 +16,7 @@ from tests.runtime.conftest import working
 from tests.support.waiting import until
 
 
-async def test_services_close_in_the_opposite_order_also_when_one_does_not_open() -> None:
+async def test_services_close_in_reverse_order_even_if_one_does_not_open() -> None:
     calls: list[str] = []
 
     async def first() -> AsyncIterator[str]:
@@ -68,7 +68,7 @@ async def test_a_service_that_does_not_close_is_logged_and_the_worker_ends(
     async def noop() -> None: ...
 
     @app.service
-    def stubborn():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def unclosable():  # type: ignore[no-untyped-def]  # noqa: ANN202
         yield 1
         raise OSError("cannot close")
 
@@ -79,7 +79,7 @@ async def test_a_service_that_does_not_close_is_logged_and_the_worker_ends(
     assert "a service did not close" in caplog.text
 
 
-async def test_a_service_that_hangs_when_it_closes_does_not_keep_the_worker(
+async def test_a_service_that_hangs_when_it_closes_does_not_keep_the_worker_from_stopping(
     valkey_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jobpools.runtime.worker.CLOSE_TIMEOUT", 0.05)
@@ -89,7 +89,7 @@ async def test_a_service_that_hangs_when_it_closes_does_not_keep_the_worker(
     async def noop() -> None: ...
 
     @app.service
-    async def stubborn() -> AsyncIterator[int]:
+    async def unclosable() -> AsyncIterator[int]:
         yield 1
         await asyncio.Event().wait()
 
@@ -102,7 +102,7 @@ async def test_a_service_that_hangs_when_it_closes_does_not_keep_the_worker(
     assert "a service did not close" in caplog.text
 
 
-async def test_a_worker_that_is_stopped_while_a_service_opens_goes_at_once(app: App) -> None:
+async def test_a_worker_stops_at_once_while_a_service_opens(app: App) -> None:
     said: list[str] = []
 
     @app.service

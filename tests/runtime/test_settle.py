@@ -14,12 +14,12 @@ from tests.runtime.harness import SlotsHarness
 from tests.runtime.hostile import HOSTILE
 
 
-def made(what: Callable[[], BaseException]) -> BaseException:
-    return what()
+def create(factory: Callable[[], BaseException]) -> BaseException:
+    return factory()
 
 
-AT_ONCE = 10.0
-"""Seconds; the timeouts of these jobs are 5 minutes."""
+MAX_DELAY = 10.0
+"""Maximum seconds until an attempt ends; the timeouts of these jobs are 5 minutes."""
 
 
 ONCE = Retry(strategy="none")
@@ -40,7 +40,7 @@ async def test_a_retry_function_that_raises_leaves_the_decision_to_the_default_p
     app: App, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     def decide(_attempt: int, _error: BaseException | None) -> float | None:
-        raise made(RAISED[kind])
+        raise create(RAISED[kind])
 
     @app.job(retry=Retry(function=decide, max_attempts=2, initial=0.01))
     async def fail() -> None:
@@ -51,13 +51,13 @@ async def test_a_retry_function_that_raises_leaves_the_decision_to_the_default_p
         await run_until_idle(app)
     with pytest.raises(JobDeadError, match="dead after 2 attempts: OSError: no route"):
         await job.result()
-    wanted = type(made(RAISED[kind])).__name__
+    wanted = type(create(RAISED[kind])).__name__
     assert any("its retry function raised" in each.getMessage() and wanted in each.getMessage()
                for each in caplog.records)  # fmt: skip
 
 
 @pytest.mark.parametrize("answer", ["soon", float("nan"), float("inf"), -1, 1e300, object(), [], True])
-async def test_a_retry_function_that_answers_nonsense_leaves_the_decision_to_the_default_policy(
+async def test_a_retry_function_that_returns_an_invalid_value_leaves_the_decision_to_the_default_policy(
     app: App, answer: Any
 ) -> None:
     @app.job(retry=Retry(function=lambda _attempt, _error: answer, max_attempts=2, initial=0.01))
@@ -71,7 +71,7 @@ async def test_a_retry_function_that_answers_nonsense_leaves_the_decision_to_the
 
 
 @pytest.mark.parametrize("error", [ValueError("broken filter"), SystemExit(3), RecursionError("deep")])
-async def test_a_log_that_raises_holds_up_no_job(app: App, error: BaseException) -> None:
+async def test_a_log_filter_that_raises_does_not_hold_up_the_job(app: App, error: BaseException) -> None:
     def broken(record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:
             raise error
@@ -85,7 +85,7 @@ async def test_a_log_that_raises_holds_up_no_job(app: App, error: BaseException)
     logger = logging.getLogger("jobpools.worker")
     logger.addFilter(broken)
     try:
-        async with asyncio.timeout(AT_ONCE):
+        async with asyncio.timeout(MAX_DELAY):
             await run_until_idle(app)
     finally:
         logger.removeFilter(broken)
@@ -99,7 +99,9 @@ async def raising(_ctx: Any, _args: dict[str, Any]) -> None:
 class PaymentError(ConnectionError): ...
 
 
-async def test_a_decision_that_cannot_be_made_is_left_to_the_default_policy(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_retry_policy_that_raises_leaves_the_decision_to_the_default_policy(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class NoRetry:
         def __getattr__(self, name: str) -> None:
             raise SystemExit(name)

@@ -24,7 +24,7 @@ async def forever(_ctx: Any, _args: dict[str, Any]) -> None:
 # What may be claimed
 
 
-async def test_as_long_as_nothing_was_measured_only_free_slots_count() -> None:
+async def test_before_the_first_measurement_only_free_slots_are_claimed_for() -> None:
     harness = SlotsHarness(forever, size=3)
     assert harness.slots.room() == 3
     harness.slots.take([harness.attempt("a"), harness.attempt("b")])
@@ -40,14 +40,14 @@ async def test_long_jobs_are_never_claimed_beyond_the_free_slots() -> None:
     assert harness.slots.room() == 0
 
 
-async def test_slots_that_hold_a_slow_job_start_nothing_soon() -> None:
+async def test_slots_with_a_slow_job_are_not_claimed_for() -> None:
     harness = SlotsHarness(forever, size=10)
     harness.prefetch.observe(0.005)
     attempts = [harness.attempt(str(n)) for n in range(9)]
     harness.slots.take(attempts)
     await harness.until_started(*attempts)
     harness.slots.check_deadlines(clock() + 1)
-    assert harness.slots.room() == 1 + 10, "what one free slot starts within 50 ms"
+    assert harness.slots.room() == 1 + 10, "as many as one free slot starts within 50 ms"
 
 
 async def test_draining_slots_claim_nothing_and_hand_back_what_waits() -> None:
@@ -64,14 +64,14 @@ async def test_draining_slots_claim_nothing_and_hand_back_what_waits() -> None:
 # What is handed back
 
 
-async def test_what_waits_too_long_for_a_slot_is_handed_back_in_its_order() -> None:
+async def test_attempts_that_wait_too_long_are_handed_back_in_order() -> None:
     harness = SlotsHarness(forever)
     harness.slots.take([harness.attempt(name) for name in "abcd"])
     harness.slots.check_deadlines(clock() + MAX_WAIT - 0.05)
     assert len(harness.slots.waiting) == 3
     harness.slots.check_deadlines(clock() + MAX_WAIT + 0.05)
     assert len(harness.slots.waiting) == 0
-    # Each goes to the head of its list, so the one that comes first is put there last.
+    # Each goes to the head of its list, so the first one is handed back last.
     assert [lease for lease, _ in harness.settled] == ["d", "c", "b"]
     assert all(settlement.history == History() for _, settlement in harness.settled), "uncharged"
 
@@ -97,7 +97,7 @@ async def test_an_attempt_cancelled_before_its_first_step_is_settled_and_never_r
     assert (ran, harness.slots.running, harness.slots.held) == ([], set(), 0)
 
 
-async def test_the_reason_for_stopping_an_attempt_counts_whatever_it_does_then() -> None:
+async def test_a_stopped_attempt_keeps_its_outcome_whatever_its_code_does_then() -> None:
     async def stubborn(_ctx: Any, args: dict[str, Any]) -> int:
         try:
             await asyncio.Event().wait()
@@ -118,18 +118,18 @@ async def test_the_reason_for_stopping_an_attempt_counts_whatever_it_does_then()
     assert (len(harness.settled), harness.completed) == (2, [])
 
 
-async def test_an_attempt_that_does_not_stop_is_settled_without_it_and_frees_its_slot() -> None:
+async def test_an_attempt_that_does_not_stop_is_settled_and_frees_its_slot() -> None:
     go_on = asyncio.Event()
 
-    async def deaf(_ctx: Any, _args: dict[str, Any]) -> None:
+    async def ignore_cancellation(_ctx: Any, _args: dict[str, Any]) -> None:
         while not go_on.is_set():
             try:
                 await go_on.wait()
             except asyncio.CancelledError:
                 continue
 
-    harness = SlotsHarness(deaf, timeout=1.0)
-    attempt = harness.attempt("deaf")
+    harness = SlotsHarness(ignore_cancellation, timeout=1.0)
+    attempt = harness.attempt("ignores")
     harness.slots.take([attempt])
     try:
         await harness.until_started(attempt)
@@ -137,16 +137,16 @@ async def test_an_attempt_that_does_not_stop_is_settled_without_it_and_frees_its
         await asyncio.sleep(0)
         harness.slots.check_deadlines(clock() + 2 + CANCEL_GRACE)
         assert (harness.slots.held, harness.left_behind.tasks) == (0, 1)
-        assert harness.dispositions == {"deaf": Disposition.RETRY}
+        assert harness.dispositions == {"ignores": Disposition.RETRY}
     finally:
-        go_on.set()  # nothing else ends it, the end of the test included
+        go_on.set()  # nothing else ends it, not even the end of the test
     async with asyncio.timeout(5):
         while harness.left_behind.tasks:  # noqa: ASYNC110  # the slots do not await it any more
             await asyncio.sleep(0)
     assert (harness.completed, len(harness.settled)) == ([], 1)
 
 
-async def test_a_stopped_attempt_gets_its_grace_from_the_stop_and_not_from_its_deadline() -> None:
+async def test_the_grace_of_a_stopped_attempt_starts_at_the_stop() -> None:
     harness = SlotsHarness(forever, timeout=60.0)
     attempt = harness.attempt("long")
     harness.slots.take([attempt])
@@ -169,7 +169,7 @@ async def test_an_attempt_whose_lease_was_lost_is_stopped_and_settles_nothing() 
     await asyncio.wait([task], timeout=5)
     assert task.done()
     assert (harness.settled, harness.completed) == ([], [])
-    assert running.is_cancelled, "a thread that goes on sees it in its context"
+    assert running.is_cancelled, "a thread that continues can see it in its context"
     assert harness.slots.idle_since is not None
 
 
@@ -206,7 +206,7 @@ async def test_no_context_variable_passes_from_one_attempt_to_the_next_in_its_sl
 
 
 @pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError, GeneratorExit])
-async def test_a_handler_that_raises_no_exception_but_an_exit_ends_its_attempt_only(error: type[BaseException]) -> None:
+async def test_a_handler_that_raises_a_base_exception_ends_its_attempt_only(error: type[BaseException]) -> None:
     async def leave(_ctx: Any, _args: dict[str, Any]) -> None:
         raise error
 

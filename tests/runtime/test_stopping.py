@@ -1,4 +1,4 @@
-"""Signals from the first line of a worker to its last, with jobs in hand: none is lost or charged; exit code 0."""
+"""Signals at every stage of a worker: no job is lost or charged, and the exit code is 0."""
 
 import re
 import signal
@@ -29,16 +29,16 @@ def started(folder: Path, url: str, **environment: str) -> Iterator[WorkerProces
         worker.kill()
 
 
-async def uncharged(store: Connection, jobs: Sequence[JobHandle[object]], state: JobState) -> None:
+async def check_uncharged(store: Connection, jobs: Sequence[JobHandle[object]], state: JobState) -> None:
     for job in jobs:
         view = await read_job(store, QUEUE, job.id)
         assert view is not None
         assert (view.state, view.history.attempts, view.history.crashes, view.history.entries) == (state, 0, 0, ())
 
 
-def said(worker: WorkerProcess, what: str) -> None:
+def wait_for_line(worker: WorkerProcess, what: str) -> None:
     eventually(
-        f"it says {what}", lambda: worker.log_count(what) > 0 or worker.process.poll() is not None, detail=worker.log
+        f"it logs {what}", lambda: worker.log_count(what) > 0 or worker.process.poll() is not None, detail=worker.log
     )
     assert worker.log_count(what), worker.log()
 
@@ -49,16 +49,16 @@ async def test_one_signal_drains_coroutines_and_threads(
 ) -> None:
     running = [await app.enqueue(name, {"seconds": 1.5}, queue=QUEUE) for name in ("nap", "doze")]
     with started(tmp_path, valkey_url, CONCURRENCY="2") as worker:
-        said(worker, "nap begins")
-        said(worker, "doze begins")
+        wait_for_line(worker, "nap begins")
+        wait_for_line(worker, "doze begins")
         later = [await app.enqueue("nap", {"seconds": 60}, queue=QUEUE)]
         worker.send(number)
-        said(worker, f"{number.name} received")
+        wait_for_line(worker, f"{number.name} received")
         assert worker.wait() == 0
         assert worker.log_count("stopped; 2 completed, 0 failed") == 1
     assert [await job.result() for job in running] == ["slept", "dozed"]
-    await uncharged(store, running, JobState.COMPLETED)
-    await uncharged(store, later, JobState.QUEUED)
+    await check_uncharged(store, running, JobState.COMPLETED)
+    await check_uncharged(store, later, JobState.QUEUED)
 
 
 @pytest.mark.parametrize(
@@ -71,30 +71,28 @@ async def test_one_signal_drains_coroutines_and_threads(
     ],
     ids=lambda numbers: "-".join(number.name for number in numbers),
 )
-async def test_a_second_one_or_sigquit_hands_back_at_once_uncharged(
+async def test_a_second_signal_or_sigquit_hands_back_at_once_uncharged(
     app: App, store: Connection, valkey_url: str, tmp_path: Path, numbers: Sequence[signal.Signals]
 ) -> None:
     running = [await app.enqueue(name, {"seconds": 60}, queue=QUEUE) for name in ("nap", "doze")]
     with started(tmp_path, valkey_url, CONCURRENCY="2") as worker:
-        said(worker, "nap begins")
-        said(worker, "doze begins")
+        wait_for_line(worker, "nap begins")
+        wait_for_line(worker, "doze begins")
         for count, number in enumerate(numbers):
             worker.send(number)
-            said(
+            wait_for_line(
                 worker,
                 "handed back: 0; running jobs: 2" if not count else "the worker stops; running jobs are handed back",
             )
         assert worker.wait(20) == 0, worker.log()
-    await uncharged(store, running, JobState.QUEUED)
+    await check_uncharged(store, running, JobState.QUEUED)
 
 
-async def test_any_number_of_them_at_any_time_changes_nothing_more(
-    app: App, store: Connection, valkey_url: str, tmp_path: Path
-) -> None:
+async def test_further_signals_have_no_effect(app: App, store: Connection, valkey_url: str, tmp_path: Path) -> None:
     running = [await app.enqueue(name, {"seconds": 60}, queue=QUEUE) for name in ("nap", "doze")]
     with started(tmp_path, valkey_url, CONCURRENCY="2") as worker:
-        said(worker, "nap begins")
-        said(worker, "doze begins")
+        wait_for_line(worker, "nap begins")
+        wait_for_line(worker, "doze begins")
 
         def ended() -> bool:
             for number in (*DRAINS, signal.SIGQUIT):
@@ -106,21 +104,26 @@ async def test_any_number_of_them_at_any_time_changes_nothing_more(
         # Signals that are pending together are handled by number: SIGQUIT may be the first, and hands back at once.
         assert len(re.findall(r"SIG\w+ received", worker.log())) in {1, 2}
         assert worker.log_count("the worker stops; running jobs are handed back") == 1
-    await uncharged(store, running, JobState.QUEUED)
+    await check_uncharged(store, running, JobState.QUEUED)
 
 
 @pytest.mark.parametrize("number", DRAINS, ids=lambda number: number.name)
 @pytest.mark.parametrize("how", ["ignore", "default", "handler", "loop", "removed from loop"])
-async def test_a_job_cannot_make_the_worker_deaf_to_its_signals(
+async def test_a_job_cannot_replace_the_workers_signal_handlers(
     app: App, valkey_url: str, tmp_path: Path, how: str, number: signal.Signals
 ) -> None:
     running = [await app.enqueue("nap", {"seconds": 3}, queue=QUEUE)]
     with started(tmp_path, valkey_url, CONCURRENCY="2") as worker:
-        said(worker, "nap begins")
-        assert await (await app.enqueue("deafen", {"number": int(number), "how": how}, queue=QUEUE)).result() == "deaf"
-        said(worker, f"a job replaced the signal handler of {number.name}")
+        wait_for_line(worker, "nap begins")
+        assert (
+            await (
+                await app.enqueue("replace_signal_handler", {"number": int(number), "how": how}, queue=QUEUE)
+            ).result()
+            == "replaced"
+        )
+        wait_for_line(worker, f"a job replaced the signal handler of {number.name}")
         worker.send(number)
-        said(worker, f"{number.name} received")
+        wait_for_line(worker, f"{number.name} received")
         assert worker.wait(20) == 0, worker.log()
     assert await running[0].result() == "slept"
 
@@ -128,7 +131,12 @@ async def test_a_job_cannot_make_the_worker_deaf_to_its_signals(
 @pytest.mark.parametrize("number", DRAINS, ids=lambda number: number.name)
 @pytest.mark.parametrize(
     ("phase", "where"),
-    [("import", "importing"), ("deaf import", "importing"), ("async service", "opening"), ("plain service", "opening")],
+    [
+        ("import", "importing"),
+        ("import that swallows", "importing"),
+        ("async service", "opening"),
+        ("plain service", "opening"),
+    ],
 )
 async def test_a_worker_stopped_before_it_started_claims_no_job(  # noqa: PLR0913, PLR0917  # fixtures
     app: App, store: Connection, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str,
@@ -137,20 +145,20 @@ async def test_a_worker_stopped_before_it_started_claims_no_job(  # noqa: PLR091
     monkeypatch.setenv("PHASE", phase)
     job = await app.enqueue("nap", {"seconds": 60}, queue=QUEUE)
     with started(tmp_path, valkey_url) as worker:
-        said(worker, where)
+        wait_for_line(worker, where)
         worker.send(number)
         assert worker.wait(20) == 0, worker.log()
         expected = f"stopped by {number.name} while" if where == "importing" else f"{number.name} received"
         assert worker.log_count(expected) == 1, worker.log()
         assert "Traceback" not in worker.log()
         assert worker.log_count("nap begins") == 0
-    await uncharged(store, [job], JobState.QUEUED)
+    await check_uncharged(store, [job], JobState.QUEUED)
 
 
 @pytest.mark.parametrize("number", [*DRAINS, signal.SIGQUIT], ids=lambda number: number.name)
 def test_a_worker_stops_while_it_waits_for_redis(tmp_path: Path, number: signal.Signals) -> None:
     with started(tmp_path, Server(valkey_binary()).url) as worker:
-        said(worker, "Redis is unreachable")
+        wait_for_line(worker, "Redis is unreachable")
         worker.send(number)
         assert worker.wait(20) == 0, worker.log()
         assert "Traceback" not in worker.log()
@@ -166,21 +174,21 @@ async def test_a_signal_after_the_drain_changes_no_exit_code(  # noqa: PLR0913, 
     phase: str,
     where: str,
 ) -> None:
-    """A loop that closes restores the default action of its signals: a second SIGTERM killed a drained worker."""
+    """Without this, a second SIGTERM would kill a drained worker: a loop that closes restores the default action."""
     monkeypatch.setenv("PHASE", phase)
     job = await app.enqueue("nap", {"seconds": 0}, queue=QUEUE)
     with started(tmp_path, valkey_url) as worker:
         worker.wait_ready()
         await job.result(timeout=30)
         worker.send(signal.SIGTERM)
-        said(worker, where)
+        wait_for_line(worker, where)
         for number in (*DRAINS, signal.SIGQUIT):
             worker.send(number)
         assert worker.wait(20) == 0, worker.log()
-    await uncharged(store, [job], JobState.COMPLETED)
+    await check_uncharged(store, [job], JobState.COMPLETED)
 
 
-async def test_nohup_is_obeyed(app: App, valkey_url: str, tmp_path: Path) -> None:
+async def test_a_worker_under_nohup_ignores_sighup(app: App, valkey_url: str, tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child inherits it, as from nohup
     try:
         with started(tmp_path, valkey_url) as worker:

@@ -1,4 +1,4 @@
-"""The two processes of `jobpools worker`: signals, exit codes, the death of either, and what they leave behind."""
+"""The two processes of `jobpools worker`: signals, exit codes, the death of either, and their descendants."""
 
 import os
 import signal
@@ -62,10 +62,10 @@ async def with_children(folder: Path, method: str = "fork") -> list[int]:
     return pids
 
 
-async def test_the_visible_process_is_a_small_parent(a: WorkerProcess) -> None:
+async def test_the_started_process_is_the_parent_of_the_worker(a: WorkerProcess) -> None:
     worker = a.worker()
     assert processes.find(worker).parent == a.process.pid  # type: ignore[union-attr]
-    assert os.getsid(worker) == worker, "Ctrl-C on the terminal reaches it through its supervisor, once"
+    assert os.getsid(worker) == worker, "its own session: Ctrl-C reaches it once, through its supervisor"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
@@ -98,8 +98,8 @@ def test_exit_codes_pass_through(arguments: list[str], code: int) -> None:
 
 @LINUX
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-async def test_a_drain_ends_what_handlers_started(a: WorkerProcess, tmp_path: Path, method: str) -> None:
-    """Also children that are joined when the interpreter ends, and one that ignores SIGTERM."""
+async def test_a_drain_ends_processes_that_handlers_started(a: WorkerProcess, tmp_path: Path, method: str) -> None:
+    """Among them are children that the interpreter joins at its exit, and one that ignores SIGTERM."""
     pids = await with_children(tmp_path, method)
     a.send(signal.SIGTERM)
     assert a.wait(30) == 0
@@ -107,20 +107,18 @@ async def test_a_drain_ends_what_handlers_started(a: WorkerProcess, tmp_path: Pa
 
 
 @LINUX
-async def test_the_death_of_the_worker_ends_what_it_started_and_its_supervisor(
+async def test_the_death_of_the_worker_ends_its_descendants_and_its_supervisor(
     a: WorkerProcess, tmp_path: Path
 ) -> None:
     pids = await with_children(tmp_path)
     os.kill(a.worker(), signal.SIGKILL)
-    assert a.wait(30) == -signal.SIGKILL, "it ends as the worker did"
+    assert a.wait(30) == -signal.SIGKILL, "the supervisor ends as the worker did"
     assert are_gone(pids)
 
 
 @LINUX
 @pytest.mark.parametrize("blocked", [False, True], ids=["idle", "the GIL held"])
-async def test_kill_9_of_the_visible_process_ends_everything(
-    a: WorkerProcess, tmp_path: Path, *, blocked: bool
-) -> None:
+async def test_kill_9_of_the_supervisor_ends_all_processes(a: WorkerProcess, tmp_path: Path, *, blocked: bool) -> None:
     pids = await with_children(tmp_path)
     if blocked:
         await children.holds_the_gil.enqueue(30)
@@ -129,17 +127,19 @@ async def test_kill_9_of_the_visible_process_ends_everything(
     worker = a.worker()
     a.process.kill()
     a.process.wait()
-    eventually("it stands still", lambda: (found := processes.find(worker)) is None or found.state in "TZX", within=5)
+    eventually(
+        "the kernel stops it", lambda: (found := processes.find(worker)) is None or found.state in "TZX", within=5
+    )
     eventually("all are gone", lambda: are_gone([*everything, *pids]), within=20)
 
 
 @LINUX
-async def test_a_daemon_of_a_handler_lives_as_long_as_its_worker(a: WorkerProcess, tmp_path: Path) -> None:
+async def test_a_daemon_of_a_handler_ends_with_its_worker(a: WorkerProcess, tmp_path: Path) -> None:
     assert await (await children.daemonizes.enqueue()).result(timeout=20) == "0"
     daemon = eventually("the daemon has written its note", lambda: noting_pid(tmp_path, "daemon"))
     found = processes.find(daemon)
     assert found is not None
-    assert found.parent == a.process.pid, "the supervisor takes orphans in, to end them"
+    assert found.parent == a.process.pid, "the supervisor adopts orphans, to end them"
     assert found.state != "Z"
     a.send(signal.SIGTERM)
     assert a.wait(30) == 0
@@ -150,13 +150,13 @@ async def test_a_daemon_of_a_handler_lives_as_long_as_its_worker(a: WorkerProces
 async def test_ctrl_z_stops_the_worker_too_and_fg_continues_it(a: WorkerProcess) -> None:
     worker = a.worker()
     a.send(signal.SIGTSTP)
-    eventually("both stand still", lambda: all(processes.find(each).state == "T" for each in (a.process.pid, worker)))  # type: ignore[union-attr]
+    eventually("both are stopped", lambda: all(processes.find(each).state == "T" for each in (a.process.pid, worker)))  # type: ignore[union-attr]
     a.send(signal.SIGCONT)
     job = await children.neighbour.enqueue(0)
     assert await job.result(timeout=20) == "done"
 
 
-async def test_an_exit_handler_that_hangs_does_not_keep_the_worker(
+async def test_an_exit_handler_that_hangs_does_not_keep_the_worker_from_ending(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HANGS_AT_EXIT", "1")
@@ -164,4 +164,4 @@ async def test_an_exit_handler_that_hangs_does_not_keep_the_worker(
         begun = time.monotonic()
         worker.send(signal.SIGTERM)
         assert worker.wait(40) == 0
-        assert time.monotonic() - begun > 5, "it hung until its supervisor ended it"
+        assert time.monotonic() - begun > 5, "it hung until its supervisor killed it"

@@ -1,4 +1,4 @@
-"""Threads for plain functions: bounded, with the task's context, and left behind when their job is given up."""
+"""Threads for plain functions: limited, with the task's context, and left behind when their attempt is stopped."""
 
 import asyncio
 import contextvars
@@ -26,7 +26,7 @@ async def test_a_call_returns_raises_and_sees_the_tasks_context() -> None:
         await threads.run(lambda: 1 / 0, (), {})
 
 
-async def test_what_a_call_sets_in_its_context_stays_there() -> None:
+async def test_a_context_variable_set_in_a_call_stays_in_the_call() -> None:
     threads = Threads(1)
     who.set("ada")
     await threads.run(lambda: who.set("grace"), (), {})
@@ -38,7 +38,7 @@ async def test_stop_iteration_is_an_error_like_any_other() -> None:
         await Threads(1).run(lambda: next(iter(())), (), {})
 
 
-async def test_system_exit_of_a_handler_reaches_its_task_and_spares_the_thread() -> None:
+async def test_system_exit_of_a_call_is_raised_in_the_task_and_the_thread_continues() -> None:
     threads = Threads(1)
 
     def leave() -> None:
@@ -49,7 +49,7 @@ async def test_system_exit_of_a_handler_reaches_its_task_and_spares_the_thread()
     assert await threads.run(threading.get_ident, (), {}) != threading.get_ident()
 
 
-async def test_threads_are_started_when_needed_used_again_and_never_more_than_their_number() -> None:
+async def test_threads_are_started_when_needed_and_reused_up_to_the_limit() -> None:
     threads = Threads(3)
     assert len({await threads.run(threading.get_ident, (), {}) for _ in range(20)}) <= 3
     running = most = 0
@@ -69,7 +69,7 @@ async def test_threads_are_started_when_needed_used_again_and_never_more_than_th
     assert (most, len(set(used))) == (3, 3)
 
 
-async def test_a_call_without_a_waiting_caller_is_left_behind_and_another_thread_takes_its_place() -> None:
+async def test_a_running_call_that_is_cancelled_is_left_behind_and_its_thread_replaced() -> None:
     threads, go_on, begun = Threads(1), threading.Event(), threading.Event()
 
     def stuck() -> None:
@@ -88,7 +88,7 @@ async def test_a_call_without_a_waiting_caller_is_left_behind_and_another_thread
     assert await asyncio.gather(*[threads.run(lambda: 1, (), {}) for _ in range(5)]) == [1] * 5
 
 
-async def test_a_call_that_no_thread_has_begun_is_dropped_when_it_is_cancelled() -> None:
+async def test_a_waiting_call_that_is_cancelled_is_dropped() -> None:
     threads, go_on, ran = Threads(1), threading.Event(), []
     first = asyncio.create_task(threads.run(go_on.wait, (5,), {}))
     second = asyncio.create_task(threads.run(lambda: ran.append(1), (), {}))
@@ -105,25 +105,29 @@ async def test_a_call_that_had_ended_when_it_was_cancelled_leaves_nothing_behind
     threads = Threads(1)
     for _ in range(3):
         task = asyncio.create_task(threads.run(lambda: "late", (), {}))
-        await asyncio.sleep(0)
-        time.sleep(0.02)  # noqa: ASYNC251  # the thread is done, and the loop has not heard of it
+        next_began = threading.Event()
+        following = asyncio.create_task(threads.run(next_began.set, (), {}))
+        await asyncio.sleep(0)  # both calls are submitted
+        assert next_began.wait(5)  # the only thread has ended the first call, and the loop has not run since
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        await following
     assert threads.left_behind == 0
     assert await threads.run(lambda: "served", (), {}) == "served"
 
 
-def test_a_thread_that_outlives_its_event_loop_ends_in_silence(caplog: pytest.LogCaptureFixture) -> None:
-    go_on, ended = threading.Event(), threading.Event()
+def test_a_thread_that_outlives_its_event_loop_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
     def stuck() -> None:
+        begun.set()
         go_on.wait(5)
         ended.set()
 
     async def abandon() -> None:
         task = asyncio.create_task(Threads(1).run(stuck, (), {}))
-        await asyncio.sleep(0.01)
+        await until(begun.is_set)
         task.cancel()
 
     asyncio.run(abandon())
@@ -132,8 +136,8 @@ def test_a_thread_that_outlives_its_event_loop_ends_in_silence(caplog: pytest.Lo
     assert caplog.records == []
 
 
-async def test_a_coroutine_that_a_plain_decorator_hides_is_not_taken_for_work_done(app: App) -> None:
-    """Without a result to encode, the job completed and its code had never run."""
+async def test_a_coroutine_function_hidden_by_a_plain_decorator_fails_the_job(app: App) -> None:
+    """Without a result to encode, such a job would complete although its code never ran."""
     ran: list[int] = []
 
     def plain(function: Callable[..., Any]) -> Callable[..., Any]:

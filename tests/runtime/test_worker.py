@@ -12,7 +12,7 @@ from jobpools.settings import WorkerSettings
 from jobpools.testing import run_until_idle
 
 
-async def test_a_worker_one_of_whose_parts_breaks_says_so_and_goes(
+async def test_a_worker_stops_and_logs_when_one_of_its_parts_fails(
     app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     @app.job

@@ -22,7 +22,7 @@ class Broken(logging.Handler):
         raise RuntimeError("this handler is broken")
 
 class Intercept(logging.Handler):
-    """As loguru's documentation has it."""
+    """As in loguru's documentation."""
     def emit(self, record):
         pass
 
@@ -145,10 +145,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def check_logged(sender: App, worker: WorkerProcess, what: str) -> None:
-    """A job that fails is one line of the worker's."""
+    """Check that the worker logs a job that fails in one line."""
     await sender.enqueue("fail", {"what": what}, queue="default")
     says = f"ValueError: as asked: {what})"
-    eventually(f"{what} is told", lambda: worker.log_count(says) > 0, detail=worker.log)
+    eventually(f"{what} is logged", lambda: worker.log_count(says) > 0, detail=worker.log)
     assert worker.log_count(says) == 1, worker.log()
 
 
@@ -167,7 +167,7 @@ async def test_an_app_cannot_silence_the_worker_at_import(
 
 
 async def test_a_handler_cannot_silence_the_worker(valkey_url: str, folder: Path) -> None:
-    """One after the other, in the same process: each beside all that went before."""
+    """All changes are made in one process, one after the other."""
     async with App("sender", redis=valkey_url) as sender:
         with running_workers(folder, valkey_url, "loud:app", "a") as (a,):
             for how in NAMES:
@@ -178,7 +178,7 @@ async def test_a_handler_cannot_silence_the_worker(valkey_url: str, folder: Path
     assert a.log_count(f": stopped; {len(NAMES)} completed, {len(NAMES)} failed") == 1
 
 
-async def test_such_an_app_gets_its_one_line_when_it_does_not_start(
+async def test_an_import_error_is_reported_even_if_the_app_closed_stderr(
     valkey_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SILENCE", "closed_stderr disable descriptor nosuch")
@@ -213,7 +213,7 @@ async def speak() -> None:
     ],
     ids=["nothing", "basicConfig", "a level", "its own logger"],
 )
-async def test_the_apps_own_lines_go_where_it_sends_them_once(
+async def test_the_apps_own_lines_are_written_once_where_the_app_sends_them(
     valkey_url: str, folder: Path, configuration: str, warning: str | None, info: str | None
 ) -> None:
     (folder / "own.py").write_text(OWN.format(configuration=configuration))
@@ -228,7 +228,7 @@ async def test_the_apps_own_lines_go_where_it_sends_them_once(
     assert a.log_count(" slots, queues ") == 1
 
 
-def test_handlers_by_name_get_the_lines_and_the_loggers_are_given_back(capfd: pytest.CaptureFixture[str]) -> None:
+def test_handlers_added_by_name_get_the_lines_and_the_loggers_are_restored(capfd: pytest.CaptureFixture[str]) -> None:
     class Kept(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             lines.append(record.getMessage())

@@ -8,7 +8,7 @@ from jobpools.store.connection import connect
 
 
 @pytest.mark.parametrize("ticks", range(12))
-async def test_whenever_a_command_is_cancelled_the_cancellation_arrives(valkey_url: str, ticks: int) -> None:
+async def test_a_command_can_be_cancelled_at_any_point(valkey_url: str, ticks: int) -> None:
     connection = connect(valkey_url)
     await connection.execute("PING")  # connected: the command itself is what is cancelled
 
@@ -26,7 +26,7 @@ async def test_whenever_a_command_is_cancelled_the_cancellation_arrives(valkey_u
     await connection.aclose()
 
 
-async def test_a_command_larger_than_a_socket_takes_at_once_arrives_whole(valkey_url: str) -> None:
+async def test_a_command_larger_than_the_sockets_buffer_is_sent_whole(valkey_url: str) -> None:
     connection = connect(valkey_url)
     await connection.execute("SET", "key", b"x" * 20_000_000)
     assert await connection.execute("STRLEN", "key") == 20_000_000

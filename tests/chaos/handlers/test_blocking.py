@@ -34,7 +34,7 @@ def named(log: str, job: str) -> list[float]:
 
 
 @pytest.mark.parametrize("how", [*blockers.WAYS, "task", "group", "callback", "service", "middleware"])
-async def test_a_blocking_job_is_named_and_its_neighbours_do_not_time_out(url: str, tmp_path: Path, how: str) -> None:
+async def test_a_blocking_job_is_logged_and_other_jobs_do_not_time_out(url: str, tmp_path: Path, how: str) -> None:
     with running_workers(tmp_path, url, APP, "a") as (worker,):
         neighbours = [await blockers.neighbour.enqueue(1.2) for _ in range(2)]
         neighbours += [await blockers.plain_neighbour.enqueue(1.2) for _ in range(2)]
@@ -49,7 +49,7 @@ async def test_a_blocking_job_is_named_and_its_neighbours_do_not_time_out(url: s
             assert not named(worker.log(), each.id)
 
 
-async def test_several_blocks_in_a_row_move_the_deadlines_each_time(url: str, tmp_path: Path) -> None:
+async def test_each_of_several_blocks_extends_the_deadlines(url: str, tmp_path: Path) -> None:
     with running_workers(tmp_path, url, APP, "a") as (worker,):
         neighbours = await blockers.neighbour.enqueue(1.5)
         eventually("it runs", lambda: worker.metric("jobpools_busy") == 1)
@@ -59,7 +59,7 @@ async def test_several_blocks_in_a_row_move_the_deadlines_each_time(url: str, tm
         eventually("each is named", lambda: len(named(worker.log(), job.id)) == 4, detail=worker.log)
 
 
-async def test_jobs_that_block_one_after_the_other_are_each_named(url: str, tmp_path: Path) -> None:
+async def test_jobs_that_block_one_after_the_other_are_each_logged(url: str, tmp_path: Path) -> None:
     with running_workers(tmp_path, url, APP, "a") as (worker,):
         jobs = [await blockers.block.enqueue("sleep", 1.0) for _ in range(3)]
         for job in jobs:
@@ -67,7 +67,7 @@ async def test_jobs_that_block_one_after_the_other_are_each_named(url: str, tmp_
         eventually("each is named", lambda: all(named(worker.log(), job.id) for job in jobs), detail=worker.log)
 
 
-async def test_a_job_that_blocks_and_fails_says_so_in_its_history(url: str, tmp_path: Path) -> None:
+async def test_the_history_of_a_failed_job_says_that_it_blocked(url: str, tmp_path: Path) -> None:
     with running_workers(tmp_path, url, APP, "a"):
         job = await blockers.block_and_fail.enqueue(1.5)
         with pytest.raises(
@@ -76,7 +76,7 @@ async def test_a_job_that_blocks_and_fails_says_so_in_its_history(url: str, tmp_
             await job.result(timeout=30)
 
 
-async def test_its_own_blocking_counts_against_a_jobs_timeout(url: str, tmp_path: Path) -> None:
+async def test_the_time_for_which_a_job_blocks_counts_against_its_own_timeout(url: str, tmp_path: Path) -> None:
     with running_workers(tmp_path, url, APP, "a") as (worker,):
         job = await blockers.block_for_too_long.enqueue(2.0)
         with pytest.raises(JobDeadError, match=r"TimeoutError: ran longer than 1s; it blocked the event loop for 2"):

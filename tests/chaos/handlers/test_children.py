@@ -56,7 +56,7 @@ FORKS = {
 }
 
 
-async def test_a_forked_child_never_goes_on_as_a_second_worker(url: str, tmp_path: Path) -> None:
+async def test_a_forked_child_never_becomes_a_second_worker(url: str, tmp_path: Path) -> None:
     with running_workers(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="40") as (worker,):
         neighbours = [await children.neighbour.enqueue(1.0) for _ in range(3)]
         for job in (children.forks, children.forks_in_a_thread, children.forks_in_an_executor):
@@ -70,7 +70,7 @@ async def test_a_forked_child_never_goes_on_as_a_second_worker(url: str, tmp_pat
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-async def test_processes_are_terminated_and_the_worker_goes_on(url: str, tmp_path: Path, method: str) -> None:
+async def test_handlers_terminate_processes_and_the_worker_continues(url: str, tmp_path: Path, method: str) -> None:
     """Several at once: each of them is sent SIGTERM while it is still what it was forked from."""
     with running_workers(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="20") as (worker,):
         neighbours = [await children.neighbour.enqueue(1.0) for _ in range(3)]
@@ -88,14 +88,14 @@ async def test_processes_are_terminated_and_the_worker_goes_on(url: str, tmp_pat
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-async def test_functions_that_end_a_process_can_be_sent_to_one(url: str, tmp_path: Path, method: str) -> None:
+async def test_functions_that_end_a_process_can_be_pickled(url: str, tmp_path: Path, method: str) -> None:
     with running_workers(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes")) as (worker,):
         neighbours = [await children.neighbour.enqueue(1.0)]
         assert await (await children.sends_an_end.enqueue(method)).result(timeout=60) == [4, -6, -15]
         await unharmed(worker, tmp_path, neighbours)
 
 
-async def test_programs_and_their_exit_codes_are_the_handlers(url: str, tmp_path: Path) -> None:
+async def test_a_handler_gets_the_exit_codes_of_its_programs(url: str, tmp_path: Path) -> None:
     with running_workers(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="20") as (worker,):
         neighbours = [await children.neighbour.enqueue(1.0) for _ in range(3)]
         for job in [await children.runs_programs.enqueue() for _ in range(5)]:

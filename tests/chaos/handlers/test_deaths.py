@@ -80,7 +80,9 @@ async def test_only_the_job_that_killed_its_worker_is_charged(
         assert (back.state, back.history.crashes, back.history.attempts) == (JobState.QUEUED, 0, 0)
 
 
-async def test_poison_ends_as_dead_with_the_cause(valkey_url: str, store: Connection, tmp_path: Path) -> None:
+async def test_a_job_that_always_crashes_its_worker_becomes_dead_with_the_cause(
+    valkey_url: str, store: Connection, tmp_path: Path
+) -> None:
     job = await deadly.deadly.enqueue("segfault")
     for name in ("a", "b"):
         worker = WorkerProcess(tmp_path, name, valkey_url, APP, NOTES=str(tmp_path / "notes"))
@@ -119,7 +121,7 @@ async def test_a_handler_may_hold_the_gil_for_longer_than_the_lease(
         assert (await view(store, job)).history.crashes == 0
 
 
-async def test_a_worker_that_is_stopped_alone_keeps_its_leases(
+async def test_a_worker_that_is_stopped_without_its_supervisor_keeps_its_leases(
     valkey_url: str, store: Connection, tmp_path: Path
 ) -> None:
     environment = {"NOTES": str(tmp_path / "notes"), "LEASE": "5s"}

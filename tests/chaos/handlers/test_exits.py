@@ -38,7 +38,7 @@ NAMES = {"exit": "SystemExit", "interrupt": "KeyboardInterrupt", "generator": "G
 
 
 @pytest.mark.parametrize("what", ["exit", "interrupt"])
-async def test_an_exit_anywhere_in_a_handler_is_charged_to_its_job_alone(url: str, tmp_path: Path, what: str) -> None:
+async def test_an_exit_anywhere_in_a_handler_fails_that_job_only(url: str, tmp_path: Path, what: str) -> None:
     with running_workers(tmp_path, url, APP, "a", CONCURRENCY="40") as (worker,):
         neighbours = [await exits.neighbour.enqueue(3.0) for _ in range(5)]
         sent = {how: await exits.leave_async.enqueue(how, what) for how in exits.ASYNC}
@@ -55,9 +55,7 @@ async def test_an_exit_anywhere_in_a_handler_is_charged_to_its_job_alone(url: st
 
 
 @pytest.mark.parametrize("what", ["generator", "cancelled"])
-async def test_what_asyncio_itself_raises_is_a_failure_where_a_handler_raises_it(
-    url: str, tmp_path: Path, what: str
-) -> None:
+async def test_a_handler_that_raises_an_asyncio_exception_fails(url: str, tmp_path: Path, what: str) -> None:
     with running_workers(tmp_path, url, APP, "a", CONCURRENCY="40") as (worker,):
         neighbours = await exits.neighbour.enqueue(2.0)
         ways = ("own", "executor", "to_thread", "wait_for", "context manager")
@@ -82,9 +80,7 @@ async def test_what_asyncio_itself_raises_is_a_failure_where_a_handler_raises_it
         ("cancel itself", "CancelledError"),
     ],
 )
-async def test_what_a_handler_does_to_the_event_loop_is_its_own_failure(
-    url: str, tmp_path: Path, how: str, error: str
-) -> None:
+async def test_a_handler_that_misuses_the_event_loop_fails(url: str, tmp_path: Path, how: str, error: str) -> None:
     with running_workers(tmp_path, url, APP, "a") as (worker,):
         neighbours = await exits.neighbour.enqueue(1.0)
         job = await exits.disturb.enqueue(how)
@@ -113,9 +109,7 @@ async def test_a_job_that_cancels_all_tasks_cancels_none_of_the_worker_or_of_oth
 
 
 @pytest.mark.parametrize("how", ["callback", "thread", "exit in a thread", "callback of a thread"])
-async def test_an_event_loop_that_is_stopped_from_outside_the_handler_runs_on(
-    url: str, tmp_path: Path, how: str
-) -> None:
+async def test_an_event_loop_that_is_stopped_outside_the_handler_continues(url: str, tmp_path: Path, how: str) -> None:
     with running_workers(tmp_path, url, APP, "a") as (worker,):
         neighbours = await exits.neighbour.enqueue(1.0)
         job = await exits.stop_later.enqueue(how)
@@ -130,7 +124,9 @@ async def test_an_event_loop_that_is_stopped_from_outside_the_handler_runs_on(
 
 
 @pytest.mark.parametrize("again", [0.0, 0.01])
-async def test_what_a_jobs_signal_handler_raises_fails_that_job_alone(url: str, tmp_path: Path, again: float) -> None:
+async def test_an_exception_of_a_jobs_signal_handler_fails_that_job_only(
+    url: str, tmp_path: Path, again: float
+) -> None:
     with running_workers(tmp_path, url, APP, "a", CONCURRENCY="20") as (worker,):
         neighbours = [await exits.neighbour.enqueue(1.0), await exits.spins.enqueue(1.0)]
         job = await exits.sets_an_alarm.enqueue(0.3, again)
@@ -150,9 +146,7 @@ async def test_many_exits_at_once_are_not_taken_for_a_broken_event_loop(url: str
         goes_in_peace(worker)
 
 
-async def test_an_error_out_of_the_event_loop_that_belongs_to_no_job_is_logged_and_the_worker_goes_on(
-    url: str, tmp_path: Path
-) -> None:
+async def test_an_error_in_the_event_loop_that_belongs_to_no_job_is_logged(url: str, tmp_path: Path) -> None:
     with running_workers(tmp_path, url, APP, "a", ALARM="1") as (worker,):
         eventually(
             "it is logged", lambda: worker.log_count("raised tests.chaos.handlers.exits.AlarmError: ring (") == 1
@@ -162,7 +156,7 @@ async def test_an_error_out_of_the_event_loop_that_belongs_to_no_job_is_logged_a
         goes_in_peace(worker)
 
 
-async def test_a_job_that_breaks_the_event_loop_ends_the_worker_at_once_and_its_jobs_run_again(
+async def test_a_job_that_breaks_the_event_loop_ends_the_worker_and_the_jobs_run_again(
     url: str, tmp_path: Path
 ) -> None:
     with running_workers(tmp_path, url, APP, "a", "b", CONCURRENCY="2") as workers:
@@ -176,7 +170,7 @@ async def test_a_job_that_breaks_the_event_loop_ends_the_worker_at_once_and_its_
         assert {await one.result(timeout=30) for one in neighbours} <= {1, 2}
 
 
-async def test_a_task_that_outlives_its_job_is_named_and_charges_no_job(url: str, tmp_path: Path) -> None:
+async def test_an_error_of_a_task_that_outlives_its_job_is_logged_and_fails_no_job(url: str, tmp_path: Path) -> None:
     with running_workers(tmp_path, url, APP, "a") as (worker,):
         neighbours = await exits.neighbour.enqueue(1.0)
         job = await exits.leaves_a_task_behind.enqueue()
@@ -187,7 +181,7 @@ async def test_a_task_that_outlives_its_job_is_named_and_charges_no_job(url: str
         goes_in_peace(worker)
 
 
-async def test_what_jobs_left_running_may_exit_while_the_worker_goes(url: str, tmp_path: Path) -> None:
+async def test_an_exit_of_a_task_that_outlives_its_job_does_not_change_the_exit_code(url: str, tmp_path: Path) -> None:
     """Their tasks are cancelled when all jobs are settled; an exception then does not change the exit code."""
     with running_workers(tmp_path, url, APP, "a") as (worker,):
         for _ in range(3):

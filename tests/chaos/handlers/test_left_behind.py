@@ -76,7 +76,7 @@ async def test_the_next_attempt_waits_until_the_code_of_the_one_before_has_ended
         assert worker.metric("jobpools_jobs_total") >= 3
 
 
-async def test_another_worker_takes_the_next_attempt_meanwhile(url: str, tmp_path: Path) -> None:
+async def test_another_worker_runs_the_next_attempt_meanwhile(url: str, tmp_path: Path) -> None:
     with running_workers(tmp_path, url, APP, "a", **environment(tmp_path)) as (first,):
         job = await lingering.plain.enqueue()
         eventually("it timed out", lambda: first.log_count("ran longer than 500ms") > 0, detail=first.log)
@@ -89,7 +89,7 @@ async def test_another_worker_takes_the_next_attempt_meanwhile(url: str, tmp_pat
 
 
 @pytest.mark.parametrize("kind", [lingering.forever, lingering.forever_in_a_thread])
-async def test_a_cancelled_job_whose_code_runs_on_is_named_and_keeps_no_worker_from_going(
+async def test_a_cancelled_job_whose_code_still_runs_does_not_keep_the_worker_from_stopping(
     url: str, tmp_path: Path, kind: Handler[..., None]
 ) -> None:
     with running_workers(tmp_path, url, APP, "a", LEASE="2s", **environment(tmp_path)) as (worker,):

@@ -33,7 +33,7 @@ coverage: .venv/stamp debian ## measure the branch coverage of core, store and r
 	@$(BIN)/python hack/branch_coverage.py run -q -p no:cacheprovider
 	@$(BIN)/python hack/branch_coverage.py report --missing
 
-lint: .venv/stamp ## check format, lint rules, types and the import law
+lint: .venv/stamp ## check format, lint rules, types and import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy

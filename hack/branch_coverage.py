@@ -68,9 +68,9 @@ def table(packages: Iterable[PackageCoverage], floor: float) -> str:
 def report(*, missing: bool) -> int:
     """Print the coverage of the last run; return the exit code."""
     os.chdir(ROOT)
-    warnings.simplefilter("ignore", CoverageWarning)  # a process that was killed left half a data file
+    warnings.simplefilter("ignore", CoverageWarning)  # a killed process may leave half a data file
     coverage = Coverage()
-    coverage.load()  # what an earlier report combined
+    coverage.load()  # the data that an earlier report combined
     coverage.combine()
     coverage.save()
     floor = float(str(coverage.get_option("report:fail_under")))

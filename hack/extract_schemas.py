@@ -1,4 +1,4 @@
-"""Write JSON schemas for kubeconform, made from the OpenAPI document in Kubernetes' source. They are strict.
+"""Write strict JSON schemas for kubeconform from the OpenAPI document in Kubernetes' source.
 
 Usage: extract_schemas.py SWAGGER.JSON FOLDER. Writes one file for each kind, FOLDER/<kind>-<group>-<version>.json, and
 `<kind>-<version>.json` for kinds of the core group.
@@ -13,7 +13,7 @@ DEFINITIONS = "definitions.json"
 
 
 def strict(definition: dict[str, Any]) -> dict[str, Any]:
-    """Return the definition, closed: unknown fields are refused, and null where kubectl would drop it."""
+    """Return the definition with unknown fields and null refused."""
     text = json.dumps(definition).replace('"#/definitions/', f'"{DEFINITIONS}#/definitions/')
     closed: dict[str, Any] = json.loads(text)
     if "properties" in closed:

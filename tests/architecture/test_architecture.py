@@ -1,4 +1,4 @@
-"""The architecture: which module may import which, what is pure, how large a file may be, what is public."""
+"""Rules of the architecture: imports, the purity of core, sizes of files and functions, public names."""
 
 import ast
 import functools
@@ -69,7 +69,7 @@ def short(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def test_import_law() -> None:
+def test_import_rules() -> None:
     """The contracts are in pyproject.toml: layers, and one home for each foreign library."""
     run = subprocess.run(["lint-imports", "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False,
                          executable=Path(sys.executable).with_name("lint-imports"))  # fmt: skip
@@ -168,7 +168,7 @@ def test_public_names_are_listed_and_sorted() -> None:
     assert all(getattr(package, name) is not None for name in package.__all__)
 
 
-def test_importing_jobpools_is_cheap() -> None:
+def test_importing_jobpools_imports_nothing_expensive() -> None:
     """A process that only enqueues imports neither the command line nor YAML nor the operator."""
     code = "import sys, jobpools; jobpools.App; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -58,7 +58,7 @@ class Kubectl:
         def forward() -> None:
             while not over.is_set():
                 with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-                    # kubectl itself does not notice when its pod goes: it says so at the next connection, and stays.
+                    # kubectl does not exit when its pod is gone: it fails at the next connection, and runs on.
                     while not over.wait(0.25) and process.poll() is None:
                         pass
                     process.terminate()

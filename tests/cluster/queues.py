@@ -1,4 +1,4 @@
-"""A queue as Redis shows it, and the traces of the suite's jobs, to check what the product reports."""
+"""The contents of a queue in Redis, and the traces of the suite's jobs, to compare with what the product reports."""
 
 import asyncio
 from collections import Counter
@@ -66,7 +66,7 @@ class Queue:
         return found
 
     def completed(self) -> set[str]:
-        """Return the ids of the jobs whose result record (docs/protocol.md) says so."""
+        """Return the ids of the jobs that completed according to their result records (docs/protocol.md)."""
         found: dict[bytes, bytes] = self._bytes.hgetall(self._key("results"))
         return {id_.decode() for id_, record in found.items() if decode_result(record).state == "completed"}
 
@@ -84,5 +84,5 @@ class Queue:
         return [trace for trace in found if event in ("", trace.event)]
 
     def executions(self) -> Counter[str]:
-        """Return by job id how often it was started."""
+        """Return the number of starts by job id."""
         return Counter(trace.id for trace in self.traces("start"))

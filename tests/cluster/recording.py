@@ -1,4 +1,4 @@
-"""Records a pool over time and compares its status with Redis and the API server.
+"""Record a pool over time and compare its status with Redis and the API server.
 
 Both are recorded as they change: polling with kubectl takes seconds and misses states in between.
 """

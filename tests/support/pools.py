@@ -30,7 +30,7 @@ def queue_facts(**figures: Any) -> QueueFacts:
 
 
 def heartbeat(name: str, *, busy: int = 0, idle_since: float = NOW - 500, **fields: Any) -> Heartbeat:
-    """Return the heartbeat of the worker with the id `<name>.1`: idle since a while, unless it is busy."""
+    """Return the heartbeat of the worker with the id `<name>.1`: idle for 500 s, unless it is busy."""
     known: dict[str, Any] = {"slots": 5, "started": NOW - 900, "seen": NOW, "draining": False}
     since = None if busy else idle_since
     return Heartbeat(WorkerId(f"{name}.1"), KEY, busy=busy, idle_since=since, **known | fields)

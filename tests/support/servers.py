@@ -78,8 +78,6 @@ class Server:
 
     def resume(self) -> None:
         """Continue the server after `pause`."""
-        """Continue the server after `pause`."""
-        """Continue the server after `pause`."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 DEADLINE = 60.0
-"""Seconds after which a condition is given up."""
+"""Maximum seconds to wait for a condition, unless the test sets another limit."""
 
 
 def eventually(

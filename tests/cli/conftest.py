@@ -20,9 +20,9 @@ number = 7
 
 @app.job(queue="emails", retry=Retry(strategy="none"))
 async def send(ctx: Context, to: str, copies: int = 1) -> str:
-    """What a test sends."""
-    if to == "nobody":
-        raise ValueError("no such address\\nand nobody reads the second line")
+    """Return what was sent."""
+    if to == "unknown":
+        raise ValueError("no such address\\nin the second line")
     return f"{copies} to {to}"
 '''
 POOL = """
@@ -50,7 +50,7 @@ Shell = Callable[..., Ran]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The present folder, with an app and a pool in it."""
+    """The current folder, with an app and a pool in it."""
     (tmp_path / "store.py").write_text(APP)
     (tmp_path / "pool.yaml").write_text(POOL)
     monkeypatch.chdir(tmp_path)
@@ -62,7 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget(folder: Path) -> None:
-    """Let modules of this folder be imported anew, as a new process does."""
+    """Remove the folder's modules from sys.modules, so that the next command imports them as a new process does."""
     for name, module in list(sys.modules.items()):
         if str(folder) in str(getattr(module, "__file__", "")):
             del sys.modules[name]
@@ -72,7 +72,7 @@ def forget(folder: Path) -> None:
 def jobpools(
     folder: Path, valkey_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Shell:
-    """Run a command in this process: what a process of its own does, without the time that it takes to start."""
+    """Run a command in this process, without the time that a new process takes to start."""
     monkeypatch.setenv("JOBPOOLS_REDIS_URL", valkey_url)
 
     def run(*words: str, env: Mapping[str, str] | None = None) -> Ran:
@@ -91,7 +91,7 @@ def jobpools(
 
 @pytest.fixture
 def process(folder: Path, valkey_url: str) -> Shell:
-    """Run it as a process, and wait for its end."""
+    """Run a command as a process, and wait for its end."""
 
     def run(*words: str, env: Mapping[str, str] | None = None) -> Ran:
         ended = subprocess.run(
@@ -104,7 +104,7 @@ def process(folder: Path, valkey_url: str) -> Shell:
 
 
 def command(*words: str) -> list[str]:
-    """The installed script."""
+    """Return the command line of the installed script."""
     return [str(Path(sys.executable).with_name("jobpools")), *words]
 
 
@@ -115,5 +115,5 @@ def client(valkey_url: str) -> Iterator[Redis]:
 
 
 def dump(client: Redis) -> dict[bytes, bytes]:
-    """Return all that is in Redis, without what expires by itself meanwhile."""
+    """Return all keys of Redis with their values, without keys that expire by themselves."""
     return {key: client.dump(key) or b"" for key in sorted(client.scan_iter()) if client.pttl(key) == -1}

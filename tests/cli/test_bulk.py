@@ -1,4 +1,4 @@
-"""Bulk commands change each job that existed when they began exactly once, while workers and producers go on."""
+"""Bulk commands change each job that existed when they began exactly once, while workers and producers continue."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def test_replay_ends_while_the_replayed_jobs_die_again(
     (folder / "failing.py").write_text(APP)
     monkeypatch.setenv("PYTHONPATH", str(folder))
     ids = make_dead(client, 1500)
-    with running_workers(folder, valkey_url, "failing:app", "again", CONCURRENCY="50"):
+    with running_workers(folder, valkey_url, "failing:app", "worker-1", CONCURRENCY="50"):
         ran = process("dead", "replay", "--queue", "emails", "--all")
         assert (ran.code, ran.out, ran.err) == (0, "1500 jobs replayed\n", "")
         eventually("all are dead again", lambda: client.zcard(DEAD) == len(ids))
@@ -144,7 +144,7 @@ def test_cancel_all_while_a_worker_claims_and_a_producer_enqueues(
     assert not left & {each.encode() for each in queued}, "all jobs that were queued at the start are cancelled"
 
 
-def test_cancel_chooses_by_state_and_by_id(jobpools: Shell, client: Redis, queued: list[str]) -> None:
+def test_cancel_selects_jobs_by_state_and_by_id(jobpools: Shell, client: Redis, queued: list[str]) -> None:
     later = jobpools("enqueue", "send", "to=x", "--queue", "emails", "--delay", "1h").out.strip()
     assert jobpools("jobs", "cancel", "-q", "emails", "--all", "--state", "scheduled").out == "1 job cancelled\n"
     assert "cancelled" in jobpools("jobs", "show", later).out
@@ -157,7 +157,7 @@ def test_cancel_chooses_by_state_and_by_id(jobpools: Shell, client: Redis, queue
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["jobs", "cancel"], "jobs cancel: give either ids or --all; write jobpools jobs cancel ID… or "),
         (["jobs", "cancel", "--all"], "--all: no queue given; add --queue NAME"),
@@ -166,11 +166,13 @@ def test_cancel_chooses_by_state_and_by_id(jobpools: Shell, client: Redis, queue
         (["dead", "purge", "--all", "-q", "emials"], "did you mean emails?"),
     ],
 )
-def test_an_incomplete_choice_is_refused(jobpools: Shell, client: Redis, words: list[str], says: str) -> None:
+def test_an_incomplete_selection_of_jobs_is_refused(
+    jobpools: Shell, client: Redis, words: list[str], message: str
+) -> None:
     make_dead(client, 1)
     ran = jobpools(*words)
     assert ran.code == 1
-    assert says in ran.err
+    assert message in ran.err
     assert client.zcard(DEAD) == 1
 
 
@@ -203,7 +205,7 @@ def run_on_a_terminal(url: str, words: list[str], typed: bytes = b"") -> tuple[i
     return child.wait(60), shown.decode(errors="replace")
 
 
-def test_a_terminal_gets_a_progress_bar_and_a_question_before_a_purge(
+def test_a_terminal_shows_a_progress_bar_and_a_confirmation_before_a_purge(
     folder: Path, client: Redis, valkey_url: str
 ) -> None:
     del folder

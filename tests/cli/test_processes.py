@@ -48,7 +48,7 @@ def interrupted(process: "subprocess.Popen[str]") -> Ran:
 def test_enqueue_prints_the_result_of_a_job(process: Shell, folder: Path, valkey_url: str) -> None:
     with started(folder, valkey_url, "worker", "store:app", "--pool", "default/mail") as worker:
         assert process("enqueue", "store:app", "send", "to=ada", "--wait", "20") == Ran(0, '"1 to ada"\n', "")
-        dead = process("enqueue", "store:app", "send", "to=nobody", "--wait", "20")
+        dead = process("enqueue", "store:app", "send", "to=unknown", "--wait", "20")
         assert dead.code == 1
         assert re.fullmatch(
             r"jobpools: job \S+ \(send\) is dead after 1 attempt: \S*ValueError: no such address .*\n", dead.err
@@ -146,7 +146,7 @@ def test_a_worker_waits_for_an_unavailable_redis_and_logs_it_once(folder: Path) 
 def test_an_unknown_job_and_a_newer_envelope_stay_with_a_note(
     process: Shell, folder: Path, valkey_url: str, client: Redis
 ) -> None:
-    process("enqueue", "nobodys", "--queue", "emails", "--id", "stray")
+    process("enqueue", "unknown", "--queue", "emails", "--id", "stray")
     process("enqueue", "store:app", "send", "to=ada", "--id", "newer")
     kept = client.hget("jobpools:{emails}:jobs", "newer")
     assert isinstance(kept, bytes)
@@ -155,7 +155,7 @@ def test_an_unknown_job_and_a_newer_envelope_stay_with_a_note(
     with started(folder, valkey_url, "worker", "store:app"):
         eventually("Redis shows it", lambda: client.zcard("jobpools:{emails}:scheduled:normal") == 2)
     listed = process("jobs").out
-    assert re.search(r"^stray .*no job 'nobodys' in the app of the workers of queue emails$", listed, re.MULTILINE)
+    assert re.search(r"^stray .*no job 'unknown' in the app of the workers of queue emails$", listed, re.MULTILINE)
     assert re.search(r"^newer .*version 99, this jobpools reads up to 1: upgrade the workers$", listed, re.MULTILINE)
     assert client.hget("jobpools:{emails}:jobs", "newer") == newer
     assert re.search(r"^emails +0 +2 +0 +0 ", process("queues").out, re.MULTILINE)
@@ -182,16 +182,16 @@ def work(ctx: Context, how: str) -> None:
     if how == "crash once" and ctx.attempt == 1:
         os.abort()
     if how == "fail":
-        raise ValueError("as asked")
+        raise ValueError("on purpose")
     while how == "run" or (how == "fail once" and ctx.attempt == 2):
         time.sleep(0.05)
     if how == "fail once":
-        raise ValueError("as asked")
+        raise ValueError("on purpose")
 """
 
 
-def seen(process: Shell, job: str) -> tuple[str, int, int]:
-    """(state, attempts in the listing, attempts when shown)."""
+def state_and_attempts(process: Shell, job: str) -> tuple[str, int, int]:
+    """Return (state, attempts in the listing, attempts when shown)."""
     shown = json.loads(process("jobs", "show", job, "-o", "json").out)
     (listed,) = [row for row in json.loads(process("jobs", "-o", "json").out) if row["id"] == job]
     return (shown["state"], listed["attempts"], shown["attempts_begun"])
@@ -202,13 +202,14 @@ def test_only_started_attempts_are_counted(process: Shell, folder: Path, valkey_
     (folder / "counted.py").write_text(COUNTED)
     given = ("ok", "run", "fail once", "fail")
     jobs = {how: process("enqueue", "counted:app", "work", f"how={how}").out.strip() for how in given}
-    assert {seen(process, job) for job in jobs.values()} == {("queued", 0, 0)}
+    assert {state_and_attempts(process, job) for job in jobs.values()} == {("queued", 0, 0)}
     ends = {"ok": ("completed", 1), "run": ("running", 1), "fail once": ("running", 2), "fail": ("dead", 3)}
     with started(folder, valkey_url, "worker", "counted:app"):
         for how, (state, attempts) in ends.items():
             wanted = (state, attempts, attempts)
             eventually(
-                f"{how}: {wanted}", functools.partial(lambda job, to: seen(process, job) == to, jobs[how], wanted)
+                f"{how}: {wanted}",
+                functools.partial(lambda job, to: state_and_attempts(process, job) == to, jobs[how], wanted),
             )
 
 
@@ -217,11 +218,11 @@ def test_an_attempt_that_crashed_its_worker_counts(process: Shell, folder: Path,
     job = process("enqueue", "counted:app", "work", "how=crash once").out.strip()
     worker, env = ("worker", "counted:app"), {"JOBPOOLS_LEASE": "1s"}
     with started(folder, valkey_url, *worker, env=env), started(folder, valkey_url, *worker, env=env):
-        eventually("the job ran twice", lambda: seen(process, job) == ("completed", 2, 2))
+        eventually("the job ran twice", lambda: state_and_attempts(process, job) == ("completed", 2, 2))
 
 
 @pytest.mark.parametrize("module", ["jobpools", "jobpools.cli"])
-def test_python_m_runs_the_same_command_and_shows_so_in_its_usage(module: str, process: Shell, folder: Path) -> None:
+def test_python_m_runs_the_same_command_and_is_named_in_its_usage(module: str, process: Shell, folder: Path) -> None:
     def run(*words: str) -> Ran:
         ended = subprocess.run(
             [sys.executable, "-m", module, *words], cwd=folder, capture_output=True, text=True, check=False

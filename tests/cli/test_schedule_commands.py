@@ -26,7 +26,7 @@ def schedule(name: str, **spec: Any) -> Schedule:
     return Schedule.model_validate({"meta": {"name": name, "namespace": "shop"}, "spec": base | spec})
 
 
-class Silent:
+class SilentReporter:
     async def report_schedule(self, schedule: Schedule, plan: SchedulePlan) -> None:
         pass
 
@@ -36,7 +36,7 @@ def fire(url: str, *schedules: Schedule, at: float) -> None:
 
     async def whole() -> None:
         connection = connect(url)
-        scheduler = Scheduler(StoreSchedules(connection), Silent(), lambda: at)
+        scheduler = Scheduler(StoreSchedules(connection), SilentReporter(), lambda: at)
         for each in schedules:
             scheduler.put(each)
         await scheduler.run_pass()
@@ -45,17 +45,17 @@ def fire(url: str, *schedules: Schedule, at: float) -> None:
     asyncio.run(whole())
 
 
-def test_a_redis_without_schedules(valkey_url: str) -> None:
+def test_a_redis_without_schedules_prints_an_empty_list(valkey_url: str) -> None:
     run = jobpools(valkey_url, "cron")
     assert (run.returncode, run.stdout) == (0, "")
     assert run.stderr == "no schedule has been seen yet\n"
     assert json.loads(jobpools(valkey_url, "cron", "--output", "json").stdout) == []
 
 
-def test_the_table_of_schedules(valkey_url: str) -> None:
+def test_the_table_shows_times_fires_and_reasons(valkey_url: str) -> None:
     now = time.time()
     hourly = schedule("hourly", schedule="0 * * * *", timeZone="Europe/Berlin")
-    suspended = schedule("asleep", schedule="0 0 1 1 *", suspend=True)
+    suspended = schedule("annual", schedule="0 0 1 1 *", suspend=True)
     fire(valkey_url, hourly, suspended, at=now - 7300)
     fire(valkey_url, hourly, suspended, at=now - now % 3600)
     run = jobpools(valkey_url, "cron", "list")
@@ -65,7 +65,7 @@ def test_the_table_of_schedules(valkey_url: str) -> None:
         "SCHEDULE", "TIMES", "ZONE", "NEXT", "LAST", "STATE", "FIRED", "MISSED", "REASON",
     ]  # fmt: skip
     rows = [[word.strip() for word in line if word.strip()] for line in lines]
-    assert rows[0] == ["shop/asleep", "0 0 1 1 *", "UTC", "-", "-", "-", "0", "0", "Suspended"]
+    assert rows[0] == ["shop/annual", "0 0 1 1 *", "UTC", "-", "-", "-", "0", "0", "Suspended"]
     tick, after = (time.strftime("%Y-%m-%dT%H:00:00Z", time.gmtime(now + more)) for more in (0, 3600))
     assert rows[1][:8] == ["shop/hourly", "0 * * * *", "Europe/Berlin", after, tick, "queued", "1", rows[1][7]]
     assert int(rows[1][7]) in (1, 2), "the ticks before the latest one"

@@ -1,4 +1,4 @@
-"""The process cluster, with real processes that behave as workers do for their cluster."""
+"""The process cluster, with real processes that start, report readiness and end as workers do."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from jobpools.local.restarts import RestartPolicy
 from jobpools.local.worker_command import Command
 from tests.support.waiting import DEADLINE
 
-READY = "import os, time; print('at work', flush=True); os.write(int(os.environ['JOBPOOLS_READY_FD']), b'1')"
+READY = "import os, time; print('started', flush=True); os.write(int(os.environ['JOBPOOLS_READY_FD']), b'1')"
 WORKS = f"{READY}; time.sleep(600)"
 FAILS = "import sys; sys.exit('jobpools: no such app')"
 
@@ -27,7 +27,7 @@ def pool(**spec: object) -> Pool:
 
 
 class Workers:
-    """A cluster whose workers run the given code, and what it says."""
+    """A cluster whose workers run the given code, with its messages and output."""
 
     def __init__(self, code: str) -> None:
         self.code = code
@@ -41,9 +41,9 @@ class Workers:
             restarts=RestartPolicy(initial=0.05),
         )
 
-    async def until(self, holds: Callable[[ClusterFacts], bool], of: Pool) -> ClusterFacts:
+    async def until(self, condition: Callable[[ClusterFacts], bool], of: Pool) -> ClusterFacts:
         async with asyncio.timeout(DEADLINE):
-            while not holds(facts := await self.cluster.observe(of)):  # noqa: ASYNC110  # a process sends no event
+            while not condition(facts := await self.cluster.observe(of)):  # noqa: ASYNC110  # a process sends no event
                 await asyncio.sleep(0.01)
             return facts
 
@@ -75,7 +75,7 @@ async def test_scale_starts_and_drains_workers(start: Callable[[str], Workers]) 
     facts = await workers.ready(2, emails)
     assert (facts.replicas, facts.current, facts.rolling, facts.gone) == (2, True, False, ())
     assert (len(workers.cluster.pids), workers.cluster.peak) == (2, 2)
-    assert workers.output == ["emails | at work"] * 2
+    assert workers.output == ["emails | started"] * 2
 
     await workers.cluster.scale(emails, 0)
     facts = await workers.until(lambda facts: not facts.workers, emails)
@@ -114,7 +114,7 @@ async def test_a_killed_worker_is_replaced_and_reported_as_gone(start: Callable[
     ]
 
 
-async def test_the_end_of_a_worker_is_noticed_while_its_own_child_runs(
+async def test_the_end_of_a_worker_is_detected_while_its_child_runs(
     start: Callable[[str], Workers], tmp_path: Path
 ) -> None:
     note = tmp_path / "child"

@@ -26,7 +26,7 @@ NOW = 1_800_000_000.0
         ({"crash_looping": ("default/emails",), "expects_more_jobs": True}, Ending.GAVE_UP, "CrashLooping"),
     ],
 )
-def test_the_run_ends(change: dict[str, Any], ending: Ending | None, reason: str) -> None:
+def test_how_a_run_ends_or_why_it_continues(change: dict[str, Any], ending: Ending | None, reason: str) -> None:
     decision = decide_ending(replace(IDLE, **change))
     assert (decision.value, decision.reason) == (ending, reason)
 
@@ -44,7 +44,7 @@ def test_the_run_ends(change: dict[str, Any], ending: Ending | None, reason: str
         ({"scaling": {"schedules": [{"cron": "* * * * *", "duration": "1h", "min": 3}]}}, 3, 3, True),
     ],
 )
-def test_a_pool_is_at_its_minimum(spec: dict[str, Any], desired: int | None, running: int, expected: bool) -> None:  # noqa: FBT001  # a table's column
+def test_is_at_minimum(spec: dict[str, Any], desired: int | None, running: int, expected: bool) -> None:  # noqa: FBT001  # a table's column
     made = PoolSpec.model_validate({"app": "a:b", "queues": ["emails"], **spec})
     assert is_at_minimum(Pool(meta=Meta(name="emails"), spec=made), desired, running, NOW) is expected
 
@@ -60,5 +60,5 @@ def test_a_pool_is_at_its_minimum(spec: dict[str, Any], desired: int | None, run
         (Ending.STOPPED, False, True, 1),
     ],
 )
-def test_the_exit_code(ending: Ending, until_idle: bool, has_failure: bool, code: int) -> None:  # noqa: FBT001  # a table's columns
+def test_the_exit_code_of_a_run(ending: Ending, until_idle: bool, has_failure: bool, code: int) -> None:  # noqa: FBT001  # a table's columns
     assert exit_code(ending, until_idle=until_idle, has_failure=has_failure) == code

@@ -23,7 +23,7 @@ async def restarted(server: EmbeddedValkey, former: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_it_is_restarted_on_the_same_port_with_its_data() -> None:
+async def test_a_killed_server_is_restarted_on_the_same_port_with_its_data() -> None:
     messages: list[str] = []
     server = EmbeddedValkey(messages.append)
     await server.start()

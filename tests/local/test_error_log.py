@@ -1,4 +1,4 @@
-"""Errors that the control loop logs."""
+"""Errors that the control loop logs are shown as one line each."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""The command of `make demo`, and what it must have achieved."""
+"""The command of `make demo`, and its effects."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from tests.support.ports import free_port
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_demo_achieves_everything(tmp_path: Path) -> None:
+def test_the_demo_has_all_its_effects(tmp_path: Path) -> None:
     env = {
         "SHOP_FOLDER": str(tmp_path / "shop"),
         "SHOP_SMTP_PORT": str(free_port()),

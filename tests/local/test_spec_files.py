@@ -72,36 +72,39 @@ def test_files_are_read_in_order_and_each_once(tmp_path: Path) -> None:
 WRONG = {
     "unknown key": (POOL.replace("max: 4", "maxx: 4"), "9: spec.scaling.maxx: unknown key; did you mean max?"),
     "unknown key at the top": (POOL.replace("spec:", "specs:"), "4: specs: unknown key; did you mean spec?"),
-    "unknown key far from any": (
+    "unknown key unlike any known one": (
         POOL.replace("weight: 2", "zzz: 2"),
         "6: spec.queues[1].zzz: unknown key; known: name, weight",
     ),
-    "unknown key of the template is the cluster's": (POOL + "  template: {x: 1}\n  tmplate: {}\n", "11: spec.tmplate"),
-    "unknown kind of ours": (
+    "unknown key after a template with unknown keys": (
+        POOL + "  template: {x: 1}\n  tmplate: {}\n",
+        "11: spec.tmplate",
+    ),
+    "mistyped kind": (
         POOL.replace("WorkerPool", "WorkerPol"),
         "2: kind: unknown kind 'WorkerPol'; did",
     ),
     "unknown version": (POOL.replace("dev/v1", "dev/v9"), "1: apiVersion: unknown version 'jobpools.dev/v9'; write"),
-    "no kind": (POOL.replace("kind: WorkerPool\n", ""), "1: kind is missing; write apiVersion: jobpools.dev/v1"),
-    "no name": (POOL.replace("{name: emails}", "{}"), "3: metadata.name: is missing"),
+    "missing kind": (POOL.replace("kind: WorkerPool\n", ""), "1: kind is missing; write apiVersion: jobpools.dev/v1"),
+    "missing name": (POOL.replace("{name: emails}", "{}"), "3: metadata.name: is missing"),
     "wrong name": (POOL.replace("name: emails", "name: E_mails"), "3: metadata.name: "),
-    "no spec": (POOL.partition("spec:")[0], "1: spec: is missing"),
+    "missing spec": (POOL.partition("spec:")[0], "1: spec: is missing"),
     "missing key": (POOL.replace("  app: shop.jobs:app\n", ""), "4: spec.app: is missing"),
     "wrong type": (POOL.replace("max: 4", 'max: "4"'), '9: spec.scaling.max: must be an integer, got "4"'),
     "wrong number": (POOL.replace("max: 4", "max: 0"), "9: spec.scaling.max: must be at least 1, got 0"),
     "wrong duration": (POOL + "    idle: soon\n", "10: spec.scaling.idle: "),
     "wrong app": (POOL.replace("shop.jobs:app", "shop.jobs"), "5: spec.app: "),
-    "min > max": (POOL.replace("min: 0", "min: 5"), "7: spec.scaling: min (5) is greater than max (4)"),
-    "a queue twice": (POOL.replace("reports", "emails"), "4: spec: duplicate queue: emails; list each queue once"),
-    "a key twice": (POOL + "    max: 5\n", "10: spec.scaling.max: duplicate key, already in line 9; remove one"),
-    "a pool twice": (
+    "min greater than max": (POOL.replace("min: 0", "min: 5"), "7: spec.scaling: min (5) is greater than max (4)"),
+    "duplicate queue": (POOL.replace("reports", "emails"), "4: spec: duplicate queue: emails; list each queue once"),
+    "duplicate key": (POOL + "    max: 5\n", "10: spec.scaling.max: duplicate key, already in line 9; remove one"),
+    "duplicate pool": (
         f"{POOL}---\n{POOL}",
         "13: metadata.name: duplicate WorkerPool default/emails, already",
     ),
-    "an empty URL": (POOL + '  redis: {url: ""}\n', "10: spec.redis.url: "),
-    "a template of nothing": (POOL + "  template: {spec: }\n", "10: spec.template: spec must be a mapping"),
+    "empty URL": (POOL + '  redis: {url: ""}\n', "10: spec.redis.url: "),
+    "template with an empty spec": (POOL + "  template: {spec: }\n", "10: spec.template: spec must be a mapping"),
     "not YAML": (POOL + "  x: [", "10: invalid YAML: "),
-    "not an object": ("- a\n- b\n", "1: not a Kubernetes object"),
+    "list instead of an object": ("- a\n- b\n", "1: not a Kubernetes object"),
     "cron of four fields": (SCHEDULE.replace("0 6 * * *", "6 * * *"), "5: spec.schedule: "),
     "cron of six fields": (SCHEDULE.replace("0 6 * * *", "0 0 6 * * *"), "5: spec.schedule: "),
     "cron out of range": (SCHEDULE.replace("0 6 * * *", "61 6 * * *"), "5: spec.schedule: "),
@@ -111,7 +114,7 @@ WRONG = {
         SCHEDULE.replace('schedule: "0 6 * * *"', "at: 2027-01-01T00:00:00").replace("  timeZone: Europe/Berlin\n", ""),
         "5: spec.at: ",
     ),
-    "at beyond the calendar": (
+    "at outside the years 1 to 9999": (
         SCHEDULE.replace('schedule: "0 6 * * *"', 'at: "9999-12-31T23:59:59-14:00"'),
         "5: spec.at: is outside the years 1 to 9999",
     ),
@@ -138,7 +141,7 @@ WRONG = {
         SCHEDULE.replace('schedule: "0 6 * * *"', 'at: "2027-01-01T25:00:00Z"'),
         "5: spec.at: ",
     ),
-    "a duration and a line break": (
+    "duration with a line break": (
         POOL + '    idle: "90s\\n"\n',
         "10: spec.scaling.idle: '90s\\n' is not a duration; ",
     ),

@@ -1,4 +1,4 @@
-"""The display on a terminal, drawn without one."""
+"""The display on a terminal, rendered to text."""
 
 import io
 

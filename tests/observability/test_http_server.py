@@ -1,4 +1,4 @@
-"""The HTTP server for probes and scrapes: no request ends it."""
+"""The HTTP server for probes and scrapes, which no request can end."""
 
 import contextlib
 import socket
@@ -31,7 +31,7 @@ def test_each_path_has_its_response(server: HttpServer) -> None:
 
 
 @pytest.mark.parametrize("request_", [b"", b"\r\n\r\n", b"GET\r\n\r\n", b"\xff\x00\r\n\r\n", b"x" * 70_000])
-def test_an_invalid_request_does_not_end_it(server: HttpServer, request_: bytes) -> None:
+def test_an_invalid_request_does_not_end_the_server(server: HttpServer, request_: bytes) -> None:
     closed = contextlib.suppress(OSError)  # the server may close the connection at any point
     with closed, socket.create_connection(("127.0.0.1", server.port), timeout=30) as caller:
         caller.sendall(request_)
@@ -41,7 +41,7 @@ def test_an_invalid_request_does_not_end_it(server: HttpServer, request_: bytes)
     assert get(server.port, "/ok")[0] == 200
 
 
-def test_an_error_in_a_response_does_not_end_it(server: HttpServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_in_a_response_does_not_end_the_server(server: HttpServer, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(OSError, match="closed connection"):
         get(server.port, "/broken")
     assert get(server.port, "/ok")[0] == 200

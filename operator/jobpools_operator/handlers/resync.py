@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from jobpools.core.objects import Meta
 from jobpools_operator.controller import Controller
 from jobpools_operator.handlers.objects import update_controller
 from jobpools_operator.handlers.parse import meta_of
@@ -42,6 +43,10 @@ async def resync(controller: Controller, kind: Kind, list_objects: ListObjects) 
         log.warning("%s: the watch missed its deletion, and the resync found it", object_id)
         controller.delete(object_id)
     for object_id, body in bodies.items():
-        meta, before = meta_of(body), known.get(object_id)
-        if before is None or meta.uid != before.uid or meta.generation > before.generation:
+        if _is_newer(meta_of(body), known.get(object_id)):
             update_controller(controller, kind, body)
+
+
+def _is_newer(meta: Meta, known: Meta | None) -> bool:
+    """Return whether the registry lacks the listed object, or has an older spec of it."""
+    return known is None or meta.uid != known.uid or meta.generation > known.generation

@@ -103,7 +103,7 @@ class PoolPlanner:
             task.add_done_callback(partial(self._end_pass, key))
 
     async def _run_pass(self, pool: Pool, reading: QueueReading) -> None:
-        wait, key = await self._reconciler.run(pool, reading), pool.meta.key
+        wait, key = await self._reconciler.run_pass(pool, reading), pool.meta.key
         if key in self.pools:
             self._due.hasten(key, self._clock() + wait)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from jobpools.control.observe import observe_cluster, observe_queues, pool_facts
 from jobpools.control.ports import Cluster, Queues, Reporter
-from jobpools.core.pools import actions as act
+from jobpools.core.pools import actions
 from jobpools.core.pools.facts import EndpointFacts, Problem
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import Plan, plan_pool, with_failed_action
@@ -26,15 +26,15 @@ log = logging.getLogger(__name__)
 Status = Mapping[str, Any]
 
 
-FAILURES: Mapping[type[act.Action], str] = {
-    act.EnsurePool: "the spec could not be applied",
-    act.SetReplicas: "the number of workers could not be set",
-    act.MarkWorkers: "the workers to remove could not be marked",
-    act.DrainWorkers: "idle workers could not be drained",
-    act.UndrainWorkers: "drained workers could not be released",
-    act.PauseWorkers: "the workers could not be paused",
-    act.ReleaseLeases: "the jobs of ended workers could not be rescued",
-    act.MaintainQueues: "due jobs and expired leases could not be processed",
+FAILURES: Mapping[type[actions.Action], str] = {
+    actions.EnsurePool: "the spec could not be applied",
+    actions.SetReplicas: "the number of workers could not be set",
+    actions.MarkWorkers: "the workers to remove could not be marked",
+    actions.DrainWorkers: "idle workers could not be drained",
+    actions.UndrainWorkers: "drained workers could not be released",
+    actions.PauseWorkers: "the workers could not be paused",
+    actions.ReleaseLeases: "the jobs of ended workers could not be rescued",
+    actions.MaintainQueues: "due jobs and expired leases could not be processed",
 }
 """How a failed action is reported."""
 
@@ -55,7 +55,7 @@ class QueueReading:
 class _Failure:
     """The first action of a plan that failed."""
 
-    action: act.Action
+    action: actions.Action
     cause: str
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class Reconciler:
         endpoint, problem = await observe_queues(pools, self.queues)
         return QueueReading(None if endpoint is None else endpoint.by_clock(now), problem, now)
 
-    async def run(self, pool: Pool, reading: QueueReading) -> float:
+    async def run_pass(self, pool: Pool, reading: QueueReading) -> float:
         """Run one pass; return the seconds until the next one is due. Raises nothing: failures are reported."""
         key = pool.meta.key
         before = self.statuses.get(key)
@@ -94,7 +94,7 @@ class Reconciler:
             memory, failure = await self._apply(pool, plan, exists=exists)
             self.memories[key] = memory
             if failure is not None:
-                is_missing = not exists and isinstance(failure.action, act.EnsurePool)
+                is_missing = not exists and isinstance(failure.action, actions.EnsurePool)
                 plan = with_failed_action(plan, str(failure), before, reading.now, is_missing=is_missing)
             # 4 status and events, once
             await self.reporter.report(pool, plan)
@@ -118,20 +118,20 @@ class Reconciler:
                 failed = _Failure(action, first_line(error))
                 log.debug("%s: %s", pool.meta.key, failed)  # the event and the status report it
                 failure = failure or failed
-                if not (exists and isinstance(action, act.EnsurePool)):
+                if not (exists and isinstance(action, actions.EnsurePool)):
                     break
         return memory, failure
 
-    async def _carry_out(self, pool: Pool, action: act.Action, memory: Memory) -> Memory:
+    async def _carry_out(self, pool: Pool, action: actions.Action, memory: Memory) -> Memory:
         match action:
-            case act.EnsurePool():
+            case actions.EnsurePool():
                 await self.cluster.ensure(pool)
-            case act.SetReplicas(replicas):
+            case actions.SetReplicas(replicas):
                 log.info("%s: setting the number of workers to %d", pool.meta.key, replicas)
                 await self.cluster.scale(pool, replicas)
-            case act.MarkWorkers(names):
+            case actions.MarkWorkers(names):
                 await self.cluster.mark(pool, names)
-            case act.DrainWorkers(workers):
+            case actions.DrainWorkers(workers):
                 # Crash window: drained in Redis, and the answer lost. The next pass drains them again before it relies
                 # on the locks.
                 drained = await self.queues.drain(pool, workers)
@@ -140,15 +140,15 @@ class Reconciler:
                 await self._change_queues(pool, action)
         return memory
 
-    async def _change_queues(self, pool: Pool, action: act.Action) -> None:
+    async def _change_queues(self, pool: Pool, action: actions.Action) -> None:
         match action:
-            case act.PauseWorkers(workers):
+            case actions.PauseWorkers(workers):
                 await self.queues.pause(pool, workers)
-            case act.UndrainWorkers(workers):
+            case actions.UndrainWorkers(workers):
                 await self.queues.undrain(pool, workers)
-            case act.ReleaseLeases(names):
+            case actions.ReleaseLeases(names):
                 await self.queues.release(pool, names)
-            case act.MaintainQueues():
+            case actions.MaintainQueues():
                 await self.queues.maintain(pool)
             case _:
                 raise AssertionError(action)
@@ -159,10 +159,10 @@ async def reconcile(pools: Sequence[Pool], reconciler: Reconciler, now: float) -
     if not pools:
         return {}
     reading = await reconciler.read(pools, now)
-    waits = await asyncio.gather(*(reconciler.run(pool, reading) for pool in pools))
+    waits = await asyncio.gather(*(reconciler.run_pass(pool, reading) for pool in pools))
     return {pool.meta.key: wait for pool, wait in zip(pools, waits, strict=True)}
 
 
-def next_pass(waits: Mapping[str, float]) -> float:
+def seconds_to_next_pass(waits: Mapping[str, float]) -> float:
     """Return the seconds until the first of the pools' next passes is due."""
     return min(waits.values(), default=IDLE_INTERVAL)

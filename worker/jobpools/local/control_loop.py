@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from jobpools.control.queues import StoreQueues
-from jobpools.control.reconcile import Reconciler, next_pass, reconcile
+from jobpools.control.reconcile import Reconciler, reconcile, seconds_to_next_pass
 from jobpools.core.pools.memory import Memory
 from jobpools.local.cluster import ProcessCluster
 from jobpools.local.companion import CompanionCommand
@@ -77,7 +77,7 @@ class ControlLoop:
         specs = self.watch.specs
         statuses = {key: plan.status.to_dict() for key, plan in self.reporter.plans.items()}
         reconciler = Reconciler(self.cluster, self.queues, self.reporter, self.memories, statuses)
-        wait = next_pass(await reconcile(specs.pools, reconciler, time.time()))
+        wait = seconds_to_next_pass(await reconcile(specs.pools, reconciler, time.time()))
         await self.count_reader.read(specs)
         is_stuck = await self.idle_check.is_stuck(self.counts, specs.pools)
         if not self.until_idle:

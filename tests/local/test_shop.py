@@ -33,11 +33,11 @@ def test_the_demo_has_all_its_effects(tmp_path: Path) -> None:
     assert completed >= 427
     assert retried >= 7
     assert 5 <= peak <= 8
-    assert run.find(r"180 e-mails arrived .* 120 labels bought, 6000 products imported, .* 0 things missing$")
+    assert run.find(r"180 e-mails arrived .* 120 labels bought, 6000 products imported, .* 0 effects missing$")
     assert run.find(r"raw_photograph\) is dead after 2 crashes")
     # Each refused label is logged with a traceback of four lines; any other traceback is a bug.
     tracebacks = run.text.count("Traceback")
-    assert tracebacks == run.text.count("| shop.jobs.CarrierUnavailableError: the carrier said 503"), run.text
+    assert tracebacks == run.text.count("| shop.jobs.CarrierUnavailableError: the carrier answered 503"), run.text
     assert len(run.lines) - 4 * tracebacks < 90, "too many lines to read"
     assert plot.read_bytes().startswith(b"\x89PNG")
     assert len(list((tmp_path / "shop" / "media").glob("L*.webp"))) == 72

@@ -59,13 +59,13 @@ class Day:
             if poison is None:
                 (poison,) = await send([raw_photograph.call("IMG_0815.RAW")])
             await asyncio.sleep(pause)
-        for ids in await self.ended([imported]):
-            await self.ended([app.handle(chunk, "catalog") for chunk in ids])
-        await self.ended(await send([warm_cache.call(category) for category in CATEGORIES]))
-        self.files += [places.MEDIA / name for name in await self.ended(thumbnails)]
-        await self.ended([tidied, *sold])
-        await self.expect_death(poison)
-        self.files += [Path(path) for path in await self.ended(await send([daily_report.call()]))]
+        for ids in await self.results_of([imported]):
+            await self.results_of([app.handle(chunk, "catalog") for chunk in ids])
+        await self.results_of(await send([warm_cache.call(category) for category in CATEGORIES]))
+        self.files += [places.MEDIA / name for name in await self.results_of(thumbnails)]
+        await self.results_of([tidied, *sold])
+        await self.expect_dead_letter(poison)
+        self.files += [Path(path) for path in await self.results_of(await send([daily_report.call()]))]
 
     async def sell(self, hour: int, count: int) -> list[JobHandle[Any]]:
         """Place a wave of orders and return their jobs."""
@@ -75,25 +75,25 @@ class Day:
         print(f"{hour:02d}:00  {count} orders")
         return jobs
 
-    async def ended(self, jobs: Sequence[JobHandle[Any]]) -> list[Any]:
+    async def results_of(self, jobs: Sequence[JobHandle[Any]]) -> list[Any]:
         """Wait for the jobs and return the results of those that completed."""
         results = []
         for job in jobs:
             try:
-                results.append(await outcome(job))
+                results.append(await result_of(job))
             except JobDeadError as error:
                 self.missing.append(str(error))
         return results
 
-    async def expect_death(self, job: JobHandle[Any] | None) -> None:
-        """Wait until the poison job is dead, as expected."""
+    async def expect_dead_letter(self, job: JobHandle[Any] | None) -> None:
+        """Wait until the poison job is a dead letter, as expected."""
         try:
             if job is not None:
-                await outcome(job)
+                await result_of(job)
         except JobDeadError as error:
             print(f"as expected: {error}")
         else:
-            self.missing.append("the death of the poison job")
+            self.missing.append("the dead letter of the poison job")
 
     async def check(self, old: Sequence[Path], began: float) -> None:
         """Record each effect that is missing."""
@@ -107,7 +107,7 @@ class Day:
         missing += [f"the removal of {path}" for path in old if path.exists()]
 
 
-async def outcome(job: JobHandle[Any]) -> Any:
+async def result_of(job: JobHandle[Any]) -> Any:
     """Return the job's result; wait while Redis is unavailable."""
     while True:
         try:
@@ -131,25 +131,25 @@ def create_old_exports() -> list[Path]:
 async def main() -> int:
     """Run the day and return the exit code."""
     began, old = time.time(), create_old_exports()
-    url, again = os.environ["JOBPOOLS_REDIS_URL"], Retry(ConstantBackoff(0.2), retries=100)
+    url, retry = os.environ["JOBPOOLS_REDIS_URL"], Retry(ConstantBackoff(0.2), retries=100)
     async with AsyncExitStack() as stack:
         try:
             town = await stack.enter_async_context(opened("127.0.0.1"))
         except OSError as error:
             print(f"town: cannot listen: {error.strerror}; set SHOP_SMTP_PORT and SHOP_HTTP_PORT to free ports")
             return 1
-        redis = await stack.enter_async_context(Redis.from_url(url, decode_responses=True, retry=again))
+        redis = await stack.enter_async_context(Redis.from_url(url, decode_responses=True, retry=retry))
         await stack.enter_async_context(app)
         today = Day(town, redis)
         await today.run()
         await today.check(old, began)
     for text in today.missing:
         print(f"missing: {text}")
-    emails, twice = len(town.emails), town.emails.total() - len(town.emails)
+    emails, duplicates = len(town.emails), town.emails.total() - len(town.emails)
     print(
-        f"the day is over: {emails} e-mails arrived ({twice} of them twice), {len(town.labels)} labels bought, "
+        f"the day is over: {emails} e-mails arrived ({duplicates} duplicates), {len(town.labels)} labels bought, "
         f"{ROWS} products imported, {len(today.files)} pictures drawn, {len(old)} old files removed; "
-        f"{len(today.missing)} things missing"
+        f"{len(today.missing)} effects missing"
     )
     return 1 if today.missing else 0
 

@@ -57,14 +57,14 @@ async def web() -> AsyncIterator[ClientSession]:
     retry=Retry(max_attempts=5, initial=0.5, on=("SMTPException", "OSError")),
 )
 def order_confirmation(ctx: Context, order: Order) -> str:
-    """Thank the customer, who waits for this e-mail: hence the high priority."""
+    """Confirm an order. The customer waits for this e-mail, so its priority is high."""
     lines = [f"{item.count} x {item.name}: {item.price:.2f} EUR" for item in order.items]
     return _send(ctx, order, f"Your order {order.number}", "\n".join([*lines, f"Total: {order.total:.2f} EUR"]))
 
 
 @app.job(queue="emails", priority="low", timeout="30s")
 def review_request(ctx: Context, order: Order) -> str:
-    """Ask for a review some time after the order: enqueued with `delay`."""
+    """Ask for a review some time after the order; it is enqueued with `delay`."""
     return _send(ctx, order, "How do you like it?", f"Tell us about {order.items[0].name}.")
 
 
@@ -95,7 +95,7 @@ async def shipping_label(ctx: Context, order: Order) -> Label:
     )
     async with call as answer:
         if answer.status >= 500:  # noqa: PLR2004  # server errors
-            raise CarrierUnavailableError(f"the carrier said {answer.status}")
+            raise CarrierUnavailableError(f"the carrier answered {answer.status}")
         answer.raise_for_status()
         return Label.model_validate(await answer.json())
 
@@ -173,7 +173,7 @@ async def warm_cache(ctx: Context, category: str) -> int:
 
 @app.job(queue="catalog", timeout="30s")
 async def sync_inventory(ctx: Context) -> int:
-    """Take over the stock counts of the warehouse and return the number of articles."""
+    """Copy the stock counts of the warehouse and return the number of articles."""
     with Path(__file__).with_name("stock.csv").open(encoding="utf-8", newline="") as file:
         stock = {row["sku"]: row["count"] for row in csv.DictReader(file)}
     redis = ctx.service(database)
@@ -191,7 +191,7 @@ async def daily_report(ctx: Context) -> str:
     day = datetime.now(UTC).date().isoformat()
     found = await ctx.service(database).hgetall(f"shop:sales:{day}")
     sales = {hour: float(found.get(str(hour), 0)) for hour in range(24)}
-    # Drawing blocks: in a thread, so that the worker's other jobs continue.
+    # Drawing blocks, so it runs in a thread: the worker's other jobs continue.
     return str(await asyncio.to_thread(_draw, day, sales))
 
 

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ INDEX_SETTING = re.compile(
     r"(?:index[-_]url|find[-_]links|trusted[-_]host|GOPROXY|GONOSUMDB|registry[-_]mirrors?)\s*[=:]\s*['\"]?\w+[.:/]",
     re.IGNORECASE,
 )
+SKIPS = {"skip", "skipif", "xfail"}
 UNSAFE = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}
 
 
@@ -87,25 +89,20 @@ def test_every_module_has_a_docstring(path: Path) -> None:
     assert ast.get_docstring(tree_of(path)), "no docstring; write one line"
 
 
-def test_every_skipped_test_has_a_reason() -> None:
+def skips() -> Iterator[tuple[Path, ast.Attribute, ast.Call | None]]:
+    """Yield each `pytest.skip`, `pytest.mark.skip` and so on, with its call; None: it is not called."""
     for path in tracked(".py"):
-        if path.parts[0] != "tests":
-            continue
+        calls = {node.func: node for node in nodes_of(path) if isinstance(node, ast.Call)}
         for node in nodes_of(path):
-            if isinstance(node, ast.Call) and re.fullmatch(
-                r"pytest\.(mark\.)?(skip|skipif|xfail)", ast.unparse(node.func)
-            ):
-                given = (
-                    [*node.args[1:], *node.keywords]
-                    if "skipif" in ast.unparse(node.func)
-                    else [*node.args, *node.keywords]
-                )
-                assert given, f"{path}:{node.lineno}: give a reason"
-            if isinstance(node, ast.Attribute) and re.fullmatch(r"pytest\.mark\.(skip|xfail)", ast.unparse(node)):
-                calls = [each for each in nodes_of(path) if isinstance(each, ast.Call)]
-                assert any(ast.unparse(each.func) == ast.unparse(node) for each in calls), (
-                    f"{path}:{node.lineno}: give a reason"
-                )
+            if isinstance(node, ast.Attribute) and node.attr in SKIPS and ast.unparse(node).startswith("pytest."):
+                yield path, node, calls.get(node)
+
+
+def test_every_skipped_test_has_a_reason() -> None:
+    for path, node, call in skips():
+        assert call, f"{path}:{node.lineno}: give a reason"
+        reasons = call.args[1:] if node.attr == "skipif" else call.args
+        assert reasons or call.keywords, f"{path}:{node.lineno}: give a reason"
 
 
 def test_every_exemption_from_the_linter_has_its_reason() -> None:

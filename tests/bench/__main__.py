@@ -27,11 +27,11 @@ PICK_UPS, SENT_ALONE = 300, 4000
 """Jobs of the part `pick-up`, and of `enqueue` one at a time."""
 EXAMPLES = """\
 examples:
-  make bench                                                            all of it, about two minutes
+  make bench                                                            all parts, about two minutes
   .venv/bin/python -m tests.bench --only drain --jobs 200000 --rounds 9
   .venv/bin/python -m tests.bench --output json > bench.json
 
-"of the floor" is the median of the rounds' own ratios: worker and floor take turns, so a busy machine weighs on both.
+"of the floor" is the median of the rounds' own ratios: worker and floor take turns, so a busy machine slows both.
 Budgets in seconds are meant for a quiet machine.
 """
 
@@ -54,9 +54,7 @@ def main() -> None:
         print()
     else:
         print(table(rows))
-        print(
-            f"\nmedian (least..most) of {arguments.rounds} rounds; of the floor: above 1 is better than it; {machine}"
-        )
+        print(f"\nmedian (least..most) of {arguments.rounds} rounds; of the floor: above 1 is better; {machine}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -67,14 +65,14 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--jobs", type=int, default=50_000, help="jobs of one drain (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of worker and floor (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of worker and floor (default: %(default)s)")
     parser.add_argument("--only", choices=PARTS, help="one part (default: all)")
     parser.add_argument("--output", choices=("table", "json"), default="table")
     return parser.parse_args()
 
 
 def turns(what: str, rounds: int, turn: Callable[[str], T]) -> tuple[list[T], list[T]]:
-    """Return what `turn` returned for the floor and for the product in each round; they begin by turns."""
+    """Return what `turn` returned for the floor and for the product; each begins every other round."""
     found: dict[str, list[T]] = {subject: [] for subject in SUBJECTS}
     for number in range(rounds):
         for subject in SUBJECTS if number % 2 else reversed(SUBJECTS):

@@ -39,7 +39,9 @@ POOL_RULES: dict[str, list[dict[str, str]]] = {
     "scaling": [
         {
             "rule": "!has(self.min) || !has(self.max) || self.min <= self.max",
-            "messageExpression": "'min (%d) is greater than max (%d)'.format([self.min, self.max])",
+            "messageExpression": (
+                "'min (%d) is greater than max (%d); lower min or raise max'.format([self.min, self.max])"
+            ),
         },
     ],
     "job.timeout": [{"rule": "self.matches('[1-9]')", "message": "must be more than 0s"}],

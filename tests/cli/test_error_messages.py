@@ -183,7 +183,7 @@ FILES = {
     "duplicate queue": yaml(POOL.replace("[emails]", "[a, a]"), r"bad\.yaml:5: spec: duplicate queue: a; list each queue once"),
     "invalid queue name": yaml(POOL.replace("[emails]", "['a b']"), r"bad\.yaml:7: spec\.queues\[0\]\.name: must be letters, .*, got \"a b\".*"),
     "invalid app": yaml(POOL.replace("store:app", "store.app"), r"bad\.yaml:6: spec\.app: must be module:name, as in shop\.jobs:app, .*"),
-    "min greater than max": yaml(POOL.replace("max: 3", "min: 4, max: 3"), r"bad\.yaml:8: spec\.scaling: min \(4\) is greater than max \(3\)"),
+    "min greater than max": yaml(POOL.replace("max: 3", "min: 4, max: 3"), r"bad\.yaml:8: spec\.scaling: min \(4\) is greater than max \(3\); lower min or raise max"),
     "replicas without Manual": yaml(f"{POOL}  replicas: 2\n", r"bad\.yaml:5: spec: replicas is used only with scaling\.mode: Manual; remove it or set that mode"),
     "unknown mode": yaml(POOL.replace("max: 3", "mode: auto"), r"bad\.yaml:8: spec\.scaling\.mode: must be 'Auto' or 'Manual', got \"auto\""),
     "scaling schedule of 4 fields": yaml(

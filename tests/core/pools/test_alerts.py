@@ -1,4 +1,4 @@
-"""Each alert: above which figure it fires, how it stops, and what is known of it after a restart."""
+"""Each alert: when it fires, when it stops, and what is known of it after a restart."""
 
 from typing import Any
 
@@ -72,7 +72,7 @@ def test_a_limit_of_zero_switches_an_alert_off() -> None:
     assert firing({}, worst, frozenset(Reason), queued=10_000, oldest_seconds=1e6) == []
 
 
-def test_all_alerts_may_fire_together_and_explain_themselves() -> None:
+def test_all_alerts_may_fire_together_each_with_its_message() -> None:
     limits = Alerts(queue_depth=1, failure_rate=0.1, latency=1, worker_crashes=1)
     rates = Rates(failure_rate=0.5, attempts=10, crashes=2)
     found = firing_alerts(limits, pool_facts(queued=5, oldest_seconds=90.0), rates, frozenset())
@@ -94,7 +94,7 @@ def test_all_alerts_may_fire_together_and_explain_themselves() -> None:
         (Memory(firing=frozenset({Reason.QUEUE_DEPTH})), {"status": "True", "reason": "Latency"}, {Reason.QUEUE_DEPTH}),
     ],
 )
-def test_a_restart_knows_the_first_alert_from_its_reason(
+def test_after_a_restart_the_first_alert_is_known_from_the_reason_of_the_condition(
     memory: Memory, condition: dict[str, str], expected: set[Reason]
 ) -> None:
     assert alerts_before(memory, {"conditions": [{"type": "Alerting", **condition}]}) == expected

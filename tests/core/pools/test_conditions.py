@@ -75,7 +75,9 @@ BAD_SCHEDULE = {"scaling": {"schedules": [{"cron": "at noon", "duration": "1h", 
         (ALERTING, "Unknown", Reason.QUEUES_UNKNOWN, NO_QUEUES, {}),
     ],
 )
-def test_a_condition(kind: ConditionType, status: str, reason: str, facts: PoolFacts, fields: dict[str, Any]) -> None:
+def test_the_status_and_reason_of_a_condition(
+    kind: ConditionType, status: str, reason: str, facts: PoolFacts, fields: dict[str, Any]
+) -> None:
     plan = plan_pool(make_pool(**fields), facts, Memory(), NOW, None)
     found = plan.status.condition(kind)
     assert (found["status"], found["reason"]) == (status, reason), found["message"]
@@ -85,14 +87,14 @@ def test_a_condition(kind: ConditionType, status: str, reason: str, facts: PoolF
         assert all(each["type"] in reason.conditions for reason in known), f"Reason.conditions lacks this: {each}"
 
 
-def test_the_message_of_a_worker_that_cannot_run_names_it() -> None:
+def test_the_message_about_a_worker_that_cannot_run_names_the_worker() -> None:
     facts = with_worker_problem("ImagePullBackOff", "no such image")
     plan = plan_pool(make_pool(), facts, Memory(), NOW, None)
     assert plan.status.condition(READY)["message"] == "a: no such image"
     assert plan.status.to_dict()["workers"][0]["problem"] == "ImagePullBackOff: no such image"
 
 
-def test_a_terminating_worker_is_no_problem() -> None:
+def test_the_problem_of_a_terminating_worker_is_ignored() -> None:
     facts = with_worker_problem("CrashLoopBackOff")
     assert facts.cluster is not None
     (worker,) = facts.cluster.workers

@@ -1,4 +1,4 @@
-"""What a pass plans for one pool: its actions, its events, and what it says when an action fails."""
+"""The plan of a pass over one pool: actions, events, and the report of an action that failed."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,11 +22,11 @@ from jobpools.core.pools.reasons import ConditionType, Reason
 from jobpools.core.pools.requeue import RETRY_INTERVAL
 from tests.support.pools import NOW, cluster_facts, make_pool, pool_facts
 
-AT_ONCE = {"jobsPerWorker": 1, "behavior": {"scaleDown": {"stabilization": 0}}}
+IMMEDIATE = {"jobsPerWorker": 1, "behavior": {"scaleDown": {"stabilization": 0}}}
 
 
 def plan(facts: PoolFacts, **fields: Any) -> Plan:
-    return plan_pool(make_pool(scaling=AT_ONCE, **fields), facts, Memory(), NOW, None)
+    return plan_pool(make_pool(scaling=IMMEDIATE, **fields), facts, Memory(), NOW, None)
 
 
 def with_cluster(facts: PoolFacts, **fields: Any) -> PoolFacts:
@@ -55,7 +55,9 @@ NEW_POOL = with_cluster(pool_facts(), replicas=None, current=False)
         ("paused", pool_facts("ab", queued=4), {"paused": True}, (PauseWorkers(("a.1", "b.1")),)),
     ],
 )  # fmt: skip
-def test_actions(name: str, facts: PoolFacts, fields: dict[str, Any], actions: tuple[Action, ...]) -> None:
+def test_the_actions_of_a_pass(
+    name: str, facts: PoolFacts, fields: dict[str, Any], actions: tuple[Action, ...]
+) -> None:
     assert plan(facts, **fields).actions == actions, name
 
 
@@ -71,7 +73,7 @@ def test_a_change_of_the_size_is_an_event() -> None:
 
 
 def test_a_worker_that_is_not_listed_yet_is_not_missing() -> None:
-    """The watch of the pods is behind: to scale down by a missing worker would end one of the five that work."""
+    """The watch of the pods is behind: scaling down by the missing worker would remove one of the five that exist."""
     listed = with_cluster(pool_facts("abcd", busy="abcd"), replicas=5)
     assert SetReplicas(4) in plan(listed).actions
     reporting = replace(listed, heartbeats=pool_facts("abcde", busy="abcd").heartbeats)
@@ -104,5 +106,5 @@ def test_a_failed_action_is_reported_once(is_missing: bool) -> None:  # noqa: FB
 
 def test_the_first_step_of_a_scale_down_is_a_lock() -> None:
     assert plan_pool(
-        make_pool(scaling=AT_ONCE | {"idle": 0}), pool_facts("ab", busy="a"), Memory(), NOW, None
+        make_pool(scaling=IMMEDIATE | {"idle": 0}), pool_facts("ab", busy="a"), Memory(), NOW, None
     ).actions == (DrainWorkers(("b.1",)),)

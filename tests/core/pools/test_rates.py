@@ -23,7 +23,7 @@ def samples(*found: tuple[float, int, int, int]) -> tuple[Sample, ...]:
         (samples((-5, 0, 0, 0)), Rates()),
     ],
 )
-def test_rates(before: tuple[Sample, ...], expected: Rates) -> None:
+def test_rates_between_samples_and_present_totals(before: tuple[Sample, ...], expected: Rates) -> None:
     facts = pool_facts(completed_total=100, failed_total=15, crashed_total=5)
     assert measure_rates(before, facts, NOW) == expected
 
@@ -31,9 +31,9 @@ def test_rates(before: tuple[Sample, ...], expected: Rates) -> None:
 @pytest.mark.parametrize(
     ("name", "before", "ages"),
     [
-        ("the first", (), [0]),
+        ("the first sample", (), [0]),
         ("too soon after the last", samples((4, 0, 0, 0)), [4]),
-        ("another", samples((5, 0, 0, 0)), [5, 0]),
+        ("long enough after the last", samples((5, 0, 0, 0)), [5, 0]),
         ("back to the window's start", samples((400, 0, 0, 0), (310, 0, 0, 0), (290, 0, 0, 0)), [310, 290, 0]),
         ("after Redis was emptied", samples((20, 999, 0, 0), (10, 999, 0, 0)), [0]),
         ("after the clock went back", samples((-20, 0, 0, 0)), [0]),

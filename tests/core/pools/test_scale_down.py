@@ -1,4 +1,4 @@
-"""Each step of a scale-down: what it does, and what it waits for."""
+"""Each step of a scale-down: its actions and its progress."""
 
 from dataclasses import replace
 from typing import Any
@@ -44,10 +44,10 @@ STEPPING, WAITING, NONE = Progress.STEPPING, Progress.WAITING, Progress.NONE
     [
         ("no surplus", pool(surplus=0), (), NONE),
         ("lock the longest idle", pool(surplus=1), (DrainWorkers(("a.1",)),), STEPPING),
-        ("never a busy one", pool(surplus=2, busy="ab"), (DrainWorkers(("c.1",)),), STEPPING),
+        ("no busy worker is locked", pool(surplus=2, busy="ab"), (DrainWorkers(("c.1",)),), STEPPING),
         ("all are busy", pool(surplus=2, busy="abc"), (), NONE),
-        ("mark what is locked", pool(surplus=1, drained="a"), (MarkWorkers(("a",)),), STEPPING),
-        ("scale when it is marked", pool(surplus=1, drained="a", marked="a"), (SetReplicas(2),), STEPPING),
+        ("mark the locked worker", pool(surplus=1, drained="a"), (MarkWorkers(("a",)),), STEPPING),
+        ("scale when the worker is marked", pool(surplus=1, drained="a", marked="a"), (SetReplicas(2),), STEPPING),
         ("the cluster is about to remove it", pool(surplus=0, drained="a", marked="a", replicas=2), (), STEPPING),
         ("the need rises", pool(surplus=0, drained="a", marked="a"),
          (UndrainWorkers(("a.1",)), MarkWorkers(())), NONE),
@@ -59,13 +59,13 @@ STEPPING, WAITING, NONE = Progress.STEPPING, Progress.WAITING, Progress.NONE
          (DrainWorkers(("a.1",)),), STEPPING),
     ],
 )  # fmt: skip
-def test_a_step(name: str, given: ScaleDownInput, actions: tuple[Action, ...], progress: Progress) -> None:
+def test_the_next_step(name: str, given: ScaleDownInput, actions: tuple[Action, ...], progress: Progress) -> None:
     step = scale_down(given)
     assert (step.actions, step.progress) == (actions, progress), name
     assert step.message
 
 
-def test_a_busy_worker_that_is_not_ready_is_waited_for() -> None:
+def test_the_scale_down_waits_for_a_busy_worker_that_is_not_ready() -> None:
     """The cluster would remove it before the marked ones."""
     given = pool(surplus=1, busy="c", drained="a", marked="a")
     workers = tuple(replace(worker, facts=replace(worker.facts, ready=worker.name != "c")) for worker in given.workers)

@@ -1,4 +1,4 @@
-"""Each rule of sizing: what it does to a number, and how it explains that."""
+"""Each rule of sizing: the number and the reason that it returns."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from jobpools.core.pools.scaling_rules import Rule, Size, SizingInput
 from tests.support.pools import EMPTY, NOW, pool_spec, queue_facts
 
 BEFORE = Reason.DEMAND
-"""The reason of the rule before: it stays where a rule changes nothing."""
+"""The reason of the rule before, which a rule keeps if it does not change the number."""
 
 
 def sizing_input(scaling: dict[str, Any], queue: QueueFacts = EMPTY, **fields: Any) -> SizingInput:
@@ -40,7 +40,7 @@ def test_demand_counts_queued_due_and_running_jobs(figures: dict[str, int], expe
     assert (size.workers, size.reason) == expected
 
 
-def test_demand_explains_itself() -> None:
+def test_the_message_of_demand_has_its_figures() -> None:
     size = rules.demand(sizing_input({"jobsPerWorker": 2}, queue_facts(queued=5)))
     assert size.message == "5 jobs are queued, due or running and need 3 workers (jobsPerWorker is 2)"
     size = rules.demand(sizing_input({"jobsPerWorker": 2}, queue_facts(queued=1)))
@@ -177,8 +177,8 @@ def test_busy_workers_are_kept(busy: int, current: int, wanted: int, expected: t
     assert apply(rules.keep_busy_workers, sizing_input({}, busy=busy, current=current), wanted) == expected
 
 
-def test_limits_are_marked_as_such() -> None:
-    """They make the condition ScalingLimited true."""
+def test_limits_of_scaling_mark_the_size_as_limited() -> None:
+    """The mark makes the condition ScalingLimited true."""
     limited = {
         rules.at_least_min(sizing_input({"min": 2}), Size(1, BEFORE, "")).reason,
         rules.at_most_max(sizing_input({"max": 1}), Size(2, BEFORE, "")).reason,

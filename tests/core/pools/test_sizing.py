@@ -1,4 +1,4 @@
-"""How many workers a pool needs: what ends the question early, and what holds whatever the load is."""
+"""How many workers a pool needs: the cases that no rule decides, and properties that hold for every load."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,33 +19,35 @@ def size(spec: PoolSpec, facts: PoolFacts, memory: Memory | None = None) -> Sizi
     return size_pool(spec, facts, memory or Memory(), NOW)
 
 
-REFUSED = (Problem(Reason.QUEUES_UNKNOWN, "connection refused"), Problem(Reason.CLUSTER_UNKNOWN, "watch is stale"))
-SEEN = pool_facts("abc", queued=50)
+PROBLEMS = (Problem(Reason.QUEUES_UNKNOWN, "connection refused"), Problem(Reason.CLUSTER_UNKNOWN, "watch is stale"))
+FACTS = pool_facts("abc", queued=50)
 
 
 @pytest.mark.parametrize(
     ("facts", "fields", "expected"),
     [
-        (replace(SEEN, cluster=None, problems=REFUSED), {},
+        (replace(FACTS, cluster=None, problems=PROBLEMS), {},
          (None, Reason.CLUSTER_UNKNOWN, "the cluster cannot be read: watch is stale")),
-        (replace(SEEN, queues=None, problems=REFUSED), {},
+        (replace(FACTS, queues=None, problems=PROBLEMS), {},
          (None, Reason.QUEUES_UNKNOWN, "the queues cannot be read: connection refused; 3 workers are kept")),
-        (replace(SEEN, heartbeats=None), {},
+        (replace(FACTS, heartbeats=None), {},
          (None, Reason.QUEUES_UNKNOWN, "the queues cannot be read; 3 workers are kept")),
-        (SEEN, {"paused": True}, (3, Reason.PAUSED, "spec.paused is true; 3 workers are kept")),
-        (SEEN, {"scaling": {"mode": "Manual"}, "replicas": 7},
+        (FACTS, {"paused": True}, (3, Reason.PAUSED, "spec.paused is true; 3 workers are kept")),
+        (FACTS, {"scaling": {"mode": "Manual"}, "replicas": 7},
          (7, Reason.MANUAL, "scaling.mode is Manual: 7 workers are asked for")),
-        (SEEN, {"scaling": {"mode": "Manual"}}, (3, Reason.MANUAL, "scaling.mode is Manual: 3 workers are asked for")),
-        (replace(SEEN, queues=None), {"scaling": {"mode": "Manual"}, "replicas": 1},
+        (FACTS, {"scaling": {"mode": "Manual"}}, (3, Reason.MANUAL, "scaling.mode is Manual: 3 workers are asked for")),
+        (replace(FACTS, queues=None), {"scaling": {"mode": "Manual"}, "replicas": 1},
          (1, Reason.MANUAL, "scaling.mode is Manual: 1 worker is asked for")),
     ],
 )  # fmt: skip
-def test_what_ends_the_question(facts: PoolFacts, fields: dict[str, Any], expected: tuple[Any, ...]) -> None:
+def test_the_number_is_decided_without_the_rules(
+    facts: PoolFacts, fields: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
     desired = size(pool_spec(**fields), facts).desired
     assert (desired.value, desired.reason, desired.message) == expected
 
 
-def test_a_limit_and_a_wait_are_passed_on() -> None:
+def test_sizing_says_whether_its_number_is_limited_or_temporary() -> None:
     limited = size(pool_spec(scaling={"max": 2}), pool_facts("ab", queued=99))
     assert (limited.desired.reason, limited.is_limited) == (Reason.TOO_MANY_REPLICAS, True)
     waiting = size(pool_spec(scaling={"idle": "60s"}), pool_facts("ab"), Memory(active_at=NOW - 5))
@@ -95,11 +97,22 @@ def test_the_number_is_never_outside_min_and_max(
     assert spec.scaling.min <= wanted <= spec.scaling.max
 
 
+@given(specs(), memories, names, st.integers(0, 15), st.integers(0, 500))
+def test_only_busy_workers_raise_the_number_above_max(
+    spec: PoolSpec, memory: Memory, workers: str, busy: int, queued: int
+) -> None:
+    facts = pool_facts(workers, busy=workers[:busy], queued=queued)
+    wanted = size(spec, facts, memory).desired.value
+    assert wanted is not None
+    assert wanted >= max(spec.scaling.min, len(workers[:busy]))
+    assert wanted <= max(spec.scaling.max, len(workers[:busy]))
+
+
 @given(specs(), memories, names, st.integers(1, 200), st.integers(0, 200))
 def test_more_jobs_never_ask_for_fewer_workers(
     spec: PoolSpec, memory: Memory, workers: str, jobs: int, more: int
 ) -> None:
-    """From one job on: an empty queue holds the number for `idle`, and the first job ends that."""
+    """This holds from one job on: an empty queue holds the number for `idle`, and the first job ends that."""
     few, many = (size(spec, pool_facts(workers, queued=queued), memory).desired.value for queued in (jobs, jobs + more))
     assert few is not None
     assert many is not None

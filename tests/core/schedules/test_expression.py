@@ -1,4 +1,4 @@
-"""Cron expressions in a time zone: which instants they mean, where the clocks jump as well."""
+"""Ticks of cron expressions in a time zone, also where the clocks jump."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -96,7 +96,7 @@ def test_half_an_hour_of_daylight_saving() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "time_zone", "said"),
+    ("expression", "time_zone", "message"),
     [
         ("* * * *", "UTC", "has 4 fields, not 5"),
         ("", "UTC", "has 0 fields, not 5"),
@@ -123,14 +123,16 @@ def test_half_an_hour_of_daylight_saving() -> None:
         ("0 0 * * *", "", "is unknown"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(expression: str, time_zone: str, said: str) -> None:
+def test_an_invalid_expression_or_time_zone_is_an_error_in_one_line(
+    expression: str, time_zone: str, message: str
+) -> None:
     with pytest.raises(SpecError) as caught:
         CronExpression(expression, time_zone)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_kept_schedules_are_the_same() -> None:
+def test_parsed_expressions_and_time_zones_are_cached() -> None:
     assert parse_cron("1 2 3 4 5", "Asia/Tokyo") is parse_cron("1 2 3 4 5", "Asia/Tokyo")
     assert load_time_zone("Asia/Tokyo").key == "Asia/Tokyo"
 
@@ -148,17 +150,19 @@ def test_the_latest_tick() -> None:
 
 def test_ticks_between() -> None:
     hourly, noon = CronExpression("0 * * * *"), at("2026-11-25 12:00")
-    assert hourly.between(noon, noon + 7200, 10) == [noon + 3600, noon + 7200], "the first end is out, the last one in"
+    assert hourly.between(noon, noon + 7200, 10) == [noon + 3600, noon + 7200], (
+        "the first instant is excluded, the last one included"
+    )
     assert hourly.between(noon, noon + 10 * 3600, 3) == [noon + 3600, noon + 7200, noon + 10800]
     assert hourly.between(noon, noon, 10) == hourly.between(noon, noon - 9999, 10) == []
 
 
-def test_no_tick_within_the_calendars_reach() -> None:
+def test_no_tick_follows_the_end_of_the_calendar() -> None:
     assert CronExpression("0 0 1 1 *").after(at("9999-06-01 00:00")) is None
 
 
 def _expected(expression: str, time_zone: str, start: float, end: float) -> list[float]:
-    """By brute force: every minute of a while is asked what the wall clock shows; `*` in minute or hour only."""
+    """Return the ticks found by testing every minute, for expressions with `*` in minute or hour."""
     minute, hour = expression.split()[:2]
     found = []
     for number in range(int(start // 60) + 1, int(end // 60) + 1):
@@ -184,7 +188,9 @@ def _matches(field: str, value: int) -> bool:
     day=st.integers(0, 364),
     late=st.floats(0, 86_400),
 )
-def test_as_a_clock_on_the_wall_shows_it(minute: str, hour: str, time_zone: str, day: int, late: float) -> None:
+def test_ticks_are_those_that_a_clock_on_the_wall_shows(
+    minute: str, hour: str, time_zone: str, day: int, late: float
+) -> None:
     start = YEAR + timedelta(days=day).total_seconds() + late
     end = start + 30 * 3600
     expression = f"{minute} {hour} * * *"
@@ -219,7 +225,7 @@ def by_cronsim(expression: str, start: datetime, number: int) -> list[float]:
 @pytest.mark.parametrize("weekday", WEEKDAYS)
 @pytest.mark.parametrize("day", DAYS)
 def test_day_of_month_and_day_of_week_together_are_those_of_cronsim(day: str, weekday: str) -> None:
-    """Either is enough, unless a field begins with a star: `*/2` does."""
+    """Either field is enough, unless one begins with a star, as `*/2` does."""
     expression, start = f"30 6 {day} * {weekday}", datetime(2026, 11, 25, 12, 1, 30, tzinfo=UTC)
     found = CronExpression(expression).between(start.timestamp(), start.timestamp() + 20 * 366 * 86400, 6)
     assert found == by_cronsim(expression, start, len(found))
@@ -242,7 +248,7 @@ def test_ticks_are_those_of_cronsim(minute: str, hour: str, day: str, month: str
         clock = CronExpression(expression)
         expected = by_cronsim(expression, start, 3)
     except (SpecError, CronSimError, StopIteration):
-        assert "31" in day or "#" in weekday, f"{expression}: only what no month has may never come"
+        assert "31" in day or "#" in weekday, f"{expression}: only a date that no month has never comes"
         return
     found, instant = [], start.timestamp()
     for _ in expected:
@@ -262,7 +268,7 @@ def test_ticks_are_those_of_cronsim(minute: str, hour: str, day: str, month: str
         ("0 0 30 2 1", "0 0 * 2 1"),
     ],
 )
-def test_what_cronsim_does_not_read_means_what_it_says(expression: str, same: str) -> None:
+def test_forms_that_cronsim_does_not_read_equal_plain_ones(expression: str, same: str) -> None:
     assert CronExpression(expression).between(YEAR, YEAR + 400 * 86400, 20) == CronExpression(same).between(
         YEAR, YEAR + 400 * 86400, 20
     )

@@ -1,4 +1,4 @@
-"""Durations as people write them."""
+"""Durations as users write them."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from jobpools.core.text.durations import MAX_DURATION, format_duration, parse_du
     ("value", "seconds"),
     [("90s", 90), ("1h30m", 5400), ("250ms", 0.25), ("0s", 0), (5, 5), (0.5, 0.5), (timedelta(minutes=2), 120)],
 )
-def test_accepted_forms(value: str | float | timedelta, seconds: float) -> None:
+def test_the_accepted_forms(value: str | float | timedelta, seconds: float) -> None:
     assert parse_duration(value) == seconds
 
 
@@ -26,7 +26,7 @@ def test_everything_else_is_refused(value: object) -> None:
     ("seconds", "text"),
     [(0, "0s"), (0.25, "250ms"), (2.5, "2.5s"), (90, "90s"), (5400, "1h30m"), (2 * 86400 + 4 * 3600, "2d4h")],
 )
-def test_shown_form(seconds: float, text: str) -> None:
+def test_the_shown_form(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 

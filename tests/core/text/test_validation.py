@@ -1,4 +1,4 @@
-"""Errors of validation in plain words: each type of error that a spec or a setting can meet."""
+"""Messages of validation errors: each type of error that a spec or a setting can have."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal

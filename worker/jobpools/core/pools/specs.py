@@ -93,7 +93,7 @@ class Scaling(Model):
     @model_validator(mode="after")
     def _check_order(self) -> "Scaling":
         if self.min > self.max:
-            raise ValueError(f"min ({self.min}) is greater than max ({self.max})")
+            raise ValueError(f"min ({self.min}) is greater than max ({self.max}); lower min or raise max")
         return self
 
 

@@ -1,4 +1,4 @@
-"""The command line as people use it: in a folder of their own, on a real Valkey."""
+"""The command line, in a folder of its own and on a real Valkey."""
 
 import os
 import subprocess

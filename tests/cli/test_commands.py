@@ -25,11 +25,11 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12
 def run_all_jobs(folder: Path) -> None:
     """Run all jobs, as a worker does."""
 
-    async def whole() -> None:
+    async def run() -> None:
         async with import_app("store:app") as app:
             await run_until_idle(app)
 
-    asyncio.run(whole())
+    asyncio.run(run())
     forget(folder)
 
 
@@ -144,20 +144,20 @@ def test_queues_and_stats_count_jobs(jobpools: Shell, folder: Path) -> None:
 
 
 def test_jobs_are_listed_shown_and_cancelled(jobpools: Shell, folder: Path) -> None:
-    kept, gone = send(jobpools, "to=ada", "copies=2"), send(jobpools, "to=grace")
-    assert [row["id"] for row in rows(jobpools("jobs", "-o", "json"))] == [kept, gone]
-    assert jobpools("jobs", "cancel", gone).out == f"job {gone} of queue emails is cancelled\n"
+    kept, cancelled = send(jobpools, "to=ada", "copies=2"), send(jobpools, "to=grace")
+    assert [row["id"] for row in rows(jobpools("jobs", "-o", "json"))] == [kept, cancelled]
+    assert jobpools("jobs", "cancel", cancelled).out == f"job {cancelled} of queue emails is cancelled\n"
     run_all_jobs(folder)
     shown = yaml.safe_load(jobpools("jobs", "show", kept).out)
     assert (shown["state"], shown["result"]) == ("completed", "2 to ada")
     assert shown["seconds"] >= 0, "the record of an ended job has no arguments"
     assert {row["id"]: row["state"] for row in rows(jobpools("jobs", "-o", "json"))} == {
         kept: "completed",
-        gone: "cancelled",
+        cancelled: "cancelled",
     }
     assert len(rows(jobpools("jobs", "--limit", "1", "-o", "json"))) == 1
     assert [row["id"] for row in rows(jobpools("jobs", "list", "-q", "emails", "-s", "cancelled", "-o", "json"))] == [
-        gone
+        cancelled
     ]
 
 

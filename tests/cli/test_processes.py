@@ -77,7 +77,7 @@ def test_ctrl_c_ends_a_waiting_command_silently(
 
 
 def test_a_closed_pipe_ends_the_command_silently(folder: Path, valkey_url: str) -> None:
-    """The output is larger than a pipe holds, and its reader has gone."""
+    """The output is larger than a pipe holds, and its reader has closed it."""
     env = os.environ | {"JOBPOOLS_REDIS_URL": valkey_url}
     subprocess.run([sys.executable, "-c", SEND_MANY], cwd=folder, env=env, check=True)
     for words in ("jobs -o json --limit 2000", "jobs --limit 2000", "jobs --help"):

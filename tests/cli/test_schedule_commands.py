@@ -34,7 +34,7 @@ class SilentReporter:
 def fire(url: str, *schedules: Schedule, at: float) -> None:
     """Fire what is due at this time, as an operator does."""
 
-    async def whole() -> None:
+    async def run_passes() -> None:
         connection = connect(url)
         scheduler = Scheduler(StoreSchedules(connection), SilentReporter(), lambda: at)
         for each in schedules:
@@ -42,7 +42,7 @@ def fire(url: str, *schedules: Schedule, at: float) -> None:
         await scheduler.run_pass()
         await connection.aclose()
 
-    asyncio.run(whole())
+    asyncio.run(run_passes())
 
 
 def test_a_redis_without_schedules_prints_an_empty_list(valkey_url: str) -> None:

@@ -79,7 +79,7 @@ def run(verb: Verb, choice: Choice, redis: str | None, output: Output, *, confir
     """Replay, purge or cancel jobs, and print how many.
 
     Args:
-        verb: What is done with the jobs.
+        verb: The change to make.
         choice: The jobs.
         redis: URL of Redis; None: from the environment.
         output: Format of the counts.

@@ -59,7 +59,7 @@ def _message(error: Any) -> str:
 
 
 def _problem(error: Any) -> str:
-    """Return what is wrong with a value: from pydantic's error where it is the cause."""
+    """Return what is wrong with a value. If pydantic refused the value, its error is explained."""
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         return explain(cause.errors(include_url=False)[0]).rstrip(".")

@@ -1,4 +1,4 @@
-"""The companion command of `jobpools up --with`: a program that enqueues jobs or serves requests beside the pools."""
+"""The companion command of `jobpools up --with`: a program that runs in addition to the pools."""
 
 import asyncio
 import os

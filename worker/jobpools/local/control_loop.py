@@ -26,7 +26,7 @@ CHECK_INTERVAL = 0.25
 
 @dataclass(slots=True)
 class ControlLoop:
-    """One run's control loop and what it works with."""
+    """The control loop of one run, with its collaborators."""
 
     watch: SpecWatch
     cluster: ProcessCluster

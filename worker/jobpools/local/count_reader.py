@@ -19,7 +19,7 @@ class CountReader:
 
         Args:
             connection: Where the counts are read.
-            counts: What is updated.
+            counts: The counts to update.
             availability: Learns whether Redis can be read.
             all_queues: Count every queue in Redis, not only those in the files. For an embedded Valkey, which only
                 this run uses.

@@ -21,6 +21,6 @@ class Options:
     plot: Path | None = None
     """PNG of queues and workers over time that is written after the run."""
     companion: str | None = None
-    """Command line of a program that runs beside the pools."""
+    """Command line of a program that runs in addition to the pools."""
     fire: bool = False
     """Fire every schedule once at the start, in addition to its ticks."""

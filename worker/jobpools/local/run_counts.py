@@ -41,16 +41,16 @@ class RunCounts:
             elif ledger.enqueued < before.enqueued:
                 # This total only grows: Redis lost its data. Jobs that waited or were dead then count as lost.
                 first = self._first[queue]
-                gone = before - first
-                accepted = gone.enqueued + first.waiting + first.dead
+                since_first = before - first
+                accepted = since_first.enqueued + first.waiting + first.dead
                 self._before_loss += Ledger(
                     enqueued=accepted,
-                    completed=gone.completed,
-                    cancelled=gone.cancelled,
-                    purged=gone.purged,
-                    died=gone.died,
-                    failed=gone.failed,
-                    dropped=gone.dropped,
+                    completed=since_first.completed,
+                    cancelled=since_first.cancelled,
+                    purged=since_first.purged,
+                    died=since_first.died,
+                    failed=since_first.failed,
+                    dropped=since_first.dropped,
                 )
                 self._first[queue] = _EMPTY
             self._last[queue] = ledger

@@ -54,7 +54,7 @@ def validated(document: Document, location: Location, model: type[T], value: Any
 
 
 def check_cron(document: Document, location: Location, key: str, expression: str, time_zone: str) -> None:
-    """Check the cron expression in `key` and the `timeZone` beside it. Raises SpecError."""
+    """Check the cron expression in `key` and the `timeZone` next to it. Raises SpecError."""
     try:
         clock.load_time_zone(time_zone)
     except SpecError as error:

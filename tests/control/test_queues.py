@@ -78,17 +78,21 @@ async def test_a_queue_that_cannot_be_read_makes_its_own_pools_unknown_and_no_ot
     assert [each.queued for each in seen[0].queues.values()] == [1]
 
 
-async def test_a_report_that_is_none_makes_its_pool_unknown_and_no_others(queues: StoreQueues, valkey_url: str) -> None:
+async def test_a_field_that_is_not_a_heartbeat_makes_only_its_pool_unknown(
+    queues: StoreQueues, valkey_url: str
+) -> None:
     other = Pool.model_validate({"meta": {"name": "other"}, "spec": {"app": "shop:app", "queues": [QUEUE]}})
     with Redis.from_url(valkey_url) as redis:
-        redis.hset(keys.workers(POOL.meta.key), "somebody", "was here")
+        redis.hset(keys.workers(POOL.meta.key), "web-1.a", "not a heartbeat")
     endpoint = await queues.observe([POOL, other])
     assert POOL.meta.key not in endpoint.heartbeats
     assert "does not hold a worker heartbeat" in endpoint.problems[POOL.meta.key]
     assert endpoint.heartbeats[other.meta.key] == ()
 
 
-async def test_a_host_that_held_many_is_released_at_once(store: Connection, queues: StoreQueues, job: Send) -> None:
+async def test_release_settles_all_leases_of_a_host_in_one_call(
+    store: Connection, queues: StoreQueues, job: Send
+) -> None:
     await enqueue_jobs(store, [job(f"job{number}") for number in range(450)])
     assert await claim(store, "web-1.a", 350) == 350
     assert await claim(store, "web-2.a", 100) == 100
@@ -97,14 +101,16 @@ async def test_a_host_that_held_many_is_released_at_once(store: Connection, queu
     assert (counts.running, counts.waiting, counts.lost) == (100, 450, 0)
 
 
-async def test_many_expired_leases_are_taken_over_at_once(store: Connection, queues: StoreQueues, job: Send) -> None:
+async def test_maintain_takes_over_many_expired_leases_in_one_call(
+    store: Connection, queues: StoreQueues, job: Send
+) -> None:
     await enqueue_jobs(store, [job(f"job{number}") for number in range(250)])
     assert await claim(store, "web-1.a", 250, lease=0) == 250
     await queues.maintain(POOL)
     assert (await ledger.read(store, [QUEUE]))[QUEUE].running == 0
 
 
-async def test_a_job_that_kills_its_workers_is_dead_after_so_many(
+async def test_a_job_that_kills_its_workers_is_dead_after_max_crashes(
     store: Connection, queues: StoreQueues, job: Send
 ) -> None:
     await enqueue_jobs(store, [job("poison"), job("good")])
@@ -123,7 +129,9 @@ async def test_a_job_that_kills_its_workers_is_dead_after_so_many(
     assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
 
 
-async def test_a_job_may_have_a_cap_of_its_own(store: Connection, queues: StoreQueues, job: Send) -> None:
+async def test_max_crashes_of_a_job_replaces_that_of_its_pool(
+    store: Connection, queues: StoreQueues, job: Send
+) -> None:
     envelope = job("fragile").envelope
     envelope.max_crashes = 1
     await enqueue_jobs(store, [Sending(envelope, encode_envelope(envelope), None)])
@@ -132,7 +140,7 @@ async def test_a_job_may_have_a_cap_of_its_own(store: Connection, queues: StoreQ
     assert await states(store, "fragile") == ["dead"]
 
 
-async def test_a_slow_worker_cannot_settle_what_was_released_and_begun(
+async def test_a_slow_worker_cannot_settle_a_job_that_was_released_and_claimed_again(
     store: Connection, queues: StoreQueues, job: Send
 ) -> None:
     await enqueue_jobs(store, [job("a")])
@@ -148,7 +156,7 @@ async def test_a_slow_worker_cannot_settle_what_was_released_and_begun(
     assert await states(store, "a") == ["running"]
 
 
-async def test_a_rescuer_that_ends_halfway_costs_time_and_no_attempt(
+async def test_a_job_whose_rescuer_died_is_charged_one_crash(
     store: Connection, queues: StoreQueues, raw: Redis, job: Send
 ) -> None:
     await enqueue_jobs(store, [job("a")])
@@ -162,7 +170,7 @@ async def test_a_rescuer_that_ends_halfway_costs_time_and_no_attempt(
     assert view.history.crashes == 1
 
 
-async def test_a_newer_envelope_is_left_alone(store: Connection, queues: StoreQueues, raw: Redis) -> None:
+async def test_a_job_of_a_newer_version_is_not_charged(store: Connection, queues: StoreQueues, raw: Redis) -> None:
     newer = b'{"v":2,"id":"new","shape":"unheard of"}'
     await store.call("enqueue", QUEUE, ["", keys.WAKE_CHANNEL, QUEUE, "new", "n", "", newer])
     for number in range(1, 5):
@@ -178,7 +186,9 @@ async def test_a_newer_envelope_is_left_alone(store: Connection, queues: StoreQu
     assert raw.hget(keys.of_queue(QUEUE, "jobs"), "new") == newer
 
 
-async def test_drain_takes_all_queues_or_none(store: Connection, queues: StoreQueues, raw: Redis, job: Send) -> None:
+async def test_a_worker_that_holds_a_lease_is_drained_in_no_queue(
+    store: Connection, queues: StoreQueues, raw: Redis, job: Send
+) -> None:
     await enqueue_jobs(store, [job("a", queue="reports")])
     lease_suffix = claim_suffix("web-1.a", 1)
     await settle_and_claim(store, "reports", "web-1.a", claim=1, lease_suffix=lease_suffix, lease_ms=60_000)
@@ -188,7 +198,7 @@ async def test_drain_takes_all_queues_or_none(store: Connection, queues: StoreQu
     assert 0 < raw.pttl(keys.of_queue(QUEUE, "draining")) <= DRAINING_TTL
 
 
-async def test_maintenance_forgets_what_is_over(store: Connection, queues: StoreQueues, raw: Redis, job: Send) -> None:
+async def test_maintain_deletes_expired_records(store: Connection, queues: StoreQueues, raw: Redis, job: Send) -> None:
     await enqueue_jobs(store, [job("a")])
     await claim(store, "web-1.a")
     done = {1: Completed(["a:web-1.a:0000000001"], [b'{"state":"completed","at":1}'])}
@@ -208,7 +218,7 @@ async def test_a_released_worker_that_is_still_alive_claims_nothing(
     assert [each.worker for each in await read_workers(store, POOL.meta.key, [QUEUE])] == ["a.1"]
     assert await queues.release(POOL, ["a"]) == 1
     assert await read_workers(store, POOL.meta.key, [QUEUE]) == ()
-    assert await claim(store, "a.1", 5, 2) == 0, "it is locked out"
+    assert await claim(store, "a.1", 5, 2) == 0, "the worker must be locked out"
     assert await claim(store, "b.1", 5) == 1
 
     monkeypatch.setattr(control_queues, "LOCKOUT", 0.0)
@@ -227,7 +237,7 @@ async def test_after_an_outage_no_lease_is_rescued_before_living_workers_can_ren
             server.kill()
             with pytest.raises(StoreUnavailableError):
                 await queues.observe([POOL])
-            await asyncio.to_thread(server.start)  # which takes longer than the lease
+            await asyncio.to_thread(server.start)  # starting takes longer than the lease
             await queues.observe([POOL])
 
             now += control_queues.RENEWAL_GRACE - 0.1
@@ -236,7 +246,7 @@ async def test_after_an_outage_no_lease_is_rescued_before_living_workers_can_ren
             assert view is not None
             assert (view.state, view.worker) == (JobState.RUNNING, "host.1")
 
-            now += 0.1  # the time to renew it has passed as well
+            now += 0.1  # the worker has had the time to renew it
             assert await queues.maintain(POOL) == 1
             view = await read_job(connection, QUEUE, "a")
             assert view is not None

@@ -33,19 +33,19 @@ class StoreQueues:
         self._connection = connection
         self._clock = clock
         self._rescuer = Rescuer(connection, draws.worker_id(name), lease_ms=LEASE_MS)
-        self._unreachable = False
+        self._is_unreachable = False
         self._reachable_since = float("-inf")
-        """When the latest outage ended, by the clock."""
+        """When the latest outage ended, by `clock`."""
         self._locked_out: dict[str, tuple[float, list[str]]] = {}
         """By worker id: when it was reported as ended, and the queues in which it may not claim."""
 
     async def observe(self, pools: Sequence[Pool]) -> EndpointFacts:
         """Read the queues and heartbeats of all pools. Raises StoreError."""
-        names = {pool.meta.key: [queue.name for queue in pool.spec.queues] for pool in pools}
+        queues = {pool.meta.key: [queue.name for queue in pool.spec.queues] for pool in pools}
         with self._noting_outages():
-            facts = await self._facts(names)
-        if self._unreachable and await self._accepts_writes(pools):
-            self._unreachable, self._reachable_since = False, self._clock()
+            facts = await self._read(queues)
+        if self._is_unreachable and await self._accepts_writes(pools):
+            self._is_unreachable, self._reachable_since = False, self._clock()
         return facts
 
     @contextlib.contextmanager
@@ -54,7 +54,7 @@ class StoreQueues:
         try:
             yield
         except (StoreUnavailableError, StoreAuthError):
-            self._unreachable = True
+            self._is_unreachable = True
             raise
 
     async def _accepts_writes(self, pools: Sequence[Pool]) -> bool:
@@ -67,16 +67,16 @@ class StoreQueues:
             return not isinstance(error, (StoreUnavailableError, StoreAuthError))
         return True
 
-    async def _facts(self, names: Mapping[str, Sequence[str]]) -> EndpointFacts:
+    async def _read(self, queues: Mapping[str, Sequence[str]]) -> EndpointFacts:
         """Read all pools. If a key has the wrong type, find the pools that it makes unknown by bisection."""
         try:
-            return await read_endpoint(self._connection, names)
+            return await read_endpoint(self._connection, queues)
         except StoreDataError as error:
-            if len(names) < 2:  # noqa: PLR2004  # nothing to halve
-                return EndpointFacts({}, {}, problems=dict.fromkeys(names, str(error)))
-        pools = list(names)
+            if len(queues) < 2:  # noqa: PLR2004  # nothing to halve
+                return EndpointFacts({}, {}, problems=dict.fromkeys(queues, str(error)))
+        pools = list(queues)
         halves = pools[: len(pools) // 2], pools[len(pools) // 2 :]
-        one, other = [await self._facts({pool: names[pool] for pool in half}) for half in halves]
+        one, other = [await self._read({pool: queues[pool] for pool in half}) for half in halves]
         return EndpointFacts(
             queues={**one.queues, **other.queues},
             heartbeats={**one.heartbeats, **other.heartbeats},
@@ -129,7 +129,7 @@ class StoreQueues:
         moved = 0
         with self._noting_outages():
             for queue in pool.spec.queues:
-                if self._unreachable or self._clock() < self._reachable_since + RENEWAL_GRACE:
+                if self._is_unreachable or self._clock() < self._reachable_since + RENEWAL_GRACE:
                     moved += (await self._rescuer.promote(queue.name, pool.spec.queue.keep)).promoted
                 else:
                     moved += await self._rescue(pool, queue.name, ())

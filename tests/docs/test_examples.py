@@ -15,8 +15,8 @@ from jobpools.core.schedules.specs import ScheduleSpec
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-LEAST_POOL = {"app": "shop.jobs:app", "queues": ["emails"]}
-"""What a block that shows a part of a pool's spec leaves out."""
+REQUIRED_FIELDS = {"app": "shop.jobs:app", "queues": ["emails"]}
+"""Required fields, for blocks that show only a part of a pool's spec."""
 PRELUDE = {
     "README.md": """
         from pydantic import BaseModel
@@ -38,11 +38,9 @@ PRELUDE = {
         async def order_confirmation(to: str) -> None: ...
         """,
 }
-"""What a page's blocks use and do not define."""
-BEFORE_RESULT = {
-    "README.md": ("print(await job.result", "await run_until_idle(app, horizon=0)\nprint(await job.result")
-}
-"""Runs the jobs of a page that shows only the producer's side."""
+"""Code that defines the names that a page's blocks use but do not define."""
+REPLACEMENTS = {"README.md": ("print(await job.result", "await run_until_idle(app, horizon=0)\nprint(await job.result")}
+"""A replacement in a page that shows only the producer: it runs the jobs before a result is awaited."""
 
 
 def pages(language: str) -> list[str]:
@@ -57,7 +55,7 @@ def blocks(page: str, language: str) -> list[tuple[int, str]]:
 
 
 def compiled(source: str, page: str, line: int) -> CodeType:
-    """Return the code of a block, in which `await` may stand outside of functions, under the page's line numbers."""
+    """Compile a block with the line numbers of its page; `await` is allowed outside of functions."""
     tree = ast.increment_lineno(ast.parse(source), line)
     code: CodeType = compile(tree, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     return code
@@ -75,7 +73,7 @@ async def test_python_runs(page: str, valkey_url: str, monkeypatch: pytest.Monke
     namespace: dict[str, Any] = {"__name__": "documentation"}
     await run(compiled(inspect.cleandoc(PRELUDE.get(page, "")), page, 0), namespace)
     for line, block in blocks(page, "python"):
-        await run(compiled(block.replace(*BEFORE_RESULT.get(page, ("", ""))), page, line), namespace)
+        await run(compiled(block.replace(*REPLACEMENTS.get(page, ("", ""))), page, line), namespace)
     await namespace["app"].aclose()
 
 
@@ -90,6 +88,6 @@ def test_yaml_is_valid(page: str) -> None:
                 if document.get("kind") == "CronJobSpec":
                     ScheduleSpec.model_validate(spec)
                 else:
-                    PoolSpec.model_validate(LEAST_POOL | spec)
+                    PoolSpec.model_validate(REQUIRED_FIELDS | spec)
             except ValueError as error:
                 pytest.fail(f"{page}:{line}: {error}")

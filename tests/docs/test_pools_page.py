@@ -15,8 +15,8 @@ from jobpools_operator.crd_status import POOL_STATUS
 from tests.docs.tables import names, rows as rows_of, section
 
 PAGE = Path(__file__).parents[2] / "docs" / "pools.md"
-WRITTEN_OTHERWISE = {"job.retry.onErrors": "all", "template": "`{}`"}
-"""Defaults that the page says in words."""
+OTHER_FORMS = {"job.retry.onErrors": "all", "template": "`{}`"}
+"""Defaults that the page describes in another form."""
 
 
 def models(annotation: Any) -> list[type[BaseModel]]:
@@ -41,8 +41,8 @@ def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fiel
 
 def default(path: str, field: FieldInfo) -> str:
     """Return a default as the page writes it."""
-    if path in WRITTEN_OTHERWISE:
-        return WRITTEN_OTHERWISE[path]
+    if path in OTHER_FORMS:
+        return OTHER_FORMS[path]
     value = field.default
     if field.is_required():
         return "required"

@@ -156,7 +156,8 @@ class App:
         Args:
             function: The function; given by `@app.job` without parentheses.
             name: Name of the handler in jobs. Default: the function's name.
-            executor: `"async"` or `"thread"`. Default, and the only value that fits: by the kind of the function.
+            executor: `"async"` for a coroutine function, `"thread"` for a plain function. Default: the one that fits;
+                the other one is refused.
             queue: Name of the queue: 1 to 63 letters and digits, with - _ . between them. Default: the App's `queue`.
             priority: `"high"`, `"normal"` (default) or `"low"`.
             tags: Labels for people and handlers: `ctx.tags` and `jobpools jobs show` return them.
@@ -167,6 +168,9 @@ class App:
                 neither. Default: the pool's `spec.job.resultTTL` (1 day).
             max_crashes: Number of crashes of its worker after which the job is dead; at least 1. Default: the pool's
                 `spec.job.maxCrashes` (3).
+
+        Returns:
+            The handler, whose `enqueue` takes the function's arguments. Without a function, a decorator.
 
         Raises:
             ConfigurationError: The function cannot be a handler, its name is taken, or an option is invalid.
@@ -205,6 +209,9 @@ class App:
 
         Args:
             function: A generator function, async or plain, that yields the object once. Code after `yield` closes it.
+
+        Returns:
+            The declared service: the argument of `ctx.service(…)`.
 
         Raises:
             ConfigurationError: The function is not a generator function.
@@ -315,6 +322,9 @@ class App:
         Args:
             id: The job's id.
             queue: The job's queue. Default: the App's `queue`.
+
+        Example:
+            >>> await app.handle("order-1042", queue="emails").result(timeout="10s")
         """
         return JobHandle(self.client, id=id, queue=queue or self.queue)
 

@@ -144,6 +144,9 @@ class Handler(Generic[P, R]):
             id: The job's own id, for idempotent enqueueing: while a job with this id is known, another is not enqueued.
                 Default: a random id.
 
+        Returns:
+            The handler with these options; it has the methods `call`, `enqueue` and `enqueue_sync`.
+
         Raises:
             ConfigurationError: An option is unknown or has an invalid value.
 

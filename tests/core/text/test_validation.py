@@ -82,5 +82,5 @@ def test_the_requirement_leaves_the_value_out() -> None:
 
 
 def test_an_error_of_another_type_keeps_its_first_line() -> None:
-    unknown = {"type": "shop_error", "input": 1, "msg": "no such product\nsee the catalogue", "ctx": {}}
+    unknown: dict[str, Any] = {"type": "shop_error", "input": 1, "msg": "no such product\nsee the catalogue", "ctx": {}}
     assert requirement(unknown) == "no such product"

@@ -1,13 +1,13 @@
 """Cron expressions in a time zone: the instants at which they are due, daylight saving included.
 
-A tick is an instant, in seconds since the epoch. Where the clocks jump, this is what Vixie cron does, made exact:
+A tick is an instant, in seconds since the epoch. Where the clocks jump, the rules are those of Vixie cron, made exact:
 
     the schedule's minute and hour    local time that does not exist    local time that comes twice
     both fixed, as in `30 2 * * *`    fires once, when the clocks jump  fires once, the first time
     a `*` in one, as in `0 * * * *`   is skipped: no hour was lost      fires both times: no hour is left out
 
-Day of month and day of week are Vixie cron's, too: where both are given, either is enough, unless one of the two fields
-begins with `*` (or is `?`): then both must match. `*/2` begins with a star.
+Day of month and day of week follow Vixie cron, too: where both are given, either is enough, unless one of them begins
+with `*` (or is `?`): then both must match. `*/2` begins with a star.
 """
 
 import difflib
@@ -24,6 +24,7 @@ from jobpools.core.text.error_text import first_line
 from jobpools.errors import SpecError
 
 FIELDS: Final = 5
+"""Number of fields: minute, hour, day of month, month and day of week."""
 MACROS: Final = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -34,8 +35,8 @@ MACROS: Final = {
     "@hourly": "0 * * * *",
 }
 _RANDOM: Final = re.compile(r"(?:^|,)[rh](?:$|[,/(])", re.IGNORECASE)
-_LAST: Final = re.compile(r"(?<![\w#])([0-7])L(?!\w)", re.IGNORECASE)
-"""The last such weekday of a month, as in Quartz and cronsim; croniter writes L5."""
+_LAST_WEEKDAY: Final = re.compile(r"(?<![\w#])([0-7])L(?!\w)", re.IGNORECASE)
+"""The last such weekday of a month: `5L` in Quartz and cronsim, `L5` in croniter."""
 _STAR_SIGNS: Final = "*?"
 _DAY = timedelta(days=1)
 _FIRST_SPAN = 60.0
@@ -206,4 +207,4 @@ def _fields(expression: str) -> list[str]:
         raise SpecError(
             f"schedule {expression!r}: {random_field!r} is a random time, which is not supported; write a fixed time"
         )
-    return [*fields[:-1], _LAST.sub(r"L\1", fields[-1])]
+    return [*fields[:-1], _LAST_WEEKDAY.sub(r"L\1", fields[-1])]

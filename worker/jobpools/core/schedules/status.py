@@ -87,8 +87,9 @@ def _reported_final_state(before: Status | None, job_id: str) -> str:
 
 def keep_status(schedule: Schedule, before: Status | None, ready: ConditionDecision, now: float) -> dict[str, Any]:
     """Return the status of a pass that handled no tick: the last figures, without a next time that will not come."""
-    dropped = {"conditions", "observedGeneration"} | ({"nextScheduleTime"} if ready.value is False else set())
-    kept = {name: value for name, value in (before or {}).items() if name not in dropped}
+    kept = {name: value for name, value in (before or {}).items() if name not in ("conditions", "observedGeneration")}
+    if ready.value is False:
+        kept.pop("nextScheduleTime", None)
     generation = schedule.meta.generation
     judged = conditions({Place.READY: ready}, before, generation, now)
     return {"observedGeneration": generation} | kept | {"conditions": judged}

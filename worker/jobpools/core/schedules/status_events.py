@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from jobpools.core.conditions import condition
 from jobpools.core.events import Event
@@ -12,10 +13,13 @@ from jobpools.core.schedules.ticks import MissedTick
 from jobpools.core.text.plurals import count_of
 from jobpools.core.text.timestamps import timestamp
 
+EXPECTED: Final = frozenset({ScheduleReason.SUSPENDED})
+"""Reasons of not being ready that need no warning."""
+
 
 def condition_events(before: Status | None, ready: ConditionDecision) -> tuple[Event, ...]:
     """Return a warning if `Ready` became False or changed its reason; a suspended schedule is not a problem."""
-    is_problem = ready.value is False and ready.reason != ScheduleReason.SUSPENDED
+    is_problem = ready.value is False and ready.reason not in EXPECTED
     if not is_problem or condition(before, Place.READY).get("reason") == ready.reason:
         return ()
     return (Event(ready.reason, ready.message, warning=True),)

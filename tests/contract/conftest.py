@@ -1,4 +1,4 @@
-"""The servers that every suite here runs on. Each starts when it is first asked for, and is empty for each test."""
+"""The servers on which the contract tests run. Each starts when it is first used, and is empty for each test."""
 
 import os
 import re
@@ -26,7 +26,7 @@ KINDS = ["valkey", "redis", "tls", "acl", "cluster", "sentinel"]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What jobpools is told, and the servers behind it."""
+    """The URL that jobpools uses, and the servers behind it."""
 
     url: str
     servers: list[Server]
@@ -38,7 +38,7 @@ class Endpoint:
 
 
 class Endpoints:
-    """All of them, each started once."""
+    """All endpoints, each started once."""
 
     def __init__(self, folder: Callable[[str], Path], stack: ExitStack) -> None:
         self._folder = folder
@@ -59,7 +59,7 @@ class Endpoints:
         return Endpoint(server.url, [server])
 
     def _tls(self) -> Endpoint:
-        """The wheel's Valkey knows no TLS; Debian's Redis does."""
+        """Debian's Redis, because the Valkey of the wheel is built without TLS."""
         folder, port = self._folder("tls"), free_port()
         key, certificate = str(folder / "key.pem"), str(folder / "cert.pem")
         subprocess.run(
@@ -73,14 +73,14 @@ class Endpoints:
         return Endpoint(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}", [server])
 
     def _acl(self) -> Endpoint:
-        """A user who may do what docs/protocol.md says, and nothing else."""
+        """A user with the permissions that docs/protocol.md lists."""
         server = self._stack.enter_context(running(valkey_binary()))
         with server.client() as client:
             client.execute_command(*acl_line().split())
         return Endpoint(server.url.replace("redis://", "redis://jobpools:secret@"), [server])
 
     def _cluster(self) -> Endpoint:
-        """With that user, and what docs/protocol.md adds for it."""
+        """A cluster with that user, and the permissions that docs/protocol.md adds for clusters."""
         servers = self._stack.enter_context(running_cluster(self._folder("cluster")))
         more = re.search(r"In a Redis Cluster add `([^`]*)`", PROTOCOL.read_text())
         assert more
@@ -96,7 +96,7 @@ class Endpoints:
 
 
 def debian() -> str:
-    """The program of Debian's Redis."""
+    """Return the path of Debian's Redis; skip the test without it."""
     binary = redis_binary()
     if binary is None:
         assert not os.environ.get("CI"), "redis-server is missing, and with CI=true nothing may be left out"
@@ -105,7 +105,7 @@ def debian() -> str:
 
 
 def acl_line() -> str:
-    """The command that docs/protocol.md tells to send."""
+    """Return the command of docs/protocol.md that creates the user."""
     lines = [line for line in PROTOCOL.read_text().splitlines() if line.startswith("ACL SETUSER jobpools")]
     assert len(lines) == 1, "docs/protocol.md says once which user is needed"
     return lines[0]

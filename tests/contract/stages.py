@@ -1,4 +1,4 @@
-"""Two stages for the contract of the port Queues: a real Valkey, and the fake world of the core's tests."""
+"""Two environments for the contract of the port Queues: a real Valkey, and the fakes of the core's tests."""
 
 import time
 from typing import Protocol
@@ -8,7 +8,7 @@ from jobpools.control.queues import StoreQueues
 from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import WorkerId
-from jobpools.store.connection import connect
+from jobpools.store.connection import Connection, connect
 from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.heartbeats import write_heartbeat
 from jobpools.store.lease_ids import claim_suffix
@@ -22,37 +22,39 @@ POOL = Pool.model_validate(
 
 
 class Stage(Protocol):
-    """What a test does besides talking to the port."""
+    """What a test does apart from calling the port."""
 
     queues: Queues
 
     async def enqueue(self, queue: str, *, delay: float = 0.0) -> None:
-        """One job; with a delay it is for later."""
+        """Enqueue one job, due after `delay` seconds."""
 
     async def claim(self, worker: str, queue: str) -> int:
-        """How many jobs a worker (by id) takes: one, or none where there is none or it may not."""
+        """Let a worker (by id) claim one job; return 1, or 0 if there is no job or it must not claim."""
 
     async def report(self, worker: str, busy: int) -> None:
-        """The worker says that it is there."""
+        """Send a heartbeat of the worker."""
 
     async def leases_expire(self) -> None:
-        """All that are held now are over."""
+        """Let all present leases expire."""
 
     async def jobs_fall_due(self) -> None:
-        """All that were for later are for now."""
+        """Make all scheduled jobs due."""
 
     async def vanish(self) -> None:
-        """The server can be reached no more."""
+        """Make the server unreachable."""
 
     async def close(self) -> None: ...
 
 
 class StoreStage:
-    """A real server, whose clock cannot be set: expiry times are moved instead."""
+    """A real server, whose clock cannot be set: expiry times are changed instead."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._store = connect(url)
+        self._reachable: Connection | None = None
+        """The connection to the real server after `vanish`."""
         self.queues: Queues = StoreQueues(self._store, "operator")
         self._number = 0
 
@@ -89,17 +91,17 @@ class StoreStage:
                 await self._store.execute("ZADD", key, 1, element)
 
     async def vanish(self) -> None:
-        self._gone, self._store = self._store, connect("redis://127.0.0.1:1/0")
+        self._reachable, self._store = self._store, connect("redis://127.0.0.1:1/0")
         self.queues = StoreQueues(self._store, "operator")
 
     async def close(self) -> None:
         await self._store.aclose()
-        if hasattr(self, "_gone"):
-            await self._gone.aclose()
+        if self._reachable is not None:
+            await self._reachable.aclose()
 
 
 class FakeStage:
-    """In memory, with a clock of its own."""
+    """The fake in memory, with its own clock."""
 
     def __init__(self) -> None:
         self.world = World()

@@ -1,4 +1,4 @@
-"""The port Cluster: what the control loop may rely on, whether workers are processes or figures of a fake world."""
+"""The port Cluster: what the control loop relies on, with real processes and with the fake."""
 
 import asyncio
 import os
@@ -32,16 +32,16 @@ class Stage(Protocol):
     cluster: Cluster
 
     async def time_passes(self) -> None:
-        """A moment, in which workers start and end."""
+        """Let a moment pass, in which workers start and end."""
 
     async def crash(self, name: str) -> None:
-        """This worker vanishes."""
+        """Kill this worker."""
 
     async def close(self) -> None: ...
 
 
 class ProcessStage:
-    """Real processes that do what a worker does for its cluster: say that they are ready, and end when told to."""
+    """Real processes that act as workers towards the cluster: they report that they are ready, and end on a signal."""
 
     def __init__(self) -> None:
         self._processes = ProcessCluster(
@@ -85,12 +85,12 @@ async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
 
 
 async def until(stage: Stage, holds: Callable[[ClusterFacts], bool], of: Pool = POOL) -> ClusterFacts:
-    """The facts that it holds of; names that were told as gone before are among its `gone`."""
+    """Wait for facts that satisfy `holds`; their `gone` has the names of all passes."""
     gone: set[str] = set()
     async with asyncio.timeout(DEADLINE):
         while True:
             facts = await stage.cluster.observe(of)
-            assert not gone & set(facts.gone), "who is gone is told once"
+            assert not gone & set(facts.gone), "a worker is reported as gone once"
             gone |= set(facts.gone)
             if holds(facts):
                 return ClusterFacts(facts.replicas, facts.current, facts.workers, tuple(sorted(gone)))
@@ -106,13 +106,13 @@ def only(count: int) -> Callable[[ClusterFacts], bool]:
 
 
 async def scaled(stage: Stage, size: int) -> list[str]:
-    """The names of this many ready workers."""
+    """Scale to `size`; return the names of the ready workers."""
     await stage.cluster.ensure(POOL)
     await stage.cluster.scale(POOL, size)
     return ready(await until(stage, only(size)))
 
 
-async def test_a_pool_that_does_not_exist(stage: Stage) -> None:
+async def test_facts_of_a_pool_that_does_not_exist_are_unknown(stage: Stage) -> None:
     facts = await stage.cluster.observe(POOL)
     assert (facts.replicas, facts.current, facts.workers, facts.gone) == (None, False, (), ())
 
@@ -123,7 +123,7 @@ async def test_a_new_pool_has_no_workers_until_it_is_scaled(stage: Stage) -> Non
     assert (facts.replicas, facts.current, facts.workers) == (0, True, ())
 
 
-async def test_as_many_as_asked_for_and_no_more(stage: Stage) -> None:
+async def test_scaling_starts_and_stops_exactly_as_many_workers_as_asked(stage: Stage) -> None:
     names = await scaled(stage, 3)
     assert len(set(names)) == 3
     await stage.cluster.scale(POOL, 3)
@@ -137,7 +137,7 @@ async def test_as_many_as_asked_for_and_no_more(stage: Stage) -> None:
     assert (facts.replicas, len(facts.gone)) == (0, 1)
 
 
-async def test_who_is_marked_goes_first(stage: Stage) -> None:
+async def test_a_marked_worker_is_removed_first(stage: Stage) -> None:
     names = await scaled(stage, 3)
     await stage.cluster.mark(POOL, names[2:])
     await stage.cluster.mark(POOL, names[:1])
@@ -162,5 +162,5 @@ async def test_a_new_spec_is_not_current_until_it_is_ensured(stage: Stage) -> No
     assert (facts.replicas, facts.current) == (1, False)
     await stage.cluster.ensure(changed)
     facts = await stage.cluster.observe(changed)
-    assert (facts.replicas, facts.current) == (1, True), "its size stays as it was"
+    assert (facts.replicas, facts.current) == (1, True), "the size does not change"
     await until(stage, only(1), changed)

@@ -1,4 +1,4 @@
-"""Servers that go and come back: every call until then is an error, none after it, and no caller has to reconnect."""
+"""Servers that stop and start again: calls fail meanwhile and succeed afterwards without reconnecting."""
 
 import asyncio
 import time
@@ -44,7 +44,7 @@ def stack() -> Iterator[ExitStack]:
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("make", [alone, cluster, sentinel])
-async def test_an_endpoint_that_went_and_came_back(make: Make, stack: ExitStack, tmp_path: Path) -> None:
+async def test_connections_recover_when_an_endpoint_comes_back(make: Make, stack: ExitStack, tmp_path: Path) -> None:
     url, servers = make(stack, tmp_path)
     connection, sync = connect(url), connect_sync(url)
     jobs = [sending(f"job{number}", queue=f"queue{number % 5}") for number in range(10)]
@@ -65,9 +65,9 @@ async def test_an_endpoint_that_went_and_came_back(make: Make, stack: ExitStack,
             assert await asyncio.to_thread(enqueue_jobs_sync, sync, jobs) == [False] * 10
             break
         except StoreUnavailableError:
-            assert time.monotonic() < until, "it is back, and cannot be reached"
+            assert time.monotonic() < until, "the server is back, but cannot be reached"
             await asyncio.sleep(0.05)
-    # The log is written each second: what was accepted last may be gone, as the server's durability has it.
+    # The append-only file is synced each second: the jobs accepted last may be lost.
     totals = (await ledger.read(connection, [f"queue{number}" for number in range(5)])).values()
     assert sum(each.ready for each in totals) == 10
     assert all(each.lost == 0 for each in totals)

@@ -111,7 +111,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"CLAIM_LIMIT = {documented['claimed by one `step`']}" in scripts.get("step").source
 
 
-async def test_a_producer_needs_few_rights(endpoints: Endpoints) -> None:
+async def test_a_producer_needs_only_the_documented_rights(endpoints: Endpoints) -> None:
     endpoint = endpoints.get("valkey")
     endpoint.empty()
     needed = re.search(r"only\s+enqueues\s+needs\s+`([^`]*)`", TEXT)

@@ -1,4 +1,4 @@
-"""The port Queues: what the control loop may rely on in every implementation."""
+"""The port Queues: what the control loop relies on in every implementation."""
 
 from collections.abc import AsyncIterator
 
@@ -53,7 +53,7 @@ async def test_jobs_are_counted_where_they_are(stage: Stage) -> None:
     assert (seen.due, seen.scheduled, seen.demand) == (1, 0, 4)
 
 
-async def test_workers_that_reported_are_seen(stage: Stage) -> None:
+async def test_workers_with_a_heartbeat_are_observed(stage: Stage) -> None:
     await stage.enqueue("emails")
     await stage.claim(A, "emails")
     await stage.report(A, busy=1)
@@ -66,49 +66,49 @@ async def test_workers_that_reported_are_seen(stage: Stage) -> None:
     assert second.idle_since is not None
 
 
-async def test_drain_locks_only_who_holds_nothing(stage: Stage) -> None:
+async def test_drain_locks_only_workers_without_a_lease(stage: Stage) -> None:
     for _ in range(2):
         await stage.enqueue("emails")
     assert await stage.claim(A, "emails") == 1
     for worker, busy in ((A, 1), (B, 0), (OTHER, 0)):
         await stage.report(worker, busy)
     assert await stage.queues.drain(POOL, [A, B]) == (B,)
-    assert await stage.claim(B, "emails") == 0, "this is the lock"
+    assert await stage.claim(B, "emails") == 0, "a locked worker does not claim"
     assert await stage.claim(B, "reports") == 0
     draining = {each.worker: each.draining for each in (await observe(stage)).heartbeats[POOL.meta.key]}
     assert draining == {A: False, B: True, OTHER: False}
-    assert await stage.queues.drain(POOL, [B]) == (B,), "and it may be taken again"
+    assert await stage.queues.drain(POOL, [B]) == (B,), "the lock can be taken again"
     await stage.queues.undrain(POOL, [B])
     assert await stage.claim(B, "emails") == 1
     assert await stage.queues.drain(POOL, []) == ()
 
 
-async def test_a_lease_in_any_queue_holds_the_worker(stage: Stage) -> None:
+async def test_a_worker_with_a_lease_in_any_queue_is_not_drained(stage: Stage) -> None:
     await stage.enqueue("reports")
     await stage.claim(A, "reports")
     await stage.enqueue("emails")
     assert await stage.queues.drain(POOL, [A]) == ()
-    assert await stage.claim(A, "emails") == 1, "and half a lock is none"
+    assert await stage.claim(A, "emails") == 1, "no queue is locked"
 
 
-async def test_pause_locks_busy_ones_too(stage: Stage) -> None:
+async def test_pause_locks_busy_workers_too(stage: Stage) -> None:
     for _ in range(2):
         await stage.enqueue("emails")
     await stage.claim(A, "emails")
     await stage.queues.pause(POOL, [A])
     assert await stage.claim(A, "emails") == 0
-    assert (await queue(stage)).in_flight == 1, "what runs goes on"
+    assert (await queue(stage)).in_flight == 1, "the running job continues"
     await stage.queues.undrain(POOL, [A])
     assert await stage.claim(A, "emails") == 1
 
 
-async def test_what_gone_workers_held_runs_again(stage: Stage) -> None:
+async def test_jobs_of_released_workers_run_again(stage: Stage) -> None:
     for _ in range(3):
         await stage.enqueue("emails")
     await stage.enqueue("reports")
     for worker, name in ((A, "emails"), (B, "reports"), (OTHER, "emails")):
         assert await stage.claim(worker, name) == 1
-    assert await stage.queues.release(POOL, ["web-1"]) == 2, "both workers of that host, and no other's"
+    assert await stage.queues.release(POOL, ["web-1"]) == 2, "the leases of both workers of that host only"
     seen = await queue(stage)
     assert (seen.in_flight, seen.queued + seen.due, seen.demand) == (1, 2, 3)
     assert (await queue(stage, "reports")).in_flight == 0
@@ -130,7 +130,7 @@ async def test_maintenance_promotes_and_rescues(stage: Stage) -> None:
     assert (seen.queued, seen.due, seen.scheduled, seen.in_flight) == (2, 0, 0, 0)
 
 
-async def test_a_server_that_is_away_is_an_error_and_never_zero(stage: Stage) -> None:
+async def test_an_unreachable_server_is_an_error_and_never_zero(stage: Stage) -> None:
     await stage.enqueue("emails")
     await stage.vanish()
     for verb in (

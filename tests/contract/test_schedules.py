@@ -1,4 +1,4 @@
-"""The port Schedules on every kind of server: seen, fired, recorded, replaced, listed, forgotten."""
+"""The port Schedules on every kind of server."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -42,7 +42,9 @@ def schedule(name: str, queue: str, **spec: Any) -> Schedule:
     return Schedule.model_validate({"meta": {"name": name}, "spec": base | spec})
 
 
-async def test_two_queues_from_the_first_sight_to_the_last(endpoint: Endpoint, connection: Connection) -> None:
+async def test_schedules_of_two_queues_are_fired_recorded_and_forgotten(
+    endpoint: Endpoint, connection: Connection
+) -> None:
     now, reporter = [T0], RecordingReporter()
     scheduler = Scheduler(StoreSchedules(connection), reporter, lambda: now[0])
     schedules = [

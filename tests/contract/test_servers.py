@@ -189,17 +189,17 @@ async def test_an_idle_worker_and_the_control_loop_are_woken(app: App, endpoint:
         async for queue in wakeups.listen(listening):
             heard.put_nowait(queue)
 
-    ear = asyncio.create_task(listen())
+    listener = asyncio.create_task(listen())
     waiting = connect(endpoint.url, timeout=None)
     try:
-        assert await asyncio.wait_for(heard.get(), 5) == "", "the subscription stands"
+        assert await asyncio.wait_for(heard.get(), 5) == "", "the subscription is open"
         idle = asyncio.create_task(wakeups.wait(waiting, ["emails"], 5))
         await send.enqueue()
         assert await asyncio.wait_for(idle, 5) == "emails"
         assert await asyncio.wait_for(heard.get(), 5) == "emails"
     finally:
-        ear.cancel()
-        await asyncio.gather(ear, return_exceptions=True)
+        listener.cancel()
+        await asyncio.gather(listener, return_exceptions=True)
         await listening.aclose()
         await waiting.aclose()
 

@@ -1,4 +1,4 @@
-"""What `kubectl explain` has to say: every field of both kinds is described, status included, and shows its default."""
+"""`kubectl explain`: every field of both kinds, status included, has a description and shows its default."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +36,7 @@ def test_every_field_is_described_and_shows_its_default(name: str) -> None:
     assert [path for path, field in plain.items() if not field["description"].endswith(shown[path])] == []
 
 
-def test_a_direction_of_scaling_keeps_its_defaults_when_only_a_part_of_it_is_given() -> None:
+def test_a_partial_scaling_behavior_keeps_the_other_defaults() -> None:
     spec = {"app": "a:b", "queues": ["q"], "scaling": {"behavior": {"scaleDown": {"policies": []}}}}
     pool = Pool.model_validate({"meta": {"name": "p"}, "spec": spec})
     assert pool.spec.scaling.behavior.scale_down.stabilization == 60.0

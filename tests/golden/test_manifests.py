@@ -1,6 +1,6 @@
-"""A pool's YAML in, its Deployment's YAML out: a change of one is to be seen in the other, and read before it is taken.
+"""The YAML of pools and the recorded YAML of their Deployments, so that a change of rendering is seen in a review.
 
-`JOBPOOLS_GOLDEN=write` takes what is rendered now for what is right.
+`JOBPOOLS_GOLDEN=write` records what is rendered now.
 """
 
 import copy
@@ -34,7 +34,7 @@ def worker(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", [path.stem for path in INPUTS])
-def test_deployment(name: str) -> None:
+def test_the_deployment_is_rendered_as_recorded(name: str) -> None:
     rendered = yaml.safe_dump(manifests.deployment(pool(name), URL), sort_keys=False, width=120)
     golden = HERE / "output" / f"{name}.yaml"
     if os.environ.get("JOBPOOLS_GOLDEN") == "write":
@@ -42,18 +42,18 @@ def test_deployment(name: str) -> None:
     assert rendered == golden.read_text()
 
 
-def test_the_number_of_workers_has_another_owner() -> None:
+def test_a_pool_in_manual_mode_does_not_set_replicas() -> None:
     assert "replicas" not in manifests.deployment(pool("manual"), URL)["spec"]
 
 
-def test_equal_pools_have_equal_hashes_and_others_have_not() -> None:
+def test_the_hash_changes_only_with_the_pod() -> None:
     def hashed(**spec: Any) -> str:
         found = manifests.deployment(pool("least", **spec), URL)["metadata"]["annotations"][manifests.HASH_ANNOTATION]
         assert isinstance(found, str)
         return found
 
     assert hashed() == hashed()
-    assert hashed() == hashed(scaling={"max": 50}), "scaling is no reason for new pods"
+    assert hashed() == hashed(scaling={"max": 50}), "a change of scaling starts no new pods"
     assert hashed() == hashed(paused=True)
     assert len({hashed(), hashed(image="other:1"), hashed(concurrency=9), hashed(job={"timeout": "1h"})}) == 4
 
@@ -66,14 +66,14 @@ def test_the_template_is_not_changed_and_may_not_change_the_selector() -> None:
     assert body["spec"]["selector"]["matchLabels"].items() <= body["spec"]["template"]["metadata"]["labels"].items()
 
 
-def test_a_url_with_a_password_is_nowhere_when_a_secret_names_it() -> None:
+def test_a_url_of_a_secret_is_not_in_the_deployment() -> None:
     assert "word" not in yaml.safe_dump(manifests.deployment(pool("secret"), "redis://:word@host/0"))
 
 
-def test_the_longest_job_fits_into_the_grace() -> None:
+def test_the_grace_is_longer_than_the_job_timeout() -> None:
     body = manifests.deployment(pool("least", job={"timeout": "2.5s"}), URL)
     assert body["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 33
-    assert {"name": "JOBPOOLS_GRACE", "value": "28"} in worker(body)["env"], "handed back before it is killed"
+    assert {"name": "JOBPOOLS_GRACE", "value": "28"} in worker(body)["env"], "handed back before the pod is killed"
 
 
 @pytest.mark.parametrize(
@@ -90,12 +90,12 @@ def test_the_longest_job_fits_into_the_grace() -> None:
         ({"spec": {"containers": [{"name": "proxy", "image": "proxy:1"}]}}, "spec.image: missing"),
     ],
 )
-def test_a_template_that_fits_no_pod_is_refused(template: dict[str, Any], said: str) -> None:
+def test_an_invalid_template_is_refused(template: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError, match=f"^{said}"):
         pool("least", template=template, image=None)
 
 
-def test_whatever_the_lists_of_a_template_hold_it_can_be_rendered() -> None:
+def test_odd_elements_of_a_template_are_passed_on() -> None:
     odd: list[Any] = [{"name": ["A"], "value": "1"}]
     made = pool("least", template={"spec": {"containers": [{"name": "worker", "env": odd}]}})
-    assert worker(manifests.deployment(made, URL))["env"] == odd, "the API server is the one to refuse it"
+    assert worker(manifests.deployment(made, URL))["env"] == odd, "the API server refuses it"

@@ -30,7 +30,7 @@ def sync_store(valkey_url: str) -> Iterator[SyncConnection]:
 
 @pytest.fixture
 def raw(valkey_url: str) -> Iterator[Redis]:
-    """The server as it is, past jobpools."""
+    """A plain client of the same server."""
     with Redis.from_url(valkey_url) as made:
         yield made
 
@@ -43,7 +43,7 @@ def sending(
     enqueued: float | None = 1.0,
     delay: float = 0.0,
 ) -> Sending:
-    """A job to send, of an id of its own."""
+    """Return a job to send, with this id."""
     envelope = Envelope(ENVELOPE_VERSION, job_id, "send", queue, msgspec.Raw(b"{}"), priority)
     envelope.enqueued = enqueued
     return Sending(envelope, encode_envelope(envelope), due, delay)

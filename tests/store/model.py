@@ -1,6 +1,6 @@
-"""What a queue should be, as plain Python: the reference that the scripts are compared with, key by key.
+"""Model of a queue in plain Python, with which the scripts are compared key by key.
 
-Times are ms. Each verb changes the model as the script of its name should change Redis, and returns what it should.
+Times are ms. Each method changes the model as the script of its name changes Redis, and returns the same.
 """
 
 import re
@@ -18,7 +18,7 @@ ENDED = ("completed", "cancelled")
 
 
 def reachable(state: JobState) -> set[JobState]:
-    """Return where a job may be after some transitions: one step may settle, promote and claim."""
+    """Return the states in which a job may be after some transitions: one step may settle, promote and claim."""
     found: set[JobState] = set()
     while new := {after for before in (state, *found) for after in TRANSITIONS[before]} - found:
         found |= new
@@ -29,8 +29,8 @@ REACHABLE = {state: reachable(state) for state in JobState}
 
 
 @dataclass(slots=True)
-class Stepped:
-    """What a step should answer."""
+class StepResult:
+    """Expected reply of a step."""
 
     ids: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
@@ -40,24 +40,24 @@ class Stepped:
 
 
 class Queue:
-    """One queue."""
+    """Expected contents of one queue."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, str] = {}
-        """Id → priority's letter."""
+        """Id → letter of the priority."""
         self.ready: dict[str, list[str]] = {letter: [] for letter in PRIORITIES}
         self.scheduled: dict[str, dict[str, int]] = {letter: {} for letter in PRIORITIES}
         self.leases: dict[str, int] = {}
         self.dead: dict[str, int] = {}
         self.ended: dict[str, tuple[str, int, int]] = {}
-        """Id → (state, when, ms it is kept)."""
+        """Id → (state, time of the end, ms for which the record is kept)."""
         self.lists: dict[str, list[str]] = {}
         """By class of TTLs: ids in the order in which they ended."""
         self.bounds: dict[str, int] = {}
-        """By class: nothing in its list is over before."""
+        """By class: time before which no record of its list expires."""
         self.histories: set[str] = set()
         self.past: dict[str, History] = {}
-        """What the histories say."""
+        """Id → history."""
         self.since: dict[str, int] = {}
         self.draining: set[str] = set()
         self.cancelling: set[str] = set()
@@ -65,16 +65,16 @@ class Queue:
         self.token = False
 
     def retained(self, job_id: str, now: int) -> str:
-        """The state in which the job ended; empty: it has not, or its record is over."""
+        """Return the state in which the job ended; empty: it has not, or its record has expired."""
         state, at, ttl = self.ended.get(job_id, ("", 0, 0))
         return state if at + ttl > now else ""
 
     def known(self, now: int) -> set[str]:
-        """Ids that are taken."""
+        """Return the ids that cannot be enqueued."""
         return set(self.jobs) | {job_id for job_id in self.ended if self.retained(job_id, now)}
 
     def where(self, job_id: str, now: int) -> str:
-        """The state that people should see; empty: not known."""
+        """Return the state of a job; empty: unknown."""
         places = [
             *["queued" for ids in self.ready.values() if job_id in ids],
             *["scheduled" for due in self.scheduled.values() if job_id in due],
@@ -90,11 +90,11 @@ class Queue:
         return sum(len(ids) for ids in self.ready.values())
 
     def lease_ids(self, belongs: Callable[[str], bool]) -> list[str]:
-        """Leases of the workers that `belongs` says yes to, soonest expiry first."""
+        """Return the leases of workers for which `belongs` is true, soonest expiry first."""
         return [lease_id for lease_id in ranked(self.leases) if belongs(split_lease_id(lease_id)[1])]
 
     def enqueue(self, jobs: Iterable[tuple[str, str, int | None]], now: int, *, own: bool) -> list[bool]:
-        """Of (id, letter, due)."""
+        """Enqueue jobs: (id, letter, due)."""
         before, sooner, accepted = self.left, False, []
         batch: list[tuple[str, str]] = []
         for job_id, letter, due in jobs:
@@ -117,7 +117,7 @@ class Queue:
         self.token |= self.left > before or sooner
         return accepted
 
-    def step(  # noqa: PLR0913  # as the script
+    def step(  # noqa: PLR0913  # the arguments of step.lua
         self,
         worker: str,
         now: int,
@@ -129,9 +129,9 @@ class Queue:
         lease: int,
         order: str,
         keep: int,
-    ) -> Stepped:
-        """`completed`: (lease_id, ttl)."""
-        answer = Stepped()
+    ) -> StepResult:
+        """Settle and claim; `completed`: (lease_id, ttl)."""
+        answer = StepResult()
         for lease_id, ttl in completed:
             self._complete(answer, lease_id, now, ttl if keep else 0)
         for lease_id, settlement in settled:
@@ -154,7 +154,7 @@ class Queue:
             answer.next_due = max(0, min(due) - now)
         return answer
 
-    def _complete(self, answer: Stepped, lease_id: str, now: int, ttl: int) -> None:
+    def _complete(self, answer: StepResult, lease_id: str, now: int, ttl: int) -> None:
         if not self._held(lease_id):
             answer.stale.append(lease_id)
             return
@@ -166,7 +166,7 @@ class Queue:
         else:
             self._forget(job_id)
 
-    def _settle(self, answer: Stepped, lease_id: str, now: int, settlement: Settlement) -> None:
+    def _settle(self, answer: StepResult, lease_id: str, now: int, settlement: Settlement) -> None:
         if not self._held(lease_id):
             answer.stale.append(lease_id)
             return
@@ -196,14 +196,14 @@ class Queue:
                 self.scheduled[letter][job_id] = now if due is None else due
 
     def _held(self, lease_id: str) -> bool:
-        """Give up a lease that is there, or that its worker reclaims."""
+        """Remove a lease that exists or is reclaimed; return whether there was one."""
         if not self.reclaim(lease_id, 0):
             return self.leases.pop(lease_id, None) is not None
         del self.leases[lease_id]
         return True
 
     def reclaims(self, lease_id: str) -> bool:
-        """The job was charged with a crash under exactly this lease, and no attempt has started since."""
+        """Return whether the job's latest attempt is a crash under this lease, and no attempt has started since."""
         job_id, worker = split_lease_id(lease_id)
         attempts = self.past[job_id].entries if job_id in self.histories else ()
         if not attempts or attempts[-1].outcome is not OutcomeKind.CRASHED:
@@ -241,14 +241,14 @@ class Queue:
             kind = str(self.ended.pop(job_id)[2].bit_length())
             self.lists[kind].remove(job_id)
 
-    def _over(self, job_id: str) -> int:
+    def _expiry(self, job_id: str) -> int:
         _, at, ttl = self.ended[job_id]
         return at + ttl
 
     def trim(self, now: int, keep: int) -> None:
         changed = {kind for kind, bound in self.bounds.items() if bound <= now}
         for kind in changed:
-            while self.lists[kind] and self._over(self.lists[kind][0]) <= now:
+            while self.lists[kind] and self._expiry(self.lists[kind][0]) <= now:
                 self._forget(self.lists[kind][0])
         oldest = sorted(
             (
@@ -262,7 +262,7 @@ class Queue:
             self._forget(job_id)
         for kind in changed | {kind for _, kind, _ in excess}:
             if self.lists[kind]:
-                self.bounds[kind] = self._over(self.lists[kind][0])
+                self.bounds[kind] = self._expiry(self.lists[kind][0])
             else:
                 del self.bounds[kind]
 
@@ -278,7 +278,7 @@ class Queue:
     def rescue(
         self, lease_suffix: str, lease: int, now: int, holders: tuple[str, ...] = (), *, keep: int
     ) -> tuple[list[str], int]:
-        """(lease_ids that were taken over, how many were promoted)."""
+        """Return the lease_ids that were taken over, and how many jobs were promoted."""
         if holders:
             taken = self.lease_ids(lambda worker: worker.rpartition(".")[0] in holders)
         else:
@@ -292,7 +292,7 @@ class Queue:
         return taken, moved
 
     def renew(self, lease_ids: Iterable[str], until: int) -> list[str]:
-        """Members that are gone."""
+        """Return the lease_ids that are lost."""
         gone = []
         for lease_id in lease_ids:
             if lease_id in self.leases or (self.renews(lease_id) and self.reclaim(lease_id, until)):
@@ -302,7 +302,7 @@ class Queue:
         return gone
 
     def renews(self, lease_id: str) -> bool:
-        """A worker that may not claim takes back nothing by renewing."""
+        """Return whether renewing may reclaim this lease: a draining worker's may not."""
         return split_lease_id(lease_id)[1] not in self.draining
 
     def drain(self, worker: str) -> bool:
@@ -344,11 +344,11 @@ class Queue:
         for job_id in gone:
             self._forget(job_id)
         self.totals["purged"] += len(gone)
-        self.totals += Counter()  # what was never counted has no field
+        self.totals += Counter()  # remove counts of zero
         return len(gone)
 
     def keys(self) -> dict[str, Any]:
-        """Part → what Redis should hold there; parts that hold nothing should not be."""
+        """Return the expected contents by part, without empty parts."""
         lists = {f"ready:{name}": self.ready[letter] for letter, name in PRIORITIES.items()}
         later = {f"scheduled:{name}": self.scheduled[letter] for letter, name in PRIORITIES.items()}
         parts: dict[str, Any] = {
@@ -371,10 +371,10 @@ class Queue:
 
 
 def ranked(scores: dict[str, int]) -> list[str]:
-    """As a sorted set has them: by score, then by name."""
+    """Return the elements in the order of a sorted set: by score, then by name."""
     return sorted(scores, key=lambda lease_id: (scores[lease_id], lease_id))
 
 
 def uncharged(history: History) -> History:
-    """Without its latest record, a crash."""
+    """Return the history without its latest attempt, a crash."""
     return History(history.attempts, max(0, history.crashes - 1), history.entries[:-1])

@@ -7,14 +7,14 @@ from jobpools import App
 from jobpools.options import Options
 
 SEEN = "jobpools:seeding"
-"""Hash: which process of which job → the follow-up that ran."""
+"""Name of a hash with one field for each follow-up job that ran."""
 
 app = App("seeding")
 
 
 @app.job
 def outer(number: int) -> None:
-    """Seed as a data scientist does, then enqueue here and in a child."""
+    """Seed the generator, then enqueue in this process and in a child."""
     random.seed(0)
     inner.enqueue_sync(source=f"{number} parent")
     child = os.fork()
@@ -29,5 +29,5 @@ def outer(number: int) -> None:
 
 @app.job
 async def inner(source: str) -> None:
-    """Say that it ran."""
+    """Record that it ran."""
     await app.client.connection().execute("HSET", SEEN, source, source)

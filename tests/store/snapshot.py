@@ -1,4 +1,4 @@
-"""All that a server holds of one queue, in the form of the model."""
+"""The contents of one queue on a server, in the form of the model."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,14 +8,14 @@ from jobpools.store.records import decode_ended, decode_result
 from jobpools.store.sync_connection import SyncConnection
 
 _KIND = {part: keys.kind(part) for part in keys.PARTS} | {"jobs": "names"}
-_READ = {"hash": ("HGETALL",), "names": ("HKEYS",), "zset": ("ZRANGE",), "list": ("LRANGE",), "set": ("SMEMBERS",)}
-_REST: dict[str, tuple[Any, ...]] = {
+_COMMANDS = {"hash": ("HGETALL",), "names": ("HKEYS",), "zset": ("ZRANGE",), "list": ("LRANGE",), "set": ("SMEMBERS",)}
+_ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "hash": (), "names": (), "zset": (0, -1, "WITHSCORES"), "list": (0, -1), "set": (),
 }  # fmt: skip
 
 
 def _plain(part: str, value: Any) -> Any:
-    """As the model has it."""
+    """Return the value of a part in the form of the model."""
     match _KIND[part]:
         case "zset":
             return {lease_id.decode(): int(score) for lease_id, score in zip(value[::2], value[1::2], strict=True)}
@@ -32,14 +32,14 @@ def _plain(part: str, value: Any) -> Any:
 
 
 def snapshot(connection: SyncConnection, queue: str, classes: Iterable[str]) -> dict[str, Any]:
-    """Everything that the server holds, by part; a key of another name is a leak.
+    """Return the contents of a queue by part; fail if there are other keys.
 
-    `classes` are those of the TTLs of ended jobs.
+    `classes` are the classes of TTLs of ended jobs.
     """
     lists = {keys.ended(queue, kind): f"done:{kind}" for kind in classes}
     pipeline = connection.client.pipeline(transaction=False)
     for part in keys.PARTS:
-        pipeline.execute_command(*_READ[_KIND[part]], keys.of_queue(queue, part), *_REST[_KIND[part]])
+        pipeline.execute_command(*_COMMANDS[_KIND[part]], keys.of_queue(queue, part), *_ARGUMENTS[_KIND[part]])
     for name in lists:
         pipeline.execute_command("LRANGE", name, 0, -1)
     pipeline.execute_command("KEYS", "*")
@@ -48,7 +48,7 @@ def snapshot(connection: SyncConnection, queue: str, classes: Iterable[str]) -> 
     found = {
         part: _plain(part, value)
         for part, value in zip(keys.PARTS, held, strict=False)
-        if value and part != "handlers"  # the numbers of names are not part of the model
+        if value and part != "handlers"  # the model has no numbers of handlers
     }
     for part, items in zip(lists.values(), held[len(keys.PARTS) :], strict=True):
         if items:

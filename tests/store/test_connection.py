@@ -18,14 +18,14 @@ from tests.store.conftest import QUEUE, Send
 from tests.support.ports import free_port
 from tests.support.servers import Server, running, valkey_binary
 
-SECRET = "tiger&scott"  # noqa: S105  # the tests' own
+SECRET = "tiger&scott"  # noqa: S105  # a password of the tests
 
 
 ESCAPED = "tiger%26scott"
 
 
-async def said(url: str, *command: object) -> StoreError:
-    """What a command's refusal says, and the same of a blocking one."""
+async def refusal(url: str, *command: object) -> StoreError:
+    """Return the error of a command, after checking that a blocking connection raises the same."""
     connection, sync = connect(url), connect_sync(url)
     try:
         with pytest.raises(StoreError) as raised:
@@ -42,26 +42,26 @@ async def said(url: str, *command: object) -> StoreError:
     return raised.value
 
 
-async def test_no_server_answers() -> None:
+async def test_a_refused_connection_is_unavailable() -> None:
     url = f"redis://:{ESCAPED}@127.0.0.1:{free_port()}/0"
-    error = await said(url, "PING")
+    error = await refusal(url, "PING")
     assert isinstance(error, StoreUnavailableError)
     assert str(error) == f"{safe_url(url)}: cannot be reached: Connection refused"
     assert ESCAPED not in str(error)
 
 
 @pytest.mark.parametrize("kind", ["redis+cluster", "redis+sentinel"])
-async def test_none_of_several_servers_answers(kind: str) -> None:
-    error = await said(f"{kind}://127.0.0.1:{free_port()}/0", "GET", "x")
+async def test_a_cluster_or_sentinel_without_servers_is_unavailable(kind: str) -> None:
+    error = await refusal(f"{kind}://127.0.0.1:{free_port()}/0", "GET", "x")
     assert isinstance(error, StoreUnavailableError)
 
 
-async def test_a_host_that_is_none() -> None:
-    error = await said("redis://no-such-host.invalid:6379/0", "PING")
+async def test_an_unknown_host_is_unavailable() -> None:
+    error = await refusal("redis://no-such-host.invalid:6379/0", "PING")
     assert isinstance(error, StoreUnavailableError)
 
 
-async def test_a_server_that_stands_still() -> None:
+async def test_a_server_that_does_not_answer_in_time_is_unavailable() -> None:
     with running(valkey_binary()) as server:
         connection = connect(server.url, timeout=0.2)
         await connection.execute("PING")
@@ -71,11 +71,11 @@ async def test_a_server_that_stands_still() -> None:
                 await connection.execute("PING")
         finally:
             server.resume()
-        assert await connection.execute("PING"), "it is asked again, on a new socket"
+        assert await connection.execute("PING"), "the next command uses a new socket"
         await connection.aclose()
 
 
-async def test_a_server_that_went_and_came_back(tmp_path: Path, job: Send) -> None:
+async def test_a_connection_recovers_after_a_restart(tmp_path: Path, job: Send) -> None:
     with running(valkey_binary(), tmp_path) as server:
         connection = connect(server.url)
         assert await enqueue_jobs(connection, [job("a")]) == [True]
@@ -87,11 +87,11 @@ async def test_a_server_that_went_and_came_back(tmp_path: Path, job: Send) -> No
         await connection.aclose()
 
 
-async def test_a_wrong_password() -> None:
+async def test_a_wrong_password_is_an_auth_error_that_does_not_show_it() -> None:
     with running(valkey_binary(), password=SECRET) as server:
         for user, wrong in (("", "wrong-one"), ("ada", ESCAPED), ("", "")):
             userinfo = f"{user}:{wrong}@" if user or wrong else ""
-            error = await said(f"redis://{userinfo}127.0.0.1:{server.port}/0", "PING")
+            error = await refusal(f"redis://{userinfo}127.0.0.1:{server.port}/0", "PING")
             assert isinstance(error, StoreAuthError)
             assert str(error).endswith("check user and password in the URL, and the user's ACL")
             assert "wrong-one" not in str(error)
@@ -101,15 +101,17 @@ async def test_a_wrong_password() -> None:
         await right.aclose()
 
 
-async def test_a_command_that_the_user_may_not_use(valkey_server: Server) -> None:
+async def test_a_command_without_permission_is_an_auth_error(valkey_server: Server) -> None:
     with valkey_server.client() as client:
         client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "-@all", "+get", "+eval")
     url = f"redis://reader:pw@127.0.0.1:{valkey_server.port}/0"
-    assert isinstance(await said(url, "SET", "x", "y"), StoreAuthError)
-    assert isinstance(await said(url, "EVAL", "return redis.call('SET', KEYS[1], 1)", 1, "x"), StoreAuthError)
+    assert isinstance(await refusal(url, "SET", "x", "y"), StoreAuthError)
+    assert isinstance(await refusal(url, "EVAL", "return redis.call('SET', KEYS[1], 1)", 1, "x"), StoreAuthError)
 
 
-async def test_a_key_of_another_type(store: Connection, sync_store: SyncConnection, raw: Redis, job: Send) -> None:
+async def test_a_key_of_another_type_is_named_and_nothing_is_written(
+    store: Connection, sync_store: SyncConnection, raw: Redis, job: Send
+) -> None:
     raw.set("jobpools:{emails}:ready:normal", "something else")
     wrong = (
         "key jobpools:{emails}:ready:normal is a string, not a list: something else uses its name; rename or delete it"
@@ -120,7 +122,7 @@ async def test_a_key_of_another_type(store: Connection, sync_store: SyncConnecti
     with pytest.raises(StoreDataError) as raised:
         enqueue_jobs_sync(sync_store, [job("a")])
     assert str(raised.value) == wrong
-    assert raw.keys() == [b"jobpools:{emails}:ready:normal"], "and nothing was written"
+    assert raw.keys() == [b"jobpools:{emails}:ready:normal"], "nothing was written"
 
 
 async def test_out_of_memory_refuses_new_jobs_and_finishes_old_ones(job: Send) -> None:
@@ -142,7 +144,7 @@ async def test_out_of_memory_refuses_new_jobs_and_finishes_old_ones(job: Send) -
         await connection.aclose()
 
 
-async def test_a_replica_is_not_the_right_server_now(job: Send) -> None:
+async def test_a_replica_refuses_to_enqueue(job: Send) -> None:
     with running(valkey_binary()) as server:
         connection = connect(server.url)
         with server.client() as client:
@@ -152,7 +154,7 @@ async def test_a_replica_is_not_the_right_server_now(job: Send) -> None:
         await connection.aclose()
 
 
-async def test_closing_twice_and_unopened_is_fine(valkey_url: str) -> None:
+async def test_a_connection_can_be_closed_twice_and_unopened(valkey_url: str) -> None:
     connection = connect(valkey_url)
     await connection.aclose()
     await connection.aclose()
@@ -162,16 +164,16 @@ async def test_closing_twice_and_unopened_is_fine(valkey_url: str) -> None:
         sync.close()
 
 
-async def test_more_at_once_than_there_are_connections(store: Connection, raw: Redis, job: Send) -> None:
+async def test_more_commands_than_connections_wait(store: Connection, raw: Redis, job: Send) -> None:
     accepted = await asyncio.gather(*[enqueue_jobs(store, [job(f"job{number}")]) for number in range(300)])
     assert accepted == [[True]] * 300
-    # Those that scripts keep at hand leave enough for everything else.
+    # The idle connections that scripts keep leave enough for other commands.
     kinds = await asyncio.gather(*[store.execute("TYPE", f"key{number}") for number in range(300)])
     assert kinds == [b"none"] * 300
     assert raw.info("clients")["connected_clients"] <= POOL_SIZE + 5
 
 
-def test_more_threads_than_there_are_connections(sync_store: SyncConnection, job: Send) -> None:
+def test_commands_of_more_threads_than_connections_wait(sync_store: SyncConnection, job: Send) -> None:
     with ThreadPoolExecutor(150) as threads:
         jobs = [[job(f"job{number}")] for number in range(300)]
         assert list(threads.map(lambda each: enqueue_jobs_sync(sync_store, each), jobs)) == [[True]] * 300

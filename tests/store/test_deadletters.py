@@ -1,4 +1,4 @@
-"""The dead-letter queue: looked at, put back with all attempts ahead, or forgotten."""
+"""Dead letters are listed, replayed with all their attempts, and purged."""
 
 from redis import Redis
 
@@ -16,8 +16,8 @@ from tests.support import dead_jobs
 NOW = 1_900_000_000_000
 
 
-async def bury(store: Connection, *ids: str) -> None:
-    """They fail for good, in this order."""
+async def kill(store: Connection, *ids: str) -> None:
+    """Claim these jobs and let them die, in this order."""
     for number, job_id in enumerate(ids):
         lease_suffix = claim_suffix("w.1", number)
         reply = await settle_and_claim(store, QUEUE, "w.1", claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=NOW)
@@ -31,9 +31,9 @@ async def bury(store: Connection, *ids: str) -> None:
         )
 
 
-async def test_dead_jobs_come_back_with_all_attempts_ahead(store: Connection, raw: Redis, job: Send) -> None:
+async def test_replayed_jobs_have_all_their_attempts_again(store: Connection, raw: Redis, job: Send) -> None:
     await enqueue_jobs(store, [job("a", "high"), job("b"), job("c")], NOW)
-    await bury(store, "a", "b")
+    await kill(store, "a", "b")
     assert [view.id for view in await deadletters.listed(store, QUEUE)] == ["b", "a"]
     raw.delete(keys.of_queue(QUEUE, "wake"))
     assert await dead_jobs.replay(store, QUEUE, ["a", "c", "never", "a"], NOW) == 1
@@ -41,35 +41,35 @@ async def test_dead_jobs_come_back_with_all_attempts_ahead(store: Connection, ra
     assert view is not None
     assert view.state is JobState.QUEUED
     assert (view.history.attempts, view.history.crashes, view.history.note) == (0, 0, "")
-    assert [attempt.message for attempt in view.history.entries] == ["no"], "what happened is not forgotten"
-    assert raw.lrange(keys.of_queue(QUEUE, "ready:high"), 0, -1) == [b"a"], "in its own priority"
+    assert [attempt.message for attempt in view.history.entries] == ["no"], "the earlier attempts stay in the history"
+    assert raw.lrange(keys.of_queue(QUEUE, "ready:high"), 0, -1) == [b"a"], "with its priority"
     assert raw.llen(keys.of_queue(QUEUE, "wake")) == 1
     counts = (await ledger.read(store, [QUEUE]))[QUEUE]
     assert (counts.dead, counts.died, counts.waiting, counts.lost) == (1, 2, 2, 0)
 
 
-async def test_dead_jobs_are_forgotten_with_all_that_was_known(store: Connection, raw: Redis, job: Send) -> None:
+async def test_a_purge_removes_envelope_history_and_death(store: Connection, raw: Redis, job: Send) -> None:
     await enqueue_jobs(store, [job("a"), job("b")], NOW)
-    await bury(store, "a")
+    await kill(store, "a")
     assert await dead_jobs.purge(store, QUEUE, ["a", "b", "never"]) == 1
     assert await dead_jobs.purge(store, QUEUE, []) == 0
-    assert raw.hkeys(keys.of_queue(QUEUE, "jobs")) == [b"b"], "one that waits is left alone"
+    assert raw.hkeys(keys.of_queue(QUEUE, "jobs")) == [b"b"], "a queued job is not purged"
     assert raw.exists(keys.of_queue(QUEUE, "history"), keys.of_queue(QUEUE, "dead")) == 0
     counts = (await ledger.read(store, [QUEUE]))[QUEUE]
     assert (counts.purged, counts.lost) == (1, 0)
 
 
-async def test_a_dead_job_that_cannot_be_read_comes_back_too(store: Connection, raw: Redis, job: Send) -> None:
+async def test_an_unreadable_dead_job_can_be_replayed(store: Connection, raw: Redis, job: Send) -> None:
     await enqueue_jobs(store, [job("a")], NOW)
-    await bury(store, "a")
+    await kill(store, "a")
     raw.hset(keys.of_queue(QUEUE, "jobs"), "a", '{"v":9}')
     assert await dead_jobs.replay(store, QUEUE, ["a"], NOW) == 1
     assert await dead_jobs.replay(store, QUEUE, [], NOW) == 0
 
 
-async def test_a_job_that_died_anew_since_the_snapshot_is_left_alone(store: Connection, raw: Redis, job: Send) -> None:
+async def test_a_job_that_died_again_after_the_snapshot_is_skipped(store: Connection, raw: Redis, job: Send) -> None:
     await enqueue_jobs(store, [job("a"), job("b")], NOW)
-    await bury(store, "a", "b")
+    await kill(store, "a", "b")
     deaths = await deadletters.snapshot(store, QUEUE)
     assert [(death.id, death.at) for death in deaths] == [("a", NOW), ("b", NOW + 1)]
     raw.zadd(keys.of_queue(QUEUE, "dead"), {"a": NOW + 5})

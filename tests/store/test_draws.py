@@ -1,4 +1,4 @@
-"""Ids and fences are unique whatever users do to their generators, clocks and processes."""
+"""Ids and fences are unique whatever users do to random generators, clocks and processes."""
 
 import asyncio
 import multiprocessing
@@ -37,7 +37,7 @@ def worker_ids(number: int) -> list[str]:
 
 
 @pytest.mark.parametrize("make", [job_ids, suffixes, fractions, worker_ids])
-def test_a_seed_repeats_nothing(make: Callable[[int], list[object]]) -> None:
+def test_a_seed_does_not_repeat_draws(make: Callable[[int], list[object]]) -> None:
     random.seed(0)
     first = make(50)
     random.seed(0)
@@ -49,7 +49,7 @@ def _in_child(make: Callable[[int], list[object]], queue: "multiprocessing.Queue
 
 
 @pytest.mark.parametrize("make", [job_ids, suffixes, fractions, worker_ids])
-def test_a_fork_repeats_nothing(make: Callable[[int], list[object]]) -> None:
+def test_a_fork_does_not_repeat_draws(make: Callable[[int], list[object]]) -> None:
     context = multiprocessing.get_context("fork")
     found, queue = make(1), context.Queue()
     children = [context.Process(target=_in_child, args=(make, queue)) for _ in range(3)]
@@ -63,14 +63,14 @@ def test_a_fork_repeats_nothing(make: Callable[[int], list[object]]) -> None:
     assert len(set(found)) == 201
 
 
-def test_threads_repeat_nothing() -> None:
+def test_ids_of_threads_are_unique() -> None:
     with ThreadPoolExecutor(8) as pool:
         found = [each for ids in pool.map(job_ids, [2000] * 8) for each in ids]
     assert len(set(found)) == 16_000
 
 
 @pytest.mark.parametrize("clock", [NOW, 0.0, -1e9, 1e15, NOW - 86_400])
-def test_a_clock_that_stands_still_goes_back_or_lies_makes_sound_ids(clock: float) -> None:
+def test_ids_are_valid_and_unique_with_a_wrong_clock(clock: float) -> None:
     found = {draws.job_id(at) for at in (clock, clock - 1, clock) for _ in range(100)}
     assert len(found) == 300
     for each in found:
@@ -79,14 +79,14 @@ def test_a_clock_that_stands_still_goes_back_or_lies_makes_sound_ids(clock: floa
         assert check_id(each) == each
 
 
-async def test_jobs_of_a_seeded_producer_with_a_frozen_clock_are_all_new(
+async def test_a_seeded_producer_with_a_stopped_clock_makes_unique_ids(
     valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = App("seeded", redis=valkey_url)
 
     @app.job
     async def follow(number: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     monkeypatch.setattr(time, "time", lambda: NOW)
     sent = []
@@ -98,8 +98,8 @@ async def test_jobs_of_a_seeded_producer_with_a_frozen_clock_are_all_new(
     assert len({each.id for each in sent}) == 20
 
 
-def test_follow_up_jobs_of_handlers_that_seed_and_fork_arrive(valkey_url: str, tmp_path: Path) -> None:
-    """A real worker: each of 20 jobs seeds, enqueues, forks, and enqueues in the child as well."""
+def test_handlers_that_seed_and_fork_enqueue_unique_jobs(valkey_url: str, tmp_path: Path) -> None:
+    """Each of 20 jobs of a real worker seeds, enqueues, forks, and enqueues in the child."""
     from tests.store import seeding
 
     async def send_and_count() -> int:

@@ -19,11 +19,11 @@ async def facts(store: Connection, now: int = NOW, queue: str = QUEUE) -> QueueF
     return next(iter((await read_endpoint(store, {POOL: [queue]}, now)).queues.values()))
 
 
-async def test_an_unknown_queue_has_nothing(store: Connection) -> None:
+async def test_an_unknown_queue_is_empty(store: Connection) -> None:
     assert await facts(store) == QueueFacts(0, 0, 0, 0, 0, None)
 
 
-async def test_counts_by_place(store: Connection, job: Send) -> None:
+async def test_jobs_are_counted_by_state(store: Connection, job: Send) -> None:
     jobs = [job(f"now{n}", priority) for n, priority in enumerate(["high", "normal", "low", "low"])]
     jobs += [job("due", due=AT - 1), job("later", due=AT + 60), job("much-later", "high", due=AT + 600)]
     await enqueue_jobs(store, jobs, NOW)
@@ -41,7 +41,7 @@ async def test_counts_by_place(store: Connection, job: Send) -> None:
     assert (await facts(store, NOW + 61_000)).due == 1, "time alone makes it due"
 
 
-async def test_the_oldest_waits_since_it_was_ready(store: Connection, job: Send) -> None:
+async def test_the_oldest_age_is_counted_since_the_job_was_ready(store: Connection, job: Send) -> None:
     await enqueue_jobs(store, [job(new_id(AT, bytes(10)), enqueued=None)], NOW)
     assert (await facts(store, NOW + 300_000)).oldest_seconds == 300, "its id says when"
     await claim(store, "w.1", 1)
@@ -59,8 +59,10 @@ async def test_the_oldest_waits_since_it_was_ready(store: Connection, job: Send)
 
 
 @pytest.mark.parametrize("wrong", [-86_400, -120, -2, 2, 120, 86_400])
-async def test_a_producers_wrong_clock_makes_no_wrong_age(store: Connection, raw: Redis, job: Send, wrong: int) -> None:
-    """The oldest age drives scaling and alerts: neither two days old nor young for ever."""
+async def test_a_wrong_clock_of_a_producer_does_not_change_the_age(
+    store: Connection, raw: Redis, job: Send, wrong: int
+) -> None:
+    """The oldest age drives scaling and alerts."""
     ids = [new_id(AT + wrong, bytes([number] * 10)) for number in range(3)]
     await enqueue_jobs(store, [job(each, enqueued=None) for each in ids], NOW)
     assert (await facts(store, NOW + 7000)).oldest_seconds == 7
@@ -68,7 +70,7 @@ async def test_a_producers_wrong_clock_makes_no_wrong_age(store: Connection, raw
     assert raw.hlen(keys.of_queue(QUEUE, "since")) == 0, "nothing of it is left"
 
 
-async def test_all_pools_in_one_read(store: Connection, job: Send) -> None:
+async def test_one_read_has_the_queues_of_all_pools(store: Connection, job: Send) -> None:
     await enqueue_jobs(store, [job("a", queue="one"), job("b", queue="two"), job("c", queue="two")], NOW)
     seen = await read_endpoint(store, {"x/first": ["one", "two"], "x/second": ["two", "three"]}, NOW)
     assert {name: each.queued for name, each in seen.queues.items()} == {"one": 1, "two": 2, "three": 0}

@@ -52,19 +52,19 @@ envelopes = st.builds(
 
 @settings(max_examples=50)
 @given(envelopes)
-def test_an_envelope_comes_back(envelope: Envelope) -> None:
+def test_an_envelope_is_decoded_as_it_was_encoded(envelope: Envelope) -> None:
     found = decode_envelope(encode_envelope(envelope))
     assert json.loads(bytes(found.args)) == json.loads(bytes(envelope.args))
     found.args = envelope.args
     assert found == envelope
 
 
-def test_a_small_envelope_says_only_what_is_not_usual() -> None:
+def test_an_envelope_omits_defaults() -> None:
     envelope = Envelope(1, "a", "send", "emails", msgspec.Raw(b'{"to":"ada"}'))
     assert encode_envelope(envelope) == b'{"v":1,"id":"a","name":"send","queue":"emails","args":{"to":"ada"}}'
 
 
-def test_what_a_later_version_one_might_add_is_ignored() -> None:
+def test_an_unknown_field_is_ignored() -> None:
     found = decode_envelope(b'{"v":1,"id":"a","name":"send","queue":"emails","args":{},"colour":"red"}')
     assert found.name == "send"
 
@@ -78,7 +78,7 @@ def test_what_a_later_version_one_might_add_is_ignored() -> None:
         b'{"v":2,"id":"a","name":"send","queue":"emails","args":{},"priority":"urgent"}',
     ],
 )
-def test_a_newer_version_is_said_to_be_one(raw: bytes) -> None:
+def test_a_newer_version_is_reported_as_newer(raw: bytes) -> None:
     with pytest.raises(NewerVersionError, match="this jobpools reads up to 1: upgrade the workers"):
         decode_envelope(raw)
 
@@ -98,19 +98,19 @@ def test_a_newer_version_is_said_to_be_one(raw: bytes) -> None:
         b'\xff{"v":1}',
     ],
 )
-def test_what_is_no_envelope_is_said_to_be_none(raw: bytes) -> None:
+def test_invalid_bytes_are_reported_as_not_an_envelope(raw: bytes) -> None:
     with pytest.raises(StoreDataError, match="not an envelope") as raised:
         decode_envelope(raw)
     assert not isinstance(raised.value, NewerVersionError)
     assert "\n" not in str(raised.value), "one line"
 
 
-def test_an_argument_of_no_json_has_no_place() -> None:
+def test_a_value_that_is_not_json_cannot_be_encoded() -> None:
     with pytest.raises(NotImplementedError):
         encode_envelope(Envelope(1, "a", "send", "emails", msgspec.Raw(b"{}"), tags=(object(),)))  # type: ignore[arg-type]  # on purpose
 
 
-def test_when_it_was_enqueued() -> None:
+def test_the_time_of_enqueueing_is_in_the_id_or_the_envelope() -> None:
     def at(job_id: str, **more: Any) -> float:
         return enqueued_at(Envelope(1, job_id, "n", "q", msgspec.Raw(b"{}"), **more))
 

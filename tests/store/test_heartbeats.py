@@ -27,7 +27,7 @@ def report(worker: str, **more: Any) -> Heartbeat:
     return Heartbeat(worker=WorkerId(worker), pool=POOL, **(values | more))
 
 
-async def test_workers_report_and_are_forgotten(store: Connection, job: Send) -> None:
+async def test_workers_are_listed_until_their_heartbeat_is_too_old(store: Connection, job: Send) -> None:
     await enqueue_jobs(store, [job("a")], NOW)
     await write_heartbeat(store, report("b.1", idle_since=AT - 5), NOW)
     await write_heartbeat(store, report("a.1"), NOW - 20_000)
@@ -43,13 +43,13 @@ async def test_workers_report_and_are_forgotten(store: Connection, job: Send) ->
     assert await store.execute("EXISTS", keys.of_queue(QUEUE, "draining")) == 0
 
 
-async def test_a_report_with_more_in_it_is_read(store: Connection, raw: Redis) -> None:
+async def test_an_unknown_field_of_a_heartbeat_is_ignored(store: Connection, raw: Redis) -> None:
     raw.hset(keys.workers(POOL), "a.1", f'{NOW} {{"slots":5,"busy":0,"started":1,"idle_since":null,"colour":"red"}}')
     (found,) = (await read_endpoint(store, {POOL: [QUEUE]}, NOW)).heartbeats[POOL]
     assert (found.slots, found.seen) == (5, AT)
 
 
-async def test_workers_that_were_silent_for_a_day_are_forgotten(store: Connection, raw: Redis) -> None:
+async def test_workers_without_a_heartbeat_for_a_day_are_removed(store: Connection, raw: Redis) -> None:
     """Those that were killed: who ends well says so, and the operator forgets the pods that it sees go."""
     for number, silent in enumerate([86_500_000, 86_300_000, 0]):
         await write_heartbeat(store, report(f"web-{number}.a"), NOW - silent)

@@ -37,11 +37,11 @@ histories = st.builds(
 
 @settings(max_examples=50)
 @given(histories)
-def test_a_history_comes_back(history: History) -> None:
+def test_a_history_is_decoded_as_it_was_encoded(history: History) -> None:
     assert decode_history(encode_history(history)) == history
 
 
-def test_a_history_holds_whatever_an_error_said() -> None:
+def test_a_history_holds_text_that_utf8_cannot_encode() -> None:
     # Half a character, as os.fsdecode makes them of a file name that is not UTF-8.
     odd, attempt = (
         "no file a\udcff",
@@ -52,7 +52,7 @@ def test_a_history_holds_whatever_an_error_said() -> None:
     assert found.entries[0].traceback == "a\\udcff"
 
 
-def test_no_history_is_an_empty_one() -> None:
+def test_a_missing_history_is_empty_and_an_invalid_one_an_error() -> None:
     assert decode_history(None) == decode_history(b"") == History()
     with pytest.raises(StoreDataError, match="not a history"):
         decode_history(b"[]")
@@ -70,7 +70,7 @@ def test_a_history_is_bounded_in_bytes_however_a_job_fails(text: str) -> None:
     assert (found.attempts, found.entries[-1].attempt) == (20, 19)
 
 
-def test_tracebacks_of_older_attempts_go_first() -> None:
+def test_tracebacks_of_older_attempts_are_removed_first() -> None:
     attempts_made = tuple(Attempt(number, OutcomeKind.FAILED, 1.0, "E", "m", "t" * 7000) for number in range(3))
     found = decode_history(encode_history(History(attempts=3, entries=attempts_made)))
     assert [bool(each.traceback) for each in found.entries] == [False, True, True]

@@ -22,7 +22,7 @@ def test_an_id_is_a_uuid_of_version_7_and_contains_its_time(ms: int, random: byt
     assert abs(seconds * 1000 - ms) <= 1.001  # a time in seconds as a float is inexact
 
 
-def test_ids_of_later_jobs_sort_behind() -> None:
+def test_ids_sort_by_time() -> None:
     made = [new_id(at / 1000, bytes([255 - at % 256] * 10)) for at in range(1_790_000_000_000, 1_790_000_000_500)]
     assert made == sorted(made)
     assert abs((id_time(draws.fresh_id()) or 0) - time.time()) < 5
@@ -46,6 +46,6 @@ def test_other_ids_contain_no_time(own: str) -> None:
 
 
 @pytest.mark.parametrize("own", ["", "two words", "tab\t", "ümlaut", "x" * (ID_LIMIT + 1), "line\n"])
-def test_what_cannot_be_an_id(own: str) -> None:
+def test_an_invalid_id_is_refused(own: str) -> None:
     with pytest.raises(ValueError, match="cannot be an id: 1 to 200 printable ASCII"):
         check_id(own)

@@ -8,7 +8,7 @@ from tests.store.attempts import AT, NOW, claim, failed, settled
 from tests.store.conftest import QUEUE, Send
 
 
-async def test_lists_are_in_the_order_of_what_happens_next(store: Connection, job: Send) -> None:
+async def test_jobs_are_listed_in_the_order_in_which_they_leave_their_state(store: Connection, job: Send) -> None:
     order = [("n1", "normal"), ("l1", "low"), ("h1", "high"), ("n2", "normal")]
     await enqueue_jobs(store, [job(job_id, priority) for job_id, priority in order], NOW)
     later = [("s3", "high", 30), ("s1", "low", 10), ("s2", "normal", 20)]

@@ -20,7 +20,7 @@ from tests.store.attempts import AT, NOW, claim, failed, settled
 from tests.store.conftest import QUEUE, Send
 
 
-async def test_a_job_is_seen_wherever_it_is(store: Connection, job: Send) -> None:
+async def test_a_job_is_found_in_every_state(store: Connection, job: Send) -> None:
     jobs = [job("dead"), job("done"), job("retried"), job("held"), job("waits"), job("later", due=AT + 60)]
     await enqueue_jobs(store, jobs, NOW)
     dead, done, retried, _ = await claim(store, "w.1", 1, claim=4)
@@ -68,7 +68,7 @@ async def test_a_job_is_seen_wherever_it_is(store: Connection, job: Send) -> Non
         )
 
 
-async def test_what_cannot_be_read_is_shown_and_says_why(store: Connection, raw: Redis) -> None:
+async def test_a_job_whose_envelope_cannot_be_read_is_shown_with_the_reason(store: Connection, raw: Redis) -> None:
     for job_id, envelope in (("newer", b'{"v":9}'), ("broken", b"?")):
         await store.call("enqueue", QUEUE, [NOW, keys.WAKE_CHANNEL, QUEUE, job_id, "n", "", envelope])
     newer, broken = await read_jobs(store, QUEUE, JobState.QUEUED)
@@ -80,7 +80,7 @@ async def test_what_cannot_be_read_is_shown_and_says_why(store: Connection, raw:
         await read_result(store, QUEUE, "newer")
 
 
-async def test_why_a_job_waits_is_shown(store: Connection, job: Send) -> None:
+async def test_a_job_that_was_handed_back_is_shown_with_the_reason(store: Connection, job: Send) -> None:
     await enqueue_jobs(store, [job("a")], NOW)
     (lease_id,) = await claim(store, "w.1", 1)
     back = Settlement(Disposition.RETURN, delay=30, history=History(note='no job "send"'))

@@ -10,7 +10,7 @@ ids = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, ma
 
 @settings(max_examples=100)
 @given(ids, st.integers(0, 10**10 - 1))
-def test_a_lease_says_whose_it_is(job_id: str, number: int) -> None:
+def test_a_lease_id_has_the_job_and_the_worker(job_id: str, number: int) -> None:
     assert check_id(job_id) == job_id
     lease_suffix = claim_suffix("web-1.aa", number)
     assert split_lease_id(job_id + lease_suffix) == (job_id, "web-1.aa")

@@ -1,6 +1,6 @@
-"""Random sequences of operations, applied to a real Valkey and to a model, which must agree in every key after each.
+"""Random sequences of operations on a real Valkey and on a model, which must agree in every key after each operation.
 
-Time is an argument of every script, so hours pass in no time.
+Time is an argument of every script, so a test can let hours pass.
 """
 
 import asyncio
@@ -63,8 +63,8 @@ places = st.lists(st.integers(0, 3), max_size=3)
 outcomes = st.sampled_from(OUTCOMES)
 
 
-class Story(RuleBasedStateMachine):
-    """One queue, three workers of two pods, a rescuer."""
+class QueueMachine(RuleBasedStateMachine):
+    """One queue, three workers of two pods, and a rescuer."""
 
     connection: Connection
     sync: SyncConnection
@@ -77,12 +77,12 @@ class Story(RuleBasedStateMachine):
         self.now = 1_900_000_000_000
         self.claims = 0
         self.issued: list[str] = []
-        """Every lease that was ever given, the latest last: those that are gone are the late workers' own."""
+        """Every lease that was ever claimed, the latest last; late workers use the lost ones."""
         self.keep = 1000
-        """Completed jobs that the queue keeps."""
+        """Number of completed jobs that the queue keeps."""
         self.histories: dict[str, History] = {}
         self.states: dict[str, JobState] = {}
-        """As the last rule left them."""
+        """States of the jobs after the last rule."""
 
     def run(self, coroutine: Any) -> Any:
         return self.loop.run_until_complete(coroutine)
@@ -120,8 +120,8 @@ class Story(RuleBasedStateMachine):
     # Time
 
     @rule(worker=workers, ms=st.sampled_from([0, 2_000]), how=outcomes)
-    def all_held_fails(self, worker: str, ms: int, how: OutcomeKind) -> None:
-        """And is claimed again, where it may."""
+    def all_attempts_fail(self, worker: str, ms: int, how: OutcomeKind) -> None:
+        """Fail all attempts of a worker, then claim again."""
         held = self.model.lease_ids(lambda each: each == worker)
         self.send(worker, [], [(lease_id, self.settlement(lease_id, how)) for lease_id in held], 0, "hnl")
         self.now += ms
@@ -132,7 +132,7 @@ class Story(RuleBasedStateMachine):
         self.now += ms
 
     @rule(keep=st.sampled_from([0, 1, 3, 1000, 1000]))
-    def another_policy(self, keep: int) -> None:
+    def change_retention(self, keep: int) -> None:
         self.keep = keep
 
     # Working
@@ -142,7 +142,7 @@ class Story(RuleBasedStateMachine):
         return claim_suffix(worker, self.claims)
 
     def held(self, worker: str, chosen: list[int]) -> list[str]:
-        """Leases that this worker holds; where a number is beyond them, one that it held once."""
+        """Return leases of this worker: those that it holds come first, then those that it has lost."""
         ever = [lease_id for lease_id in reversed(self.issued) if split_lease_id(lease_id)[1] == worker]
         ever.sort(key=lambda lease_id: lease_id not in self.model.leases)
         return list(dict.fromkeys(ever[place] for place in chosen if place < len(ever)))
@@ -157,7 +157,7 @@ class Story(RuleBasedStateMachine):
         order=st.sampled_from(["hnl", "hnl", "lnh", "nhl", "h2n1l1nhl", "l1hnl"]),
         answer_lost=st.booleans(),
     )
-    def step(  # noqa: PLR0913, PLR0917  # all that a step says, drawn by name
+    def step(  # noqa: PLR0913, PLR0917  # hypothesis draws each argument by name
         self, worker: str, done: list[int], ttl: int, failing: list[int], how: OutcomeKind, claim: int, order: str,
         answer_lost: bool,  # noqa: FBT001
     ) -> None:  # fmt: skip
@@ -169,9 +169,9 @@ class Story(RuleBasedStateMachine):
         ]
         self.send(worker, [(lease_id, ttl) for lease_id in completed], settled, claim, order)
         if answer_lost:
-            # The worker cannot know: it sends the same settlements again, under the fence of a new claim.
+            # The worker sends the same settlements again, under the fence of a new claim.
             reply = self.send(worker, [(lease_id, ttl) for lease_id in completed], settled, claim, order)
-            assert len(reply.stale) == len(completed) + len(settled), "the second is refused"
+            assert len(reply.stale) == len(completed) + len(settled), "the second is stale"
 
     def uncharge(self, lease_ids: list[str]) -> None:
         for job_id in [split_lease_id(lease_id)[0] for lease_id in filter(self.model.reclaims, lease_ids)]:
@@ -179,7 +179,7 @@ class Story(RuleBasedStateMachine):
 
     def settlement(self, lease_id: str, how: OutcomeKind) -> Settlement:
         past = self.histories.get(split_lease_id(lease_id)[0], History())
-        past = uncharged(past) if self.model.reclaims(lease_id) else past  # as its worker knew it when it claimed
+        past = uncharged(past) if self.model.reclaims(lease_id) else past  # as its worker read it when it claimed
         return settle(Outcome(how, "Error", "no"), POLICY, past, self.at, 0.0, max_crashes=MAX_CRASHES).value
 
     def send(
@@ -200,7 +200,7 @@ class Story(RuleBasedStateMachine):
             Settled(lease_id, Priority(PRIORITIES[letter.get(split_lease_id(lease_id)[0], "n")]), settlement)
             for lease_id, settlement in settled
         ]
-        going = [each for each in settled if each[0] in self.model.leases or self.model.reclaims(each[0])]
+        applied = [each for each in settled if each[0] in self.model.leases or self.model.reclaims(each[0])]
         self.uncharge([lease_id for lease_id, _ in completed])
         reply: StepReply = self.run(
             settle_and_claim(
@@ -219,7 +219,7 @@ class Story(RuleBasedStateMachine):
             order=order,
             keep=self.keep,
         )
-        for lease_id, settlement in going:
+        for lease_id, settlement in applied:
             self.histories[split_lease_id(lease_id)[0]] = settlement.history
         ids = [job_id.decode() for job_id in reply.ids]
         assert ids == expected.ids
@@ -239,7 +239,7 @@ class Story(RuleBasedStateMachine):
         gone, cancelling = renew_leases(self.sync, QUEUE, lease_ids, LEASE, self.now)
         assert gone == self.model.renew(lease_ids, self.now + LEASE)
         asked = {job_id for lease_id in lease_ids if (job_id := split_lease_id(lease_id)[0]) in self.model.cancelling}
-        assert set(cancelling) == asked, "of those that it holds or held, and of no others"
+        assert set(cancelling) == asked, "only those of its own leases"
 
     # Rescue
 
@@ -288,7 +288,7 @@ class Story(RuleBasedStateMachine):
         assert (self.sync.execute("LPOP", keys.of_queue(QUEUE, "wake")) is not None) == self.model.token
         self.model.token = False
 
-    # People
+    # Cancel, replay and purge
 
     def any_id(self, place: int) -> str:
         known = sorted({*self.model.jobs, *self.model.ended, *OWN_IDS})
@@ -320,21 +320,21 @@ class Story(RuleBasedStateMachine):
         candidates = [*sorted(self.model.dead), "order:0.x"]
         return candidates[place % len(candidates)]
 
-    # What always holds
+    # Invariants
 
     @initialize(delays=st.lists(delays, max_size=12), claims=st.lists(workers, max_size=4))
-    def somewhere_in_the_middle(self, delays: list[int | None], claims: list[str]) -> None:
+    def start_with_jobs(self, delays: list[int | None], claims: list[str]) -> None:
         assert self.sync.execute("KEYS", "*") == []
         self.enqueue_fresh([("hnl"[place % 3], delay) for place, delay in enumerate(delays)])
         for worker in claims:
             self.send(worker, [], [], 2, "hnl")
 
     @invariant()
-    def redis_is_as_the_model_says(self) -> None:
+    def redis_agrees_with_the_model(self) -> None:
         assert snapshot(self.sync, QUEUE, self.model.lists) == self.model.keys()
 
     @invariant()
-    def every_job_is_in_one_place_and_came_there_by_a_lawful_way(self) -> None:
+    def every_job_is_in_one_state_that_may_follow_the_former(self) -> None:
         now = {job_id: JobState(self.model.where(job_id, self.now)) for job_id in self.model.known(self.now)}
         for job_id in now.keys() & self.states.keys():
             assert now[job_id] is self.states[job_id] or now[job_id] in REACHABLE[self.states[job_id]]
@@ -357,14 +357,14 @@ class Story(RuleBasedStateMachine):
         )
 
     @rule(place=st.integers(0, 1000))
-    def people_see_the_same(self, place: int) -> None:
+    def a_read_finds_the_state(self, place: int) -> None:
         job_id = self.any_id(place)
         view = self.run(read_job(self.connection, QUEUE, job_id, self.now))
         assert (view.state if view else "") == self.model.where(job_id, self.now)
 
 
 @pytest.fixture(scope="module")
-def story(valkey_server: Server) -> Iterator[type[Story]]:
+def machine(valkey_server: Server) -> Iterator[type[QueueMachine]]:
     loop = asyncio.new_event_loop()
     sync = connect_sync(valkey_server.url)
 
@@ -372,13 +372,13 @@ def story(valkey_server: Server) -> Iterator[type[Story]]:
         return connect(valkey_server.url)
 
     connection = loop.run_until_complete(opened())
-    yield type("Story", (Story,), {"loop": loop, "sync": sync, "connection": connection})
+    yield type("QueueMachine", (QueueMachine,), {"loop": loop, "sync": sync, "connection": connection})
     loop.run_until_complete(connection.aclose())
     sync.close()
     loop.close()
 
 
-def test_any_story(story: type[Story]) -> None:
+def test_the_server_agrees_with_the_model(machine: type[QueueMachine]) -> None:
     # A failing run is not shortened, which takes minutes; Phase.shrink can be added for one run.
     test_settings = settings(
         max_examples=70,
@@ -390,4 +390,4 @@ def test_any_story(story: type[Story]) -> None:
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(story, settings=test_settings)
+    run_state_machine_as_test(machine, settings=test_settings)

@@ -36,7 +36,7 @@ async def view(store: Connection, job_id: str = "x") -> JobView:
 
 
 async def charged(store: Connection, job: Send, max_crashes: int, others: int = 0, worker: str = WORKER) -> str:
-    """A job that was taken from its worker as crashed; returns the worker's lease. `others`: jobs behind it."""
+    """Let a rescue record a crash of a running job; return the worker's lease. `others`: number of jobs behind it."""
     await enqueue_jobs(store, [job("x")])
     lease_suffix = claim_suffix(worker, 7)
     await settle_and_claim(store, QUEUE, worker, claim=1, lease_suffix=lease_suffix, lease_ms=LEASE)
@@ -76,18 +76,18 @@ async def balanced(store: Connection, raw: Redis, **wanted: int) -> None:
         found += raw.lpos(keys.of_queue(QUEUE, part), "x") is not None
     leases = await store.execute("ZRANGE", keys.of_queue(QUEUE, "leases"), 0, -1)
     found += sum(split_lease_id(lease_id.decode())[0] == "x" for lease_id in leases)
-    assert found <= 1, "in one place at most"
+    assert found <= 1, "the job is in one place at most"
 
 
 async def schedule(store: Connection) -> None:
-    """As after a hand-back of its own accord: it waits for a later time."""
+    """Move the job from the ready list to a later time."""
     await store.execute("LREM", keys.of_queue(QUEUE, "ready:normal"), 0, "x")
     await store.execute("ZADD", keys.of_queue(QUEUE, "scheduled:normal"), 9_000_000_000_000, "x")
 
 
 @pytest.mark.parametrize("place", ["dead", "ready", "ready among many", "scheduled"])
 @pytest.mark.parametrize("ttl", [60_000, 0])
-async def test_a_late_completion_counts(store: Connection, raw: Redis, job: Send, place: str, ttl: int) -> None:
+async def test_a_late_completion_is_accepted(store: Connection, raw: Redis, job: Send, place: str, ttl: int) -> None:
     others = 500 if place == "ready among many" else 0
     lease = await charged(store, job, 1 if place == "dead" else 3, others)
     if place == "scheduled":
@@ -99,12 +99,12 @@ async def test_a_late_completion_counts(store: Connection, raw: Redis, job: Send
     if ttl:
         found = await view(store)
         assert (found.state, found.history.crashes, found.history.entries) == (JobState.COMPLETED, 0, ())
-    assert (await completes(store, lease, ttl=ttl)).stale == [lease.encode()], "sent again, it changes nothing"
+    assert (await completes(store, lease, ttl=ttl)).stale == [lease.encode()], "the second settlement is stale"
     await balanced(store, raw, completed=1, dead=0, waiting=others)
 
 
 @pytest.mark.parametrize("max_crashes", [1, 3], ids=["dead", "ready"])
-async def test_a_late_failure_counts_as_what_it_was(store: Connection, raw: Redis, job: Send, max_crashes: int) -> None:
+async def test_a_late_failure_replaces_the_crash(store: Connection, raw: Redis, job: Send, max_crashes: int) -> None:
     lease = await charged(store, job, max_crashes)
     assert (await fails(store, lease)).stale == []
     found = await view(store)
@@ -115,7 +115,7 @@ async def test_a_late_failure_counts_as_what_it_was(store: Connection, raw: Redi
 
 
 @pytest.mark.parametrize("max_crashes", [1, 3], ids=["dead", "ready"])
-async def test_an_attempt_that_still_runs_has_its_lease_again(
+async def test_renewing_restores_the_lease_of_a_running_attempt(
     store: Connection, sync_store: SyncConnection, raw: Redis, job: Send, max_crashes: int
 ) -> None:
     lease = await charged(store, job, max_crashes)
@@ -127,20 +127,20 @@ async def test_an_attempt_that_still_runs_has_its_lease_again(
     await balanced(store, raw, completed=1, dead=0)
 
 
-async def test_a_worker_that_was_called_gone_renews_nothing_that_was_taken_from_it(
+async def test_a_draining_worker_does_not_reclaim_by_renewing(
     store: Connection, sync_store: SyncConnection, raw: Redis, job: Send
 ) -> None:
-    """Its pod is being ended: a lease that it took back would run out with it, and the job wait a lease longer."""
+    """Its pod is ending: a reclaimed lease would expire with it, and the job would wait for one lease more."""
     lease = await charged(store, job, 3)
     await force_drain_locks(store, [QUEUE], [WORKER])
     assert renew_leases(sync_store, QUEUE, [lease], LEASE) == ([lease], [])
     assert (await view(store)).history.crashes == 1
     await balanced(store, raw, running=0, waiting=1)
-    assert (await completes(store, lease)).stale == [], "what it completed counts, where nobody has begun it"
+    assert (await completes(store, lease)).stale == [], "a completion is accepted if no attempt has begun"
     await balanced(store, raw, completed=1, dead=0)
 
 
-async def test_earlier_records_stay(store: Connection, sync_store: SyncConnection, job: Send) -> None:
+async def test_earlier_crashes_stay_in_the_history(store: Connection, sync_store: SyncConnection, job: Send) -> None:
     await charged(store, job, 9, worker="web-2.b")
     rescuer = Rescuer(store, "operator.x", lease_ms=LEASE, max_crashes=lambda _: 2)
     await settle_and_claim(store, QUEUE, WORKER, claim=1, lease_suffix=SUFFIX, lease_ms=LEASE)
@@ -185,7 +185,7 @@ SINCE: dict[str, Callable[[Connection, Redis], object]] = {
 
 
 @pytest.mark.parametrize("since", SINCE.values(), ids=SINCE)
-async def test_what_went_on_without_it_stays_as_it_is(
+async def test_nothing_is_reclaimed_after_the_job_went_on(
     store: Connection, sync_store: SyncConnection, raw: Redis, job: Send, since: Callable[..., object]
 ) -> None:
     lease = await charged(store, job, 3)
@@ -204,7 +204,7 @@ async def test_another_fence_of_the_same_worker_is_refused(store: Connection, jo
     assert (await view(store)).state is JobState.DEAD
 
 
-async def test_what_was_purged_is_gone(store: Connection, job: Send) -> None:
+async def test_a_purged_job_is_not_reclaimed(store: Connection, job: Send) -> None:
     lease = await charged(store, job, 1)
     assert await dead_jobs.purge(store, QUEUE, ["x"]) == 1
     assert (await completes(store, lease)).stale == [lease.encode()]

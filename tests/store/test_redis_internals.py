@@ -1,4 +1,4 @@
-"""The private attributes of redis-py: they exist in the tested version, and the store works without them."""
+"""The private attributes of redis-py exist in the tested version, and the store works without them."""
 
 import pytest
 from redis import Redis
@@ -19,7 +19,9 @@ async def test_this_version_of_the_client_has_the_attributes(store: Connection, 
     assert list(redis_internals.blocking_connections(sync_store.client))
 
 
-async def test_a_client_without_them_sends_in_its_own_way(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_commands_are_sent_without_the_private_attributes(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(packing, "writer_of", lambda _: None)
     monkeypatch.setattr(packing, "has_hung_up", lambda _: False)
     connection = connect(valkey_url)

@@ -15,7 +15,7 @@ from tests.store.conftest import Send
     ("crashes", "own", "ends"),
     [(0, None, Disposition.RETRY), (1, None, Disposition.DEAD), (1, 3, Disposition.RETRY), (0, 1, Disposition.DEAD)],
 )
-def test_crashes_are_counted_up_to_the_cap(crashes: int, own: int | None, ends: Disposition, job: Send) -> None:
+def test_crashes_are_retried_up_to_the_limit(crashes: int, own: int | None, ends: Disposition, job: Send) -> None:
     envelope = job("a", "high").envelope
     envelope.max_crashes = own
     taken = Taken(
@@ -28,7 +28,7 @@ def test_crashes_are_counted_up_to_the_cap(crashes: int, own: int | None, ends: 
     assert (settled.settlement.history.crashes, settled.settlement.history.attempts) == (crashes + 1, 2)
 
 
-def test_what_cannot_be_read_is_no_crash() -> None:
+def test_an_unreadable_job_is_handed_back_without_a_crash() -> None:
     for raw in (b"?", b'{"v":9}', b'{"v":1,"id":"a","name":"n","queue":"q","args":{},"priority":"urgent"}'):
         taken: Any = Taken("a", "a:me.1:1", "web-1.a", "a:web-1.a:1", raw, History())
         settlement = decide(taken, vanished(taken), lambda _: 1, 1000.0, 0.0).settled.settlement

@@ -1,4 +1,4 @@
-"""Schedules in a real Valkey: what is remembered, what is enqueued, and what two leaders at once can do to it."""
+"""Schedules in a real Valkey: their state, the jobs that they enqueue, and two leaders at once."""
 
 import json
 from collections.abc import AsyncIterator
@@ -64,7 +64,7 @@ async def test_a_new_schedule_begins_when_it_is_first_seen(store: StoreSchedules
     assert await store.observe([schedule()], T0 + 100) == {"default/tick": ScheduleFacts(created=T0)}
 
 
-async def test_what_was_fired_is_remembered(store: StoreSchedules, connection: Connection) -> None:
+async def test_fired_ticks_are_recorded(store: StoreSchedules, connection: Connection) -> None:
     await store.observe([schedule()], T0)
     plan, recorded = await fire(store, schedule(), T0 + 181)
     assert recorded
@@ -74,7 +74,7 @@ async def test_what_was_fired_is_remembered(store: StoreSchedules, connection: C
     assert [job.state for job in known.jobs] == ["queued"]
 
 
-async def test_a_fires_job_is_as_one_that_is_enqueued_by_name(valkey_url: str, store: StoreSchedules) -> None:
+async def test_a_fired_job_has_the_envelope_of_an_enqueued_one(valkey_url: str, store: StoreSchedules) -> None:
     job = {"name": "mail.send", "queue": "mails", "priority": "high", "kwargs": {"to": "ä", "n": [1, None]},
            "tags": ["a", "b"]}  # fmt: skip
     await store.observe([schedule(job=job)], T0)
@@ -93,8 +93,8 @@ async def test_a_fires_job_is_as_one_that_is_enqueued_by_name(valkey_url: str, s
     assert found == expected
 
 
-async def test_a_fire_leaves_the_queue_as_enqueue_does(valkey_url: str, store: StoreSchedules) -> None:
-    """Key by key, but for the note of the tick; and who waits for work or listens for it is told."""
+async def test_a_fire_changes_the_same_keys_as_enqueue(valkey_url: str, store: StoreSchedules) -> None:
+    """All keys but the record of the tick are equal; idle workers are woken, and the queue is published."""
     with Redis.from_url(valkey_url) as redis, redis.pubsub() as channel:
         channel.subscribe(keys.WAKE_CHANNEL)
         channel.get_message(timeout=1)
@@ -113,7 +113,7 @@ async def test_a_fire_leaves_the_queue_as_enqueue_does(valkey_url: str, store: S
 
 
 def _contents(redis: Redis) -> dict[str, Any]:
-    """By part; of the hashes whose values are times or envelopes the names only."""
+    """Return the contents by part; for hashes of times or envelopes only the names."""
     read: dict[str, Any] = {"hash": redis.hgetall, "list": lambda name: redis.lrange(name, 0, -1)}
     found = {}
     for part in keys.PARTS:
@@ -124,7 +124,7 @@ def _contents(redis: Redis) -> dict[str, Any]:
     return found
 
 
-async def test_a_job_that_left_no_trace_is_not_fired_again(
+async def test_a_tick_is_not_fired_again_when_its_job_has_no_record(
     store: StoreSchedules, connection: Connection, valkey_url: str
 ) -> None:
     """The job has completed without a result, and its scheduler was killed before it recorded the tick."""
@@ -147,20 +147,22 @@ async def test_a_job_that_left_no_trace_is_not_fired_again(
     assert len(await read_jobs(connection, "ticks", JobState.QUEUED)) == 1
 
 
-async def test_a_schedule_that_was_made_anew_has_fired_nothing(store: StoreSchedules, connection: Connection) -> None:
+async def test_a_schedule_that_was_created_again_fires_again(store: StoreSchedules, connection: Connection) -> None:
     ahead = T0 + 1e6  # a clock that was wrong
     await store.observe([schedule()], ahead)
     await fire(store, schedule(), ahead + 60)
     made_anew = Schedule.model_validate({"meta": {"name": "tick", "uid": "2"}, "spec": schedule().spec})
     await connection.execute(
         "HDEL", keys.schedules("state"), "default/tick"
-    )  # and the queue still knows the former one
+    )  # the queue still knows the former schedule
     await store.observe([made_anew], T0)
     await fire(store, made_anew, T0 + 60)
     assert len(await read_jobs(connection, "ticks", JobState.QUEUED)) == 2
 
 
-async def test_firing_again_enqueues_nothing(store: StoreSchedules, connection: Connection) -> None:
+async def test_a_tick_that_was_fired_but_not_recorded_is_not_enqueued_twice(
+    store: StoreSchedules, connection: Connection
+) -> None:
     seen = (await store.observe([schedule()], T0))["default/tick"]
     plan = plan_schedule(schedule(), seen, T0 + 60, None)
     await store.enqueue([(schedule(), seen, plan)], T0 + 60)  # and then its process was killed
@@ -171,15 +173,15 @@ async def test_firing_again_enqueues_nothing(store: StoreSchedules, connection: 
     assert (await store.observe([schedule()], T0 + 70))["default/tick"].fired == 1
 
 
-async def test_who_comes_second_records_nothing(store: StoreSchedules) -> None:
+async def test_a_former_leader_records_nothing(store: StoreSchedules) -> None:
     seen = (await store.observe([schedule()], T0))["default/tick"]
     assert (await fire(store, schedule(), T0 + 125, seen))[1]
     known = await store.observe([schedule()], T0 + 125)
-    assert not (await fire(store, schedule(), T0 + 65, seen))[1], "a leader that does not know yet that it is none"
+    assert not (await fire(store, schedule(), T0 + 65, seen))[1], "a former leader that does not know it yet"
     assert await store.observe([schedule()], T0 + 125) == known
 
 
-async def test_other_times_begin_anew_and_nothing_fires_twice(store: StoreSchedules) -> None:
+async def test_changed_times_begin_now_and_fire_no_tick_twice(store: StoreSchedules) -> None:
     await store.observe([schedule()], T0)
     await fire(store, schedule(), T0 + 60)
     hourly = schedule(schedule="0 * * * *")
@@ -191,13 +193,13 @@ async def test_other_times_begin_anew_and_nothing_fires_twice(store: StoreSchedu
     assert (await store.observe([other], T0 + 230))["default/tick"].created == T0 + 200, "another job, the same times"
 
 
-async def test_other_times_seen_by_another_scheduler_void_a_pass(store: StoreSchedules, connection: Connection) -> None:
+async def test_a_pass_with_outdated_times_records_nothing(store: StoreSchedules, connection: Connection) -> None:
     seen = (await store.observe([schedule()], T0))["default/tick"]
     await StoreSchedules(connection).observe([schedule(schedule="0 * * * *")], T0 + 1)
     assert not (await fire(store, schedule(), T0 + 60, seen))[1]
 
 
-async def test_one_single_time_to_the_millisecond(store: StoreSchedules) -> None:
+async def test_a_single_time_is_fired_once_to_the_millisecond(store: StoreSchedules) -> None:
     once = schedule(at="2027-01-15T08:00:00.123456Z")
     await store.observe([once], T0)
     plan, recorded = await fire(store, once, T0 + 1)
@@ -206,7 +208,7 @@ async def test_one_single_time_to_the_millisecond(store: StoreSchedules) -> None
     assert (await fire(store, once, T0 + 2))[0].fires == ()
 
 
-async def test_replace_cancels_the_former(store: StoreSchedules, connection: Connection) -> None:
+async def test_replace_cancels_the_former_job(store: StoreSchedules, connection: Connection) -> None:
     made = schedule(concurrencyPolicy="Replace")
     await store.observe([made], T0)
     first, _ = await fire(store, made, T0 + 60)
@@ -218,7 +220,7 @@ async def test_replace_cancels_the_former(store: StoreSchedules, connection: Con
     assert [(job.id, job.state) for job in known.jobs] == [(second.fires[0].id, "queued")]
 
 
-async def test_states_of_jobs(connection: Connection) -> None:
+async def test_the_states_of_jobs_are_read(connection: Connection) -> None:
     script = scripts.get("states")
     client = Client(connection.url)
     names = ("queued", "scheduled", "running", "completed", "cancelled", "dead")
@@ -242,7 +244,7 @@ async def test_states_of_jobs(connection: Connection) -> None:
     assert [state.decode() for state in found] == [*expected, ""]
 
 
-async def test_forgotten_schedules_leave_nothing(
+async def test_forgotten_schedules_leave_no_keys(
     store: StoreSchedules, connection: Connection, valkey_url: str
 ) -> None:
     both = [schedule("a"), schedule("b")]
@@ -256,7 +258,9 @@ async def test_forgotten_schedules_leave_nothing(
     assert (await store.observe(both, T0 + 50))["default/a"].created == T0 + 50
 
 
-async def test_listed_with_what_was_fired(store: StoreSchedules, connection: Connection) -> None:
+async def test_schedules_are_listed_with_their_fires_and_without_secrets(
+    store: StoreSchedules, connection: Connection
+) -> None:
     made = [schedule("b", timeZone="Europe/Berlin", redis={"url": "redis://:secret@r"}), schedule("a")]
     await store.observe(made, T0)
     await fire(store, made[1], T0 + 60)
@@ -268,7 +272,7 @@ async def test_listed_with_what_was_fired(store: StoreSchedules, connection: Con
     assert b"secret" not in json.dumps(await connection.execute("HVALS", keys.schedules("table")), default=str).encode()
 
 
-async def test_what_a_newer_version_wrote_is_left_alone(store: StoreSchedules, connection: Connection) -> None:
+async def test_a_schedule_of_a_newer_version_is_not_listed(store: StoreSchedules, connection: Connection) -> None:
     await store.observe([schedule("a"), schedule("b")], T0)
     newer = b'{"schedule":"* * * * *","job":{"name":"work"},"moon":"full"}'
     await connection.execute("HSET", keys.schedules("table"), "default/a", newer)
@@ -276,7 +280,7 @@ async def test_what_a_newer_version_wrote_is_left_alone(store: StoreSchedules, c
     await store.forget(["default/a"])
 
 
-async def test_thousands_in_a_few_round_trips(store: StoreSchedules, valkey_url: str) -> None:
+async def test_thousands_of_schedules_take_a_few_round_trips(store: StoreSchedules, valkey_url: str) -> None:
     many = [schedule(f"c{number}") for number in range(2000)]
     await store.observe(many, T0)
     with Redis.from_url(valkey_url) as redis:
@@ -298,7 +302,7 @@ def _calls(stats: Any, name: str) -> int:
     return int(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"])
 
 
-async def test_one_queue_that_refuses_holds_up_no_other(store: StoreSchedules, valkey_url: str) -> None:
+async def test_a_queue_that_cannot_be_written_does_not_stop_the_others(store: StoreSchedules, valkey_url: str) -> None:
     with Redis.from_url(valkey_url) as redis:
         redis.set(keys.of_queue("broken", "jobs"), "a string")
     good, bad = schedule("good"), schedule("bad", job={"name": "work", "queue": "broken"})
@@ -309,7 +313,7 @@ async def test_one_queue_that_refuses_holds_up_no_other(store: StoreSchedules, v
     assert "jobpools:{broken}:jobs is a string" in failed["default/bad"]
 
 
-async def test_a_server_that_lost_its_data_begins_anew_and_one_that_is_away_is_unknown() -> None:
+async def test_schedules_begin_again_when_the_server_lost_its_data() -> None:
     with running(valkey_binary()) as server:
         connection = connect(server.url)
         try:

@@ -1,4 +1,4 @@
-"""The scripts are called as their headers say, touch one slot, and are known to a server that has forgotten them."""
+"""Scripts are called as their headers say, use keys of one slot, and are sent again where they are unknown."""
 
 import ast
 import re
@@ -23,15 +23,15 @@ FILES = sorted((STORE / "lua").glob("*.lua"))
 SHARED = [path for path in FILES if path.stem.startswith("_")]
 FIELDS = ("KEYS", "ARGV", "RETURNS", "CHANGES")
 OTHER_KEYS = {"workers", "specs", "state"}
-"""Not a queue's: a pool's heartbeats and the schedules'."""
+"""Keys that do not belong to a queue: those of heartbeats and schedules."""
 
 
-def test_names_are_the_files() -> None:
+def test_every_script_file_has_a_name() -> None:
     assert sorted(scripts.NAMES) == [path.stem for path in FILES if path not in SHARED]
 
 
 @pytest.mark.parametrize("name", scripts.NAMES)
-def test_a_header_is_a_contract(name: str) -> None:
+def test_a_header_names_the_keys_and_arguments_that_the_script_uses(name: str) -> None:
     text = (STORE / "lua" / f"{name}.lua").read_text()
     header = text[: re.search(r"^[^-]", text, re.MULTILINE).start()]  # type: ignore[union-attr]
     assert header.startswith(f"-- {name}: ")
@@ -48,7 +48,7 @@ def test_a_header_is_a_contract(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", scripts.NAMES)
-def test_a_script_uses_what_it_says(name: str) -> None:
+def test_a_header_names_the_shared_functions_that_the_script_uses(name: str) -> None:
     script = scripts.get(name)
     code = re.sub(r"--.*", "", script.source)
     for shared in SHARED:
@@ -59,7 +59,7 @@ def test_a_script_uses_what_it_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", scripts.NAMES)
-def test_a_call_that_does_not_fit_is_refused(name: str) -> None:
+def test_a_call_with_a_wrong_number_of_arguments_is_refused(name: str) -> None:
     script = scripts.get(name)
     fitting = len(script.arguments)
     script.check(len(script.keys), fitting)
@@ -73,7 +73,7 @@ def test_a_call_that_does_not_fit_is_refused(name: str) -> None:
         script.check(len(script.keys), fitting + 100)
 
 
-async def test_a_wrong_call_never_leaves(store: Connection, sync_store: SyncConnection) -> None:
+async def test_a_wrong_call_is_not_sent(store: Connection, sync_store: SyncConnection) -> None:
     with pytest.raises(TypeError, match=re.escape("drain.lua takes 2 keys and 1 arguments, not 2 and 2")):
         await store.call("drain", QUEUE, ["worker", "more"])
     with pytest.raises(TypeError, match=re.escape("renew.lua takes 12 keys and 2+ arguments, not 12 and 1")):
@@ -83,7 +83,7 @@ async def test_a_wrong_call_never_leaves(store: Connection, sync_store: SyncConn
 
 
 @pytest.mark.parametrize("name", scripts.NAMES)
-def test_one_slot(name: str) -> None:
+def test_the_keys_of_a_script_are_in_one_slot(name: str) -> None:
     script = scripts.get(name)
     if not set(script.keys) & OTHER_KEYS:
         slots = {key_slot(key.encode()) for key in keys.for_script(QUEUE, script.keys)}
@@ -96,8 +96,8 @@ def test_all_keys_of_a_queue_and_those_of_the_schedules_are_in_one_slot_each() -
     assert key_slot(keys.of_queue("a", "jobs").encode()) != key_slot(keys.of_queue("b", "jobs").encode())
 
 
-def test_no_key_is_named_elsewhere() -> None:
-    """The beginning of every key stands in keys.py alone."""
+def test_only_keys_py_spells_out_keys() -> None:
+    """Only keys.py has the beginning of a key."""
     for path in sorted((ROOT / "worker").rglob("*.py")) + sorted((ROOT / "operator").rglob("*.py")):
         spelt = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
         named = [value for value in spelt if isinstance(value, str) and value.startswith("jobpools:{")]
@@ -107,7 +107,7 @@ def test_no_key_is_named_elsewhere() -> None:
 
 
 async def commands(store: Connection, raw: Redis, send: Send) -> list[Any]:
-    """One of each kind of call; the scripts are forgotten between them."""
+    """Make one call of each kind, each on a server without scripts, and return the replies."""
     seen: list[Any] = []
     raw.script_flush()
     seen.append(await enqueue_jobs(store, [send("a"), send("b")]))
@@ -121,7 +121,7 @@ async def commands(store: Connection, raw: Redis, send: Send) -> list[Any]:
     return seen
 
 
-async def test_a_server_that_forgot_the_scripts_is_taught_them_again(store: Connection, raw: Redis, job: Send) -> None:
+async def test_scripts_that_the_server_does_not_know_are_sent_again(store: Connection, raw: Redis, job: Send) -> None:
     accepted, facts, ready, ids = await commands(store, raw, job)
     assert accepted == [True, True]
     assert [each.queued for each in facts.values()] == [2]
@@ -129,7 +129,7 @@ async def test_a_server_that_forgot_the_scripts_is_taught_them_again(store: Conn
     assert ids == [b"a", b"b"]
 
 
-def test_so_for_threads(sync_store: SyncConnection, raw: Redis, job: Send) -> None:
+def test_scripts_are_sent_again_by_blocking_connections(sync_store: SyncConnection, raw: Redis, job: Send) -> None:
     for name in ("a", "b"):
         raw.script_flush()
         assert enqueue_jobs_sync(sync_store, [job(name)]) == [True]

@@ -12,7 +12,7 @@ from tests.store.conftest import QUEUE, Send
 POOL = "default/shop"
 
 
-async def test_a_policy_that_evicts_is_a_warning(store: Connection, raw: Redis) -> None:
+async def test_an_evicting_maxmemory_policy_is_a_warning(store: Connection, raw: Redis) -> None:
     assert await server_warnings(store) == ()
     raw.config_set("maxmemory-policy", "allkeys-lru")
     try:
@@ -25,7 +25,7 @@ async def test_a_policy_that_evicts_is_a_warning(store: Connection, raw: Redis) 
         raw.config_set("maxmemory-policy", "noeviction")
 
 
-async def test_queues_are_those_that_ever_took_a_job(store: Connection, job: Send) -> None:
+async def test_the_names_of_all_queues_that_accepted_a_job_are_listed(store: Connection, job: Send) -> None:
     assert await queue_names(store) == []
     await enqueue_jobs(store, [job("a", queue="b-queue"), job("a", queue="a.queue")], NOW)
     assert await queue_names(store) == ["a.queue", "b-queue"]

@@ -1,4 +1,4 @@
-"""Constants that Lua and Python both spell out: where only one of them changes, no error would tell."""
+"""Constants that are written in both Lua and Python have the same values."""
 
 import re
 from pathlib import Path
@@ -37,14 +37,14 @@ def test_settle_lua_knows_every_disposition_that_a_worker_sends() -> None:
     assert {name or quoted for name, quoted in known} == set(map(str, Disposition)) - {"complete"}
 
 
-def test_scripts_know_the_letters_of_the_priorities() -> None:
+def test_lua_and_python_use_the_same_letters_of_priorities() -> None:
     for name in ("enqueue", "replay", "fire"):
         letters = re.search(r"local ready = \{(.*)\}", scripts.get(name).source)
         assert letters
         assert re.findall(r"(\w) =", letters[1]) == list(LETTERS.values())
 
 
-def test_a_record_begins_with_the_letters_that_the_codec_reads() -> None:
+def test_lua_and_python_use_the_same_letters_in_records() -> None:
     letters = re.search(r"local STATES = \{(.*)\}", (LUA / "_records.lua").read_text())
     assert letters
     assert dict(re.findall(r"(\w) = '(\w+)'", letters[1])) == {

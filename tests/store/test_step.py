@@ -1,4 +1,4 @@
-"""Steps at their edges: what is asked of a running job, who is woken, and keys that hold something else."""
+"""Edge cases of a step: cancelled running jobs, tokens for idle workers, and keys of another type."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def key(part: str) -> str:
 
 
 async def claim(store: Connection, number: int, worker: str = "web-1.aa", claim: int = 10, now: int = NOW) -> list[str]:
-    """The lease_ids that the worker holds then."""
+    """Claim jobs and return their lease_ids."""
     lease_suffix = claim_suffix(worker, number)
     reply = await settle_and_claim(
         store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=LEASE, now=now
@@ -42,7 +42,7 @@ async def claim(store: Connection, number: int, worker: str = "web-1.aa", claim:
 async def end(
     store: Connection, lease_id: str, settlement: Settlement | None = None, ttl: int = 1000, now: int = NOW
 ) -> StepReply:
-    """Settle one: as completed, unless it is said otherwise."""
+    """Settle one attempt, as completed unless there is a settlement."""
     worker = split_lease_id(lease_id)[1]
     completed = {} if settlement else {ttl: Completed([lease_id], [completed_record("send", b"1", 0.1)])}
     settled = [Settled(lease_id, Priority.NORMAL, settlement)] if settlement else []
@@ -68,9 +68,7 @@ RETURNED = Settlement(Disposition.RETURN)
 
 
 @pytest.mark.parametrize("settlement", [failed(), RETURNED], ids=["retried", "handed back"])
-async def test_a_job_that_was_asked_to_stop_does_not_run_again(
-    store: Connection, job: Send, settlement: Settlement
-) -> None:
+async def test_a_cancelled_running_job_does_not_run_again(store: Connection, job: Send, settlement: Settlement) -> None:
     await enqueue_jobs(store, [job("a")], NOW)
     (lease_id,) = await claim(store, 1)
     assert await cancel_job(store, QUEUE, "a", NOW) is JobState.RUNNING
@@ -81,9 +79,7 @@ async def test_a_job_that_was_asked_to_stop_does_not_run_again(
     assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
 
 
-async def test_a_job_that_ends_before_it_is_stopped_leaves_no_wish_behind(
-    store: Connection, raw: Redis, job: Send
-) -> None:
+async def test_a_job_that_ends_before_it_is_stopped_leaves_cancelling(store: Connection, raw: Redis, job: Send) -> None:
     await enqueue_jobs(store, [job("a"), job("b")], NOW)
     first, second = await claim(store, 1)
     for job_id in ("a", "b"):
@@ -95,8 +91,8 @@ async def test_a_job_that_ends_before_it_is_stopped_leaves_no_wish_behind(
     assert await claim(store, 2) != [], "a new job of the same id is not cancelled with it"
 
 
-async def test_a_late_settlement_does_not_unask(store: Connection, raw: Redis, job: Send) -> None:
-    """The worker that lost the job settles it; the one that has it shall still stop."""
+async def test_a_stale_settlement_does_not_undo_a_cancellation(store: Connection, raw: Redis, job: Send) -> None:
+    """The worker that lost the job settles it; the worker that runs it must still stop it."""
     await enqueue_jobs(store, [job("a")], NOW)
     (late,) = await claim(store, 1)
     await rescue_jobs(store, QUEUE, lease_suffix=claim_suffix("web-2.bb", 1), lease_ms=LEASE, now=NOW + LEASE)
@@ -105,19 +101,19 @@ async def test_a_late_settlement_does_not_unask(store: Connection, raw: Redis, j
     assert raw.smembers(key("cancelling")) == {b"a"}
 
 
-async def test_work_left_behind_wakes_another(store: Connection, raw: Redis, job: Send) -> None:
+async def test_a_step_that_leaves_ready_jobs_adds_a_token(store: Connection, raw: Redis, job: Send) -> None:
     await enqueue_jobs(store, [job("a")], NOW)
     (lease_id,) = await claim(store, 1)
     raw.delete(key("wake"))
     await end(store, lease_id, RETURNED)
-    assert raw.llen(key("wake")) == 1, "a worker that ends hands its job back, and an idle one shall hear of it"
+    assert raw.llen(key("wake")) == 1, "an idle worker is woken for a job that was handed back"
     raw.delete(key("wake"))
     await force_drain_locks(store, [QUEUE], ["web-1.aa"])
     assert await claim(store, 2) == []
-    assert raw.llen(key("wake")) == 1, "a worker that may not claim took the token, and passes it on"
+    assert raw.llen(key("wake")) == 1, "a draining worker that took the token returns it"
 
 
-async def test_a_job_that_is_handed_back_waits_since_then(store: Connection, job: Send) -> None:
+async def test_the_age_of_a_job_is_counted_since_it_was_handed_back(store: Connection, job: Send) -> None:
     await enqueue_jobs(store, [job(new_id(NOW / 1000 - 3600, bytes(10)), enqueued=None)], NOW)
     (lease_id,) = await claim(store, 1)
     await end(store, lease_id, RETURNED)
@@ -125,7 +121,7 @@ async def test_a_job_that_is_handed_back_waits_since_then(store: Connection, job
     assert [each.oldest_seconds for each in facts.values()] == [5.0]
 
 
-async def test_a_note_goes_with_its_reason(store: Connection, raw: Redis, job: Send) -> None:
+async def test_a_note_is_removed_by_the_next_hand_back(store: Connection, raw: Redis, job: Send) -> None:
     await enqueue_jobs(store, [job("a")], NOW)
     (lease_id,) = await claim(store, 1)
     await end(store, lease_id, Settlement(Disposition.RETURN, history=History(note="no worker knows it")))
@@ -133,17 +129,17 @@ async def test_a_note_goes_with_its_reason(store: Connection, raw: Redis, job: S
     await end(store, lease_id, RETURNED)
     view = await read_job(store, QUEUE, "a")
     assert view is not None
-    assert view.history.note == "", "a worker that knew it handed it back"
+    assert view.history.note == "", "the hand-back without a reason removes the note"
     assert raw.exists(key("history")) == 0
 
 
-async def test_one_claim_takes_no_more_than_lua_can_pass_on(store: Connection, job: Send) -> None:
+async def test_a_claim_is_limited_to_1000_jobs(store: Connection, job: Send) -> None:
     await enqueue_jobs(store, [job(f"job{number}") for number in range(5000)], NOW)
     assert len(await claim(store, 1, claim=5000)) == 1000
     assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
 
 
-async def test_an_id_may_have_the_form_of_a_lease_id(store: Connection, job: Send) -> None:
+async def test_a_job_id_in_the_form_of_a_lease_id_is_not_mistaken_for_one(store: Connection, job: Send) -> None:
     await enqueue_jobs(store, [job("a:web-2.bb:0000000001")], NOW)
     (lease_id,) = await claim(store, 1)
     assert split_lease_id(lease_id) == ("a:web-2.bb:0000000001", "web-1.aa")
@@ -180,15 +176,17 @@ async def test_an_id_may_have_the_form_of_a_lease_id(store: Connection, job: Sen
         (["a", "n", ""], "incomplete job"),
     ],
 )
-async def test_a_wrong_enqueue_writes_nothing(store: Connection, raw: Redis, arguments: list[Any], why: str) -> None:
+async def test_wrong_arguments_of_enqueue_are_refused_before_anything_is_written(
+    store: Connection, raw: Redis, arguments: list[Any], why: str
+) -> None:
     with pytest.raises(StoreError, match=why):
         await store.call("enqueue", QUEUE, ["", keys.WAKE_CHANNEL, QUEUE, *arguments])
     assert raw.keys() == []
 
 
 @pytest.mark.parametrize("part", keys.PARTS)
-async def test_a_key_of_another_type_loses_nothing(store: Connection, raw: Redis, job: Send, part: str) -> None:
-    """Every verb that meets it fails and names it, and afterwards each job is still where it can be found."""
+async def test_no_job_is_lost_when_a_key_has_another_type(store: Connection, raw: Redis, job: Send, part: str) -> None:
+    """Every operation on it fails and names it, and afterwards each job can still be found."""
     await enqueue_jobs(store, [job("a"), job("b"), job("c"), job("d"), job("later", due=NOW / 1000 + 1)], NOW)
     first, second, third = await claim(store, 1, claim=3)
     await end(store, third, failed(attempts=1))
@@ -222,7 +220,7 @@ async def test_a_key_of_another_type_loses_nothing(store: Connection, raw: Redis
 
 
 async def found(raw: Any) -> set[bytes]:
-    """Ids that are somewhere."""
+    """Return the ids in all places of the queue."""
     ids: set[bytes] = set()
     for priority in Priority:
         ids |= set(raw.lrange(key(f"ready:{priority}"), 0, -1))

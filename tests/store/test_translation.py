@@ -38,7 +38,9 @@ REFUSALS: dict[str, tuple[Refuse, type[StoreError], str]] = {
 
 @pytest.mark.parametrize("code", REFUSALS)
 @pytest.mark.parametrize("binary", BINARIES, ids=lambda binary: Path(binary).name)
-async def test_a_server_that_refuses_writes(binary: str, code: str, tmp_path: Path) -> None:
+async def test_a_refused_write_raises_the_right_error_and_leaves_nothing(
+    binary: str, code: str, tmp_path: Path
+) -> None:
     refuse, kind, what = REFUSALS[code]
     with running(binary, tmp_path, ["--enable-protected-configs", "yes"]) as server:
         connection, sync = connect(server.url), connect_sync(server.url)
@@ -61,14 +63,14 @@ async def test_a_server_that_refuses_writes(binary: str, code: str, tmp_path: Pa
         await probe(connection, QUEUE)
         assert await enqueue_jobs(connection, [sending("before"), sending("refused")]) == [False, True]
         counts = (await ledger.read(connection, [QUEUE]))[QUEUE]
-        assert (counts.ready, counts.lost) == (2, 0), "what was refused left nothing behind"
+        assert (counts.ready, counts.lost) == (2, 0), "the refused jobs left nothing"
         await connection.aclose()
         sync.close()
 
 
 @pytest.mark.parametrize("binary", BINARIES, ids=lambda binary: Path(binary).name)
 async def test_a_server_without_memory_still_lets_workers_settle_renew_and_claim(binary: str) -> None:
-    """Else the jobs in hand would be lost to their workers, and no memory would ever come free."""
+    """Otherwise the running jobs could not be settled, and no memory would become free."""
     with running(binary) as server, server.client() as raw:
         connection, sync = connect(server.url), connect_sync(server.url)
         await enqueue_jobs(connection, [sending("a"), sending("b")])
@@ -95,7 +97,7 @@ async def test_a_server_without_memory_still_lets_workers_settle_renew_and_claim
         sync.close()
 
 
-async def test_a_server_with_too_many_clients() -> None:
+async def test_a_connection_recovers_from_too_many_clients() -> None:
     with running(valkey_binary(), flags=["--maxclients", "4"]) as server:
         held = [server.client() for _ in range(4)]
         with contextlib.suppress(Exception):
@@ -115,11 +117,11 @@ def _fits(server: Server) -> bool:
     try:
         with server.client() as client:
             return bool(client.ping())
-    except Exception:  # noqa: BLE001  # it is refused in one of several ways
+    except Exception:  # noqa: BLE001  # a full server refuses in one of several ways
         return False
 
 
-async def test_a_password_that_was_changed_and_a_user_that_was_removed() -> None:
+async def test_a_changed_password_is_an_auth_error_until_it_is_restored() -> None:
     with running(valkey_binary()) as server, server.client() as raw:
         raw.execute_command("ACL", "SETUSER", "shop", "on", ">old", "~*", "&*", "+@all")
         url = f"redis://shop:old@127.0.0.1:{server.port}/0"
@@ -138,7 +140,7 @@ async def test_a_password_that_was_changed_and_a_user_that_was_removed() -> None
 
 
 async def test_after_a_failover_the_next_command_makes_a_new_connection() -> None:
-    """The address leads to the new primary, and connections to the old one would stay for ever."""
+    """The address leads to the new primary, but open connections lead to the former one."""
     with running(valkey_binary()) as server, server.client() as raw:
         connection, sync = connect(server.url), connect_sync(server.url)
         await enqueue_jobs(connection, [sending("a")])
@@ -185,7 +187,7 @@ async def test_after_a_failover_the_next_command_makes_a_new_connection() -> Non
         ("ERR unknown command 'ZADD'", StoreError),
     ],
 )
-def test_codes_are_read_and_words_are_not(text: str, kind: type[StoreError]) -> None:
+def test_an_error_is_translated_by_its_code(text: str, kind: type[StoreError]) -> None:
     assert type(translate(ResponseError(text), "redis://host")) is kind
 
 

@@ -1,4 +1,4 @@
-"""Nothing of a queue grows without a limit: what ended goes as fast as it comes, and what is kept is small."""
+"""The memory of a queue is bounded: expired and surplus records are removed as fast as they arrive."""
 
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -55,11 +55,11 @@ async def alone(server: Server) -> AsyncIterator[Connection]:
     await made.aclose()
 
 
-async def drain(  # noqa: PLR0913  # what a drain may be like
+async def drain(  # noqa: PLR0913  # the tests vary each
     store: Connection, jobs: int, ttl: int, now: int | str = NOW, *, keep: Keep = KEEP, batch: int = 500,
     name: str = "send",
 ) -> None:  # fmt: skip
-    """Enqueue jobs with ids of the default kind and complete them, a batch after the other."""
+    """Enqueue jobs with ids of the default form and complete them, one batch after the other."""
     for start in range(0, jobs, batch):
         number = min(batch, jobs - start)
         sent = [sending(draws.job_id(NOW / 1000), enqueued=None) for _ in range(number)]
@@ -97,9 +97,9 @@ async def drain(  # noqa: PLR0913  # what a drain may be like
 async def test_a_completed_job_costs_less_than_200_bytes(
     alone: Connection, server: Server, jobs: int, batch: int, name: str
 ) -> None:
-    """Whatever its handler is called, in batches and one at a time, with a table that is full or has just grown."""
+    """With short and long names of handlers, in batches and one at a time, for full and for half-full hash tables."""
     with server.client() as raw:
-        await drain(alone, 500, 86_400_000)  # what the first one costs (scripts, buffers) counts no job
+        await drain(alone, 500, 86_400_000)  # leave out what the first jobs cost: scripts and buffers
         before = raw.info("memory")["used_memory"]
         await drain(alone, jobs, 86_400_000, keep=(200_000, 0), batch=batch, name=name)
         assert raw.hlen(keys.of_queue(QUEUE, "results")) == jobs + 500
@@ -107,8 +107,8 @@ async def test_a_completed_job_costs_less_than_200_bytes(
     assert cost < 200, f"{cost:.0f} bytes"
 
 
-async def test_names_of_handlers_come_back_and_are_kept_once(store: Connection, raw: Redis) -> None:
-    """Also those that look like a number, that hold blanks, and those of more handlers than are numbered."""
+async def test_names_of_handlers_are_restored_and_stored_once(store: Connection, raw: Redis) -> None:
+    """Also names that look like numbers or contain blanks, and those of more handlers than are numbered."""
     names = ["send", "#1", "#", '"send"', "two words", "größe", *[f"handler-{number}" for number in range(1100)]]
     for number, name in enumerate(names):
         await drain(store, 1, 86_400_000, NOW + number, name=name)
@@ -125,7 +125,7 @@ async def kept(raw: Any) -> set[str]:
     return {name.decode() for name in raw.hkeys(keys.of_queue(QUEUE, "results"))}
 
 
-async def test_the_oldest_completed_jobs_go_first_whatever_their_ttl(store: Connection, raw: Any) -> None:
+async def test_the_oldest_records_are_removed_first_whatever_their_ttl(store: Connection, raw: Any) -> None:
     for number in range(30):
         await drain(store, 1, (1_000_000, 50_000_000, 9_000)[number % 3], NOW + number, keep=(20, 0))
     ended = sorted(decode_result(record).at for record in raw.hvals(keys.of_queue(QUEUE, "results")))
@@ -134,7 +134,7 @@ async def test_the_oldest_completed_jobs_go_first_whatever_their_ttl(store: Conn
 
 
 @pytest.mark.parametrize("keep", [0, 1, 700])
-async def test_a_smaller_limit_is_reached_by_further_steps(store: Connection, raw: Redis, keep: int) -> None:
+async def test_a_rescuer_removes_records_down_to_a_smaller_limit(store: Connection, raw: Redis, keep: int) -> None:
     await drain(store, 3000, 86_400_000)
     found = await rescue_jobs(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, now=NOW, keep=(keep, 0))
     assert found.more
@@ -153,19 +153,19 @@ async def test_short_ttls_never_wait_behind_long_ones(store: Connection, raw: Re
     assert raw.hlen(keys.of_queue(QUEUE, "results")) == 1000
 
 
-async def test_what_expires_goes_as_fast_as_jobs_complete(alone: Connection, server: Server) -> None:
-    """A drain of 60,000 jobs in a minute with a TTL of a second; the 300,000 of it are in tests/bench."""
+async def test_expired_records_are_removed_as_fast_as_jobs_complete(alone: Connection, server: Server) -> None:
+    """60,000 jobs in a minute with a TTL of a second; tests/bench has 300,000."""
     with server.client() as raw:
         most, size = 0, []
         for number in range(120):
             await drain(alone, 500, 1000, NOW + 500 * number)
             most = max(most, raw.hlen(keys.of_queue(QUEUE, "results")))
             size.append(raw.info("memory")["used_memory_dataset"])
-        assert most <= 2000, "what a second brings, and no more"
+        assert most <= 2000, "not more than the jobs of a second"
         assert max(size[60:]) < max(size[10:60]) * 1.2, "flat"
 
 
-async def test_a_long_rest_is_made_up_for_at_once(store: Connection, raw: Redis) -> None:
+async def test_one_sweep_removes_all_expired_records(store: Connection, raw: Redis) -> None:
     await drain(store, 20_000, 1, "")
     begun = time.monotonic()
     swept = await Rescuer(store, "x.y", lease_ms=1).sweep(QUEUE)
@@ -175,17 +175,17 @@ async def test_a_long_rest_is_made_up_for_at_once(store: Connection, raw: Redis)
     assert time.monotonic() - begun < 10
 
 
-async def test_the_operator_sees_that_records_are_over(store: Connection) -> None:
+async def test_facts_say_that_records_have_expired(store: Connection) -> None:
     await drain(store, 10, 1000)
     for later, expired in ((0, False), (999, False), (1000, True)):
         facts = await read_endpoint(store, {"default/shop": [QUEUE]}, NOW + later)
         assert [each.expired for each in facts.queues.values()] == [expired]
 
 
-async def test_the_operator_sees_records_of_jobs_that_were_cancelled_without_a_worker(
+async def test_the_operator_removes_records_of_jobs_that_were_cancelled_without_a_worker(
     store: Connection, raw: Redis, job: Send
 ) -> None:
-    """A producer that enqueues and cancels (a debounce) leaves a record each time, and no worker's step removes it."""
+    """A producer that enqueues and cancels (a debounce) leaves records that no worker's step removes."""
     keep = 5
     for number in range(8):
         await enqueue_jobs(store, [job(f"job{number}")])
@@ -203,8 +203,8 @@ async def test_the_operator_sees_records_of_jobs_that_were_cancelled_without_a_w
     assert MaintainQueues() not in plan_pool(pool, PoolFacts(facts, (), cluster), Memory(), 1001, None).actions
 
 
-async def test_an_id_is_free_again_when_its_record_is_over(store: Connection, raw: Redis, job: Send) -> None:
-    """Even before the record is removed; and the second job's record is not removed instead of the first's."""
+async def test_an_id_is_free_again_when_its_record_has_expired(store: Connection, raw: Redis, job: Send) -> None:
+    """Even before the record is removed; and the record of the second job is kept when that of the first is removed."""
 
     async def complete(ttl: int, now: int) -> None:
         lease_suffix = claim_suffix(WORKER, next(numbers))
@@ -229,7 +229,7 @@ async def test_an_id_is_free_again_when_its_record_is_over(store: Connection, ra
 
 
 async def dies(store: Connection, job_id: str, now: int, keep: int) -> int:
-    """How many dead letters were dropped for it."""
+    """Let a job die; return how many dead letters were dropped."""
     lease_suffix = claim_suffix(WORKER, next(numbers))
     (claimed,) = (
         await settle_and_claim(store, QUEUE, WORKER, claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=now)

@@ -1,4 +1,4 @@
-"""`Work arrived`: one token wakes one idle worker, and a queue that fills from empty is published once."""
+"""One token wakes one idle worker, and the name of a queue that gets its first ready job is published once."""
 
 import asyncio
 import contextlib
@@ -27,8 +27,8 @@ async def waiting(valkey_url: str) -> AsyncIterator[Connection]:
 
 
 @contextlib.asynccontextmanager
-async def heard(url: str) -> AsyncIterator[asyncio.Queue[str]]:
-    """What is published from now on."""
+async def published(url: str) -> AsyncIterator[asyncio.Queue[str]]:
+    """Collect the names of queues that are published."""
     connection = connect(url)
     found: asyncio.Queue[str] = asyncio.Queue()
 
@@ -36,18 +36,18 @@ async def heard(url: str) -> AsyncIterator[asyncio.Queue[str]]:
         async for queue in wakeups.listen(connection):
             found.put_nowait(queue)
 
-    ear = asyncio.create_task(listen())
+    listener = asyncio.create_task(listen())
     try:
-        assert await asyncio.wait_for(found.get(), 5) == "", "the subscription stands"
+        assert await asyncio.wait_for(found.get(), 5) == "", "the subscription is open"
         yield found
     finally:
-        ear.cancel()
-        await asyncio.gather(ear, return_exceptions=True)
+        listener.cancel()
+        await asyncio.gather(listener, return_exceptions=True)
         await connection.aclose()
 
 
 async def blocked(raw: Redis, clients: int) -> None:
-    """Until so many wait."""
+    """Wait until so many clients block."""
     async with asyncio.timeout(5):
         while raw.info("clients")["blocked_clients"] != clients:  # noqa: ASYNC110  # there is no event to wait for
             await asyncio.sleep(0.005)
@@ -73,13 +73,13 @@ async def test_a_claim_that_leaves_ready_jobs_wakes_the_next_worker(
     assert raw.llen(keys.of_queue(QUEUE, "wake")) == 0
 
 
-async def test_a_token_can_be_given_back(store: Connection, waiting: Connection) -> None:
+async def test_a_token_can_be_returned(store: Connection, waiting: Connection) -> None:
     await wakeups.pass_on(store, QUEUE)
     assert await wakeups.wait(waiting, ["other", QUEUE], 1) == QUEUE
     assert await wakeups.wait(waiting, [QUEUE], 0.01) is None
 
 
-async def test_a_job_for_later_wakes_when_it_is_the_soonest(store: Connection, raw: Redis, job: Send) -> None:
+async def test_a_scheduled_job_adds_a_token_when_it_is_the_next_due(store: Connection, raw: Redis, job: Send) -> None:
     token = keys.of_queue(QUEUE, "wake")
     for job_id, due, wakes in (("a", 100, 1), ("b", 200, 0), ("c", 50, 1)):
         await enqueue_jobs(store, [job(job_id, due=due)], 1)
@@ -87,7 +87,7 @@ async def test_a_job_for_later_wakes_when_it_is_the_soonest(store: Connection, r
 
 
 async def test_a_queue_that_fills_from_empty_is_published_once(store: Connection, valkey_url: str, job: Send) -> None:
-    async with heard(valkey_url) as found:
+    async with published(valkey_url) as found:
         await enqueue_jobs(store, [job("a"), job("b")])
         assert await asyncio.wait_for(found.get(), 5) == QUEUE
         await enqueue_jobs(store, [job("c"), job("d", due=1e10)])
@@ -96,18 +96,18 @@ async def test_a_queue_that_fills_from_empty_is_published_once(store: Connection
         settled = [Settled(f"{job_id.decode()}:w.1:0000000001", Priority.NORMAL, dead) for job_id in reply.ids]
         await settle_and_claim(store, QUEUE, "w.1", settled=settled, lease_suffix=":w.1:0000000002", lease_ms=1000)
         await enqueue_jobs(store, [job("e", queue="other")])
-        assert await asyncio.wait_for(found.get(), 5) == "other", "nothing was said meanwhile"
+        assert await asyncio.wait_for(found.get(), 5) == "other", "nothing was published meanwhile"
         await dead_jobs.replay(store, QUEUE, ["a"])
         assert await asyncio.wait_for(found.get(), 5) == QUEUE
         assert found.empty()
 
 
-async def test_a_listener_that_loses_the_server_says_so() -> None:
+async def test_a_listener_raises_when_the_server_is_lost() -> None:
     with running(valkey_binary()) as server:
         connection = connect(server.url)
-        ear = wakeups.listen(connection)
-        assert await anext(ear) == ""
+        listener = wakeups.listen(connection)
+        assert await anext(listener) == ""
         server.kill()
         with pytest.raises(StoreUnavailableError):
-            await anext(ear)
+            await anext(listener)
         await connection.aclose()

@@ -1,6 +1,7 @@
 """Every reason is documented, and asserted by a test."""
 
 import ast
+import functools
 from enum import StrEnum
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from jobpools.core.jobs.reasons import SettlementReason
 from jobpools.core.pools.reasons import ConditionType, Reason
 from jobpools.core.reasons import SharedReason
 from jobpools.core.schedules.reasons import MissedReason, Place, ScheduleReason
+from tests.architecture.parsed import nodes_of
 
 ROOT = Path(__file__).parents[2]
 TESTS = [
@@ -21,19 +23,20 @@ TESTS = [
 REASONS: list[type[StrEnum]] = [Reason, ScheduleReason, MissedReason, SharedReason, SettlementReason]
 
 
-def asserted(enum: type[StrEnum]) -> set[str]:
-    """Return the names of the members that a test mentions as `<Enum>.<MEMBER>`."""
+@functools.cache
+def attributes() -> set[tuple[str, str]]:
+    """Return each `<name>.<attribute>` in the tests, as a pair."""
     return {
-        node.attr
+        (node.value.id, node.attr)
         for path in TESTS
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == enum.__name__
+        for node in nodes_of(path)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
 
 
 @pytest.mark.parametrize("enum", REASONS)
 def test_every_reason_is_asserted_by_a_test(enum: type[StrEnum]) -> None:
-    assert [each.name for each in enum if each.name not in asserted(enum)] == []
+    assert [each.name for each in enum if (enum.__name__, each.name) not in attributes()] == []
 
 
 @pytest.mark.parametrize("enum", [*REASONS, ConditionType, Place])

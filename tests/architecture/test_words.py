@@ -1,6 +1,7 @@
 """Rules for every file: no path of a machine, package index or pickle; a docstring, and reasons for exemptions."""
 
 import ast
+import functools
 import re
 import subprocess
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ def tracked(*suffixes: str) -> list[Path]:
     ]
 
 
+@functools.cache
 def text_of(path: Path) -> str:
     try:
         return (ROOT / path).read_text(encoding="utf-8")

@@ -78,7 +78,7 @@ def test_a_job_without_a_handler_ends_the_run_and_is_kept(up: Up, valkey_url: st
     )
     assert run.wait() == 1
     (line,) = [line for line in run.lines if "cannot run" in line]
-    assert "  2 jobs of queue quick cannot run: no job 'thumbnail' in the app of the workers of queue quick; " in line
+    assert "  2 jobs of queue quick cannot run: the workers of queue quick have no handler 'thumbnail'; " in line
     assert "fix pair:app and start again" in line
     assert run.lines[-1].startswith("stopped: 3 completed, 0 retried, 0 dead, 0 lost, 2 still waiting; ")
     with Redis.from_url(valkey_url) as client:

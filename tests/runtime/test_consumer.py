@@ -115,7 +115,7 @@ async def test_a_job_of_an_unknown_handler_waits_uncharged_for_a_worker_that_kno
     assert found.state is JobState.SCHEDULED
     assert found.due_at is not None
     assert 0 < found.due_at - time.time() < 40
-    assert found.history.note == "no job 'mail.send' in the app of the workers of queue default"
+    assert found.history.note == "the workers of queue default have no handler 'mail.send'"
     assert (found.history.attempts, found.history.crashes, found.history.entries) == (0, 0, ())
     assert found.args == b'{"to":"ada"}'
 

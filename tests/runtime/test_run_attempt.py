@@ -264,7 +264,7 @@ async def test_a_result_that_is_too_large_or_not_json_is_not_retried(app: App) -
     async with working(app, max_payload=2000) as worker:
         await until(lambda: worker.metrics.completed + worker.metrics.failed == 3)
         await until(lambda: not worker.parts.consumers[0].leases.attempts)
-    with pytest.raises(JobDeadError, match="the result takes 3002 bytes, more than 2000: return a reference to it"):
+    with pytest.raises(JobDeadError, match="the result takes 3002 bytes, more than 2000; return a reference to it"):
         await jobs[0].result()
     with pytest.raises(JobDeadError, match="the result of strange is not JSON"):
         await jobs[1].result()

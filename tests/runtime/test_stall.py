@@ -62,7 +62,7 @@ class MonitoredWorker:
 
     def moved(self, at: float) -> None:
         """Record that both threads of the worker moved at this time."""
-        self.vitals.lease_thread_moves(at)
+        self.vitals.record_lease_thread(at)
         self.vitals.publish(Snapshot(at, at, at, outage=False, draining=False, deadline=0.0))
 
     def check(self, now: float) -> None:

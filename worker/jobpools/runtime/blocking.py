@@ -113,7 +113,7 @@ class BlockingMonitor:
         for attempt in running & blocks.keys():
             self._blocked[attempt] = blocks[attempt] + self._blocked.get(attempt)
 
-    def described(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+    def with_note(self, attempt: Attempt, outcome: Outcome) -> Outcome:
         """Return the outcome, with a note if the attempt blocked the event loop."""
         block = self._seen.get(attempt)
         if block is not None:

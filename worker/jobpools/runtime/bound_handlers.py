@@ -57,7 +57,7 @@ _Call = Callable[[Context, dict[str, Any]], Any]
 def _call(
     function: Callable[..., Any],
     threads: Threads | None,
-    takes_context: bool,  # noqa: FBT001  # one of three facts about a function
+    takes_context: bool,  # noqa: FBT001  # a property of the function
 ) -> _Call:
     """Return `call(context, arguments)`, the one form of all handlers: it returns an awaitable."""
     if threads is None:

@@ -1,4 +1,4 @@
-"""A worker's side of one queue: it sends settlements, claims jobs, and knows when to ask again."""
+"""A worker's side of one queue: it sends settlements, claims jobs, and decides when to claim again."""
 
 import logging
 import time
@@ -32,11 +32,11 @@ from jobpools.store.server import check_types, probe
 from jobpools.store.step import CLAIM_LIMIT, StepReply, settle_and_claim
 
 DUE_SPACING = 0.005
-"""Seconds that a step for a scheduled job waits for others that fall due with it."""
-LONGEST_WAIT = 10.0
-"""Maximum seconds between two turns of a resting dispatcher, so that /livez sees that it works."""
+"""Seconds that a step for a scheduled job waits for others that fall due at about the same time."""
+MAX_REST = 10.0
+"""Maximum seconds between two turns of an idle dispatcher, so that /livez sees that it works."""
 DRAINING_WAIT = 1.0
-"""Seconds after which a worker that may not claim asks again."""
+"""Seconds after which a worker that may not claim tries again."""
 DROPPED_INTERVAL = 60.0
 """Minimum seconds between two log lines about dropped dead letters."""
 
@@ -68,9 +68,9 @@ class Consumer:
         self.outbox = Outbox()
         self.errors = QueueErrors(queue)
         self.may_have_jobs = True
-        """There may be something to claim."""
+        """Whether there may be a job to claim."""
         self.is_draining = False
-        """Redis said that this worker may not claim here."""
+        """Whether a scale-down has marked this worker as draining, so that it may not claim here."""
         self._options = options
         self._connection = options.connection
         self._next_due: float | None = None
@@ -120,8 +120,8 @@ class Consumer:
             if claim:
                 self.leases.note_unanswered(lease_suffix)
             raise
-        # No await from here on: other tasks must not see what Redis knows and `leases` does not.
-        self.errors.succeed()
+        # No await from here on: other tasks must not run before `leases` agrees with Redis.
+        self.errors.step_succeeded()
         self.outbox.acknowledge(batch)
         self.leases.release(batch.leases())
         options.metrics.steps += 1
@@ -133,7 +133,9 @@ class Consumer:
         # After a step without a reply the same settlements were sent again: those are refused, as expected.
         if reply.stale and not self._is_uncertain:
             metrics.stale += len(reply.stale)
-            log.warning("%s: %d settlements refused: their leases had gone to others", self.queue, len(reply.stale))
+            log.warning(
+                "%s: %d settlements refused as stale; other workers hold the leases", self.queue, len(reply.stale)
+            )
         self._is_uncertain = False
         self._options.clock.learn(reply.now)
         if reply.dropped:
@@ -171,7 +173,7 @@ class Consumer:
         else:
             handler = handlers.by_name.get(envelope.name, handler)
             if handler is handlers.unknown:
-                problem = f"no job {envelope.name!r} in the app of the workers of queue {self.queue}"
+                problem = f"the workers of queue {self.queue} have no handler {envelope.name!r}"
         return Attempt(lease, envelope, handler, history, self.outbox), problem
 
     def _unreadable(self, lease: str, raw: bytes) -> Envelope:
@@ -193,18 +195,18 @@ class Consumer:
     # Waiting
 
     def next_step_in(self) -> float:
-        """Return the seconds after which this queue is asked even if no wake-up comes."""
+        """Return the seconds until this queue's next step if no wake-up arrives."""
         retry_in = self.errors.retry_in
         if retry_in is not None:
             return retry_in
         if self.is_draining:
             return DRAINING_WAIT
         if self._next_due is not None:
-            return min(max(self._next_due - time.monotonic(), 0.0) + DUE_SPACING, LONGEST_WAIT)
-        return LONGEST_WAIT
+            return min(max(self._next_due - time.monotonic(), 0.0) + DUE_SPACING, MAX_REST)
+        return MAX_REST
 
-    def wait_is_over(self) -> None:
-        """Ask for jobs again, if that may bring something."""
+    def end_wait(self) -> None:
+        """Note that the wait is over: claim again if a scheduled job is due or the worker was draining."""
         if self.is_draining or (self._next_due is not None and self._next_due <= time.monotonic()):
             self.may_have_jobs = True
 
@@ -215,9 +217,9 @@ class Consumer:
         await probe(self._connection, self.queue)
 
     async def check_keys(self) -> None:
-        """Check that the queue's keys have the types that they should have. Raises StoreError."""
+        """Check that the queue's keys have the right types. Raises StoreError."""
         await check_types(self._connection, self.queue)
-        self.errors.keys_are_right()
+        self.errors.keys_checked()
 
     def count_dropped(self, number: int) -> None:
         """Count dead letters that the queue did not keep, and log them at most once a minute."""

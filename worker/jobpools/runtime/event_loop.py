@@ -100,7 +100,7 @@ def _assign(error: BaseException, blame: Callable[[Attempt, BaseException], None
     elif issubclass(type(error), KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         raise error
     else:
-        text = outcomes.in_a_line(error, lambda file: not outcomes.is_plumbing(file))
+        text = outcomes.summary(error, lambda file: not outcomes.is_plumbing(file))
         log.error("code that belongs to no job raised %s in the event loop; the worker continues", text)
 
 

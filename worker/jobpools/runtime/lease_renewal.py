@@ -72,10 +72,10 @@ class LeaseRenewal:
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         due = time.monotonic() + self._interval
-        self._vitals.lease_thread_moves(time.monotonic())
+        self._vitals.record_lease_thread(time.monotonic())
         backoff, failures = Backoff(initial=self._interval / 5, maximum=self._interval), 0
         while not self._stop.wait(min(self._interval / PROGRESS_REPORTS, max(0.0, due - time.monotonic()))):
-            self._vitals.lease_thread_moves(time.monotonic())
+            self._vitals.record_lease_thread(time.monotonic())
             if time.monotonic() < due:
                 continue
             due = time.monotonic() + self._interval

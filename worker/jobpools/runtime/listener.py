@@ -33,8 +33,8 @@ class Listener:
         self._wants_jobs = asyncio.Event()
         self.name = f"wake-ups of {', '.join(each.queue for each in consumers)}"
 
-    def rest(self, *, wants_jobs: bool) -> None:
-        """Note that the dispatcher rests: wait for wake-ups from now on if a slot is free (`wants_jobs`)."""
+    def on_idle(self, *, wants_jobs: bool) -> None:
+        """Note that the dispatcher is idle: wait for wake-ups from now on if a slot is free (`wants_jobs`)."""
         if wants_jobs:
             self._wants_jobs.set()
         else:
@@ -102,7 +102,7 @@ class Listener:
                 await check_types(self._connection, consumer.queue)
             except StoreError as error:
                 if not concerns_server(error):
-                    consumer.errors.fail(error)
+                    consumer.errors.step_failed(error)
 
 
 def listeners(

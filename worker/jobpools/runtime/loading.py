@@ -143,7 +143,7 @@ def _failure(error: BaseException, module_name: str) -> str:
     """Return why an import failed, with the place in the app's own code if there is one."""
     if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
         return f"there is no module {error.name}, neither in {Path.cwd()} nor installed"
-    text = outcomes.in_a_line(error, lambda _: False)
+    text = outcomes.summary(error, lambda _: False)
     if isinstance(error, SyntaxError) and error.filename:
         text = f"{type(error).__name__}: {one_line(str(error.msg), READ_LIMIT)}"
         return f"importing it failed: {text} ({error.filename}, line {error.lineno or 1})"

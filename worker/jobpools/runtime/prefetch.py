@@ -1,12 +1,12 @@
-"""How many jobs a worker claims beyond its free slots: only those that start within STARTS_WITHIN seconds."""
+"""Decide how many jobs a worker claims beyond its free slots: those that start within STARTS_WITHIN seconds."""
 
 STARTS_WITHIN = 0.05
 """Seconds within which a prefetched job must be expected to start."""
 PREFETCH_LIMIT = 800
 """Maximum jobs that are claimed beyond the free slots: 5 ms of the quickest work.
 
-That is how long worker and server may wait for a core without stalling each other. With 400 a busy machine drained a
-third less.
+That is how long worker and server may wait for a core without stalling each other. With 400, a busy
+machine ran a third fewer jobs per second.
 """
 BATCH = 200
 """Jobs for which a round trip pays: larger batches save little and occupy the server longer."""
@@ -38,6 +38,6 @@ class Prefetch:
         return min(PREFETCH_LIMIT, int(quick * STARTS_WITHIN / max(self.mean, 1e-6)))
 
     def is_stocked(self, slots: int, waiting: int) -> bool:
-        """Return whether a claim can wait: less than a batch and less than half of the waiting jobs is missing."""
+        """Return whether the next claim can wait: fewer jobs are missing than a batch, and than half of the limit."""
         limit = self.limit(slots)
         return waiting > max(limit // 2, limit - BATCH)

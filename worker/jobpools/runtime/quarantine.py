@@ -37,7 +37,7 @@ class Quarantine:
         """Attempts that were refused, and whose hand-back Redis has not recorded."""
         return [attempt for attempt in self._refused if attempt.lease in attempt.outbox]
 
-    async def alone(self) -> None:
+    async def until_alone(self) -> None:
         """Wait until Redis has recorded the hand-back of the refused: before that, a crash is charged to them too."""
         while self.unrecorded:  # noqa: ASYNC110  # rare, and as short as a step
             await asyncio.sleep(CHECK_INTERVAL)

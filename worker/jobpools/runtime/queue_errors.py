@@ -20,8 +20,8 @@ class QueueErrors:
         self._queue = queue
         self._tries = Tries()
         self._retry_at: float | None = None
-        self._step_failed = False
-        """The latest step was refused."""
+        self._has_failed_step = False
+        """Whether the latest step was refused."""
         self._logged: set[str] = set()
 
     @property
@@ -39,20 +39,20 @@ class QueueErrors:
         """Seconds until the next try; None: the queue is not failing."""
         return None if self._retry_at is None else max(self._retry_at - time.monotonic(), 0.0)
 
-    def fail(self, error: StoreError) -> None:
+    def step_failed(self, error: StoreError) -> None:
         """Back off: Redis refused a step of this queue."""
         self._retry_at = time.monotonic() + self._tries.failed(draws.fraction())
-        self._step_failed = True
+        self._has_failed_step = True
         self.report(error)
 
-    def keys_are_right(self) -> None:
-        """Allow the next step: the queue's keys have the types that they should have."""
+    def keys_checked(self) -> None:
+        """Allow the next step: the queue's keys have the right types."""
         self._retry_at = None
 
-    def succeed(self) -> None:
+    def step_succeeded(self) -> None:
         """Reset the backoff: a step succeeded."""
-        if self._step_failed:
-            self._step_failed = False
+        if self._has_failed_step:
+            self._has_failed_step = False
             self._tries.succeeded()
 
     def report(self, error: StoreError) -> None:

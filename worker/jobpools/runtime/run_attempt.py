@@ -76,7 +76,7 @@ class AttemptRunner:
                 self._settler.complete(attempt, result, ttl, seconds)
                 free(attempt)
                 return
-            # It was stopped and returned instead of raising: the reason for stopping it counts.
+            # The attempt was stopped and returned instead of raising: it ends with the outcome of the stop.
         except BaseException as error:  # noqa: BLE001  # whatever it is, it ends the attempt, not the worker
             if forking.is_child:
                 forking.leave(error)
@@ -95,7 +95,7 @@ class AttemptRunner:
         result = attempt.handler.encode_result(value)
         if len(result) > self._max_result:
             raise PayloadTooLargeError(
-                f"the result takes {len(result)} bytes, more than {self._max_result}: return a reference to it, or set "
+                f"the result takes {len(result)} bytes, more than {self._max_result}; return a reference to it, or set "
                 f"result_ttl=0"
             )
         return result

@@ -54,7 +54,7 @@ class Services:
             if isinstance(error, Stopped) or _is_cancelled(error):
                 raise
             log.debug("service %s", service.name, exc_info=True)
-            text = outcomes.in_a_line(error, service.file.__eq__)
+            text = outcomes.summary(error, service.file.__eq__)
             raise ConfigurationError(
                 f"service {service.name} does not open: {text}; the worker does not start without it"
             ) from error

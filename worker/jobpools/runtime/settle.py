@@ -1,4 +1,4 @@
-"""What becomes of an attempt: the decision, its log line, and the settlement for the next step. Nothing here raises."""
+"""Settle an attempt that ended: the decision, its log line, and the settlement to send. Nothing here raises."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -58,10 +58,10 @@ def decide(attempt: Attempt, outcome: Outcome, now: float, worker: str) -> Decis
 
 
 def _report(attempt: Attempt, outcome: Outcome, decision: Decision[Settlement]) -> None:
-    """Log the end of the attempt, with the traceback of an exception. A log handler that raises holds up no job."""
+    """Log the end of the attempt, with the traceback of an exception. An error of a log handler is ignored."""
     level = _LEVELS.get(outcome.kind, logging.INFO)
     if outcome.kind is OutcomeKind.INTERRUPTED and not attempt.started_at:
-        level = logging.DEBUG  # nothing happened to it, and there may be hundreds
+        level = logging.DEBUG  # it never started, and there may be hundreds of these lines
     safely(lambda: _log(level, attempt, outcome, decision), None)
 
 
@@ -89,7 +89,7 @@ class Settler:
     executor: Executor
     left_behind: LeftBehind
     wake: Callable[[], None]
-    """Called when there is something to send."""
+    """Called when there is a settlement to send."""
     logs_completions: bool = field(default_factory=lambda: log.isEnabledFor(logging.DEBUG))
     """Whether completed attempts are logged: asked once, because asking the logger for every job costs time."""
 
@@ -112,7 +112,7 @@ class Settler:
         attempt.handler.tally.end(outcome.kind, seconds)
         if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.TIMED_OUT):
             self.prefetch.observe(seconds)
-            outcome = self.monitor.described(attempt, outcome)
+            outcome = self.monitor.with_note(attempt, outcome)
         self._settle(attempt, self._with_note(attempt, outcome))
 
     def hand_back(self, attempts: Sequence[Attempt]) -> None:
@@ -125,7 +125,7 @@ class Settler:
             self._settle(attempt, Outcome(OutcomeKind.INTERRUPTED, message="claimed and not started"))
 
     def hand_back_later(self, attempt: Attempt, reason: str, delay: float) -> None:
-        """Hand back one job uncharged, with a delay of about so many seconds in which other workers may claim it."""
+        """Hand back one job uncharged; it is due again after `delay` seconds, less up to half by jitter."""
         delay *= 1 - draws.fraction() / 2
         self._settle(attempt, Outcome(OutcomeKind.INTERRUPTED, message=reason, delay=delay))
 

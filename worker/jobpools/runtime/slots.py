@@ -23,14 +23,14 @@ MAX_WAIT = 0.25
 CANCEL_GRACE = 5.0
 """Seconds that a cancelled coroutine gets to clean up before its attempt is settled without it."""
 HAND_BACK_DELAY = 1.0
-"""Seconds, half of them by chance, for which a job that must not start here is left to other workers."""
+"""Seconds after which a job that must not start here is due again, less up to half by jitter."""
 
 log = logging.getLogger("jobpools.worker")
 clock = time.monotonic
 
 
 class Slots:
-    """Runs at most `size` attempts at once. Attempts that are claimed beyond them wait here, for a short time."""
+    """Runs at most `size` attempts at once. Attempts that are claimed beyond that wait here for a short time."""
 
     def __init__(  # noqa: PLR0913  # the parts of a worker that an attempt passes through
         self,
@@ -48,7 +48,7 @@ class Slots:
         self.running: set[Attempt] = set()
         self.waiting: deque[Attempt] = deque()
         self.is_draining = False
-        """No attempt is started any more."""
+        """Whether attempts are no longer started."""
         self.idle_since: float | None = clock()
         """Monotonic time since which no attempt runs; None: one does."""
         self.quarantine = Quarantine()
@@ -107,14 +107,14 @@ class Slots:
         while waiting and len(running) < self.size and not self.is_draining:
             attempt = waiting.popleft()
             running.add(attempt)
-            # No loop.create_task: it only looks for a task factory. A context of its own, not the ended attempt's.
+            # loop.create_task would only look for a task factory. The context is new, not that of the ended attempt.
             coroutine = run(attempt, free) if attempt is not suspect else self._run_alone(attempt)
             attempt.task = task = WorkerTask(coroutine, loop=loop, context=self._context.copy())
             task.owner = attempt
 
     async def _run_alone(self, attempt: Attempt) -> None:
-        """Run an attempt that starts when this worker no longer holds those that must not run beside it."""
-        await self.quarantine.alone()
+        """Run an attempt once Redis has recorded the hand-back of those that must not run at the same time."""
+        await self.quarantine.until_alone()
         await self._run(attempt, self._free)
 
     def _free(self, attempt: Attempt) -> None:
@@ -151,7 +151,7 @@ class Slots:
     def raised_outside(self, attempt: Attempt, error: BaseException) -> None:
         """Fail an attempt whose code raised out of the event loop, in a task or a callback that it started."""
         if attempt.phase is Phase.SETTLED:
-            text = outcomes.in_a_line(error, lambda file: not outcomes.is_plumbing(file))
+            text = outcomes.summary(error, lambda file: not outcomes.is_plumbing(file))
             log.warning("%s: code that it left running raised %s; its attempt had ended before", attempt, text)
         else:
             self.stop(attempt, outcomes.failed(error))
@@ -179,7 +179,7 @@ class Slots:
             self.waiting.remove(attempt)
 
     def drain(self) -> int:
-        """Start nothing any more, and hand back what waits; returns how many jobs that were."""
+        """Stop starting attempts and hand back those that wait; return their number."""
         self.is_draining = True
         waiting = list(self.waiting)
         self.waiting.clear()

@@ -8,7 +8,7 @@ import mmap
 from typing import NamedTuple
 
 ROWS = 2048
-"""Maximum number of started attempts that are written down; any others are not known to have started."""
+"""Maximum number of started attempts that are recorded; the supervisor does not see any others."""
 _LEASE_THREAD, _EVENT_LOOP, _DISPATCHER, _OUTAGE, _DRAINING, _ENDED_BY, _LOOP_THREAD = range(1, 8)
 _FIRST_ROW = 16
 _WORD = 8
@@ -18,11 +18,11 @@ class Snapshot(NamedTuple):
     """The facts by which probes and the supervisor judge a worker."""
 
     lease_thread: float
-    """When the thread that renews the leases last moved; 0: it has not started."""
+    """When the thread that renews the leases last made progress; 0: it has not started."""
     event_loop: float
-    """When the event loop last came round to its watchdog."""
+    """When the event loop last ran the watchdog."""
     dispatcher: float
-    """When the dispatcher last came round."""
+    """When the dispatcher last began a turn."""
     outage: bool
     """Redis is unreachable."""
     draining: bool
@@ -80,8 +80,8 @@ class Vitals:
             self._keys[row] = 0
             self._free.append(row)
 
-    def lease_thread_moves(self, now: float) -> None:
-        """Record that the lease thread moves."""
+    def record_lease_thread(self, now: float) -> None:
+        """Record that the lease thread made progress."""
         self._times[_LEASE_THREAD] = now
 
     def thread_begins(self, row: int, thread: int) -> None:
@@ -98,12 +98,12 @@ class Vitals:
         """Record that this attempt is about to end the process."""
         self._numbers[_ENDED_BY] = key(lease)
 
-    def loop_runs_in(self, thread: int) -> None:
+    def record_loop_thread(self, thread: int) -> None:
         """Record which thread runs the event loop."""
         self._numbers[_LOOP_THREAD] = thread
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Record what the event loop knows. Where they change, the lease thread and each attempt record the rest."""
+        """Record what the event loop knows. The lease thread and each attempt record their own changes."""
         times = self._times
         times[_EVENT_LOOP], times[_DISPATCHER] = snapshot.event_loop, snapshot.dispatcher
         times[_OUTAGE], times[_DRAINING] = snapshot.outage, snapshot.draining

@@ -114,7 +114,7 @@ class Worker:
         """Prepare for handlers that fork or end the process."""
         supervisor = link.of_this_process()
         forking.protect(asyncio.get_running_loop(), () if supervisor is None else (supervisor.fileno(),))
-        self.parts.vitals.loop_runs_in(threading.get_ident())
+        self.parts.vitals.record_loop_thread(threading.get_ident())
         if supervisor is not None:
             exit_hooks.prepare(self.parts.vitals)
 
@@ -191,4 +191,4 @@ async def _check_queues(consumers: Sequence[Consumer], outage: Outage) -> None:
             outage.failed(error, "steps")
             return
         except StoreError as error:
-            consumer.errors.fail(error)
+            consumer.errors.step_failed(error)

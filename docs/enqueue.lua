@@ -73,7 +73,7 @@ end
 -- clock is wrong, the job was made long before it was sent, or the id has another form), `since` holds the time. Ids of one
 -- millisecond begin with the same digits, which are compared once.
 local accepted, fields, count, at_once = {}, {}, 0, {}
-local stamps, later, judged, agrees
+local stamps, later, compared, is_now
 for n = 1, #ids do
   local i, id = 4 * n, ids[n]
   accepted[n] = known[id] and 0 or 1
@@ -84,11 +84,11 @@ for n = 1, #ids do
       local list = at_once[priority]
       if list then list[#list + 1] = id else at_once[priority] = {id} end
       local head = string.sub(id, 1, 15)
-      if head ~= judged then
+      if head ~= compared then
         local high, low = string.match(head, '^(%x%x%x%x%x%x%x%x)%-(%x%x%x%x)%-7$')
-        judged, agrees = head, high and math.abs(tonumber(high .. low, 16) - now) <= 1000
+        compared, is_now = head, high and math.abs(tonumber(high .. low, 16) - now) <= 1000
       end
-      if not agrees or #id ~= 36 then
+      if not is_now or #id ~= 36 then
         stamps = stamps or {}
         stamps[#stamps + 1], stamps[#stamps + 2] = id, now
       end

@@ -19,7 +19,7 @@ async def take_drain_locks(connection: Connection, queues: Sequence[str], worker
 
 
 async def force_drain_locks(connection: Connection, queues: Sequence[str], workers: Sequence[str]) -> None:
-    """Take the drain lock even if these workers hold leases: running jobs go on, and no job is claimed."""
+    """Take the drain lock even if these workers hold leases: their running jobs continue, and they claim no more."""
     if workers:
         for queue in queues:
             key = keys.of_queue(queue, "draining")

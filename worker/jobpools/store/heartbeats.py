@@ -22,7 +22,7 @@ _REPORTED = ("slots", "busy", "started", "idle_since", "version", "rss_bytes", "
 
 
 def parse_heartbeats(pool: str, reply: Any, draining: set[str], now: float) -> tuple[Heartbeat, ...]:
-    """Parse the hash of one pool, sorted by worker; without those forgotten at `now`. Raises StoreDataError."""
+    """Parse the hash of one pool, sorted by worker, without heartbeats that are too old. Raises StoreDataError."""
     found: list[Heartbeat] = []
     for worker, value in pairs(reply):
         stamp, _, report = value.partition(b" ")

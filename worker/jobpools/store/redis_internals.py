@@ -33,7 +33,7 @@ def detach(connection: Any) -> None:
         return
     connection._writer = connection._reader = None  # noqa: SLF001  # so that the client connects again
     # Below TLS is the transport that has the socket. This is the call with which a loop finishes a lost connection:
-    # it tells the streams and closes the socket. A loop of another kind has no such method and closes its own handles.
+    # it notifies the streams and closes the socket. Other loops have no such method and close their own handles.
     transport = getattr(getattr(writer.transport, "_ssl_protocol", None), "_transport", writer.transport)
     finish: Callable[[None], None] | None = getattr(transport, "_call_connection_lost", None)
     if finish is not None:

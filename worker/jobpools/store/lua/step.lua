@@ -6,7 +6,7 @@
 --   lease_ms: ms until the new leases expire; order: the letters of the priorities in the order in which they are claimed ("hnl"); a number
 --   behind a letter limits that turn, as in "h5n3l1hnl"
 --   keep_completed, keep_dead: how many completed jobs and dead letters the queue keeps; the oldest go first
---   ...: first, `completed` times: ms to keep the results (0: forget the jobs), number of jobs, their lease_ids, their
+--   ...: first, `completed` times: ms to keep the results (0: keep no records), number of jobs, their lease_ids, their
 --        records from the time they ran on, as _records.lua has them
 --   ...: then for each other settlement: lease_id, priority (h, n, l), disposition, ms from now ('' for at once; for cancel:
 --        ms to keep the record), history ('' for none; for cancel: the record), total to count in ('' for none)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from jobpools.core.jobs.policies import JobDefaults, QueueEntry, QueuePolicy, QueueRef
+from jobpools.core.jobs.policies import JobDefaults, QueueItem, QueuePolicy, QueueRef
 from jobpools.core.schema import Duration
 from jobpools.core.text.validation import SHOWN, explain
 from jobpools.errors import ConfigurationError
@@ -57,7 +57,7 @@ class WorkerSettings(BaseModel):
     """Name of the pod or process; a random part is added at each start, so that a name can be reused."""
     app: str = ""
     """`module:name` of the App; empty if the caller passes the App."""
-    queues: tuple[QueueEntry, ...] = ()
+    queues: tuple[QueueItem, ...] = ()
     """Queues from which the worker claims, with weights; empty: those of the app's handlers, with equal weights."""
     concurrency: int = Field(default=5, ge=1, le=1000)
     """Number of slots: the maximum number of jobs that run at the same time."""

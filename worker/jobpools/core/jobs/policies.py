@@ -28,7 +28,7 @@ def _expand_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-QueueEntry = Annotated[
+QueueItem = Annotated[
     QueueRef, BeforeValidator(_expand_name), WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})
 ]
 """In YAML, a name or `{name, weight}`. A structural schema has no `oneOf` of types, so the operator validates it."""

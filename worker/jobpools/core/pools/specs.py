@@ -5,7 +5,7 @@ from typing import Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from jobpools.core.jobs.policies import JobDefaults, QueueEntry, QueuePolicy
+from jobpools.core.jobs.policies import JobDefaults, QueueItem, QueuePolicy
 from jobpools.core.objects import Meta, RedisRef
 from jobpools.core.schema import Duration, Model
 from jobpools.core.text.names import APP_PATTERN
@@ -118,7 +118,7 @@ class PoolSpec(Model):
     """Container image with your code. `jobpools up` does not need it."""
     app: str = Field(pattern=APP_PATTERN)
     """Module and name of the `App` that a worker imports, as in `shop.jobs:app`."""
-    queues: tuple[QueueEntry, ...] = Field(min_length=1)
+    queues: tuple[QueueItem, ...] = Field(min_length=1)
     """Queues that the workers serve: each a name, or a mapping with `name` and `weight`."""
     concurrency: int = Field(default=5, ge=1, le=1000)
     """Number of jobs that one worker runs at the same time."""

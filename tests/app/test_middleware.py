@@ -42,7 +42,6 @@ async def test_middleware_nests_sees_errors_and_may_turn_them_into_results(app: 
 
 
 async def test_a_middleware_that_does_not_call_next_fails_the_job(app: App) -> None:
-    """Once it was `return None`, and the job completed with null."""
     ran: list[str] = []
 
     @app.middleware
@@ -73,7 +72,7 @@ async def test_a_middleware_that_does_not_call_next_fails_the_job(app: App) -> N
 async def test_a_middleware_that_does_not_await_call_next_fails_the_job(app: App) -> None:
     @app.middleware
     async def forgetful(_ctx: Context, call_next: Next) -> Any:
-        with warnings.catch_warnings(action="ignore"):  # Python's own word on it
+        with warnings.catch_warnings(action="ignore"):  # Python warns about the coroutine as well
             call_next()
 
     @app.job(retry=Retry(strategy="none"))

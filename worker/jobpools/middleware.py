@@ -43,15 +43,15 @@ def run_inside(middlewares: Sequence[Middleware], context: Context, run_handler:
 
 async def _run_around(middleware: Middleware, context: Context, run_inner: Next) -> Any:
     """Run one middleware. Raises ConfigurationError if it does not await `call_next`."""
-    was_called = False
+    was_awaited = False
 
     async def call_next() -> Any:
-        nonlocal was_called
-        was_called = True
+        nonlocal was_awaited
+        was_awaited = True
         return await run_inner()
 
     value = await middleware(context, call_next)
-    if not was_called:
+    if not was_awaited:
         raise ConfigurationError(
             f"middleware {_name(middleware)}: returned without awaiting call_next(), so the handler did not run; "
             "await call_next() once, or raise"

@@ -21,8 +21,13 @@ from coverage.exceptions import CoverageWarning, NoDataError
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("tests/core", "tests/store", "tests/contract", "tests/runtime")
 """Folders whose tests are measured. Measuring all would make `make test` slower without finding more."""
-LEFT_OUT = ("tests/runtime/test_run_worker_budgets.py", "tests/store/test_memory.py", "tests/store/test_model.py")
-"""Tests with budgets, which measuring would distort, and tests that run the same lines thousands of times."""
+LEFT_OUT = (
+    "tests/runtime/test_run_worker_budgets.py",
+    "tests/runtime/test_stopping.py",
+    "tests/store/test_memory.py",
+    "tests/store/test_model.py",
+)
+"""Tests with budgets, which measuring would distort, and tests that run the same lines many times."""
 PACKAGES = ("core", "store", "runtime")
 
 

@@ -24,7 +24,7 @@ FOLDERS = ("tests/core", "tests/store", "tests/contract", "tests/runtime")
 LEFT_OUT = (
     "tests/runtime/test_run_worker_budgets.py",
     "tests/runtime/test_stopping.py",
-    "tests/store/test_memory.py",
+    "tests/store/test_trim.py",
     "tests/store/test_model.py",
 )
 """Tests with budgets, which measuring would distort, and tests that run the same lines many times."""

@@ -1,4 +1,4 @@
-"""A Valkey that keeps its data, the books of what was sent to it, and what the jobs wrote down."""
+"""A Valkey that keeps its data, the totals of its queue, and the notes that jobs write to a file."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -27,7 +27,7 @@ class Note:
 
 
 class Scenario:
-    """What a scenario looks at."""
+    """The server, the app and the notes of one test."""
 
     def __init__(self, folder: Path, server: Server) -> None:
         self.folder = folder
@@ -51,7 +51,7 @@ class Scenario:
     async def ended(self, within: float) -> ledger.Ledger:
         """Return the totals as soon as no job waits."""
         async with asyncio.timeout(within):
-            while (totals := await self.totals()).waiting:  # noqa: ASYNC110  # other processes' doing
+            while (totals := await self.totals()).waiting:  # noqa: ASYNC110  # other processes settle the jobs
                 await asyncio.sleep(0.02)
         return totals
 

@@ -14,7 +14,7 @@ APART = timedelta(milliseconds=100)
 
 
 def schedules(start: float, count: int) -> list[Schedule]:
-    """So many schedules, each of one tick, APART after the other."""
+    """Return `count` schedules with one tick each, APART from each other."""
     first = datetime.fromtimestamp(round(start), UTC)
     job = {"name": "work", "queue": "ticks"}
     return [

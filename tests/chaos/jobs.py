@@ -1,4 +1,4 @@
-"""Jobs that write down each start, in a file that outlives every process and server."""
+"""Jobs that note each start in a file, which outlives every process and server."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ app = App("chaos", queue="chaos")
 def _note(ctx: Context, what: str) -> None:
     line = f"{ctx.id} {what} {os.getpid()} {time.time():.3f}\n"
     # One write to a file opened for appending: lines of several processes do not mix.
-    with open(os.environ["JOBPOOLS_NOTES"], "a") as file:  # noqa: PTH123  # as short as can be, for the loop waits
+    with open(os.environ["JOBPOOLS_NOTES"], "a") as file:  # noqa: PTH123  # as short as possible, because it blocks the event loop
         file.write(line)
 
 
@@ -32,7 +32,7 @@ def grind(ctx: Context, seconds: float) -> None:
 
 @app.job
 async def block(ctx: Context, seconds: float) -> None:
-    """Holds up its worker's event loop, as a handler must not, and some do."""
+    """Block the worker's event loop, as a handler should not."""
     _note(ctx, "begun")
     time.sleep(seconds)  # noqa: ASYNC251  # on purpose
     _note(ctx, "done")
@@ -40,7 +40,7 @@ async def block(ctx: Context, seconds: float) -> None:
 
 @app.job(retry=Retry(strategy="fixed", initial=0.1, max_attempts=3), max_crashes=1000)
 async def mixed(ctx: Context, seconds: float, failures: int) -> int:
-    """Fails so often, then succeeds: more than twice is dead."""
+    """Fail `failures` times, then succeed; after the third failure the job is dead."""
     _note(ctx, "begun")
     await asyncio.sleep(seconds)
     if ctx.history.attempts < failures:

@@ -63,19 +63,19 @@ async def test_a_worker_survives_every_kind_of_outage(scenario: Scenario, proxy:
             await jobs.work.options(max_crashes=1).enqueue(0.5),
             await jobs.grind.options(max_crashes=1).enqueue(0.5),
         ]
-        eventually("the load runs", lambda: len(scenario.notes("begun")) > 10)
+        eventually("the jobs run", lambda: len(scenario.notes("begun")) > 10)
         proxy.faults = FAULTS[name]
-        eventually("it is told", lambda: worker.log_count("Redis is unreachable") > 0)
+        eventually("the outage is logged", lambda: worker.log_count("Redis is unreachable") > 0)
         begun = time.monotonic()
-        eventually("it says so", lambda: worker.get("/readyz")[0] == 503)
-        await asyncio.sleep(3)  # what is waited for is that time passes: an outage longer than the lease
+        eventually("it is not ready", lambda: worker.get("/readyz")[0] == 503)
+        await asyncio.sleep(3)  # the outage must last longer than the lease
         assert worker.get("/livez")[0] == 200
         assert worker.get("/readyz")[0] == 503
         tries = len([at for at, _ in proxy.traffic.commands if at > begun])
-        assert tries < 60, "its tries come in growing pauses"
+        assert tries < 60, "the delays between its tries grow"
         proxy.faults = Faults()
         totals = await scenario.ended(40)
-        eventually("its end is told", lambda: worker.log_count("Redis is back") > 0)
+        eventually("the end of the outage is logged", lambda: worker.log_count("Redis is back") > 0)
         eventually("it is ready", lambda: worker.get("/readyz")[0] == 200)
         assert (totals.completed, totals.dead, totals.lost) == (len(sent), 0, 0)
         logged = lines(worker)
@@ -90,13 +90,13 @@ async def test_a_worker_survives_every_kind_of_outage(scenario: Scenario, proxy:
 async def test_an_outage_lasts_while_reads_work_and_writes_fail(scenario: Scenario, proxy: Proxy) -> None:
     with running_workers(scenario.folder, proxy.url, APP, "a", **scenario.environment, LEASE=LEASE) as (worker,):
         proxy.faults = FAULTS["a read-only replica"]
-        eventually("it is told", lambda: worker.log_count("Redis is unreachable") > 0)
+        eventually("the outage is logged", lambda: worker.log_count("Redis is unreachable") > 0)
         begun = time.monotonic()
-        await asyncio.sleep(4)  # what is waited for is that time passes
+        await asyncio.sleep(4)  # the outage must last some time
         assert len(lines(worker)) == 1
         assert len([at for at, _ in proxy.traffic.commands if at > begun]) < 60
         proxy.faults = Faults()
-        eventually("its end is told", lambda: worker.log_count("Redis is back") == 1)
+        eventually("the end of the outage is logged", lambda: worker.log_count("Redis is back") == 1)
         job = await jobs.work.enqueue(0)
         await scenario.ended(20)
         assert len(lines(worker)) == 2
@@ -106,7 +106,7 @@ async def test_an_outage_lasts_while_reads_work_and_writes_fail(scenario: Scenar
 async def test_many_connection_resets_are_one_outage(scenario: Scenario, proxy: Proxy) -> None:
     with running_workers(scenario.folder, proxy.url, APP, "a", **scenario.environment, LEASE=LEASE) as (worker,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(100)])
-        eventually("the load runs", lambda: len(scenario.notes("begun")) > 5)
+        eventually("the jobs run", lambda: len(scenario.notes("begun")) > 5)
         until = time.monotonic() + 4
         while time.monotonic() < until:
             proxy.faults = Faults(resets=True)
@@ -115,7 +115,7 @@ async def test_many_connection_resets_are_one_outage(scenario: Scenario, proxy: 
             await asyncio.sleep(0.1)
         proxy.faults = Faults()
         await scenario.ended(40)
-        eventually("its end is told", lambda: worker.log_count("Redis is back") == 1)
+        eventually("the end of the outage is logged", lambda: worker.log_count("Redis is back") == 1)
         assert len(lines(worker)) == 2, worker.log()
     await scenario.balanced(sent, completed=len(sent))
 
@@ -155,9 +155,9 @@ async def test_a_producer_gets_an_error_in_time_and_can_enqueue_the_same_id_agai
         begun = time.monotonic()
         with pytest.raises(kind) as raised:
             await send
-        assert time.monotonic() < begun + 12, "within the time that an answer may take"
+        assert time.monotonic() < begun + 12, "within the timeout of a command"
         assert "\n" not in str(raised.value)
-        assert f":{proxy.port}" in str(raised.value), "which server it is"
+        assert f":{proxy.port}" in str(raised.value), "the message names the server"
     proxy.faults = Faults()
     await work.options(id="order-1").enqueue(0)
     await asyncio.to_thread(work.options(id="order-1").enqueue_sync, 0)
@@ -168,7 +168,7 @@ async def test_a_producer_gets_an_error_in_time_and_can_enqueue_the_same_id_agai
 async def test_the_control_loop_declares_no_worker_dead_during_an_outage_of_writes(
     scenario: Scenario, refuse: Refuse
 ) -> None:
-    """Leases expire, for they cannot be renewed, and a replica answers every read."""
+    """Leases expire because they cannot be renewed, while a replica answers every read."""
     pool = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate({"app": APP, "queues": [QUEUE]}))
     queues = StoreQueues(scenario.connection, "operator")
     with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s"):
@@ -196,15 +196,15 @@ async def test_a_worker_survives_a_server_that_refuses_commands(scenario: Scenar
     ):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(60)])
         sent += [await jobs.work.options(max_crashes=1).enqueue(0.5)]
-        eventually("the load runs", lambda: len(scenario.notes("begun")) > 10)
+        eventually("the jobs run", lambda: len(scenario.notes("begun")) > 10)
         manager = refuse(scenario.server)
         await asyncio.to_thread(manager.__enter__)
-        eventually("it is told", lambda: worker.log_count("Redis is unreachable") == 1)
-        await asyncio.sleep(3)  # what is waited for is that time passes: an outage longer than the lease
+        eventually("the outage is logged", lambda: worker.log_count("Redis is unreachable") == 1)
+        await asyncio.sleep(3)  # the outage must last longer than the lease
         assert (worker.get("/livez")[0], worker.get("/readyz")[0]) == (200, 503)
         await asyncio.to_thread(manager.__exit__, None, None, None)
         totals = await scenario.ended(40)
-        eventually("its end is told", lambda: worker.log_count("Redis is back") == 1)
+        eventually("the end of the outage is logged", lambda: worker.log_count("Redis is back") == 1)
         assert (totals.dead, len(lines(worker))) == (0, 2)
     await scenario.balanced(sent, completed=len(sent))
 
@@ -215,7 +215,7 @@ async def test_a_server_without_memory_still_runs_the_accepted_jobs(scenario: Sc
     ):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(60)])
         sent += [await jobs.work.options(max_crashes=1).enqueue(3.0)]
-        eventually("the load runs", lambda: len(scenario.notes("begun")) > 10)
+        eventually("the jobs run", lambda: len(scenario.notes("begun")) > 10)
         with full(scenario.server):
             with pytest.raises(StoreUnavailableError, match="out of memory"):
                 await jobs.work.enqueue(0)

@@ -1,4 +1,4 @@
-"""A worker that stands still for longer than its lease (SIGSTOP, a paused machine) comes back: nothing is charged."""
+"""A worker that is paused for longer than its lease (SIGSTOP, a paused machine) continues: no crash is charged."""
 
 import asyncio
 
@@ -48,7 +48,7 @@ async def test_jobs_whose_next_attempt_has_not_started_continue_uncharged(scenar
 
 
 async def test_a_job_that_another_worker_called_dead_completes_on_its_own_worker(scenario: Scenario) -> None:
-    """By default workers rescue, too: the one that stands still is called dead by its neighbour."""
+    """By default workers rescue too: the other worker settles the job of the paused one as dead."""
     with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="0.6s") as (a,):
         job = await jobs.work.options(max_crashes=1).enqueue(1.0)
         eventually("it runs", lambda: len(scenario.notes("begun")) == 1)
@@ -66,6 +66,6 @@ async def test_a_job_that_another_worker_called_dead_completes_on_its_own_worker
 
 async def _completed(scenario: Scenario, number: int) -> ledger.Ledger:
     async with asyncio.timeout(20):
-        while (totals := await scenario.totals()).completed < number:  # noqa: ASYNC110  # another process's doing
+        while (totals := await scenario.totals()).completed < number:  # noqa: ASYNC110  # another process settles the jobs
             await asyncio.sleep(0.02)
     return totals

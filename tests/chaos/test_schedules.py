@@ -21,11 +21,11 @@ pytestmark = pytest.mark.chaos
 
 ROOT = Path(__file__).parents[2]
 TICKS, KILL_EVERY, KILLS = 1000, 8, 10
-"""More ticks than a slow machine needs until the last process is killed."""
+"""TICKS is larger than the number of ticks until a slow machine has killed the last process."""
 
 
 def wait(what: str, condition: Callable[[], bool]) -> None:
-    """As `eventually`, without its rest: what follows shall meet the very moment."""
+    """Wait as `eventually` does, with a shorter interval, so that a process is killed right after a tick."""
     until = time.monotonic() + DEADLINE
     while not condition():
         assert time.monotonic() < until, what
@@ -48,7 +48,7 @@ async def known(url: str, start: float) -> list[ScheduleFacts]:
 
 async def test_each_tick_fires_once_whichever_process_is_killed(valkey_url: str) -> None:
     start = round(time.time()) + 3
-    await known(valkey_url, start)  # from here on its ticks count
+    await known(valkey_url, start)  # from here on its ticks are due
 
     def process() -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "tests.chaos.firing", valkey_url, str(start), str(TICKS)]
@@ -63,13 +63,13 @@ async def test_each_tick_fires_once_whichever_process_is_killed(valkey_url: str)
 
         for number in range(KILLS):
             goal = enqueued() + KILL_EVERY
-            # Right after a job was enqueued: the tick is recorded, or not.
+            # Killed right after a job was enqueued, when the tick may not be recorded yet.
             wait(f"{goal} ticks are fired", lambda goal=goal: enqueued() >= goal)  # type: ignore[misc]  # bound
             pair[number % 2].kill()
             pair[number % 2].wait()
             pair[number % 2] = process()
         due = int((time.time() - start) / APART.total_seconds())
-        assert due < TICKS, "the kills were over before the ticks were"
+        assert due < TICKS, "the last kill came before the last tick"
         wait("all that were due are fired", lambda: enqueued() >= due)
         state = keys.schedules("state")
         wait("and recorded", lambda: sum(b'"fired":1' in raw for raw in redis.hvals(state)) >= due)

@@ -1,4 +1,4 @@
-"""The server dies or stands still: nothing is lost, workers come back by themselves, and say so once."""
+"""The server is killed or paused: no job is lost, and workers reconnect and log the outage once."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ async def test_a_server_that_is_killed_under_load_loses_no_job(scenario: Scenari
         scenario.folder, scenario.server.url, APP, *names, **scenario.environment, LEASE="2s"
     ) as workers:
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(2000)])
-        eventually("the load runs", lambda: len(scenario.notes("begun")) > 200)
+        eventually("the jobs run", lambda: len(scenario.notes("begun")) > 200)
         scenario.server.kill()
         eventually("all have noticed", lambda: all(worker.log_count("Redis is unreachable") for worker in workers))
         # The supervisor answers, from what the worker publishes ten times a second.
@@ -41,18 +41,18 @@ async def test_a_server_that_is_killed_under_load_loses_no_job(scenario: Scenari
 
 
 async def test_workers_keep_their_jobs_during_an_outage_longer_than_a_lease(scenario: Scenario) -> None:
-    """All leases have run out when the server is back: the living renew theirs before anybody looks for the dead."""
+    """All leases have expired when the server is back: workers renew theirs before any worker rescues."""
     settings = {"LEASE": "1s", "CONCURRENCY": "2"}
     with running_workers(scenario.folder, scenario.server.url, APP, "a", "b", "c", **scenario.environment, **settings):
         sent = [await jobs.work.enqueue(5), await jobs.grind.enqueue(5)]
         sent += [await jobs.work.enqueue(5) for _ in range(4)]
         eventually("all run", lambda: len(scenario.notes("begun")) == len(sent))
         scenario.server.kill()
-        await asyncio.sleep(2)  # two leases: what is waited for is that time passes
+        await asyncio.sleep(2)  # two leases: the outage must last longer than a lease
         scenario.server.start()
         totals = await scenario.ended(20)
     assert (totals.completed, totals.failed) == (len(sent), 0)
-    assert len(scenario.notes("begun")) == len(sent), "none ran twice"
+    assert len(scenario.notes("begun")) == len(sent), "no job ran twice"
     await scenario.balanced(sent, completed=len(sent))
 
 
@@ -61,7 +61,7 @@ async def test_a_paused_server_is_one_outage(scenario: Scenario) -> None:
         scenario.folder, scenario.server.url, APP, "a", "b", **scenario.environment, LEASE="2s"
     ) as workers:
         sent = await jobs.app.enqueue_many([jobs.work.call(0.02) for _ in range(1000)])
-        eventually("the load runs", lambda: len(scenario.notes("begun")) > 100)
+        eventually("the jobs run", lambda: len(scenario.notes("begun")) > 100)
         scenario.server.pause()
         try:
             eventually("all have noticed", lambda: all(worker.log_count("Redis is unreachable") for worker in workers))
@@ -77,7 +77,7 @@ async def test_a_paused_server_is_one_outage(scenario: Scenario) -> None:
 
 
 async def test_a_slot_is_in_use_until_the_end_of_its_attempt_is_recorded(scenario: Scenario) -> None:
-    """Settling and claiming are one step: a figure that falls in between says 3 while 8 jobs are leased."""
+    """Settling and claiming are one step: the metric must not drop between the two."""
     with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, CONCURRENCY="4") as (
         a,
     ):
@@ -86,7 +86,7 @@ async def test_a_slot_is_in_use_until_the_end_of_its_attempt_is_recorded(scenari
         scenario.server.pause()
         try:
             eventually("all have ended", lambda: len(scenario.notes("done")) == len(sent))
-            assert a.metric("jobpools_busy") == len(sent), "by the server each of them is still leased"
+            assert a.metric("jobpools_busy") == len(sent), "each job is still leased, as the server knows"
         finally:
             scenario.server.resume()
         eventually("their slots are free", lambda: a.metric("jobpools_busy") == 0)
@@ -94,7 +94,7 @@ async def test_a_slot_is_in_use_until_the_end_of_its_attempt_is_recorded(scenari
 
 
 async def test_a_batch_that_a_server_crash_interrupts_can_be_enqueued_again(scenario: Scenario) -> None:
-    """The caller gets an error and enqueues again with the same ids; each job exists once."""
+    """The caller gets an error and enqueues the same ids again; each job exists once."""
     calls = [jobs.work.options(id=f"order-{n}").call(0) for n in range(5000)]
     sending = asyncio.create_task(jobs.app.enqueue_many(calls))
     while not await _enqueued(scenario):  # noqa: ASYNC110  # another process's doing
@@ -115,7 +115,7 @@ async def test_a_batch_that_a_server_crash_interrupts_can_be_enqueued_again(scen
 async def test_a_worker_stops_on_sigterm_while_the_server_is_unreachable(scenario: Scenario) -> None:
     with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s") as (a,):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.3) for _ in range(20)])
-        eventually("the load runs", lambda: len(scenario.notes("begun")) > 5)
+        eventually("the jobs run", lambda: len(scenario.notes("begun")) > 5)
         scenario.server.kill()
         a.send(signal.SIGTERM)
         assert a.wait(30) == 0

@@ -1,4 +1,4 @@
-"""Everything at once, for a while: whatever is killed whenever, each job ends, and in one way only."""
+"""Random faults for some seconds: each job ends, and in one way only."""
 
 import asyncio
 import contextlib
@@ -21,8 +21,8 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
 SEED = int(os.environ.get("SOAK_SEED", "7"))
 
 
-class Storm:
-    """Three workers and a server, and what happens to them."""
+class FaultInjection:
+    """Three workers and a server, and random faults of both."""
 
     def __init__(self, scenario: Scenario, draw: random.Random) -> None:
         self.scenario, self.draw = scenario, draw
@@ -56,7 +56,7 @@ class Storm:
             with contextlib.suppress(StoreError):
                 self.sent += await jobs.app.enqueue_many(calls)
                 return
-            await asyncio.sleep(0.05)  # under the same ids, so that nothing is duplicated
+            await asyncio.sleep(0.05)  # then the same ids again, so that no job is duplicated
 
     async def cancel(self) -> None:
         if self.sent:
@@ -92,38 +92,38 @@ class Storm:
         await asyncio.sleep(self.draw.random() * 1.5)
         self.scenario.server.resume()
 
-    async def blow(self, seconds: float) -> None:
-        deeds: list[tuple[Callable[[], Awaitable[None]], int]] = [
+    async def run(self, seconds: float) -> None:
+        actions: list[tuple[Callable[[], Awaitable[None]], int]] = [
             (self.send, 40), (self.cancel, 15), (self.kill_worker, 3), (self.end_worker, 3), (self.stop_worker, 3),
             (self.kill_server, 2), (self.stop_server, 2),
         ]  # fmt: skip
         until = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < until:
-            deed = self.draw.choices([deed for deed, _ in deeds], [weight for _, weight in deeds])[0]
-            await deed()
+            action = self.draw.choices([action for action, _ in actions], [weight for _, weight in actions])[0]
+            await action()
             await asyncio.sleep(self.draw.random() / 20)
 
 
 async def test_random_faults_lose_no_job(scenario: Scenario) -> None:
-    storm = Storm(scenario, random.Random(SEED))  # noqa: S311  # the same storm again
+    faults = FaultInjection(scenario, random.Random(SEED))  # noqa: S311  # repeatable
     try:
-        await storm.blow(SECONDS)
+        await faults.run(SECONDS)
         totals = await scenario.ended(30)
     finally:
-        for worker in storm.workers:
+        for worker in faults.workers:
             worker.kill()
-    ends = [await read_job(scenario.connection, QUEUE, job.id) for job in storm.sent]
+    ends = [await read_job(scenario.connection, QUEUE, job.id) for job in faults.sent]
     states = [end.state for end in ends if end is not None]
-    summary = f"{len(storm.sent)} jobs, {storm.started} workers: {totals}"
+    summary = f"{len(faults.sent)} jobs, {faults.started} workers: {totals}"
     print(f"\n{summary}")  # noqa: T201  # a figure for people
-    assert len(states) == len(storm.sent) == totals.enqueued
+    assert len(states) == len(faults.sent) == totals.enqueued
     assert totals.lost == 0
     assert all(state.ended for state in states)
     assert (totals.completed, totals.dead, totals.cancelled) == tuple(
         states.count(state) for state in (JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED)
     )
     cancelled = {end.id for end in ends if end is not None and end.state is JobState.CANCELLED}
-    assert cancelled <= storm.asked_to_cancel
+    assert cancelled <= faults.asked_to_cancel
     for end in ends:
         assert end is not None
         if end.state is JobState.DEAD:

@@ -1,4 +1,4 @@
-"""Workers that die, are told to go, stand still or are blocked: nothing is lost, and nothing charged for nothing."""
+"""Workers that die, stop, are paused or are blocked: no job is lost, and none is charged without a cause."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.chaos
 async def test_jobs_of_a_killed_worker_run_again_within_15_seconds(scenario: Scenario) -> None:
     with running_workers(scenario.folder, scenario.server.url, APP, "a", "b", "c", **scenario.environment) as (a, _, _):
         sent = await jobs.app.enqueue_many([jobs.work.call(0.05) for _ in range(1000)])
-        eventually("the load runs", lambda: len(scenario.notes("begun")) > 100)
+        eventually("the jobs run", lambda: len(scenario.notes("begun")) > 100)
         a.kill()
         killed = time.time()
         held = await scenario.held_by("a")  # no worker rescues them before their leases expire
@@ -58,7 +58,7 @@ async def test_only_the_job_that_kills_its_workers_becomes_dead(scenario: Scenar
 
 
 async def test_other_jobs_of_a_worker_that_is_killed_repeatedly_complete(scenario: Scenario) -> None:
-    """One pod, restarted as Kubernetes does it: each time the same jobs are claimed together."""
+    """One pod, restarted as Kubernetes does: each time the same jobs are claimed together."""
     neighbours = [await jobs.work.enqueue(0.3) for _ in range(4)]
     poison = await jobs.poison.enqueue()
     starts = 0
@@ -69,7 +69,7 @@ async def test_other_jobs_of_a_worker_that_is_killed_repeatedly_complete(scenari
         try:
             a.wait_started()  # the time limit below is for the worker, not for the start of Python on a busy machine
             async with asyncio.timeout(10):
-                while a.process.poll() is None and (await scenario.totals()).waiting:  # noqa: ASYNC110  # another process's doing
+                while a.process.poll() is None and (await scenario.totals()).waiting:  # noqa: ASYNC110  # another process settles the jobs
                     await asyncio.sleep(0.01)
         finally:
             a.kill()
@@ -83,16 +83,16 @@ async def test_sigterm_under_load_hands_back_waiting_jobs_and_finishes_running_o
         slow = [await jobs.work.options(priority="high").enqueue(2.0)]
         # One slot is left for these. At any moment some wait for it: they are claimed before the slot is free.
         quick = await jobs.app.enqueue_many([jobs.work.call(0.002) for _ in range(2000)])
-        eventually("the load runs", lambda: len(scenario.notes("begun")) > 100)
+        eventually("the jobs run", lambda: len(scenario.notes("begun")) > 100)
         a.send(signal.SIGTERM)
         assert a.wait() == 0
         found = re.search(
             r"draining; waiting jobs handed back: (\d+); running jobs: (\d+), which get 30s to finish", a.log()
         )
         assert found, a.log()
-        assert int(found[1]) > 0, "some had been claimed and not begun"
+        assert int(found[1]) > 0, "some had been claimed and not started"
         assert int(found[2]) in (1, 2), "the slow one, and a quick one or none"
-        assert slow[0].id in {note.id for note in scenario.notes("done")}, "what had begun is finished"
+        assert slow[0].id in {note.id for note in scenario.notes("done")}, "a running job is finished"
         assert await scenario.held_by("a") == set()
     totals = await scenario.totals()
     assert totals.failed == 0, "nothing was charged"
@@ -141,10 +141,10 @@ async def test_a_single_worker_paused_for_longer_than_its_lease_continues_its_jo
         sent = [await jobs.work.enqueue(0.5), await jobs.grind.enqueue(0.5)]
         eventually("both run", lambda: len(scenario.notes("begun")) == 2)
         a.pause()
-        await asyncio.sleep(1.5)  # three leases: what is waited for is that time passes
+        await asyncio.sleep(1.5)  # three leases: it must be paused for longer than its lease
         a.resume()
         totals = await scenario.ended(10)
-        assert (totals.completed, totals.failed) == (2, 0), "nobody else wanted them"
+        assert (totals.completed, totals.failed) == (2, 0), "no other worker rescued them"
     assert len(scenario.notes("begun")) == 2
     await scenario.balanced(sent, completed=2)
 

@@ -1,4 +1,4 @@
-"""Python reads this at its start where its folder is on PYTHONPATH: the clock is wrong by CLOCK_OFF seconds."""
+"""Make the clock wrong by CLOCK_OFF seconds. Python imports this at its start if its folder is on PYTHONPATH."""
 
 import os
 import time

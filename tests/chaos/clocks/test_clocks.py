@@ -1,4 +1,4 @@
-"""Producers and workers whose clocks are wrong by minutes and by a day: nothing happens earlier or later for it."""
+"""Clocks of producers and workers that are wrong by minutes or a day do not change when anything happens."""
 
 import asyncio
 import time
@@ -86,7 +86,7 @@ async def test_a_wrong_clock_changes_nothing(
 
         running = await apps.endless.enqueue()
         async with asyncio.timeout(30):
-            while await running.state() is not JobState.RUNNING:  # noqa: ASYNC110  # another process's doing
+            while await running.state() is not JobState.RUNNING:  # noqa: ASYNC110  # another process starts the job
                 await asyncio.sleep(0.02)
         await running.cancel()
         with pytest.raises(JobCancelledError):
@@ -116,7 +116,7 @@ class RecordingReporter:
 async def test_ticks_are_judged_by_the_servers_time(
     store: Connection, monkeypatch: pytest.MonkeyPatch, off: int
 ) -> None:
-    """A leader whose clock is right is followed by one whose clock is wrong: it fires no tick of another day."""
+    """After a leader with a right clock, one with a wrong clock fires no tick of another day."""
     schedule = Schedule.model_validate(
         {"meta": {"name": "tick", "namespace": "default"},
          "spec": {"schedule": "* * * * *", "catchUp": "All", "job": {"name": "clock", "queue": QUEUE}}}

@@ -1,4 +1,4 @@
-"""Jobs that block their worker's event loop, in the ways that people do it, and jobs that must not suffer for it."""
+"""Jobs that block their worker's event loop in several ways, and jobs that must not time out because of it."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ def _sleep(seconds: float) -> None:
 
 
 def _socket(seconds: float) -> None:
-    """As a client library without asyncio does: it waits for an answer that does not come."""
+    """Wait for an answer that never arrives, as a client library without asyncio does."""
     with socket.socket() as server, socket.socket() as client:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -38,7 +38,7 @@ def _compute(seconds: float) -> None:
 
 
 def _regex(_seconds: float) -> None:
-    """Holds the GIL all along: some 3 s."""
+    """Hold the GIL for about 3 s."""
     re.match(r"(a|a)*b", "a" * 24)
 
 

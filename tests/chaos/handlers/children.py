@@ -1,4 +1,4 @@
-"""Jobs that start processes of their own, in all the ways that people do it, and tell how these ended."""
+"""Jobs that start processes in several ways, and return how these ended."""
 
 import asyncio
 import atexit
@@ -27,13 +27,13 @@ SIGNALS = {"is interrupted": signal.SIGINT, "is told to end": signal.SIGTERM, "h
 
 
 def note(ctx: Context, what: object) -> None:
-    """One line in a file that outlives every process."""
+    """Append a line to a file that outlives every process."""
     with open(os.environ["JOBPOOLS_NOTES"], "a") as file:  # noqa: PTH123  # one write to a file opened for appending
         file.write(f"{ctx.id} {os.getpid()} {what}\n")
 
 
 def ended(pid: int) -> str:
-    """How a child of this process ended, once it has."""
+    """Wait for a child of this process; return its exit code as text."""
     _, status = os.waitpid(pid, 0)
     return str(os.waitstatus_to_exitcode(status))
 
@@ -86,7 +86,7 @@ async def forks_in_an_executor(ctx: Context, what: str) -> str:
 
 @app.job(retry=ONCE)
 def sends_an_end(method: str) -> list[int | None]:
-    """The functions that end a process are sent to other processes by name."""
+    """Send functions that end a process to other processes, by name."""
     context: Any = multiprocessing.get_context(method)
     processes = [
         context.Process(target=os._exit, args=(4,)),
@@ -175,7 +175,7 @@ WAYS: dict[str, Callable[[BaseContext], str]] = {"processes": _processes, "pool"
 
 @app.job(retry=ONCE)
 async def multiprocesses(ctx: Context, way: str, method: str) -> str:
-    """In the event loop's thread, as careless people do it."""
+    """Use multiprocessing in the thread of the event loop."""
     note(ctx, "begun")
     return WAYS[way](multiprocessing.get_context(method))
 
@@ -217,7 +217,7 @@ async def leaves_some_behind(ctx: Context, method: str) -> str:
 
 @app.job(retry=ONCE)
 async def holds_the_gil(ctx: Context, seconds: int) -> str:
-    """As a C extension does that never lets go of it."""
+    """Hold the GIL, as a C extension can that never releases it."""
     note(ctx, "begun")
     ctypes.PyDLL(None).sleep(seconds)
     return "done"

@@ -1,4 +1,4 @@
-"""Jobs that end their worker's process in every way that there is, beside jobs that do not."""
+"""Jobs that end their worker's process in several ways, and jobs that do not."""
 
 import asyncio
 import ctypes
@@ -54,7 +54,7 @@ def deadly_in_a_thread(ctx: Context, way: str) -> None:
 
 @app.job(retry=ONCE)
 async def holds_the_gil(ctx: Context, seconds: int) -> str:
-    """As a C extension does that never lets go of it."""
+    """Hold the GIL, as a C extension can that never releases it."""
     note(ctx, "begun")
     ctypes.PyDLL(None).sleep(seconds)
     return "held"

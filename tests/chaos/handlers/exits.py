@@ -1,4 +1,4 @@
-"""Jobs that leave: they raise what ends a process or an event loop, wherever a handler can raise it."""
+"""Jobs that raise what ends a process or an event loop, wherever a handler can raise it."""
 
 import asyncio
 import concurrent.futures
@@ -149,7 +149,7 @@ def leave_plain(what: str) -> None:
 
 @app.job(retry=ONCE)
 async def disturb(how: str) -> str:
-    """Does something to the event loop that only its owner may do."""
+    """Call a method of the event loop that only its owner may call."""
     loop = asyncio.get_running_loop()
     match how:
         case "stop":
@@ -179,7 +179,7 @@ async def uses_a_thread() -> str:
 
 @app.job(retry=ONCE)
 async def cancel_all(*, itself: bool) -> str:
-    """As programs do when they end."""
+    """Cancel all tasks, as programs do when they end."""
     for each in asyncio.all_tasks():
         if itself or each is not asyncio.current_task():
             each.cancel()
@@ -189,7 +189,7 @@ async def cancel_all(*, itself: bool) -> str:
 
 @app.job(retry=ONCE)
 async def stop_later(how: str) -> str:
-    """Stops the event loop from where no exception reaches the handler."""
+    """Stop the event loop from code whose exceptions do not reach the handler."""
     loop = asyncio.get_running_loop()
     match how:
         case "callback":
@@ -224,7 +224,7 @@ tasks: set[asyncio.Task[None]] = set()
 
 
 class AlarmError(Exception):
-    """Not SystemExit, nor KeyboardInterrupt."""
+    """An error that is not SystemExit or KeyboardInterrupt."""
 
 
 def ring(*_: object) -> NoReturn:
@@ -233,7 +233,7 @@ def ring(*_: object) -> NoReturn:
 
 @app.job(retry=ONCE)
 async def exits_many_times(times: int) -> None:
-    """Nothing else runs between these."""
+    """Exit many times, with no other code between the exits."""
     for _ in range(times):
         asyncio.get_running_loop().call_soon(leave)
     await asyncio.sleep(60)
@@ -250,7 +250,7 @@ if "JOBPOOLS_ALARM" in os.environ:
 
 @app.job(retry=ONCE)
 async def sets_an_alarm(seconds: float, again: float) -> str:
-    """Nothing of this job runs when it rings."""
+    """Wait while an alarm is set, so that no code of this job runs when the signal arrives."""
     signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds, again)
     try:
@@ -262,7 +262,7 @@ async def sets_an_alarm(seconds: float, again: float) -> str:
 
 @app.job(retry=ONCE)
 async def spins(ctx: Context, seconds: float) -> int:
-    """Gives the event loop no long rest."""
+    """Keep the event loop busy."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:  # noqa: ASYNC110  # the subject
         await asyncio.sleep(0)
@@ -271,7 +271,7 @@ async def spins(ctx: Context, seconds: float) -> int:
 
 @app.job(retry=ONCE)
 async def closes_descriptors() -> None:
-    """As programs do that become daemons. The event loop's are among them."""
+    """Close descriptors, as programs do that become daemons; those of the event loop are among them."""
     os.closerange(3, 100)
     await asyncio.sleep(60)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from jobpools import App, Context, Retry
 
 app = App("lingering", queue="lingering")
-AGAIN = Retry(strategy="fixed", initial=0.01, max_attempts=2)
+TWO_ATTEMPTS = Retry(strategy="fixed", initial=0.01, max_attempts=2)
 
 
 def note(ctx: Context, what: str) -> None:
@@ -27,26 +27,26 @@ def work(ctx: Context) -> str:
     return f"attempt {ctx.attempt}"
 
 
-@app.job(retry=AGAIN, timeout=0.5)
+@app.job(retry=TWO_ATTEMPTS, timeout=0.5)
 def plain(ctx: Context) -> str:
     return work(ctx)
 
 
-@app.job(retry=AGAIN, timeout=0.5)
+@app.job(retry=TWO_ATTEMPTS, timeout=0.5)
 async def to_thread(ctx: Context) -> str:
     return await asyncio.to_thread(work, ctx)
 
 
-@app.job(retry=AGAIN, timeout=0.5)
+@app.job(retry=TWO_ATTEMPTS, timeout=0.5)
 async def in_executor(ctx: Context) -> str:
     return await asyncio.get_running_loop().run_in_executor(None, work, ctx)
 
 
-@app.job(retry=AGAIN, timeout=0.5)
-async def deaf(ctx: Context) -> str:
+@app.job(retry=TWO_ATTEMPTS, timeout=0.5)
+async def ignore_cancellation(ctx: Context) -> str:
     note(ctx, "begun")
     go_on = Path(os.environ["JOBPOOLS_GO_ON"])
-    while ctx.attempt == 1 and not go_on.exists():  # noqa: ASYNC240  # short, and the subject is another
+    while ctx.attempt == 1 and not go_on.exists():  # noqa: ASYNC240  # short
         try:
             await asyncio.sleep(0.02)
         except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""A handler that blocks the event loop is named in the log, and no other job times out."""
+"""A handler that blocks the event loop is logged with its job, and no other job times out."""
 
 import re
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ async def url(valkey_url: str) -> AsyncIterator[str]:
 
 
 def named(log: str, job: str) -> list[float]:
-    """For how long this job blocked the loop, once for each line that says so, in seconds."""
+    """Return the seconds for which this job blocked the loop, from each log line about it."""
     lines = re.findall(rf"{job}: it blocked the event loop for ([\d.]+)(m?s) at \S*blockers\.py:\d+ \(\w+\); make", log)
     return [float(number) / (1000 if unit == "ms" else 1) for number, unit in lines]
 

@@ -1,4 +1,4 @@
-"""Handlers that start processes: whatever happens to a child, the worker and its other jobs notice nothing."""
+"""Handlers that start processes: whatever happens to a child, the worker and its other jobs are not affected."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -31,8 +31,8 @@ def begun(folder: Path, job: JobHandle[str]) -> int:
     return sum(line.startswith(f"{job.id} ") and line.endswith(" begun") for line in lines)
 
 
-async def unharmed(worker: WorkerProcess, folder: Path, neighbours: list[JobHandle[str]]) -> None:
-    """The other jobs ran once, nothing was handed back, and the worker ends when it is told to, and not before."""
+async def check_unaffected(worker: WorkerProcess, folder: Path, neighbours: list[JobHandle[str]]) -> None:
+    """Check that the other jobs ran once, that none was handed back, and that the worker stops on SIGTERM only."""
     for job in neighbours:
         assert await job.result(timeout=30) == "done"
         assert begun(folder, job) == 1
@@ -66,12 +66,12 @@ async def test_a_forked_child_never_becomes_a_second_worker(url: str, tmp_path: 
         assert await (await children.forks.enqueue("awaits")).result(timeout=30) == "1"
         assert await (await children.forks_a_terminal.enqueue()).result(timeout=30) == "0"
         assert await (await children.daemonizes.enqueue()).result(timeout=30) == "0"
-        await unharmed(worker, tmp_path, neighbours)
+        await check_unaffected(worker, tmp_path, neighbours)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 async def test_handlers_terminate_processes_and_the_worker_continues(url: str, tmp_path: Path, method: str) -> None:
-    """Several at once: each of them is sent SIGTERM while it is still what it was forked from."""
+    """Several at once: some get SIGTERM while they are still copies of the worker."""
     with running_workers(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes"), CONCURRENCY="20") as (worker,):
         neighbours = [await children.neighbour.enqueue(1.0) for _ in range(3)]
         expected = {"processes": "-15 -15 -15", "pool": "[0, 1, 4, 9]", "executor": "[0, 1, 4, 9]"}
@@ -84,7 +84,7 @@ async def test_handlers_terminate_processes_and_the_worker_continues(url: str, t
                     # without a worker around it as well: in 2 of 300 groups of three such children.
                     found = found.replace("255", "-15")
                 assert found == expected[way], way
-        await unharmed(worker, tmp_path, neighbours)
+        await check_unaffected(worker, tmp_path, neighbours)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
@@ -92,7 +92,7 @@ async def test_functions_that_end_a_process_can_be_pickled(url: str, tmp_path: P
     with running_workers(tmp_path, url, APP, "a", NOTES=str(tmp_path / "notes")) as (worker,):
         neighbours = [await children.neighbour.enqueue(1.0)]
         assert await (await children.sends_an_end.enqueue(method)).result(timeout=60) == [4, -6, -15]
-        await unharmed(worker, tmp_path, neighbours)
+        await check_unaffected(worker, tmp_path, neighbours)
 
 
 async def test_a_handler_gets_the_exit_codes_of_its_programs(url: str, tmp_path: Path) -> None:
@@ -101,4 +101,4 @@ async def test_a_handler_gets_the_exit_codes_of_its_programs(url: str, tmp_path:
         for job in [await children.runs_programs.enqueue() for _ in range(5)]:
             assert await job.result(timeout=30) == "-15 -15 5 4"
             assert await job.state() is JobState.COMPLETED
-        await unharmed(worker, tmp_path, neighbours)
+        await check_unaffected(worker, tmp_path, neighbours)

@@ -1,4 +1,4 @@
-"""Where the process really dies, only the job that did it is charged, at once, and with the true cause."""
+"""When a worker's process dies, only the job that caused it is charged, at once, with the true cause."""
 
 import asyncio
 import os
@@ -68,7 +68,7 @@ async def test_only_the_job_that_killed_its_worker_is_charged(
         assert a.wait(30) in (3, -signal.SIGABRT, -signal.SIGKILL, -signal.SIGSEGV)
         assert a.log_count("charged with a crash: deadly") == 1
         assert a.log_count(f"{killer.id} (crash 1, runs again); handed back: 6") == 1
-        assert a.log_count(f" {killer.id}") == 1, "one line tells of it"
+        assert a.log_count(f" {killer.id}") == 1, "one line of the log"
     found = await view(store, killer)
     (crash,) = found.history.entries
     assert (found.history.crashes, found.history.attempts) == (1, 0)
@@ -97,7 +97,7 @@ async def test_a_job_that_always_crashes_its_worker_becomes_dead_with_the_cause(
 async def test_a_handler_may_hold_the_gil_for_longer_than_the_lease(
     valkey_url: str, store: Connection, tmp_path: Path, *, in_thread: bool
 ) -> None:
-    """Another worker looks for expired leases all the time, and /livez is asked."""
+    """Meanwhile another worker checks for expired leases, and /livez is probed."""
     environment = {"NOTES": str(tmp_path / "notes"), "CONCURRENCY": "4", "LEASE": "5s"}
     with running_workers(tmp_path, valkey_url, APP, "a", **environment) as (a,):
         neighbours = [await deadly.neighbour.enqueue(20) for _ in range(2)]
@@ -128,9 +128,9 @@ async def test_a_worker_that_is_stopped_without_its_supervisor_keeps_its_leases(
     with running_workers(tmp_path, valkey_url, APP, "a", **environment) as (a,):
         job = await deadly.neighbour.enqueue(1)
         eventually("it runs", lambda: begun(tmp_path, job) == 1)
-        with running_workers(tmp_path, valkey_url, APP, "b", **environment):  # it looks for expired leases
+        with running_workers(tmp_path, valkey_url, APP, "b", **environment):  # it checks for expired leases
             os.kill(a.worker(), signal.SIGSTOP)
-            await asyncio.sleep(12)  # more than two leases: what is waited for is that time passes
+            await asyncio.sleep(12)  # more than two leases
             os.kill(a.worker(), signal.SIGCONT)
         assert await job.result(timeout=20) == "done"
         assert begun(tmp_path, job) == 1

@@ -1,4 +1,4 @@
-"""Exits inside a handler: the job is named and charged, at once; the worker and the jobs beside it go on."""
+"""Exits inside a handler fail that job at once; the worker and its other jobs continue."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ async def url(valkey_url: str) -> AsyncIterator[str]:
         exits.app.use(before)
 
 
-def goes_in_peace(worker: WorkerProcess) -> None:
+def check_drains(worker: WorkerProcess) -> None:
     assert worker.process.poll() is None
     worker.send(signal.SIGTERM)
     assert worker.wait(30) == 0, worker.log()
@@ -51,7 +51,7 @@ async def test_an_exit_anywhere_in_a_handler_fails_that_job_only(url: str, tmp_p
         assert [await job.result(timeout=30) for job in neighbours] == [1] * 5
         assert worker.metric("jobpools_jobs_total") == len(sent) + 5
         assert "exits.py" in worker.log()
-        goes_in_peace(worker)
+        check_drains(worker)
 
 
 @pytest.mark.parametrize("what", ["generator", "cancelled"])
@@ -65,7 +65,7 @@ async def test_a_handler_that_raises_an_asyncio_exception_fails(url: str, tmp_pa
             with pytest.raises(JobDeadError, match=NAMES[what]):
                 await job.result(timeout=WITHIN)
         assert await neighbours.result(timeout=30) == 1
-        goes_in_peace(worker)
+        check_drains(worker)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ async def test_a_handler_that_misuses_the_event_loop_fails(url: str, tmp_path: P
         assert error in str(died.value)
         assert await neighbours.result(timeout=30) == 1
         assert await (await exits.uses_a_thread.enqueue()).result(timeout=WITHIN) == "done"
-        goes_in_peace(worker)
+        check_drains(worker)
 
 
 async def test_a_job_that_cancels_all_tasks_cancels_none_of_the_worker_or_of_other_jobs(
@@ -105,7 +105,7 @@ async def test_a_job_that_cancels_all_tasks_cancels_none_of_the_worker_or_of_oth
         assert await neighbours.result(timeout=30) == 1
         assert worker.log_count(f"cancel_all {job.id}: it may not cancel a task") > 0
         assert await (await exits.neighbour.options(queue="more").enqueue(0.1)).result(timeout=30) == 1
-        goes_in_peace(worker)
+        check_drains(worker)
 
 
 @pytest.mark.parametrize("how", ["callback", "thread", "exit in a thread", "callback of a thread"])
@@ -120,7 +120,7 @@ async def test_an_event_loop_that_is_stopped_outside_the_handler_continues(url: 
         if how == "callback of a thread":
             assert worker.log_count("code that belongs to no job raised SystemExit: 3 (") == 1
             assert "exits.py:" in worker.log()
-        goes_in_peace(worker)
+        check_drains(worker)
 
 
 @pytest.mark.parametrize("again", [0.0, 0.01])
@@ -135,7 +135,7 @@ async def test_an_exception_of_a_jobs_signal_handler_fails_that_job_only(
         assert [await one.result(timeout=30) for one in neighbours] == [1, 1]
         assert "exits.py" in worker.log()
         assert worker.log_count("broke") == 0
-        goes_in_peace(worker)
+        check_drains(worker)
 
 
 async def test_many_exits_at_once_are_not_taken_for_a_broken_event_loop(url: str, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ async def test_many_exits_at_once_are_not_taken_for_a_broken_event_loop(url: str
         job = await exits.exits_many_times.enqueue(50)
         with pytest.raises(JobDeadError, match="SystemExit: 3"):
             await job.result(timeout=WITHIN)
-        goes_in_peace(worker)
+        check_drains(worker)
 
 
 async def test_an_error_in_the_event_loop_that_belongs_to_no_job_is_logged(url: str, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ async def test_an_error_in_the_event_loop_that_belongs_to_no_job_is_logged(url: 
         )
         assert "exits.py:" in worker.log()
         assert await (await exits.neighbour.enqueue(0.1)).result(timeout=30) == 1
-        goes_in_peace(worker)
+        check_drains(worker)
 
 
 async def test_a_job_that_breaks_the_event_loop_ends_the_worker_and_the_jobs_run_again(
@@ -176,15 +176,15 @@ async def test_an_error_of_a_task_that_outlives_its_job_is_logged_and_fails_no_j
         job = await exits.leaves_a_task_behind.enqueue()
         assert await job.result(timeout=WITHIN) == "done"
         said = f"{job.id}: code that it left running raised SystemExit: 3"
-        eventually("the job is named", lambda: worker.log_count(said) == 1, detail=worker.log)
+        eventually("the job is logged", lambda: worker.log_count(said) == 1, detail=worker.log)
         assert await neighbours.result(timeout=30) == 1
-        goes_in_peace(worker)
+        check_drains(worker)
 
 
 async def test_an_exit_of_a_task_that_outlives_its_job_does_not_change_the_exit_code(url: str, tmp_path: Path) -> None:
-    """Their tasks are cancelled when all jobs are settled; an exception then does not change the exit code."""
+    """Tasks that jobs left running are cancelled when all jobs are settled; their exceptions change nothing."""
     with running_workers(tmp_path, url, APP, "a") as (worker,):
         for _ in range(3):
             job = await exits.exits_when_cancelled.enqueue()
             assert await job.result(timeout=WITHIN) == "done"
-        goes_in_peace(worker)
+        check_drains(worker)

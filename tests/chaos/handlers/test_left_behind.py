@@ -19,7 +19,7 @@ from tests.support.workers import WorkerProcess, running_workers
 APP = "tests.chaos.handlers.lingering:app"
 pytestmark = pytest.mark.chaos
 KINDS = {"plain": lingering.plain, "to_thread": lingering.to_thread, "in_executor": lingering.in_executor,
-         "deaf": lingering.deaf}  # fmt: skip
+         "ignores cancellation": lingering.ignore_cancellation}  # fmt: skip
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def test_the_next_attempt_waits_until_the_code_of_the_one_before_has_ended
         eventually("it timed out", lambda: worker.log_count("ran longer than 500ms") > 0, detail=worker.log)
         assert worker.log_count("its code still runs in this worker, because Python cannot stop it") == 1
         eventually("it is counted", lambda: left_behind(worker) == 1)
-        eventually("the heartbeat says so", lambda: json.loads(listed(url, "-o", "json"))[0]["left_behind"] == 1)
+        eventually("the heartbeat has it", lambda: json.loads(listed(url, "-o", "json"))[0]["left_behind"] == 1)
         assert "left_behind: 1" in listed(url, "-o", "yaml")
         handed_back = worker.metric("jobpools_claimed_total")
         eventually("it was claimed again", lambda: worker.metric("jobpools_claimed_total") > handed_back + 1)

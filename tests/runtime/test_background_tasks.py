@@ -8,7 +8,7 @@ from jobpools.runtime.background_tasks import BackgroundTasks
 async def test_a_task_that_ignores_a_cancellation_is_cancelled_again() -> None:
     lost = 0
 
-    async def stubborn() -> None:
+    async def lose_first_cancellation() -> None:
         nonlocal lost
         while True:
             try:
@@ -19,7 +19,7 @@ async def test_a_task_that_ignores_a_cancellation_is_cancelled_again() -> None:
                 lost += 1
 
     tasks = BackgroundTasks()
-    part = tasks.start("stubborn", stubborn())
+    part = tasks.start("lose_first_cancellation", lose_first_cancellation())
     await asyncio.sleep(0)
     await tasks.cancel()
     assert (part.cancelled(), lost) == (True, 1)

@@ -20,7 +20,7 @@ from jobpools.store.step import settle_and_claim
 from tests.support.ports import free_port
 
 QUEUE, POOL, WORKER = "emails", "default/shop", "web-1.a"
-GUILTY, INNOCENT = "guilty", "innocent"
+CRASHED, INTERRUPTED = "crashed", "interrupted"
 
 
 def hello(url: str, **fields: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ async def leases(store: Connection) -> dict[str, str]:
     """The leases, by job, of a worker that runs two jobs."""
     envelopes = {
         job_id: b'{"v":1,"id":"%b","name":"resize","queue":"emails","args":{}}' % job_id.encode()
-        for job_id in (GUILTY, INNOCENT)
+        for job_id in (CRASHED, INTERRUPTED)
     }
     await enqueue_jobs(store, [Sending(decode_envelope(raw), raw, None, 0.0) for raw in envelopes.values()])
     suffix = claim_suffix(WORKER, 1)
@@ -61,27 +61,27 @@ async def settle(hello: dict[str, Any], report: CrashReport) -> None:
 async def test_the_attempt_that_caused_the_death_is_charged_and_the_other_handed_back(
     store: Connection, leases: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    await settle(hello(store.url), report(leases[GUILTY]))
-    guilty, innocent = await read_job(store, QUEUE, GUILTY), await read_job(store, QUEUE, INNOCENT)
-    assert guilty is not None
-    assert innocent is not None
-    assert (guilty.history.crashes, innocent.history.crashes) == (1, 0)
-    attempt = guilty.history.entries[-1]
+    await settle(hello(store.url), report(leases[CRASHED]))
+    crashed, interrupted = await read_job(store, QUEUE, CRASHED), await read_job(store, QUEUE, INTERRUPTED)
+    assert crashed is not None
+    assert interrupted is not None
+    assert (crashed.history.crashes, interrupted.history.crashes) == (1, 0)
+    attempt = crashed.history.entries[-1]
     assert (attempt.outcome, attempt.error, attempt.message) == (
         OutcomeKind.CRASHED, "WorkerLost", "the worker was killed by SIGSEGV",
     )  # fmt: skip
-    assert innocent.state is JobState.QUEUED
-    assert f"charged with a crash: resize {GUILTY} (crash 1, runs again); handed back: 1" in caplog.text
+    assert interrupted.state is JobState.QUEUED
+    assert f"charged with a crash: resize {CRASHED} (crash 1, runs again); handed back: 1" in caplog.text
 
 
 async def test_the_limit_of_the_handler_decides_when_a_job_is_dead(
     store: Connection, leases: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    await settle(hello(store.url, max_crashes_of={"resize": 1}), report(leases[GUILTY]))
-    guilty = await read_job(store, QUEUE, GUILTY)
-    assert guilty is not None
-    assert guilty.state is JobState.DEAD
-    assert f"resize {GUILTY} (crash 1, dead)" in caplog.text
+    await settle(hello(store.url, max_crashes_of={"resize": 1}), report(leases[CRASHED]))
+    crashed = await read_job(store, QUEUE, CRASHED)
+    assert crashed is not None
+    assert crashed.state is JobState.DEAD
+    assert f"resize {CRASHED} (crash 1, dead)" in caplog.text
 
 
 @pytest.mark.usefixtures("leases")

@@ -127,29 +127,29 @@ async def test_the_crash_limit_is_the_envelopes_or_else_the_pools(
 async def test_each_lease_has_a_cause_of_its_own(store: Connection) -> None:
     """A supervisor knows which attempt killed the worker: only this one is charged."""
     leases = keys.of_queue(QUEUE, "leases")
-    for job_id, worker in (("guilty", "web-1.a"), ("innocent", "web-1.a"), ("other", "web-1.b")):
+    for job_id, worker in (("crashed", "web-1.a"), ("interrupted", "web-1.a"), ("other", "web-1.b")):
         envelope = b'{"v":1,"id":"%b","name":"n","queue":"default","args":{}}' % job_id.encode()
         await add_expired(store, job_id, envelope, f":{worker}:0000000007")
         await store.execute("ZADD", leases, NOT_EXPIRED, f"{job_id}:{worker}:0000000007")
     causes = {
-        "guilty:web-1.a:0000000007": Outcome(
+        "crashed:web-1.a:0000000007": Outcome(
             OutcomeKind.CRASHED, error="WorkerKilled", message="the job ended its worker by SIGABRT"
         )
     }
-    innocent = Outcome(OutcomeKind.INTERRUPTED, message="its worker ended because of another job")
+    interrupted = Outcome(OutcomeKind.INTERRUPTED, message="its worker ended because of another job")
     rescuer = Rescuer(store, "web-1.supervisor", lease_ms=10_000)
     swept = await rescuer.sweep(
-        QUEUE, holders=[held_by("web-1.a")], cause=lambda taken: causes.get(taken.former_lease_id, innocent)
+        QUEUE, holders=[held_by("web-1.a")], cause=lambda taken: causes.get(taken.former_lease_id, interrupted)
     )
     assert {each.taken.id: each.outcome.kind for each in swept.rescued} == {
-        "guilty": OutcomeKind.CRASHED,
-        "innocent": OutcomeKind.INTERRUPTED,
+        "crashed": OutcomeKind.CRASHED,
+        "interrupted": OutcomeKind.INTERRUPTED,
     }
-    guilty, spared = await view(store, "guilty"), await view(store, "innocent")
-    assert (guilty.history.crashes, guilty.history.entries[-1].error) == (1, "WorkerKilled")
-    assert "SIGABRT" in guilty.history.entries[-1].message
+    crashed, back = await view(store, "crashed"), await view(store, "interrupted")
+    assert (crashed.history.crashes, crashed.history.entries[-1].error) == (1, "WorkerKilled")
+    assert "SIGABRT" in crashed.history.entries[-1].message
     assert "SIGABRT" in swept.rescued[0].decision.message
-    assert (spared.state, spared.history.crashes, spared.history.entries) == (JobState.QUEUED, 0, ())
+    assert (back.state, back.history.crashes, back.history.entries) == (JobState.QUEUED, 0, ())
     assert await store.execute("ZRANGE", leases, 0, -1) == [b"other:web-1.b:0000000007"], (
         "the lease of another worker stays"
     )

@@ -98,7 +98,7 @@ async def test_an_attempt_cancelled_before_its_first_step_is_settled_and_never_r
 
 
 async def test_a_stopped_attempt_keeps_its_outcome_whatever_its_code_does_then() -> None:
-    async def stubborn(_ctx: Any, args: dict[str, Any]) -> int:
+    async def outlast_cancellation(_ctx: Any, args: dict[str, Any]) -> int:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -106,7 +106,7 @@ async def test_a_stopped_attempt_keeps_its_outcome_whatever_its_code_does_then()
                 raise ValueError("while cleaning up") from None
         return 7
 
-    harness = SlotsHarness(stubborn, size=2, timeout=1.0)
+    harness = SlotsHarness(outlast_cancellation, size=2, timeout=1.0)
     attempts = [harness.attempt("returns", then="returns"), harness.attempt("raises", then="raises")]
     harness.slots.take(attempts)
     await harness.until_started(*attempts)

@@ -72,11 +72,11 @@ async def test_threads_are_started_when_needed_and_reused_up_to_the_limit() -> N
 async def test_a_running_call_that_is_cancelled_is_left_behind_and_its_thread_replaced() -> None:
     threads, go_on, begun = Threads(1), threading.Event(), threading.Event()
 
-    def stuck() -> None:
+    def block() -> None:
         begun.set()
         go_on.wait(5)
 
-    task = asyncio.create_task(threads.run(stuck, (), {}))
+    task = asyncio.create_task(threads.run(block, (), {}))
     await until(begun.is_set)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -120,13 +120,13 @@ async def test_a_call_that_had_ended_when_it_was_cancelled_leaves_nothing_behind
 def test_a_thread_that_outlives_its_event_loop_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def stuck() -> None:
+    def block() -> None:
         begun.set()
         go_on.wait(5)
         ended.set()
 
     async def abandon() -> None:
-        task = asyncio.create_task(Threads(1).run(stuck, (), {}))
+        task = asyncio.create_task(Threads(1).run(block, (), {}))
         await until(begun.is_set)
         task.cancel()
 

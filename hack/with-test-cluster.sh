@@ -15,7 +15,7 @@
 # With CI=true nothing may be left out. JOBPOOLS_CLUSTER=none|bare|own|kind overrides the choice.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-[[ $# -gt 0 ]] || { sed -n '2,16p' "$0" | cut -c3-; exit 2; }
+[[ $# -gt 0 ]] || { sed -n '2,15p' "$0" | cut -c3-; exit 2; }
 IMAGES=(JOBPOOLS_WORKER_IMAGE JOBPOOLS_OPERATOR_IMAGE JOBPOOLS_VALKEY_IMAGE JOBPOOLS_SUITE_IMAGE JOBPOOLS_NEXT_IMAGE JOBPOOLS_SHOP_IMAGE)
 started='' child='' scratch=$(mktemp -d)   # started: the kind of cluster that this run started and must remove
 

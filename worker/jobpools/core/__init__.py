@@ -1,5 +1,6 @@
-"""Pure: facts in, decisions out. Standard library, pydantic and croniter only; no I/O, no clock, no randomness.
+"""Pure functions that turn facts into decisions. They do no I/O, read no clock and draw no random numbers.
 
-Time is an argument `now` (seconds since the epoch), randomness an argument `jitter` or `draw` (0 ≤ x < 1), an id an
-argument. A decision is a `Decision(value, reason, message)`.
+The caller passes the time as `now` (seconds since the epoch), a random number as `jitter` or `draw` (0 ≤ x < 1), and
+each id. A decision is a `Decision(value, reason, message)`. Only the standard library, pydantic and croniter are
+imported.
 """

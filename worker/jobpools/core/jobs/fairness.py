@@ -17,8 +17,13 @@ PRIORITIES = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 def priority_turns(policy: QueuePolicy, claim: int, draw: float) -> tuple[tuple[Priority, int], ...]:
     """Return the turns of a claim: priorities in order, each with the maximum number of jobs to take.
 
-    With Weighted, each priority first has its share. The rest, if some have fewer jobs than their share, is taken in an
-    order drawn by weight. `draw` is a random number from [0, 1), used only with Weighted.
+    With Weighted, each priority first has its share. If one has fewer jobs than its share, the rest of the claim is
+    taken in an order drawn by weight.
+
+    Args:
+        policy: The queue's policy.
+        claim: Number of jobs to claim.
+        draw: A random number from [0, 1), used only with Weighted.
     """
     if policy.priority is PriorityMode.STRICT:
         return tuple((priority, claim) for priority in PRIORITIES)

@@ -19,7 +19,7 @@ MAX_DEPTH: Final = 199
 MAX_INTEGER_DIGITS: Final = 4300
 """Maximum decimal digits of an integer: Python's own limit for text, and that of the reader."""
 _SHOWN_NAMES: Final = 3
-"""Maximum names of each end of a path that a message shows."""
+"""Maximum number of names that a message shows at the start and at the end of a path."""
 _SHOWN_CHARACTERS: Final = 60
 """Maximum characters of a name in a path that a message shows: the name may be any key of a dict."""
 _INTEGER_LIMIT: Final = 10**MAX_INTEGER_DIGITS

@@ -246,7 +246,9 @@ def _delay_by_function(
     except BaseException as error:  # noqa: BLE001  # user code: even SystemExit must not end the worker here
         delay = backoff(policy, attempt, jitter)
         wrong = f"its retry function raised ({bare_name(type(error))}: {error_message(error)[:MESSAGE_LIMIT]})"
-        return Decision(delay, SettlementReason.RETRIED, f"{wrong}, so the next one in {format_duration(delay)}")
+        return Decision(
+            delay, SettlementReason.RETRIED, f"{wrong}; the strategy decides: the next one in {format_duration(delay)}"
+        )
     return Decision(delay, SettlementReason.RETRIED, f"the next one in {format_duration(delay)}")
 
 

@@ -24,7 +24,7 @@ def safely(describe: Callable[[], T], fallback: T) -> T:
     """Return what `describe` returns, or `fallback` when it raises anything at all."""
     try:
         return describe()
-    except BaseException:  # noqa: BLE001  # code of an exception: even SystemExit must not leave a description
+    except BaseException:  # noqa: BLE001  # code of an exception: even its SystemExit must not escape
         return fallback
 
 
@@ -35,7 +35,7 @@ def one_line(text: str, limit: int) -> str:
 
 
 def qualified_name(kind: type[BaseException]) -> str:
-    """Return `module.Class`: `builtins.ConnectionError` is not that of `requests`."""
+    """Return `module.Class`, which distinguishes `builtins.ConnectionError` from that of `requests`."""
     module = safely(lambda: one_line(_MODULE(kind), NAME_LIMIT), "unknown")
     return f"{module}.{bare_name(kind)}"
 
@@ -46,7 +46,7 @@ def bare_name(kind: type[BaseException]) -> str:
 
 
 def error_type(error: BaseException) -> str:
-    """Return the name of an error's class as messages have it: `ValueError`, `httpx.ConnectError`."""
+    """Return the name of an error's class as messages show it: `ValueError`, `httpx.ConnectError`."""
     return display_name(qualified_name(type(error)))
 
 
@@ -77,8 +77,8 @@ def error_message(error: BaseException) -> str:
     """Return an exception's message in one line; for an exception group, with the first error in it."""
     try:
         text = one_line(str(error), READ_LIMIT)
-    except BaseException as mute:  # noqa: BLE001  # user code: the job must still be settled
-        return f"no message: its __str__ raised {bare_name(type(mute))}"
+    except BaseException as raised:  # noqa: BLE001  # user code: the job must still be settled
+        return f"no message: its __str__ raised {bare_name(type(raised))}"
     first = safely(lambda: _first(error), None)
     if first is None:
         return text

@@ -65,11 +65,12 @@ class CronExpression:
         self._cached_after = functools.lru_cache(maxsize=8)(self._first_after)
         """A pass needs the tick after some instants more than once."""
         try:
-            clocks = [_clock(each) for each in _alternatives(fields)]
+            iterators = [_iterator(each) for each in _alternatives(fields)]
         except (CroniterError, ValueError, KeyError, IndexError) as error:
             raise SpecError(f"schedule {expression!r} is not a cron expression: {first_line(error)}") from error
-        self._clocks = [each for each in clocks if each is not None]
-        if not self._clocks:
+        self._iterators = [each for each in iterators if each is not None]
+        """A tick is a time of at least one of them."""
+        if not self._iterators:
             raise SpecError(f"schedule {expression!r} never fires: there is no such date; correct the day or the month")
 
     def after(self, instant: float) -> float | None:
@@ -114,11 +115,14 @@ class CronExpression:
 
     def _next_local_time(self, after: datetime) -> datetime | None:
         """Return the next matching local time, without regard to the zone."""
-        found = (_next(clock, after) for clock in self._clocks)
+        found = (_next(each, after) for each in self._iterators)
         return min((each for each in found if each is not None), default=None)
 
     def _search(self, instant: float, local: datetime, set_back: timedelta) -> float | None:
-        """Return the first tick near a change of the clocks, where local times in order are not instants in order."""
+        """Return the first tick later than `instant` near a change of the clocks.
+
+        There a later local time may be an earlier instant.
+        """
         wall, best = self._next_local_time(local - set_back - timedelta(seconds=1)), None
         horizon = None
         while wall is not None and (horizon is None or wall <= horizon):
@@ -163,7 +167,7 @@ def parse_cron(expression: str, time_zone: str = "UTC") -> CronExpression:
 
 
 def _alternatives(fields: list[str]) -> list[list[str]]:
-    """Return the expressions of which a tick matches at least one; each of them wants both of its day fields.
+    """Return expressions of which a tick matches at least one. Each of them requires that both its day fields match.
 
     Vixie cron's rule: a day of month and a day of week are alternatives, unless one of the fields begins with a star.
     """
@@ -173,19 +177,19 @@ def _alternatives(fields: list[str]) -> list[list[str]]:
     return [[minute, hour, day, month, "*"], [minute, hour, "*", month, weekday]]
 
 
-def _clock(fields: list[str]) -> "croniter[datetime] | None":
+def _iterator(fields: list[str]) -> "croniter[datetime] | None":
     """Return an iterator over the times at which both day fields match; None: no such date exists."""
     try:
-        clock = croniter(" ".join(fields), datetime(2024, 1, 1), ret_type=datetime, day_or=False)  # noqa: DTZ001  wall clock
-        clock.get_next()
+        iterator = croniter(" ".join(fields), datetime(2024, 1, 1), ret_type=datetime, day_or=False)  # noqa: DTZ001  wall clock
+        iterator.get_next()
     except CroniterBadDateError:
         return None
-    return clock
+    return iterator
 
 
-def _next(clock: "croniter[datetime]", after: datetime) -> datetime | None:
+def _next(iterator: "croniter[datetime]", after: datetime) -> datetime | None:
     try:
-        found: datetime = clock.get_next(start_time=after)
+        found: datetime = iterator.get_next(start_time=after)
     except (CroniterBadDateError, OverflowError, ValueError):
         return None
     return found

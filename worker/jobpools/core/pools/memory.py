@@ -21,7 +21,8 @@ class Memory:
     """State that one pass hands to the next. It is lost at a restart and then rebuilt: no promise depends on it."""
 
     desired: tuple[tuple[float, int], ...] = ()
-    """(latest time, workers needed): one pair for each number of the last minutes, for the stabilization windows."""
+    """(time, workers needed): for each number that was needed in the last minutes, the latest time when it was. The
+    stabilization windows read it."""
     replicas: tuple[tuple[float, int], ...] = ()
     """(time, workers asked for) at each change, oldest first, for the scaling policies."""
     active_at: float | None = None

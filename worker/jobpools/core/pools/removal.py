@@ -1,7 +1,8 @@
 """Which workers a scale-down may remove.
 
-In a rollout the cluster removes workers of several generations. How many of each is unknown, and it follows the marks
-only within a generation. So a size is safe only if each generation alone could provide the whole surplus.
+In a rollout the cluster removes workers of several generations, and it is unknown how many of each. The cluster
+follows the marks only within a generation. So a size is safe only if each generation alone could provide the whole
+surplus.
 """
 
 from collections.abc import Sequence
@@ -78,7 +79,7 @@ def smallest_safe_size(pool: ScaleDownInput, removable: Sequence[Worker]) -> int
 
 
 def needs_mark(pool: ScaleDownInput, worker: Worker) -> bool:
-    """Return whether the worker must be marked: not if no worker of its generation was ever ready."""
+    """Return whether the worker must be marked: in a rollout, only if a worker of its generation is ready."""
     if not pool.cluster.rolling:
         return True
     generation = worker.facts.generation
@@ -108,7 +109,7 @@ def _generations(pool: ScaleDownInput) -> list[list[Worker]]:
 
 
 def _max_removed_of_generation(pool: ScaleDownInput) -> int:
-    """Return how many workers of one generation may be removed: the surplus, and in a rollout the extra workers."""
+    """Return how many workers of one generation may be removed: the surplus, in a rollout plus the extra workers."""
     extra = len(pool.workers) - pool.replicas if pool.cluster.rolling else 0
     return pool.surplus + max(0, extra)
 

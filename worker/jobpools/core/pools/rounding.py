@@ -1,4 +1,4 @@
-"""Round the figures of a status: it is written again only when a rounded figure changes."""
+"""Round the figures of a status, which is written again only when a rounded figure changes."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,7 +16,7 @@ def round_down(count: float) -> int:
 
 
 def round_status(status: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a status in the form of the CRD with its figures rounded down to steps and only the keys of its lists."""
+    """Return a CRD status reduced to what is worth a write: figures rounded down, workers and conditions in short."""
     rounded = dict(status)
     for name in ROUNDED_FIGURES:
         if name in rounded:

@@ -1,4 +1,4 @@
-local jobs, results, since, wake, totals, ready_high, ready_normal, ready_low, scheduled_high, scheduled_normal, scheduled_low = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local jobs, results, since, wake, policy, totals, dead, history, waiters, waiters_old, ready_high, ready_normal, ready_low, scheduled_high, scheduled_normal, scheduled_low = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16]
 local now_ms, channel, queue = ARGV[1], ARGV[2], ARGV[3]
 -- clock(now_ms): return the current time in ms: the argument, or the server's clock if it is empty. All leases use one clock.
 local function clock(now_ms)
@@ -31,14 +31,70 @@ local function is_taken(now, id, record)
   return false
 end
 
+-- notify(ids): publish that these jobs have ended to the channels that wait for them; a message is the queue and the ids.
+--   Costs one EXISTS per script if no client waits. It never fails: a client that missed a message asks again within seconds.
+--   Needs the keys waiters waiters_old.
+local awaited
+local function notify(ids)
+  if awaited == nil then awaited = redis.call('EXISTS', waiters, waiters_old) > 0 end
+  if not awaited or #ids == 0 then return end
+  local messages = {}
+  for _, key in ipairs({waiters, waiters_old}) do
+    local notified = {}
+    for i, channels in ipairs(redis.pcall('HMGET', key, unpack(ids))) do
+      if channels then
+        notified[#notified + 1] = ids[i]
+        for channel in string.gmatch(channels, '%S+') do
+          messages[channel] = (messages[channel] or string.match(waiters, '{(.*)}')) .. ' ' .. ids[i]
+        end
+      end
+    end
+    if #notified > 0 then redis.pcall('HDEL', key, unpack(notified)) end
+  end
+  for channel, message in pairs(messages) do redis.pcall('PUBLISH', channel, message) end
+end
+
+-- oldest(number): take the oldest jobs of the lowest priorities out of the ready lists; returns their ids.
+-- bury(now, ids, max_depth, overflow): make jobs that do not fit into the queue dead letters.
+--   Need `notify` and the keys dead history since totals ready_….
+local function oldest(number)
+  local ids = {}
+  for _, list in ipairs({ready_low, ready_normal, ready_high}) do
+    while #ids < number do
+      local popped = redis.call('LPOP', list, math.min(number - #ids, 1000))
+      if not popped then break end
+      redis.call('HDEL', since, unpack(popped))
+      for _, id in ipairs(popped) do ids[#ids + 1] = id end
+    end
+  end
+  return ids
+end
+
+local function bury(now, ids, max_depth, overflow)
+  local note = string.format('{"note":"Overflow: the queue held %d jobs, its maxDepth, and its overflow is %s","reason":"overflow"}', max_depth, overflow)
+  for from = 1, #ids, 1000 do
+    local deaths, notes = {}, {}
+    for i = from, math.min(from + 999, #ids) do
+      deaths[#deaths + 1], deaths[#deaths + 2] = now, ids[i]
+      notes[#notes + 1], notes[#notes + 2] = ids[i], note
+    end
+    redis.call('ZADD', dead, unpack(deaths))
+    redis.call('HSET', history, unpack(notes))
+  end
+  redis.call('HINCRBY', totals, 'dead', #ids)
+  redis.call('HINCRBY', totals, 'overflowed', #ids)
+  notify(ids)
+end
+
 -- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known is skipped.
--- USES: clock wake taken
--- KEYS: jobs results since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- USES: clock wake taken notify overflow
+-- KEYS: jobs results since wake policy totals dead history waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms channel queue ...
 --   now_ms: the current time in ms; '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each job id, priority (h, n, l), due ('' for at once; ms from now; or '@' and ms since the epoch), envelope
--- RETURNS: for each job 1 (accepted) or 0 (the id was known, nothing written)
--- CHANGES: jobs, ready or scheduled, since, wake, totals; publishes the queue's name when it was empty before
+-- RETURNS: for each job 1 (accepted), 0 (the id was known, nothing written), 2 (the queue is full: it is a dead letter),
+--   -1 (the queue is full: nothing written), -2 (too many jobs are scheduled: nothing written)
+-- CHANGES: jobs, ready or scheduled, since, wake, totals, dead, history; publishes the queue's name when it was empty before
 -- A table or a function that a script creates costs the server as much as a tenth of a command, so there are few.
 local ready = {h = ready_high, n = ready_normal, l = ready_low}
 
@@ -69,18 +125,41 @@ for from = 1, #ids, 1000 do
   end
 end
 
+-- Read how many jobs the queue may still take. Only this script is limited: retries, due jobs and fired schedules always fit.
+local MAX_DEPTH, MAX_SCHEDULED = 10000, 10000
+local limits = redis.call('HMGET', policy, 'paused', 'max_depth', 'overflow', 'max_scheduled')
+local max_depth, overflow = tonumber(limits[2] or MAX_DEPTH), limits[3] or 'Block'
+local before = redis.call('LLEN', ready_high) + redis.call('LLEN', ready_normal) + redis.call('LLEN', ready_low)
+local room, later_room, pushed = max_depth > 0 and max_depth - before or math.huge, nil, 0
+
 -- Decide for each new job where it waits. An age is counted from the time in a UUIDv7. Where that is not now (the producer's
 -- clock is wrong, the job was made long before it was sent, or the id has another form), `since` holds the time. Ids of one
 -- millisecond begin with the same digits, which are compared once.
-local accepted, fields, count, at_once = {}, {}, 0, {}
+local accepted, fields, count, at_once, dropped = {}, {}, 0, {}, nil
 local stamps, later, compared, is_now
 for n = 1, #ids do
   local i, id = 4 * n, ids[n]
-  accepted[n] = known[id] and 0 or 1
-  if not known[id] then
-    local priority, due = ARGV[i + 1], ARGV[i + 2]
+  local priority, due = ARGV[i + 1], ARGV[i + 2]
+  if due ~= '' and not later_room then
+    later_room = tonumber(limits[4] or MAX_SCHEDULED)
+    local scheduled = redis.call('ZCARD', scheduled_high) + redis.call('ZCARD', scheduled_normal) + redis.call('ZCARD', scheduled_low)
+    later_room = later_room > 0 and later_room - scheduled or math.huge
+  end
+  if known[id] then
+    accepted[n] = 0
+  elseif due == '' and room <= 0 and overflow == 'Block' then
+    accepted[n] = -1
+  elseif due ~= '' and later_room <= 0 then
+    accepted[n] = -2
+  else
+    accepted[n] = 1
     known[id], fields[2 * count + 1], fields[2 * count + 2], count = 'new', id, ARGV[i + 3], count + 1
-    if due == '' then
+    if due == '' then room = room - 1 else later_room = later_room - 1 end
+    if due == '' and room < 0 and overflow == 'DropNewest' then
+      accepted[n], dropped = 2, dropped or {}
+      dropped[#dropped + 1] = id
+    elseif due == '' then
+      pushed = pushed + 1
       local list = at_once[priority]
       if list then list[#list + 1] = id else at_once[priority] = {id} end
       local head = string.sub(id, 1, 15)
@@ -103,15 +182,12 @@ end
 if count == 0 then return accepted end
 
 -- Find keys of another type before anything is written; those of `jobs` and `totals` are found by HMGET and HINCRBY.
-local has_token, before, pushed, sooner = redis.call('LLEN', wake) > 0, 0, next(at_once), false
-for priority in pairs(at_once) do before = before + redis.call('LLEN', ready[priority]) end
+-- Where the limit was lowered, each new job drops two, so that no call is long.
+if overflow == 'DropOldest' and room < 0 then dropped = math.min(-room, 2 * pushed) end
+local has_token, sooner = redis.call('LLEN', wake) > 0, false
 for key in pairs(later or {}) do redis.call('ZCARD', key) end
-if stamps then redis.call('HLEN', since) end
-if pushed and before == 0 then
-  for priority, list in pairs(ready) do
-    if not at_once[priority] then before = before + redis.call('LLEN', list) end
-  end
-end
+if stamps or dropped then redis.call('HLEN', since) end
+if dropped then redis.call('ZCARD', dead) redis.call('HLEN', history) end
 
 -- Write. Lua passes at most about 8000 values to one command.
 redis.call('HINCRBY', totals, 'enqueued', count)
@@ -126,6 +202,7 @@ for key, set in pairs(later or {}) do
   for from = 1, #set, 2000 do redis.call('ZADD', key, unpack(set, from, math.min(from + 1999, #set))) end
   sooner = sooner or known[redis.call('ZRANGE', key, 0, 0)[1]] == 'new'
 end
-if not has_token and (pushed or sooner) then wake_one() end
-if pushed and before == 0 then redis.call('PUBLISH', channel, queue) end
+if dropped then bury(now, overflow == 'DropOldest' and oldest(dropped) or dropped, max_depth, overflow) end
+if not has_token and (pushed > 0 or sooner) and not limits[1] then wake_one() end
+if pushed > 0 and before == 0 then redis.call('PUBLISH', channel, queue) end
 return accepted

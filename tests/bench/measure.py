@@ -15,8 +15,9 @@ import msgspec
 from jobpools import Call
 from jobpools.client import Client
 from jobpools.runtime import processes
+from jobpools.store import keys
 from tests.bench import floor
-from tests.bench.jobs import app, arguments, timed, timestamped
+from tests.bench.jobs import QUEUE, app, arguments, timed, timestamped
 from tests.support.servers import Server
 
 DEADLINE = 60.0
@@ -55,6 +56,7 @@ def empty(server: Server) -> None:
     app.use(Client(server.url))
     with server.client() as client:
         client.flushall()
+        client.hset(keys.of_queue(QUEUE, "policy"), "max_depth", 0)
 
 
 async def send(calls: Sequence[Call[None]]) -> None:

@@ -30,6 +30,7 @@ async def drained(url: str, most: int) -> ledger.Ledger:
 async def test_memory_is_flat_while_results_expire(tmp_path: Path) -> None:
     with running(valkey_binary()) as server, server.client() as raw:
         app.use(Client(server.url))
+        raw.hset(keys.of_queue(QUEUE, "policy"), "max_depth", 0)
         sizes, kept, rates = [], [], []
         with running_workers(
             tmp_path, server.url, "tests.bench.jobs:app", "bench", JOB='{"resultTTL":"1s"}', CONCURRENCY="100"

@@ -15,8 +15,9 @@ from jobpools.testing import run_until_idle
 from tests.cli.conftest import Ran, Shell, dump, forget
 
 COMMANDS = (
-    "up", "worker", "enqueue", "pools", "queues", "workers", "stats", "plan",
+    "up", "worker", "enqueue", "pools", "workers", "stats", "plan",
     "jobs", "jobs list", "jobs show", "jobs cancel",
+    "queues", "queues list", "queues show", "queues pause", "queues resume", "queues set", "queues clear",
     "dead", "dead list", "dead replay", "dead purge", "cron", "cron list",
 )  # fmt: skip
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\n")
@@ -134,8 +135,8 @@ def test_queues_and_stats_count_jobs(jobpools: Shell, folder: Path) -> None:
     run_all_jobs(folder)
     send(jobpools, "to=edsger")
     header, row = table(jobpools("queues"))
-    assert header == ["QUEUE", "QUEUED", "SCHEDULED", "RUNNING", "DEAD", "OLDEST", "COMPLETED", "FAILED"]
-    assert row[:5] + row[6:] == ["emails", "1", "0", "0", "1", "2", "1"]
+    assert header == ["QUEUE", "QUEUED", "SCHEDULED", "RUNNING", "DEAD", "OLDEST", "COMPLETED", "FAILED", "PAUSED"]
+    assert row[:5] + row[6:] == ["emails", "1", "0", "0", "1", "2", "1", "-"]
     (counted,) = rows(jobpools("stats", "--over", "10ms", "-o", "json"))
     counts = {name: counted[name] for name in ("enqueued", "completed", "failed", "dead", "cancelled", "lost")}
     assert counts == {"enqueued": 4, "completed": 2, "failed": 1, "dead": 1, "cancelled": 0, "lost": 0}

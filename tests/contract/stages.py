@@ -9,12 +9,12 @@ from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import WorkerId
 from jobpools.store.connection import Connection, connect
-from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.heartbeats import write_heartbeat
 from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.step import settle_and_claim
 from tests.store.conftest import sending
 from tests.support.fakes import LEASE, FakeQueues, Worker, World
+from tests.support.sending import enqueue_jobs
 
 POOL = Pool.model_validate(
     {"meta": {"name": "shop"}, "spec": {"app": "shop:app", "queues": ["emails", "reports"], "concurrency": 2}}

@@ -11,9 +11,9 @@ import pytest
 from jobpools.errors import StoreUnavailableError
 from jobpools.store import ledger
 from jobpools.store.connection import connect
-from jobpools.store.enqueue import enqueue_jobs, enqueue_jobs_sync
 from jobpools.store.sync_connection import connect_sync
 from tests.store.conftest import sending
+from tests.support.sending import enqueue_jobs, enqueue_jobs_sync
 from tests.support.servers import Server, running, running_cluster, running_sentinel, valkey_binary
 from tests.support.waiting import DEADLINE
 

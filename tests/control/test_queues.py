@@ -20,7 +20,7 @@ from jobpools.store import deadletters, keys, ledger
 from jobpools.store.connection import Connection, connect
 from jobpools.store.drain_locks import DRAINING_TTL
 from jobpools.store.endpoint_facts import read_workers
-from jobpools.store.enqueue import Sending, enqueue_jobs
+from jobpools.store.enqueue import Sending
 from jobpools.store.envelope import encode_envelope
 from jobpools.store.heartbeats import write_heartbeat
 from jobpools.store.jobs import read_job
@@ -28,6 +28,7 @@ from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.rescue import rescue_jobs
 from jobpools.store.step import Completed, settle_and_claim
 from tests.store.conftest import QUEUE, Send
+from tests.support.sending import enqueue_jobs
 from tests.support.servers import running, valkey_binary
 
 POOL = Pool.model_validate(

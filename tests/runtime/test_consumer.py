@@ -23,12 +23,13 @@ from jobpools.store import keys, ledger
 from jobpools.store.connection import Connection, connect
 from jobpools.store.drain_locks import force_drain_locks, release_drain_locks
 from jobpools.store.draws import fresh_id
-from jobpools.store.enqueue import Sending, enqueue_jobs
+from jobpools.store.enqueue import Sending
 from jobpools.store.envelope import Envelope
 from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job
 from jobpools.testing import run_until_idle
 from tests.runtime.conftest import working
+from tests.support.sending import enqueue_jobs
 from tests.support.waiting import until
 
 QUEUE = "default"

@@ -12,12 +12,13 @@ from jobpools.runtime.crash_report import CrashReport
 from jobpools.runtime.vitals import key
 from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_endpoint
-from jobpools.store.enqueue import Sending, enqueue_jobs
+from jobpools.store.enqueue import Sending
 from jobpools.store.envelope import decode_envelope
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.step import settle_and_claim
 from tests.support.ports import free_port
+from tests.support.sending import enqueue_jobs
 
 QUEUE, POOL, WORKER = "emails", "default/shop", "web-1.a"
 CRASHED, INTERRUPTED = "crashed", "interrupted"

@@ -12,12 +12,13 @@ from jobpools.runtime import lease_extension
 from jobpools.store import keys
 from jobpools.store.connection import Connection, connect
 from jobpools.store.endpoint_facts import read_endpoint
-from jobpools.store.enqueue import Sending, enqueue_jobs
+from jobpools.store.enqueue import Sending
 from jobpools.store.envelope import decode_envelope
 from jobpools.store.heartbeats import write_heartbeat
 from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.step import settle_and_claim
 from tests.support.proxy import Faults, running_proxy
+from tests.support.sending import enqueue_jobs
 
 QUEUE, POOL, WORKER = "emails", "default/shop", WorkerId("web-1.a")
 LEASE = 1.0

@@ -3,40 +3,20 @@
 Times are ms. Each method changes the model as the script of its name changes Redis, and returns the same.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
-from jobpools.core.jobs.job import TRANSITIONS, Disposition, History, JobState, OutcomeKind, Settlement
+from jobpools.core.jobs.job import Disposition, History, OutcomeKind, Settlement
+from jobpools.store.enqueue import Receipt
 from jobpools.store.lease_ids import split_lease_id
 from jobpools.store.script_arguments import CANCELLED_TTL
+from tests.store.model_values import StepResult, ranked, uncharged
 
 PRIORITIES = {"h": "high", "n": "normal", "l": "low"}
 ENDED = ("completed", "cancelled")
-
-
-def reachable(state: JobState) -> set[JobState]:
-    """Return the states in which a job may be after some transitions: one step may settle, promote and claim."""
-    found: set[JobState] = set()
-    while new := {after for before in (state, *found) for after in TRANSITIONS[before]} - found:
-        found |= new
-    return found
-
-
-REACHABLE = {state: reachable(state) for state in JobState}
-
-
-@dataclass(slots=True)
-class StepResult:
-    """Expected reply of a step."""
-
-    ids: list[str] = field(default_factory=list)
-    stale: list[str] = field(default_factory=list)
-    draining: bool = False
-    left: int = 0
-    next_due: int = -1
 
 
 class Queue:
@@ -63,6 +43,8 @@ class Queue:
         self.cancelling: set[str] = set()
         self.totals: Counter[str] = Counter()
         self.token = False
+        self.policy: dict[str, str] = {}
+        """As the hash holds it."""
 
     def retained(self, job_id: str, now: int) -> str:
         """Return the state in which the job ended; empty: it has not, or its record has expired."""
@@ -93,29 +75,66 @@ class Queue:
         """Return the leases of workers for which `belongs` is true, soonest expiry first."""
         return [lease_id for lease_id in ranked(self.leases) if belongs(split_lease_id(lease_id)[1])]
 
-    def enqueue(self, jobs: Iterable[tuple[str, str, int | None]], now: int, *, own: bool) -> list[bool]:
-        """Enqueue jobs: (id, letter, due)."""
-        before, sooner, accepted = self.left, False, []
-        batch: list[tuple[str, str]] = []
+    def limit(self, name: str) -> float:
+        """Return how many jobs there may be."""
+        return int(self.policy.get(name, "10000")) or math.inf
+
+    def enqueue(self, jobs: Iterable[tuple[str, str, int | None]], now: int, *, own: bool) -> list[int]:
+        """Of (id, letter, due)."""
+        overflow, pushed, sooner = self.policy.get("overflow", "Block"), 0, False
+        room = self.limit("max_depth") - self.left
+        receipts: list[int] = []
         for job_id, letter, due in jobs:
-            accepted.append(job_id not in self.known(now))
-            if not accepted[-1]:
+            receipts.append(self._receipt(job_id, due, now, room, overflow))
+            if receipts[-1] <= 0:
                 continue
             if job_id in self.ended:
                 self._forget(job_id)
             self.jobs[job_id] = letter
             self.totals["enqueued"] += 1
-            if due is None:
-                batch.append((letter, job_id))
-                if own:
-                    self.since[job_id] = now
-            else:
+            if due is not None:
                 self.scheduled[letter][job_id] = due
                 sooner |= ranked(self.scheduled[letter])[0] == job_id
-        for letter, job_id in batch:
+                continue
+            room -= 1
+            if receipts[-1] == Receipt.DROPPED:
+                self._drop(job_id, now)
+                continue
             self.ready[letter].append(job_id)
-        self.token |= self.left > before or sooner
-        return accepted
+            pushed += 1
+            if own:
+                self.since[job_id] = now
+        if overflow == "DropOldest" and room < 0:
+            self._drop_oldest(min(-int(room), 2 * pushed), now)
+        self.token |= (pushed > 0 or sooner) and "paused" not in self.policy
+        return receipts
+
+    def _receipt(self, job_id: str, due: int | None, now: int, room: float, overflow: str) -> Receipt:
+        if job_id in self.known(now):
+            return Receipt.KNOWN
+        if due is not None:
+            full = sum(map(len, self.scheduled.values())) >= self.limit("max_scheduled")
+            return Receipt.SCHEDULE_FULL if full else Receipt.ACCEPTED
+        if room > 0 or overflow == "DropOldest":
+            return Receipt.ACCEPTED
+        return Receipt.FULL if overflow == "Block" else Receipt.DROPPED
+
+    def _drop_oldest(self, number: int, now: int) -> None:
+        for job_id in [each for letter in "lnh" for each in self.ready[letter]][:number]:
+            self.ready[self.jobs[job_id]].remove(job_id)
+            self.since.pop(job_id, None)
+            self._drop(job_id, now)
+
+    def _drop(self, job_id: str, now: int) -> None:
+        self.dead[job_id] = now
+        self.histories.add(job_id)
+        self.past[job_id] = History()
+        self.totals["dead"] += 1
+        self.totals["overflowed"] += 1
+
+    def set_policy(self, fields: dict[str, str]) -> None:
+        self.policy = {name: value for name, value in (self.policy | fields).items() if value}
+        self.token |= self.left > 0 and "paused" not in self.policy
 
     def step(  # noqa: PLR0913  # the arguments of step.lua
         self,
@@ -139,7 +158,7 @@ class Queue:
         self.trim(now, keep)
         self.promote(now)
         answer.draining = worker in self.draining
-        if not answer.draining:
+        if not answer.draining and "paused" not in self.policy:
             for letter, most in re.findall(r"([hnl])(\d*)", order):
                 room = min(claim - len(answer.ids), int(most or claim))
                 answer.ids += self.ready[letter][:room]
@@ -148,7 +167,7 @@ class Queue:
             self.since.pop(job_id, None)
             self.leases[job_id + lease_suffix] = now + lease
         answer.left = self.left
-        self.token |= self.left > 0
+        self.token |= self.left > 0 and "paused" not in self.policy
         due = [at for each in self.scheduled.values() for at in each.values()]
         if not answer.left and due:
             answer.next_due = max(0, min(due) - now)
@@ -366,15 +385,6 @@ class Queue:
             "draining": self.draining,
             "cancelling": self.cancelling,
             "totals": dict(self.totals),
+            "policy": self.policy,
         }
         return {part: held for part, held in parts.items() if held}
-
-
-def ranked(scores: dict[str, int]) -> list[str]:
-    """Return the elements in the order of a sorted set: by score, then by name."""
-    return sorted(scores, key=lambda lease_id: (scores[lease_id], lease_id))
-
-
-def uncharged(history: History) -> History:
-    """Return the history without its latest attempt, a crash."""
-    return History(history.attempts, max(0, history.crashes - 1), history.entries[:-1])

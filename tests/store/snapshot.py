@@ -28,7 +28,7 @@ def _plain(part: str, value: Any) -> Any:
         case _ if part == "results":
             return {job_id.decode(): decode_result(raw).state for job_id, raw in value.items()}
         case _:
-            return {name.decode(): int(number) for name, number in value.items()}
+            return {name.decode(): field.decode() if part == "policy" else int(field) for name, field in value.items()}
 
 
 def snapshot(connection: SyncConnection, queue: str, classes: Iterable[str]) -> dict[str, Any]:

@@ -5,11 +5,11 @@ import pytest
 from jobpools.core.jobs.job import JobState
 from jobpools.store import cancellations
 from jobpools.store.connection import Connection
-from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.step import settle_and_claim
 from tests.store.conftest import QUEUE, Send
+from tests.support.sending import enqueue_jobs
 
 NOW = 1_900_000_000_000
 AT = NOW / 1000

@@ -9,13 +9,13 @@ from redis import Redis
 
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 from jobpools.store.connection import Connection, connect
-from jobpools.store.enqueue import enqueue_jobs, enqueue_jobs_sync
 from jobpools.store.redis_clients import POOL_SIZE
 from jobpools.store.step import Completed, settle_and_claim
 from jobpools.store.sync_connection import SyncConnection, connect_sync
 from jobpools.store.translation import safe_url
 from tests.store.conftest import QUEUE, Send
 from tests.support.ports import free_port
+from tests.support.sending import enqueue_jobs, enqueue_jobs_sync
 from tests.support.servers import Server, running, valkey_binary
 
 SECRET = "tiger&scott"  # noqa: S105  # a password of the tests

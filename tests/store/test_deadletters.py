@@ -6,12 +6,12 @@ from jobpools.core.jobs.job import History, JobState, Outcome, OutcomeKind, Prio
 from jobpools.core.jobs.retry import Retry, settle
 from jobpools.store import deadletters, keys, ledger
 from jobpools.store.connection import Connection
-from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.step import Settled, settle_and_claim
 from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
+from tests.support.sending import enqueue_jobs
 
 NOW = 1_900_000_000_000
 

@@ -7,10 +7,10 @@ from jobpools.core.pools.facts import QueueFacts
 from jobpools.store import keys
 from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_endpoint
-from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.job_ids import new_id
 from tests.store.attempts import AT, NOW, claim, failed, settled
 from tests.store.conftest import QUEUE, Send
+from tests.support.sending import enqueue_jobs
 
 POOL = "default/shop"
 

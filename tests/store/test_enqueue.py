@@ -11,9 +11,10 @@ from jobpools.errors import StoreUnavailableError
 from jobpools.store import ledger
 from jobpools.store.connection import Connection, connect
 from jobpools.store.endpoint_facts import read_endpoint
-from jobpools.store.enqueue import BATCH, enqueue_jobs, enqueue_jobs_sync
+from jobpools.store.enqueue import BATCH
 from jobpools.store.sync_connection import SyncConnection
 from tests.store.conftest import QUEUE, Send
+from tests.support.sending import enqueue_jobs, enqueue_jobs_sync
 from tests.support.servers import running, valkey_binary
 
 SMALL = 250

@@ -10,11 +10,11 @@ from jobpools.store import keys
 from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import force_drain_locks
 from jobpools.store.endpoint_facts import read_endpoint
-from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.heartbeats import forget_worker, write_heartbeat
 from jobpools.store.server import pool_keys
 from tests.store.attempts import AT, NOW
 from tests.store.conftest import QUEUE, Send
+from tests.support.sending import enqueue_jobs
 
 POOL = "default/shop"
 

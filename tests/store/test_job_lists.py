@@ -2,10 +2,10 @@
 
 from jobpools.core.jobs.job import JobState
 from jobpools.store.connection import Connection
-from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.job_lists import read_jobs
 from tests.store.attempts import AT, NOW, claim, failed, settled
 from tests.store.conftest import QUEUE, Send
+from tests.support.sending import enqueue_jobs
 
 
 async def test_jobs_are_listed_in_the_order_in_which_they_leave_their_state(store: Connection, job: Send) -> None:

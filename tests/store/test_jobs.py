@@ -10,7 +10,6 @@ from jobpools.errors import StoreDataError
 from jobpools.store import keys
 from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection
-from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job, read_result
 from jobpools.store.lease_ids import claim_suffix
@@ -18,6 +17,7 @@ from jobpools.store.records import completed_record
 from jobpools.store.step import Completed, settle_and_claim
 from tests.store.attempts import AT, NOW, claim, failed, settled
 from tests.store.conftest import QUEUE, Send
+from tests.support.sending import enqueue_jobs
 
 
 async def test_a_job_is_found_in_every_state(store: Connection, job: Send) -> None:

@@ -11,7 +11,6 @@ from jobpools.rescue import Rescuer
 from jobpools.store import keys, ledger
 from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import force_drain_locks
-from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.history import decode_history
 from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job
@@ -23,6 +22,7 @@ from jobpools.store.step import Completed, Settled, StepReply, settle_and_claim
 from jobpools.store.sync_connection import SyncConnection
 from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
+from tests.support.sending import enqueue_jobs
 
 WORKER = "web-1.a"
 SUFFIX = claim_suffix(WORKER, 7)

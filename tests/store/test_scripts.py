@@ -12,10 +12,10 @@ from redis.crc import key_slot
 from jobpools.store import keys, ledger, scripts
 from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_endpoint
-from jobpools.store.enqueue import enqueue_jobs, enqueue_jobs_sync
 from jobpools.store.step import settle_and_claim
 from jobpools.store.sync_connection import SyncConnection
 from tests.store.conftest import QUEUE, Send
+from tests.support.sending import enqueue_jobs, enqueue_jobs_sync
 
 ROOT = Path(__file__).parents[2]
 STORE = ROOT / "worker" / "jobpools" / "store"

@@ -4,10 +4,10 @@ from redis import Redis
 
 from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_endpoint
-from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.server import queue_names, server_warnings
 from tests.store.attempts import NOW
 from tests.store.conftest import QUEUE, Send
+from tests.support.sending import enqueue_jobs
 
 POOL = "default/shop"
 

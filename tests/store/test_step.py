@@ -13,7 +13,6 @@ from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import force_drain_locks, take_drain_locks
 from jobpools.store.endpoint_facts import read_endpoint
-from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.job_ids import new_id
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix, split_lease_id
@@ -21,6 +20,7 @@ from jobpools.store.records import completed_record
 from jobpools.store.rescue import rescue_jobs
 from jobpools.store.step import Completed, Settled, StepReply, settle_and_claim
 from tests.store.conftest import QUEUE, Send
+from tests.support.sending import enqueue_jobs
 
 NOW = 1_900_000_000_000
 LEASE = 10_000

@@ -10,7 +10,6 @@ from redis.exceptions import ResponseError
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 from jobpools.store import keys, ledger
 from jobpools.store.connection import connect
-from jobpools.store.enqueue import enqueue_jobs, enqueue_jobs_sync
 from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.leases import renew_leases
 from jobpools.store.records import completed_record
@@ -20,6 +19,7 @@ from jobpools.store.sync_connection import connect_sync
 from jobpools.store.translation import CODES, safe_url, translate
 from tests.store.conftest import QUEUE, sending
 from tests.support.refusals import Refuse, busy, disk_full, few_replicas, full, no_right, replica
+from tests.support.sending import enqueue_jobs, enqueue_jobs_sync
 from tests.support.servers import Server, redis_binary, running, valkey_binary
 from tests.support.waiting import eventually
 

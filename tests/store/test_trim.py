@@ -21,7 +21,6 @@ from jobpools.store import deadletters, draws, keys, ledger
 from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection, connect
 from jobpools.store.endpoint_facts import read_endpoint
-from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix
@@ -31,6 +30,7 @@ from jobpools.store.script_arguments import KEEP, Keep
 from jobpools.store.step import Completed, Settled, settle_and_claim
 from tests.store.attempts import failed
 from tests.store.conftest import QUEUE, Send, sending
+from tests.support.sending import enqueue_jobs
 from tests.support.servers import Server, redis_binary, running, valkey_binary
 
 NOW = 1_900_000_000_000

@@ -11,11 +11,11 @@ from jobpools.core.jobs.job import Disposition, Priority, Settlement
 from jobpools.errors import StoreUnavailableError
 from jobpools.store import keys, wakeups
 from jobpools.store.connection import Connection, connect
-from jobpools.store.enqueue import enqueue_jobs
 from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.step import Settled, settle_and_claim
 from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
+from tests.support.sending import enqueue_jobs
 from tests.support.servers import running, valkey_binary
 
 

@@ -7,8 +7,9 @@ cluster deletes pods in the order of a ReplicaSet: those that are not ready, the
 import itertools
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from jobpools.core.jobs.policies import Limits, QueueLimits
 from jobpools.core.pools.facts import ClusterFacts, EndpointFacts, Heartbeat, Problem, QueueFacts, WorkerFacts
 from jobpools.core.pools.plan import Plan
 from jobpools.core.pools.specs import Pool
@@ -59,6 +60,7 @@ class World:
         self.scheduled: dict[str, list[Job]] = defaultdict(list)
         self.leases: dict[str, dict[tuple[int, str], tuple[Job, float]]] = defaultdict(dict)
         self.draining: dict[str, set[str]] = defaultdict(set)
+        self.limits: dict[str, Limits] = defaultdict(Limits)
         self.done: list[int] = []
         self.crashes = 0
         self.killed_busy: list[str] = []
@@ -236,6 +238,7 @@ class FakeQueues:
             due_in=min((at - world.now for at in later), default=None),
             completed_total=len(world.done),
             crashed_total=world.crashes,
+            limits=world.limits[name],
         )
 
     def _heartbeats(self, pool: Pool) -> tuple[Heartbeat, ...]:
@@ -259,6 +262,12 @@ class FakeQueues:
 
     def _holders(self, pool: Pool) -> set[str]:
         return {holder for queue in pool.spec.queues for _, holder in self.world.leases[queue.name]}
+
+    async def set_limits(self, pool: Pool, queues: Sequence[str]) -> None:
+        self._check()
+        wanted = pool.spec.queue.model_dump(include=set(QueueLimits.model_fields), exclude_none=True)
+        for queue in queues:
+            self.world.limits[queue] = replace(self.world.limits[queue], **wanted)
 
     async def pause(self, pool: Pool, workers: Sequence[str]) -> None:
         self._check()

@@ -11,56 +11,31 @@ from typing import (
     ParamSpec,
     Protocol,
     Self,
-    TypedDict,
     TypeVar,
     Unpack,
     overload,
 )
 
 from jobpools import middleware
+from jobpools.app_options import CHECKS, AppValues
 from jobpools.client import Call, Client
 from jobpools.context import Context
+from jobpools.core.jobs.policies import QueueLimits
 from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.core.text.names import JobId
 from jobpools.errors import ArgumentsError, ConfigurationError, UnknownJobError
 from jobpools.handle import JobHandle
 from jobpools.handlers import Handler
 from jobpools.middleware import Middleware
-from jobpools.options import HandlerValues, Options, OptionValues, at_least_one, check_queue, checked
+from jobpools.options import HandlerValues, Options, OptionValues, checked
 from jobpools.service import Service
-from jobpools.settings import max_payload, redis_url
+from jobpools.settings import DEFAULT_BLOCK_TIMEOUT, max_payload, redis_url
 from jobpools.signature import code_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 Executor = Literal["async", "thread"]
-
-
-class AppValues(TypedDict, total=False):
-    """The options of `App`, for type checkers."""
-
-    redis: str | None
-    """URL of Redis or Valkey. Default: JOBPOOLS_REDIS_URL, else redis://127.0.0.1:6379/0."""
-    queue: str
-    """Queue of handlers that name none. Default: `default`."""
-    max_payload: int | None
-    """Maximum bytes of an encoded job. Default: JOBPOOLS_MAX_PAYLOAD, else 1 MiB."""
-
-
-def _non_empty(given: str) -> str:
-    if not isinstance(given, str) or not given.strip():
-        raise ValueError(f"must be a string that is not empty, got {given!r}")
-    return given
-
-
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "name": _non_empty,
-    "redis": _non_empty,
-    "queue": check_queue,
-    "max_payload": at_least_one,
-}
-"""The check of each argument of App, which returns its validated form."""
 
 
 class Decorator(Protocol):
@@ -86,6 +61,11 @@ class App:
         redis: URL that starts with redis://, rediss:// (TLS), redis+sentinel:// or redis+cluster://. Default: the
             variable JOBPOOLS_REDIS_URL, else redis://127.0.0.1:6379/0.
         queue: Queue of handlers that name none. Default: `"default"`.
+        queues: Limits of queues, by name: `{"emails": {"max_depth": 5000}}`. They are written to Redis when a
+            worker of this app starts, and before its first job is enqueued. Default: what is set there, else 10,000
+            queued and 10,000 scheduled jobs.
+        block_timeout: Maximum time that enqueueing waits for room in a full queue whose overflow is `Block`: seconds,
+            text such as `"90s"`, or a timedelta. Default: 30 seconds.
         max_payload: Maximum bytes of an encoded job. Default: the variable JOBPOOLS_MAX_PAYLOAD, else 1 MiB.
 
     Raises:
@@ -99,7 +79,7 @@ class App:
     """
 
     def __init__(self, name: str, **given: Unpack[AppValues]) -> None:
-        values = checked("App", {"name": name, **given}, _CHECKS)
+        values = checked("App", {"name": name, **given}, CHECKS)
         self.name = name
         self.queue: str = values.get("queue", "default")
         self.handlers: dict[str, Handler[..., Any]] = {}
@@ -108,6 +88,9 @@ class App:
         self.middlewares: list[Middleware] = []
         self.redis: str | None = values.get("redis")
         """The argument `redis`; None: the environment determines the URL."""
+        self.queue_limits: dict[str, QueueLimits] = values.get("queues", {})
+        """The argument `queues`."""
+        self._block_timeout: float = values.get("block_timeout", DEFAULT_BLOCK_TIMEOUT)
         self._max_payload: int | None = values.get("max_payload")
         self._client: Client | None = None
 
@@ -115,7 +98,12 @@ class App:
     def client(self) -> Client:
         """Return the client that enqueues jobs; it connects when it is first used."""
         if self._client is None:
-            self._client = Client(redis_url(os.environ, self.redis), max_payload(os.environ, self._max_payload))
+            self._client = Client(
+                redis_url(os.environ, self.redis),
+                max_payload(os.environ, self._max_payload),
+                block_timeout=self._block_timeout,
+                limits=self.queue_limits,
+            )
         return self._client
 
     def use(self, client: Client) -> Client | None:
@@ -191,7 +179,7 @@ class App:
         self, function: Any, name: str | None, executor: str | None, defaults: HandlerValues
     ) -> Handler[..., Any]:
         _check_function(function)
-        name = checked("@app.job", {"name": name}, _CHECKS).get("name") or getattr(function, "__name__", "")
+        name = checked("@app.job", {"name": name}, CHECKS).get("name") or getattr(function, "__name__", "")
         if not name:
             raise ConfigurationError(f"@app.job: {function!r} has no name; give it one, as in @app.job(name=…)")
         if name in self.handlers:

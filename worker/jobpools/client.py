@@ -5,22 +5,26 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from jobpools.connections import Connections
 from jobpools.core.jobs import json_values
+from jobpools.core.jobs.policies import QueueLimits
 from jobpools.core.text.error_text import error_message
 from jobpools.errors import ArgumentsError, ConfigurationError, PayloadTooLargeError
 from jobpools.handle import JobHandle
 from jobpools.loop_thread import LoopThread
 from jobpools.options import Options
-from jobpools.settings import DEFAULT_MAX_PAYLOAD
+from jobpools.sending import send, send_sync
+from jobpools.settings import DEFAULT_BLOCK_TIMEOUT, DEFAULT_MAX_PAYLOAD
 from jobpools.store import abandoned, draws
 from jobpools.store.connection import Connection
-from jobpools.store.enqueue import Sending, enqueue_jobs, enqueue_jobs_sync
+from jobpools.store.enqueue import Sending
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, encode_envelope
+from jobpools.store.queue_policies import set_limits
 from jobpools.store.sync_connection import SyncConnection, connect_sync
 from jobpools.waiting import Waiters
 
@@ -42,11 +46,24 @@ class Client:
     Args:
         url: URL of Redis or Valkey, as in `App`.
         max_payload: Maximum bytes of an encoded job. Default: 1 MiB.
+        block_timeout: Maximum seconds to wait for room in a full queue. Default: 30.
+        limits: Limits of queues, by name, which are written to Redis before the first job is enqueued. Default: none.
     """
 
-    def __init__(self, url: str, max_payload: int = DEFAULT_MAX_PAYLOAD) -> None:
+    def __init__(
+        self,
+        url: str,
+        max_payload: int = DEFAULT_MAX_PAYLOAD,
+        *,
+        block_timeout: float = DEFAULT_BLOCK_TIMEOUT,
+        limits: Mapping[str, QueueLimits] = MappingProxyType({}),
+    ) -> None:
         self.max_payload = max_payload
         """Maximum bytes of an encoded job."""
+        self.block_timeout = block_timeout
+        """Maximum seconds to wait for room in a full queue."""
+        self._unwritten = dict(limits)
+        """Limits that this process has not written to Redis."""
         self._connections = Connections(url)
         self._sync: SyncConnection | None = None
         self._sync_lock = threading.Lock()
@@ -138,11 +155,20 @@ class Client:
 
     async def enqueue_many(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
         """Enqueue jobs, up to 500 of a queue in one command; a command enqueues all of its jobs or none."""
-        return self._handles(calls, await enqueue_jobs(self.connection(), calls))
+        if self._unwritten:
+            await self._write_limits()
+        return self._handles(calls, await send(self.connection(), calls, self.block_timeout))
 
     def enqueue_many_sync(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
         """Enqueue jobs from code without an event loop; threads may share the client."""
-        return self._handles(calls, enqueue_jobs_sync(self.sync_connection(), calls))
+        if self._unwritten:
+            self.run_sync(self._write_limits)
+        return self._handles(calls, send_sync(self.sync_connection(), calls, self.block_timeout))
+
+    async def _write_limits(self) -> None:
+        for queue, limits in list(self._unwritten.items()):
+            await set_limits(self.connection(), queue, limits)
+            self._unwritten.pop(queue, None)
 
     def _handles(self, calls: Sequence[Call[R]], accepted: Sequence[bool]) -> list[JobHandle[R]]:
         return [

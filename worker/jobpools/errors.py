@@ -7,6 +7,7 @@
     ├── EnqueueError            the job was not accepted; nothing was written
     │   ├── ArgumentsError      the arguments do not match the handler's signature
     │   ├── PayloadTooLargeError
+    │   ├── QueueFullError      the queue accepts no more jobs; of several jobs, earlier ones are enqueued
     │   └── UnknownJobError     the app has no job of this name
     ├── StoreError              Redis or Valkey refused a command or is unreachable
     │   ├── StoreUnavailableError   unreachable, or refuses commands for now; retryable
@@ -50,6 +51,10 @@ class ArgumentsError(EnqueueError):
 
 class PayloadTooLargeError(EnqueueError):
     """The encoded job is larger than `max_payload` (default 1 MiB)."""
+
+
+class QueueFullError(EnqueueError):
+    """The queue holds as many queued or scheduled jobs as it accepts. Of several jobs, earlier ones are enqueued."""
 
 
 class UnknownJobError(EnqueueError):

@@ -204,6 +204,6 @@ def _death_message(view: JobView) -> str:
         counts.append(count_of(history.crashes, "crash", "crashes"))
     text = f"job {view.id} ({view.name}) is dead after {' and '.join(counts)}"
     if not history.entries:
-        return text
+        return f"job {view.id} ({view.name}) is dead: {history.note}" if history.note else text
     last = history.entries[-1]
     return f"{text}: {last.error or last.outcome}: {last.message}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from jobpools.core.jobs.policies import JobDefaults, QueueItem, QueuePolicy, QueueRef
+from jobpools.core.jobs.policies import JobDefaults, QueueItem, QueueLimits, QueuePolicy, QueueRef
 from jobpools.core.schema import Duration
 from jobpools.core.text.validation import SHOWN, explain
 from jobpools.errors import ConfigurationError
@@ -24,6 +24,8 @@ READY_FD = "JOBPOOLS_READY_FD"
 """Set by `jobpools up`: the file descriptor to which a worker writes a byte when its app is imported."""
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 DEFAULT_MAX_PAYLOAD = 1024 * 1024
+DEFAULT_BLOCK_TIMEOUT = 30.0
+"""Seconds."""
 GRACE_MARGIN = 30.0
 """Seconds beyond the pool's timeout that a stopping worker has to finish its running jobs."""
 _VARIABLES = {
@@ -109,7 +111,7 @@ def worker_env(pool: "Pool", redis_url: str) -> dict[str, str]:
         "JOBPOOLS_QUEUES": json.dumps([queue.model_dump(by_alias=True) for queue in spec.queues]),
         "JOBPOOLS_CONCURRENCY": str(spec.concurrency),
         "JOBPOOLS_JOB": spec.job.model_dump_json(by_alias=True),
-        "JOBPOOLS_QUEUE": spec.queue.model_dump_json(by_alias=True),
+        "JOBPOOLS_QUEUE": spec.queue.model_dump_json(by_alias=True, exclude=set(QueueLimits.model_fields)),
         "JOBPOOLS_GRACE": f"{spec.job.timeout + GRACE_MARGIN:g}",
     }
 

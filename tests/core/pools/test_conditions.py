@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobpools.core.pools.facts import PoolFacts, Problem
+from jobpools.core.pools.facts import PoolFacts, Problem, QueuePause
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import plan_pool
 from jobpools.core.pools.reasons import ConditionType, Reason
@@ -17,6 +17,7 @@ WORKING = pool_facts("a", busy="a")
 NO_CLUSTER = replace(WORKING, cluster=None)
 NO_QUEUES = replace(WORKING, queues=None)
 STARTING = replace(pool_facts("ab", queued=20), cluster=cluster_facts("a", replicas=2))
+PAUSED_QUEUE = pool_facts(queued=3, oldest_seconds=900.0, pause=QueuePause(NOW, "ada", "the mail server is down"))
 BLOCKED = Problem(Reason.CLUSTER_PROBLEM, "the Secret is not ours; delete it")
 
 
@@ -65,6 +66,8 @@ BAD_SCHEDULE = {"scaling": {"schedules": [{"cron": "at noon", "duration": "1h", 
         (LIMITED, "False", Reason.WITHIN_LIMITS, WORKING, {}),
         (LIMITED, "Unknown", Reason.QUEUES_UNKNOWN, NO_QUEUES, {}),
         (PAUSED, "True", Reason.PAUSED, WORKING, {"paused": True}),
+        (PAUSED, "True", Reason.QUEUE_PAUSED, PAUSED_QUEUE, {}),
+        (READY, "False", Reason.QUEUE_PAUSED, PAUSED_QUEUE, {}),
         (PAUSED, "False", Reason.NOT_PAUSED, WORKING, {}),
         (DEGRADED, "True", Reason.REDIS_WARNING, replace(WORKING, warnings=("jobs can be evicted",)), {}),
         (DEGRADED, "True", Reason.CLUSTER_PROBLEM, with_cluster(WORKING, problem=BLOCKED), {}),

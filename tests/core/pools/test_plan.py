@@ -13,13 +13,15 @@ from jobpools.core.pools.actions import (
     MaintainQueues,
     PauseWorkers,
     ReleaseLeases,
+    SetLimits,
     SetReplicas,
 )
-from jobpools.core.pools.facts import PoolFacts
+from jobpools.core.pools.facts import PoolFacts, QueuePause
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import Plan, plan_pool, with_failed_action
 from jobpools.core.pools.reasons import ConditionType, Reason
 from jobpools.core.pools.requeue import RETRY_INTERVAL
+from jobpools.core.text.names import QueueName
 from tests.support.pools import NOW, cluster_facts, make_pool, pool_facts
 
 IMMEDIATE = {"jobsPerWorker": 1, "behavior": {"scaleDown": {"stabilization": 0}}}
@@ -52,6 +54,10 @@ NEW_POOL = with_cluster(pool_facts(), replicas=None, current=False)
         ("expired records without workers", pool_facts(expired=True), {}, (MaintainQueues(),)),
         ("due jobs with a worker", pool_facts("a", due=1), {}, ()),
         ("scale up", pool_facts("a", busy="a", queued=4), {}, (SetReplicas(5),)),
+        ("a paused queue", pool_facts(queued=4, pause=QueuePause(NOW, "ada", "")), {}, ()),
+        ("limits that the queue has", pool_facts("a", busy="a"), {"queue": {"maxDepth": 10_000}}, ()),
+        ("limits that the queue does not have", pool_facts("a", busy="a"), {"queue": {"overflow": "DropNewest"}},
+         (SetLimits((QueueName("emails"),)),)),
         ("paused", pool_facts("ab", queued=4), {"paused": True}, (PauseWorkers(("a.1", "b.1")),)),
     ],
 )  # fmt: skip

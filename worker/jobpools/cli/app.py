@@ -12,6 +12,7 @@ from jobpools.cli import (
     enqueue_command,
     job_commands,
     overview_commands,
+    queue_commands,
     schedule_commands,
     up_command,
     worker_command,
@@ -70,7 +71,7 @@ app.command(
     ),
 )(enqueue_command.enqueue)
 app.command(cls=Command, epilog=examples("pools", "pools --output json"))(overview_commands.pools)
-app.command(cls=Command, epilog=examples("queues", "queues --output json"))(overview_commands.queues)
+app.add_typer(queue_commands.queues, name="queues")
 app.command(cls=Command, epilog=examples("workers", "workers --output yaml"))(overview_commands.workers)
 app.add_typer(job_commands.jobs, name="jobs")
 app.add_typer(dead_letter_commands.dead, name="dead")

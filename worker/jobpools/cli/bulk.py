@@ -1,7 +1,7 @@
 """Bulk commands: each changes the jobs that existed when it began, once each, and reports its progress."""
 
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,8 +37,8 @@ class Choice:
     """All jobs of `queue`."""
     limit: int | None = None
     """With `all_jobs`: maximum number of jobs, the earliest first."""
-    state: JobState | None = None
-    """With `all_jobs` of cancel: only jobs in this state."""
+    states: Collection[JobState] = cancellations.CANCELLABLE
+    """With `all_jobs` of cancel: only jobs in these states."""
 
 
 @dataclass(slots=True)
@@ -134,8 +134,7 @@ async def _all_jobs_of_queue(connection: Connection, verb: Verb, choice: Choice)
         raise ConfigurationError("--all: no queue given; add --queue NAME")
     await job_queries.resolve_queues(connection, choice.queue)
     if verb == "cancel":
-        states = [choice.state] if choice.state else cancellations.CANCELLABLE
-        found = [Death(job_id) for job_id in await cancellations.snapshot(connection, choice.queue, states)]
+        found = [Death(job_id) for job_id in await cancellations.snapshot(connection, choice.queue, choice.states)]
     else:
         found = await deadletters.snapshot(connection, choice.queue)
     return {choice.queue: found[: choice.limit]}

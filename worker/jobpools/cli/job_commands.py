@@ -72,7 +72,8 @@ def cancel_jobs(  # noqa: PLR0913  # a command's own options
             f"--state: a {state} job has ended and cannot be cancelled; use queued, scheduled or running"
         )
     if len(chosen) != 1 or output is not Output.TABLE:
-        bulk.run("cancel", bulk.Choice(chosen, queue, all_jobs, limit, state), redis, output, confirmed=yes)
+        states = CANCELLABLE if state is None else (state,)
+        bulk.run("cancel", bulk.Choice(chosen, queue, all_jobs, limit, states), redis, output, confirmed=yes)
         return
     (job_id,) = chosen
     where, found = queries.run_query(redis, lambda connection: job_queries.cancel(connection, job_id, queue))

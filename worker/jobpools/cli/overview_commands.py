@@ -1,4 +1,4 @@
-"""`jobpools pools`, `queues`, `workers`, `stats` and `plan`: what Redis holds, and how many workers it calls for."""
+"""`jobpools pools`, `workers`, `stats` and `plan`: what Redis holds, and how many workers it calls for."""
 
 from typing import Annotated
 
@@ -8,7 +8,6 @@ from jobpools.cli.output import Output, show
 from jobpools.cli.parameters import Format, Namespace, Paths, Redis, seconds_of
 
 POOL_COLUMNS = ("pool", "workers", "slots", "busy", "draining", "completed", "failed")
-QUEUE_COLUMNS = ("queue", "queued", "scheduled", "running", "dead", "oldest", "completed", "failed")
 WORKER_COLUMNS = (
     "worker", "pool", "slots", "busy", "completed", "failed", "left_behind", "draining", "memory", "age", "seen",
 )  # fmt: skip
@@ -24,13 +23,6 @@ def pools(redis: Redis = None, output: Format = Output.TABLE) -> None:
     from jobpools.cli import queries
 
     show(queries.run_query(redis, queries.pools), POOL_COLUMNS, output, "no pool has a worker")
-
-
-def queues(redis: Redis = None, output: Format = Output.TABLE) -> None:
-    """List queues: their waiting, running and dead jobs."""
-    from jobpools.cli import queries
-
-    show(queries.run_query(redis, queries.queues), QUEUE_COLUMNS, output, "no queue has had a job yet")
 
 
 def workers(redis: Redis = None, output: Format = Output.TABLE) -> None:

@@ -52,6 +52,7 @@ async def queues(connection: Connection) -> list[dict[str, Any]]:
             "completed": counts[name].completed,
             "failed": counts[name].failed,
             "cancelled": counts[name].cancelled,
+            "paused": str(by_name[name].pause).removeprefix("paused ") if by_name[name].pause else None,
         }
         for name in names
     ]

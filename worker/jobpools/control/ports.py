@@ -60,6 +60,10 @@ class Queues(Protocol):
         """Settle as crashed what ended workers (by host name) still hold; return the number of jobs."""
         ...
 
+    async def set_limits(self, pool: Pool, queues: Sequence[str]) -> None:
+        """Set the limits of the pool's spec in these queues."""
+        ...
+
     async def maintain(self, pool: Pool) -> int:
         """Promote due jobs, rescue expired leases and trim ended jobs; return the number of jobs moved."""
         ...

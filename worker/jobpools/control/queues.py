@@ -14,6 +14,7 @@ from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import force_drain_locks, release_drain_locks, take_drain_locks
 from jobpools.store.endpoint_facts import read_endpoint, read_workers
 from jobpools.store.heartbeats import unlist_workers
+from jobpools.store.queue_policies import set_limits
 from jobpools.store.server import probe
 
 log = logging.getLogger("jobpools.operator")
@@ -123,6 +124,11 @@ class StoreQueues:
         expired = self._clock() - LOCKOUT
         for worker in [worker for worker, (at, _) in self._locked_out.items() if at <= expired]:
             await release_drain_locks(self._connection, self._locked_out.pop(worker)[1], worker)
+
+    async def set_limits(self, pool: Pool, queues: Sequence[str]) -> None:
+        """Set the limits of the pool's spec in these queues."""
+        for queue in queues:
+            await set_limits(self._connection, queue, pool.spec.queue)
 
     async def maintain(self, pool: Pool) -> int:
         """Promote due jobs, settle as crashed the jobs of expired leases, and trim ended jobs."""

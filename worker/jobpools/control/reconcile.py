@@ -34,6 +34,7 @@ FAILURES: Mapping[type[actions.Action], str] = {
     actions.UndrainWorkers: "drained workers could not be released",
     actions.PauseWorkers: "the workers could not be paused",
     actions.ReleaseLeases: "the jobs of ended workers could not be rescued",
+    actions.SetLimits: "the limits of the queues could not be set",
     actions.MaintainQueues: "due jobs and expired leases could not be processed",
 }
 """How a failed action is reported."""
@@ -148,6 +149,8 @@ class Reconciler:
                 await self.queues.undrain(pool, workers)
             case actions.ReleaseLeases(names):
                 await self.queues.release(pool, names)
+            case actions.SetLimits(queues):
+                await self.queues.set_limits(pool, queues)
             case actions.MaintainQueues():
                 await self.queues.maintain(pool)
             case _:

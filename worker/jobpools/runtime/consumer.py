@@ -71,6 +71,8 @@ class Consumer:
         """Whether there may be a job to claim."""
         self.is_draining = False
         """Whether a scale-down has marked this worker as draining, so that it may not claim here."""
+        self.is_paused = False
+        """Whether the queue is paused, so that no worker claims from it."""
         self._options = options
         self._connection = options.connection
         self._next_due: float | None = None
@@ -140,8 +142,8 @@ class Consumer:
         self._options.clock.learn(reply.now)
         if reply.dropped:
             self.count_dropped(reply.dropped)
-        self.is_draining = reply.draining
-        self.may_have_jobs = reply.left > 0 and not reply.draining
+        self.is_draining, self.is_paused = reply.draining, reply.paused
+        self.may_have_jobs = reply.left > 0 and not (reply.draining or reply.paused)
         self._next_due = None if reply.next_due < 0 else time.monotonic() + reply.next_due / 1000
 
     def _claimed(self, reply: StepReply, lease_suffix: str) -> list[Attempt]:
@@ -207,7 +209,7 @@ class Consumer:
 
     def end_wait(self) -> None:
         """Note that the wait is over: claim again if a scheduled job is due or the worker was draining."""
-        if self.is_draining or (self._next_due is not None and self._next_due <= time.monotonic()):
+        if self.is_draining or self.is_paused or (self._next_due is not None and self._next_due <= time.monotonic()):
             self.may_have_jobs = True
 
     # Checks

@@ -1,6 +1,7 @@
 """One worker: opens its parts, runs them until it is stopped, and closes them without losing or charging a job."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from jobpools.runtime.outage import Outage
 from jobpools.runtime.stopping import Stopped
 from jobpools.runtime.worker_parts import WorkerParts
 from jobpools.settings import WorkerSettings
+from jobpools.store.queue_policies import set_limits
 
 CLOSE_TIMEOUT = 10.0
 """Maximum seconds for the app's services to close; everything is settled by then."""
@@ -96,6 +98,7 @@ class Worker:
         self._opening = asyncio.current_task()
         try:
             await _check_queues(self.parts.consumers, self.parts.outage)
+            await self._write_limits()
             await self.parts.services.start(self.app.services)
             self.parts.monitoring.start()
         except BaseException as error:
@@ -109,6 +112,12 @@ class Worker:
             return False
         self._opening = None
         return True
+
+    async def _write_limits(self) -> None:
+        """Write the limits of `App(queues=…)`. Without Redis the app's producers write them before their first job."""
+        for queue, limits in self.app.queue_limits.items():
+            with contextlib.suppress(StoreError):
+                await set_limits(self.parts.connection, queue, limits)
 
     def _protect(self) -> None:
         """Prepare for handlers that fork or end the process."""

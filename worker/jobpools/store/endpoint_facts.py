@@ -9,6 +9,7 @@ from jobpools.store.connection import Connection
 from jobpools.store.facts_reply import FactsReply
 from jobpools.store.heartbeats import parse_heartbeats
 from jobpools.store.job_ids import id_time
+from jobpools.store.queue_policies import parse_policy
 from jobpools.store.server import settings_warnings
 
 
@@ -40,7 +41,7 @@ async def read_endpoint(
 
 
 def _queue_facts(reply: FactsReply) -> QueueFacts:
-    counts = reply.totals
+    counts, policy = reply.totals, parse_policy(reply.flat_policy)
     ages = [
         _age(reply.now / 1000, head.decode(), stamp) for head, stamp in zip(reply.heads, reply.ready_since, strict=True)
     ]
@@ -58,6 +59,8 @@ def _queue_facts(reply: FactsReply) -> QueueFacts:
         failed_total=counts.get("failed", 0),
         crashed_total=counts.get("crashed", 0),
         dead_total=counts.get("dead", 0),
+        pause=policy.pause,
+        limits=policy.limits,
     )
 
 

@@ -1,8 +1,9 @@
 """Enqueue jobs, many of one queue with one script."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -30,20 +31,43 @@ class Sending(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Seconds from when the server accepts it; 0: at once."""
 
 
-def _batches(jobs: Sequence[Sending]) -> Iterable[tuple[str, list[Any], list[int]]]:
-    """Yield (queue, arguments, places in `jobs`) of each call to make."""
+class Receipt(IntEnum):
+    """The reply of enqueue.lua for one job."""
+
+    SCHEDULE_FULL = -2
+    """The queue has as many scheduled jobs as it accepts; nothing was written."""
+    FULL = -1
+    """The queue is full and its overflow is `Block`; nothing was written."""
+    KNOWN = 0
+    """A job with this id is known already; nothing was written."""
+    ACCEPTED = 1
+    DROPPED = 2
+    """The queue is full and its overflow is `DropNewest`: the job is a dead letter."""
+
+
+class Batch(NamedTuple):
+    """Jobs of one queue that one script enqueues."""
+
+    queue: str
+    jobs: Sequence[Sending]
+
+
+def batches(jobs: Sequence[Sending]) -> Iterator[tuple[str, list[int]]]:
+    """Yield the queue and the places in `jobs` of each batch to send, at most BATCH jobs of one queue."""
     queues: defaultdict[str, list[int]] = defaultdict(list)
     for place, job in enumerate(jobs):
         queues[job.envelope.queue].append(place)
     for queue, places in queues.items():
         for start in range(0, len(places), BATCH):
-            batch = places[start : start + BATCH]
-            arguments: list[Any] = [keys.WAKE_CHANNEL, queue]
-            for place in batch:
-                job = jobs[place]
-                envelope, due = job.envelope, "" if job.due is None and not job.delay else _due_argument(job)
-                arguments += (envelope.id, _LETTER_OF[envelope.priority], due, job.payload)
-            yield queue, arguments, batch
+            yield queue, places[start : start + BATCH]
+
+
+def _arguments(batch: Batch, now: int | str) -> list[Any]:
+    arguments: list[Any] = [now, keys.WAKE_CHANNEL, batch.queue]
+    for job in batch.jobs:
+        envelope, due = job.envelope, "" if job.due is None and not job.delay else _due_argument(job)
+        arguments += (envelope.id, _LETTER_OF[envelope.priority], due, job.payload)
+    return arguments
 
 
 def _due_argument(job: Sending) -> int | str:
@@ -51,23 +75,14 @@ def _due_argument(job: Sending) -> int | str:
     return int(job.delay * 1000) if job.due is None else f"@{int(job.due * 1000)}"
 
 
-async def enqueue_jobs(connection: Connection, jobs: Sequence[Sending], now: int | str = SERVER_CLOCK) -> list[bool]:
-    """Enqueue jobs; return for each whether it was accepted. False: its id is known, and nothing was written.
+async def enqueue_batch(connection: Connection, batch: Batch, now: int | str = SERVER_CLOCK) -> list[int]:
+    """Enqueue the jobs of one batch, all or none; return the Receipt of each. Raises StoreError.
 
-    Jobs of one queue are accepted BATCH at a time: if the server becomes unreachable in between, an error is raised and
-    a whole number of batches has been accepted. Sending the same jobs again enqueues only those that are missing.
+    Sending the same jobs again enqueues only those that are missing.
     """
-    accepted = [False] * len(jobs)
-    for queue, arguments, places in _batches(jobs):
-        for place, new in zip(places, await connection.call("enqueue", queue, [now, *arguments]), strict=True):
-            accepted[place] = bool(new)
-    return accepted
+    return cast("list[int]", await connection.call("enqueue", batch.queue, _arguments(batch, now)))
 
 
-def enqueue_jobs_sync(connection: SyncConnection, jobs: Sequence[Sending], now: int | str = SERVER_CLOCK) -> list[bool]:
-    """Enqueue jobs as `enqueue_jobs` does, blocking."""
-    accepted = [False] * len(jobs)
-    for queue, arguments, places in _batches(jobs):
-        for place, new in zip(places, connection.call("enqueue", queue, [now, *arguments]), strict=True):
-            accepted[place] = bool(new)
-    return accepted
+def enqueue_batch_sync(connection: SyncConnection, batch: Batch) -> list[int]:
+    """Enqueue as `enqueue_batch` does, blocking."""
+    return cast("list[int]", connection.call("enqueue", batch.queue, _arguments(batch, SERVER_CLOCK)))

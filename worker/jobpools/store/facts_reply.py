@@ -32,6 +32,8 @@ class FactsReply(NamedTuple):
     """1 if expired records of ended jobs are still there."""
     records: int
     """Number of records of completed and cancelled jobs."""
+    flat_policy: Any
+    """The fields of the queue's policy, each followed by its value."""
 
     @property
     def totals(self) -> dict[str, int]:

@@ -20,6 +20,7 @@ PARTS = (
     "dead",
     "since",
     "wake",
+    "policy",
     "draining",
     "cancelling",
     "totals",

@@ -31,6 +31,7 @@ NAMES = (
     "fire",
     "record",
     "wait",
+    "policy",
 )
 
 _FOLDER = Path(__file__).with_name("lua")

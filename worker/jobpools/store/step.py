@@ -67,6 +67,8 @@ class StepReply:
     """The server's time, seconds since the epoch."""
     dropped: int
     """Number of dead letters removed because the queue had more than it keeps."""
+    paused: bool
+    """Whether the queue is paused, so that no worker may claim."""
 
 
 def _total(settlement: Settlement) -> str:
@@ -116,5 +118,7 @@ async def settle_and_claim(  # noqa: PLR0913  # the hot path: an object for thes
     for each in settled:
         arguments.extend(_settled_arguments(each))
     reply = await connection.call("step", queue, arguments)
-    ids, envelopes, histories, stale, next_due, draining, left, time, dropped = reply
-    return StepReply(ids, envelopes, histories, stale, int(next_due), bool(draining), left, time / 1000, dropped)
+    ids, envelopes, histories, stale, next_due, draining, left, time, dropped, paused = reply
+    return StepReply(
+        ids, envelopes, histories, stale, int(next_due), bool(draining), left, time / 1000, dropped, bool(paused)
+    )

@@ -35,7 +35,7 @@ class JobState(StrEnum):
 
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.DEAD}),
     JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset(
         {JobState.COMPLETED, JobState.SCHEDULED, JobState.QUEUED, JobState.DEAD, JobState.CANCELLED}
@@ -46,7 +46,8 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 }
 """The states that may follow each state. The model test in tests/store checks every script against it.
 
-`dead → queued` is a replay; `dead → running` is a worker that was suspended and resumes after its lease expired.
+`queued → dead` is a job that a full queue drops; `dead → queued` is a replay; `dead → running` is a worker that was
+suspended and resumes after its lease expired.
 """
 
 

@@ -3,6 +3,7 @@
 It is a module of its own so that a worker does not import the scaling models.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -65,12 +66,58 @@ class Weights(Model):
     """Share of jobs with priority low."""
 
 
+class Overflow(StrEnum):
+    """The ways to treat a job that is enqueued while its queue is full."""
+
+    BLOCK = "Block"
+    """`enqueue` waits for room, and raises QueueFullError when its time is over."""
+    DROP_NEWEST = "DropNewest"
+    """The new job becomes a dead letter."""
+    DROP_OLDEST = "DropOldest"
+    """The oldest queued job of the lowest priority becomes a dead letter."""
+
+
+MAX_DEPTH, MAX_SCHEDULED = 10_000, 10_000
+"""Default number of queued jobs and of scheduled jobs that a queue accepts."""
 KEEP_COMPLETED, KEEP_DEAD = 100_000, 10_000
 """Default number of completed jobs and of dead letters that a queue keeps."""
 
 
-class QueuePolicy(Model):
-    """The order in which a queue's jobs are claimed, and the number of ended jobs that it keeps."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The numbers of jobs that a queue accepts, as they hold now."""
+
+    max_depth: int = MAX_DEPTH
+    """Maximum number of queued jobs; 0: unlimited."""
+    overflow: Overflow = Overflow.BLOCK
+    max_scheduled: int = MAX_SCHEDULED
+    """Maximum number of scheduled jobs; 0: unlimited."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class QueueLimits(Model):
+    """The numbers of jobs that a queue accepts, where a spec or a user sets them."""
+
+    max_depth: int | None = Field(default=None, ge=0, le=100_000_000)
+    """Maximum number of queued jobs; `0`: unlimited. Only enqueueing is limited: retries, scheduled jobs that fall due
+    and fired schedules always fit. Default: 10000, or what `jobpools queues set` has set."""
+    overflow: Overflow | None = None
+    """What happens to a job that is enqueued while the queue is full. `Block` lets the producer wait for room;
+    `DropNewest` and `DropOldest` move a job to the dead-letter queue. Default: `Block`."""
+    max_scheduled: int | None = Field(default=None, ge=0, le=100_000_000)
+    """Maximum number of scheduled jobs (`delay`, `at`); `0`: unlimited. Beyond it enqueueing
+    one fails. Default: 10000."""
+
+    def hold_in(self, limits: Limits) -> bool:
+        """Return whether the limits that are set here are those of a queue."""
+        wanted = ((name, getattr(self, name)) for name in QueueLimits.model_fields)
+        return all(value is None or value == getattr(limits, name) for name, value in wanted)
+
+
+class QueuePolicy(QueueLimits):
+    """The order in which a queue's jobs are claimed, how many it accepts, and how many ended jobs it keeps."""
 
     priority: PriorityMode = PriorityMode.STRICT
     """`Strict` claims all jobs of a higher priority first. `Weighted` claims by `weights`, so that every priority makes

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from jobpools.core.text.names import QueueName
+
 
 @dataclass(frozen=True, slots=True)
 class EnsurePool:
@@ -51,6 +53,13 @@ class ReleaseLeases:
 
 
 @dataclass(frozen=True, slots=True)
+class SetLimits:
+    """Set the limits of the spec in these queues."""
+
+    queues: tuple[QueueName, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MaintainQueues:
     """Promote due jobs, rescue expired leases and trim retained jobs, because no worker is there to do it."""
 
@@ -63,5 +72,6 @@ Action = (
     | MarkWorkers
     | SetReplicas
     | ReleaseLeases
+    | SetLimits
     | MaintainQueues
 )

@@ -45,7 +45,7 @@ def firing_alerts(
         return ()
     queues = tuple(facts.queues.values())
     depth = sum(queue.queued for queue in queues)
-    oldest = max((queue.oldest_seconds or 0.0 for queue in queues), default=0.0)
+    oldest = max((queue.longest_wait for queue in queues), default=0.0)
     failed = (rates.failure_rate or 0.0) if (rates.attempts or 0) >= MIN_ATTEMPTS else 0.0
     crashes, window = rates.crashes or 0, format_duration(WINDOW)
     figures: tuple[tuple[Reason, float, float, str], ...] = (

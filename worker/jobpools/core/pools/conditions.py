@@ -55,6 +55,7 @@ def decide_conditions(result: PassResult) -> dict[str, ConditionDecision]:
             _cannot_run_workers,
             _queues_unknown,
             _not_ready_paused,
+            _all_queues_paused,
             _processing,
         ),
         ConditionType.PROGRESSING: _first(result, _cluster_unknown, _changing, _resizing, _settled),
@@ -119,11 +120,24 @@ def _not_ready_paused(result: PassResult) -> ConditionDecision | None:
     return Decision(False, Reason.PAUSED, result.sizing.desired.message + _jobs_wait(result.facts.waiting))
 
 
+def _all_queues_paused(result: PassResult) -> ConditionDecision | None:
+    queues = (result.facts.queues or {}).values()
+    if not queues or not all(queue.pause for queue in queues):
+        return None
+    return Decision(False, Reason.QUEUE_PAUSED, _describe_pauses(result) + _jobs_wait(result.facts.waiting))
+
+
+def _describe_pauses(result: PassResult) -> str:
+    """Return the paused queues, with who paused each and why; empty: none is paused."""
+    queues = (result.facts.queues or {}).items()
+    return "; ".join(f"queue {name}: {queue.pause}" for name, queue in queues if queue.pause)
+
+
 def _processing(result: PassResult) -> ConditionDecision:
     desired = result.sizing.desired
     wanted, ready = desired.value or 0, result.ready
     if wanted == 0:
-        if result.facts.waiting:
+        if result.facts.claimable:
             return Decision(False, Reason.ZERO_REPLICAS, desired.message + _jobs_wait(result.facts.waiting))
         return Decision(True, Reason.SCALED_TO_ZERO, f"no worker is needed: {desired.message}")
     if ready < wanted:
@@ -181,6 +195,8 @@ def _paused(result: PassResult) -> ConditionDecision:
     if result.pool.spec.paused:
         message = "spec.paused is true: workers claim no jobs, and the number of workers is held"
         return Decision(True, Reason.PAUSED, message)
+    if pauses := _describe_pauses(result):
+        return Decision(True, Reason.QUEUE_PAUSED, pauses)
     return Decision(False, Reason.NOT_PAUSED, "spec.paused is false")
 
 

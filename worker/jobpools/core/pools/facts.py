@@ -3,7 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from jobpools.core.jobs.policies import DEFAULT_LIMITS, Limits
 from jobpools.core.text.names import QueueName, WorkerId
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePause:
+    """The pause of a queue: its jobs wait, and no worker claims them."""
+
+    since: float
+    """Seconds since the epoch, by the server's clock."""
+    by: str
+    """Who paused it."""
+    reason: str
+    """May be empty."""
+
+    def __str__(self) -> str:
+        return f"paused by {self.by or 'an unknown user'}{f': {self.reason}' if self.reason else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +50,19 @@ class QueueFacts:
     crashed_total: int = 0
     """Attempts that ended with the death of their worker."""
     dead_total: int = 0
+    pause: QueuePause | None = None
+    """None: the queue is not paused."""
+    limits: Limits = DEFAULT_LIMITS
 
     @property
     def demand(self) -> int:
-        """Jobs that need workers: queued, due and running."""
-        return self.queued + self.due + self.in_flight
+        """Jobs that need workers: queued, due and running; of a paused queue, only those that run."""
+        return self.in_flight if self.pause else self.queued + self.due + self.in_flight
+
+    @property
+    def longest_wait(self) -> float:
+        """Seconds for which the oldest queued job has waited for a worker; 0 if the queue is empty or paused."""
+        return 0.0 if self.pause else self.oldest_seconds or 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +217,11 @@ class PoolFacts:
     def waiting(self) -> int:
         """Queued and due jobs of all queues; 0 when the queues are unknown."""
         return sum(queue.queued + queue.due for queue in (self.queues or {}).values())
+
+    @property
+    def claimable(self) -> int:
+        """Queued and due jobs of the queues that are not paused; 0 when the queues are unknown."""
+        return sum(queue.queued + queue.due for queue in (self.queues or {}).values() if not queue.pause)
 
     def why_unknown(self, reason: str) -> str:
         """Return the causes with this reason as one line; empty if there is none."""

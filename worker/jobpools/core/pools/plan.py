@@ -7,7 +7,15 @@ from typing import Any
 from jobpools.core.conditions import conditions
 from jobpools.core.decision import Decision
 from jobpools.core.events import Event
-from jobpools.core.pools.actions import Action, EnsurePool, MaintainQueues, PauseWorkers, ReleaseLeases, SetReplicas
+from jobpools.core.pools.actions import (
+    Action,
+    EnsurePool,
+    MaintainQueues,
+    PauseWorkers,
+    ReleaseLeases,
+    SetLimits,
+    SetReplicas,
+)
 from jobpools.core.pools.alerts import alerts_before, firing_alerts
 from jobpools.core.pools.conditions import PassResult, decide_conditions
 from jobpools.core.pools.facts import PoolFacts, QueueFacts
@@ -110,17 +118,19 @@ def with_failed_action(
 
 def _maintain(situation: _Situation) -> tuple[Action, ...]:
     """Return the actions that do not depend on the number of workers needed."""
-    cluster = situation.facts.cluster
+    cluster, policy = situation.facts.cluster, situation.pool.spec.queue
     if cluster is None:
         return ()
     actions: list[Action] = [EnsurePool()] if cluster.outdated else []
     if situation.facts.queues is None:
         return tuple(actions)
+    if unset := tuple(name for name, queue in situation.facts.queues.items() if not policy.hold_in(queue.limits)):
+        actions.append(SetLimits(unset))
     existing = {worker.name for worker in cluster.workers}
     # An ended worker is in `gone` once. If the release fails or the operator stops here, its leases expire.
     if gone := tuple(sorted(set(cluster.gone) - existing)):
         actions.append(ReleaseLeases(gone))
-    is_due = any(_needs_maintenance(queue, situation.pool.spec.queue.keep) for queue in situation.facts.queues.values())
+    is_due = any(_needs_maintenance(queue, policy.keep) for queue in situation.facts.queues.values())
     if is_due and not any(worker.is_claiming for worker in situation.workers):
         actions.append(MaintainQueues())
     return tuple(actions)

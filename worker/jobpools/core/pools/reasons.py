@@ -95,6 +95,9 @@ class Reason(StrEnum):
     """`scaling.mode` is `Manual`: `spec.replicas` sets the number."""
 
     # Pause
+    QUEUE_PAUSED = "QueuePaused", ON_READY, ON_PAUSED
+    """A queue of the pool is paused: no worker claims its jobs, and they ask for no workers. `Ready` says so only if
+    all queues are paused. `jobpools queues resume` ends the pause."""
     PAUSED = "Paused", ON_READY, ON_ACTIVE, ON_PAUSED
     """`spec.paused` is true: workers claim no jobs, and the number of workers is held."""
     NOT_PAUSED = "NotPaused", ON_PAUSED

@@ -43,7 +43,7 @@ class SizingInput:
     @property
     def oldest(self) -> float:
         """Seconds for which the longest-waiting queued job has waited."""
-        return max((queue.oldest_seconds or 0.0 for queue in self.queues), default=0.0)
+        return max((queue.longest_wait for queue in self.queues), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 -- facts: read the figures of one queue at one moment; facts_reply.py names the parts of the reply.
 -- USES: clock
--- KEYS: results leases dead done since draining totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- KEYS: results leases dead done since policy draining totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms
 --   now_ms: the current time in ms; '' for the server's clock
 -- RETURNS: {now, queued, due, scheduled later, leases, dead, next due in ms or -1, heads of the ready lists, since when each
---   of them is ready if its id does not contain this, totals by name, draining workers, 1 if expired records are still there, records of ended jobs}
+--   of them is ready if its id does not contain this, totals by name, draining workers, 1 if expired records are still there, records of ended jobs,
+--   the fields of its policy, each followed by its value}
 -- CHANGES: nothing
 local now = clock(now_ms)
 local queued, due, later, next_due = 0, 0, 0, -1
@@ -30,4 +31,5 @@ end
 return {
   now, queued, due, later, redis.call('ZCARD', leases), redis.call('ZCARD', dead), next_due, heads, head_since,
   redis.call('HGETALL', totals), redis.call('SMEMBERS', draining), expired, redis.call('HLEN', results),
+  redis.call('HGETALL', policy),
 }

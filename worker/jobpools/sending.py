@@ -1,0 +1,134 @@
+"""Send jobs to their queues, and wait for room where a queue is full."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Generator, Sequence
+
+from jobpools.core.backoff import Backoff
+from jobpools.core.text.durations import format_duration
+from jobpools.core.text.plurals import count_of
+from jobpools.errors import QueueFullError
+from jobpools.store import draws
+from jobpools.store.connection import Connection
+from jobpools.store.enqueue import Batch, Receipt, Sending, batches, enqueue_batch, enqueue_batch_sync
+from jobpools.store.sync_connection import SyncConnection
+
+ROOM_CHECKS = Backoff(initial=0.01, maximum=0.25)
+"""Delays between two attempts to enqueue into a full queue."""
+LOG_INTERVAL = 5.0
+"""Seconds between two log lines of a call that waits for room."""
+
+log = logging.getLogger("jobpools.client")
+
+Sends = Generator[Batch | float, list[int], list[bool]]
+"""Yields a batch to send, and is sent its receipts; or yields seconds to wait. Returns whether each job is new."""
+
+
+async def send(connection: Connection, jobs: Sequence[Sending], block_timeout: float) -> list[bool]:
+    """Enqueue jobs; return for each whether it is new. False: its id is known, and nothing was written.
+
+    Jobs of one queue are accepted up to BATCH at a time. If the server becomes unreachable in between, an error is
+    raised and a whole number of batches has been accepted; sending the same jobs again enqueues what is missing.
+
+    Args:
+        connection: The queues' server.
+        jobs: Validated and encoded jobs.
+        block_timeout: Maximum seconds to wait for room in a full queue, from the latest job that was accepted.
+
+    Raises:
+        QueueFullError: No room appeared within `block_timeout`, or too many are scheduled. Earlier jobs are enqueued.
+        StoreError: Redis refused a command or is unreachable.
+    """
+    sends = sending(jobs, block_timeout)
+    try:
+        step = next(sends)
+        while True:
+            if isinstance(step, Batch):
+                step = sends.send(await enqueue_batch(connection, step))
+            else:
+                await asyncio.sleep(step)
+                step = next(sends)
+    except StopIteration as ended:
+        return ended.value  # type: ignore[no-any-return]  # the value of Sends
+
+
+def send_sync(connection: SyncConnection, jobs: Sequence[Sending], block_timeout: float) -> list[bool]:
+    """Enqueue as `send` does, blocking."""
+    sends = sending(jobs, block_timeout)
+    try:
+        step = next(sends)
+        while True:
+            if isinstance(step, Batch):
+                step = sends.send(enqueue_batch_sync(connection, step))
+            else:
+                time.sleep(step)
+                step = next(sends)
+    except StopIteration as ended:
+        return ended.value  # type: ignore[no-any-return]  # as above
+
+
+def sending(jobs: Sequence[Sending], block_timeout: float) -> Sends:
+    """Decide what to send and when, as `Sends` describes it."""
+    new, room = [False] * len(jobs), _Room(len(jobs), block_timeout)
+    for queue, places in batches(jobs):
+        left = places
+        while left:
+            receipts = yield Batch(queue, [jobs[place] for place in left])
+            for place, receipt in zip(left, receipts, strict=True):
+                new[place] = receipt > 0
+            if min(receipts) >= 0 and max(receipts) <= 1:
+                room.accepted(len(receipts))
+                break
+            left = [place for place, receipt in zip(left, receipts, strict=True) if receipt < 0]
+            room.take(queue, receipts)
+            if left:
+                yield room.wait(queue)
+    return new
+
+
+class _Room:
+    """How long a call has waited for room."""
+
+    def __init__(self, total: int, timeout: float) -> None:
+        self._total = total
+        self._timeout = timeout
+        self._accepted = 0
+        self._refusals = 0
+        """Successive attempts that found no room."""
+        self._since = self._next_line = 0.0
+
+    def accepted(self, number: int) -> None:
+        self._accepted += number
+
+    def take(self, queue: str, receipts: Sequence[int]) -> None:
+        """Take receipts that are not all plain acceptances into account. Raises QueueFullError."""
+        refused = sum(receipt < 0 for receipt in receipts)
+        self._accepted += len(receipts) - refused
+        self._refusals = self._refusals + 1 if refused == len(receipts) else 1
+        if self._refusals == 1:
+            self._since = time.monotonic()
+        if dropped := sum(receipt == Receipt.DROPPED for receipt in receipts):
+            were = count_of(dropped, "job was", "jobs were")
+            log.warning("queue %s is full: %s moved to its dead letters, as its overflow DropNewest says", queue, were)
+        if Receipt.SCHEDULE_FULL in receipts:
+            raise QueueFullError(
+                f"queue {queue}: it has as many scheduled jobs as maxScheduled allows{self._so_far()}; raise the limit "
+                f"with jobpools queues set {queue} --max-scheduled N"
+            )
+
+    def wait(self, queue: str) -> float:
+        """Return the seconds to wait for room. Raises QueueFullError."""
+        now = time.monotonic()
+        if now - self._since >= self._timeout:
+            raise QueueFullError(
+                f"queue {queue}: it is full, and no room appeared within {format_duration(self._timeout)}"
+                f"{self._so_far()}; run more workers, or raise the limit with jobpools queues set {queue} --max-depth N"
+            )
+        if now >= self._next_line:
+            self._next_line = now + LOG_INTERVAL
+            log.warning("queue %s is full; waiting for room%s", queue, self._so_far())
+        return min(ROOM_CHECKS.delay(self._refusals, draws.fraction()), self._since + self._timeout - now)
+
+    def _so_far(self) -> str:
+        return f" ({self._accepted} of {self._total} jobs are enqueued)" if self._total > 1 else ""

@@ -26,8 +26,8 @@ condition that becomes bad, and one that recovers, is reported as a Kubernetes e
 Kubernetes' own reasons, such as `ImagePullBackOff`, `CreateContainerConfigError`, `Unschedulable` or `FailedCreate`,
 are passed on in `Ready` and `Degraded`.
 
-After a restart of the operator an alert that fires is recognised by the reason of `Alerting`. Further alerts fire again
-when they exceed their limits.
+A firing alert stops when its figure is at 90 % of its limit or below. After a restart the operator knows only one
+firing alert: the reason of `Alerting`. Any other alert fires again when its figure is above its limit.
 """
 SCHEDULE_HEAD = """\
 ## CronJobSpec

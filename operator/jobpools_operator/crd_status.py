@@ -41,7 +41,7 @@ WORKER: Schema = {
     "required": ["name", "ready"],
     "properties": {
         "name": _field("string", "Name of the worker's pod."),
-        "ready": _field("boolean", "Whether the worker takes jobs."),
+        "ready": _field("boolean", "Whether the worker is ready to claim jobs."),
         "busy": _field("integer", "Slots in use, from the worker's last heartbeat."),
         "slots": _field("integer", "Maximum number of jobs that the worker runs at once."),
         "draining": _field("boolean", "Whether the worker has stopped claiming jobs."),
@@ -56,7 +56,7 @@ POOL_STATUS: Schema = {
     "description": "Observed state of the pool. Unknown figures are omitted.",
     "properties": {
         "replicas": _field("integer", "Number of workers that the pool is scaled to."),
-        "readyReplicas": _field("integer", "Number of workers that take jobs."),
+        "readyReplicas": _field("integer", "Number of workers that are ready to claim jobs."),
         "busy": _field(
             "integer",
             "Slots in use, at most 5 s old. A slot is in use until Redis has recorded the end of its attempt.",
@@ -65,14 +65,16 @@ POOL_STATUS: Schema = {
             "integer",
             "Jobs that wait for a worker. The figure is updated when it reaches another step of 1, 2, 5, 10, 20, 50, …",
         ),
-        "inFlight": _field("integer", "Jobs that workers hold."),
+        "inFlight": _field("integer", "Jobs for which a worker holds a lease."),
         "scheduled": _field("integer", "Jobs whose start time is in the future."),
         "dead": _field("integer", "Jobs in the dead-letter queues."),
         "oldestSeconds": _field(
             "integer", "Seconds for which the oldest queued job has waited, updated in the same steps as `queued`."
         ),
-        "completedPerMinute": _field("number", "Completed jobs per minute, averaged over the last minutes."),
-        "failureRate": _field("number", "Share of attempts that failed in the last minutes, from 0 to 1."),
+        "completedPerMinute": _field("number", "Completed jobs per minute, averaged over the last minute."),
+        "failureRate": _field(
+            "number", "Share of the attempts of the last 5 minutes that failed, timed out or crashed, from 0 to 1."
+        ),
         "selector": _field("string", "Label selector of the pool's pods, for `kubectl scale` and autoscalers."),
         "observedGeneration": OBSERVED,
         "workers": {
@@ -114,7 +116,7 @@ def _column(name: str, kind: str, path: str, text: str, *, wide: bool = False) -
 READY_REASON = '.status.conditions[?(@.type=="Ready")].reason'
 AGE = _column("Age", "date", ".metadata.creationTimestamp", "Time since the object was created.")
 POOL_COLUMNS = [
-    _column("Ready", "integer", ".status.readyReplicas", "Number of workers that take jobs."),
+    _column("Ready", "integer", ".status.readyReplicas", "Number of workers that are ready to claim jobs."),
     _column("Desired", "integer", ".status.replicas", "Number of workers that the pool is scaled to."),
     _column("Busy", "integer", ".status.busy", "Slots in use."),
     _column("Queued", "integer", ".status.queued", "Jobs that wait for a worker."),
@@ -122,7 +124,7 @@ POOL_COLUMNS = [
     _column("Reason", "string", READY_REASON, "Reason of the condition Ready."),
     _column("Min", "integer", ".spec.scaling.min", "Minimum number of workers.", wide=True),
     _column("Max", "integer", ".spec.scaling.max", "Maximum number of workers.", wide=True),
-    _column("In-Flight", "integer", ".status.inFlight", "Jobs that workers hold.", wide=True),
+    _column("In-Flight", "integer", ".status.inFlight", "Jobs for which a worker holds a lease.", wide=True),
     _column("Rate/Min", "number", ".status.completedPerMinute", "Completed jobs per minute.", wide=True),
     _column("Failures", "number", ".status.failureRate", "Share of attempts that failed, from 0 to 1.", wide=True),
     AGE,

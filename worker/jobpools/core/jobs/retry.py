@@ -69,8 +69,8 @@ class Retry(Model):
             Default: 1 second.
         max: Maximum delay, in the same forms. Default: 1 hour.
         factor: Factor by which the delay grows after each failed attempt; at least 1. Default: 2.0.
-        jitter: Part of the delay that is drawn at random, from 0 to 1, so that jobs that failed together are not
-            retried together. A delay of 10 s with jitter 0.1 becomes 9 s to 10 s. Default: 0.1.
+        jitter: Maximum share by which a delay is shortened at random, from 0 to 1, so that jobs that failed together
+            are not retried together. A delay of 10 s with jitter 0.1 becomes 9 s to 10 s. Default: 0.1.
         on: Exception classes to retry, as in `except`: subclasses are retried too. Names (`"httpx.ConnectError"` or
             `"ConnectError"`) stand for classes that cannot be imported here. Default: all exceptions.
         function: Computes each delay instead of `strategy`: takes the number of the failed attempt (from 1) and the
@@ -110,8 +110,8 @@ class Retry(Model):
     factor: float = Field(default=2.0, ge=1)
     """Factor by which the delay grows after each failed attempt."""
     jitter: float = Field(default=0.1, ge=0, le=1)
-    """Part of the delay, from 0 to 1, that is drawn at random, so that jobs that failed together are not retried
-    together."""
+    """Maximum share by which a delay is shortened at random, from 0 to 1, so that jobs that failed together are not
+    retried together."""
     on: Annotated[tuple[str, ...], BeforeValidator(_class_names)] = ()
     """Exception classes to retry, including their subclasses, with or without their module: `TimeoutError`,
     `httpx.ConnectError`. Empty: all."""

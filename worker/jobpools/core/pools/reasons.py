@@ -54,7 +54,7 @@ class Reason(StrEnum):
     ZERO_REPLICAS = "ZeroReplicas", ON_READY
     """Jobs wait, and the number of workers is set to 0. Raise `spec.replicas`, or use `scaling.mode: Auto`."""
     WORKERS_STARTING = "WorkersStarting", ON_READY, ON_PROGRESSING
-    """Fewer workers are ready than were asked for; in `Ready`, none is."""
+    """Fewer workers are ready than were asked for. As the reason of `Ready`: no worker is ready."""
     SCALING_UP = "ScalingUp", ON_READY, ON_PROGRESSING
     """Workers are being added."""
 
@@ -74,7 +74,7 @@ class Reason(StrEnum):
     TARGET_WAIT = "TargetWait", ON_ACTIVE
     """One worker more than the demand asks for: the oldest job has waited longer than `scaling.targetWait`."""
     STABILIZED = "Stabilized", ON_ACTIVE
-    """The number is held because the need has not lasted for `scaling.behavior.*.stabilization`."""
+    """The number is held because the demand has not lasted for `scaling.behavior.*.stabilization`."""
     IDLE_WAIT = "IdleWait", ON_ACTIVE
     """The queues are empty, and `scaling.idle` has not passed."""
     SCHEDULE = "Schedule", ON_ACTIVE
@@ -117,7 +117,8 @@ class Reason(StrEnum):
     INVALID_SCHEDULE = "InvalidSchedule", ON_READY
     """An entry of `scaling.schedules` has an invalid `cron` or `timeZone`. It is ignored until it is corrected."""
     ACTION_FAILED = "ActionFailed", ON_READY, ON_DEGRADED
-    """The last change could not be made, and is tried again. In `Ready`: the pool's Deployment does not exist."""
+    """The last change could not be made, and is tried again. As the reason of `Ready`: the pool's Deployment does not
+    exist."""
     REDIS_WARNING = "RedisWarning", ON_DEGRADED
     """Redis is configured so that jobs can be lost. The message names the setting to change."""
     ALL_WELL = "AllWell", ON_DEGRADED

@@ -33,7 +33,7 @@ class ScalingRules(Model):
     """Limits on how fast the number of workers rises, as in the HorizontalPodAutoscaler, version 2."""
 
     stabilization: Duration = 0.0
-    """How long a higher need must last before the pool scales up."""
+    """How long a higher demand must last before the pool scales up."""
     policies: tuple[ScalingPolicy, ...] = ()
     """Limits on the change; the one that allows the largest change applies. Without policies there is no limit."""
 
@@ -42,7 +42,7 @@ class ScaleDownRules(ScalingRules):
     """Limits on how fast the number of workers falls, as in the HorizontalPodAutoscaler, version 2."""
 
     stabilization: Duration = 60.0
-    """How long a lower need must last before the pool scales down."""
+    """How long a lower demand must last before the pool scales down."""
 
 
 class Behavior(Model):
@@ -51,7 +51,7 @@ class Behavior(Model):
     scale_up: ScalingRules = ScalingRules()
     """How fast the pool scales up. Without policies it goes straight to the number that it needs."""
     scale_down: ScaleDownRules = ScaleDownRules()
-    """How fast the pool scales down. Without policies it goes straight to the highest need within `stabilization`."""
+    """How fast the pool scales down. Without policies it goes straight to the highest demand within `stabilization`."""
 
 
 class ScalingSchedule(Model):
@@ -112,7 +112,7 @@ class Alerts(Model):
 
 
 class PoolSpec(Model):
-    """Desired state of a group of equal workers."""
+    """Desired state of a group of identical workers."""
 
     image: str | None = None
     """Container image with your code. `jobpools up` does not need it."""

@@ -44,7 +44,7 @@ class JobTemplate(Model):
     kwargs: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the handler, by name."""
     tags: tuple[str, ...] = ()
-    """Tags by which the job can be found."""
+    """Labels for people and handlers: `jobpools jobs show` and `ctx.tags` return them."""
 
 
 class ScheduleSpec(Model):
@@ -66,7 +66,8 @@ class ScheduleSpec(Model):
     starting_deadline_seconds: int | None = Field(default=None, ge=1)
     """Seconds after its due time at which a tick that was not fired counts as missed. Default: no limit."""
     catch_up: CatchUp = CatchUp.LATEST
-    """Which ticks are fired late after the scheduler was unavailable: `None`, only the `Latest`, or `All`."""
+    """Which ticks are fired late, after a time in which no operator ran or Redis was unavailable: `None`, only the
+    `Latest`, or `All`."""
     job: JobTemplate
     """Job that is enqueued at each tick."""
     redis: RedisRef | None = None

@@ -7,7 +7,7 @@ BIN := .venv/bin
 APT := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 UNIT := tests/learn tests/core tests/architecture
 
-.PHONY: help demo test unit coverage lint format generate cluster cluster-down kind images bench debian clean
+.PHONY: help demo test unit coverage lint format generate cluster cluster-down kind images bench chaos debian clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ images: ## build jobpools-worker:dev and jobpools-operator:dev with docker, or w
 
 bench: .venv/stamp ## measure drain, latency and commands per job, compared with the floor
 	@$(BIN)/python -m tests.bench
+
+chaos: .venv/stamp ## run 20,000 jobs while workers, Redis and the network fail; account for every job
+	@hack/end-with-parent.sh TERM $(BIN)/python -m tests.chaos
 
 clean: ## remove everything that make has written
 	@rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* demo.png

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,12 @@ from jobpools import App, Client, JobHandle, JobState
 from jobpools.store import keys, ledger
 from jobpools.store.connection import Connection, connect
 from jobpools.store.lease_ids import split_lease_id
-from tests.chaos import jobs
+from tests.chaos import jobs, notes
+from tests.chaos.notes import Note
 from tests.support.servers import Server, running, valkey_binary
 
 QUEUE = "chaos"
 APP = "tests.chaos.jobs:app"
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    id: str
-    what: str
-    process: int
-    at: float
 
 
 class Scenario:
@@ -41,9 +33,7 @@ class Scenario:
         return {"NOTES": str(self.notes_file)}
 
     def notes(self, what: str) -> list[Note]:
-        lines = self.notes_file.read_text().splitlines() if self.notes_file.exists() else []
-        found = [line.split() for line in lines]
-        return [Note(i, w, int(process), float(at)) for i, w, process, at in found if w == what]
+        return [each for each in notes.read(self.notes_file) if each.what == what]
 
     async def totals(self) -> ledger.Ledger:
         return (await ledger.read(self.connection, [QUEUE]))[QUEUE]

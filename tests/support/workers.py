@@ -77,6 +77,12 @@ class WorkerProcess:
         self.process.kill()
         self.process.wait()
 
+    def kill_tree(self) -> None:
+        """Kill supervisor, worker and descendants at the same moment: stopped ones, too, and nothing is left."""
+        if self.process.poll() is None:
+            processes.send(self.tree(), signal.SIGKILL)
+        self.process.wait()
+
     def wait(self, timeout: float = DEADLINE) -> int:
         """Return the exit code as soon as the worker has ended."""
         return self.process.wait(timeout)

@@ -1,0 +1,115 @@
+"""Jobs of `python -m tests.chaos`: what job number n does follows from the seed alone, and so does how it may end."""
+
+import asyncio
+import os
+import random
+import time
+from dataclasses import dataclass
+
+from jobpools import App, Call, Context, JobState, Priority, Retry
+from tests.chaos.notes import BEGUN, DONE, lease_of, note
+
+QUEUE = "chaos"
+MAX_ATTEMPTS, MAX_CRASHES = 3, 2
+UNLIMITED = 1000
+"""Limit of crashes for jobs that must complete however often their workers are killed."""
+TIMEOUT = 0.3
+"""Seconds of an attempt of `late`."""
+
+app = App("chaos", queue=QUEUE)
+_retry = Retry(strategy="fixed", initial=0.1, max_attempts=MAX_ATTEMPTS)
+
+
+@app.job(retry=_retry, max_crashes=UNLIMITED)
+async def steady(ctx: Context, seconds: float, failures: int) -> str:
+    """Fail the first `failures` attempts, then return the lease id of the attempt."""
+    note(ctx, BEGUN)
+    await asyncio.sleep(seconds)
+    if ctx.history.attempts < failures:
+        raise OSError("not yet")
+    note(ctx, DONE)
+    return lease_of(ctx)
+
+
+@app.job(retry=_retry, max_crashes=UNLIMITED)
+def threaded(ctx: Context, seconds: float, failures: int) -> str:
+    """Do the same as `steady`, in a thread."""
+    note(ctx, BEGUN)
+    time.sleep(seconds)
+    if ctx.history.attempts < failures:
+        raise OSError("not yet")
+    note(ctx, DONE)
+    return lease_of(ctx)
+
+
+@app.job(retry=_retry, max_crashes=UNLIMITED, timeout=TIMEOUT)
+async def late(ctx: Context, seconds: float, failures: int) -> str:
+    """Exceed the timeout in the first `failures` attempts."""
+    note(ctx, BEGUN)
+    await asyncio.sleep(seconds if ctx.history.attempts >= failures else 60)
+    note(ctx, DONE)
+    return lease_of(ctx)
+
+
+@app.job(retry=_retry, max_crashes=MAX_CRASHES)
+async def crashing(ctx: Context, seconds: float, failures: int) -> str:
+    """End the worker's process in the first `failures` attempts."""
+    note(ctx, BEGUN)
+    await asyncio.sleep(seconds)
+    if ctx.history.crashes < failures:
+        os._exit(1)
+    note(ctx, DONE)
+    return lease_of(ctx)
+
+
+HANDLERS = {"steady": steady, "threaded": threaded, "late": late, "crashing": crashing}
+SHARES = {"steady": 900, "threaded": 80, "late": 18, "crashing": 2}
+"""Jobs of each handler in a thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one job does, and how it may end."""
+
+    number: int
+    handler: str
+    seconds: float
+    failures: int
+    delay: float
+    priority: Priority
+    is_cancelled: bool
+    """The producer cancels the job as soon as it is enqueued."""
+
+    @property
+    def id(self) -> str:
+        return f"job-{self.number:06d}"
+
+    @property
+    def ends(self) -> frozenset[JobState]:
+        """Return the states in which the job may end."""
+        is_late = self.handler == "late"  # on a busy machine a quick attempt can exceed the timeout, too
+        limit = MAX_CRASHES if self.handler == "crashing" else MAX_ATTEMPTS
+        found = {JobState.DEAD if self.failures >= limit else JobState.COMPLETED}
+        if is_late or self.handler == "crashing":
+            found.add(JobState.DEAD)
+        if self.is_cancelled:
+            found |= {JobState.CANCELLED}
+        return frozenset(found)
+
+    def call(self) -> Call[str]:
+        """Return the job, ready to be enqueued."""
+        options = HANDLERS[self.handler].options(id=self.id, delay=self.delay, priority=self.priority)
+        return options.call(self.seconds, self.failures)
+
+
+def plan_of(seed: int, number: int, cancel_share: float) -> Plan:
+    """Return the plan of job `number`: the same one in each process and in each run with this seed."""
+    draw = random.Random(f"{seed}-{number}")  # noqa: S311  # repeatable
+    handler = draw.choices(list(SHARES), list(SHARES.values()))[0]
+    is_cancelled = draw.random() < cancel_share
+    # A job to cancel waits or runs for a while, so that the request finds it scheduled, queued or running.
+    is_slow = is_cancelled or draw.random() < 0.1
+    seconds = draw.random() / 2 if is_slow and handler != "late" else 0.0
+    failures = draw.choice([1, 2, 3]) if handler in ("late", "crashing") else draw.choice([0] * 57 + [1, 2, 3])
+    delay = draw.random() * 2 if draw.random() < (0.4 if is_cancelled else 0.1) else 0.0
+    return Plan(number, handler, seconds, failures, delay, draw.choice(list(Priority)), is_cancelled)

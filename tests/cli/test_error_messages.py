@@ -129,7 +129,7 @@ ENQUEUE = {
     "at and delay": Wrong("enqueue store:app send to=a --at 2027-01-01T00:00:00Z --delay 5s", r"enqueue send: at and delay exclude each other; give one of them"),
     "unknown priority": Wrong("enqueue store:app send to=a --priority urgent", r"enqueue send: priority: 'urgent' is not a priority; use high, normal or low"),
     "queue name with braces": Wrong("enqueue send to=a --queue {x}", r"enqueue send: queue: '\{x\}' is not a queue name; .*"),
-    "id that is not ASCII": Wrong("enqueue store:app send to=a --id \u00e4", r"enqueue send: id: 'ä' cannot be an id: 1 to 200 printable .*"),
+    "id that is not ASCII": Wrong("enqueue store:app send to=a --id \u00e4", r"enqueue send: id: 'ä' cannot be an id; use 1 to 200 printable .*"),
     "negative wait": Wrong("enqueue store:app send to=a --wait -1", r"--wait: must be at least 0, got \"-1\" .*", 2),
     "unknown app": Wrong("enqueue stoer:app send to=a", r"stoer:app: there is no module stoer, .*"),
 }  # fmt: skip

@@ -156,7 +156,9 @@ def test_an_unknown_job_and_a_newer_envelope_stay_with_a_note(
         eventually("Redis shows it", lambda: client.zcard("jobpools:{emails}:scheduled:normal") == 2)
     listed = process("jobs").out
     assert re.search(r"^stray .*the workers of queue emails have no handler 'unknown'$", listed, re.MULTILINE)
-    assert re.search(r"^newer .*version 99, this jobpools reads up to 1: upgrade the workers$", listed, re.MULTILINE)
+    assert re.search(
+        r"^newer .*version 99, and this jobpools reads up to 1; upgrade the workers$", listed, re.MULTILINE
+    )
     assert client.hget("jobpools:{emails}:jobs", "newer") == newer
     assert re.search(r"^emails +0 +2 +0 +0 ", process("queues").out, re.MULTILINE)
 

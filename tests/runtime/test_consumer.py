@@ -132,7 +132,7 @@ async def test_a_job_of_an_unknown_handler_waits_uncharged_for_a_worker_that_kno
 @pytest.mark.parametrize(
     ("payload", "note"),
     [
-        (b'{"v":2,"id":"%b","shape":"new"}', "the envelope has version 2, this jobpools reads up to 1: upgrade"),
+        (b'{"v":2,"id":"%b","shape":"new"}', "the envelope has version 2, and this jobpools reads up to 1; upgrade"),
         (b"\x80\x04 a pickle", "not an envelope: "),
         (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"priority":"urgent"}', "is not a priority"),
         (b'{"v":1,"id":"%b","name":"noop","queue":"default","args":{},"retry":{"maxAttempts":0}}', "not an envelope: "),

@@ -79,7 +79,7 @@ def test_an_unknown_field_is_ignored() -> None:
     ],
 )
 def test_a_newer_version_is_reported_as_newer(raw: bytes) -> None:
-    with pytest.raises(NewerVersionError, match="this jobpools reads up to 1: upgrade the workers"):
+    with pytest.raises(NewerVersionError, match="this jobpools reads up to 1; upgrade the workers"):
         decode_envelope(raw)
 
 

@@ -47,5 +47,5 @@ def test_other_ids_contain_no_time(own: str) -> None:
 
 @pytest.mark.parametrize("own", ["", "two words", "tab\t", "ümlaut", "x" * (ID_LIMIT + 1), "line\n"])
 def test_an_invalid_id_is_refused(own: str) -> None:
-    with pytest.raises(ValueError, match="cannot be an id: 1 to 200 printable ASCII"):
+    with pytest.raises(ValueError, match="cannot be an id; use 1 to 200 printable ASCII"):
         check_id(own)

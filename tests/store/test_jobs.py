@@ -72,7 +72,7 @@ async def test_a_job_whose_envelope_cannot_be_read_is_shown_with_the_reason(stor
     for job_id, envelope in (("newer", b'{"v":9}'), ("broken", b"?")):
         await store.call("enqueue", QUEUE, [NOW, keys.WAKE_CHANNEL, QUEUE, job_id, "n", "", envelope])
     newer, broken = await read_jobs(store, QUEUE, JobState.QUEUED)
-    assert newer.problem.startswith("the envelope has version 9, this jobpools reads up to 1")
+    assert newer.problem.startswith("the envelope has version 9, and this jobpools reads up to 1")
     assert broken.problem.startswith("not an envelope")
     assert raw.hget(keys.of_queue(QUEUE, "jobs"), "newer") == b'{"v":9}', "and it is left as it is"
     raw.hset(keys.of_queue(QUEUE, "results"), "newer", "?")

@@ -112,7 +112,7 @@ def _refuse_newer(raw: bytes, cause: Exception | None) -> None:
         return
     if found > ENVELOPE_VERSION:
         raise NewerVersionError(
-            f"the envelope has version {found}, this jobpools reads up to {ENVELOPE_VERSION}: upgrade the workers"
+            f"the envelope has version {found}, and this jobpools reads up to {ENVELOPE_VERSION}; upgrade the workers"
         ) from cause
 
 

@@ -17,7 +17,7 @@ _LATEST_MS = 2**48 - 1
 
 def new_id(now: float, random: bytes) -> str:
     """Return the UUIDv7 (RFC 9562, section 5.7) of a time in seconds since the epoch and 10 random bytes."""
-    # By digits rather than by bits: a third of the time, and every job has an id.
+    # Assembled from digits, not from bits: that takes a third of the time, and every job needs an id.
     digits = random.hex("-", 6)
     return f"{_time_digits(int(now * 1000))}{digits[1:4]}{_VARIANT[digits[4]]}{digits[5:]}"
 
@@ -32,7 +32,7 @@ def _time_digits(ms: int) -> str:
 def check_id(given: str) -> str:
     """Return a job id that the caller chose. Raises ValueError if it is not valid."""
     if not isinstance(given, str) or not _ID.fullmatch(given):
-        raise ValueError(f"{given!r} cannot be an id: 1 to {ID_LIMIT} printable ASCII characters without blanks")
+        raise ValueError(f"{given!r} cannot be an id; use 1 to {ID_LIMIT} printable ASCII characters without blanks")
     return given
 
 

@@ -22,19 +22,19 @@ class SyncConnection:
         """Prepare a connection; nothing is opened yet. Raises ConfigurationError for an invalid URL."""
         self.url = url
         self._timeout = timeout
-        self._unlock()
+        self._create_locks()
         # A cluster's client discovers the nodes at once, so it is made when it is first needed.
         self._client: Any = None if is_cluster(url) else open_client(url, redis, Retry, timeout)
         abandoned.watch_forks(self)
 
-    def _unlock(self) -> None:
+    def _create_locks(self) -> None:
         self._opening = threading.Lock()
         self._in_flight = threading.Semaphore(MAX_IN_FLIGHT)
 
     def after_fork(self) -> None:
         """Reset in a child process: the sockets are the parent's, whose threads may have held the locks."""
         client, self._client = self._client, None
-        self._unlock()
+        self._create_locks()
         abandoned.abandon_sync(client)
 
     @property
@@ -50,7 +50,7 @@ class SyncConnection:
             return self.client.execute_command(*command)
 
     def _translate(self, error: Exception) -> StoreError:
-        """Translate an error; after one of a former primary, the next command makes a new connection."""
+        """Translate an error. After an error of a former primary, the next command opens a new connection."""
         pool = getattr(self._client, "connection_pool", None)
         if pool is not None and code_of(error) in DEMOTED:
             pool.disconnect(inuse_connections=False)

@@ -1,1 +1,4 @@
-"""Redis and Valkey: the only importer of `redis`. One Lua script is one atomic step; keys.py names every key."""
+"""Access to Redis and Valkey. No other package imports `redis`.
+
+Each Lua script is one atomic step, and keys.py names every key.
+"""

@@ -37,7 +37,7 @@ class Connection:
         self._send_direct = self.client.execute_command if self._sender is None else self._sender.send
 
     async def _translate(self, error: Exception) -> StoreError:
-        """Translate an error; after one of a former primary, the next command makes a new connection."""
+        """Translate an error. After an error of a former primary, the next command opens a new connection."""
         if self._sender is not None and code_of(error) in DEMOTED:
             with contextlib.suppress(*CLIENT_ERRORS):
                 await self._sender.drop()

@@ -34,7 +34,7 @@ class Death:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Page:
-    """Result of one call."""
+    """Counts of one page of jobs that a command replayed, purged or cancelled."""
 
     handled: int
     """Number of jobs that were processed."""

@@ -1,8 +1,8 @@
 """Random values that differ between processes: ids, fences and jitter, drawn from the operating system.
 
-Nothing here uses the generators of the module `random`: a user seeds those (`random.seed(0)` in a job), and a fork or a
-snapshot of a virtual machine copies their state. No draw is buffered, so neither can copy one. A draw
-costs 0.4 µs.
+Nothing here uses the generators of the module `random`: a job may seed them (`random.seed(0)`), and a fork or a
+snapshot of a virtual machine copies their state. No value is drawn in advance, so a copy of the process does not draw
+the same ones. A draw costs 0.4 µs.
 """
 
 import os

@@ -61,13 +61,13 @@ def of_queue(queue: str, part: str) -> str:
 
 @lru_cache(maxsize=4096)
 def for_script(queue: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the keys that a script's header names, in its order; in which `ready_high` means `ready:high`."""
+    """Return the keys that a script's header names, in its order. `ready_high` there means `ready:high`."""
     return tuple(of_queue(queue, name.replace("_", ":")) for name in names)
 
 
-def ended(queue: str, length: str) -> str:
+def ended(queue: str, ttl_class: str) -> str:
     """Return the list of ended jobs of one class of TTLs (`jobpools:{emails}:done:27`); `done` names all classes."""
-    return of_queue(queue, f"done:{length}")
+    return of_queue(queue, f"done:{ttl_class}")
 
 
 def workers(pool: str) -> str:

@@ -104,14 +104,17 @@ def open_client(url: str, module: Any, retry: Any, timeout: float | None) -> Any
 
 
 def _packed_nodes(client: Any) -> Any:
-    """Pack the connections of each node; the first node's exist already, and only discover the other nodes."""
-    made = client.connection_kwargs
-    made["connection_class"] = packed(made.get("connection_class", redis.asyncio.Connection))
+    """Pack the connections of all nodes. Those of the first node exist already: they only discover the other nodes."""
+    options = client.connection_kwargs
+    options["connection_class"] = packed(options.get("connection_class", redis.asyncio.Connection))
     return client
 
 
 def _sentinel(module: Any, parts: Any, options: dict[str, Any]) -> Any:
-    """`redis+sentinel://user:password@host:26379,host2:26379/0?master=mymaster`."""
+    """Return a client of the primary that sentinels name.
+
+    The URL has the form `redis+sentinel://user:password@host:26379,host2:26379/0?master=mymaster`.
+    """
     hosts = [host.rpartition(":") for host in parts.netloc.rpartition("@")[2].split(",")]
     nodes = [(name or port, int(port) if name else 26379) for name, _, port in hosts]
     master = parse_qs(parts.query).get("master", ["mymaster"])[0]

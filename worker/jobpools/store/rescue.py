@@ -57,8 +57,8 @@ async def rescue_jobs(  # noqa: PLR0913  # the arguments of rescue.lua
 ) -> Rescue:
     """Take over the leases that have expired, or those of `holders`; promote due jobs; remove expired records.
 
-    A holder is the name of a pod; or `held_by(worker)`, for the leases of one worker; or a suffix of
-    `claim_suffix`, for those of one claim.
+    A holder is the name of a pod; or `held_by(worker)`, for the leases of one worker; or what `claim_suffix` returned,
+    for the leases of one claim.
     """
     ids, envelopes, histories, former_ids, promoted, left, time, more, dropped = await connection.call(
         "rescue", queue, [now, lease_suffix, lease_ms, *keep, limit, *holders]

@@ -70,7 +70,7 @@ class StoreSchedules:
     async def enqueue(self, due: Sequence[tuple[Schedule, ScheduleFacts, SchedulePlan]], now: float) -> dict[str, str]:
         """Cancel replaced jobs and enqueue the fires; return by key why some failed. Never raises StoreError.
 
-        A tick that a scheduler fired before it ended, without recording it, is not written again.
+        If a scheduler ended after firing a tick and before recording it, the queue refuses the duplicate.
         """
         queues: dict[str, list[str]] = {}
         ticks: dict[str, list[tuple[Any, ...]]] = {}

@@ -35,7 +35,8 @@ NAMES = (
 )
 
 _FOLDER = Path(__file__).with_name("lua")
-"""Not found by importlib.resources, whose first use imports modules; a fork in another thread may interrupt that."""
+"""The scripts' folder. importlib.resources is not used: its first use imports modules, and a fork in another thread may
+interrupt that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Script:
     keys: tuple[str, ...]
     arguments: tuple[str, ...]
     rest: bool
-    """More arguments may follow the named ones."""
+    """Whether more arguments may follow the named ones."""
 
     def command(self, key_names: Sequence[str], arguments: Sequence[Any]) -> tuple[Any, ...]:
         """Return the command that calls the script, which the server must know. Raises TypeError as `check` does."""

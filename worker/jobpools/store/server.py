@@ -1,4 +1,4 @@
-"""What a server is asked apart from its jobs: its time, its settings, and the names that it holds."""
+"""Read what does not concern single jobs: the server's time and settings, key types, and names of queues and pools."""
 
 from typing import Any, cast
 

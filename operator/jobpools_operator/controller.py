@@ -56,7 +56,7 @@ class Controller:
         endpoints: Endpoints,
         clock: Callable[[], float],
     ) -> None:
-        """`clock`: monotonic seconds."""
+        """Begin without any object. `clock`: monotonic seconds."""
         self._cluster, self._statuses, self._urls, self._clock = cluster, statuses, urls, clock
         self.endpoints = endpoints
         self.registry = Registry()

@@ -131,7 +131,12 @@ class Endpoints:
     """The Redis endpoints in use, by URL. An endpoint runs from its first object until nothing is left on it."""
 
     def __init__(self, open_endpoint: Callable[[str], Endpoint], memories: dict[str, Memory]) -> None:
-        """`open_endpoint` returns the endpoint of a URL. `memories`: what passes leave for the next, by pool key."""
+        """Open no endpoint yet.
+
+        Args:
+            open_endpoint: Returns the endpoint of a URL.
+            memories: By pool key: what one pass leaves for the next.
+        """
         self._open_endpoint, self._memories = open_endpoint, memories
         self._open: dict[str, tuple[Endpoint, asyncio.Task[None]]] = {}
         self._maybe_unused: set[str] = set()
@@ -155,7 +160,7 @@ class Endpoints:
         self._maybe_unused.add(endpoint.url)
 
     def close_unused(self) -> None:
-        """Close endpoints on which nothing is left. A changed password leaves one: it makes another URL."""
+        """Close endpoints that manage nothing any more, as the one of the former URL after a changed password."""
         for url in list(self._maybe_unused):
             endpoint, task = self._open.get(url, (None, None))
             if endpoint is None or task is None or not endpoint.is_empty:

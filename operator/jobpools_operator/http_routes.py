@@ -56,7 +56,7 @@ def _collect(sources: Sources) -> Iterator[Metric]:
     )
     yield counter("jobpools_operator_fires_total", "Ticks of schedules whose job was enqueued.", counters.fires)
     yield gauge("jobpools_operator_endpoints", "Redis endpoints in use.", len(sources.controller.endpoints))
-    yield counter("jobpools_operator_passes_total", "Reconciles of one pool.", counters.passes)
+    yield counter("jobpools_operator_passes_total", "Passes that began; each reconciles one pool.", counters.passes)
     yield counter("jobpools_operator_status_writes_total", "Statuses written.", sources.status_writer.writes)
     yield counter("jobpools_operator_scalings_total", "PATCHes of /scale that were accepted.", sources.cluster.scalings)
     yield counter(

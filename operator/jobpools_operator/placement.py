@@ -23,7 +23,7 @@ class RedisUrls:
     """The URL of each object's Redis."""
 
     def __init__(self, secrets: SecretReader, default: str) -> None:
-        """`default`: the URL for objects without a `spec.redis`, which the chart sets."""
+        """Look URLs up with `secrets`. `default`: the URL for objects without a `spec.redis`, which the chart sets."""
         self._secrets, self._default = secrets, default
 
     async def of(self, namespace: str, redis: RedisRef | None) -> str:

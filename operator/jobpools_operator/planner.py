@@ -17,14 +17,14 @@ BATCH = 16
 HEAD_START = 5.0
 """Seconds by which a pool whose queue has new jobs overtakes pools that were due before it, such as new pools."""
 NEVER = float("-inf")
-"""When the last pass of a pool began that has had none."""
+"""Start of the last pass of a pool that has had no pass."""
 
 
 class PoolPlanner:
     """The pools of one endpoint, and when the next pass of each is due. A pool never has two passes at once."""
 
     def __init__(self, reconciler: Reconciler, counters: Counters, clock: Callable[[], float]) -> None:
-        """`clock`: monotonic seconds."""
+        """Begin without any pool. `clock`: monotonic seconds."""
         self._reconciler, self._counters, self._clock = reconciler, counters, clock
         self.pools: dict[str, Pool] = {}
         self._due: DelayQueue[str] = DelayQueue(clock)
@@ -71,7 +71,7 @@ class PoolPlanner:
             self._due.hasten(key, earliest if earliest > now else now - head_start)
 
     def touch_queue(self, queue: str) -> None:
-        """Make a pass due for each pool that takes jobs from this queue: it has new jobs."""
+        """Make a pass due for each pool that serves this queue, which has new jobs."""
         for key in self._pools_of_queue.get(queue, ()):
             self.touch(key, HEAD_START)
 

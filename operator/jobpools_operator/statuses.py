@@ -83,7 +83,7 @@ class Statuses:
     """The statuses of all objects. While a status waits to be written, a newer one of its object replaces it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock`: monotonic seconds."""
+        """Begin without any status. `clock`: monotonic seconds."""
         self._clock = clock
         self._records: dict[ObjectId, _Record] = {}
         self._due: DelayQueue[ObjectId] = DelayQueue(clock)

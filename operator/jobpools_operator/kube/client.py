@@ -46,7 +46,7 @@ class ApiError(ObservationError):
     """The API server refused a request, or did not answer it."""
 
     def __init__(self, message: str, status: int = 0, causes: Sequence[str] = ()) -> None:
-        """`status`: the HTTP status; 0: no answer. `causes`: the reasons in `details.causes` of the response."""
+        """Create the error. `status`: the HTTP status; 0: no answer. `causes`: reasons in `details.causes`."""
         super().__init__(message)
         self.status = status
         self.causes = tuple(causes)
@@ -188,7 +188,7 @@ class Api:
             raise ApiError(f"{method} {path}: {type(error).__name__}: {error}") from error
         return found
 
-    async def _send(  # the parts of one request
+    async def _send(
         self,
         method: str,
         path: str,

@@ -28,8 +28,8 @@ from jobpools_operator.kube.url_secret import UrlSecrets
 DEPLOYER, SCALER = "jobpools-deploy", "jobpools-scaler"
 """Field managers. SCALER owns `replicas`, DEPLOYER the rest of the Deployment."""
 MAX_ENSURES, MAX_SCALINGS = 16, 16
-"""Maximum number of pools whose Deployments are applied at once, and that are scaled at once. The others wait before
-the time limit of their requests begins. The limits are separate, so that scaling does not wait for new pools. The
+"""Maximum number of pools whose Deployments are applied at once, and that are scaled at once. Other pools wait; the
+time limit of a request begins after the wait. The limits are separate, so that scaling does not wait for new pools. The
 remaining connections serve the Lease, the watches, the statuses and the Secrets, which must not wait for pools."""
 
 
@@ -39,7 +39,7 @@ class KubeCluster:
     def __init__(
         self, api: Api, url_secrets: UrlSecrets, clock: Callable[[], float], namespaces: Sequence[str] = ()
     ) -> None:
-        """`clock`: monotonic seconds. `namespaces`: those to watch; empty: all."""
+        """Begin without any object. `clock`: monotonic seconds. `namespaces`: those to watch; empty: all."""
         self._api, self._url_secrets, self._clock = api, url_secrets, clock
         selector = f"{manifests.MANAGED_LABEL}={manifests.MANAGER},{manifests.POOL_LABEL}"
         self.urls: dict[str, str] = {}

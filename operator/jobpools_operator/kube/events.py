@@ -30,7 +30,7 @@ class EventRecorder:
     """Logs events and records them at the API server."""
 
     def __init__(self, api: Api, identity: str, bucket: TokenBucket, clock: Callable[[], float]) -> None:
-        """`identity`: this process, as the Lease names it. `clock`: monotonic seconds."""
+        """Begin without events. `identity`: this process, as the Lease names it. `clock`: monotonic seconds."""
         self._api, self._identity, self._bucket, self._clock = api, identity, bucket, clock
         self._waiting: deque[Object] = deque(maxlen=MAX_WAITING)
         self._recorded_at: dict[tuple[ObjectId, str], float] = {}

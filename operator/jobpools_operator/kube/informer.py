@@ -23,7 +23,7 @@ Key = tuple[str, str]
 class Informer:
     """All objects of a path that a label selector finds, by (namespace, name)."""
 
-    def __init__(  # what to watch, by which clock, and which functions to call
+    def __init__(
         self,
         api: Api,
         path: str,
@@ -32,7 +32,16 @@ class Informer:
         on_change: Callable[[Object], None],
         on_delete: Callable[[Object], None],
     ) -> None:
-        """`clock`: monotonic seconds. `on_change`, `on_delete`: called with each object that changed or was deleted."""
+        """Begin without any object.
+
+        Args:
+            api: The client.
+            path: Path of the objects, such as `/api/v1/pods`.
+            selector: Label selector of the objects.
+            clock: Monotonic seconds.
+            on_change: Called with each object that was added or changed.
+            on_delete: Called with each object that was deleted.
+        """
         self._api, self._path, self._selector, self._clock = api, path, selector, clock
         self._on_change, self._on_delete = on_change, on_delete
         self._objects: dict[Key, Object] = {}

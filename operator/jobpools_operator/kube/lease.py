@@ -35,7 +35,7 @@ class Leadership:
     """Campaigns for the Lease and knows whether this operator leads."""
 
     def __init__(self, api: Api, namespace: str, name: str, identity: str, clock: Callable[[], float]) -> None:
-        """`clock`: monotonic seconds."""
+        """Begin as a standby. `clock`: monotonic seconds."""
         self._api = api
         self._collection = path_of(COORDINATION_API, namespace, "leases")
         self._path = path_of(COORDINATION_API, namespace, "leases", name)
@@ -47,7 +47,7 @@ class Leadership:
         self._renewed_at: float | None = None
         """When this operator last renewed the Lease; None: another one holds it."""
         self._tried_at: float | None = None
-        """None: the campaign has not started, because the CRDs are not installed yet."""
+        """When the latest attempt began; None: the campaign has not started, because the CRDs are not installed yet."""
 
     @property
     def is_leading(self) -> bool:

@@ -12,7 +12,7 @@ class TokenBucket:
     """A token bucket: RATE tokens per second, at most BURST at once. A write costs one token."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock`: monotonic seconds."""
+        """Begin with a full bucket. `clock`: monotonic seconds."""
         self._clock, self._tokens, self._refilled_at = clock, BURST, clock()
 
     def take(self) -> float:

@@ -18,7 +18,7 @@ class CachedSecrets:
     """Reads values of Secrets, with a cache."""
 
     def __init__(self, api: Api, clock: Callable[[], float]) -> None:
-        """`clock`: monotonic seconds."""
+        """Begin with an empty cache. `clock`: monotonic seconds."""
         self._api, self._clock = api, clock
         self._found: dict[tuple[str, str, str], tuple[float, str]] = {}
         """By namespace, name and key: when the value was read, and the value."""

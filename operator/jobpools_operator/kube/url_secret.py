@@ -68,7 +68,7 @@ class UrlSecrets:
     """Keeps the Secrets of all namespaces in place. The requests for a namespace do not grow with its pools."""
 
     def __init__(self, api: Api, clock: Callable[[], float]) -> None:
-        """`clock`: monotonic seconds."""
+        """Begin without any namespace. `clock`: monotonic seconds."""
         self._api, self._clock = api, clock
         self._namespaces: dict[str, _Namespace] = {}
         """By name."""

@@ -1,7 +1,8 @@
 """Run jobs while processes, servers and networks fail, and account for every job.
 
-Workers, Redis and the producer are killed with SIGKILL at random instants, workers and Redis are stopped with SIGSTOP
-and continued, and proxies cut, lose, reset and slow the network between them. The jobs succeed, fail, are retried, time
+Workers, Redis, the producer and a controller (which rescues jobs as the operator does) are killed with SIGKILL at
+random instants, workers and Redis are stopped with SIGSTOP and continued, and proxies cut, lose, reset and slow the
+network between them. The jobs succeed, fail, are retried, time
 out, crash their workers, are delayed, have three priorities, and (with --cancel) are cancelled. Redis runs with
 `appendfsync always`.
 
@@ -65,10 +66,11 @@ def _run(folder: Path, options: storm.Options) -> int:
         line.clear()
         with fleet.server.client() as client:
             where, results = places.read(client, QUEUE), places.records(client, QUEUE)
+            histories = places.records(client, QUEUE, "history")
         fleet.server.kill()
         plans = [plan_of(options.seed, number, options.cancel_share) for number in range(options.jobs)]
         record, journal = append_only.read(fleet.data, QUEUE), notes.read(fleet.notes_file)
-        found = account(Evidence(plans, where, results, record, journal, aftermath.totals))
+        found = account(Evidence(plans, where, results, record, histories, journal, aftermath.totals))
     found.wrong += [f"worker {name}: it did not end after SIGTERM" for name in aftermath.stuck_workers]
     if aftermath.producer_problem:
         found.wrong.append(f"producer: {aftermath.producer_problem}")

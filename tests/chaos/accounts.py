@@ -16,12 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobpools.core.jobs.job import JobState
+from jobpools.store.history import decode_history
 from jobpools.store.ledger import Ledger
 from jobpools.store.records import decode_result
 from tests.chaos.append_only import Record
 from tests.chaos.notes import BEGUN, DONE, Note
 from tests.chaos.places import FINAL
-from tests.chaos.workload import Plan
+from tests.chaos.workload import FAIL_AS_PLANNED, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Evidence:
     results: Mapping[bytes, bytes]
     """By job: its record in the hash `results`."""
     record: Record
+    histories: Mapping[bytes, bytes]
+    """By job: its history, also after its end."""
     journal: Sequence[Note]
     totals: Ledger
 
@@ -73,6 +76,7 @@ def account(evidence: Evidence) -> Account:
         _check_place(plan, evidence.places.get(plan.id, ()), found)
     _check_ends(evidence, found)
     _check_attempts(evidence, found)
+    _check_charges(evidence, found)
     _check_totals(evidence.totals, found)
     return found
 
@@ -123,6 +127,16 @@ def _check_attempts(evidence: Evidence, found: Account) -> None:
             found.wrong.append(
                 f"{job_id}: the result is of {returned}, the settlement of {', '.join(settled) or 'none'}"
             )
+
+
+def _check_charges(evidence: Evidence, found: Account) -> None:
+    """Check that each failed attempt was charged once: the handlers of these jobs fail exactly as often as planned."""
+    for plan in evidence.plans:
+        if plan.handler not in FAIL_AS_PLANNED or evidence.places.get(plan.id) not in (["completed"], ["dead"]):
+            continue
+        charged = decode_history(evidence.histories.get(plan.id.encode())).attempts
+        if charged != plan.failures:
+            found.wrong.append(f"{plan.id}: {charged} failed attempts charged, {plan.failures} planned")
 
 
 def _chain(lease: str, former: Mapping[str, str]) -> list[str]:

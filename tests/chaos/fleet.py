@@ -1,21 +1,20 @@
-"""Workers, a producer and a server that faults strike at random: all processes of `python -m tests.chaos`."""
+"""All processes of `python -m tests.chaos`, and the faults that strike them."""
 
 import asyncio
 import random
 import signal
 import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
 from jobpools.runtime import processes
-from tests.chaos.producer import Order
+from tests.chaos.programs import Program
+from tests.chaos.workload import APP
 from tests.support.proxy import Faults, Proxy, running_proxy
 from tests.support.servers import Server, running, valkey_binary
-from tests.support.workers import ROOT, WorkerProcess
+from tests.support.workers import WorkerProcess
 
-APP = "tests.chaos.workload:app"
 SETTINGS = {"LEASE": "1s", "CONCURRENCY": "8", "GRACE": "0.3s"}
 NO_REWRITE = ("--auto-aof-rewrite-percentage", "0")
 EXIT_TIMEOUT = 30.0
@@ -23,7 +22,7 @@ EXIT_TIMEOUT = 30.0
 
 
 class Fleet:
-    """All processes that the run starts. Each worker and the producer has a proxy of its own to the server."""
+    """All processes that the run starts. Each worker and program has a proxy of its own to the server."""
 
     def __init__(self, folder: Path, workers: int) -> None:
         """Start nothing; `with` starts the server, the proxies and the workers, and ends everything."""
@@ -31,16 +30,17 @@ class Fleet:
         self.data = folder / "data"
         self.notes_file = folder / "notes"
         self.sent_file = folder / "sent"
+        self._ended_file = folder / "ended"
         self.kills = 0
-        """Number of SIGKILLs sent to workers, server and producer while they ran."""
+        """Number of SIGKILLs sent to workers, programs and the server while they ran."""
         self.others: dict[str, int] = {}
         """Number of other faults, by kind."""
         self.server: Server
         self.proxies: list[Proxy] = []
-        """One for each worker, and the last one for the producer."""
+        """One for each worker, and the last two for the producer and the controller."""
         self.workers: list[WorkerProcess] = []
-        self._producer: subprocess.Popen[bytes] | None = None
-        self._order: Order | None = None
+        self.producer = Program(folder, "producer")
+        self.controller = Program(folder, "controller")
         self._number, self._started = workers, 0
         self._stack = ExitStack()
 
@@ -48,9 +48,10 @@ class Fleet:
         self.data.mkdir()
         with ExitStack() as stack:
             self.server = stack.enter_context(running(valkey_binary(), self.data, NO_REWRITE))
-            self.proxies += [stack.enter_context(running_proxy(self.server.port)) for _ in range(self._number + 1)]
+            self.proxies += [stack.enter_context(running_proxy(self.server.port)) for _ in range(self._number + 2)]
             stack.callback(self._kill_all)
             self.workers += [self._start_worker(place) for place in range(self._number)]
+            self.controller.start(self.proxies[-1].url, str(self._ended_file))
             self._stack = stack.pop_all()
         return self
 
@@ -60,7 +61,8 @@ class Fleet:
     def _kill_all(self) -> None:
         for each in self.workers:
             each.kill_tree()
-        self._end_producer()
+        self.producer.kill()
+        self.controller.kill()
 
     # Processes
 
@@ -73,23 +75,9 @@ class Fleet:
         """Start a worker in the place of each that has ended, as Kubernetes does."""
         for place, worker in enumerate(self.workers):
             if worker.process.poll() is not None:
+                with self._ended_file.open("a") as file:
+                    file.write(f"{worker.name}\n")
                 self.workers[place] = self._start_worker(place)
-
-    def start_producer(self, order: Order) -> None:
-        """Start the producer, or start it again."""
-        self._order = order
-        command = [sys.executable, "-m", "tests.chaos.producer", order.as_argument()]
-        with (self.folder / "producer.log").open("ab") as log:
-            self._producer = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-
-    def producer_exit(self) -> int | None:
-        """Return the exit code of the producer; None: it runs."""
-        return None if self._producer is None else self._producer.poll()
-
-    def _end_producer(self) -> None:
-        if self._producer is not None:
-            self._producer.kill()
-            self._producer.wait()
 
     async def stop_workers(self) -> list[str]:
         """End all workers with SIGTERM, and return the names of those that had to be killed."""
@@ -173,14 +161,20 @@ class Fleet:
         return f"network of {len(struck)} {name}"
 
     async def kill_producer(self, draw: random.Random) -> str:
-        """Kill the producer and start it again."""
-        if self._producer is None or self._order is None or self._producer.poll() is not None:
-            return "producer had ended"
-        self._end_producer()
+        return await self._kill_program(self.producer, draw)
+
+    async def kill_controller(self, draw: random.Random) -> str:
+        return await self._kill_program(self.controller, draw)
+
+    async def _kill_program(self, program: Program, draw: random.Random) -> str:
+        """Kill a program and start it again."""
+        if not program.is_running:
+            return f"{program.name} had ended"
+        program.kill()
         self.kills += 1
         await asyncio.sleep(draw.random() / 2)
-        self.start_producer(self._order)
-        return "producer killed and started"
+        program.start()
+        return f"{program.name} killed and started"
 
     def _count(self, what: str) -> None:
         self.others[what] = self.others.get(what, 0) + 1

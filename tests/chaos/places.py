@@ -21,9 +21,9 @@ def read(client: Redis, queue: str) -> dict[str, list[str]]:
     return found
 
 
-def records(client: Redis, queue: str) -> dict[bytes, bytes]:
-    """Return the records of ended jobs."""
-    return dict(_reply(client, "HGETALL", queue, "results"))
+def records(client: Redis, queue: str, part: str = "results") -> dict[bytes, bytes]:
+    """Return the records of ended jobs, or with the part `history` the histories of all jobs."""
+    return dict(_reply(client, "HGETALL", queue, part))
 
 
 def _places(client: Redis, queue: str) -> Iterator[tuple[bytes, str]]:

@@ -68,18 +68,17 @@ async def run(fleet: Fleet, options: Options, report: Callable[[Progress], None]
     """Run the jobs and the faults, and return when the queue is empty, or does not change any more."""
     progress = Progress(options, time.monotonic())
     begin, sending = time.time(), options.seconds * 0.9
-    fleet.start_producer(
-        Order(
-            url=fleet.proxies[-1].url,
-            sent_file=str(fleet.sent_file),
-            seed=options.seed,
-            jobs=options.jobs,
-            cancel_share=options.cancel_share,
-            begin=begin,
-            end=begin + sending,
-            deadline=begin + options.seconds + DRAIN_TIMEOUT,
-        )
+    order = Order(
+        url=fleet.proxies[-2].url,
+        sent_file=str(fleet.sent_file),
+        seed=options.seed,
+        jobs=options.jobs,
+        cancel_share=options.cancel_share,
+        begin=begin,
+        end=begin + sending,
+        deadline=begin + options.seconds + DRAIN_TIMEOUT,
     )
+    fleet.producer.start(order.as_argument())
     connection = connect(fleet.server.url)
     reporting = asyncio.create_task(_report(fleet, connection, progress, report))
     try:
@@ -87,6 +86,7 @@ async def run(fleet: Fleet, options: Options, report: Callable[[Progress], None]
         progress.latest = "no more faults; the queue drains"
         await _drain(fleet, options, progress)
         progress.latest = "workers stop"
+        fleet.controller.kill()
         stuck = await fleet.stop_workers()
         # What counts is what a server reads back from its disk.
         await fleet.kill_server(random.Random(options.seed))  # noqa: S311  # repeatable
@@ -105,6 +105,7 @@ async def _strike(fleet: Fleet, options: Options, progress: Progress) -> None:
         ("server", 6.0, fleet.kill_server),
         ("network", 2.0, fleet.disturb_network),
         ("producer", 7.0, fleet.kill_producer),
+        ("controller", 7.0, fleet.kill_controller),
     ]
     async with asyncio.TaskGroup() as group:
         for name, mean, fault in plans:
@@ -171,8 +172,8 @@ async def _totals(connection: Connection) -> ledger.Ledger:
 
 
 def _producer_problem(fleet: Fleet, options: Options) -> str:
-    code, sent = fleet.producer_exit(), read_sent(fleet.sent_file)
+    code, sent = fleet.producer.exit_code, read_sent(fleet.sent_file)
     if code == 0 and sent == options.jobs:
         return ""
-    lines = (fleet.folder / "producer.log").read_text().splitlines()
+    lines = fleet.producer.log.read_text().splitlines()
     return f"exit code {code}, {sent} of {options.jobs} sent; {lines[-1] if lines else 'nothing in its log'}"

@@ -54,9 +54,10 @@ class Run:
         self.server.start()
         with self.server.client() as client:
             where, results = places.read(client, QUEUE), places.records(client, QUEUE)
+            histories = places.records(client, QUEUE, "history")
         self.server.kill()
         record = append_only.read(self.folder, QUEUE)
-        return account(Evidence(PLANS, where, results, record, self.journal, totals))
+        return account(Evidence(PLANS, where, results, record, histories, self.journal, totals))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from jobpools import App, Call, Context, JobState, Priority, Retry
 from tests.chaos.notes import BEGUN, DONE, lease_of, note
 
 QUEUE = "chaos"
+APP = "tests.chaos.workload:app"
 MAX_ATTEMPTS, MAX_CRASHES = 3, 2
 UNLIMITED = 1000
 """Limit of crashes for jobs that must complete however often their workers are killed."""
@@ -62,6 +63,8 @@ async def crashing(ctx: Context, seconds: float, failures: int) -> str:
     return lease_of(ctx)
 
 
+FAIL_AS_PLANNED = ("steady", "threaded")
+"""Handlers whose jobs fail exactly as often as planned, however often their workers are killed."""
 HANDLERS = {"steady": steady, "threaded": threaded, "late": late, "crashing": crashing}
 SHARES = {"steady": 900, "threaded": 80, "late": 18, "crashing": 2}
 """Jobs of each handler in a thousand."""

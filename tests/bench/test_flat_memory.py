@@ -20,7 +20,7 @@ async def drained(url: str, most: int) -> ledger.Ledger:
     try:
         while True:
             totals = (await ledger.read(connection, [QUEUE]))[QUEUE]
-            if totals.waiting <= most:
+            if totals.unfinished <= most:
                 return totals
             await asyncio.sleep(0.02)
     finally:

@@ -41,7 +41,7 @@ class Scenario:
     async def ended(self, within: float) -> ledger.Ledger:
         """Return the totals as soon as no job waits."""
         async with asyncio.timeout(within):
-            while (totals := await self.totals()).waiting:  # noqa: ASYNC110  # other processes settle the jobs
+            while (totals := await self.totals()).unfinished:  # noqa: ASYNC110  # other processes settle the jobs
                 await asyncio.sleep(0.02)
         return totals
 
@@ -54,7 +54,7 @@ class Scenario:
     async def balanced(self, sent: Sequence[JobHandle[None]], **ends: int) -> None:
         """Check that every job ended in exactly one way, and how many in each."""
         totals = await self.totals()
-        assert (totals.enqueued, totals.lost, totals.waiting) == (len(sent), 0, 0)
+        assert (totals.enqueued, totals.lost, totals.unfinished) == (len(sent), 0, 0)
         states = [await job.state() for job in sent]
         counts = {str(state): states.count(state) for state in JobState if states.count(state)}
         assert counts == ends

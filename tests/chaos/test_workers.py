@@ -62,14 +62,14 @@ async def test_other_jobs_of_a_worker_that_is_killed_repeatedly_complete(scenari
     neighbours = [await jobs.work.enqueue(0.3) for _ in range(4)]
     poison = await jobs.poison.enqueue()
     starts = 0
-    while (await scenario.totals()).waiting:
+    while (await scenario.totals()).unfinished:
         starts += 1
         assert starts < 8
         a = WorkerProcess(scenario.folder, f"a{starts}", scenario.server.url, APP, **scenario.environment, LEASE="0.3s")
         try:
             a.wait_started()  # the time limit below is for the worker, not for the start of Python on a busy machine
             async with asyncio.timeout(10):
-                while a.process.poll() is None and (await scenario.totals()).waiting:  # noqa: ASYNC110  # another process settles the jobs
+                while a.process.poll() is None and (await scenario.totals()).unfinished:  # noqa: ASYNC110  # another process settles the jobs
                     await asyncio.sleep(0.01)
         finally:
             a.kill()

@@ -99,7 +99,7 @@ async def test_release_settles_all_leases_of_a_host_in_one_call(
     assert await claim(store, "web-2.a", 100) == 100
     assert await queues.release(POOL, ["web-1"]) == 350
     counts = (await ledger.read(store, [QUEUE]))[QUEUE]
-    assert (counts.running, counts.waiting, counts.lost) == (100, 450, 0)
+    assert (counts.running, counts.unfinished, counts.lost) == (100, 450, 0)
 
 
 async def test_maintain_takes_over_many_expired_leases_in_one_call(

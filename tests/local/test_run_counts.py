@@ -19,7 +19,7 @@ def test_jobs_from_before_the_run_are_not_counted() -> None:
         {"emails": Ledger(enqueued=13, completed=11, failed=2, ready=2)},
     )
     total = made.total
-    assert (total.enqueued, total.completed, total.retried, total.waiting, total.lost) == (3, 1, 2, 2, 0)
+    assert (total.enqueued, total.completed, total.retried, total.unfinished, total.lost) == (3, 1, 2, 2, 0)
     assert (made.ended, made.waiting, made.is_current) == (1, 2, True)
 
 

@@ -123,7 +123,7 @@ async def test_a_worker_with_a_running_job_recovers_from_an_outage(
             assert worker.metrics.stale == 0
         connection = connect(server.url)
         ledger_of_queue = (await ledger.read(connection, ["default"]))["default"]
-        assert (ledger_of_queue.lost, ledger_of_queue.waiting, ledger_of_queue.failed) == (0, 0, 0)
+        assert (ledger_of_queue.lost, ledger_of_queue.unfinished, ledger_of_queue.failed) == (0, 0, 0)
         await connection.aclose()
 
 

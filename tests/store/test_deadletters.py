@@ -45,7 +45,7 @@ async def test_replayed_jobs_have_all_their_attempts_again(store: Connection, ra
     assert raw.lrange(keys.of_queue(QUEUE, "ready:high"), 0, -1) == [b"a"], "with its priority"
     assert raw.llen(keys.of_queue(QUEUE, "wake")) == 1
     counts = (await ledger.read(store, [QUEUE]))[QUEUE]
-    assert (counts.dead, counts.died, counts.waiting, counts.lost) == (1, 2, 2, 0)
+    assert (counts.dead, counts.died, counts.unfinished, counts.lost) == (1, 2, 2, 0)
 
 
 async def test_a_purge_removes_envelope_history_and_death(store: Connection, raw: Redis, job: Send) -> None:

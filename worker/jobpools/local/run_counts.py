@@ -42,7 +42,7 @@ class RunCounts:
                 # This total only grows: Redis lost its data. Jobs that waited or were dead then count as lost.
                 first = self._first[queue]
                 since_first = before - first
-                accepted = since_first.enqueued + first.waiting + first.dead
+                accepted = since_first.enqueued + first.unfinished + first.dead
                 self._before_loss += Ledger(
                     enqueued=accepted,
                     completed=since_first.completed,
@@ -56,5 +56,5 @@ class RunCounts:
             self._last[queue] = ledger
         self.total = sum((ledger - self._first[queue] for queue, ledger in self._last.items()), self._before_loss)
         self.ledgers = ledgers
-        self.waiting = sum(each.waiting for each in ledgers.values())
+        self.waiting = sum(each.unfinished for each in ledgers.values())
         self.is_current = True

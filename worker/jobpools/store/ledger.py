@@ -30,7 +30,7 @@ class Ledger:
     """Dead letters removed because the queue had more than it keeps."""
 
     @property
-    def waiting(self) -> int:
+    def unfinished(self) -> int:
         """Return the number of queued, scheduled and running jobs."""
         return self.ready + self.scheduled + self.running
 
@@ -42,7 +42,9 @@ class Ledger:
     @property
     def lost(self) -> int:
         """Return the number of accepted jobs that have vanished; not 0 means a bug, or deleted keys."""
-        return self.enqueued - self.completed - self.cancelled - self.purged - self.dropped - self.dead - self.waiting
+        return (
+            self.enqueued - self.completed - self.cancelled - self.purged - self.dropped - self.dead - self.unfinished
+        )
 
     def __add__(self, other: "Ledger") -> "Ledger":
         return Ledger(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))

@@ -174,7 +174,8 @@ def test_dead_letters_show_why_and_can_be_replayed_or_purged(jobpools: Shell, fo
     first, second = send(jobpools, "to=unknown"), send(jobpools, "to=unknown")
     run_all_jobs(folder)
     header, *cells = table(jobpools("dead"))
-    assert header == ["ID", "QUEUE", "NAME", "ATTEMPTS", "AGE", "NOTE"]
+    assert header == ["ID", "QUEUE", "NAME", "REASON", "ATTEMPTS", "AGE", "NOTE"]
+    assert {row[3] for row in cells} == {"attempts"}
     assert {row[0] for row in cells} == {first, second}
     assert all("no such address in the second line" in row[-1] for row in cells), "one line a job"
     assert jobpools("dead", "replay", first).out == "1 job replayed\n"

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from jobpools.core.jobs.job import OutcomeKind
+from jobpools.core.jobs.job import DeadReason, Outcome, OutcomeKind
 from jobpools.core.jobs.retry import Retry
 from tests.store.model import PRIORITIES
 
@@ -12,11 +12,14 @@ RESCUER = "operator.zz"
 LEASE, MAX_CRASHES = 10_000, 2
 POLICY = Retry(max_attempts=2, initial=1, jitter=0)
 OUTCOMES = [
-    OutcomeKind.FAILED,
-    OutcomeKind.TIMED_OUT,
-    OutcomeKind.INTERRUPTED,
-    OutcomeKind.UNRUNNABLE,
-    OutcomeKind.CANCELLED,
+    Outcome(OutcomeKind.FAILED, "Error", "no"),
+    Outcome(OutcomeKind.TIMED_OUT, "Error", "no"),
+    Outcome(OutcomeKind.INTERRUPTED),
+    Outcome(OutcomeKind.UNRUNNABLE),
+    Outcome(OutcomeKind.CANCELLED),
+    Outcome(OutcomeKind.SNOOZED, delay=1.5),
+    Outcome(OutcomeKind.EXPIRED, message="too late"),
+    Outcome(OutcomeKind.FAILED, "Discard", "no", final="discarded", dead_reason=DeadReason.DISCARDED),
 ]
 
 own_ids, workers = st.sampled_from(OWN_IDS), st.sampled_from(WORKERS)

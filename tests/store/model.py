@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from jobpools.core.jobs.job import Disposition, History, OutcomeKind, Settlement
+from jobpools.core.jobs.job import DeadReason, Disposition, History, OutcomeKind, Settlement
 from jobpools.store.enqueue import Receipt
 from jobpools.store.lease_ids import split_lease_id
 from jobpools.store.script_arguments import CANCELLED_TTL
-from tests.store.model_values import StepResult, ranked, uncharged
+from tests.store.model_values import StepResult, ranked, replayed, uncharged
 
 PRIORITIES = {"h": "high", "n": "normal", "l": "low"}
 ENDED = ("completed", "cancelled")
@@ -195,7 +195,7 @@ class Queue:
         if how is not Disposition.CANCEL:
             (self.histories.add if settlement.history != History() else self.histories.discard)(job_id)
             self.past[job_id] = settlement.history
-        if how in (Disposition.RETRY, Disposition.DEAD):
+        if how in (Disposition.RETRY, Disposition.DEAD) and settlement.history.reason is not DeadReason.EXPIRED:
             crashed = settlement.history.entries[-1].outcome is OutcomeKind.CRASHED
             self.totals["crashed" if crashed else "failed"] += 1
         if how in (Disposition.RETRY, Disposition.RETURN) and job_id in self.cancelling:
@@ -352,7 +352,7 @@ class Queue:
             if self.dead.pop(job_id, None) is not None:
                 self.ready[self.jobs[job_id]].append(job_id)
                 self.histories.add(job_id)
-                self.past[job_id] = History(entries=self.past[job_id].entries)
+                self.past[job_id] = replayed(self.past[job_id])
                 self.since[job_id] = now
                 moved += 1
         self.token |= moved > 0

@@ -1,6 +1,6 @@
 """Values of the model of a queue, and what follows from them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jobpools.core.jobs.job import TRANSITIONS, History, JobState
 
@@ -34,4 +34,10 @@ def ranked(scores: dict[str, int]) -> list[str]:
 
 def uncharged(history: History) -> History:
     """Return the history without its latest attempt, a crash."""
-    return History(history.attempts, max(0, history.crashes - 1), history.entries[:-1])
+    crashes = max(0, history.crashes - 1)
+    return replace(history, crashes=crashes, entries=history.entries[:-1], note="", reason=None)
+
+
+def replayed(history: History) -> History:
+    """Return the history of a job after its replay."""
+    return History(entries=history.entries, snoozes=history.snoozes, replays=history.replays + 1)

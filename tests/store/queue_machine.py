@@ -13,7 +13,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from jobpools.core.jobs.job import History, JobState, Outcome, OutcomeKind, Priority, Settlement
+from jobpools.core.jobs.job import History, JobState, Outcome, Priority, Settlement
 from jobpools.core.jobs.policies import Overflow
 from jobpools.core.jobs.retry import settle
 from jobpools.rescue import decide, vanished
@@ -123,7 +123,7 @@ class JobsMachine(RuleBasedStateMachine):
     # Time
 
     @rule(worker=workers, ms=st.sampled_from([0, 2_000]), how=outcomes)
-    def all_attempts_fail(self, worker: str, ms: int, how: OutcomeKind) -> None:
+    def all_attempts_fail(self, worker: str, ms: int, how: Outcome) -> None:
         """Fail all attempts of a worker, then claim again."""
         held = self.model.lease_ids(lambda each: each == worker)
         self.send(worker, [], [(lease_id, self.settlement(lease_id, how)) for lease_id in held], 0, "hnl")
@@ -161,7 +161,7 @@ class JobsMachine(RuleBasedStateMachine):
         answer_lost=st.booleans(),
     )
     def step(  # noqa: PLR0913, PLR0917  # hypothesis draws each argument by name
-        self, worker: str, done: list[int], ttl: int, failing: list[int], how: OutcomeKind, claim: int, order: str,
+        self, worker: str, done: list[int], ttl: int, failing: list[int], how: Outcome, claim: int, order: str,
         answer_lost: bool,  # noqa: FBT001
     ) -> None:  # fmt: skip
         completed = self.held(worker, done)
@@ -180,10 +180,10 @@ class JobsMachine(RuleBasedStateMachine):
         for job_id in [split_lease_id(lease_id)[0] for lease_id in filter(self.model.reclaims, lease_ids)]:
             self.histories[job_id] = uncharged(self.histories[job_id])
 
-    def settlement(self, lease_id: str, how: OutcomeKind) -> Settlement:
+    def settlement(self, lease_id: str, how: Outcome) -> Settlement:
         past = self.histories.get(split_lease_id(lease_id)[0], History())
         past = uncharged(past) if self.model.reclaims(lease_id) else past  # as its worker read it when it claimed
-        return settle(Outcome(how, "Error", "no"), POLICY, past, self.at, 0.0, max_crashes=MAX_CRASHES).value
+        return settle(how, POLICY, past, self.at, 0.0, max_crashes=MAX_CRASHES).value
 
     def send(
         self,

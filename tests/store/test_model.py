@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobpools.core.jobs.job import History, JobState
+from jobpools.core.jobs.job import JobState
 from jobpools.store import ledger
 from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection, connect
@@ -29,7 +29,7 @@ from tests.store.drawn_values import (
     places,
     workers,
 )
-from tests.store.model_values import REACHABLE
+from tests.store.model_values import REACHABLE, replayed
 from tests.store.queue_machine import JobsMachine
 from tests.store.snapshot import snapshot
 from tests.support import dead_jobs
@@ -61,7 +61,7 @@ class QueueMachine(JobsMachine):
         dead = [job_id for job_id in ids if job_id in self.model.dead]
         assert self.run(dead_jobs.replay(self.connection, QUEUE, ids, self.now)) == self.model.replay(ids, self.now)
         for job_id in dead:
-            self.histories[job_id] = History(entries=self.histories[job_id].entries)
+            self.histories[job_id] = replayed(self.histories[job_id])
 
     @precondition(lambda self: self.model.dead)
     @rule(chosen=places)

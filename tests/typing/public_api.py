@@ -6,7 +6,7 @@ Each ignored error is an error that the checker must find: mypy and pyright repo
 
 from typing import assert_type
 
-from jobpools import App, Context, JobHandle, Retry
+from jobpools import App, Context, Discard, JobHandle, Retry, RetryAfter, Snooze
 
 app = App("shop")
 
@@ -33,6 +33,10 @@ async def valid_uses() -> None:
     assert_type(threaded.enqueue_sync(7), JobHandle[list[int]])
     assert_type(await threaded.options(delay="10m", tags=["vip"]).enqueue(n=7), JobHandle[list[int]])
     plain.options(retry=Retry(initial="1s", max_attempts=5, on=[ConnectionError, "httpx.ConnectError"]))
+    plain.options(retry=Retry(on=["network", "database"], on_timeout=False))
+    assert_type(RetryAfter("30s").delay, float)
+    assert_type(Snooze(600.0, "not ready").delay, float)
+    assert_type(str(Discard()), str)
     await app.enqueue_many([plain.call("ada"), plain.call("grace", copies=3)])
     await app.enqueue_many([plain.call("ada"), with_options.call("grace"), threaded.call(1)])
 
@@ -49,6 +53,8 @@ async def invalid_uses() -> None:
     plain.options(dely="10m")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await plain.options(delay="10m").enqueue(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Retry(max_attemps=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    RetryAfter()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Snooze(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Retry(on=[int])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     App("shop", reddis="redis://")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     _number: int = await (await plain.enqueue("ada")).result()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]

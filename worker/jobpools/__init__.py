@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from jobpools.app import App
     from jobpools.client import Call, Client
     from jobpools.context import Context
-    from jobpools.core.jobs.job import JobState, Priority
+    from jobpools.core.jobs.job import DeadReason, JobState, Priority
     from jobpools.core.jobs.retry import Retry
+    from jobpools.core.jobs.settlement_requests import Discard, RetryAfter, SettlementRequest, Snooze
     from jobpools.errors import (
         AppImportError,
         ArgumentsError,
@@ -51,6 +52,8 @@ __all__ = [
     "Client",
     "ConfigurationError",
     "Context",
+    "DeadReason",
+    "Discard",
     "EnqueueError",
     "Handler",
     "JobCancelledError",
@@ -66,6 +69,9 @@ __all__ = [
     "QueueFullError",
     "ResultTimeoutError",
     "Retry",
+    "RetryAfter",
+    "SettlementRequest",
+    "Snooze",
     "SpecError",
     "StoreAuthError",
     "StoreDataError",
@@ -79,12 +85,17 @@ _MODULE_OF = {
     "Call": "jobpools.client",
     "Client": "jobpools.client",
     "Context": "jobpools.context",
+    "DeadReason": "jobpools.core.jobs.job",
+    "Discard": "jobpools.core.jobs.settlement_requests",
     "Handler": "jobpools.handlers",
     "JobHandle": "jobpools.handle",
     "JobState": "jobpools.core.jobs.job",
     "Next": "jobpools.middleware",
     "Priority": "jobpools.core.jobs.job",
     "Retry": "jobpools.core.jobs.retry",
+    "RetryAfter": "jobpools.core.jobs.settlement_requests",
+    "SettlementRequest": "jobpools.core.jobs.settlement_requests",
+    "Snooze": "jobpools.core.jobs.settlement_requests",
 }
 """Module of each name; all other names are in `errors`. Modules are imported at first use, to keep the start fast."""
 

@@ -91,6 +91,12 @@ class JobError(JobpoolsError):
 class JobDeadError(JobError):
     """The job is in the dead-letter queue."""
 
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        """Why it is dead, a DeadReason: `attempts`, `crashed`, `timeout`, `overflow`, `invalid`, `expired` or
+        `discarded`. Empty: an older jobpools wrote it."""
+
 
 class JobCancelledError(JobError):
     """The job was cancelled."""

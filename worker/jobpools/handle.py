@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 import msgspec
 
 from jobpools.core.jobs import json_values
-from jobpools.core.jobs.job import JobState
+from jobpools.core.jobs.job import DeadReason, JobState
 from jobpools.core.text.durations import MAX_DURATION, format_duration, parse_duration
 from jobpools.core.text.error_text import error_message
 from jobpools.core.text.plurals import count_of
@@ -133,7 +133,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         """Raise JobDeadError if the job is dead, and ResultTimeoutError if it did not end within `limit` seconds."""
         view = await self._view()
         if view.state is JobState.DEAD:
-            raise JobDeadError(_death_message(view))
+            raise JobDeadError(_death_message(view), view.history.reason or "")
         if not in_time and view.state not in (JobState.COMPLETED, JobState.CANCELLED):
             waited = format_duration(limit or 0.0)
             raise ResultTimeoutError(f"job {self.id} had not ended after {waited}: it is {view.state}")
@@ -203,6 +203,8 @@ def _death_message(view: JobView) -> str:
     if history.crashes:
         counts.append(count_of(history.crashes, "crash", "crashes"))
     text = f"job {view.id} ({view.name}) is dead after {' and '.join(counts)}"
+    if history.reason in (DeadReason.OVERFLOW, DeadReason.EXPIRED):  # no attempt is the cause
+        return f"job {view.id} ({view.name}) is dead: {history.note}"
     if not history.entries:
         return f"job {view.id} ({view.name}) is dead: {history.note}" if history.note else text
     last = history.entries[-1]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from jobpools.core.decision import Decision
-from jobpools.core.jobs.job import HISTORY_LIMIT, Disposition, History, Outcome, OutcomeKind, Settlement
+from jobpools.core.jobs.job import HISTORY_LIMIT, DeadReason, Disposition, History, Outcome, OutcomeKind, Settlement
 from jobpools.core.jobs.reasons import SettlementReason
 from jobpools.core.jobs.retry import UNRUNNABLE_DELAY, Retry, backoff, settle
 
@@ -21,6 +21,11 @@ FAILED = Outcome(
 )
 TIMED_OUT = Outcome(OutcomeKind.TIMED_OUT, message="ran longer than 5m")
 CRASHED = Outcome(OutcomeKind.CRASHED, error="WorkerLost")
+RETRY_AFTER = dataclasses.replace(FAILED, retry_after=30.0)
+INVALID = dataclasses.replace(FAILED, final="it would end the same", dead_reason=DeadReason.INVALID)
+DISCARDED = dataclasses.replace(INVALID, dead_reason=DeadReason.DISCARDED)
+SNOOZED = Outcome(OutcomeKind.SNOOZED, message="not ready", delay=600.0)
+EXPIRED = Outcome(OutcomeKind.EXPIRED, message="it was not started within 1h")
 PLAIN = Retry(jitter=0.0)
 RETRIED, NOT_RETRIED = SettlementReason.RETRIED, SettlementReason.NOT_RETRIED
 USED_UP, CRASH = SettlementReason.RETRIES_USED_UP, SettlementReason.CRASHED
@@ -80,6 +85,23 @@ def after(
         ("an unknown handler", Outcome(OutcomeKind.UNRUNNABLE, message="no job x"), PLAIN, History(attempts=2),
          ("return", UNRUNNABLE_DELAY, UNRUNNABLE)),
         ("cancelled", Outcome(OutcomeKind.CANCELLED), PLAIN, History(), ("cancel", None, CANCELLED)),
+        ("a timeout that the policy does not retry", TIMED_OUT, Retry(on_timeout=False), History(),
+         ("dead", None, NOT_RETRIED)),
+        ("a failure where timeouts are not retried", FAILED, Retry(on_timeout=False, jitter=0), History(),
+         ("retry", 1, RETRIED)),
+        ("a timeout with the group network", TIMED_OUT, Retry(on=["network"], jitter=0), History(),
+         ("retry", 1, RETRIED)),
+        ("a timeout with the group database", TIMED_OUT, Retry(on=["database"]), History(),
+         ("dead", None, NOT_RETRIED)),
+        ("the handler's own delay", RETRY_AFTER, Retry(on=["ValueError"], function=lambda *_: None), History(),
+         ("retry", 30, RETRIED)),
+        ("the handler's own delay after the last attempt", RETRY_AFTER, PLAIN, History(attempts=2),
+         ("dead", None, USED_UP)),
+        ("the handler's own delay with the strategy none", RETRY_AFTER, Retry(strategy="none"), History(),
+         ("dead", None, NOT_RETRIED)),
+        ("discarded", DISCARDED, PLAIN, History(), ("dead", None, SettlementReason.DISCARDED)),
+        ("snoozed", SNOOZED, PLAIN, History(attempts=2), ("return", 600, SettlementReason.SNOOZED)),
+        ("expired", EXPIRED, PLAIN, History(attempts=1), ("dead", None, SettlementReason.EXPIRED)),
     ],
     ids=lambda value: value if type(value) is str else "",
 )  # fmt: skip
@@ -97,6 +119,38 @@ def test_an_attempt_that_is_handed_back_does_not_count() -> None:
     assert after(Outcome(OutcomeKind.INTERRUPTED), history=history).value.history == History(attempts=2, crashes=1)
     left = after(Outcome(OutcomeKind.UNRUNNABLE, message="no worker has registered mail"), history=history)
     assert left.value.history == History(attempts=2, crashes=1, note="no worker has registered mail")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "policy", "history", "reason"),
+    [
+        (FAILED, PLAIN, History(attempts=2), DeadReason.ATTEMPTS),
+        (FAILED, Retry(strategy="none"), History(), DeadReason.ATTEMPTS),
+        (TIMED_OUT, PLAIN, History(attempts=2), DeadReason.TIMEOUT),
+        (TIMED_OUT, Retry(on_timeout=False), History(), DeadReason.TIMEOUT),
+        (CRASHED, PLAIN, History(crashes=2), DeadReason.CRASHED),
+        (INVALID, PLAIN, History(), DeadReason.INVALID),
+        (DISCARDED, PLAIN, History(), DeadReason.DISCARDED),
+        (EXPIRED, PLAIN, History(), DeadReason.EXPIRED),
+        (FAILED, PLAIN, History(), None),
+        (CRASHED, PLAIN, History(), None),
+        (SNOOZED, PLAIN, History(), None),
+    ],
+)
+def test_the_reason_of_a_dead_letter(
+    outcome: Outcome, policy: Retry, history: History, reason: DeadReason | None
+) -> None:
+    settlement = after(outcome, policy, history).value
+    assert settlement.history.reason is reason
+    assert (settlement.disposition is Disposition.DEAD) == (reason is not None)
+
+
+def test_snoozes_and_expiry_charge_no_attempt() -> None:
+    history = History(attempts=1, crashes=1)
+    assert after(SNOOZED, history=history).value.history == dataclasses.replace(history, snoozes=1)
+    expired = after(EXPIRED, history=history).value.history
+    assert (expired.attempts, expired.crashes, expired.entries) == (1, 1, ())
+    assert expired.note == "Expired: it was not started within 1h"
 
 
 def test_the_history_lists_all_attempts_and_why_the_job_is_dead() -> None:

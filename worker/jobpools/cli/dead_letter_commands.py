@@ -5,7 +5,7 @@ from jobpools.cli.output import Output, show
 from jobpools.cli.parameters import AllDead, AllLimit, Format, JobIds, ListLimit, QueueName, Redis, Yes
 from jobpools.core.jobs.job import JobState
 
-COLUMNS = ("id", "queue", "name", "attempts", "age", "note")
+COLUMNS = ("id", "queue", "name", "reason", "attempts", "age", "note")
 
 dead = list_group("List, replay or purge dead letters.", "dead", "dead replay 0197…", "dead purge --queue emails --all")
 

@@ -83,6 +83,7 @@ def row(view: JobView, now: float) -> dict[str, Any]:
         "age": now - view.enqueued_at if view.enqueued_at else None,
         "due": None if view.due_at is None else view.due_at - now,
         "note": view.problem or view.history.note or error,
+        "reason": view.history.reason and str(view.history.reason),
         "worker": view.worker,
         "tags": list(view.tags),
     }
@@ -106,6 +107,9 @@ def details(view: JobView) -> dict[str, Any]:
         "result": _json(view.result),
         "problem": view.problem or None,
         "note": view.history.note or None,
+        "reason": view.history.reason and str(view.history.reason),
+        "snoozes": view.history.snoozes or None,
+        "replays": view.history.replays or None,
         "attempts_begun": attempts_begun(view),
         "attempts": [
             {

@@ -6,11 +6,14 @@ An exception may run code of the app. Nothing here raises, whatever its `__str__
 import asyncio
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
-from jobpools.core.jobs.job import Outcome, OutcomeKind
-from jobpools.core.text.durations import format_duration
+from jobpools.core.jobs.job import DeadReason, Outcome, OutcomeKind
+from jobpools.core.jobs.settlement_requests import Discard, RetryAfter, SettlementRequest, Snooze
+from jobpools.core.text.durations import format_duration, parse_duration
 from jobpools.core.text.error_text import (
     ancestors,
     bare_name,
@@ -34,6 +37,27 @@ _ASYNCIO = Path(asyncio.__file__).parent.as_posix()
 
 def failed(error: BaseException, final: str = "") -> Outcome:
     """Return the outcome of an attempt that raised. `final` says why another attempt would end in the same way."""
+    if not final and issubclass(type(error), SettlementRequest):
+        return safely(lambda: _requested(cast("SettlementRequest", error)), None) or _failed(error)
+    return _failed(error, final)
+
+
+def _requested(request: SettlementRequest) -> Outcome:
+    """Return the outcome that the handler asks for. A request without a message has that of the error behind it."""
+    origin = request.__cause__ or request.__context__
+    message = _message(request) or ("" if origin is None else f"{error_type(origin)}: {_message(origin)}")
+    if isinstance(request, Snooze):
+        return Outcome(OutcomeKind.SNOOZED, message=message, delay=parse_duration(request.delay))
+    failure = _failed(request)
+    failure = replace(failure, message=message, traceback=failure.traceback if origin else "")
+    if isinstance(request, RetryAfter):
+        return replace(failure, retry_after=parse_duration(request.delay))
+    if isinstance(request, Discard):
+        return replace(failure, final="the handler discarded the job", dead_reason=DeadReason.DISCARDED)
+    return failure
+
+
+def _failed(error: BaseException, final: str = "") -> Outcome:
     kind = type(error)
     return Outcome(
         OutcomeKind.FAILED,
@@ -42,6 +66,7 @@ def failed(error: BaseException, final: str = "") -> Outcome:
         traceback=_traceback(error),
         error_types=_types(kind),
         final=final,
+        dead_reason=DeadReason.INVALID if final else None,
         exception=error,
     )
 

@@ -53,7 +53,7 @@ def decide(attempt: Attempt, outcome: Outcome, now: float, worker: str) -> Decis
         return retry.settle(outcome, policy, history, now, jitter, max_crashes=limit, worker=worker)
     except BaseException:  # noqa: BLE001  # a job without a decision would hold its slot and its lease
         safely(lambda: log.exception("%s: its retry policy failed; the default policy decides", attempt), None)
-        plain = Outcome(outcome.kind, error=outcome.error, message=outcome.message, traceback=outcome.traceback)
+        plain = replace(outcome, error_types=(), exception=None)
         return retry.settle(plain, retry.Retry(), history, now, jitter, max_crashes=limit, worker=worker)
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from jobpools.core.jobs.job import JobState, Priority
+from jobpools.core.jobs.job import History, JobState, Priority
 from jobpools.errors import StoreDataError
 from jobpools.store import keys
 from jobpools.store.connection import Connection
@@ -90,11 +90,17 @@ async def replay(
         )
         arguments: list[Any] = [now, keys.WAKE_CHANNEL, queue]
         for death, envelope, history in zip(page, envelopes, histories, strict=True):
-            fresh = dataclasses.replace(read_history(history), attempts=0, crashes=0, note="")
+            fresh = _replayed(read_history(history))
             at = "" if death.at is None else death.at
             arguments += (death.id, at, _letter(envelope), encode_history(fresh))
         yield Page(len(page), int(await connection.call("replay", queue, arguments)))
         size = next_size(len(page), sum(len(each or b"") for each in (*envelopes, *histories)))
+
+
+def _replayed(history: History) -> History:
+    """Return the history of a job that has all its attempts again."""
+    replays = history.replays + 1
+    return dataclasses.replace(history, attempts=0, crashes=0, note="", reason=None, replays=replays)
 
 
 def next_size(size: int, read: int) -> int:

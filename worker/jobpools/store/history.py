@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from jobpools.core.jobs.job import HISTORY_BYTES, Attempt, History, OutcomeKind
+from jobpools.core.jobs.job import HISTORY_BYTES, Attempt, DeadReason, History, OutcomeKind
 from jobpools.errors import StoreDataError
 
 
@@ -26,10 +26,14 @@ class _History(msgspec.Struct, omit_defaults=True):
     crashes: int = 0
     entries: tuple[_Attempt, ...] = ()
     note: str = ""
+    reason: str = ""
+    snoozes: int = 0
+    replays: int = 0
 
 
 _history = msgspec.json.Decoder(_History)
 _FIELDS = _Attempt.__struct_fields__
+_REASONS = tuple(map(str, DeadReason))
 
 
 _SHORT = 200
@@ -45,7 +49,7 @@ def encode_history(history: History) -> bytes:
         return _fitted(history)
     except Exception:  # noqa: BLE001  # it holds texts of exceptions, whose classes are the user's code
         note = "the history could not be encoded"
-        return msgspec.json.encode(_History(history.attempts, history.crashes, (), note))
+        return msgspec.json.encode(_stored(history, (), note))
 
 
 def _fitted(history: History) -> bytes:
@@ -72,7 +76,12 @@ def _shortened(history: History, attempts: list[Attempt]) -> bytes:
 
 def _encoded(history: History) -> bytes:
     attempts = tuple(_Attempt(**{name: _whole(getattr(each, name)) for name in _FIELDS}) for each in history.entries)
-    return msgspec.json.encode(_History(history.attempts, history.crashes, attempts, _whole(history.note)))
+    return msgspec.json.encode(_stored(history, attempts, _whole(history.note)))
+
+
+def _stored(history: History, attempts: tuple[_Attempt, ...], note: str) -> _History:
+    reason = str(history.reason or "")
+    return _History(history.attempts, history.crashes, attempts, note, reason, history.snoozes, history.replays)
 
 
 def _whole(value: Any) -> Any:
@@ -89,7 +98,8 @@ def decode_history(raw: bytes | None) -> History:
     except msgspec.DecodeError as error:
         raise StoreDataError(f"not a history: {error}") from error
     attempts = tuple(Attempt(**{name: getattr(each, name) for name in _FIELDS}) for each in found.entries)
-    return History(found.attempts, found.crashes, attempts, found.note)
+    reason = DeadReason(found.reason) if found.reason in _REASONS else None
+    return History(found.attempts, found.crashes, attempts, found.note, reason, found.snoozes, found.replays)
 
 
 def read_history(raw: bytes | None) -> History:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from jobpools.core.jobs.job import Disposition, History, OutcomeKind, Priority, Settlement
+from jobpools.core.jobs.job import DeadReason, Disposition, History, OutcomeKind, Priority, Settlement
 from jobpools.store.connection import Connection
 from jobpools.store.history import encode_history
 from jobpools.store.script_arguments import CANCELLED_TTL, KEEP, LETTERS, SERVER_CLOCK, Keep
@@ -72,10 +72,13 @@ class StepReply:
 
 
 def _total(settlement: Settlement) -> str:
-    """Return the name of the total that counts the attempt; empty for attempts that were handed back or cancelled."""
-    if settlement.disposition not in (Disposition.RETRY, Disposition.DEAD) or not settlement.history.entries:
+    """Return the name of the total that counts the attempt; empty for attempts that do not count."""
+    history = settlement.history
+    if settlement.disposition not in (Disposition.RETRY, Disposition.DEAD) or not history.entries:
         return ""
-    last = settlement.history.entries[-1].outcome
+    if history.reason is DeadReason.EXPIRED:
+        return ""  # the job was not started: its latest attempt was counted before
+    last = history.entries[-1].outcome
     crashed = last is OutcomeKind.CRASHED
     return "crashed" if crashed else "failed" if last in (OutcomeKind.FAILED, OutcomeKind.TIMED_OUT) else ""
 

@@ -63,6 +63,29 @@ class OutcomeKind(StrEnum):
     UNRUNNABLE = "unrunnable"
     """This worker cannot run the job (unknown handler, newer envelope); the attempt does not count."""
     CANCELLED = "cancelled"
+    SNOOZED = "snoozed"
+    """The handler raised Snooze; the attempt does not count."""
+    EXPIRED = "expired"
+    """The job was claimed after the time at which it expires. It was not started."""
+
+
+class DeadReason(StrEnum):
+    """The reasons for which a job is dead: the field `reason` of its history."""
+
+    ATTEMPTS = "attempts"
+    """Its last attempt failed: none was left, or its retry policy does not retry the error."""
+    CRASHED = "crashed"
+    """Its workers crashed `max_crashes` times."""
+    TIMEOUT = "timeout"
+    """Its last attempt exceeded the timeout."""
+    OVERFLOW = "overflow"
+    """Its queue was full, and the queue's overflow policy dropped it."""
+    INVALID = "invalid"
+    """Its arguments do not fit its handler, or its result cannot be JSON or is too large."""
+    EXPIRED = "expired"
+    """It was not started within its `expires`."""
+    DISCARDED = "discarded"
+    """Its handler raised Discard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +102,13 @@ class Outcome:
     """Names of the exception's class and of its base classes, with and without their module: `Retry.on` is matched
     against them."""
     delay: float = 0.0
-    """INTERRUPTED: seconds until the job may be claimed again; 0: at once."""
+    """INTERRUPTED and SNOOZED: seconds until the job may be claimed again; 0: at once."""
+    retry_after: float | None = None
+    """FAILED: seconds until the next attempt, if the handler determined them; None: the policy decides."""
     final: str = ""
     """Why the job must not be retried, whatever its policy is; empty: the policy decides."""
+    dead_reason: DeadReason | None = None
+    """With `final`: the reason of the dead letter; None: `attempts`."""
     exception: BaseException | None = None
     """The exception, for a retry function; None if the attempt ended in another process."""
 
@@ -118,6 +145,12 @@ class History:
     note: str = ""
     """Why a due job is not run, as in `no worker has registered "mail.send"`, or why it is dead, as in
     `RetriesUsedUp: attempt 3 of 3 failed (ValueError: no such address); no attempt is left`."""
+    reason: DeadReason | None = None
+    """Why the job is dead. None: it is not dead, or an older jobpools wrote the history."""
+    snoozes: int = 0
+    """Number of attempts that ended with Snooze."""
+    replays: int = 0
+    """Number of times that the job was put back from the dead-letter queue. Such a job does not expire again."""
 
 
 HISTORY_LIMIT = 20

@@ -13,7 +13,17 @@ from pydantic.json_schema import SkipJsonSchema
 
 from jobpools.core.backoff import Backoff
 from jobpools.core.decision import Decision
-from jobpools.core.jobs.job import HISTORY_LIMIT, Attempt, Disposition, History, Outcome, OutcomeKind, Settlement
+from jobpools.core.jobs.error_groups import with_groups
+from jobpools.core.jobs.job import (
+    HISTORY_LIMIT,
+    Attempt,
+    DeadReason,
+    Disposition,
+    History,
+    Outcome,
+    OutcomeKind,
+    Settlement,
+)
 from jobpools.core.jobs.reasons import SettlementReason
 from jobpools.core.schema import Duration, Model
 from jobpools.core.text.did_you_mean import did_you_mean
@@ -37,6 +47,7 @@ class RetryValues(TypedDict, total=False):
     factor: float
     jitter: float
     on: Iterable[str | type[BaseException]]
+    on_timeout: bool
     function: RetryFunction | None
 
 
@@ -72,10 +83,15 @@ class Retry(Model):
         jitter: Maximum share by which a delay is shortened at random, from 0 to 1, so that jobs that failed together
             are not retried together. A delay of 10 s with jitter 0.1 becomes 9 s to 10 s. Default: 0.1.
         on: Exception classes to retry, as in `except`: subclasses are retried too. Names (`"httpx.ConnectError"` or
-            `"ConnectError"`) stand for classes that cannot be imported here. Default: all exceptions.
+            `"ConnectError"`) stand for classes that cannot be imported here; `"network"` and `"database"` for the
+            errors of many libraries. Default: all exceptions.
+        on_timeout: Whether an attempt that exceeded its timeout is retried. With `on`, it is retried if TimeoutError,
+            OSError or `"network"` is listed too. Default: True.
         function: Computes each delay instead of `strategy`: takes the number of the failed attempt (from 1) and the
             exception, and returns seconds, or None for no further attempt. It works within `max_attempts` and `on`,
             must be a plain function, and can be given to `@app.job` only. If it raises, the strategy's delay is used.
+
+    A handler may also decide itself: it raises RetryAfter, Discard or Snooze.
 
     Raises:
         ConfigurationError: An argument is unknown or has an invalid value.
@@ -114,7 +130,10 @@ class Retry(Model):
     retried together."""
     on: Annotated[tuple[str, ...], BeforeValidator(_class_names)] = ()
     """Exception classes to retry, including their subclasses, with or without their module: `TimeoutError`,
-    `httpx.ConnectError`. Empty: all."""
+    `httpx.ConnectError`. `network` and `database` stand for the errors of many libraries. Empty: all."""
+    on_timeout: bool = True
+    """Whether an attempt that exceeded its timeout is retried. If `onErrors` is not empty, it must also contain
+    `TimeoutError`, `OSError` or `network`."""
     function: SkipJsonSchema[RetryFunction | None] = Field(default=None, exclude=True)
     """Computes each delay instead of `strategy`; only in Python."""
 
@@ -157,23 +176,27 @@ def settle(  # noqa: PLR0913  # everything that the decision depends on is an ar
         The settlement, with a `SettlementReason`.
     """
     match outcome.kind:
-        case OutcomeKind.CANCELLED:
-            return Decision(
-                Settlement(Disposition.CANCEL, history=history), SettlementReason.CANCELLED, "the job was cancelled"
-            )
-        case OutcomeKind.INTERRUPTED:
-            returned = Settlement(Disposition.RETURN, delay=outcome.delay or None, history=replace(history, note=""))
-            return Decision(
-                returned,
-                SettlementReason.HANDED_BACK,
-                f"{outcome.message or 'the worker stops'}; no attempt is charged",
-            )
-        case OutcomeKind.UNRUNNABLE:
-            return _unrunnable(outcome, history, jitter)
-        case OutcomeKind.CRASHED:
-            return _crashed(outcome, history, now, max_crashes, worker)
         case OutcomeKind.FAILED | OutcomeKind.TIMED_OUT:
             return _failed(outcome, policy, history, now, jitter, worker)
+        case OutcomeKind.CRASHED:
+            return _crashed(outcome, history, now, max_crashes, worker)
+        case OutcomeKind.EXPIRED:
+            return _dead(history, DeadReason.EXPIRED, SettlementReason.EXPIRED, outcome.message)
+        case OutcomeKind.CANCELLED | OutcomeKind.INTERRUPTED | OutcomeKind.UNRUNNABLE | OutcomeKind.SNOOZED:
+            return _uncharged(outcome, history, jitter)
+
+
+def _uncharged(outcome: Outcome, history: History, jitter: float) -> Decision[Settlement]:
+    if outcome.kind is OutcomeKind.CANCELLED:
+        cancelled = Settlement(Disposition.CANCEL, history=history)
+        return Decision(cancelled, SettlementReason.CANCELLED, "the job was cancelled")
+    if outcome.kind is OutcomeKind.UNRUNNABLE:
+        return _unrunnable(outcome, history, jitter)
+    if outcome.kind is OutcomeKind.SNOOZED:
+        return _snoozed(outcome, history)
+    returned = Settlement(Disposition.RETURN, delay=outcome.delay or None, history=replace(history, note=""))
+    message = f"{outcome.message or 'the worker stops'}; no attempt is charged"
+    return Decision(returned, SettlementReason.HANDED_BACK, message)
 
 
 def _unrunnable(outcome: Outcome, history: History, jitter: float) -> Decision[Settlement]:
@@ -181,6 +204,15 @@ def _unrunnable(outcome: Outcome, history: History, jitter: float) -> Decision[S
     delay = UNRUNNABLE_DELAY * (1 + 0.1 * jitter)
     returned = Settlement(Disposition.RETURN, delay=delay, history=replace(history, note=note))
     return Decision(returned, SettlementReason.UNRUNNABLE, f"{note}; left for another worker, no attempt is charged")
+
+
+def _snoozed(outcome: Outcome, history: History) -> Decision[Settlement]:
+    # Without a note: a note means that the job waits for a worker that can run it.
+    after = replace(history, snoozes=history.snoozes + 1, note="")
+    why = f" ({outcome.message[:MESSAGE_LIMIT]})" if outcome.message else ""
+    message = f"snoozed{why}; it runs again in {format_duration(outcome.delay)}, no attempt is charged"
+    returned = Settlement(Disposition.RETURN, delay=outcome.delay, history=after)
+    return Decision(returned, SettlementReason.SNOOZED, message)
 
 
 def _crashed(outcome: Outcome, history: History, now: float, max_crashes: int, worker: str) -> Decision[Settlement]:
@@ -191,7 +223,7 @@ def _crashed(outcome: Outcome, history: History, now: float, max_crashes: int, w
     failed = _attempt(outcome, history, now, worker, None if dead else 0.0)
     after = _add(replace(history, crashes=crashes), failed)
     if dead:
-        return _dead(after, SettlementReason.CRASHED, message)
+        return _dead(after, DeadReason.CRASHED, SettlementReason.CRASHED, message)
     return Decision(
         Settlement(Disposition.RETRY, history=after), SettlementReason.CRASHED, f"{message}; it runs again at once"
     )
@@ -206,27 +238,44 @@ def _failed(
     failed = _attempt(outcome, history, now, worker, delay.value)
     after = _add(replace(history, attempts=attempt), failed)
     if delay.value is None:
-        return _dead(after, delay.reason, f"{failure}; {delay.message}")
+        return _dead(after, _dead_reason(outcome), delay.reason, f"{failure}; {delay.message}")
     retry = Settlement(Disposition.RETRY, delay=delay.value, history=after)
     return Decision(retry, delay.reason, f"{failure}; {delay.message}")
 
 
 def next_delay(outcome: Outcome, policy: Retry, attempt: int, jitter: float) -> Decision[float | None]:
     """Decide the seconds between the failed attempt number `attempt` (from 1) and the next one; None: there is none."""
-    if outcome.final:
-        return Decision(None, SettlementReason.NOT_RETRIED, outcome.final)
-    if policy.strategy == "none":
-        return Decision(None, SettlementReason.NOT_RETRIED, "its retry strategy is 'none'")
-    if policy.on and not set(policy.on) & _names(outcome):
-        return Decision(
-            None, SettlementReason.NOT_RETRIED, f"only {', '.join(map(display_name, policy.on))} is retried"
-        )
+    if outcome.dead_reason is DeadReason.DISCARDED:
+        return Decision(None, SettlementReason.DISCARDED, outcome.final)
+    if refusal := _why_not_retried(outcome, policy):
+        return Decision(None, SettlementReason.NOT_RETRIED, refusal)
     if attempt >= policy.max_attempts:
         return Decision(None, SettlementReason.RETRIES_USED_UP, "no attempt is left")
+    if outcome.retry_after is not None:
+        when = format_duration(outcome.retry_after)
+        return Decision(outcome.retry_after, SettlementReason.RETRIED, f"the handler asked for the next one in {when}")
     if policy.function is not None:
         return _delay_by_function(policy, policy.function, outcome, attempt, jitter)
     delay = backoff(policy, attempt, jitter)
     return Decision(delay, SettlementReason.RETRIED, f"the next one in {format_duration(delay)}")
+
+
+def _why_not_retried(outcome: Outcome, policy: Retry) -> str:
+    """Return why the policy excludes a retry of this outcome, whatever the number of the attempt; empty: it does not.
+
+    Attempts for which the handler raised RetryAfter are not compared with `on`.
+    """
+    if outcome.final:
+        return outcome.final
+    if policy.strategy == "none":
+        return "its retry strategy is 'none'"
+    if outcome.retry_after is not None:
+        return ""
+    if outcome.kind is OutcomeKind.TIMED_OUT and not policy.on_timeout:
+        return "its policy does not retry timeouts"
+    if policy.on and not with_groups(policy.on) & _names(outcome):
+        return f"only {', '.join(map(display_name, policy.on))} is retried"
+    return ""
 
 
 def backoff(policy: Retry, attempt: int, jitter: float) -> float:
@@ -263,8 +312,14 @@ def _describe_failure(outcome: Outcome) -> str:
     return f"{how} ({what})" if what else how
 
 
-def _dead(history: History, reason: str, message: str) -> Decision[Settlement]:
-    noted = replace(history, note=f"{reason}: {message}")
+def _dead_reason(outcome: Outcome) -> DeadReason:
+    if outcome.final:
+        return outcome.dead_reason or DeadReason.ATTEMPTS
+    return DeadReason.TIMEOUT if outcome.kind is OutcomeKind.TIMED_OUT else DeadReason.ATTEMPTS
+
+
+def _dead(history: History, dead_reason: DeadReason, reason: str, message: str) -> Decision[Settlement]:
+    noted = replace(history, note=f"{reason}: {message}", reason=dead_reason)
     return Decision(Settlement(Disposition.DEAD, history=noted), reason, message)
 
 

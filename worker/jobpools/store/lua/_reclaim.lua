@@ -23,8 +23,9 @@ local function without_last_crash(record)
   table.remove(past.entries)
   if #past.entries == 0 then past.entries = nil end
   past.crashes = math.max(0, (past.crashes or 0) - 1)
-  past.note = nil
-  if not past.entries and past.crashes == 0 and (past.attempts or 0) == 0 then return nil end
+  past.note, past.reason = nil, nil
+  local counts = past.crashes + (past.attempts or 0) + (past.snoozes or 0) + (past.replays or 0)
+  if not past.entries and counts == 0 then return nil end
   return cjson.encode(past)
 end
 

@@ -17,7 +17,7 @@ local function claim_ready(leased, lease_suffix, most, order)
     if redis.call('EXISTS', since) == 1 then redis.call('HDEL', since, unpack(ids)) end
     local n = 0
     for i = 1, #ids do
-      -- An id without an envelope is not a job any more: it is returned as nil and never leased.
+      -- An id without an envelope is not a job any more: its envelope is returned as nil, and it is never leased.
       if envelopes[i] then
         expiries[n + 1], expiries[n + 2] = leased.expiry, ids[i] .. lease_suffix
         n = n + 2

@@ -1,4 +1,5 @@
--- settle[disposition](now, id, letter of the priority, delay in ms): move a job whose attempt did not complete.
+-- settle[disposition](now, id, letter of the priority, delay in ms, classes): move a job whose attempt did not complete.
+--   For cancel, the delay is the TTL of the record, and `classes` is as classes_of returns it.
 local scheduled = {h = scheduled_high, n = scheduled_normal, l = scheduled_low}
 local CANCELLED_TTL = 86400000
 local settle = {}
@@ -24,7 +25,7 @@ end
 --   A stale lease_id is added to leased.stale and changes nothing.
 --   Needs `safely`, `notify`, `reclaim`, `retain` and the keys jobs history results done leases dead since cancelling totals ready_… scheduled_….
 local function settle_one(now, leased, first)
-  local lease_id, disposition, delay, note = ARGV[first], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4]
+  local lease_id, disposition, delay, new_history = ARGV[first], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4]
   local id = leased.id_of(lease_id)
   if redis.call('ZREM', leases, lease_id) == 0 and not (reclaim(leased.expiry, lease_id) and redis.call('ZREM', leases, lease_id)) then
     leased.stale[#leased.stale + 1] = lease_id
@@ -32,8 +33,8 @@ local function settle_one(now, leased, first)
   end
   safely(function()
     if ARGV[first + 5] ~= '' then redis.call('HINCRBY', totals, ARGV[first + 5], 1) end
-    if note == '' then redis.call('HDEL', history, id) end
-    if note ~= '' and disposition ~= 'cancel' then redis.call('HSET', history, id, note) end
+    if new_history == '' then redis.call('HDEL', history, id) end
+    if new_history ~= '' and disposition ~= 'cancel' then redis.call('HSET', history, id, new_history) end
     if redis.call('SREM', cancelling, id) == 1 and disposition ~= 'dead' and disposition ~= 'cancel' then
       -- A cancelled job whose attempt ended otherwise must not run again.
       disposition, delay = 'cancel', CANCELLED_TTL

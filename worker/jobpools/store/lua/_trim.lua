@@ -38,7 +38,7 @@ local function remove_expired(now, class, limit)
   return remove_first(class, items, number)
 end
 
--- Remove the oldest `number` records of all classes; returns how many there were.
+-- Remove the oldest `number` records of all classes; returns how many it removed.
 local function remove_oldest(classes, number)
   local lists, found, numbers = {}, {}, {}
   for _, class in ipairs(classes) do

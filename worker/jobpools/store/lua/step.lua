@@ -6,10 +6,10 @@
 --   lease_ms: ms until the new leases expire; order: the letters of the priorities in the order in which they are claimed ("hnl"); a number
 --   behind a letter limits that turn, as in "h5n3l1hnl"
 --   keep_completed, keep_dead: how many completed jobs and dead letters the queue keeps; the oldest go first
---   ...: first, `completed` times: ms to keep the results (0: keep no records), number of jobs, their lease_ids, their
---        records from the time they ran on, as _records.lua has them
+--   ...: first `completed` groups, each: ms to keep the results (0: keep no records), number of jobs, their lease_ids, and
+--        their records without letter and times, which _records.lua describes
 --   ...: then for each other settlement: lease_id, priority (h, n, l), disposition, ms from now ('' for at once; for cancel:
---        ms to keep the record), history ('' for none; for cancel: the record), total to count in ('' for none)
+--        ms to keep the record), history ('' for none; not stored for cancel), total to count in ('' for none)
 -- RETURNS: {ids, envelopes, histories or nil, stale lease_ids, ms until the next scheduled job or -1, draining 0/1, ready left, now,
 --   dead letters dropped, paused 0/1}
 -- CHANGES: what the settlements say; a settlement is applied only if its lease exists or can be reclaimed. Otherwise it is

@@ -29,7 +29,7 @@ Cause = Callable[[Taken], Outcome]
 """Returns how the attempt of a lease ended: CRASHED counts as a crash of the job, INTERRUPTED does not count."""
 
 
-def dropped(queue: str, number: int, keep: int) -> str:
+def describe_dropped(queue: str, number: int, keep: int) -> str:
     """Return a message about dead letters that a queue dropped."""
     return (
         f"queue {queue}: {count_of(number, 'dead letter')} dropped, oldest first, because it keeps at most {keep}; "
@@ -237,8 +237,8 @@ class Rescuer:
         rescued = [self._decide(taken, rules, found.now) for taken in ended]
         swept.rescued += rescued
         swept.add(found)
-        # Crash window: these jobs are leased to this rescuer and not settled. If its process ends here, the leases
-        # expire and the next rescue finds them: later, with one crash counted, possibly that of this rescuer.
+        # Crash window: these jobs are leased to this rescuer and not settled. If its process ends here, their leases
+        # expire, and the next rescue counts one crash: the end of this rescuer instead of that of the former worker.
         await self._record(swept.queue, [each.settled for each in rescued])
         return found.left
 
@@ -248,7 +248,7 @@ class Rescuer:
         return rescued
 
     async def _record(self, queue: str, settled: Sequence[Settled]) -> None:
-        """Send settlements, first those that an outage held up. One whose lease another rescuer took is stale."""
+        """Send settlements, first those that an outage held up. They are stale if another rescuer took the leases."""
         sent = [*self._unrecorded.pop(queue, ()), *settled]
         if not sent:
             return

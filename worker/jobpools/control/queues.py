@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from jobpools.core.pools.facts import EndpointFacts
 from jobpools.core.pools.specs import Pool
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
-from jobpools.rescue import Rescuer, dropped
+from jobpools.rescue import Rescuer, describe_dropped
 from jobpools.store import draws
 from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import force_drain_locks, release_drain_locks, take_drain_locks
@@ -69,7 +69,7 @@ class StoreQueues:
         return True
 
     async def _read(self, queues: Mapping[str, Sequence[str]]) -> EndpointFacts:
-        """Read all pools. If a key has the wrong type, find the pools that it makes unknown by bisection."""
+        """Read all pools. If a key has the wrong type, find by bisection the pools that cannot be read."""
         try:
             return await read_endpoint(self._connection, queues)
         except StoreDataError as error:
@@ -145,5 +145,5 @@ class StoreQueues:
         limit = pool.spec.job.max_crashes
         swept = await self._rescuer.sweep(queue, holders=hosts, max_crashes=lambda _: limit, keep=pool.spec.queue.keep)
         if swept.dropped:
-            log.warning("%s", dropped(queue, swept.dropped, pool.spec.queue.keep_dead))
+            log.warning("%s", describe_dropped(queue, swept.dropped, pool.spec.queue.keep_dead))
         return len(swept.rescued) + swept.promoted

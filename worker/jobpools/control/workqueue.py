@@ -17,7 +17,7 @@ MAX_WAIT = 3600.0
 
 
 class Workqueue(Generic[K]):
-    """PURE: keys with one due time each. Keys that are due at the same time are taken in the order of insertion."""
+    """A work queue without a clock. Keys that are due at the same time are taken in the order of insertion."""
 
     def __init__(self) -> None:
         self._due: dict[K, tuple[float, int]] = {}

@@ -12,7 +12,7 @@ from jobpools.core.jobs.job import History, Outcome, OutcomeKind
 from jobpools.core.jobs.policies import QueuePolicy
 from jobpools.core.text.names import QueueName, WorkerId
 from jobpools.errors import StoreDataError, StoreError
-from jobpools.rescue import dropped
+from jobpools.rescue import describe_dropped
 from jobpools.runtime.attempt import Attempt, BoundHandler
 from jobpools.runtime.bound_handlers import Handlers
 from jobpools.runtime.leases import Leases
@@ -88,7 +88,7 @@ class Consumer:
         return self._options.policy.keep
 
     def max_crashes(self, name: str) -> int:
-        """Return a handler's crash limit, which applies to jobs whose envelope does not say one."""
+        """Return a handler's crash limit, which applies to jobs whose envelope does not set one."""
         return self._options.handlers.get(name).max_crashes
 
     # Settling and claiming
@@ -228,5 +228,5 @@ class Consumer:
         self._options.metrics.dead_dropped += number
         self._dropped += number
         if self._dropped and time.monotonic() >= self._next_dropped_line:
-            log.warning("%s", dropped(self.queue, self._dropped, self.keep[1]))
+            log.warning("%s", describe_dropped(self.queue, self._dropped, self.keep[1]))
             self._dropped, self._next_dropped_line = 0, time.monotonic() + DROPPED_INTERVAL

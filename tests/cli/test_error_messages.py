@@ -81,7 +81,7 @@ WORKER = {
         "worker odd:app", r"odd:app: importing it failed: SyntaxError: .*odd\.py, line 1\)", files={"odd.py": "def x(:\n"}
     ),
     "mistyped attribute": Wrong("worker store:ap", r"store:ap: module store has no 'ap'; did you mean app\?"),
-    "module without an App": Wrong("worker bare:app", r"bare:app: module bare has no 'app', and no App at all", files={"bare.py": ""}),
+    "module without an App": Wrong("worker bare:app", r"bare:app: module bare has no 'app'; write app = App\(\"name\"\) there", files={"bare.py": ""}),
     "attribute that is not an App": Wrong("worker store:number", r"store:number is an int, not an App; write app = App\(\"name\"\) there"),
     "app without jobs": Wrong(
         "worker idle:app", r"app idle: it has no jobs; .*@app\.job", files={"idle.py": APP.partition("@app")[0].replace("store", "idle")}

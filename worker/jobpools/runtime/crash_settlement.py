@@ -27,7 +27,12 @@ log = logging.getLogger("jobpools.worker")
 
 
 def settle(hello: Mapping[str, Any], report: CrashReport) -> None:
-    """Settle a dead worker's leases: charge the attempts that caused its death, hand the others back."""
+    """Settle a dead worker's leases: charge the attempts that caused its death, hand the others back.
+
+    Args:
+        hello: The worker's description (`monitoring.description`).
+        report: The attempts to charge, and the cause.
+    """
     supervisor_log.configure(hello)
     asyncio.run(_settle(hello, report))
 
@@ -56,7 +61,7 @@ async def _settle(hello: Mapping[str, Any], report: CrashReport) -> None:
             break
         except StoreError as error:
             if not tries_left:
-                log.warning("worker %s: its attempts could not be settled; they run again when their leases expire: %s",
+                log.warning("worker %s: its attempts could not be settled: %s; they run again when their leases expire",
                             hello["worker"], error)  # fmt: skip
             await asyncio.sleep(TRY_INTERVAL)
     charged = [_charge(each) for each in settled if each.outcome.kind is OutcomeKind.CRASHED]

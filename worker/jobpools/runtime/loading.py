@@ -59,7 +59,7 @@ def _load(reference: str, module_name: str, attribute: str) -> Any:
         return getattr(module, attribute)
     except AttributeError as error:
         apps = [name for name, value in getattr(module, "__dict__", {}).items() if isinstance(value, App)]
-        close = did_you_mean(attribute, apps) or ", and no App at all"
+        close = did_you_mean(attribute, apps) or '; write app = App("name") there'
         raise AppImportError(f"{reference}: module {module_name} has no {attribute!r}{close}") from error
 
 

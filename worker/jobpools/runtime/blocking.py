@@ -1,7 +1,7 @@
 """Find the job that blocks the event loop, and extend the deadlines of the other jobs by that time.
 
 A handler that blocks in `async def` stops every job of its worker. While the loop is late, a thread samples the stack
-of the event loop's thread. The code that runs there belongs to an attempt, which the context of the code names.
+of the event loop's thread. The context of the task or callback that runs there names its attempt.
 """
 
 import logging
@@ -24,7 +24,7 @@ from jobpools.runtime.current_attempt import RUN_HANDLE, attempt_of
 CHECK_INTERVAL = 0.1
 """Seconds between two checks whether the event loop is late."""
 SAMPLED_AFTER = 0.3
-"""Seconds after the loop's last turn from which its stack is sampled; it turns every 0.1 s (`watchdog.INTERVAL`).
+"""Seconds since the loop's last turn after which its stack is sampled. A turn is due every 0.1 s (`watchdog.INTERVAL`).
 
 This is less than `LOGGED_AFTER`, so that the job is known when the delay is logged.
 """
@@ -79,8 +79,8 @@ class BlockingMonitor:
         """The thread that runs the event loop."""
         self._seen: Blocks = {}
         """Attempts that have blocked the loop since its last turn, as far as is known."""
-        self._last = 0.0
-        """End of the time that is already charged to an attempt."""
+        self._charged_until = 0.0
+        """Until when the time is already charged to an attempt."""
         self._logged: Attempt | None = None
         """The latest attempt that was logged while it blocked."""
         self._stop = threading.Event()
@@ -139,7 +139,7 @@ class BlockingMonitor:
         attempt = attempt_of_stack(frame)
         if attempt is None or frame is None:
             return
-        since, self._last = max(last_turn, self._last, attempt.started_at), now
+        since, self._charged_until = max(last_turn, self._charged_until, attempt.started_at), now
         block = self._seen.setdefault(attempt, Block(0.0, ""))
         block.seconds += now - since
         block.place = place_of_stack(frame)

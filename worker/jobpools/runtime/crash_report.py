@@ -27,13 +27,13 @@ class CrashFacts(NamedTuple):
     out_of_memory: bool
     """The kernel's OOM killer ended a process of this container."""
     started: Mapping[int, Started]
-    """The attempts that had started, by their keys."""
+    """The attempts that had started, by `vitals.key` of their leases."""
     ended_by: int
     """The key of the attempt that recorded that it ends the process; 0: none."""
     loop_thread: int
     """The thread that ran the event loop."""
     code: Sequence[Sequence[str]]
-    """By handler's number: file and function."""
+    """By number of the handler: file and function."""
     dump: str
     """The traceback that faulthandler wrote."""
     kill_reason: str = ""
@@ -45,6 +45,7 @@ class CrashReport:
     """The attempts that are charged with a crash, and its cause."""
 
     keys: Collection[int]
+    """`vitals.key` of the leases of these attempts."""
     cause: str
     traceback: str
     """The frames in which a fatal signal arrived; empty: unknown."""

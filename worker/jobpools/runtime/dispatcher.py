@@ -38,7 +38,7 @@ class Dispatcher:
         self._wakeup = wakeup
         self._listeners = listeners
         self._credits = dict.fromkeys(consumers, 0)
-        """How many jobs each queue is behind its share."""
+        """By consumer: `SlotShares.credits` of the latest sharing of free slots."""
         self._tries = Tries()
         self._is_finishing = False
         self._is_recovering = False
@@ -49,7 +49,7 @@ class Dispatcher:
         """Whether a scale-down has marked this worker as draining, so that it may not claim."""
 
     def finish(self) -> None:
-        """Return from `run` as soon as everything is settled and nothing is held."""
+        """Make `run` return as soon as everything is settled and no attempt is left."""
         self._is_finishing = True
         self._wakeup.set()
 

@@ -13,7 +13,8 @@ def report(exit_code: int, dump: str) -> None:
     """Write one line for a worker that a signal ended before it could claim jobs.
 
     Args:
-        exit_code: Of the worker; negative for a signal. Other workers have written a line of their own.
+        exit_code: Exit code of the worker; negative for a signal. Otherwise nothing is written: the worker has
+            written a line itself.
         dump: The traceback that faulthandler wrote.
     """
     if exit_code >= 0:

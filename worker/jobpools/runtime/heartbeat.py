@@ -63,7 +63,7 @@ class HeartbeatSender:
                 for warning in await server_warnings(self._connection):
                     log.warning("%s", warning)
         except StoreError as error:
-            self._sent_at += CHANGED_INTERVAL - INTERVAL
+            self._sent_at += CHANGED_INTERVAL - INTERVAL  # the next one is due within CHANGED_INTERVAL
             self._log_refusal(error)
 
     def _log_refusal(self, error: StoreError) -> None:

@@ -3,10 +3,10 @@
 STARTS_WITHIN = 0.05
 """Seconds within which a prefetched job must be expected to start."""
 PREFETCH_LIMIT = 800
-"""Maximum jobs that are claimed beyond the free slots: 5 ms of the quickest work.
+"""Maximum jobs that are claimed beyond the free slots: they keep a worker busy for at least 5 ms.
 
-That is how long worker and server may wait for a core without stalling each other. With 400, a busy
-machine ran a third fewer jobs per second.
+In that time the worker or the server may wait for a core without stalling the other. With 400, a busy machine ran a
+third fewer jobs per second.
 """
 BATCH = 200
 """Jobs for which a round trip pays: larger batches save little and occupy the server longer."""
@@ -38,6 +38,6 @@ class Prefetch:
         return min(PREFETCH_LIMIT, int(quick * STARTS_WITHIN / max(self.mean, 1e-6)))
 
     def is_stocked(self, slots: int, waiting: int) -> bool:
-        """Return whether the next claim can wait: fewer jobs are missing than a batch, and than half of the limit."""
+        """Return whether the next claim can wait: fewer jobs than BATCH, and than half of the limit, are missing."""
         limit = self.limit(slots)
         return waiting > max(limit // 2, limit - BATCH)

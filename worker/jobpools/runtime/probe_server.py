@@ -30,7 +30,7 @@ class Caller:
 
 
 class ProbeServer:
-    """An HTTP server in a poll loop that others own; GET only, one request per connection."""
+    """An HTTP server in the poll loop of its owner; GET only, one request per connection."""
 
     def __init__(
         self,

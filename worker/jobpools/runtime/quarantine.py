@@ -1,4 +1,4 @@
-"""Run one job at a time of those that become dead with one more crash.
+"""Let a worker run only one job at a time that one more crash would make dead.
 
 When a worker dies and the cause is unknown, every job that it ran is charged with a crash. Two jobs that may crash only
 once more must not run in one worker: a crash of one would make both dead. The second one waits for another worker.

@@ -8,7 +8,7 @@ from jobpools.runtime.outage import Tries
 from jobpools.store import draws
 
 MAX_LOGGED = 1000
-"""Maximum number of texts that are kept to log each once: there can be many names of unknown jobs."""
+"""Maximum number of texts that are kept to log each once: there can be many names of unknown handlers."""
 
 log = logging.getLogger("jobpools.worker")
 

@@ -31,7 +31,12 @@ class StallMonitor:
         """Why the supervisor killed the worker; empty: it did not."""
 
     def check(self, hello: Mapping[str, Any], now: float) -> None:
-        """Start or stop the extension of the leases; kill a worker that is stalled beyond its jobs' timeouts."""
+        """Start or stop the extension of the leases; kill a worker that is stalled beyond its jobs' timeouts.
+
+        Args:
+            hello: The worker's description (`monitoring.description`).
+            now: The monotonic time.
+        """
         silence, snapshot = self._silence(now), self._vitals.snapshot()
         if not self.is_stalled(hello, now):
             if self._extension:

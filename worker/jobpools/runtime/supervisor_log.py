@@ -5,7 +5,7 @@ from typing import Any
 
 
 def configure(hello: Mapping[str, Any]) -> None:
-    """Send warnings and errors of this process to stderr; `hello` says in which form."""
+    """Send warnings and errors of this process to stderr, in the form that `hello`, the worker's description, names."""
     import logging
 
     from jobpools.observability import logs

@@ -36,6 +36,7 @@ from tests.store.drawn_values import (
     POLICY,
     RESCUER,
     delays,
+    expiries,
     letters,
     outcomes,
     own_ids,
@@ -66,6 +67,8 @@ class JobsMachine(RuleBasedStateMachine):
         self.keep = 1000
         """Number of completed jobs that the queue keeps."""
         self.histories: dict[str, History] = {}
+        self.expiries: dict[str, int | None] = {}
+        """Id → when the job expires, in ms."""
         self.states: dict[str, JobState] = {}
         """States of the jobs after the last rule."""
 
@@ -78,30 +81,31 @@ class JobsMachine(RuleBasedStateMachine):
 
     # Enqueueing
 
-    @rule(jobs=st.lists(st.tuples(own_ids, letters, delays), min_size=1, max_size=3))
-    def enqueue_own_ids(self, jobs: list[tuple[str, str, int | None]]) -> None:
-        self.enqueue(jobs, own=True)
+    @rule(jobs=st.lists(st.tuples(own_ids, letters, delays), min_size=1, max_size=3), expiry=expiries)
+    def enqueue_own_ids(self, jobs: list[tuple[str, str, int | None]], expiry: int) -> None:
+        self.enqueue(jobs, own=True, expiry=expiry)
 
-    @rule(jobs=st.lists(st.tuples(letters, delays), min_size=1, max_size=4))
-    def enqueue_fresh(self, jobs: list[tuple[str, int | None]]) -> None:
+    @rule(jobs=st.lists(st.tuples(letters, delays), min_size=1, max_size=4), expiry=expiries)
+    def enqueue_fresh(self, jobs: list[tuple[str, int | None]], expiry: int = 0) -> None:
         fresh = [
             (new_id(self.at, self.claims.to_bytes(5) + bytes([0, 0, 0, 0, n])), *job) for n, job in enumerate(jobs)
         ]
         self.claims += 1
-        self.enqueue(fresh, own=False)
+        self.enqueue(fresh, own=False, expiry=expiry)
 
-    def enqueue(self, jobs: list[tuple[str, str, int | None]], *, own: bool) -> None:
+    def enqueue(self, jobs: list[tuple[str, str, int | None]], *, own: bool, expiry: int = 0) -> None:
         timed = [(job_id, letter, None if delay is None else self.now + delay) for job_id, letter, delay in jobs]
         sending = []
         for job_id, letter, due in timed:
             envelope = Envelope(ENVELOPE_VERSION, job_id, "send", QUEUE, msgspec.Raw(b"{}"), PRIORITIES[letter])
             envelope.enqueued = self.at if own else None
             at = None if due is None else due / 1000
-            sending.append(Sending(envelope, encode_envelope(envelope), at))
+            sending.append(Sending(envelope, encode_envelope(envelope), at, expires=expiry / 1000))
         receipts = self.run(enqueue_batch(self.connection, Batch(QUEUE, sending), self.now))
         assert receipts == self.model.enqueue(timed, self.now, own=own)
         accepted = [job_id for (job_id, *_), receipt in zip(jobs, receipts, strict=True) if receipt > 0]
         self.histories |= dict.fromkeys(accepted, History())
+        self.expiries |= dict.fromkeys(accepted, self.now + expiry if expiry else None)
 
     @rule(
         max_depth=st.sampled_from(["", "", "0", "1", "4"]),
@@ -229,7 +233,8 @@ class JobsMachine(RuleBasedStateMachine):
         assert not (reply.draining and ids), "a draining worker claims nothing"
         assert reply.paused == ("paused" in self.model.policy)
         assert not (reply.paused and ids), "nobody claims from a paused queue"
-        assert [decode_envelope(raw or b"").id for raw in reply.envelopes] == ids
+        envelopes = [decode_envelope(raw or b"") for raw in reply.envelopes]
+        assert [(each.id, each.expires_at) for each in envelopes] == [(id_, self.expiries[id_]) for id_ in ids]
         assert sorted(lease_id.decode() for lease_id in reply.stale) == sorted(expected.stale)
         assert (reply.draining, reply.left, reply.next_due) == (expected.draining, expected.left, expected.next_due)
         for job_id, raw in zip(ids, reply.histories, strict=bool(reply.histories)):

@@ -156,6 +156,8 @@ class App:
                 neither. Default: the pool's `spec.job.resultTTL` (1 day).
             max_crashes: Number of crashes of its worker after which the job is dead; at least 1. Default: the pool's
                 `spec.job.maxCrashes` (3).
+            expires: Time after which no attempt starts, counted from when the server accepts the job, in the same forms
+                as `timeout`. Such a job becomes a dead letter with the reason `expired`. Default: none.
 
         Returns:
             The handler, whose `enqueue` takes the function's arguments. Without a function, a decorator.
@@ -254,6 +256,9 @@ class App:
                 neither. Default: the handler's, else the pool's `spec.job.resultTTL` (1 day).
             max_crashes: Number of crashes of its worker after which the job is dead; at least 1. Default: the
                 handler's, else the pool's `spec.job.maxCrashes` (3).
+            expires: Time after which no attempt starts, counted from when the server accepts the job, in the same forms
+                as `timeout`. Such a job becomes a dead letter with the reason `expired`. Default: the handler's, else
+                none.
             delay: Time before the job may run, in the same forms as `timeout`. Not together with `at`.
             at: Time before which the job does not run: a datetime with a time zone.
             id: The job's own id, for idempotent enqueueing: while a job with this id is known, another is not enqueued.

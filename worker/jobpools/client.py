@@ -133,7 +133,7 @@ class Client:
                 f"{name}: the encoded job takes {len(payload)} bytes, more than {self.max_payload}; send a reference "
                 f"to the data instead, or raise JOBPOOLS_MAX_PAYLOAD"
             )
-        return Call(envelope, payload, options.at, options.delay, decode)
+        return Call(envelope, payload, options.at, options.delay, options.expires or 0.0, decode)
 
     def call_json(self, name: str, args: Mapping[str, Any], options: Options) -> Call[Any]:
         """Return a job for a handler that is unknown here. Raises ArgumentsError if the arguments are not JSON."""

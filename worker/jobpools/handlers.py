@@ -87,7 +87,11 @@ class Handler(Generic[P, R]):
         self._decode_result = self.signature.decode_result  # bound once: each handle keeps a reference
         # max_crashes travels with the job: a worker or operator that rescues it may not have this code.
         self._default_options = Options(
-            queue=self.queue, priority=options.priority, tags=options.tags, max_crashes=options.max_crashes
+            queue=self.queue,
+            priority=options.priority,
+            tags=options.tags,
+            max_crashes=options.max_crashes,
+            expires=options.expires,
         )
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", name)
@@ -139,6 +143,9 @@ class Handler(Generic[P, R]):
                 neither. Default: the handler's, else the pool's `spec.job.resultTTL` (1 day).
             max_crashes: Number of crashes of its worker after which the job is dead; at least 1. Default: the
                 handler's, else the pool's `spec.job.maxCrashes` (3).
+            expires: Time after which no attempt starts, counted from when the server accepts the job, in the same forms
+                as `timeout`. Such a job becomes a dead letter with the reason `expired`. Default: the handler's, else
+                none.
             delay: Time before the job may run, in the same forms as `timeout`. Not together with `at`.
             at: Time before which the job does not run: a datetime with a time zone.
             id: The job's own id, for idempotent enqueueing: while a job with this id is known, another is not enqueued.
@@ -164,6 +171,8 @@ class Handler(Generic[P, R]):
         }
         if self.defaults.max_crashes is not None:
             own["max_crashes"] = self.defaults.max_crashes
+        if self.defaults.expires is not None:
+            own["expires"] = self.defaults.expires
         return Options.make(call, **(own | options))
 
     def build(self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call[R]:

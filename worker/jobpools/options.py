@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict, Unpack
 from jobpools.core.jobs.job import Priority
 from jobpools.core.jobs.retry import Retry
 from jobpools.core.text.did_you_mean import did_you_mean
-from jobpools.core.text.durations import parse_duration
+from jobpools.core.text.durations import format_duration, parse_duration
 from jobpools.core.text.names import QUEUE_LIMIT, QUEUE_PATTERN
 from jobpools.errors import ConfigurationError
 from jobpools.handle import Span
@@ -36,6 +36,8 @@ class HandlerValues(TypedDict, total=False):
     """How long a completed job and its result are kept; 0 keeps neither."""
     max_crashes: int
     """Number of crashes of its worker after which the job is dead."""
+    expires: Span
+    """Time after which no attempt starts."""
 
 
 class OptionValues(HandlerValues, total=False):
@@ -64,6 +66,7 @@ class Options:
     retry: Retry | None = None
     result_ttl: float | None = None
     max_crashes: int | None = None
+    expires: float | None = None
 
     @classmethod
     def make(cls, call: str = "", /, **given: Unpack[OptionValues]) -> "Options":
@@ -75,6 +78,11 @@ class Options:
         values = checked(call, given, _CHECKS)
         if values.keys() >= {"at", "delay"}:
             raise ConfigurationError(f"{call}{': ' * bool(call)}at and delay exclude each other; give one of them")
+        if (expires := values.get("expires")) and values.get("delay", 0.0) >= expires:
+            raise ConfigurationError(
+                f"{call}{': ' * bool(call)}expires: the job would expire before its delay is over; give a longer "
+                f"expires than {format_duration(expires)}"
+            )
         return cls(**values)
 
 
@@ -143,7 +151,7 @@ def at_least_one(given: int) -> int:
     return given
 
 
-def _timeout(given: Span) -> float:
+def _positive(given: Span) -> float:
     if not (seconds := parse_duration(given)):
         raise ValueError("must be more than 0")
     return seconds
@@ -153,10 +161,11 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "queue": check_queue,
     "priority": _priority,
     "tags": _tags,
-    "timeout": _timeout,
+    "timeout": _positive,
     "retry": _retry,
     "result_ttl": parse_duration,
     "max_crashes": at_least_one,
+    "expires": _positive,
     "delay": parse_duration,
     "at": _timestamp,
     "id": check_id,

@@ -31,6 +31,10 @@ At = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Time before which the job does not start, as in 2027-01-01T09:00:00Z."),
 ]
+Expires = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Time from now after which the job does not start any more, as in 1h."),
+]
 Id = Annotated[
     str | None,
     typer.Option(
@@ -55,6 +59,7 @@ def enqueue(  # noqa: PLR0913  # a command's own options
     priority: Priority = None,
     delay: Delay = None,
     at: At = None,
+    expires: Expires = None,
     job_id: Id = None,
     tags: Tags = None,
     wait: Wait = None,
@@ -67,7 +72,8 @@ def enqueue(  # noqa: PLR0913  # a command's own options
 
     from jobpools.cli.enqueue_job import enqueue_job
 
-    options = {"queue": queue, "priority": priority, "delay": delay, "at": at, "id": job_id, "tags": tags}
+    times = {"delay": delay, "at": at, "expires": expires}
+    options = {"queue": queue, "priority": priority, "id": job_id, "tags": tags} | times
     handle, result = enqueue_job(target, arguments or [], options, redis, wait)
     if not handle.new:
         sys.stderr.write(f"job {handle.id} already exists in queue {handle.queue}; nothing was enqueued\n")

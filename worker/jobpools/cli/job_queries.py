@@ -101,6 +101,7 @@ def details(view: JobView) -> dict[str, Any]:
         "tags": list(view.tags),
         "enqueued": format_time(view.enqueued_at or None),
         "due": format_time(view.due_at),
+        "expires": format_time(view.expires_at),
         "worker": view.worker or None,
         "ended": format_time(view.ended_at),
         "seconds": view.ran_for,

@@ -10,6 +10,7 @@ import msgspec
 from jobpools.core.jobs.fairness import priority_turns
 from jobpools.core.jobs.job import History, Outcome, OutcomeKind
 from jobpools.core.jobs.policies import QueuePolicy
+from jobpools.core.text.durations import format_duration
 from jobpools.core.text.names import QueueName, WorkerId
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.rescue import describe_dropped
@@ -153,40 +154,51 @@ class Consumer:
         for raw_id, raw, history in zip(reply.ids, reply.envelopes, histories, strict=False):
             if raw is None:
                 continue  # purged meanwhile; it was not leased
-            attempt, problem = self._attempt(
+            attempt, refusal = self._attempt(
                 raw_id.decode() + lease_suffix, raw, read_history(history) if history else None
             )
             held[attempt.lease] = attempt
-            if problem:
-                self._hand_back(attempt, problem)
-            else:
+            if refusal is None:
                 runnable.append(attempt)
+            else:
+                self._refuse(attempt, refusal)
         self._options.metrics.claimed += len(reply.ids)
         return runnable
 
-    def _attempt(self, lease: str, raw: bytes, history: History | None) -> tuple[Attempt, str]:
-        """Return the attempt of a claimed job, and why this worker cannot run it; empty: it can."""
-        handlers, problem = self._options.handlers, ""
+    def _attempt(self, lease: str, raw: bytes, history: History | None) -> tuple[Attempt, Outcome | None]:
+        """Return the attempt of a claimed job, and the outcome with which it ends unstarted; None: it is to be run."""
+        handlers, refusal = self._options.handlers, None
         handler: BoundHandler = handlers.unknown
         try:
             envelope = decode_envelope(raw)
         except StoreDataError as error:
-            envelope, problem = self._unreadable(lease, raw), str(error)
+            envelope, refusal = self._unreadable(lease, raw), Outcome(OutcomeKind.UNRUNNABLE, message=str(error))
         else:
             handler = handlers.by_name.get(envelope.name, handler)
             if handler is handlers.unknown:
                 problem = f"the workers of queue {self.queue} have no handler {envelope.name!r}"
-        return Attempt(lease, envelope, handler, history, self.outbox), problem
+                refusal = Outcome(OutcomeKind.UNRUNNABLE, message=problem)
+            if envelope.expires_at is not None:
+                refusal = self._expired(envelope.expires_at, history) or refusal
+        return Attempt(lease, envelope, handler, history, self.outbox), refusal
+
+    def _expired(self, expires_at: int, history: History | None) -> Outcome | None:
+        """Return the outcome of a job that has expired; None: it has not. A job that was replayed does not expire."""
+        late = self._options.clock.now() - expires_at / 1000
+        if late < 0 or (history is not None and history.replays):
+            return None
+        return Outcome(OutcomeKind.EXPIRED, message=f"it expired {format_duration(late)} before a worker claimed it")
 
     def _unreadable(self, lease: str, raw: bytes) -> Envelope:
         job_id, priority = split_lease_id(lease)[0], priority_of(raw)
         return Envelope(ENVELOPE_VERSION, job_id, "?", self.queue, msgspec.Raw(b"{}"), priority=priority)
 
-    def _hand_back(self, attempt: Attempt, problem: str) -> None:
-        """Hand back a job that this worker cannot run, uncharged."""
-        if self.errors.is_new(problem):
-            log.warning("%s: %s; handed back, for a worker that can run it", attempt.envelope.id, problem)
-        outcome = Outcome(OutcomeKind.UNRUNNABLE, message=problem)
+    def _refuse(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Settle a job without starting it: it has expired, or this worker cannot run it and hands it back."""
+        if outcome.kind is OutcomeKind.EXPIRED:
+            attempt.handler.tally.skip(outcome.kind)
+        elif self.errors.is_new(outcome.message):
+            log.warning("%s: %s; handed back, for a worker that can run it", attempt.envelope.id, outcome.message)
         settle(attempt, outcome, self._options.clock.now(), self._options.worker)
 
     def _order(self, claim: int) -> str:

@@ -35,6 +35,10 @@ class Tally:
         self.seconds += seconds
         self.buckets[bisect_left(BUCKETS, seconds)] += 1
 
+    def skip(self, kind: OutcomeKind) -> None:
+        """Count a job that ended without being started."""
+        self.ended[kind] = self.ended.get(kind, 0) + 1
+
 
 class Metrics:
     """All counters of one worker process since its start."""

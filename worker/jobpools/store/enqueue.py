@@ -29,6 +29,8 @@ class Sending(msgspec.Struct, frozen=True, eq=False, gc=False):
     """`at=`: seconds since the epoch; None: after `delay`."""
     delay: float = 0.0
     """Seconds from when the server accepts it; 0: at once."""
+    expires: float = 0.0
+    """Seconds from when the server accepts it, after which no attempt starts; 0: it does not expire."""
 
 
 class Receipt(IntEnum):
@@ -65,14 +67,16 @@ def batches(jobs: Sequence[Sending]) -> Iterator[tuple[str, list[int]]]:
 def _arguments(batch: Batch, now: int | str) -> list[Any]:
     arguments: list[Any] = [now, keys.WAKE_CHANNEL, batch.queue]
     for job in batch.jobs:
-        envelope, due = job.envelope, "" if job.due is None and not job.delay else _due_argument(job)
+        is_plain = job.due is None and not job.delay and not job.expires
+        envelope, due = job.envelope, "" if is_plain else _due_argument(job)
         arguments += (envelope.id, _LETTER_OF[envelope.priority], due, job.payload)
     return arguments
 
 
-def _due_argument(job: Sending) -> int | str:
-    """Return when a job is due, as enqueue.lua takes it."""
-    return int(job.delay * 1000) if job.due is None else f"@{int(job.due * 1000)}"
+def _due_argument(job: Sending) -> str:
+    """Return when a job is due and when it expires, as enqueue.lua takes it."""
+    due = f"@{int(job.due * 1000)}" if job.due is not None else str(int(job.delay * 1000)) if job.delay else ""
+    return f"{due};{int(job.expires * 1000)}" if job.expires else due
 
 
 async def enqueue_batch(connection: Connection, batch: Batch, now: int | str = SERVER_CLOCK) -> list[int]:

@@ -26,6 +26,8 @@ class JobView:
     tags: tuple[str, ...] = ()
     enqueued_at: float = 0.0
     due_at: float | None = None
+    expires_at: float | None = None
+    """When the job expires, seconds since the epoch; None: it does not, or it has completed."""
     worker: str = ""
     """The worker that runs it."""
     ended_at: float | None = None
@@ -69,6 +71,7 @@ def view_of(queue: str, job_id: str, envelope: bytes | None, history: bytes | No
         args=bytes(found.args),
         tags=found.tags,
         enqueued_at=enqueued_at(found),
+        expires_at=None if found.expires_at is None else found.expires_at / 1000,
         history=past,
         **facts,
     )

@@ -1,30 +1,21 @@
 -- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known is skipped.
--- USES: clock wake taken notify overflow
+-- USES: clock wake taken notify overflow new_jobs
 -- KEYS: jobs results since wake policy totals dead history waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms channel queue ...
 --   now_ms: the current time in ms; '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each job id, priority (h, n, l), due ('' for at once; ms from now; or '@' and ms since the epoch), envelope
+--        ';' and ms behind `due`: the job expires this long after now; "expires_at", in ms, is added to its envelope
 -- RETURNS: for each job 1 (accepted), 0 (the id was known, nothing written), 2 (the queue is full: it is a dead letter),
 --   -1 (the queue is full: nothing written), -2 (too many jobs are scheduled: nothing written)
 -- CHANGES: jobs, ready or scheduled, since, wake, totals, dead, history; publishes the queue's name when it was empty before
 -- A table or a function that a script creates costs the server as much as a tenth of a command, so there are few.
-local ready = {h = ready_high, n = ready_normal, l = ready_low}
-
--- Check the arguments before anything is written.
-local ids = {}
-if (#ARGV - 3) % 4 ~= 0 then return redis.error_reply('ERR enqueue: incomplete job; pass id, priority, due and envelope for each job') end
-for i = 4, #ARGV, 4 do
-  local due = ARGV[i + 2]
-  if not ready[ARGV[i + 1]] then return redis.error_reply('ERR enqueue: unknown priority ' .. ARGV[i + 1] .. '; use h, n or l') end
-  if due ~= '' then
-    local digits = string.match(due, '^@%-?(%d+)$') or string.match(due, '^%d+$')
-    if not (digits and #digits < 16) then return redis.error_reply('ERR enqueue: invalid due time ' .. due .. "; use '', ms from now or @ms of the epoch") end
-  end
-  ids[i / 4] = ARGV[i]
-end
-
 -- Find the ids that are known: those of jobs, and of ended jobs whose records have not expired.
 local now, known = clock(now_ms), {}
+if expiring then
+  for i, ms in pairs(expiring) do
+    ARGV[i] = string.format('%s,"expires_at":%d}', string.sub(ARGV[i], 1, -2), now + tonumber(ms))
+  end
+end
 for from = 1, #ids, 1000 do
   local last = math.min(from + 999, #ids)
   local envelopes = redis.call('HMGET', jobs, unpack(ids, from, last))

@@ -66,11 +66,11 @@ def _run(folder: Path, options: storm.Options) -> int:
         line.clear()
         with fleet.server.client() as client:
             where, results = places.read(client, QUEUE), places.records(client, QUEUE)
-            histories = places.records(client, QUEUE, "history")
+            histories, remains = places.records(client, QUEUE, "history"), places.remains(client, QUEUE)
         fleet.server.kill()
         plans = [plan_of(options.seed, number, options.cancel_share) for number in range(options.jobs)]
         record, journal = append_only.read(fleet.data, QUEUE), notes.read(fleet.notes_file)
-        found = account(Evidence(plans, where, results, record, histories, journal, aftermath.totals))
+        found = account(Evidence(plans, where, results, record, histories, remains, journal, aftermath.totals))
     found.wrong += [f"worker {name}: it did not end after SIGTERM" for name in aftermath.stuck_workers]
     if aftermath.producer_problem:
         found.wrong.append(f"producer: {aftermath.producer_problem}")

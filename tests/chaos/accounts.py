@@ -36,6 +36,8 @@ class Evidence:
     record: Record
     histories: Mapping[bytes, bytes]
     """By job: its history, also after its end."""
+    remains: Sequence[str]
+    """What is left of ended jobs and should be gone, as `places.remains` returns it."""
     journal: Sequence[Note]
     totals: Ledger
 
@@ -78,6 +80,8 @@ def account(evidence: Evidence) -> Account:
     _check_attempts(evidence, found)
     _check_charges(evidence, found)
     _check_totals(evidence.totals, found)
+    if not found.lost:
+        found.wrong += [f"left in Redis: {each}" for each in evidence.remains]
     return found
 
 

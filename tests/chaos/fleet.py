@@ -15,8 +15,11 @@ from tests.support.proxy import Faults, Proxy, running_proxy
 from tests.support.servers import Server, running, valkey_binary
 from tests.support.workers import WorkerProcess
 
-SETTINGS = {"LEASE": "1s", "CONCURRENCY": "8", "GRACE": "0.3s"}
+SETTINGS = {"CONCURRENCY": "8", "GRACE": "0.3s"}
+LEASES = ("1s", "5s")
+"""Leases of the workers, in turn: the first often expires; with the second, a dead worker's supervisor settles."""
 NO_REWRITE = ("--auto-aof-rewrite-percentage", "0")
+READ_ONLY = b"READONLY You can't write against a read only replica."
 EXIT_TIMEOUT = 30.0
 """Maximum seconds for a worker to end after SIGTERM."""
 
@@ -30,7 +33,8 @@ class Fleet:
         self.data = folder / "data"
         self.notes_file = folder / "notes"
         self.sent_file = folder / "sent"
-        self._ended_file = folder / "ended"
+        self.ended_file = folder / "ended"
+        """Names of the workers that have ended."""
         self.kills = 0
         """Number of SIGKILLs sent to workers, programs and the server while they ran."""
         self.others: dict[str, int] = {}
@@ -51,7 +55,6 @@ class Fleet:
             self.proxies += [stack.enter_context(running_proxy(self.server.port)) for _ in range(self._number + 2)]
             stack.callback(self._kill_all)
             self.workers += [self._start_worker(place) for place in range(self._number)]
-            self.controller.start(self.proxies[-1].url, str(self._ended_file))
             self._stack = stack.pop_all()
         return self
 
@@ -68,14 +71,14 @@ class Fleet:
 
     def _start_worker(self, place: int) -> WorkerProcess:
         self._started += 1
-        environment = {"NOTES": str(self.notes_file)} | SETTINGS
+        environment = {"NOTES": str(self.notes_file), "LEASE": LEASES[place % len(LEASES)]} | SETTINGS
         return WorkerProcess(self.folder, f"w{self._started}", self.proxies[place].url, APP, **environment)
 
     def replace_ended(self) -> None:
         """Start a worker in the place of each that has ended, as Kubernetes does."""
         for place, worker in enumerate(self.workers):
             if worker.process.poll() is not None:
-                with self._ended_file.open("a") as file:
+                with self.ended_file.open("a") as file:
                     file.write(f"{worker.name}\n")
                 self.workers[place] = self._start_worker(place)
 
@@ -117,7 +120,7 @@ class Fleet:
         worker.pause()
         self._count("SIGSTOPs")
         try:
-            await asyncio.sleep(draw.random() * 2.5)
+            await asyncio.sleep(draw.random() * 4)
         finally:
             worker.resume()
         return f"{worker.name}: stopped and continued"
@@ -143,10 +146,12 @@ class Fleet:
         name, faults = draw.choice(
             [
                 ("hangs", Faults(hangs=True)),
+                ("delivers late", Faults(delivers_late=True)),
                 ("loses replies", Faults(cuts_reply=True)),
                 ("is reset", Faults(resets=True)),
                 ("resets every other connection", Faults(resets_every_other=True)),
                 ("is slow", Faults(seconds=draw.random() / 2)),
+                ("leads to a replica", Faults(reply=READ_ONLY, passes=(b"PING", b"CLIENT"))),
             ]
         )
         struck = self.proxies if draw.random() < 0.2 else [draw.choice(self.proxies)]

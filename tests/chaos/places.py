@@ -26,6 +26,20 @@ def records(client: Redis, queue: str, part: str = "results") -> dict[bytes, byt
     return dict(_reply(client, "HGETALL", queue, part))
 
 
+def remains(client: Redis, queue: str) -> list[str]:
+    """Return what is left of jobs that have ended and should be gone, once all jobs have ended."""
+    ended, dead = set(records(client, queue)), set(_reply(client, "ZRANGE", queue, "dead", 0, -1))
+    listed = [_reply(client, "LLEN", queue, f"done:{each.decode()}") for each in _reply(client, "HKEYS", queue, "done")]
+    sizes = {
+        "since": _reply(client, "HLEN", queue, "since"),
+        "cancelling": _reply(client, "SCARD", queue, "cancelling"),
+        "jobs, of jobs that are not dead": len(set(_reply(client, "HKEYS", queue, "jobs")) - dead),
+        "history, of unknown jobs": len(set(_reply(client, "HKEYS", queue, "history")) - ended - dead),
+        "lists of ended jobs, without a record": sum(listed) - len(ended),
+    }
+    return [f"{size} in {part}" for part, size in sizes.items() if size]
+
+
 def _places(client: Redis, queue: str) -> Iterator[tuple[bytes, str]]:
     for job_id, value in records(client, queue).items():
         yield job_id, LETTERS[value[:1]]

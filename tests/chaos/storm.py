@@ -79,6 +79,7 @@ async def run(fleet: Fleet, options: Options, report: Callable[[Progress], None]
         deadline=begin + options.seconds + DRAIN_TIMEOUT,
     )
     fleet.producer.start(order.as_argument())
+    fleet.controller.start(fleet.proxies[-1].url, str(fleet.ended_file), str(begin + options.seconds))
     connection = connect(fleet.server.url)
     reporting = asyncio.create_task(_report(fleet, connection, progress, report))
     try:

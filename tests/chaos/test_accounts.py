@@ -54,10 +54,10 @@ class Run:
         self.server.start()
         with self.server.client() as client:
             where, results = places.read(client, QUEUE), places.records(client, QUEUE)
-            histories = places.records(client, QUEUE, "history")
+            histories, remains = places.records(client, QUEUE, "history"), places.remains(client, QUEUE)
         self.server.kill()
         record = append_only.read(self.folder, QUEUE)
-        return account(Evidence(PLANS, where, results, record, histories, self.journal, totals))
+        return account(Evidence(PLANS, where, results, record, histories, remains, self.journal, totals))
 
 
 @pytest.fixture
@@ -122,6 +122,17 @@ async def test_a_job_that_still_runs_is_lost_with_its_place(run: Run) -> None:
     leases = await run.claim(1)
     await run.complete([lease for lease in leases if VICTIM not in lease])
     assert (await run.account()).lost == {VICTIM: f"leased by {WORKER} (steady)"}
+
+
+async def test_what_an_ended_job_leaves_in_redis_is_wrong(run: Run) -> None:
+    await run.complete(await run.claim(1))
+    with run.server.client() as client:
+        client.sadd(keys.of_queue(QUEUE, "cancelling"), VICTIM)
+        client.hset(keys.of_queue(QUEUE, "history"), "unknown", "{}")
+    assert (await run.account()).wrong == [
+        "left in Redis: 1 in cancelling",
+        "left in Redis: 1 in history, of unknown jobs",
+    ]
 
 
 async def test_a_job_without_an_attempt_in_the_journal_is_wrong(run: Run) -> None:

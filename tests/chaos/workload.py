@@ -63,10 +63,23 @@ async def crashing(ctx: Context, seconds: float, failures: int) -> str:
     return lease_of(ctx)
 
 
+@app.job(retry=_retry, max_crashes=1)
+async def fragile(ctx: Context, seconds: float, failures: int) -> str:
+    """Be dead after the first crash: a worker that was only stopped takes the job back, unless it was replayed."""
+    note(ctx, BEGUN)
+    await asyncio.sleep(seconds)
+    if ctx.history.attempts < failures:
+        raise OSError("not yet")
+    note(ctx, DONE)
+    return lease_of(ctx)
+
+
 FAIL_AS_PLANNED = ("steady", "threaded")
 """Handlers whose jobs fail exactly as often as planned, however often their workers are killed."""
-HANDLERS = {"steady": steady, "threaded": threaded, "late": late, "crashing": crashing}
-SHARES = {"steady": 900, "threaded": 80, "late": 18, "crashing": 2}
+HANDLERS = {"steady": steady, "threaded": threaded, "late": late, "crashing": crashing, "fragile": fragile}
+SHARES = {"steady": 870, "threaded": 80, "late": 18, "crashing": 2, "fragile": 30}
+REPLAYED = "fragile-"
+"""First letters of the ids of jobs that the controller replays."""
 """Jobs of each handler in a thousand."""
 
 
@@ -85,15 +98,14 @@ class Plan:
 
     @property
     def id(self) -> str:
-        return f"job-{self.number:06d}"
+        return f"{self.handler}-{self.number:06d}"
 
     @property
     def ends(self) -> frozenset[JobState]:
         """Return the states in which the job may end."""
-        is_late = self.handler == "late"  # on a busy machine a quick attempt can exceed the timeout, too
         limit = MAX_CRASHES if self.handler == "crashing" else MAX_ATTEMPTS
         found = {JobState.DEAD if self.failures >= limit else JobState.COMPLETED}
-        if is_late or self.handler == "crashing":
+        if self.handler not in FAIL_AS_PLANNED:  # others can be dead by a fault, or by a timeout on a busy machine
             found.add(JobState.DEAD)
         if self.is_cancelled:
             found |= {JobState.CANCELLED}
@@ -114,5 +126,7 @@ def plan_of(seed: int, number: int, cancel_share: float) -> Plan:
     is_slow = is_cancelled or draw.random() < 0.1
     seconds = draw.random() / 2 if is_slow and handler != "late" else 0.0
     failures = draw.choice([1, 2, 3]) if handler in ("late", "crashing") else draw.choice([0] * 57 + [1, 2, 3])
+    if handler == "fragile":
+        seconds, failures = 0.3 + draw.random(), 0
     delay = draw.random() * 2 if draw.random() < (0.4 if is_cancelled else 0.1) else 0.0
     return Plan(number, handler, seconds, failures, delay, draw.choice(list(Priority)), is_cancelled)

@@ -23,6 +23,8 @@ class Faults:
     """Commands that pass despite `reply`, such as PING on a server that refuses writes only."""
     hangs: bool = False
     """Connections are accepted and commands are read, but there is no reply."""
+    delivers_late: bool = False
+    """Commands reach the server only when this fault is over; their clients get no reply, and may have ended."""
     cuts_reply: bool = False
     """Each reply is cut, and its connection closed."""
     resets: bool = False
@@ -110,9 +112,8 @@ class Proxy:
             if faults.resets or (faults.resets_every_other and number % 2):
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 return
-            if faults.hangs:
-                while self.faults.hangs:
-                    time.sleep(0.02)
+            if faults.hangs or faults.delivers_late:
+                self._withhold(faults, server, request)
                 return
             if faults.reply and name not in faults.passes:
                 client.sendall(b"-" + faults.reply + b"\r\n")
@@ -124,6 +125,14 @@ class Proxy:
                 client.sendall(answer[: max(1, len(answer) // 2)])
                 return
             client.sendall(answer)
+
+    def _withhold(self, faults: Faults, server: socket.socket, request: bytes) -> None:
+        """Wait until the fault is over; then send a command that is delivered late, and ignore its reply."""
+        while self.faults is faults:
+            time.sleep(0.02)
+        if faults.delivers_late:
+            server.sendall(request)
+            _frame(_reader(server))
 
 
 def _reader(source: socket.socket) -> Callable[[int | None], bytes]:

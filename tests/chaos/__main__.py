@@ -44,14 +44,20 @@ A seed repeats the jobs and the draws of the faults. Instants depend on the mach
 def main() -> int:
     arguments = _arguments()
     options = storm.Options(arguments.jobs, arguments.seconds, arguments.seed, arguments.workers, arguments.cancel)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    received: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        received.append(number)
+        signal.raise_signal(signal.SIGINT)  # asyncio cancels the run, which repairs what it has broken
+
+    signal.signal(signal.SIGTERM, interrupt)
     print(f"chaos: seed {options.seed}; repeat with --seed {options.seed}")
     folder = Path(tempfile.mkdtemp(prefix="jobpools-chaos-"))
     try:
         return _run(folder, options)
     except KeyboardInterrupt:
         print("\nchaos: interrupted; all processes are ended", file=sys.stderr)
-        return 128 + signal.SIGINT
+        return 128 + (received or [signal.SIGINT])[0]
     finally:
         if arguments.keep is not None:
             shutil.copytree(folder, arguments.keep, dirs_exist_ok=True)

@@ -98,12 +98,12 @@ WORKER = {
     "unknown log format": Wrong("worker store:app --log yaml", r"--log: must be 'text' or 'json', got \"yaml\""),
     "invalid port": Wrong("worker store:app --probe-port 99999", r"--probe-port: must be at most 65535, got 99999"),
     "slots as text": Wrong("worker store:app", r"JOBPOOLS_CONCURRENCY: must be an integer, got \"many\"", env={"JOBPOOLS_CONCURRENCY": "many"}),
-    "queues that are not JSON": Wrong("worker store:app", r"JOBPOOLS_QUEUES: 'emails' is not JSON: .*", env={"JOBPOOLS_QUEUES": "emails"}),
+    "queues that are not JSON": Wrong("worker store:app", r"JOBPOOLS_QUEUES: 'emails' is not JSON: .*; write it as in \[\"emails\"\]", env={"JOBPOOLS_QUEUES": "emails"}),
     "job timeout of 0 in the environment": Wrong("worker store:app", r"JOBPOOLS_JOB\.timeout: must be more than 0s", env={"JOBPOOLS_JOB": '{"timeout": "0s"}'}),
     "unknown key in JSON": Wrong("worker store:app", r"JOBPOOLS_JOB\.timeoutt: unknown key", env={"JOBPOOLS_JOB": '{"timeoutt": "5s"}'}),
     "lease of 0": Wrong("worker store:app", r"JOBPOOLS_LEASE: must be greater than 0, got 0\.0", env={"JOBPOOLS_LEASE": "0"}),
     "payload limit as text": Wrong("worker store:app", r"JOBPOOLS_MAX_PAYLOAD: must be an integer, got \"1M\"", env={"JOBPOOLS_MAX_PAYLOAD": "1M"}),
-    "invalid file descriptor": Wrong("worker store:app", r"JOBPOOLS_READY_FD: 'x' is not an open file descriptor", env={"JOBPOOLS_READY_FD": "x"}),
+    "invalid file descriptor": Wrong("worker store:app", r"JOBPOOLS_READY_FD: 'x' is not an open file descriptor; unset it, only `jobpools up` sets it", env={"JOBPOOLS_READY_FD": "x"}),
 }  # fmt: skip
 
 ENQUEUE = {

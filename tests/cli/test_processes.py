@@ -60,7 +60,9 @@ def test_enqueue_prints_the_result_of_a_job(process: Shell, folder: Path, valkey
 def test_enqueue_fails_if_the_result_does_not_arrive_in_time(process: Shell) -> None:
     late = process("enqueue", "store:app", "send", "to=ada", "--wait", "0.1")
     assert (late.code, late.out) == (1, "")
-    assert re.fullmatch(r"jobpools: job \S+ had not ended after 100ms: it is queued\n", late.err)
+    assert re.fullmatch(
+        r"jobpools: job \S+: had not ended after 100ms: it is queued; wait longer, or cancel it\n", late.err
+    )
 
 
 @pytest.mark.parametrize(

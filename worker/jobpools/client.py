@@ -127,7 +127,9 @@ class Client:
         try:
             payload = encode_envelope(envelope)
         except UnicodeEncodeError as error:
-            raise ArgumentsError(f"{name!r}: the job's name or a tag is not UTF-8: {error}") from error
+            raise ArgumentsError(
+                f"{name!r}: the job's name or a tag is not UTF-8: {error}; use text without surrogates"
+            ) from error
         if len(payload) > self.max_payload:
             raise PayloadTooLargeError(
                 f"{name}: the encoded job takes {len(payload)} bytes, more than {self.max_payload}; send a reference "

@@ -93,7 +93,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         """
         state = await cancel_job(self.client.connection(), self.queue, self.id)
         if state is None:
-            raise JobNotFoundError(f"no job {self.id} in queue {self.queue}")
+            raise self._not_found()
         return state
 
     async def result(self, timeout: Span | None = None) -> R_co:  # noqa: ASYNC109  # the error message names the timeout
@@ -136,7 +136,9 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
             raise JobDeadError(_death_message(view), view.history.reason or "")
         if not in_time and view.state not in (JobState.COMPLETED, JobState.CANCELLED):
             waited = format_duration(limit or 0.0)
-            raise ResultTimeoutError(f"job {self.id} had not ended after {waited}: it is {view.state}")
+            raise ResultTimeoutError(
+                f"job {self.id}: had not ended after {waited}: it is {view.state}; wait longer, or cancel it"
+            )
 
     async def _wait_for_end(self, deadline: float | None) -> bool:
         """Wait until the job has ended, and return whether it did before the deadline (monotonic seconds)."""
@@ -169,10 +171,13 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
     async def _view(self) -> JobView:
         view = await read_job(self.client.connection(), self.queue, self.id)
         if view is None:
-            raise JobNotFoundError(
-                f"no job {self.id} in queue {self.queue}: it never existed, or its result has expired"
-            )
+            raise self._not_found()
         return view
+
+    def _not_found(self) -> JobNotFoundError:
+        return JobNotFoundError(
+            f"job {self.id}: not in queue {self.queue}: it never existed, or its result has expired; check id and queue"
+        )
 
     def _result_of(self, record: ResultRecord) -> R_co:
         if record.state == JobState.CANCELLED:

@@ -43,7 +43,8 @@ _VARIABLES = {
     "lease": "JOBPOOLS_LEASE",
     "max_payload": MAX_PAYLOAD,
 }
-_JSON_FIELDS = ("queues", "job", "queue")
+_JSON_EXAMPLES = {"queues": '["emails"]', "job": '{"timeout": "5m"}', "queue": '{"keepDead": 1000}'}
+"""By field whose variable holds JSON: an example of its value, for errors."""
 
 
 class WorkerSettings(BaseModel):
@@ -89,7 +90,7 @@ class WorkerSettings(BaseModel):
         values: dict[str, Any] = {}
         for field, variable in _VARIABLES.items():
             if text := environ.get(variable, ""):
-                values[field] = _from_json(variable, text) if field in _JSON_FIELDS else _number_or_text(field, text)
+                values[field] = _from_json(field, text) if field in _JSON_EXAMPLES else _number_or_text(field, text)
         values |= {field: value for field, value in options.items() if value is not None}
         try:
             return cls.model_validate(values)
@@ -155,11 +156,13 @@ def parse_queues(text: str) -> tuple[QueueRef, ...]:
     return tuple(found)
 
 
-def _from_json(variable: str, text: str) -> Any:
+def _from_json(field: str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise ConfigurationError(f"{variable}: {text[:SHOWN]!r} is not JSON: {error}") from error
+        raise ConfigurationError(
+            f"{_VARIABLES[field]}: {text[:SHOWN]!r} is not JSON: {error}; write it as in {_JSON_EXAMPLES[field]}"
+        ) from error
 
 
 def _number_or_text(field: str, text: str) -> Any:

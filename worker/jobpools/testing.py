@@ -78,7 +78,7 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
     try:
         done, _ = await asyncio.wait([running, idle], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if not done:
-            raise TimeoutError(f"not idle after {timeout:g} s: {await _describe_unfinished(worker, names)}")
+            raise TimeoutError(await _describe_unfinished(worker, names, timeout))
     finally:
         idle.cancel()
         worker.stop()
@@ -86,7 +86,7 @@ async def run_until_idle(  # noqa: PLR0913  # every one of them has a default
         with contextlib.suppress(asyncio.CancelledError):
             await idle
     if code:
-        raise RuntimeError("the worker failed; its log says why")
+        raise RuntimeError("run_until_idle: the worker failed; its log says why")
     return worker
 
 
@@ -100,8 +100,8 @@ async def _wait_until_idle(worker: Worker, names: Sequence[str], horizon: float)
         await asyncio.sleep(0.01)
 
 
-async def _describe_unfinished(worker: Worker, names: Sequence[str]) -> str:
-    """Return a description of the jobs that have not ended."""
+async def _describe_unfinished(worker: Worker, names: Sequence[str], seconds: float) -> str:
+    """Return the error message about the jobs that have not ended after so many seconds."""
     facts = await read_endpoint(worker.parts.connection, {POOL: [QueueName(name) for name in names]})
     queues = [
         f"{name}: {queue.queued} queued, {queue.due + queue.scheduled} scheduled, {queue.in_flight} running"
@@ -109,7 +109,8 @@ async def _describe_unfinished(worker: Worker, names: Sequence[str]) -> str:
         if queue.demand or queue.scheduled
     ]
     running = sorted(map(str, worker.parts.slots.running))
-    return "; ".join(queues) + (f" ({', '.join(running[:5])})" if running else "")
+    left = "; ".join(queues) + (f" ({', '.join(running[:5])})" if running else "")
+    return f"run_until_idle: not idle after {seconds:g} s: {left}; raise timeout=, or fix the jobs"
 
 
 def context(*, attempt: int = 1, name: str = "test", queue: str = "default", tags: Sequence[str] = ()) -> Context:

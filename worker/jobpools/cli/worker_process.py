@@ -74,4 +74,6 @@ def _report_ready(descriptor: str) -> None:
         os.write(int(descriptor), b"1")
         os.close(int(descriptor))
     except (ValueError, OSError) as error:
-        raise ConfigurationError(f"{READY_FD}: {descriptor!r} is not an open file descriptor") from error
+        raise ConfigurationError(
+            f"{READY_FD}: {descriptor!r} is not an open file descriptor; unset it, only `jobpools up` sets it"
+        ) from error

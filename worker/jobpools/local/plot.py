@@ -66,7 +66,7 @@ def draw(samples: Mapping[str, Sequence[Sample]], path: Path, title: str, second
     try:
         figure.savefig(path, dpi=130)
     except OSError as error:
-        raise ConfigurationError(f"--plot {path}: cannot be written: {error.strerror}") from error
+        raise ConfigurationError(f"--plot {path}: cannot be written: {error.strerror}; name another file") from error
     finally:
         plt.close(figure)
 

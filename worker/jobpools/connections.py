@@ -31,7 +31,7 @@ class LoopConnection:
     connection: Connection
     waiters: Waiters
     closing: AsyncGenerator[None, None]
-    """Closes the connection when it is closed."""
+    """The generator whose `aclose` closes the connection."""
 
 
 _inherited: list[dict[_Token, LoopConnection]] = []

@@ -99,7 +99,7 @@ class Context:
 
     @property
     def worker(self) -> str:
-        """The worker's id, `<host>.<nonce>`."""
+        """The worker's id, `<host>.<suffix>`."""
         return self._worker
 
     @property

@@ -158,7 +158,7 @@ class Rescuer:
 
         Args:
             connection: Connection to the queues' Redis.
-            worker: Id of the worker that holds the leases from the take to the record.
+            worker: Id of the worker that holds the leases until their jobs are settled.
             lease_ms: Milliseconds of these leases.
             max_crashes: Returns the limit of a handler, by name, for a job whose envelope does not set one.
             keep: Numbers of completed jobs and dead letters that a queue keeps.

@@ -80,7 +80,7 @@ class Waiters:
             failures = 0
             while True:
                 try:
-                    await self._register_once()
+                    await self._find_ended()
                     await self._subscribe()
                     failures = 0
                     await self._register_and_listen()
@@ -91,7 +91,7 @@ class Waiters:
                 await self._pause(BACKOFF.delay(failures, draws.fraction()))
                 self._unsent = set(self._waiting)
 
-    async def _register_once(self) -> None:
+    async def _find_ended(self) -> None:
         """Find the jobs that have ended already, before the first subscription is made."""
         if self._subscription is None:
             await self._register(set(self._unsent), "")

@@ -1,4 +1,4 @@
-"""Describes a wrong command line from typer's exception classes and their attributes, not from their sentences."""
+"""Describes a wrong command line from typer's exception classes and their attributes, not from their messages."""
 
 import sys
 from typing import Any, TypeGuard
@@ -21,7 +21,7 @@ class CommandLineError(Exception):
     """A wrong command line that this package detects itself."""
 
     def __init__(self, command_path: str, message: str) -> None:
-        """`command_path` is the command as typed, as in `jobpools jobs list`."""
+        """Create the error. `command_path`: the command as typed, as in `jobpools jobs list`."""
         super().__init__(with_help(command_path, message))
 
 

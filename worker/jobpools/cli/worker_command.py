@@ -38,9 +38,9 @@ def worker(  # noqa: PLR0913  # a command's own options
     probe_port: ProbePort = None,
     log: LogFormat = None,
 ) -> None:
-    """Run one worker in this process, until SIGTERM or Ctrl-C.
+    """Run one worker until SIGTERM or Ctrl-C.
 
-    What is not given comes from an environment variable: JOBPOOLS_APP, JOBPOOLS_REDIS_URL, JOBPOOLS_QUEUES,
+    Options that are not given come from the environment: JOBPOOLS_APP, JOBPOOLS_REDIS_URL, JOBPOOLS_QUEUES,
     JOBPOOLS_CONCURRENCY, JOBPOOLS_POOL, JOBPOOLS_GRACE, JOBPOOLS_PROBE_PORT, JOBPOOLS_LOG.
     """
     from jobpools.cli import worker_process

@@ -23,7 +23,7 @@ class ChildProcess:
     """One child process, from its start to its end."""
 
     def __init__(self, name: str, command: Command, on_output: Callable[[str, str], None]) -> None:
-        """`on_output(name, line)` is called for each line that the process writes to stdout or stderr."""
+        """Prepare a process; `on_output(name, line)` is called for each line that it writes to stdout or stderr."""
         self.name = name
         self.command = command
         self.is_ready = False

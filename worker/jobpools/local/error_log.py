@@ -9,7 +9,7 @@ class ErrorLogHandler(logging.Handler):
     """Passes on records of level ERROR, which are mostly bugs. The display already shows what the others say."""
 
     def __init__(self, notify: Callable[[str], None]) -> None:
-        """`notify` receives one line for each record."""
+        """Create a handler; `notify` receives one line for each record."""
         super().__init__(logging.ERROR)
         self._notify = notify
 

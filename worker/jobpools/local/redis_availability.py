@@ -9,7 +9,7 @@ class RedisAvailability:
     """The availability of Redis, as of the last read."""
 
     def __init__(self, notify: Callable[[str], None]) -> None:
-        """`notify` receives messages for the user."""
+        """Take Redis for available; `notify` receives messages for the user."""
         self._notify = notify
         self._is_available = True
 

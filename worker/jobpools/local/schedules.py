@@ -17,7 +17,7 @@ class LocalSchedules:
     """Fires the schedules of the files, and implements the port `ScheduleReporter`."""
 
     def __init__(self, connection: Connection, notify: Callable[[str], None], namespace: str) -> None:
-        """`notify` receives messages for the user; schedules in `namespace` are shown by name alone."""
+        """Begin without schedules; `notify` receives messages, which show those in `namespace` by name alone."""
         self._notify = notify
         self._namespace = namespace
         self._next_ticks: dict[str, float] = {}

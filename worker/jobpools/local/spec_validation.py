@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from jobpools.core.schedules import expression as clock
+from jobpools.core.schedules.expression import load_time_zone, parse_cron
 from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.core.text.plurals import count_of
 from jobpools.core.text.validation import explain
@@ -44,23 +44,23 @@ def validated(document: Document, location: Location, model: type[T], value: Any
         # An unknown key is often the cause of the others: the misspelt key is also missing.
         problems.sort(key=lambda each: each["type"] != _UNKNOWN_KEY)
         first = problems[0]
-        known = (
+        suggestion = (
             did_you_mean(str(first["loc"][-1]), _keys(model, first["loc"][:-1]))
             if first["type"] == _UNKNOWN_KEY
             else ""
         )
         more = f" (and {count_of(len(problems) - 1, 'more error')})" if len(problems) > 1 else ""
-        raise document.error((*location, *first["loc"]), f"{explain(first)}{known}{more}") from error
+        raise document.error((*location, *first["loc"]), f"{explain(first)}{suggestion}{more}") from error
 
 
 def check_cron(document: Document, location: Location, key: str, expression: str, time_zone: str) -> None:
     """Check the cron expression in `key` and the `timeZone` next to it. Raises SpecError."""
     try:
-        clock.load_time_zone(time_zone)
+        load_time_zone(time_zone)
     except SpecError as error:
         raise document.error((*location, "timeZone"), str(error).removeprefix("timeZone ")) from error
     try:
-        clock.parse_cron(expression, time_zone)
+        parse_cron(expression, time_zone)
     except SpecError as error:
         raise document.error((*location, key), str(error).removeprefix("schedule ")) from error
 

@@ -18,7 +18,7 @@ class StopSignals:
         wake: asyncio.Event,
         notify: Callable[[str], None],
     ) -> None:
-        """`wake` is set at each signal; `notify` receives messages for the user."""
+        """Handle no signal yet; `wake` is set at each signal, and `notify` receives messages for the user."""
         self._cluster = cluster
         self._companion = companion
         self._wake = wake

@@ -80,7 +80,7 @@ def _open(port: int) -> bool:
 
 
 def ready(pod: Object) -> bool:
-    """Return whether the pod takes jobs: it runs, is ready and is not being deleted."""
+    """Return whether the pod's worker claims jobs: it runs, is ready and is not being deleted."""
     conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
     return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
 

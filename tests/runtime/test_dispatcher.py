@@ -12,7 +12,7 @@ from jobpools.runtime.slots import Slots
 
 
 class Queue:
-    """A consumer as far as the dispatcher divides free slots among consumers."""
+    """The part of a consumer that the dispatcher reads when it divides free slots."""
 
     def __init__(self, name: str, weight: int) -> None:
         self.name, self.weight = name, weight

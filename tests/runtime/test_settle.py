@@ -36,7 +36,7 @@ RAISED: dict[str, Callable[[], BaseException]] = {
 
 
 @pytest.mark.parametrize("kind", RAISED)
-async def test_a_retry_function_that_raises_leaves_the_decision_to_the_default_policy(
+async def test_a_retry_function_that_raises_gives_the_delay_of_the_strategy(
     app: App, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     def decide(_attempt: int, _error: BaseException | None) -> float | None:
@@ -57,7 +57,7 @@ async def test_a_retry_function_that_raises_leaves_the_decision_to_the_default_p
 
 
 @pytest.mark.parametrize("answer", ["soon", float("nan"), float("inf"), -1, 1e300, object(), [], True])
-async def test_a_retry_function_that_returns_an_invalid_value_leaves_the_decision_to_the_default_policy(
+async def test_a_retry_function_that_returns_an_invalid_value_gives_the_delay_of_the_strategy(
     app: App, answer: Any
 ) -> None:
     @app.job(retry=Retry(function=lambda _attempt, _error: answer, max_attempts=2, initial=0.01))

@@ -37,14 +37,14 @@ def a(url: str, tmp_path: Path) -> Iterator[WorkerProcess]:
 
 
 def noted(folder: Path, what: str) -> list[str]:
-    """What is behind the word in the notes of jobs."""
+    """Return what follows this word in each note of the jobs."""
     file = folder / "notes"
     lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
     return [words[-1] for words in lines if words[2] == what]
 
 
 def noting_pid(folder: Path, what: str) -> int | None:
-    """The process that wrote this note."""
+    """Return the id of the process that wrote this note."""
     lines = [line.split() for line in (folder / "notes").read_text().splitlines()]
     return next((int(pid) for _, pid, *words in lines if words == [what]), None)
 
@@ -54,7 +54,7 @@ def are_gone(pids: list[int]) -> bool:
 
 
 async def with_children(folder: Path, method: str = "fork") -> list[int]:
-    """Three children of a job that has ended."""
+    """Return the ids of three children of a job that has ended."""
     job = await children.leaves_some_behind.enqueue(method)
     assert await job.result(timeout=30) == "started"
     pids = [int(pid) for pid in noted(folder, "child")]

@@ -154,7 +154,7 @@ async def test_a_replica_refuses_to_enqueue(job: Send) -> None:
         await connection.aclose()
 
 
-async def test_a_connection_can_be_closed_twice_and_unopened(valkey_url: str) -> None:
+async def test_a_connection_can_be_closed_twice_and_before_it_was_opened(valkey_url: str) -> None:
     connection = connect(valkey_url)
     await connection.aclose()
     await connection.aclose()

@@ -50,7 +50,7 @@ async def test_an_unknown_field_of_a_heartbeat_is_ignored(store: Connection, raw
 
 
 async def test_workers_without_a_heartbeat_for_a_day_are_removed(store: Connection, raw: Redis) -> None:
-    """Those that were killed: who ends well says so, and the operator forgets the pods that it sees go."""
+    """They were killed: a worker that stops deletes its heartbeat, and the operator deletes those of gone pods."""
     for number, silent in enumerate([86_500_000, 86_300_000, 0]):
         await write_heartbeat(store, report(f"web-{number}.a"), NOW - silent)
     for later in range(1, 101):

@@ -41,7 +41,7 @@ class Rollout:
 
 @pytest.mark.parametrize(("busy", "size"), [("", 1), ("a", 2)])
 def test_a_rollout_to_a_broken_image_keeps_no_idle_worker(busy: str, size: int) -> None:
-    """Of the old generation the surplus may be removed, and one more for the new worker, which is beyond the size."""
+    """The surplus of the old generation may be removed, and one worker more, because the new one exists in addition."""
     rollout, idle = Rollout(busy=busy), "".join(sorted({*"abc"} - {*busy}))
     (drain,) = rollout.run_pass().actions
     assert drain == DrainWorkers(tuple(f"{name}.1" for name in idle))

@@ -20,7 +20,7 @@ def pool(
 ) -> ScaleDownInput:
     """Return a pool with a ready worker for each letter, idle for longer the earlier its letter is.
 
-    `fields`: of ScaleDownInput; `replicas` is the number asked for, as many as there are unless it is given.
+    `fields`: those of ScaleDownInput, and `replicas`, the number asked for (default: the number of workers).
     """
     workers = tuple(replace(worker, marked=worker.name in marked) for worker in ready_workers(names))
     cluster = cluster_facts(names, workers=workers, replicas=fields.pop("replicas", len(names)))

@@ -1,4 +1,4 @@
-"""The ids of fires, and the line that identifies a schedule's times."""
+"""The ids of fires, and the key that identifies a schedule's times."""
 
 import re
 
@@ -14,7 +14,7 @@ def test_each_tick_of_each_schedule_has_its_own_job_id() -> None:
     assert fire_id("default/a", T0) in ids
 
 
-def test_a_schedule_with_other_times_or_another_uid_has_another_line() -> None:
+def test_a_schedule_with_other_times_or_another_uid_has_another_times_key() -> None:
     created_again = make_schedule().model_copy(update={"meta": Meta(name="tick", uid="2")})
     others = [
         created_again,

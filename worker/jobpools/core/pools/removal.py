@@ -109,7 +109,7 @@ def _generations(pool: ScaleDownInput) -> list[list[Worker]]:
 
 
 def _max_removed_of_generation(pool: ScaleDownInput) -> int:
-    """Return how many workers of one generation may be removed: the surplus, in a rollout plus the extra workers."""
+    """Return how many workers of one generation may be removed: the surplus, plus the extra workers in a rollout."""
     extra = len(pool.workers) - pool.replicas if pool.cluster.rolling else 0
     return pool.surplus + max(0, extra)
 

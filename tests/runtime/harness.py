@@ -1,6 +1,7 @@
 """Slots with one handler and no Redis: attempts are given to them, and their settlements are read from the outbox."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,7 @@ class SlotsHarness:
             decode=lambda raw: msgspec.json.decode(raw, type=dict),
             encode_result=msgspec.json.encode,
             tally=self.metrics.tally("job"),
+            logger=logging.getLogger("app.jobs"),
             **values,
         )
 

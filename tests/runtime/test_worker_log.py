@@ -206,7 +206,11 @@ async def speak() -> None:
 @pytest.mark.parametrize(
     ("configuration", "warning", "info"),
     [
-        ("", r"^\d\d:\d\d:\d\d WARNING own  of the app$", r"^\d\d:\d\d:\d\d INFO    own  of no weight$"),
+        (
+            "",
+            r"^\d\d:\d\d:\d\d WARNING own  speak \S+: of the app$",
+            r"^\d\d:\d\d:\d\d INFO    own  speak \S+: of no weight$",
+        ),
         ("logging.basicConfig(format='mine %(message)s', level='INFO')", "^mine of the app$", "^mine of no weight$"),
         ("logging.getLogger().setLevel(logging.ERROR)", None, None),
         ("log.addHandler(logging.StreamHandler())", "^of the app$", None),

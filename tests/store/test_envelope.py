@@ -47,6 +47,7 @@ envelopes = st.builds(
     max_crashes=st.none() | st.integers(1, 9),
     tags=st.lists(texts, max_size=3).map(tuple),
     enqueued=st.none() | seconds,
+    meta=st.none() | st.dictionaries(texts, st.one_of(texts, st.integers(), st.lists(st.booleans())), min_size=1),
 )
 
 

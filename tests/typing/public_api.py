@@ -37,6 +37,7 @@ async def valid_uses() -> None:
     assert_type(RetryAfter("30s").delay, float)
     assert_type(Snooze(600.0, "not ready").delay, float)
     assert_type(str(Discard()), str)
+    plain.options(metadata={"tenant": 7, "trace": None})
     await app.enqueue_many([plain.call("ada"), plain.call("grace", copies=3)])
     await app.enqueue_many([plain.call("ada"), with_options.call("grace"), threaded.call(1)])
 
@@ -50,6 +51,7 @@ async def invalid_uses() -> None:
     threaded.enqueue_sync("seven")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     plain.call(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     plain.options(priority="urgent")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    plain.options(metadata=["tenant"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     plain.options(dely="10m")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await plain.options(delay="10m").enqueue(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Retry(max_attemps=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from jobpools.handle import JobHandle
     from jobpools.handlers import Handler
     from jobpools.middleware import Next
+    from jobpools.observability.job_fields import JobLogFilter
 
 __all__ = [
     "App",
@@ -60,6 +61,7 @@ __all__ = [
     "JobDeadError",
     "JobError",
     "JobHandle",
+    "JobLogFilter",
     "JobNotFoundError",
     "JobState",
     "JobpoolsError",
@@ -89,6 +91,7 @@ _MODULE_OF = {
     "Discard": "jobpools.core.jobs.settlement_requests",
     "Handler": "jobpools.handlers",
     "JobHandle": "jobpools.handle",
+    "JobLogFilter": "jobpools.observability.job_fields",
     "JobState": "jobpools.core.jobs.job",
     "Next": "jobpools.middleware",
     "Priority": "jobpools.core.jobs.job",

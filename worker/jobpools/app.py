@@ -149,6 +149,7 @@ class App:
             queue: Name of the queue: 1 to 63 letters and digits, with - _ . between them. Default: the App's `queue`.
             priority: `"high"`, `"normal"` (default) or `"low"`.
             tags: Labels for people and handlers: `ctx.tags` and `jobpools jobs show` return them.
+            metadata: A JSON object that travels with each job: `ctx.metadata` and `jobpools jobs show` return it.
             timeout: Maximum duration of one attempt: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta; more
                 than 0. Default: the pool's `spec.job.timeout` (5 minutes).
             retry: When and how often a failed job is retried. Default: the pool's `spec.job.retry`.
@@ -248,6 +249,8 @@ class App:
             queue: Name of the queue: 1 to 63 letters and digits, with - _ . between them. Default: the handler's.
             priority: `"high"`, `"normal"` (default) or `"low"`.
             tags: Labels for people and handlers: `ctx.tags` and `jobpools jobs show` return them.
+            metadata: A JSON object that travels with the job: `ctx.metadata` and `jobpools jobs show` return it. Its
+                keys are added to those of the handler, and replace equal ones.
             timeout: Maximum duration of one attempt: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta; more
                 than 0. Default: the handler's, else the pool's `spec.job.timeout` (5 minutes).
             retry: When and how often a failed job is retried, without a `function`. Default: the handler's, else the

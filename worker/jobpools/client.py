@@ -123,6 +123,7 @@ class Client:
         envelope = Envelope(
             ENVELOPE_VERSION, job_id, name, options.queue or "default", msgspec.Raw(args), options.priority,
             options.timeout, options.retry, options.result_ttl, options.max_crashes, options.tags, enqueued,
+            options.metadata,
         )  # fmt: skip
         try:
             payload = encode_envelope(envelope)

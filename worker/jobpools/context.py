@@ -1,8 +1,11 @@
 """The Context of an attempt, which a handler receives as its first parameter."""
 
-from typing import Protocol, TypeVar
+import logging
+import time
+from typing import Any, Protocol, TypeVar
 
 from jobpools.core.jobs.job import History
+from jobpools.observability.job_fields import JobLogger, LoggedAttempt
 from jobpools.service import Service
 from jobpools.store.envelope import Envelope, enqueued_at
 
@@ -17,12 +20,26 @@ class OpenServices(Protocol):
         ...
 
 
-class Source(Protocol):
+class Source(LoggedAttempt, Protocol):
     """The source of a Context's values: an attempt in a worker, or a substitute in a test."""
 
     envelope: Envelope
     history: History | None
     timeout: float
+    started_at: float
+    """Monotonic time."""
+    deadline: float
+    """Monotonic time."""
+
+    @property
+    def max_attempts(self) -> int:
+        """Maximum number of failed attempts."""
+        ...
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The logger of the handler's module."""
+        ...
 
     @property
     def is_cancelled(self) -> bool:
@@ -77,10 +94,26 @@ class Context:
         return tuple(self._source.envelope.tags)
 
     @property
+    def metadata(self) -> dict[str, Any]:
+        """The job's metadata: a copy of the JSON object that was given with the option `metadata`."""
+        return dict(self._source.envelope.meta or {})
+
+    @property
     def attempt(self) -> int:
         """Attempt number, starting at 1; attempts whose worker crashed count."""
         past = self._source.history
         return 1 if past is None else past.attempts + past.crashes + 1
+
+    @property
+    def max_attempts(self) -> int:
+        """Maximum number of failed attempts, which `Retry.max_attempts` sets; crashed attempts do not count."""
+        return self._source.max_attempts
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether the job becomes a dead letter if this attempt fails, because no attempt is left."""
+        past = self._source.history
+        return (0 if past is None else past.attempts) + 1 >= self._source.max_attempts
 
     @property
     def history(self) -> History:
@@ -96,6 +129,33 @@ class Context:
     def timeout(self) -> float:
         """Maximum seconds of this attempt."""
         return self._source.timeout
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since this attempt started."""
+        return time.monotonic() - self._source.started_at
+
+    @property
+    def time_left(self) -> float:
+        """Seconds until this attempt is stopped by its timeout; 0: they are over.
+
+        It is extended by the time for which another job blocks the worker's event loop.
+        """
+        return max(0.0, self._source.deadline - time.monotonic())
+
+    @property
+    def deadline(self) -> float:
+        """When this attempt is stopped by its timeout, seconds since the epoch by the worker's clock."""
+        return time.time() + self._source.deadline - time.monotonic()
+
+    @property
+    def logger(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """The logger of the handler's module; its records name the job, also in threads that the handler starts.
+
+        Example:
+            >>> ctx.logger.info("order %d is sent", order)
+        """
+        return JobLogger(self._source.logger, self._source)
 
     @property
     def worker(self) -> str:

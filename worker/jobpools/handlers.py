@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
 from jobpools.client import Call, Client
@@ -90,6 +91,7 @@ class Handler(Generic[P, R]):
             queue=self.queue,
             priority=options.priority,
             tags=options.tags,
+            metadata=options.metadata,
             max_crashes=options.max_crashes,
             expires=options.expires,
         )
@@ -135,6 +137,8 @@ class Handler(Generic[P, R]):
             queue: Name of the queue: 1 to 63 letters and digits, with - _ . between them. Default: the handler's.
             priority: `"high"`, `"normal"` (default) or `"low"`.
             tags: Labels for people and handlers: `ctx.tags` and `jobpools jobs show` return them.
+            metadata: A JSON object that travels with the job: `ctx.metadata` and `jobpools jobs show` return it. Its
+                keys are added to those of `@app.job(metadata=…)`, and replace equal ones.
             timeout: Maximum duration of one attempt: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta; more
                 than 0. Default: the handler's, else the pool's `spec.job.timeout` (5 minutes).
             retry: When and how often a failed job is retried, without a `function`. Default: the handler's, else the
@@ -163,7 +167,7 @@ class Handler(Generic[P, R]):
         return Bound(self, self.with_options(f"{self.name}.options", options))
 
     def with_options(self, call: str, options: OptionValues) -> Options:
-        """Return these options, completed with the handler's queue, priority and tags; errors name `call`."""
+        """Return these options, completed with the handler's queue, priority, tags and metadata; errors name `call`."""
         own: OptionValues = {
             "queue": self.queue,
             "priority": Priority(self.defaults.priority),
@@ -173,7 +177,10 @@ class Handler(Generic[P, R]):
             own["max_crashes"] = self.defaults.max_crashes
         if self.defaults.expires is not None:
             own["expires"] = self.defaults.expires
-        return Options.make(call, **(own | options))
+        found = Options.make(call, **(own | options))
+        if self.defaults.metadata:
+            found = replace(found, metadata=self.defaults.metadata | (found.metadata or {}))
+        return found
 
     def build(self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call[R]:
         """Return the job for these arguments. Raises ArgumentsError and PayloadTooLargeError."""

@@ -5,12 +5,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack, cast
 
+from jobpools.core.jobs import json_values
 from jobpools.core.jobs.job import Priority
 from jobpools.core.jobs.retry import Retry
 from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.core.text.durations import format_duration, parse_duration
+from jobpools.core.text.error_text import error_message
 from jobpools.core.text.names import QUEUE_LIMIT, QUEUE_PATTERN
 from jobpools.errors import ConfigurationError
 from jobpools.handle import Span
@@ -28,6 +30,8 @@ class HandlerValues(TypedDict, total=False):
     """Priority within the queue."""
     tags: Sequence[str]
     """Labels for people and handlers."""
+    metadata: Mapping[str, Any]
+    """A JSON object that travels with the job, as `ctx.metadata`."""
     timeout: Span
     """Maximum duration of one attempt."""
     retry: Retry
@@ -62,6 +66,7 @@ class Options:
     """Seconds since the epoch."""
     id: str | None = None
     tags: tuple[str, ...] = ()
+    metadata: dict[str, Any] | None = None
     timeout: float | None = None
     retry: Retry | None = None
     result_ttl: float | None = None
@@ -136,6 +141,16 @@ def _tags(given: Sequence[str]) -> tuple[str, ...]:
     return found
 
 
+def _metadata(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise TypeError(f"{given!r} is not a JSON object; write a dict with text keys, as in {{'tenant': 'acme'}}")
+    try:
+        raw = json_values.encode(dict(given))
+        return cast("dict[str, Any]", json_values.decode(raw)) or None
+    except Exception as error:  # a serializer of a user's class may raise any exception
+        raise ValueError(error_message(error)) from error
+
+
 def _retry(given: Retry) -> Retry:
     if not isinstance(given, Retry):
         raise TypeError(f"{given!r} is not a Retry; write Retry(max_attempts=5)")
@@ -161,6 +176,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "queue": check_queue,
     "priority": _priority,
     "tags": _tags,
+    "metadata": _metadata,
     "timeout": _positive,
     "retry": _retry,
     "result_ttl": parse_duration,

@@ -7,8 +7,11 @@ assert await job.result() == "sent"
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -113,18 +116,29 @@ async def _describe_unfinished(worker: Worker, names: Sequence[str], seconds: fl
     return f"run_until_idle: not idle after {seconds:g} s: {left}; raise timeout=, or fix the jobs"
 
 
-def context(*, attempt: int = 1, name: str = "test", queue: str = "default", tags: Sequence[str] = ()) -> Context:
+def context(
+    *,
+    attempt: int = 1,
+    max_attempts: int = 3,
+    name: str = "test",
+    queue: str = "default",
+    tags: Sequence[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+) -> Context:
     """Return a Context with which a test calls a handler as a plain function; it has no services.
 
     Args:
         attempt: Attempt number, starting at 1.
+        max_attempts: Maximum number of attempts. Default: 3.
         name: Name of the handler.
         queue: Name of the queue.
         tags: The job's tags.
+        metadata: The job's metadata. Default: none.
     """
     history = History(attempts=attempt - 1) if attempt > 1 else None
-    envelope = Envelope(ENVELOPE_VERSION, fresh_id(), name, queue, msgspec.Raw(b"{}"), tags=tuple(tags))
-    return Context(_Source(envelope, history), "testing.0", Services())
+    meta = dict(metadata) if metadata else None
+    envelope = Envelope(ENVELOPE_VERSION, fresh_id(), name, queue, msgspec.Raw(b"{}"), tags=tuple(tags), meta=meta)
+    return Context(_Source(envelope, history, attempt, max_attempts), "testing.0", Services())
 
 
 @dataclass
@@ -133,8 +147,22 @@ class _Source:
 
     envelope: Envelope
     history: History | None
+    number: int
+    max_attempts: int
     timeout: float = JobDefaults().timeout
     is_cancelled: bool = False
+    is_timed_out: bool = False
+    started_at: float = field(default_factory=time.monotonic)
+    deadline: float = field(default_factory=lambda: time.monotonic() + JobDefaults().timeout)
+
+    @property
+    def logger(self) -> logging.Logger:
+        return logging.getLogger(self.envelope.name)
+
+    @property
+    def log_fields(self) -> dict[str, str | int]:
+        envelope = self.envelope
+        return {"job_id": envelope.id, "job_name": envelope.name, "queue": envelope.queue, "attempt": self.number}
 
 
 __all__ = ["context", "run_until_idle"]

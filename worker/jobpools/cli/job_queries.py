@@ -99,6 +99,7 @@ def details(view: JobView) -> dict[str, Any]:
         "priority": view.priority,
         "args": _json(view.args),
         "tags": list(view.tags),
+        "metadata": view.metadata,
         "enqueued": format_time(view.enqueued_at or None),
         "due": format_time(view.due_at),
         "expires": format_time(view.expires_at),

@@ -3,9 +3,10 @@
 import json
 import logging
 import sys
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from jobpools.core.text.timestamps import timestamp
+from jobpools.observability import job_fields
 from jobpools.observability.log_output import LogOutput, LogOutputHandler
 
 LogFormat = Literal["text", "json"]
@@ -15,27 +16,46 @@ TEXT_WITHOUT_TIME: Final = "%(levelname)s  %(message)s"
 _LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 
 
+class TextFormatter(logging.Formatter):
+    """Formats a record as text. A line that a job's code logged names the job; the worker's own lines do so anyway."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """Return the line, without an exception's traceback."""
+        if not _is_own(record.name) and (job := job_fields.label(job_fields.fields_of(record))):
+            record.message = f"{job}: {record.message}"
+        return super().formatMessage(record)
+
+
+def _is_own(logger: str) -> bool:
+    return logger == "jobpools" or logger.startswith("jobpools.")
+
+
 class JsonFormatter(logging.Formatter):
-    """Formats a record as a JSON object: time (RFC 3339, UTC), level, logger, message and, of an exception, error."""
+    """Formats a record as a JSON object.
+
+    Its fields: time (RFC 3339, UTC), level, logger and message; of a job's code job_id, job_name, queue and attempt; of
+    an exception error.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one JSON object without line breaks."""
-        line = {
+        line: dict[str, Any] = {
             "time": timestamp(record.created, "milliseconds"),
             "level": "critical" if record.levelno >= logging.CRITICAL else _LEVELS.get(record.levelno, "info"),
             "logger": record.name,
             "message": record.getMessage(),
+            **job_fields.fields_of(record),
         }
         if record.exc_text or record.exc_info:
             line["error"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # one is
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line, ensure_ascii=False, default=str)
 
 
 def formatter(log_format: LogFormat, *, relayed: bool = False) -> logging.Formatter:
     """Return a formatter. `relayed`: a parent process reads the lines and adds time and name to each line of text."""
     if log_format == "json":
         return JsonFormatter()
-    return logging.Formatter(TEXT_WITHOUT_TIME if relayed else TEXT_WITH_TIME, "%H:%M:%S")
+    return TextFormatter(TEXT_WITHOUT_TIME if relayed else TEXT_WITH_TIME, "%H:%M:%S")
 
 
 def configure(

@@ -1,12 +1,13 @@
 """One execution of a job, from its claim to its settlement, and the handler that it calls."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from jobpools.core.jobs.job import History, Outcome
+from jobpools.core.jobs.job import History, Outcome, OutcomeKind
 from jobpools.core.jobs.retry import Retry
 from jobpools.runtime.metrics import Tally
 from jobpools.runtime.outbox import Outbox
@@ -35,6 +36,8 @@ class BoundHandler:
     """Seconds for which a result is kept."""
     max_crashes: int
     tally: Tally
+    logger: logging.Logger
+    """The logger of the module that defines its function."""
 
 
 class Phase(Enum):
@@ -93,9 +96,39 @@ class Attempt:
         return self.handler.max_crashes if limit is None else limit
 
     @property
+    def max_attempts(self) -> int:
+        """Maximum number of failed attempts, by the job's own retry policy, else the handler's."""
+        policy = self.envelope.retry or self.handler.retry
+        return 1 if policy.strategy == "none" else policy.max_attempts
+
+    @property
+    def number(self) -> int:
+        """Number of the attempt, starting at 1; crashed attempts count."""
+        past = self.history
+        return 1 if past is None else past.attempts + past.crashes + 1
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The logger of the handler's module."""
+        return self.handler.logger
+
+    @property
+    def log_fields(self) -> dict[str, str | int]:
+        """The fields of log records that name this attempt."""
+        envelope = self.envelope
+        return {
+            "job_id": envelope.id, "job_name": envelope.name, "queue": envelope.queue, "attempt": self.number,
+        }  # fmt: skip
+
+    @property
     def is_cancelled(self) -> bool:
         """Whether the attempt was stopped from outside."""
         return self.stop_outcome is not None
+
+    @property
+    def is_timed_out(self) -> bool:
+        """Whether the attempt was stopped because it took longer than its timeout."""
+        return self.stop_outcome is not None and self.stop_outcome.kind is OutcomeKind.TIMED_OUT
 
     @property
     def next_deadline(self) -> float:

@@ -1,6 +1,7 @@
 """The handlers of an app as one worker calls them."""
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -10,6 +11,7 @@ from jobpools.handlers import Handler
 from jobpools.runtime.attempt import BoundHandler
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.threads import Threads
+from jobpools.signature import code_of
 
 
 class Handlers:
@@ -48,6 +50,9 @@ def _bound(
         result_ttl=pool.result_ttl if options.result_ttl is None else options.result_ttl,
         max_crashes=pool.max_crashes if options.max_crashes is None else options.max_crashes,
         tally=metrics.tally(handler.name),
+        logger=logging.getLogger(
+            getattr(inspect.unwrap(code_of(handler.function)), "__module__", None) or handler.name
+        ),
     )
 
 
@@ -91,4 +96,5 @@ def _unknown(defaults: JobDefaults, metrics: Metrics) -> BoundHandler:
         result_ttl=defaults.result_ttl,
         max_crashes=defaults.max_crashes,
         tally=metrics.tally("unknown"),
+        logger=logging.getLogger("unknown"),
     )

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextvars
-from typing import Any
+from typing import Any, cast
 
+from jobpools.observability.job_fields import logged_attempt
 from jobpools.runtime.attempt import Attempt
 
-current_attempt: contextvars.ContextVar[Attempt | None] = contextvars.ContextVar("jobpools_attempt", default=None)
+current_attempt = cast("contextvars.ContextVar[Attempt | None]", logged_attempt)
 """Set once for each attempt. Tasks, callbacks and `asyncio.to_thread` copy the context, and with it this value."""
 
 RUN_HANDLE = asyncio.Handle._run.__code__  # noqa: SLF001  # asyncio has no public way

@@ -71,7 +71,8 @@ def _log(level: int, attempt: Attempt, outcome: Outcome, decision: Decision[Sett
     values = (attempt.handler.name, attempt.envelope.id, decision.reason, decision.message)
     error = outcome.exception if outcome.traceback else None
     info = None if error is None else (type(error), error, traceback_of(error))
-    record = log.makeRecord(log.name, level, __file__, 0, "%s %s: %s: %s", values, info, "settle")
+    fields = attempt.log_fields  # the watchdog and the renewal of leases end attempts too, outside of their context
+    record = log.makeRecord(log.name, level, __file__, 0, "%s %s: %s: %s", values, info, "settle", fields)
     # Formatters use this text instead of formatting the exception, whose own code may raise.
     record.exc_text = outcome.traceback.rstrip("\n") or None
     log.handle(record)

@@ -12,6 +12,7 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from jobpools.observability import logs
+from jobpools.observability.job_fields import JobLogFilter
 from jobpools.observability.log_output import LogOutput, LogOutputHandler
 from jobpools.observability.logs import LogFormat
 
@@ -100,9 +101,16 @@ def set_level(level: int) -> None:
 
 
 def configure_app(log_format: LogFormat, *, relayed: bool = False) -> None:
-    """Send the app's lines to the worker's output, unless the app has configured `logging` itself."""
-    if _state.handler is None or not _has_app_handlers():
+    """Send the app's lines to the worker's output, unless the app has configured `logging` itself.
+
+    The app's own handlers get a filter by which their records name the job.
+    """
+    if _state.handler is None or not _app_handlers():
         logs.configure(log_format, relayed=relayed, output=_state.output)
+    for handler in (*logging.getLogger().handlers, *_app_handlers()):
+        # A LogOutputHandler of jobpools names the job anyway.
+        if not isinstance(handler, LogOutputHandler) and JobLogFilter not in map(type, handler.filters):
+            handler.addFilter(JobLogFilter())
 
 
 def _isolate_loggers() -> list[tuple[logging.Logger, type[logging.Logger]]]:
@@ -117,15 +125,16 @@ def _isolate_loggers() -> list[tuple[logging.Logger, type[logging.Logger]]]:
     return former
 
 
-def _has_app_handlers() -> bool:
-    """Return whether the app has added a handler to any logger; a NullHandler does not count."""
+def _app_handlers() -> list[logging.Handler]:
+    """Return the handlers that the app has added to its loggers, below the root; a NullHandler does not count."""
     loggers = [each for each in list(logging.Logger.manager.loggerDict.values()) if isinstance(each, logging.Logger)]
-    return any(
-        not isinstance(handler, logging.NullHandler)
+    return [
+        handler
         for logger in loggers
         if not isinstance(logger, WorkerLogger)
         for handler in logger.handlers
-    )
+        if not isinstance(handler, logging.NullHandler)
+    ]
 
 
 def _writes_to_terminal(handler: logging.Handler) -> bool:

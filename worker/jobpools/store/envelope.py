@@ -60,6 +60,8 @@ class Envelope(msgspec.Struct, omit_defaults=True, gc=False):
     tags: tuple[str, ...] = ()
     enqueued: float | None = None
     """Seconds since the epoch; set only if the id is not a UUIDv7, which contains the time."""
+    meta: dict[str, Any] | None = None
+    """The option `metadata`: a JSON object that travels with the job, for middleware and handlers."""
     expires_at: int | None = None
     """ms since the epoch after which no attempt starts; enqueue.lua adds it."""
 

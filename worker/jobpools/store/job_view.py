@@ -24,6 +24,7 @@ class JobView:
     args: bytes = b""
     """The JSON object of keyword arguments."""
     tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] | None = None
     enqueued_at: float = 0.0
     due_at: float | None = None
     expires_at: float | None = None
@@ -70,6 +71,7 @@ def view_of(queue: str, job_id: str, envelope: bytes | None, history: bytes | No
         priority=found.priority,
         args=bytes(found.args),
         tags=found.tags,
+        metadata=found.meta,
         enqueued_at=enqueued_at(found),
         expires_at=None if found.expires_at is None else found.expires_at / 1000,
         history=past,

@@ -30,7 +30,7 @@ class StoreQueues:
     """Reads all pools of an endpoint in one round trip; drains, releases and maintains their queues."""
 
     def __init__(self, connection: Connection, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """`name`: host name under which jobs are leased while they are rescued. `clock`: monotonic seconds."""
+        """Prepare the port. `name`: host under which jobs are leased during a rescue. `clock`: monotonic seconds."""
         self._connection = connection
         self._clock = clock
         self._rescuer = Rescuer(connection, draws.worker_id(name), lease_ms=LEASE_MS)

@@ -100,7 +100,7 @@ class DelayQueue(Workqueue[K]):
     """A work queue with a clock, whose only reader waits until a key is due."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock`: monotonic seconds."""
+        """Begin with an empty queue. `clock`: monotonic seconds."""
         super().__init__()
         self._clock = clock
         self._changed = asyncio.Event()

@@ -11,7 +11,7 @@ class Leases:
     """The attempts whose leases this worker keeps alive. The thread that renews them reads `attempts`."""
 
     def __init__(self, duration: float, vitals: Vitals) -> None:
-        """`duration` is in seconds: how long a lease lasts without a renewal."""
+        """Begin without leases. `duration`: seconds that a lease lasts without a renewal."""
         self.duration_ms = int(duration * 1000)
         self.attempts: dict[str, Attempt] = {}
         """By lease, from the claim until the settlement has reached Redis: what is in it is kept alive."""

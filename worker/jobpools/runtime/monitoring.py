@@ -23,7 +23,7 @@ class Monitoring:
     """The probe port and the link to the supervisor; both are optional."""
 
     def __init__(self, state: WorkerState, vitals: Vitals, description: Mapping[str, object], port: int) -> None:
-        """`description` is what the supervisor must know; `port` 0 means no probe port."""
+        """Prepare the monitoring. `description`: what the supervisor must know. `port`: 0 opens no probe port."""
         self._state = state
         self._vitals = vitals
         self._description = description

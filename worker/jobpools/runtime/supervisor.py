@@ -39,7 +39,7 @@ class Supervisor:
     """The parent of one worker process."""
 
     def __init__(self, worker: WorkerProcess, channel: socket.socket, vitals: Vitals, wake: int, dump: int) -> None:
-        """`wake` is a pipe that holds the numbers of received signals, `dump` the file that faulthandler writes to."""
+        """Prepare the supervisor. `wake`: pipe with the numbers of received signals. `dump`: file of faulthandler."""
         self._worker = worker
         self._vitals = vitals
         self._wake = wake

@@ -39,7 +39,7 @@ class JobDefaults(Model):
     """Defaults for jobs that set no other value in `@app.job` or `options`."""
 
     timeout: Timeout = 300.0
-    """Maximum duration of one attempt. A longer attempt ends as timed out and is retried like a failed one."""
+    """Maximum duration of one attempt. A longer one ends as timed out; `retry.onTimeout` says whether it is retried."""
     retry: Retry = Retry()
     """When and how often a failed job is retried."""
     max_crashes: int = Field(default=3, ge=1)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 SOURCES = sorted([*(ROOT / "worker").rglob("*.py"), *(ROOT / "operator").rglob("*.py")])
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
-DURATIONS = {"grace", "lease"}
+DURATIONS = {"grace", "lease", "log_interval"}
 
 
 def short(path: Path) -> str:

@@ -1,16 +1,22 @@
 """The command line, in a folder of its own and on a real Valkey."""
 
+import asyncio
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from jobpools.cli import main
+from jobpools.runtime.loading import import_app
+from jobpools.testing import run_until_idle
 
 APP = '''
 from jobpools import App, Context, Retry
@@ -117,3 +123,33 @@ def client(valkey_url: str) -> Iterator[Redis]:
 def dump(client: Redis) -> dict[bytes, bytes]:
     """Return all keys of Redis with their values, without keys that expire by themselves."""
     return {key: client.dump(key) or b"" for key in sorted(client.scan_iter()) if client.pttl(key) == -1}
+
+
+def run_all_jobs(folder: Path) -> None:
+    """Run all jobs, as a worker does."""
+
+    async def run() -> None:
+        async with import_app("store:app") as app:
+            await run_until_idle(app)
+
+    asyncio.run(run())
+    forget(folder)
+
+
+def rows(ran: Ran) -> list[dict[str, Any]]:
+    assert (ran.code, ran.err) == (0, "")
+    found = json.loads(ran.out)
+    assert isinstance(found, list)
+    return found
+
+
+def table(ran: Ran) -> list[list[str]]:
+    """Return the cells of a table, the header first."""
+    assert (ran.code, ran.err) == (0, "")
+    return [re.split(r" {3,}", line.rstrip()) for line in ran.out.splitlines()]
+
+
+def send(jobpools: Shell, *words: str) -> str:
+    ran = jobpools("enqueue", "store:app", "send", *words)
+    assert (ran.code, ran.err) == (0, "")
+    return ran.out.strip()

@@ -1,6 +1,5 @@
 """The output of each command when it succeeds, as a table, as JSON and as YAML."""
 
-import asyncio
 import json
 import re
 from pathlib import Path
@@ -10,9 +9,7 @@ import pytest
 import yaml
 from redis import Redis
 
-from jobpools.runtime.loading import import_app
-from jobpools.testing import run_until_idle
-from tests.cli.conftest import Ran, Shell, dump, forget
+from tests.cli.conftest import Ran, Shell, dump, rows, run_all_jobs, send, table
 
 COMMANDS = (
     "up", "worker", "enqueue", "pools", "workers", "stats", "plan",
@@ -21,36 +18,6 @@ COMMANDS = (
     "dead", "dead list", "dead replay", "dead purge", "cron", "cron list",
 )  # fmt: skip
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\n")
-
-
-def run_all_jobs(folder: Path) -> None:
-    """Run all jobs, as a worker does."""
-
-    async def run() -> None:
-        async with import_app("store:app") as app:
-            await run_until_idle(app)
-
-    asyncio.run(run())
-    forget(folder)
-
-
-def rows(ran: Ran) -> list[dict[str, Any]]:
-    assert (ran.code, ran.err) == (0, "")
-    found = json.loads(ran.out)
-    assert isinstance(found, list)
-    return found
-
-
-def table(ran: Ran) -> list[list[str]]:
-    """Return the cells of a table, the header first."""
-    assert (ran.code, ran.err) == (0, "")
-    return [re.split(r" {3,}", line.rstrip()) for line in ran.out.splitlines()]
-
-
-def send(jobpools: Shell, *words: str) -> str:
-    ran = jobpools("enqueue", "store:app", "send", *words)
-    assert (ran.code, ran.err) == (0, "")
-    return ran.out.strip()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

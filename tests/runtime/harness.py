@@ -64,8 +64,8 @@ class SlotsHarness:
             plain=None,
             decode=lambda raw: msgspec.json.decode(raw, type=dict),
             encode_result=msgspec.json.encode,
-            tally=self.metrics.tally("job"),
             logger=logging.getLogger("app.jobs"),
+            tally=self.metrics.tally("job", "default"),
             **values,
         )
 

@@ -40,6 +40,7 @@ _VARIABLES = {
     "grace": "JOBPOOLS_GRACE",
     "probe_port": "JOBPOOLS_PROBE_PORT",
     "log": "JOBPOOLS_LOG",
+    "log_interval": "JOBPOOLS_LOG_INTERVAL",
     "lease": "JOBPOOLS_LEASE",
     "max_payload": MAX_PAYLOAD,
 }
@@ -74,6 +75,8 @@ class WorkerSettings(BaseModel):
     """Port of /livez, /readyz and /metrics; 0: they are not served."""
     log: Literal["text", "json"] = "text"
     """Format of the log on stderr."""
+    log_interval: Duration = 60.0
+    """Seconds between two lines of the log that say what the worker has done; 0: no such lines."""
     lease: Duration = Field(default=10.0, gt=0)
     """Duration of a lease, in seconds. A worker renews its leases every quarter of it, and rescues expired leases of
     other workers every third of it. The jobs of a worker that died are therefore rescued within 1.4 times the lease."""
@@ -167,7 +170,7 @@ def _from_json(field: str, text: str) -> Any:
 
 def _number_or_text(field: str, text: str) -> Any:
     """Return a number for `JOBPOOLS_GRACE=90`, and the text for `=90s`: both are durations."""
-    if field in ("grace", "lease"):
+    if field in ("grace", "lease", "log_interval"):
         try:
             return float(text)
         except ValueError:

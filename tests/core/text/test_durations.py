@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, strategies as st
 
-from jobpools.core.text.durations import MAX_DURATION, format_duration, parse_duration
+from jobpools.core.text.durations import MAX_DURATION, format_duration, format_latency, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,11 @@ def test_the_shown_form(seconds: float, text: str) -> None:
 @given(st.floats(min_value=0.001, max_value=MAX_DURATION))
 def test_the_shown_form_can_be_read_and_is_close(seconds: float) -> None:
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=0.05, abs=0.0006)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.0000612, "0.061ms"), (0.00421, "4.2ms"), (0.0421, "42ms"), (0.4214, "421ms"), (1.32, "1.32s")],
+)
+def test_a_latency_has_two_or_three_digits(seconds: float | None, text: str) -> None:
+    assert format_latency(seconds) == text

@@ -14,6 +14,7 @@ from jobpools.cli import (
     overview_commands,
     queue_commands,
     schedule_commands,
+    stats_command,
     up_command,
     worker_command,
 )
@@ -76,5 +77,13 @@ app.command(cls=Command, epilog=examples("workers", "workers --output yaml"))(ov
 app.add_typer(job_commands.jobs, name="jobs")
 app.add_typer(dead_letter_commands.dead, name="dead")
 app.add_typer(schedule_commands.cron, name="cron")
-app.command(cls=Command, epilog=examples("stats", "stats --over 10s --output json"))(overview_commands.stats)
+app.command(
+    cls=Command,
+    epilog=examples(
+        "stats",
+        "stats --over 10s --output json",
+        "stats --since 6h",
+        "stats --since 24h --step 1h --queue emails --plot day.png",
+    ),
+)(stats_command.stats)
 app.command(cls=Command, epilog=examples("plan deploy/", "plan a.yaml b.yaml --output json"))(overview_commands.plan)

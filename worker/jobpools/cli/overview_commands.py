@@ -1,19 +1,11 @@
-"""`jobpools pools`, `workers`, `stats` and `plan`: what Redis holds, and how many workers it calls for."""
-
-from typing import Annotated
-
-import typer
+"""`jobpools pools`, `workers` and `plan`: what Redis holds, and how many workers it calls for."""
 
 from jobpools.cli.output import Output, show
-from jobpools.cli.parameters import Format, Namespace, Paths, Redis, seconds_of
+from jobpools.cli.parameters import Format, Namespace, Paths, Redis
 
 POOL_COLUMNS = ("pool", "workers", "slots", "busy", "draining", "completed", "failed")
 WORKER_COLUMNS = (
     "worker", "pool", "slots", "busy", "completed", "failed", "left_behind", "draining", "memory", "age", "seen",
-)  # fmt: skip
-STAT_COLUMNS = (
-    "queue", "enqueued", "completed", "retried", "dead", "dropped", "cancelled", "lost", "failures", "enqueued/s",
-    "completed/s",
 )  # fmt: skip
 PLAN_COLUMNS = ("pool", "workers", "desired", "queued", "running", "oldest", "reason", "message")
 
@@ -31,22 +23,6 @@ def workers(redis: Redis = None, output: Format = Output.TABLE) -> None:
 
     empty = "no worker has reported in the last 30 seconds"
     show(queries.run_query(redis, queries.workers), WORKER_COLUMNS, output, empty)
-
-
-def stats(
-    over: Annotated[str, typer.Option(metavar="DURATION", help="Time between the two readings, as in 5s.")] = "1s",
-    redis: Redis = None,
-    output: Format = Output.TABLE,
-) -> None:
-    """Show the job counts and rates of each queue.
-
-    Counts start with the first job of the queue. The rates are the differences between two readings of the counts.
-    """
-    from jobpools.cli import queries
-
-    seconds = seconds_of("--over", over)
-    rows = queries.run_query(redis, lambda connection: queries.stats(connection, seconds))
-    show(rows, STAT_COLUMNS, output, "no queue has had a job yet")
 
 
 def plan(paths: Paths, namespace: Namespace = "default", redis: Redis = None, output: Format = Output.TABLE) -> None:

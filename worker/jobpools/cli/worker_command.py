@@ -25,6 +25,10 @@ ProbePort = Annotated[
     int | None, typer.Option(metavar="PORT", help="Port of /livez, /readyz and /metrics. 0 opens no port.")
 ]
 LogFormat = Annotated[str | None, typer.Option(metavar="FORMAT", help="Log format: text or json.")]
+LogInterval = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="How often the log says what the worker has done, as in 5m; 0s: never."),
+]
 
 
 def worker(  # noqa: PLR0913  # a command's own options
@@ -37,17 +41,19 @@ def worker(  # noqa: PLR0913  # a command's own options
     grace: Grace = None,
     probe_port: ProbePort = None,
     log: LogFormat = None,
+    log_interval: LogInterval = None,
 ) -> None:
     """Run one worker until SIGTERM or Ctrl-C.
 
     Options that are not given come from the environment: JOBPOOLS_APP, JOBPOOLS_REDIS_URL, JOBPOOLS_QUEUES,
-    JOBPOOLS_CONCURRENCY, JOBPOOLS_POOL, JOBPOOLS_GRACE, JOBPOOLS_PROBE_PORT, JOBPOOLS_LOG.
+    JOBPOOLS_CONCURRENCY, JOBPOOLS_POOL, JOBPOOLS_GRACE, JOBPOOLS_PROBE_PORT, JOBPOOLS_LOG,
+    JOBPOOLS_LOG_INTERVAL.
     """
     from jobpools.cli import worker_process
 
     flags: dict[str, Any] = {
         "app": app, "redis_url": redis, "concurrency": concurrency, "pool": pool, "grace": grace,
-        "probe_port": probe_port, "log": log,
+        "probe_port": probe_port, "log": log, "log_interval": log_interval,
     }  # fmt: skip
     if queues is not None:
         from jobpools.settings import parse_queues

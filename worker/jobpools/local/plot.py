@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jobpools.core.text.plurals import count_of
-from jobpools.errors import ConfigurationError
+from jobpools.local import plot_file
 from jobpools.local.reporter import Sample
 
 WIDTH = 9.0
@@ -16,23 +16,6 @@ PANEL_HEIGHT = 1.9
 FRAME_HEIGHT = 1.3
 """Inches of title, legend and axis label."""
 _QUEUED, _BUSY, _WORKERS = "#9ec5e8", "#2f6fab", "#d9622b"
-
-
-def check(path: Path) -> None:
-    """Check before the run that a plot can be drawn after it. Raises ConfigurationError."""
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise ConfigurationError("--plot: matplotlib is not installed; run pip install 'jobpools[plot]'") from error
-    mpl.use("Agg")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    suffix = path.suffix.removeprefix(".").lower()
-    if suffix and suffix not in FigureCanvasAgg.get_supported_filetypes():
-        raise ConfigurationError(f"--plot {path}: unknown type of file; use a name that ends in .png")
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise ConfigurationError(f"--plot {path}: the folder {folder} does not exist; create it first")
 
 
 def draw(samples: Mapping[str, Sequence[Sample]], path: Path, title: str, seconds: float) -> None:
@@ -63,12 +46,7 @@ def draw(samples: Mapping[str, Sequence[Sample]], path: Path, title: str, second
     figure.suptitle(title, fontsize=11)
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    try:
-        figure.savefig(path, dpi=130)
-    except OSError as error:
-        raise ConfigurationError(f"--plot {path}: cannot be written: {error.strerror}; name another file") from error
-    finally:
-        plt.close(figure)
+    plot_file.save(figure, path)
 
 
 def _draw_panel(left: Any, pool: str, samples: Sequence[Sample]) -> list[Any]:

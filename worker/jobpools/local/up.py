@@ -11,7 +11,7 @@ from jobpools.control.queues import StoreQueues
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.plurals import count_of
 from jobpools.errors import ConfigurationError, StoreAuthError, StoreError
-from jobpools.local import plot
+from jobpools.local import plot, plot_file
 from jobpools.local.cluster import ProcessCluster
 from jobpools.local.companion import CompanionCommand, parse_command_line
 from jobpools.local.completion import Ending, exit_code
@@ -64,7 +64,7 @@ class Up:
         self._view = view
         self._watch = SpecWatch(options.paths, options.namespace, view.notify)
         if options.plot is not None:
-            plot.check(options.plot)
+            plot_file.check(options.plot)
         self._wake = asyncio.Event()
         self._companion = self._make_companion()
         self._server = None if options.redis else EmbeddedValkey(view.notify, options.data)

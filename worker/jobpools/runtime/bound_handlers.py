@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from jobpools.context import Context
@@ -25,12 +26,18 @@ class Handlers:
             name: _bound(number, handler, defaults, threads, metrics)
             for number, (name, handler) in enumerate(registered.items())
         }
+        self._metrics = metrics
         self.unknown = _unknown(defaults, metrics)
         """Represents handlers that this worker does not know; the pool's defaults limit their crashes."""
 
     def get(self, name: str) -> BoundHandler:
         """Return the handler of this name, or `unknown`."""
         return self.by_name.get(name) or self.unknown
+
+    def in_queue(self, name: str, queue: str) -> BoundHandler:
+        """Return the handler of this name with the counters of one queue, or `unknown`."""
+        found = self.by_name.get(name)
+        return self.unknown if found is None else replace(found, tally=self._metrics.tally(name, queue))
 
 
 def _bound(
@@ -49,10 +56,10 @@ def _bound(
         retry=pool.retry if options.retry is None else options.retry,
         result_ttl=pool.result_ttl if options.result_ttl is None else options.result_ttl,
         max_crashes=pool.max_crashes if options.max_crashes is None else options.max_crashes,
-        tally=metrics.tally(handler.name),
         logger=logging.getLogger(
             getattr(inspect.unwrap(code_of(handler.function)), "__module__", None) or handler.name
         ),
+        tally=metrics.tally(handler.name, handler.queue),
     )
 
 
@@ -95,6 +102,6 @@ def _unknown(defaults: JobDefaults, metrics: Metrics) -> BoundHandler:
         retry=defaults.retry,
         result_ttl=defaults.result_ttl,
         max_crashes=defaults.max_crashes,
-        tally=metrics.tally("unknown"),
         logger=logging.getLogger("unknown"),
+        tally=metrics.tally("unknown", ""),
     )

@@ -75,6 +75,9 @@ class Consumer:
         self.is_paused = False
         """Whether the queue is paused, so that no worker claims from it."""
         self._options = options
+        self._handlers: dict[str, BoundHandler] = {}
+        """Handlers of the jobs that came from this queue, by name; they count for this queue."""
+        self._waits = options.metrics.waits_of(queue)
         self._connection = options.connection
         self._next_due: float | None = None
         """When the next scheduled job falls due; None: none is scheduled, or work is ready anyway."""
@@ -163,6 +166,7 @@ class Consumer:
             else:
                 self._refuse(attempt, refusal)
         self._options.metrics.claimed += len(reply.ids)
+        self._waits.observe(reply)
         return runnable
 
     def _attempt(self, lease: str, raw: bytes, history: History | None) -> tuple[Attempt, Outcome | None]:
@@ -174,7 +178,7 @@ class Consumer:
         except StoreDataError as error:
             envelope, refusal = self._unreadable(lease, raw), Outcome(OutcomeKind.UNRUNNABLE, message=str(error))
         else:
-            handler = handlers.by_name.get(envelope.name, handler)
+            handler = self._handlers.get(envelope.name) or self._handler(envelope.name)
             if handler is handlers.unknown:
                 problem = f"the workers of queue {self.queue} have no handler {envelope.name!r}"
                 refusal = Outcome(OutcomeKind.UNRUNNABLE, message=problem)
@@ -188,6 +192,13 @@ class Consumer:
         if late < 0 or (history is not None and history.replays):
             return None
         return Outcome(OutcomeKind.EXPIRED, message=f"it expired {format_duration(late)} before a worker claimed it")
+
+    def _handler(self, name: str) -> BoundHandler:
+        """Return a handler that counts for this queue, or `unknown`."""
+        found = self._options.handlers.in_queue(name, self.queue)
+        if found is not self._options.handlers.unknown:
+            self._handlers[name] = found
+        return found
 
     def _unreadable(self, lease: str, raw: bytes) -> Envelope:
         job_id, priority = split_lease_id(lease)[0], priority_of(raw)

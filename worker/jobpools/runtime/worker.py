@@ -10,7 +10,7 @@ from typing import Any
 from jobpools.app import App
 from jobpools.core.text.durations import format_duration
 from jobpools.errors import StoreAuthError, StoreError, StoreUnavailableError
-from jobpools.runtime import draining, exit_hooks, forking, link
+from jobpools.runtime import activity_log, draining, exit_hooks, forking, link
 from jobpools.runtime.background_tasks import BackgroundTasks
 from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.outage import Outage
@@ -130,12 +130,14 @@ class Worker:
     def _start(self, tasks: BackgroundTasks) -> asyncio.Task[None]:
         """Start the tasks of all parts; return the dispatcher's."""
         parts = self.parts
+        tasks.start("recorder", parts.recorder.run())
         dispatching = tasks.start("dispatcher", parts.dispatcher.run())
         tasks.start("watchdog", parts.watchdog.run())
         tasks.start("rescue", parts.rescue.run())
         tasks.start("heartbeat", parts.heartbeat.run())
         tasks.start("threads", self._limit_left_behind())
         tasks.start("monitoring", parts.monitoring.run())
+        tasks.start("activity log", activity_log.run(self.metrics, self.id, self.settings.log_interval))
         for listener in parts.listeners:
             tasks.start(listener.name, listener.run())
         return dispatching
@@ -170,6 +172,7 @@ class Worker:
     async def _close(self) -> None:
         parts = self.parts
         parts.renewal.stop()
+        await parts.recorder.stop()
         await parts.heartbeat.stop(parts.queues)
         parts.monitoring.stop()
         try:

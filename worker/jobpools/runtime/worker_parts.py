@@ -19,6 +19,7 @@ from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.monitoring import Monitoring, description
 from jobpools.runtime.outage import Outage
 from jobpools.runtime.prefetch import Prefetch
+from jobpools.runtime.recorder import QueueRecorder, Recorder
 from jobpools.runtime.rescue_loop import RescueLoop
 from jobpools.runtime.run_attempt import AttemptRunner
 from jobpools.runtime.services import Services
@@ -84,6 +85,8 @@ class WorkerParts:
         self.watchdog = Watchdog(slots, self.monitor)
         state = self._state(settings.pool)
         self.heartbeat = HeartbeatSender(self.connection, state, outage)
+        recorders = [QueueRecorder(self.connection, each, metrics, slots) for each in consumers]
+        self.recorder = Recorder(recorders, self.clock, draws.fraction())
         described = description(self.worker, settings, self.queues, handlers.by_name.values())
         self.monitoring = Monitoring(state, vitals, described, settings.probe_port)
 

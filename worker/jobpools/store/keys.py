@@ -27,6 +27,7 @@ PARTS = (
     "fires",
     "waiters",
     "waiters:old",
+    "minutes",
     *READY,
     *SCHEDULED,
 )

@@ -32,6 +32,7 @@ NAMES = (
     "record",
     "wait",
     "policy",
+    "measure",
 )
 
 _FOLDER = Path(__file__).with_name("lua")

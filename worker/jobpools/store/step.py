@@ -69,6 +69,8 @@ class StepReply:
     """Number of dead letters removed because the queue had more than it keeps."""
     paused: bool
     """Whether the queue is paused, so that no worker may claim."""
+    since: list[bytes | None] = field(default_factory=list[bytes | None])
+    """As long as `ids`: since when each was ready, in ms; None where its id contains this time. Empty: all ids do."""
 
 
 def _total(settlement: Settlement) -> str:
@@ -121,7 +123,7 @@ async def settle_and_claim(  # noqa: PLR0913  # the hot path: an object for thes
     for each in settled:
         arguments.extend(_settled_arguments(each))
     reply = await connection.call("step", queue, arguments)
-    ids, envelopes, histories, stale, next_due, draining, left, time, dropped, paused = reply
+    ids, envelopes, histories, stale, next_due, draining, left, time, dropped, paused, since = reply
     return StepReply(
-        ids, envelopes, histories, stale, int(next_due), bool(draining), left, time / 1000, dropped, bool(paused)
+        ids, envelopes, histories, stale, int(next_due), bool(draining), left, time / 1000, dropped, bool(paused), since
     )

@@ -48,3 +48,11 @@ def format_duration(seconds: float) -> str:
     (unit, size), (smaller, below) = _STEPS[at], _STEPS[at + 1]
     whole, rest = divmod(round(seconds / below), round(size / below))
     return f"{whole}{unit}{rest}{smaller}" if rest else f"{whole}{unit}"
+
+
+def format_latency(seconds: float | None) -> str:
+    """Return a duration with two or three digits, as in `0.25ms`, `42ms`, `1.3s`; `-` for None."""
+    if seconds is None:
+        return "-"
+    ms = seconds * 1000
+    return format_duration(seconds) if ms >= 1000 else f"{ms:.0f}ms" if ms >= 10 else f"{ms:.2g}ms"  # noqa: PLR2004  # digits

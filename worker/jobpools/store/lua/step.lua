@@ -11,7 +11,7 @@
 --   ...: then for each other settlement: lease_id, priority (h, n, l), disposition, ms from now ('' for at once; for cancel:
 --        ms to keep the record), history ('' for none; not stored for cancel), total to count in ('' for none)
 -- RETURNS: {ids, envelopes, histories or nil, stale lease_ids, ms until the next scheduled job or -1, draining 0/1, ready left, now,
---   dead letters dropped, paused 0/1}
+--   dead letters dropped, paused 0/1, since when the claimed jobs were ready in ms or nil}
 -- CHANGES: what the settlements say; a settlement is applied only if its lease exists or can be reclaimed. Otherwise it is
 --   stale and skipped
 local now = clock(now_ms)
@@ -25,7 +25,7 @@ local dropped, has_scheduled = tidy(now, leased, others, keep, tonumber(keep_dea
 local is_draining = redis.call('SISMEMBER', draining, worker)
 local is_paused = redis.call('HEXISTS', policy, 'paused')
 local limit = is_draining + is_paused == 0 and tonumber(claim) or 0
-local ids, envelopes, histories, left = claim_ready(leased, lease_suffix, limit, order)
+local ids, envelopes, histories, left, times = claim_ready(leased, lease_suffix, limit, order)
 if left > 0 and is_paused == 0 then wake_one() end
 local wait = left == 0 and has_scheduled and next_due(now) or -1
-return {ids, envelopes, histories or {}, leased.stale, wait, is_draining, left, now, dropped, is_paused}
+return {ids, envelopes, histories or {}, leased.stale, wait, is_draining, left, now, dropped, is_paused, times or {}}

@@ -1,10 +1,10 @@
 """Run jobs while processes, servers and networks fail, and account for every job.
 
-Workers, Redis, the producer and a controller (which rescues jobs as the operator does) are killed with SIGKILL at
-random instants, workers and Redis are stopped with SIGSTOP and continued, and proxies cut, lose, reset and slow the
-network between them. The jobs succeed, fail, are retried, time
-out, crash their workers, are delayed, have three priorities, and (with --cancel) are cancelled. Redis runs with
-`appendfsync always`.
+Workers, Redis, the producer and a controller are killed with SIGKILL at random instants; the controller rescues jobs as
+the operator does, and replays dead ones. Workers and Redis are stopped with SIGSTOP and continued. Proxies between them
+cut, lose, reset, slow and refuse, and deliver commands late. The queue is paused and resumed. Jobs succeed, fail and
+are retried, time out, crash their workers, snooze, discard themselves, expire, are delayed, have three priorities, and
+with --cancel are cancelled. Redis runs with `appendfsync always`.
 
 A job is *lost* if it is not completed, dead or cancelled at the end. It is *settled twice* if the server's append-only
 file has two ends of it, or the totals count more ends than jobs. tests/chaos/accounts.py describes the records that are

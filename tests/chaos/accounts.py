@@ -134,12 +134,13 @@ def _check_attempts(evidence: Evidence, found: Account) -> None:
 
 
 def _check_charges(evidence: Evidence, found: Account) -> None:
-    """Check that each failed attempt was charged once: the handlers of these jobs fail exactly as often as planned."""
+    """Check that each failed attempt was charged once, and that each dead job has the reason that was planned."""
     for plan in evidence.plans:
-        if plan.handler not in FAIL_AS_PLANNED or evidence.places.get(plan.id) not in (["completed"], ["dead"]):
-            continue
-        charged = decode_history(evidence.histories.get(plan.id.encode())).attempts
-        if charged != plan.failures:
+        place, history = evidence.places.get(plan.id), decode_history(evidence.histories.get(plan.id.encode()))
+        if place == ["dead"] and history.reason is not plan.reason:
+            found.wrong.append(f"{plan.id}: dead with the reason {history.reason}, not {plan.reason}")
+        charged = history.snoozes if plan.handler == "snoozing" else history.attempts
+        if plan.handler in FAIL_AS_PLANNED and place in (["completed"], ["dead"]) and charged != plan.failures:
             found.wrong.append(f"{plan.id}: {charged} failed attempts charged, {plan.failures} planned")
 
 

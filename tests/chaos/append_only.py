@@ -138,7 +138,8 @@ class _Reader:
             case b"HSET", "jobs" | "results":
                 self._write(key, arguments)
             case b"ZADD", "dead":
-                self._end(texts[1], "dead")
+                for job_id in texts[1::2]:
+                    self._end(job_id, "dead")
             case b"ZREM", "dead":
                 self._undo(texts)
             case _:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jobpools import Client, JobNotFoundError
-from jobpools.errors import StoreError
+from jobpools.errors import QueueFullError, StoreError
 from tests.chaos.workload import QUEUE, Plan, app, plan_of
 
 MAX_BATCH = 100
@@ -85,8 +85,8 @@ async def _until_answered(order: Order, send: Callable[[], Awaitable[None]]) -> 
     while True:
         try:
             return await send()
-        except StoreError as error:
-            log.info("no answer: %s", error)
+        except (StoreError, QueueFullError) as error:
+            log.info("not accepted: %s", error)
             if time.time() > order.deadline:
                 raise TimeoutError("the server did not answer before the deadline") from None
             await asyncio.sleep(RETRY_INTERVAL)

@@ -6,10 +6,11 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from jobpools.errors import StoreError
-from jobpools.store import ledger
+from jobpools.store import ledger, queue_policies
 from jobpools.store.connection import Connection, connect
 from tests.chaos.fleet import Fleet
 from tests.chaos.producer import Order, read_sent
@@ -20,6 +21,7 @@ DRAIN_TIMEOUT = 180.0
 STANDSTILL = 60.0
 """Seconds without a new end after which the drain is given up: a job whose retry or lease is due would have run."""
 POLL_INTERVAL = 0.2
+RESUME_TRIES = 100
 Fault = Callable[[random.Random], Awaitable[str]]
 
 
@@ -105,6 +107,7 @@ async def _strike(fleet: Fleet, options: Options, progress: Progress) -> None:
     plans: list[tuple[str, float, Fault]] = [
         ("server", 6.0, fleet.kill_server),
         ("network", 2.0, fleet.disturb_network),
+        ("policy", 10.0, partial(_pause_queue, fleet)),
         ("producer", 7.0, fleet.kill_producer),
         ("controller", 7.0, fleet.kill_controller),
     ]
@@ -116,6 +119,23 @@ async def _strike(fleet: Fleet, options: Options, progress: Progress) -> None:
             draw = random.Random(f"{options.seed}-worker-{place}")  # noqa: S311  # repeatable
             group.create_task(_repeat(draw, 1.5 * len(fleet.workers), until, _worker_fault(fleet, place), progress))
         group.create_task(_replace_ended(fleet, until))
+
+
+async def _pause_queue(fleet: Fleet, draw: random.Random) -> str:
+    """Pause the queue and resume it, whatever happens to the server meanwhile."""
+    connection = connect(fleet.server.url)
+    try:
+        with suppress(StoreError):
+            await queue_policies.pause(connection, QUEUE, by="chaos", reason="a test")
+        await asyncio.sleep(draw.random())
+        for _ in range(RESUME_TRIES):
+            with suppress(StoreError):
+                await queue_policies.resume(connection, QUEUE)
+                return "queue paused and resumed"
+            await asyncio.sleep(POLL_INTERVAL)
+        raise TimeoutError("the queue could not be resumed")
+    finally:
+        await connection.aclose()
 
 
 def _worker_fault(fleet: Fleet, place: int) -> Fault:

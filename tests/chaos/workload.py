@@ -6,7 +6,9 @@ import random
 import time
 from dataclasses import dataclass
 
-from jobpools import App, Call, Context, JobState, Priority, Retry
+from jobpools import App, Call, Context, Discard, JobState, Priority, Retry, RetryAfter, Snooze
+from jobpools.core.jobs.job import DeadReason
+from jobpools.options import OptionValues
 from tests.chaos.notes import BEGUN, DONE, lease_of, note
 
 QUEUE = "chaos"
@@ -74,10 +76,69 @@ async def fragile(ctx: Context, seconds: float, failures: int) -> str:
     return lease_of(ctx)
 
 
-FAIL_AS_PLANNED = ("steady", "threaded")
-"""Handlers whose jobs fail exactly as often as planned, however often their workers are killed."""
-HANDLERS = {"steady": steady, "threaded": threaded, "late": late, "crashing": crashing, "fragile": fragile}
-SHARES = {"steady": 870, "threaded": 80, "late": 18, "crashing": 2, "fragile": 30}
+@app.job(retry=_retry, max_crashes=UNLIMITED)
+async def deferred(ctx: Context, seconds: float, failures: int) -> str:
+    """Fail the first `failures` attempts with a delay of their own."""
+    note(ctx, BEGUN)
+    await asyncio.sleep(seconds)
+    if ctx.history.attempts < failures:
+        raise RetryAfter(0.2)
+    note(ctx, DONE)
+    return lease_of(ctx)
+
+
+@app.job(retry=_retry, max_crashes=UNLIMITED)
+async def snoozing(ctx: Context, seconds: float, failures: int) -> str:
+    """Snooze `failures` times, which is not charged."""
+    note(ctx, BEGUN)
+    await asyncio.sleep(seconds)
+    if ctx.history.snoozes < failures:
+        raise Snooze(0.2)
+    note(ctx, DONE)
+    return lease_of(ctx)
+
+
+@app.job(retry=_retry, max_crashes=UNLIMITED)
+async def discarded(ctx: Context, seconds: float, failures: int) -> str:
+    """Discard the job after `failures` failed attempts."""
+    note(ctx, BEGUN)
+    await asyncio.sleep(seconds)
+    if ctx.history.attempts < failures:
+        raise OSError("not yet")
+    raise Discard("as planned")
+
+
+@app.job(retry=_retry, max_crashes=UNLIMITED)
+async def expiring(ctx: Context, seconds: float, failures: int) -> str:
+    """Do the same as `steady`; the job expires soon after it was accepted."""
+    note(ctx, BEGUN)
+    await asyncio.sleep(seconds)
+    if ctx.history.attempts < failures:
+        raise OSError("not yet")
+    note(ctx, DONE)
+    return lease_of(ctx)
+
+
+FAIL_AS_PLANNED = ("steady", "threaded", "deferred", "snoozing")
+"""Handlers whose jobs fail or snooze exactly as often as planned, however often their workers are killed."""
+REASONS = {
+    "late": DeadReason.TIMEOUT,
+    "crashing": DeadReason.CRASHED,
+    "fragile": DeadReason.CRASHED,
+    "discarded": DeadReason.DISCARDED,
+    "expiring": DeadReason.EXPIRED,
+}
+"""By handler: the reason for which its jobs are dead; of all others ATTEMPTS."""
+EXPIRES = 0.5
+"""Seconds after which a job of `expiring` is not started any more."""
+HANDLERS = {
+    each.name: each for each in (steady, threaded, late, crashing, fragile, deferred, snoozing, discarded, expiring)
+}
+SHARES = {
+    "steady": 800, "threaded": 80, "late": 18, "crashing": 2, "fragile": 30,
+    "deferred": 15, "snoozing": 25, "discarded": 10, "expiring": 20,
+}  # fmt: skip
+OFTEN_FAIL = ("late", "crashing", "deferred", "snoozing")
 REPLAYED = "fragile-"
 """First letters of the ids of jobs that the controller replays."""
 """Jobs of each handler in a thousand."""
@@ -103,7 +164,7 @@ class Plan:
     @property
     def ends(self) -> frozenset[JobState]:
         """Return the states in which the job may end."""
-        limit = MAX_CRASHES if self.handler == "crashing" else MAX_ATTEMPTS
+        limit = {"crashing": MAX_CRASHES, "discarded": 0, "snoozing": UNLIMITED}.get(self.handler, MAX_ATTEMPTS)
         found = {JobState.DEAD if self.failures >= limit else JobState.COMPLETED}
         if self.handler not in FAIL_AS_PLANNED:  # others can be dead by a fault, or by a timeout on a busy machine
             found.add(JobState.DEAD)
@@ -111,10 +172,17 @@ class Plan:
             found |= {JobState.CANCELLED}
         return frozenset(found)
 
+    @property
+    def reason(self) -> DeadReason:
+        """Return the reason for which the job is dead, if it is."""
+        return REASONS.get(self.handler, DeadReason.ATTEMPTS)
+
     def call(self) -> Call[str]:
         """Return the job, ready to be enqueued."""
-        options = HANDLERS[self.handler].options(id=self.id, delay=self.delay, priority=self.priority)
-        return options.call(self.seconds, self.failures)
+        options: OptionValues = {"id": self.id, "delay": self.delay, "priority": self.priority}
+        if self.handler == "expiring":
+            options["expires"] = self.delay + EXPIRES
+        return HANDLERS[self.handler].options(**options).call(self.seconds, self.failures)
 
 
 def plan_of(seed: int, number: int, cancel_share: float) -> Plan:
@@ -125,8 +193,8 @@ def plan_of(seed: int, number: int, cancel_share: float) -> Plan:
     # A job to cancel waits or runs for a while, so that the request finds it scheduled, queued or running.
     is_slow = is_cancelled or draw.random() < 0.1
     seconds = draw.random() / 2 if is_slow and handler != "late" else 0.0
-    failures = draw.choice([1, 2, 3]) if handler in ("late", "crashing") else draw.choice([0] * 57 + [1, 2, 3])
-    if handler == "fragile":
-        seconds, failures = 0.3 + draw.random(), 0
+    failures = draw.choice([1, 2, 3] if handler in OFTEN_FAIL else [0] * 57 + [1, 2, 3])
+    if handler in ("fragile", "expiring", "discarded"):
+        seconds, failures = (0.3 + draw.random() if handler == "fragile" else seconds), 0
     delay = draw.random() * 2 if draw.random() < (0.4 if is_cancelled else 0.1) else 0.0
     return Plan(number, handler, seconds, failures, delay, draw.choice(list(Priority)), is_cancelled)

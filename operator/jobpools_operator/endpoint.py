@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from jobpools.control.code_schedules import CodeScheduler
 from jobpools.control.ports import Cluster
 from jobpools.control.queues import StoreQueues
 from jobpools.control.reconcile import Reconciler
@@ -50,6 +51,7 @@ class Endpoint:
 
     def __init__(self, url: str, connection: Connection, planner: PoolPlanner, scheduler: Scheduler) -> None:
         self.url = url
+        self._code_scheduler = CodeScheduler(connection)
         self._connection, self._planner, self._scheduler = connection, planner, scheduler
 
     @classmethod
@@ -103,6 +105,7 @@ class Endpoint:
                 group.create_task(self._listen())
                 group.create_task(self._planner.run())
                 group.create_task(self._scheduler.run())
+                group.create_task(self._code_scheduler.run())
         finally:
             await self._connection.aclose()
 

@@ -23,8 +23,8 @@ MIN_SHARE_OF_FLOOR = {1: None, 10: 0.5, 100: 0.4}
 """Budget of a drain, as a share of the floor's rate, by the number of slots."""
 ONE_SLOT_DIVISOR = 5
 """Divisor of the number of jobs at one slot: there the floor makes one round trip for each job."""
-PICK_UPS, SENT_ALONE = 300, 4000
-"""Jobs of the part `pick-up`, and of `enqueue` one at a time."""
+PICK_UPS, SENT_ALONE, DUE_JOBS = 300, 4000, 100
+"""Jobs of the part `pick-up`, of `enqueue` one at a time, and of `accuracy`."""
 EXAMPLES = """\
 examples:
   make bench                                                            all parts, about two minutes
@@ -138,7 +138,17 @@ def without_floor(server: Server, jobs: int, rounds: int) -> list[Row]:
     ]
 
 
-PARTS = {"drain": drain, "pick-up": pick_up, "enqueue": enqueue, "alone": without_floor}
+def accuracy(server: Server, _: int, rounds: int) -> list[Row]:
+    """Measure how late delayed jobs and ticks start with an idle worker."""
+
+    def row(what: str, subject: str) -> Row:
+        found = [sorted(measure.lateness(server, subject, DUE_JOBS)) for _ in range(rounds)]
+        return Row(f"{what}, p99", "ms", [each[DUE_JOBS * 99 // 100 - 1] * 1000 for each in found], budget=50)
+
+    return [row("lateness of a delayed job, idle worker", "delayed"), row("lateness of a tick, idle worker", "ticks")]
+
+
+PARTS = {"drain": drain, "pick-up": pick_up, "enqueue": enqueue, "alone": without_floor, "accuracy": accuracy}
 
 if __name__ == "__main__":
     main()

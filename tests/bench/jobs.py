@@ -15,6 +15,8 @@ _marks: list[tuple[float, float]] = []
 """(seconds of the machine's monotonic clock, seconds of this process's CPU) at the first job and at the last one."""
 starts: list[float] = []
 """When each timed job began."""
+late: list[float] = []
+"""Seconds from the time at which each job was due until it began."""
 
 
 @app.job
@@ -37,6 +39,11 @@ async def timed(n: int, to: str) -> None:  # noqa: ARG001  # as above
 @app.job
 async def timestamped(n: int, to: str) -> None:  # noqa: ARG001  # as above
     report(time.monotonic())
+
+
+@app.job
+async def due_at(at: float) -> None:
+    late.append(time.time() - at)
 
 
 def arguments(n: int) -> dict[str, Any]:

@@ -120,6 +120,13 @@ def sending(server: Server, what: str, jobs: int, subject: str) -> float:
     return jobs / seconds
 
 
+def lateness(server: Server, what: str, jobs: int) -> list[float]:
+    """Return how late each job starts, in seconds. `what`: `delayed` or `ticks`."""
+    empty(server)
+    found: list[float] = answer(started("accuracy", what, server, jobs))
+    return found
+
+
 def pending(server: Server, calls: Sequence[Call[None]]) -> float:
     """Return the bytes of the server's memory for each job that waits."""
     empty(server)

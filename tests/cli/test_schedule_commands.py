@@ -77,7 +77,8 @@ def test_json_and_yaml_show_all_fields(valkey_url: str) -> None:
     (row,) = json.loads(jobpools(valkey_url, "cron", "-o", "json").stdout)
     assert yaml.safe_load(jobpools(valkey_url, "cron", "-o", "yaml").stdout) == [row]
     assert row | {"id": ""} == {
-        "schedule": "shop/once", "times": "2027-01-15T08:00:00Z", "zone": "UTC", "next": None,
+        "schedule": "shop/once", "source": "CronJobSpec", "enabled": True,
+        "times": "2027-01-15T08:00:00Z", "zone": "UTC", "next": None,
         "last": "2027-01-15T08:00:00Z", "state": "queued", "fired": 1, "missed": 0, "reason": row["reason"],
         "job": "report", "queue": "reports", "id": "", "active": 1,
     }  # fmt: skip

@@ -10,7 +10,8 @@ from jobpools.control.schedules import Scheduler
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
 from jobpools.store.connection import Connection, connect
-from jobpools.store.schedules import StoreSchedules, listed
+from jobpools.store.schedule_table import list_schedules
+from jobpools.store.schedules import StoreSchedules
 from jobpools.testing import run_until_idle
 from tests.contract.conftest import Endpoint
 
@@ -75,10 +76,10 @@ async def test_schedules_of_two_queues_are_fired_recorded_and_forgotten(
     await scheduler.run_pass()
     assert [reporter.says(name)["state"] for name in "abc"] == ["completed"] * 3
 
-    assert [(view.key, view.facts.fired) for view in await listed(connection)] == [
+    assert [(view.key, view.facts.fired) for view in await list_schedules(connection)] == [
         ("default/a", 2), ("default/b", 2), ("default/c", 2),
     ]  # fmt: skip
     for each in schedules:
         scheduler.drop(each.meta.key)
     await scheduler.run_pass()
-    assert await listed(connection) == []
+    assert await list_schedules(connection) == []

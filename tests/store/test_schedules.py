@@ -23,7 +23,8 @@ from jobpools.store.envelope import decode_envelope
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix
-from jobpools.store.schedules import StoreSchedules, listed
+from jobpools.store.schedule_table import list_schedules
+from jobpools.store.schedules import StoreSchedules
 from jobpools.testing import run_until_idle
 from tests.support.servers import Server, running, valkey_binary
 
@@ -251,7 +252,7 @@ async def test_forgotten_schedules_leave_no_keys(
     await store.observe(both, T0)
     await fire(store, schedule("a"), T0 + 60)
     await store.forget(["default/a", "default/unknown"])
-    assert [view.key for view in await listed(connection)] == ["default/b"]
+    assert [view.key for view in await list_schedules(connection)] == ["default/b"]
     await store.forget(["default/b"])
     with Redis.from_url(valkey_url) as redis:
         assert redis.keys("*schedules*") == redis.keys("*fires*") == []
@@ -264,8 +265,8 @@ async def test_schedules_are_listed_with_their_fires_and_without_secrets(
     made = [schedule("b", timeZone="Europe/Berlin", redis={"url": "redis://:secret@r"}), schedule("a")]
     await store.observe(made, T0)
     await fire(store, made[1], T0 + 60)
-    views = await listed(connection)
-    assert [(view.key, view.spec.time_zone, view.facts.fired) for view in views] == [
+    views = await list_schedules(connection)
+    assert [(view.key, view.schedule.spec.time_zone, view.facts.fired) for view in views] == [
         ("default/a", "UTC", 1),
         ("default/b", "Europe/Berlin", 0),
     ]
@@ -276,7 +277,7 @@ async def test_a_schedule_of_a_newer_version_is_not_listed(store: StoreSchedules
     await store.observe([schedule("a"), schedule("b")], T0)
     newer = b'{"schedule":"* * * * *","job":{"name":"work"},"moon":"full"}'
     await connection.execute("HSET", keys.schedules("table"), "default/a", newer)
-    assert [view.key for view in await listed(connection)] == ["default/b"]
+    assert [view.key for view in await list_schedules(connection)] == ["default/b"]
     await store.forget(["default/a"])
 
 

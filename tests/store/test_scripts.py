@@ -22,7 +22,7 @@ STORE = ROOT / "worker" / "jobpools" / "store"
 FILES = sorted((STORE / "lua").glob("*.lua"))
 SHARED = [path for path in FILES if path.stem.startswith("_")]
 FIELDS = ("KEYS", "ARGV", "RETURNS", "CHANGES")
-OTHER_KEYS = {"workers", "specs", "state"}
+OTHER_KEYS = {"workers", "specs", "state", "recent", "code", "disabled", "changes", "leader"}
 """Keys that do not belong to a queue: those of heartbeats and schedules."""
 
 
@@ -92,7 +92,7 @@ def test_the_keys_of_a_script_are_in_one_slot(name: str) -> None:
 
 def test_all_keys_of_a_queue_and_those_of_the_schedules_are_in_one_slot_each() -> None:
     assert len({key_slot(keys.of_queue("a", part).encode()) for part in keys.PARTS}) == 1
-    assert len({key_slot(keys.schedules(part).encode()) for part in ("table", "state")}) == 1
+    assert len({key_slot(keys.schedules(part).encode()) for part in keys.SCHEDULE_PARTS}) == 1
     assert key_slot(keys.of_queue("a", "jobs").encode()) != key_slot(keys.of_queue("b", "jobs").encode())
 
 

@@ -4,9 +4,9 @@
 Each ignored error is an error that the checker must find: mypy and pyright report an ignore that hides no error.
 """
 
-from typing import assert_type
+from typing import Any, assert_type
 
-from jobpools import App, Context, Discard, JobHandle, Retry, RetryAfter, Snooze
+from jobpools import App, Context, Discard, JobHandle, Retry, RetryAfter, ScheduleView, Snooze
 
 app = App("shop")
 
@@ -26,6 +26,12 @@ def threaded(_ctx: Context, n: int) -> list[int]:
     return [n]
 
 
+@app.cron("0 6 * * *", time_zone="Europe/Berlin", args={"n": 1})
+@app.job
+def scheduled(n: int) -> int:
+    return n
+
+
 async def valid_uses() -> None:
     assert_type(await plain.enqueue("ada"), JobHandle[str])
     assert_type(await plain.enqueue(to="ada", copies=2), JobHandle[str])
@@ -39,7 +45,12 @@ async def valid_uses() -> None:
     assert_type(str(Discard()), str)
     plain.options(metadata={"tenant": 7, "trace": None})
     await app.enqueue_many([plain.call("ada"), plain.call("grace", copies=3)])
+    assert_type(await app.scheduler.every("15m", plain.call("ada"), name="greet", catch_up="All"), ScheduleView)
+    assert_type(await app.scheduler.cron("@daily", threaded.call(7), time_zone="Europe/Berlin"), ScheduleView)
+    assert_type(await app.scheduler.list(), list[ScheduleView])
+    assert_type(await app.scheduler.run("greet"), JobHandle[Any])
     await app.enqueue_many([plain.call("ada"), with_options.call("grace"), threaded.call(1)])
+    assert_type(await scheduled.enqueue(n=1), JobHandle[int])
 
 
 async def invalid_uses() -> None:

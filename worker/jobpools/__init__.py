@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jobpools.core.jobs.job import DeadReason, JobState, Priority
     from jobpools.core.jobs.retry import Retry
     from jobpools.core.jobs.settlement_requests import Discard, RetryAfter, SettlementRequest, Snooze
+    from jobpools.core.schedules.listing import FireView, ScheduleView
     from jobpools.errors import (
         AppImportError,
         ArgumentsError,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
         PayloadTooLargeError,
         QueueFullError,
         ResultTimeoutError,
+        ScheduleLimitError,
+        ScheduleNotFoundError,
         SpecError,
         StoreAuthError,
         StoreDataError,
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from jobpools.handlers import Handler
     from jobpools.middleware import Next
     from jobpools.observability.job_fields import JobLogFilter
+    from jobpools.scheduler import Scheduler
 
 __all__ = [
     "App",
@@ -56,6 +60,7 @@ __all__ = [
     "DeadReason",
     "Discard",
     "EnqueueError",
+    "FireView",
     "Handler",
     "JobCancelledError",
     "JobDeadError",
@@ -72,6 +77,10 @@ __all__ = [
     "ResultTimeoutError",
     "Retry",
     "RetryAfter",
+    "ScheduleLimitError",
+    "ScheduleNotFoundError",
+    "ScheduleView",
+    "Scheduler",
     "SettlementRequest",
     "Snooze",
     "SpecError",
@@ -89,6 +98,7 @@ _MODULE_OF = {
     "Context": "jobpools.context",
     "DeadReason": "jobpools.core.jobs.job",
     "Discard": "jobpools.core.jobs.settlement_requests",
+    "FireView": "jobpools.core.schedules.listing",
     "Handler": "jobpools.handlers",
     "JobHandle": "jobpools.handle",
     "JobLogFilter": "jobpools.observability.job_fields",
@@ -97,6 +107,8 @@ _MODULE_OF = {
     "Priority": "jobpools.core.jobs.job",
     "Retry": "jobpools.core.jobs.retry",
     "RetryAfter": "jobpools.core.jobs.settlement_requests",
+    "ScheduleView": "jobpools.core.schedules.listing",
+    "Scheduler": "jobpools.scheduler",
     "SettlementRequest": "jobpools.core.jobs.settlement_requests",
     "Snooze": "jobpools.core.jobs.settlement_requests",
 }

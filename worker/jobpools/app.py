@@ -28,6 +28,7 @@ from jobpools.handle import JobHandle
 from jobpools.handlers import Handler
 from jobpools.middleware import Middleware
 from jobpools.options import HandlerValues, Options, OptionValues, checked
+from jobpools.schedule_decorator import DEFAULT_LIMIT, WithSchedules
 from jobpools.service import Service
 from jobpools.settings import DEFAULT_BLOCK_TIMEOUT, max_payload, redis_url
 from jobpools.signature import code_of
@@ -51,7 +52,7 @@ class Decorator(Protocol):
     def __call__(self, function: Callable[P, R], /) -> Handler[P, R]: ...
 
 
-class App:
+class App(WithSchedules):
     """The handlers of an application, and the Redis or Valkey in which their jobs are enqueued.
 
     It connects when it first enqueues a job, once per event loop. `async with app:` closes the connections.
@@ -67,6 +68,7 @@ class App:
         block_timeout: Maximum time that enqueueing waits for room in a full queue whose overflow is `Block`: seconds,
             text such as `"90s"`, or a timedelta. Default: 30 seconds.
         max_payload: Maximum bytes of an encoded job. Default: the variable JOBPOOLS_MAX_PAYLOAD, else 1 MiB.
+        max_schedules: Maximum number of schedules made in code in this Redis; 0: unlimited. Default: 1,000.
 
     Raises:
         ConfigurationError: An argument is unknown or has an invalid value.
@@ -80,6 +82,7 @@ class App:
 
     def __init__(self, name: str, **given: Unpack[AppValues]) -> None:
         values = checked("App", {"name": name, **given}, CHECKS)
+        super().__init__(values.get("max_schedules", DEFAULT_LIMIT))
         self.name = name
         self.queue: str = values.get("queue", "default")
         self.handlers: dict[str, Handler[..., Any]] = {}

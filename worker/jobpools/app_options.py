@@ -37,11 +37,19 @@ class AppValues(TypedDict, total=False):
     """Maximum time to wait for room in a full queue. Default: 30 seconds."""
     max_payload: int | None
     """Maximum bytes of an encoded job. Default: JOBPOOLS_MAX_PAYLOAD, else 1 MiB."""
+    max_schedules: int
+    """Maximum number of schedules made in code; 0: unlimited. Default: 1,000."""
 
 
 def _non_empty(given: str) -> str:
     if not isinstance(given, str) or not given.strip():
         raise ValueError(f"must be a string that is not empty, got {given!r}")
+    return given
+
+
+def _at_least_zero(given: int) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or given < 0:
+        raise ValueError(f"must be an integer of at least 0, got {given!r}")
     return given
 
 
@@ -68,5 +76,6 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "queues": _limits,
     "block_timeout": parse_duration,
     "max_payload": at_least_one,
+    "max_schedules": _at_least_zero,
 }
 """The check of each argument of App, which returns its validated form."""

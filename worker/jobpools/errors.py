@@ -57,6 +57,14 @@ class QueueFullError(EnqueueError):
     """The queue holds as many queued or scheduled jobs as it accepts. Of several jobs, earlier ones are enqueued."""
 
 
+class ScheduleLimitError(JobpoolsError):
+    """There are as many schedules made in code as `App(max_schedules=…)` allows (default 1,000)."""
+
+
+class ScheduleNotFoundError(JobpoolsError):
+    """There is no schedule of this name."""
+
+
 class UnknownJobError(EnqueueError):
     """The app has no handler of this name."""
 

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from jobpools.core.schedules.reasons import MissedReason
 from jobpools.core.schedules.ticks import MAX_LATENESS, ChosenTicks, Ticks, choose_ticks
@@ -82,3 +83,15 @@ def test_ticks_that_are_fired_and_missed(  # a row of the table
 )
 def test_a_requested_tick_is_fired(name: str, spec: dict[str, Any], known: dict[str, Any], fires: list[float]) -> None:
     assert [tick - T0 for tick in choose(spec, known, 31, requested=30).fires] == fires, name
+
+
+@given(st.integers(1000, 10_000_000), st.integers(1_500_000_000_000, 2_500_000_000_000))
+def test_ticks_at_an_interval_follow_each_other_without_gap(interval: int, start: int) -> None:
+    ticks = Ticks.at_interval(interval)
+    first = ticks.after(start / 1000)
+    assert first is not None
+    assert 0 < round(first * 1000) - start <= interval
+    assert ticks.after(first) == (round(first * 1000) + interval) / 1000
+    assert ticks.between(start / 1000, first, 10) == [first]
+    assert ticks.between(first, first, 10) == []
+    assert ticks.between(start / 1000, first + 5, 2)[:1] == [first]

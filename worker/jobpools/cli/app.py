@@ -14,6 +14,7 @@ from jobpools.cli import (
     overview_commands,
     queue_commands,
     schedule_commands,
+    scheduler_command,
     stats_command,
     up_command,
     worker_command,
@@ -86,4 +87,8 @@ app.command(
         "stats --since 24h --step 1h --queue emails --plot day.png",
     ),
 )(stats_command.stats)
+app.command(
+    cls=Command,
+    epilog=examples("scheduler shop.jobs:app", "scheduler --redis redis://127.0.0.1:6379/0"),
+)(scheduler_command.scheduler)
 app.command(cls=Command, epilog=examples("plan deploy/", "plan a.yaml b.yaml --output json"))(overview_commands.plan)

@@ -1,60 +1,96 @@
-"""`jobpools cron`: the schedules recorded in Redis, fired by an operator or by `jobpools up`."""
+"""`jobpools cron`: the schedules in Redis, of CronJobSpecs and made in code."""
 
-import time
-from typing import Any
+from typing import Annotated
+
+import typer
 
 from jobpools.cli.command_group import Command, examples, list_group
-from jobpools.cli.output import Output, format_time, show
+from jobpools.cli.output import Output, document, format_time, show
 from jobpools.cli.parameters import Format, Redis
+from jobpools.cli.terminal import write
 
 COLUMNS = ("schedule", "times", "zone", "next", "last", "state", "fired", "missed", "reason")
 
-cron = list_group("List schedules: when they fire, and how their last jobs ended.", "cron", "cron list --output json")
+cron = list_group(
+    "List schedules, show one, run it now, enable, disable and delete those made in code.",
+    "cron", "cron show daily-report", "cron run daily-report", "cron disable daily-report",
+)  # fmt: skip
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name or whole key, as in code:shop/refresh.", show_default=False)
+]
 
 
 @cron.command("list", cls=Command, epilog=examples("cron", "cron list --output yaml"))
 def list_schedules(redis: Redis = None, output: Format = Output.TABLE) -> None:
     """List schedules: next tick, last fire, and the state of its job.
 
-    A schedule appears once an operator or `jobpools up` has seen it. Overdue means that a tick is due and not fired.
+    A CronJobSpec appears once an operator or `jobpools up` has seen it. Overdue means that a tick is due and not fired.
     """
-    from jobpools.cli import queries
-    from jobpools.store import schedules
+    from jobpools.cli import schedule_queries
 
-    views = queries.run_query(redis, schedules.listed)
-    show(
-        [_row(view, time.time()) for view in views],
-        COLUMNS,
-        output,
-        "no schedule has been seen yet",
-    )
+    views = schedule_queries.run(redis, lambda scheduler: scheduler.list())
+    show([schedule_queries.row(view) for view in views], COLUMNS, output, "no schedule has been seen yet")
 
 
-def _row(view: Any, now: float) -> dict[str, Any]:
-    from jobpools.core.conditions import condition
-    from jobpools.core.objects import Meta
-    from jobpools.core.schedules.plan import plan_schedule
-    from jobpools.core.schedules.specs import Schedule
-    from jobpools.core.schedules.ticks import MAX_LATENESS
+@cron.command("show", cls=Command, epilog=examples("cron show daily-report", "cron show code:shop/refresh -o json"))
+def show_schedule(name: Name, redis: Redis = None, output: Format = Output.YAML) -> None:
+    """Show one schedule: its times, its next 10 ticks, and its last 20 fires with their jobs."""
+    from jobpools.cli import schedule_queries
 
-    namespace, _, name = view.key.partition("/")
-    spec, facts = view.spec, view.facts
-    meta = Meta.model_construct(name=name, namespace=namespace)
-    plan = plan_schedule(Schedule.model_construct(meta=meta, spec=spec), facts, now, None)
-    overdue = not spec.suspend and (plan.missed > 0 or any(fire.due < now - MAX_LATENESS for fire in plan.fires))
-    last = facts.jobs[-1] if facts.jobs else None
-    return {
-        "schedule": view.key,
-        "times": spec.schedule or format_time(spec.at.timestamp()),
-        "zone": spec.time_zone,
-        "next": None if spec.suspend else format_time(plan.next_due),
-        "last": format_time(facts.last_fire),
-        "state": last.state if last else None,
-        "fired": facts.fired,
-        "missed": facts.missed,
-        "reason": "Overdue" if overdue else condition(plan.status, "Ready")["reason"],
-        "job": spec.job.name,
-        "queue": spec.job.queue,
-        "id": last.id if last else None,
-        "active": sum(job.active for job in facts.jobs),
-    }
+    found = schedule_queries.run_named(redis, name, schedule_queries.details)
+    document(found, Output.YAML if output is Output.TABLE else output)
+
+
+@cron.command("enable", cls=Command, epilog=examples("cron enable refresh"))
+def enable_schedule(name: Name, redis: Redis = None) -> None:
+    """Enable a disabled schedule made in code: it fires at its next tick."""
+    from jobpools.cli import schedule_queries
+
+    found = schedule_queries.run_named(redis, name, lambda scheduler, key: scheduler.enable(key))
+    due = "never" if found.next_run is None else f"at {format_time(found.next_run.timestamp())}"
+    write(f"schedule {found.key} is enabled; it fires next {due}\n")
+
+
+@cron.command("disable", cls=Command, epilog=examples("cron disable refresh"))
+def disable_schedule(name: Name, redis: Redis = None) -> None:
+    """Disable a schedule made in code: its ticks count as missed until it is enabled.
+
+    The switch is kept in Redis: it lasts over restarts and deploys. A CronJobSpec has `spec.suspend` instead.
+    """
+    from jobpools.cli import schedule_queries
+
+    found = schedule_queries.run_named(redis, name, lambda scheduler, key: scheduler.disable(key))
+    write(f"schedule {found.key} is disabled\n")
+
+
+@cron.command("run", cls=Command, epilog=examples("cron run daily-report"))
+def run_schedule(name: Name, redis: Redis = None) -> None:
+    """Enqueue the job of a schedule now, in addition to its ticks, and print the job's id."""
+    from jobpools.cli import schedule_queries
+
+    job = schedule_queries.run_named(redis, name, lambda scheduler, key: scheduler.run(key))
+    write(f"{job.id}\n")
+
+
+@cron.command("next", cls=Command, epilog=examples("cron next daily-report", "cron next daily-report --limit 3"))
+def next_ticks(
+    name: Name,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Number of ticks.")] = 10,
+    redis: Redis = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """List the next ticks of a schedule, in UTC, also of one that is disabled."""
+    from jobpools.cli import schedule_queries
+
+    ticks = schedule_queries.run_named(redis, name, lambda scheduler, key: scheduler.next(key, limit))
+    show([{"next": format_time(each.timestamp())} for each in ticks], ("next",), output, "no tick will follow")
+
+
+@cron.command("delete", cls=Command, epilog=examples("cron delete refresh"))
+def delete_schedule(name: Name, redis: Redis = None) -> None:
+    """Delete a schedule made in code. A worker that starts writes again what `@app.cron` declares."""
+    from jobpools.cli import schedule_queries
+
+    schedule_queries.run_named(redis, name, lambda scheduler, key: scheduler.delete(key))
+    write(f"schedule {name} is deleted\n")

@@ -1,7 +1,9 @@
-"""The schedules of the YAML files: fired by the operator's own engine, with messages for the user."""
+"""The schedules of the YAML files and of code: fired by the operator's own engine, with messages for the user."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
+from jobpools.control.code_schedules import CodeScheduler
 from jobpools.control.schedules import Scheduler
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
@@ -22,6 +24,7 @@ class LocalSchedules:
         self._namespace = namespace
         self._next_ticks: dict[str, float] = {}
         self._scheduler = Scheduler(StoreSchedules(connection), self)
+        self._code_scheduler = CodeScheduler(connection, self)
 
     def follow(self, schedules: Sequence[Schedule], *, fire: bool = False) -> None:
         """Replace the schedules by these. With `fire`, also fire each new or changed one once, now."""
@@ -41,8 +44,10 @@ class LocalSchedules:
             self._notify(f"next ticks: {', '.join(shown)}{more}")
 
     async def run(self) -> None:
-        """Fire each tick when it is due, until cancelled."""
-        await self._scheduler.run()
+        """Fire each tick when it is due, of the files and of code, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._scheduler.run())
+            group.create_task(self._code_scheduler.run())
 
     @property
     def has_requested_fires(self) -> bool:

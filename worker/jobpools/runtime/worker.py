@@ -9,7 +9,7 @@ from typing import Any
 
 from jobpools.app import App
 from jobpools.core.text.durations import format_duration
-from jobpools.errors import StoreAuthError, StoreError, StoreUnavailableError
+from jobpools.errors import ScheduleLimitError, StoreAuthError, StoreError, StoreUnavailableError
 from jobpools.runtime import activity_log, draining, exit_hooks, forking, link
 from jobpools.runtime.background_tasks import BackgroundTasks
 from jobpools.runtime.consumer import Consumer
@@ -99,6 +99,7 @@ class Worker:
         try:
             await _check_queues(self.parts.consumers, self.parts.outage)
             await self._write_limits()
+            await self._declare_schedules()
             await self.parts.services.start(self.app.services)
             self.parts.monitoring.start()
         except BaseException as error:
@@ -118,6 +119,15 @@ class Worker:
         for queue, limits in self.app.queue_limits.items():
             with contextlib.suppress(StoreError):
                 await set_limits(self.parts.connection, queue, limits)
+
+    async def _declare_schedules(self) -> None:
+        """Write the schedules that `@app.cron` declares. Without Redis the next worker that starts does."""
+        if not self.app.declares_schedules:
+            return
+        try:
+            await self.app.scheduler.declare(self.settings.app or self.app.name)
+        except (StoreError, ScheduleLimitError) as error:
+            log.error("worker %s: its schedules are not written: %s", self.id, error)  # noqa: TRY400  # no traceback
 
     def _protect(self) -> None:
         """Prepare for handlers that fork or end the process."""

@@ -39,6 +39,8 @@ SETS = frozenset({"draining", "cancelling"})
 """The types of the parts; all others are hashes."""
 
 SCHEDULES = "{schedules}"
+SCHEDULE_PARTS = ("table", "state", "recent", "code", "disabled", "changes", "leader")
+"""The hashes of the schedules; docs/protocol.md describes each."""
 
 
 def kind(part: str) -> str:
@@ -77,5 +79,5 @@ def workers(pool: str) -> str:
 
 
 def schedules(part: str) -> str:
-    """Return the hash `table` (schedule → spec as JSON) or `state` (schedule → what was fired, as JSON)."""
+    """Return the hash of all schedules that `part` names: one of SCHEDULE_PARTS."""
     return f"jobpools:{SCHEDULES}:{part}"

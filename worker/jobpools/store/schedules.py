@@ -6,7 +6,6 @@ again, and the queue, which keeps the latest tick of each schedule that was fire
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,9 +13,10 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from jobpools.core.schedules.actions import Fire, SchedulePlan
+from jobpools.core.schedules.code_specs import CodeJob
 from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
 from jobpools.core.schedules.identity import times_key
-from jobpools.core.schedules.specs import Schedule, ScheduleSpec
+from jobpools.core.schedules.specs import JobTemplate, Schedule, ScheduleSpec
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.store import keys, scripts
 from jobpools.store.cancellations import cancel_job
@@ -24,21 +24,10 @@ from jobpools.store.connection import Connection
 from jobpools.store.enqueue import BATCH
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, encode_envelope
 from jobpools.store.json_objects import decode_json
-from jobpools.store.replies import pairs
 from jobpools.store.script_arguments import LETTERS, SERVER_CLOCK
 from jobpools.store.server import server_time
 
 Raw = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleView:
-    """A schedule as the command line and the dashboard show it."""
-
-    key: str
-    """`namespace/name`."""
-    spec: ScheduleSpec
-    facts: ScheduleFacts
 
 
 class StoreSchedules:
@@ -55,7 +44,7 @@ class StoreSchedules:
 
     async def observe(self, schedules: Sequence[Schedule], now: float) -> dict[str, ScheduleFacts]:
         """Return the facts by key; a new schedule, or one with new times, begins now. Raises StoreError."""
-        specs = {schedule.meta.key: _spec(schedule) for schedule in schedules}
+        specs = {schedule.meta.key: spec_json(schedule) for schedule in schedules}
         await self._adopt(
             [schedule for schedule in schedules if self._adopted.get(schedule.meta.key) != specs[schedule.meta.key]],
             now,
@@ -116,7 +105,7 @@ class StoreSchedules:
         script = scripts.get("record")
         await self._connection.load("record")
         commands = [
-            script.command([keys.schedules("state")], _record(schedule, facts, plan)) for schedule, facts, plan in done
+            script.command(_places("state", "recent"), _record(schedule, facts, plan)) for schedule, facts, plan in done
         ]
         return [bool(reply) for reply in await self._connection.gather(commands)]
 
@@ -132,7 +121,7 @@ class StoreSchedules:
             for name, raw in zip(names, specs, strict=True)
             if raw is not None and (spec := _readable(raw)) is not None
         ]
-        places = [(keys.schedules(part), *names) for part in ("table", "state")]
+        places = [(keys.schedules(part), *names) for part in ("table", "state", "recent")]
         await self._connection.gather([("HDEL", *place) for place in (*known, *places)])
 
     async def _adopt(self, schedules: Sequence[Schedule], now: float) -> None:
@@ -141,7 +130,7 @@ class StoreSchedules:
         script = scripts.get("adopt")
         await self._connection.load("adopt")
         places = (keys.schedules("table"), keys.schedules("state"))
-        specs = [_spec(schedule) for schedule in schedules]
+        specs = [spec_json(schedule) for schedule in schedules]
         await self._connection.gather(
             [
                 script.command(places, [schedule.meta.key, spec, times_key(schedule), int(now * 1000)])
@@ -154,12 +143,19 @@ class StoreSchedules:
         return await _read(self._connection, [schedule.meta.key for schedule in schedules])
 
 
-async def listed(connection: Connection) -> list[ScheduleView]:
-    """Return all schedules in this Redis that this version can read, sorted by key. Raises StoreError."""
-    reply = await connection.execute("HGETALL", keys.schedules("table"))
-    specs = {name.decode(): spec for name, raw in pairs(reply) if (spec := _readable(raw)) is not None}
-    facts = await _facts(connection, await _read(connection, sorted(specs)))
-    return [ScheduleView(name, specs[name], each) for name, each in facts.items()]
+class StoreCodeSchedules(StoreSchedules):
+    """Store of the state of schedules made in code, whose specs `app.scheduler` writes and no scheduler does."""
+
+    async def observe(self, schedules: Sequence[Schedule], now: float) -> dict[str, ScheduleFacts]:  # noqa: ARG002  # the port's signature
+        """Return the facts by key. A schedule that was deleted or got other times meanwhile is omitted."""
+        states = await self._states(schedules)
+        current = {each.meta.key for each in schedules if states[each.meta.key].get("times") == times_key(each)}
+        return await _facts(self._connection, {key: state for key, state in states.items() if key in current})
+
+
+async def read_states(connection: Connection, names: Sequence[str]) -> dict[str, ScheduleFacts]:
+    """Return what is known of the schedules with these keys; unknown ones are omitted. Raises StoreError."""
+    return await _facts(connection, await _read(connection, names))
 
 
 async def _read(connection: Connection, names: Sequence[str]) -> dict[str, Raw]:
@@ -172,7 +168,7 @@ async def _read(connection: Connection, names: Sequence[str]) -> dict[str, Raw]:
 
 async def _facts(connection: Connection, states: Mapping[str, Raw]) -> dict[str, ScheduleFacts]:
     jobs = {name: _jobs(raw) for name, raw in states.items()}
-    known = await _job_states(connection, [job for each in jobs.values() for job in each])
+    known = await job_states(connection, [job for each in jobs.values() for job in each])
     return {
         name: ScheduleFacts(
             created=raw["created"] / 1000,
@@ -187,7 +183,7 @@ async def _facts(connection: Connection, states: Mapping[str, Raw]) -> dict[str,
     }
 
 
-async def _job_states(connection: Connection, jobs: Sequence[FiredJob]) -> dict[tuple[str, str], str]:
+async def job_states(connection: Connection, jobs: Sequence[FiredJob]) -> dict[tuple[str, str], str]:
     """Return the states by (queue, id), with one call for each queue."""
     queues: dict[str, list[str]] = {}
     for job in jobs:
@@ -221,7 +217,12 @@ def _record(schedule: Schedule, facts: ScheduleFacts, plan: SchedulePlan) -> tup
     last = round(plan.fires[-1].due * 1000) if plan.fires else ""
     jobs = " ".join(f"{job.id} {job.queue}" for job in plan.jobs)
     due = round(plan.handled * 1000)
-    return (schedule.meta.key, times_key(schedule), since, due, last, len(plan.fires), plan.missed, jobs)
+    ticks = " ".join(str(round(fire.due * 1000)) for fire in plan.fires)
+    return (schedule.meta.key, times_key(schedule), since, due, last, len(plan.fires), plan.missed, jobs, ticks)
+
+
+def _places(*parts: str) -> list[str]:
+    return [keys.schedules(part) for part in parts]
 
 
 def _readable(raw: bytes) -> ScheduleSpec | None:
@@ -232,22 +233,34 @@ def _readable(raw: bytes) -> ScheduleSpec | None:
         return None
 
 
-def _spec(schedule: Schedule) -> bytes:
+def spec_json(schedule: Schedule) -> bytes:
+    """Return the spec as it is stored."""
     return schedule.spec.model_dump_json(by_alias=True, exclude_defaults=True, exclude={"redis"}).encode()
 
 
 def _tick(schedule: Schedule, facts: ScheduleFacts, fire: Fire, now: float) -> tuple[Any, ...]:
     """Return the arguments of fire.lua for one tick."""
-    job = schedule.spec.job
-    envelope = Envelope(
+    envelope = envelope_of(schedule.spec.job, fire.id, now)
+    created, due = round(facts.created * 1000), round(fire.due * 1000)
+    letter = LETTERS[schedule.spec.job.priority]
+    return schedule.meta.key, created, due, fire.id, letter, encode_envelope(envelope)
+
+
+def envelope_of(job: JobTemplate, job_id: str, now: float) -> Envelope:
+    """Return the envelope of a fired job."""
+    options: Raw = {}
+    if isinstance(job, CodeJob):
+        options = {"timeout": job.timeout, "retry": job.retry, "ttl": job.ttl, "max_crashes": job.max_crashes}
+        # `now` is the server's time, as in enqueue.lua.
+        options["expires_at"] = None if job.expires is None else round((now + job.expires) * 1000)
+    return Envelope(
         v=ENVELOPE_VERSION,
-        id=fire.id,
+        id=job_id,
         name=job.name,
         queue=job.queue,
         args=msgspec.Raw(to_json(job.kwargs)),
         priority=str(job.priority),
         tags=job.tags,
         enqueued=now,
+        **options,
     )
-    created, due = round(facts.created * 1000), round(fire.due * 1000)
-    return schedule.meta.key, created, due, fire.id, LETTERS[job.priority], encode_envelope(envelope)

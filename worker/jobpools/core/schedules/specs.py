@@ -11,6 +11,7 @@ from jobpools.core.jobs.job import Priority
 from jobpools.core.jobs.policies import Queue
 from jobpools.core.objects import Meta, RedisRef
 from jobpools.core.schema import Model
+from jobpools.core.text.timestamps import timestamp
 
 TIME_PATTERN = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 """RFC 3339: the times that the API server accepts. Pydantic alone would also accept seconds since the epoch."""
@@ -22,6 +23,15 @@ class ConcurrencyPolicy(StrEnum):
     ALLOW = "Allow"
     FORBID = "Forbid"
     REPLACE = "Replace"
+
+
+class Source(StrEnum):
+    """Place in which a schedule is declared."""
+
+    CODE = "code"
+    """By `app.scheduler` or `@app.cron`."""
+    OBJECT = "CronJobSpec"
+    """By a CronJobSpec, in the cluster or in a file of `jobpools up`."""
 
 
 class CatchUp(StrEnum):
@@ -99,13 +109,26 @@ class ScheduleSpec(Model):
 
     @model_validator(mode="after")
     def _check_one_time(self) -> "ScheduleSpec":
-        if (self.schedule is None) == (self.at is None):
+        if not self._has_one_time():
             raise ValueError("set exactly one of schedule and at")
         return self
 
+    def _has_one_time(self) -> bool:
+        return (self.schedule is None) != (self.at is None)
+
+    @property
+    def source(self) -> Source:
+        """Return where the schedule is declared."""
+        return Source.OBJECT
+
+    @property
+    def times(self) -> str:
+        """Return the times as a listing shows them: the cron expression, or the single time."""
+        return self.schedule or (timestamp(self.at.timestamp()) if self.at is not None else "")
+
 
 class Schedule(Model):
-    """A CronJobSpec object, read from the cluster or from a file."""
+    """A CronJobSpec object, read from the cluster or from a file, or a schedule made in code."""
 
     meta: Meta
     spec: ScheduleSpec

@@ -9,7 +9,7 @@ from jobpools.core.decision import Decision
 from jobpools.core.jobs.job import JobState
 from jobpools.core.schedules.facts import ScheduleFacts
 from jobpools.core.schedules.reasons import Place, ScheduleReason
-from jobpools.core.schedules.specs import Schedule
+from jobpools.core.schedules.specs import Schedule, ScheduleSpec, Source
 from jobpools.core.text.durations import format_duration
 from jobpools.core.text.timestamps import timestamp
 
@@ -38,19 +38,23 @@ def decide_ready(result: PassResult) -> ConditionDecision:
     """Return whether the schedule is ready to fire."""
     spec, facts, now = result.schedule.spec, result.facts, result.now
     if spec.suspend:
-        return Decision(False, ScheduleReason.SUSPENDED, "spec.suspend is true: ticks are counted as missed")
+        cause = "the schedule is disabled" if spec.source is Source.CODE else "spec.suspend is true"
+        return Decision(False, ScheduleReason.SUSPENDED, f"{cause}: ticks are counted as missed")
     if facts.handled_until > now + MAX_CLOCK_LAG:
         lag = format_duration(facts.handled_until - now)
         message = f"ticks up to {timestamp(facts.handled_until)} are already handled, which is {lag} after this clock"
         return Decision(False, ScheduleReason.CLOCK_BEHIND, message)
     if result.next_due is not None:
-        times = (
-            f"at {timestamp(result.next_due)}" if spec.at else f"at the times of {spec.schedule!r} in {spec.time_zone}"
-        )
-        return Decision(True, ScheduleReason.SCHEDULED, f"fires {times}")
+        return Decision(True, ScheduleReason.SCHEDULED, f"fires {_describe_times(spec, result.next_due)}")
     if facts.last_due is None:
         return Decision(False, ScheduleReason.PAST, "spec.at was over when the schedule was first seen")
     return Decision(True, ScheduleReason.FINISHED, "spec.at is over")
+
+
+def _describe_times(spec: ScheduleSpec, next_due: float) -> str:
+    if spec.schedule is not None:
+        return f"at the times of {spec.schedule!r} in {spec.time_zone}"
+    return f"at {timestamp(next_due)}" if spec.at is not None else spec.times
 
 
 def build_status(result: PassResult, ready: ConditionDecision) -> dict[str, Any]:

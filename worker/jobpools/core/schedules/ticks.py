@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from jobpools.core.schedules.code_specs import CodeSpec
 from jobpools.core.schedules.expression import parse_cron
 from jobpools.core.schedules.facts import ScheduleFacts
 from jobpools.core.schedules.reasons import MissedReason
@@ -14,6 +15,8 @@ MAX_FIRES: Final = 100
 """Maximum number of fires of one schedule in one pass, with `catchUp: All`."""
 MAX_TICKS: Final = 1000
 """Maximum number of ticks of one schedule in one pass; the next pass follows at once."""
+_FLOAT_ERROR: Final = 0.001
+"""Maximum error in ms of an instant that is a float of seconds, with a margin."""
 MAX_LATENESS: Final = 30.0
 """Maximum seconds after its due time at which a tick is still on time: a standby needs less to take over."""
 
@@ -36,8 +39,29 @@ class Ticks:
                 lambda after, until, limit: [at][:limit] if after < at <= until else [],
                 lambda instant: at if instant < at else None,
             )
+        if isinstance(spec, CodeSpec) and spec.every is not None:
+            return cls.at_interval(round(spec.every * 1000))
         cron = parse_cron(spec.schedule or "", spec.time_zone)
         return cls(cron.between, cron.after)
+
+    @classmethod
+    def at_interval(cls, interval: int) -> "Ticks":
+        """Return the ticks at the multiples of an interval in ms since the epoch."""
+
+        def after(instant: float) -> float:
+            return (_milliseconds(instant) // interval + 1) * interval / 1000
+
+        def between(after: float, until: float, limit: int) -> list[float]:
+            first = _milliseconds(after) // interval + 1
+            last = min(_milliseconds(until) // interval, first + limit - 1)
+            return [number * interval / 1000 for number in range(first, last + 1)]
+
+        return cls(between, after)
+
+
+def _milliseconds(instant: float) -> int:
+    """Return an instant in whole ms. A float that a number of ms was converted to may be a little less."""
+    return math.floor(instant * 1000 + _FLOAT_ERROR)
 
 
 def _to_milliseconds(tick: float) -> float:

@@ -1,0 +1,84 @@
+"""What `jobpools cron` reads and changes: `app.scheduler`, with names that any part of a key may give."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from jobpools.app import App
+from jobpools.cli.output import format_time
+from jobpools.core.schedules.listing import FireView, ScheduleView
+from jobpools.core.text.did_you_mean import did_you_mean
+from jobpools.errors import ConfigurationError, ScheduleNotFoundError
+from jobpools.scheduler import Scheduler
+from jobpools.settings import redis_url
+from jobpools.store import schedule_table
+
+T = TypeVar("T")
+
+
+def run(url: str | None, query: Callable[[Scheduler], Awaitable[T]]) -> T:
+    """Run a query on a connection of its own. `url` None: from the environment. Raises StoreError."""
+
+    async def connect_and_query() -> T:
+        async with App("cron", redis=redis_url(os.environ, url)) as app:
+            return await query(app.scheduler)
+
+    return asyncio.run(connect_and_query())
+
+
+def run_named(url: str | None, name: str, query: Callable[[Scheduler, str], Awaitable[T]]) -> T:
+    """Run a query about one schedule, which gets its key. Raises ScheduleNotFoundError, ConfigurationError."""
+
+    async def connect_and_query() -> T:
+        async with App("cron", redis=redis_url(os.environ, url)) as app:
+            found = await schedule_table.find_keys(app.client.connection(), name)
+            if len(found) == 1:
+                return await query(app.scheduler, found[0])
+            if found:
+                raise ConfigurationError(f"schedule {name}: there are several; use one of {', '.join(found)}")
+            known = {each.key.rpartition("/")[2]: each.key for each in await app.scheduler.list()}
+            hint = did_you_mean(name, known) or "; jobpools cron lists all"
+            raise ScheduleNotFoundError(f"schedule {name}: there is none of this name{hint}")
+
+    return asyncio.run(connect_and_query())
+
+
+def row(view: ScheduleView) -> dict[str, Any]:
+    """Return a schedule as a row of a listing."""
+    return {
+        "schedule": view.key,
+        "source": view.source,
+        "times": view.times,
+        "zone": view.time_zone,
+        "enabled": view.enabled,
+        "next": view.next_run and format_time(view.next_run.timestamp()),
+        "last": view.last_run and format_time(view.last_run.timestamp()),
+        "state": view.last_state,
+        "fired": view.fired,
+        "missed": view.missed,
+        "reason": view.reason,
+        "job": view.job,
+        "queue": view.queue,
+        "id": view.last_job,
+        "active": view.active,
+    }
+
+
+async def details(scheduler: Scheduler, key: str) -> dict[str, Any]:
+    """Return a schedule with its next 10 ticks and its last 20 fires."""
+    return {
+        **row(await scheduler.get(key)),
+        "nextRuns": [format_time(each.timestamp()) for each in await scheduler.next(key)],
+        "fires": [_fire(each) for each in await scheduler.fires(key)],
+    }
+
+
+def _fire(fire: FireView) -> dict[str, Any]:
+    return {
+        "due": format_time(fire.due.timestamp()),
+        "id": fire.job,
+        "state": fire.state or None,
+        "lateSeconds": None if fire.manual else fire.late,
+        "manual": fire.manual,
+    }

@@ -1,0 +1,300 @@
+"""`app.scheduler`: schedules made in code.
+
+Redis stores them beside those of CronJobSpecs. The operator, `jobpools up` or `jobpools scheduler` fires them.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol, Unpack
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from jobpools.client import Call, Client
+from jobpools.core.jobs.job import Priority
+from jobpools.core.schedules.code_specs import CodeJob, code_key, code_schedule
+from jobpools.core.schedules.listing import NEXT_RUNS, FireView, ScheduleView, describe, next_runs
+from jobpools.core.schedules.specs import Schedule
+from jobpools.core.text.did_you_mean import did_you_mean
+from jobpools.errors import ConfigurationError, ScheduleNotFoundError
+from jobpools.handle import JobHandle, Span
+from jobpools.handlers import Handler
+from jobpools.schedule_options import (
+    Declaration,
+    PolicyValues,
+    ScheduleValues,
+    call_of,
+    check_source,
+    cron_times,
+    make_spec,
+    option_fields,
+    seconds_of,
+)
+from jobpools.store import schedule_table
+from jobpools.store.schedule_table import KnownSchedule
+from jobpools.store.server import server_time
+
+
+class SchedulesOwner(Protocol):
+    """The part of an App that its schedules use."""
+
+    name: str
+    """Name of the app, which is part of the keys of its schedules."""
+
+    @property
+    @abstractmethod
+    def client(self) -> Client:
+        """Return the client that reads and writes the schedules."""
+
+
+class Scheduler:
+    """The schedules of an app, and of all others in its Redis: the attribute `app.scheduler`.
+
+    A schedule made here has the key `code:APP/NAME`; the methods take the name or, for those of other apps and for
+    CronJobSpecs (`NAMESPACE/NAME`), the whole key. Every method is a coroutine.
+
+    Example:
+        >>> await app.scheduler.cron("0 */6 * * *", sync_stock.call(full=True))
+        >>> await app.scheduler.every("15m", refresh)
+        >>> await app.scheduler.disable("refresh")
+    """
+
+    def __init__(self, app: SchedulesOwner, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+        self.declared: dict[str, Declaration] = {}
+        """What `@app.cron` declares, by name."""
+
+    async def cron(
+        self,
+        expression: str,
+        job: Handler[..., Any] | Call[Any],
+        *,
+        time_zone: str = "UTC",
+        **options: Unpack[ScheduleValues],
+    ) -> ScheduleView:
+        """Enqueue a job at the times of a cron expression. A schedule of the same name is changed.
+
+        Args:
+            expression: Five fields (minute, hour, day of month, month, day of week), or `@hourly`, `@daily`, `@weekly`,
+                `@monthly`, `@yearly`.
+            job: A handler, or `handler.call(…)` or `handler.options(…).call(…)` with its arguments and options.
+            time_zone: IANA time zone of the expression. Default: UTC.
+            name: Name of the schedule, unique in the app. Default: the handler's.
+            concurrency_policy: What happens at a tick while an earlier job has not ended: `"Allow"` (default) enqueues
+                another, `"Forbid"` misses the tick, `"Replace"` cancels the earlier job.
+            catch_up: Which ticks are fired late after no scheduler ran: `"None"`, `"Latest"` (default) or `"All"`.
+            starting_deadline: Time after which a tick that was not fired counts as missed: seconds, text such as
+                `"5m"`, or a timedelta. Default: no limit.
+
+        Raises:
+            ConfigurationError: An argument is invalid.
+            ScheduleLimitError: There are as many schedules made in code as `App(max_schedules=…)` allows.
+            StoreError: Redis refused the command or is unreachable.
+
+        Example:
+            >>> await app.scheduler.cron("0 6 * * 1-5", daily_report, time_zone="Europe/Berlin")
+        """
+        return await self._save(cron_times("scheduler.cron", expression, time_zone), call_of(job), options)
+
+    async def every(
+        self, interval: Span, job: Handler[..., Any] | Call[Any], **options: Unpack[ScheduleValues]
+    ) -> ScheduleView:
+        """Enqueue a job at every multiple of an interval since 1970-01-01T00:00:00Z: `"15m"` is due at :00, :15, :30.
+
+        Args:
+            interval: At least one second: seconds, text such as `"15m"`, or a timedelta.
+            job: As in `cron`; the options and errors are those of `cron`, too.
+
+        Example:
+            >>> await app.scheduler.every("15m", refresh, name="refresh-cache")
+        """
+        return await self._save({"every": seconds_of("scheduler.every: interval", interval)}, call_of(job), options)
+
+    async def at(
+        self, time: datetime, job: Handler[..., Any] | Call[Any], **options: Unpack[ScheduleValues]
+    ) -> ScheduleView:
+        """Enqueue a job once, at this time; the schedule is deleted a day later.
+
+        `handler.options(at=…).enqueue(…)` does the same for a job that need not be seen, disabled or changed by name.
+
+        Args:
+            time: A datetime with a time zone. A time that is over never fires.
+            job: As in `cron`; the options and errors are those of `cron`, too.
+
+        Example:
+            >>> await app.scheduler.at(datetime(2027, 1, 1, 9, tzinfo=UTC), new_year.call(year=2027))
+        """
+        if not isinstance(time, datetime) or time.tzinfo is None:
+            raise ConfigurationError(f"scheduler.at: {time!r} has no time zone; write datetime(…, tzinfo=UTC)")
+        return await self._save({"at": time}, call_of(job), options)
+
+    async def get(self, name: str) -> ScheduleView:
+        """Return one schedule. Raises ScheduleNotFoundError and StoreError."""
+        known = await self._find(name)
+        return describe(known.schedule, known.facts, await server_time(self._app.client.connection()))
+
+    async def enable(self, name: str) -> ScheduleView:
+        """Enable a disabled schedule: it fires at its next tick; ticks in between count as missed.
+
+        Raises:
+            ScheduleNotFoundError: There is no such schedule.
+            ConfigurationError: A CronJobSpec declares it, whose `spec.suspend` decides.
+        """
+        return await self._switch(name, enabled=True)
+
+    async def disable(self, name: str) -> ScheduleView:
+        """Disable a schedule: ticks that become due count as missed, until `enable`. Errors are those of `enable`.
+
+        It stays disabled when a worker starts that declares it. Jobs that were fired before go on.
+        """
+        return await self._switch(name, enabled=False)
+
+    async def run(self, name: str) -> JobHandle[Any]:
+        """Enqueue the job of a schedule now, in addition to its ticks, even if it is disabled.
+
+        The run is listed by `fires`, and has no effect on ticks, counts and `concurrency_policy`.
+
+        Raises:
+            ScheduleNotFoundError: There is no such schedule.
+            QueueFullError: The queue accepts no further job.
+            StoreError: Redis refused the command or is unreachable.
+        """
+        schedule = (await self._find(name)).schedule
+        job_id = await schedule_table.run_schedule(self._app.client.connection(), schedule)
+        return JobHandle(self._app.client, id=job_id, queue=schedule.spec.job.queue)
+
+    async def edit(
+        self,
+        name: str,
+        *,
+        cron: str | None = None,
+        every: Span | None = None,
+        at: datetime | None = None,
+        time_zone: str | None = None,
+        **options: Unpack[PolicyValues],
+    ) -> ScheduleView:
+        """Change the times or options of a schedule; what is not given stays. New times count from now on.
+
+        A worker that starts writes again what `@app.cron` declares. To change the job, call `cron`, `every` or `at`.
+
+        Raises:
+            ScheduleNotFoundError: There is no such schedule.
+            ConfigurationError: A CronJobSpec declares it, or an argument is invalid.
+
+        Example:
+            >>> await app.scheduler.edit("refresh", every="5m")
+        """
+        schedule = check_source("edit", (await self._find(name)).schedule)
+        if sum(each is not None for each in (cron, every, at)) > 1:
+            raise ConfigurationError(f"schedule {name}: cron, every and at exclude each other; give one of them")
+        before = schedule.spec.model_dump(exclude={"suspend"})
+        if cron is not None or every is not None or at is not None:
+            before |= {"schedule": cron, "at": at, "every": None if every is None else seconds_of("edit: every", every)}
+        if time_zone is not None:
+            before["time_zone"] = time_zone
+        if before["schedule"] is not None:
+            cron_times("scheduler.edit", before["schedule"], before["time_zone"])
+        spec = make_spec(f"schedule {name}", before | option_fields(f"schedule {name}", options))
+        changed = Schedule(meta=schedule.meta, spec=spec)
+        connection = self._app.client.connection()
+        declared = await schedule_table.declared_by(connection, changed.meta.key)
+        await schedule_table.save_schedule(connection, changed, declared, 0)
+        return await self.get(changed.meta.key)
+
+    async def delete(self, name: str) -> None:
+        """Delete a schedule made in code. Jobs that were fired before go on.
+
+        Raises:
+            ScheduleNotFoundError: There is no such schedule.
+            ConfigurationError: A CronJobSpec declares it: delete that object.
+        """
+        schedule = check_source("delete", (await self._find(name)).schedule)
+        await schedule_table.delete_schedule(self._app.client.connection(), schedule.meta.key)
+
+    async def next(self, name: str, limit: int = NEXT_RUNS) -> list[datetime]:
+        """Return the next ticks, 10 by default, also those of a disabled schedule. Raises ScheduleNotFoundError."""
+        known = await self._find(name)
+        now = await server_time(self._app.client.connection())
+        return next_runs(known.schedule, max(now, known.facts.handled_until), limit)
+
+    async def fires(self, name: str) -> list[FireView]:
+        """Return the last 20 fires, the latest first, with the states of their jobs. Raises ScheduleNotFoundError."""
+        return await schedule_table.recent_fires(self._app.client.connection(), (await self._find(name)).schedule)
+
+    async def list(self) -> list[ScheduleView]:
+        """Return all schedules in this Redis, CronJobSpecs included, sorted by key. Raises StoreError."""
+        connection = self._app.client.connection()
+        known, now = await schedule_table.list_schedules(connection), await server_time(connection)
+        return [describe(each.schedule, each.facts, now) for each in known]
+
+    def add(self, declaration: Declaration) -> None:
+        """Add what `@app.cron` declares. Raises ConfigurationError if an option is invalid or the name is taken."""
+        name = declaration.name
+        if name in self.declared:
+            raise ConfigurationError(f"@app.cron: duplicate schedule {name}; give one of them another name=")
+        option_fields(f"schedule {name}", declaration.options)
+        self.declared[name] = declaration
+
+    async def declare(self, source: str) -> None:
+        """Write what `@app.cron` declares, and delete what the same code declared before and no longer does.
+
+        Args:
+            source: The code, as in `shop.jobs:app`.
+
+        Raises:
+            ArgumentsError, ConfigurationError: A declaration is invalid.
+            ScheduleLimitError: There are too many schedules.
+            StoreError: Redis refused the command or is unreachable.
+        """
+        connection = self._app.client.connection()
+        for each in self.declared.values():
+            call = each.handler.call(**each.args)
+            schedule = self._schedule(each.times, call, each.options, each.name)
+            await schedule_table.save_schedule(connection, schedule, source, self._limit)
+        kept = {code_key(self._app.name, name) for name in self.declared}
+        for key, owned in (await schedule_table.read_code(connection)).items():
+            if owned.declared == source and key not in kept:
+                await schedule_table.delete_schedule(connection, key)
+
+    async def _save(self, times: Mapping[str, Any], call: Call[Any], options: ScheduleValues) -> ScheduleView:
+        schedule = self._schedule(times, call, options, options.get("name") or call.envelope.name)
+        await schedule_table.save_schedule(self._app.client.connection(), schedule, "", self._limit)
+        return await self.get(schedule.meta.key)
+
+    def _schedule(self, times: Mapping[str, Any], call: Call[Any], options: ScheduleValues, name: str) -> Schedule:
+        envelope, place = call.envelope, f"schedule {name}"
+        job = CodeJob.model_construct(
+            name=envelope.name,
+            queue=envelope.queue,
+            priority=Priority(envelope.priority),
+            kwargs=from_json(bytes(envelope.args)),
+            tags=envelope.tags,
+            timeout=envelope.timeout,
+            retry=envelope.retry,
+            ttl=envelope.ttl,
+            expires=call.expires or None,
+            max_crashes=envelope.max_crashes,
+        )
+        spec = make_spec(place, {**times, **option_fields(place, options), "job": job.model_dump()})
+        try:
+            return code_schedule(self._app.name, name, spec)
+        except ValidationError as error:
+            raise ConfigurationError(
+                f"{place}: {name!r} is not a name; use 1 to 63 letters, digits and _, with -. between them"
+            ) from error
+
+    async def _find(self, name: str) -> KnownSchedule:
+        connection = self._app.client.connection()
+        key = name if "/" in name else code_key(self._app.name, name)
+        if (known := await schedule_table.read_schedule(connection, key)) is not None:
+            return known
+        others = [each.schedule.meta.key for each in await schedule_table.list_schedules(connection)]
+        hint = did_you_mean(key, others) or "; app.scheduler.list() returns all schedules"
+        raise ScheduleNotFoundError(f"schedule {name}: there is none of this name{hint}")
+
+    async def _switch(self, name: str, *, enabled: bool) -> ScheduleView:
+        schedule = check_source("enable" if enabled else "disable", (await self._find(name)).schedule)
+        await schedule_table.switch_schedule(self._app.client.connection(), schedule.meta.key, enabled=enabled)
+        return await self.get(schedule.meta.key)

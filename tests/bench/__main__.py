@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from tests.bench import measure
 from tests.bench.figures import Row, table
 from tests.bench.jobs import calls
+from tests.bench.searches import measure_searches
 from tests.support.servers import Server, running, valkey_binary
 
 T = TypeVar("T")
@@ -148,7 +149,10 @@ def accuracy(server: Server, _: int, rounds: int) -> list[Row]:
     return [row("lateness of a delayed job, idle worker", "delayed"), row("lateness of a tick, idle worker", "ticks")]
 
 
-PARTS = {"drain": drain, "pick-up": pick_up, "enqueue": enqueue, "alone": without_floor, "accuracy": accuracy}
+PARTS = {
+    "drain": drain, "pick-up": pick_up, "enqueue": enqueue, "alone": without_floor, "accuracy": accuracy,
+    "search": measure_searches,
+}  # fmt: skip
 
 if __name__ == "__main__":
     main()

@@ -161,7 +161,10 @@ def test_cancel_selects_jobs_by_state_and_by_id(jobpools: Shell, client: Redis, 
     [
         (["jobs", "cancel"], "jobs cancel: give either ids or --all; write jobpools jobs cancel ID… or "),
         (["jobs", "cancel", "--all"], "--all: no queue given; add --queue NAME"),
-        (["jobs", "cancel", "--all", "-q", "emails", "-s", "dead"], "--state: a dead job has ended"),
+        (
+            ["jobs", "cancel", "--all", "-q", "emails", "-s", "dead"],
+            "state: a dead job cannot be cancelled; use queued,",
+        ),
         (["dead", "replay", "--all"], "--all: no queue given; add --queue NAME"),
         (["dead", "purge", "--all", "-q", "emials"], "did you mean emails?"),
     ],

@@ -13,7 +13,7 @@ from tests.cli.conftest import Ran, Shell, dump, rows, run_all_jobs, send, table
 
 COMMANDS = (
     "up", "worker", "enqueue", "pools", "workers", "stats", "plan",
-    "jobs", "jobs list", "jobs show", "jobs cancel",
+    "jobs", "jobs list", "jobs show", "jobs retry", "jobs run-now", "jobs reschedule", "jobs cancel", "jobs delete",
     "queues", "queues list", "queues show", "queues pause", "queues resume", "queues set", "queues clear",
     "dead", "dead list", "dead replay", "dead purge", "cron", "cron list",
 )  # fmt: skip
@@ -123,7 +123,10 @@ def test_jobs_are_listed_shown_and_cancelled(jobpools: Shell, folder: Path) -> N
         kept: "completed",
         cancelled: "cancelled",
     }
-    assert len(rows(jobpools("jobs", "--limit", "1", "-o", "json"))) == 1
+    first = jobpools("jobs", "--limit", "1", "-o", "json")
+    (cursor,) = re.findall(r"^examined 1 of about 2 jobs; go on with --cursor (\S+)$", first.err, re.MULTILINE)
+    rest = rows(jobpools("jobs", "--limit", "9", "-o", "json", "--cursor", cursor))
+    assert sorted(row["id"] for row in [*json.loads(first.out), *rest]) == sorted([kept, cancelled])
     assert [row["id"] for row in rows(jobpools("jobs", "list", "-q", "emails", "-s", "cancelled", "-o", "json"))] == [
         cancelled
     ]

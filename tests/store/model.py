@@ -89,7 +89,7 @@ class Queue:
             if receipts[-1] <= 0:
                 continue
             if job_id in self.ended:
-                self._forget(job_id)
+                self.forget(job_id)
             self.jobs[job_id] = letter
             self.totals["enqueued"] += 1
             if due is not None:
@@ -183,7 +183,7 @@ class Queue:
         if ttl:
             self._end(job_id, "completed", now, ttl)
         else:
-            self._forget(job_id)
+            self.forget(job_id)
 
     def _settle(self, answer: StepResult, lease_id: str, now: int, settlement: Settlement) -> None:
         if not self._held(lease_id):
@@ -253,7 +253,8 @@ class Queue:
         self.lists.setdefault(kind, []).append(job_id)
         self.bounds.setdefault(kind, now + ttl)
 
-    def _forget(self, job_id: str) -> None:
+    def forget(self, job_id: str) -> None:
+        """Remove everything about a job that has ended or is deleted."""
         self.jobs.pop(job_id, None)
         self.histories.discard(job_id)
         if job_id in self.ended:
@@ -268,7 +269,7 @@ class Queue:
         changed = {kind for kind, bound in self.bounds.items() if bound <= now}
         for kind in changed:
             while self.lists[kind] and self._expiry(self.lists[kind][0]) <= now:
-                self._forget(self.lists[kind][0])
+                self.forget(self.lists[kind][0])
         oldest = sorted(
             (
                 (self.ended[job_id][1], kind, place)
@@ -278,7 +279,7 @@ class Queue:
         )
         excess = oldest[: max(0, len(self.ended) - keep)]
         for job_id in [self.lists[kind][place] for _, kind, place in excess]:
-            self._forget(job_id)
+            self.forget(job_id)
         for kind in changed | {kind for _, kind, _ in excess}:
             if self.lists[kind]:
                 self.bounds[kind] = self._expiry(self.lists[kind][0])
@@ -361,7 +362,7 @@ class Queue:
     def purge(self, ids: Iterable[str]) -> int:
         gone = [job_id for job_id in ids if self.dead.pop(job_id, None) is not None]
         for job_id in gone:
-            self._forget(job_id)
+            self.forget(job_id)
         self.totals["purged"] += len(gone)
         self.totals += Counter()  # remove counts of zero
         return len(gone)

@@ -17,15 +17,17 @@ from hypothesis.stateful import (
 )
 
 from jobpools.core.jobs.job import JobState
-from jobpools.store import ledger
+from jobpools.store import keys, ledger
 from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection, connect
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import split_lease_id
 from jobpools.store.sync_connection import connect_sync
+from tests.store import model_changes
 from tests.store.drawn_values import (
     OWN_IDS,
     delays,
+    letters,
     places,
     workers,
 )
@@ -68,6 +70,33 @@ class QueueMachine(JobsMachine):
     def purge(self, chosen: list[int]) -> None:
         ids = list(dict.fromkeys(self.any_dead(place) for place in chosen))
         assert self.run(dead_jobs.purge(self.connection, QUEUE, ids)) == self.model.purge(ids)
+
+    # Run now, reschedule and delete
+
+    @rule(chosen=st.lists(st.integers(0, 1000), max_size=4))
+    def run_now(self, chosen: list[int]) -> None:
+        ids = [self.any_id(place) for place in chosen]
+        arguments = [self.now, keys.WAKE_CHANNEL, QUEUE, *ids]
+        moved = self.run(self.connection.call("run_now", QUEUE, arguments))
+        assert moved == model_changes.run_now(self.model, ids, self.now)
+
+    @rule(place=st.integers(0, 1000), letter=letters, right=st.integers(0, 3), ms=st.sampled_from([0, 500, 60_000]))
+    def reschedule(self, place: int, letter: str, right: int, ms: int) -> None:
+        job_id = self.any_id(place)
+        letter = self.model.jobs.get(job_id, letter) if right else letter
+        due = f"@{self.now + ms}" if ms == 500 else str(ms)
+        moved = self.run(self.connection.call("reschedule", QUEUE, [self.now, due, job_id, letter]))
+        assert moved == model_changes.reschedule(self.model, job_id, letter, self.now + ms)
+
+    @rule(place=st.integers(0, 1000), any_time=st.booleans())
+    def delete(self, place: int, any_time: bool) -> None:  # noqa: FBT001
+        job_id = self.any_id(place)
+        ended_at = None if any_time else self.model.ended.get(job_id, ("", self.now, 0))[1]
+        arguments = [job_id, "" if ended_at is None else ended_at]
+        deleted = self.run(self.connection.call("delete", QUEUE, arguments))
+        assert deleted == model_changes.delete(self.model, job_id, ended_at)
+        if deleted:
+            self.states.pop(job_id, None)
 
     def any_dead(self, place: int) -> str:
         candidates = [*sorted(self.model.dead), "order:0.x"]

@@ -6,7 +6,19 @@ Each ignored error is an error that the checker must find: mypy and pyright repo
 
 from typing import Any, assert_type
 
-from jobpools import App, Context, Discard, JobHandle, Retry, RetryAfter, ScheduleView, Snooze
+from jobpools import (
+    App,
+    Context,
+    Discard,
+    JobChanges,
+    JobHandle,
+    JobRecord,
+    Retry,
+    RetryAfter,
+    ScheduleView,
+    SearchPage,
+    Snooze,
+)
 
 app = App("shop")
 
@@ -51,9 +63,15 @@ async def valid_uses() -> None:
     assert_type(await app.scheduler.run("greet"), JobHandle[Any])
     await app.enqueue_many([plain.call("ada"), with_options.call("grace"), threaded.call(1)])
     assert_type(await scheduled.enqueue(n=1), JobHandle[int])
+    assert_type(await app.jobs.search(state=["dead", "queued"], tags=["vip"], created_after="2h"), SearchPage)
+    assert_type(app.jobs.get_sync("order-1042"), JobRecord)
+    assert_type(await app.jobs.retry(queue="emails", ended_after="2h", dry_run=True), JobChanges)
+    assert_type(app.jobs.reschedule_sync("order-1042", delay="10m"), JobChanges)
 
 
 async def invalid_uses() -> None:
+    await app.jobs.search(state="ded")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await app.jobs.search(quue="emails")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await plain.enqueue()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await plain.enqueue(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await plain.enqueue("ada", copies="two")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     )
     from jobpools.handle import JobHandle
     from jobpools.handlers import Handler
+    from jobpools.job_record import JobRecord
+    from jobpools.jobs import JobChanges, Jobs, SearchPage
     from jobpools.middleware import Next
     from jobpools.observability.job_fields import JobLogFilter
     from jobpools.scheduler import Scheduler
@@ -63,13 +65,16 @@ __all__ = [
     "FireView",
     "Handler",
     "JobCancelledError",
+    "JobChanges",
     "JobDeadError",
     "JobError",
     "JobHandle",
     "JobLogFilter",
     "JobNotFoundError",
+    "JobRecord",
     "JobState",
     "JobpoolsError",
+    "Jobs",
     "Next",
     "PayloadTooLargeError",
     "Priority",
@@ -81,6 +86,7 @@ __all__ = [
     "ScheduleNotFoundError",
     "ScheduleView",
     "Scheduler",
+    "SearchPage",
     "SettlementRequest",
     "Snooze",
     "SpecError",
@@ -100,9 +106,12 @@ _MODULE_OF = {
     "Discard": "jobpools.core.jobs.settlement_requests",
     "FireView": "jobpools.core.schedules.listing",
     "Handler": "jobpools.handlers",
+    "JobChanges": "jobpools.jobs",
     "JobHandle": "jobpools.handle",
     "JobLogFilter": "jobpools.observability.job_fields",
+    "JobRecord": "jobpools.job_record",
     "JobState": "jobpools.core.jobs.job",
+    "Jobs": "jobpools.jobs",
     "Next": "jobpools.middleware",
     "Priority": "jobpools.core.jobs.job",
     "Retry": "jobpools.core.jobs.retry",
@@ -111,6 +120,7 @@ _MODULE_OF = {
     "Scheduler": "jobpools.scheduler",
     "SettlementRequest": "jobpools.core.jobs.settlement_requests",
     "Snooze": "jobpools.core.jobs.settlement_requests",
+    "SearchPage": "jobpools.jobs",
 }
 """Module of each name; all other names are in `errors`. Modules are imported at first use, to keep the start fast."""
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import (
+    TYPE_CHECKING,
     Any,
     Concatenate,
     Literal,
@@ -32,6 +33,9 @@ from jobpools.schedule_decorator import DEFAULT_LIMIT, WithSchedules
 from jobpools.service import Service
 from jobpools.settings import DEFAULT_BLOCK_TIMEOUT, max_payload, redis_url
 from jobpools.signature import code_of
+
+if TYPE_CHECKING:
+    from jobpools.jobs import Jobs
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -108,6 +112,13 @@ class App(WithSchedules):
                 limits=self.queue_limits,
             )
         return self._client
+
+    @property
+    def jobs(self) -> "Jobs":
+        """Return the jobs of all queues: `await app.jobs.search(state="dead", queue="emails")`."""
+        from jobpools.jobs import Jobs  # not needed by workers and producers
+
+        return Jobs(self.client, self.handlers)
 
     def use(self, client: Client) -> Client | None:
         """Enqueue jobs through this client from now on, and return the previous one."""

@@ -126,7 +126,8 @@ def _priority(given: str) -> str:
     return str(Priority(given))
 
 
-def _timestamp(at: datetime) -> float:
+def timestamp_of(at: datetime) -> float:
+    """Return seconds since the epoch. Raises TypeError and ValueError unless it is a datetime with a time zone."""
     if not isinstance(at, datetime):
         raise TypeError(f"{at!r} is not a datetime; write datetime.now(UTC) + timedelta(hours=1)")
     if at.tzinfo is None:
@@ -134,7 +135,8 @@ def _timestamp(at: datetime) -> float:
     return at.timestamp()
 
 
-def _tags(given: Sequence[str]) -> tuple[str, ...]:
+def check_tags(given: Iterable[str]) -> tuple[str, ...]:
+    """Return the tags. Raises ValueError for anything but strings."""
     found = () if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
     if not all(isinstance(each, str) for each in found) or (given and not found):
         raise ValueError(f"{given!r} is not a list of strings; write it as in ['vip']")
@@ -175,7 +177,7 @@ def _positive(given: Span) -> float:
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "queue": check_queue,
     "priority": _priority,
-    "tags": _tags,
+    "tags": check_tags,
     "metadata": _metadata,
     "timeout": _positive,
     "retry": _retry,
@@ -183,7 +185,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "max_crashes": at_least_one,
     "expires": _positive,
     "delay": parse_duration,
-    "at": _timestamp,
+    "at": timestamp_of,
     "id": check_id,
 }
 """The check of each option, which returns its validated form."""

@@ -1,51 +1,55 @@
 """Bulk commands: each changes the jobs that existed when it began, once each, and reports its progress."""
 
 import sys
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobpools.cli import job_queries, queries
+from jobpools.cli import queries
 from jobpools.cli.output import Output, document
 from jobpools.cli.terminal import print_error, write
-from jobpools.core.jobs.job import JobState
+from jobpools.core.jobs.job_filter import JobFilter
 from jobpools.core.text.plurals import count_of
 from jobpools.errors import ConfigurationError, JobpoolsError
-from jobpools.store import cancellations, deadletters
+from jobpools.store import job_changes
 from jobpools.store.connection import Connection
-from jobpools.store.deadletters import Death, Page
+from jobpools.store.deadletters import Page
+from jobpools.store.job_changes import Change, Selection
 
-Verb = Literal["replay", "purge", "cancel"]
-PAST: Mapping[Verb, str] = {"replay": "replayed", "purge": "purged", "cancel": "cancelled"}
-_QUESTIONS: Mapping[Verb, str] = {
-    "purge": "Purge {jobs} of queue {queue} for good?",
-    "cancel": "Cancel {jobs} of queue {queue}?",
-}
+EXAMPLE_IDS = 10
+"""Number of ids that --dry-run prints."""
+_ASKS_FIRST = (Change.RUN_NOW, Change.RESCHEDULE, Change.CANCEL, Change.PURGE, Change.DELETE)
+"""Changes that ask for confirmation on a terminal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The jobs that a command selects."""
+    """The jobs that a command selects, and how it changes them."""
 
     ids: Sequence[str] = ()
-    queue: str | None = None
-    all_jobs: bool = False
-    """All jobs of `queue`."""
+    chosen: JobFilter = JobFilter()  # noqa: RUF009  # frozen, so one for all is safe
+    """Without ids: the jobs that match this filter."""
     limit: int | None = None
-    """With `all_jobs`: maximum number of jobs, the earliest first."""
-    states: Collection[JobState] = cancellations.CANCELLABLE
-    """With `all_jobs` of cancel: only jobs in these states."""
+    """Without ids: maximum number of jobs, the earliest first."""
+    due: str = ""
+    """RESCHEDULE: ms from now, or `@` and ms since the epoch."""
+    past: str = ""
+    """The change in the past tense; empty: as `job_changes.PAST` has it."""
+    confirmed: bool = False
+    """Do not ask the user for confirmation."""
+    dry_run: bool = False
+    """Change nothing."""
 
 
 @dataclass(slots=True)
 class Tally:
     """The progress of a command."""
 
-    verb: Verb
+    past: str
     found: int = 0
     """Selected jobs."""
     handled: int = 0
@@ -63,35 +67,31 @@ class Tally:
     def progress(self) -> str:
         """Return how far the command came, for a command that ends early."""
         jobs = count_of(self.found, "job")
-        return f"{self.changed} of {jobs} {PAST[self.verb]} before that; run the command again for the rest"
+        return f"{self.changed} of {jobs} {self.past} before that; run the command again for the rest"
 
 
-def check_choice(command: str, ids: Sequence[str], *, all_jobs: bool) -> None:
-    """Raise ConfigurationError unless either ids or --all are given."""
-    if bool(ids) == all_jobs:
+def check_choice(command: str, ids: Sequence[str], chosen: JobFilter, *, all_jobs: bool) -> None:
+    """Raise ConfigurationError unless either ids, or --all or a condition besides --queue is given."""
+    filtered = all_jobs or chosen != JobFilter(queue=chosen.queue)
+    if bool(ids) == filtered:
         raise ConfigurationError(
             f"{command}: give either ids or --all; write jobpools {command} ID… or "
             f"jobpools {command} --queue NAME --all"
         )
+    if all_jobs and chosen.is_empty:
+        raise ConfigurationError("--all: no queue given; add --queue NAME")
 
 
-def run(verb: Verb, choice: Choice, redis: str | None, output: Output, *, confirmed: bool) -> None:
-    """Replay, purge or cancel jobs, and print how many.
-
-    Args:
-        verb: The change to make.
-        choice: The jobs.
-        redis: URL of Redis; None: from the environment.
-        output: Format of the counts.
-        confirmed: Do not ask the user for confirmation.
+def run(change: Change, choice: Choice, redis: str | None, output: Output) -> None:
+    """Change jobs, and print how many.
 
     Raises:
         JobpoolsError: With the progress, if some jobs have been changed.
         KeyboardInterrupt: After the progress has been printed.
     """
-    tally = Tally(verb)
+    tally = Tally(choice.past or job_changes.PAST[change])
     try:
-        queries.run_query(redis, lambda connection: _run(connection, choice, tally, confirmed=confirmed))
+        selected = queries.run_query(redis, lambda connection: _run(connection, change, choice, tally))
     except KeyboardInterrupt:
         print_error(f"interrupted: {tally.progress()}")
         raise
@@ -99,72 +99,57 @@ def run(verb: Verb, choice: Choice, redis: str | None, output: Output, *, confir
         if not tally.handled:
             raise
         raise type(error)(f"{error}; {tally.progress()}") from error
-    _report(tally, choice, output)
+    if choice.dry_run:
+        _preview(tally, choice, selected, output)
+    else:
+        _report(change, tally, choice, output)
 
 
-def _report(tally: Tally, choice: Choice, output: Output) -> None:
+def _preview(tally: Tally, choice: Choice, selected: Selection, output: Output) -> None:
+    ids = [job.id for jobs in selected.values() for job in jobs[:EXAMPLE_IDS]][:EXAMPLE_IDS]
     if output is not Output.TABLE:
-        counts = {"found": tally.found, PAST[tally.verb]: tally.changed}
-        if tally.verb == "cancel":
-            counts["running"] = tally.running
-        document({"queue": choice.queue} | counts, output)
+        document({"queue": choice.chosen.queue, "found": tally.found, "ids": ids, tally.past: 0}, output)
+        return
+    write("".join((*(f"{job_id}\n" for job_id in ids), "…\n" * (tally.found > len(ids)))))
+    write(f"{count_of(tally.found, 'job')} would be {tally.past}; nothing was changed\n")
+
+
+def _report(change: Change, tally: Tally, choice: Choice, output: Output) -> None:
+    if output is not Output.TABLE:
+        counts: Mapping[str, Any] = {"queue": choice.chosen.queue, "found": tally.found, tally.past: tally.changed}
+        document({**counts, "running": tally.running} if change is Change.CANCEL else counts, output)
         return
     stopped = f"; {tally.running} of them were running, and their workers stop them" if tally.running else ""
-    write(f"{count_of(tally.changed, 'job')} {PAST[tally.verb]}{stopped}\n")
+    write(f"{count_of(tally.changed, 'job')} {tally.past}{stopped}\n")
     if skipped := tally.handled - tally.changed:
         sys.stderr.write(f"{count_of(skipped, 'job')} skipped: another process changed their state meanwhile\n")
 
 
-async def _run(connection: Connection, choice: Choice, tally: Tally, *, confirmed: bool) -> None:
-    select = _all_jobs_of_queue if choice.all_jobs else _jobs_with_ids
-    selected = await select(connection, tally.verb, choice)
+async def _run(connection: Connection, change: Change, choice: Choice, tally: Tally) -> Selection:
+    if choice.ids:
+        selected = await job_changes.select_ids(connection, change, choice.ids, choice.chosen.queue)
+    else:
+        selected = await job_changes.select_matching(connection, change, choice.chosen, choice.limit)
     tally.found = sum(len(jobs) for jobs in selected.values())
-    if choice.all_jobs and tally.found and not confirmed:
-        _confirm(tally, choice)
+    if choice.dry_run:
+        return selected
+    if not choice.ids and not choice.confirmed and tally.found and change in _ASKS_FIRST:
+        _confirm(change, tally, selected)
     with _ProgressBar(tally) as advance:
         for queue, jobs in selected.items():
-            async for page in _change(connection, tally.verb, queue, jobs):
+            async for page in job_changes.changed(connection, change, queue, jobs, choice.due):
                 tally.add(page)
                 advance(page.handled)
+    return selected
 
 
-async def _all_jobs_of_queue(connection: Connection, verb: Verb, choice: Choice) -> dict[str, list[Death]]:
-    """Return the jobs of a queue that the command can change now, up to the limit, by queue."""
-    if choice.queue is None:
-        raise ConfigurationError("--all: no queue given; add --queue NAME")
-    await job_queries.resolve_queues(connection, choice.queue)
-    if verb == "cancel":
-        found = [Death(job_id) for job_id in await cancellations.snapshot(connection, choice.queue, choice.states)]
-    else:
-        found = await deadletters.snapshot(connection, choice.queue)
-    return {choice.queue: found[: choice.limit]}
-
-
-async def _jobs_with_ids(connection: Connection, verb: Verb, choice: Choice) -> dict[str, list[Death]]:
-    """Return the jobs with these ids, by queue. Raises JobNotFoundError, and ConfigurationError for one not dead."""
-    jobs: dict[str, list[Death]] = {}
-    for job_id in dict.fromkeys(choice.ids):
-        view = await job_queries.find(connection, job_id, choice.queue)
-        if verb != "cancel" and view.state is not JobState.DEAD:
-            raise ConfigurationError(
-                f"job {view.id}: it is {view.state}, not dead; leave out this id (nothing was changed)"
-            )
-        jobs.setdefault(view.queue, []).append(Death(view.id))
-    return jobs
-
-
-def _change(connection: Connection, verb: Verb, queue: str, jobs: Sequence[Death]) -> AsyncIterator[Page]:
-    """Change the jobs of one queue in short calls, and yield what each call did."""
-    if verb == "cancel":
-        return cancellations.cancel_jobs(connection, queue, [job.id for job in jobs])
-    return (deadletters.replay if verb == "replay" else deadletters.purge)(connection, queue, jobs)
-
-
-def _confirm(tally: Tally, choice: Choice) -> None:
+def _confirm(change: Change, tally: Tally, selected: Selection) -> None:
     """Ask for confirmation on a terminal, never in a script. Raises typer.Abort if the user declines."""
-    question = _QUESTIONS.get(tally.verb)
-    if question and sys.stdin.isatty() and sys.stderr.isatty():
-        typer.confirm(question.format(jobs=count_of(tally.found, "job"), queue=choice.queue), abort=True, err=True)
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        where = f"queue {', '.join(selected)}" if len(selected) == 1 else f"{len(selected)} queues"
+        end = " for good" if change in (Change.PURGE, Change.DELETE) else ""
+        verb = change.value.replace("-", " ").capitalize()
+        typer.confirm(f"{verb} {count_of(tally.found, 'job')} of {where}{end}?", abort=True, err=True)
 
 
 class _ProgressBar:
@@ -179,7 +164,7 @@ class _ProgressBar:
         )
         console = Console(stderr=True)
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task(PAST[tally.verb], total=tally.found)
+        self._task = self._progress.add_task(tally.past, total=tally.found)
 
     def __enter__(self) -> Callable[[int], None]:
         self._progress.start()

@@ -4,6 +4,7 @@ from jobpools.cli.command_group import Command, examples, list_group
 from jobpools.cli.output import Output, show
 from jobpools.cli.parameters import AllDead, AllLimit, Format, JobIds, ListLimit, QueueName, Redis, Yes
 from jobpools.core.jobs.job import JobState
+from jobpools.core.jobs.job_filter import JobFilter
 
 COLUMNS = ("id", "queue", "name", "reason", "attempts", "age", "note")
 
@@ -17,8 +18,9 @@ def list_dead(
     """List dead letters and why each job died, the latest first."""
     from jobpools.cli import job_queries, queries
 
-    rows = queries.run_query(redis, lambda connection: job_queries.jobs(connection, queue, JobState.DEAD, limit))
-    show(rows, COLUMNS, output, "no dead letters")
+    dead_jobs = JobFilter(states=(JobState.DEAD,), queue=queue)
+    page = queries.run_query(redis, lambda connection: job_queries.search(connection, dead_jobs, limit))
+    show(page.rows, COLUMNS, output, "no dead letters")
 
 
 @dead.command("replay", cls=Command, epilog=examples("dead replay 0197… 0198…", "dead replay --queue emails --all"))
@@ -36,9 +38,12 @@ def replay_dead(
     --all selects the jobs that are dead when the command begins, each once: jobs that die again meanwhile stay dead.
     """
     from jobpools.cli import bulk
+    from jobpools.store.job_changes import Change
 
-    bulk.check_choice("dead replay", ids or [], all_jobs=all_dead)
-    bulk.run("replay", bulk.Choice(ids or [], queue, all_dead, limit), redis, output, confirmed=True)
+    wanted = JobFilter(queue=queue)
+    bulk.check_choice("dead replay", ids or [], wanted, all_jobs=all_dead)
+    choice = bulk.Choice(ids or [], wanted, limit, past="replayed", confirmed=True)
+    bulk.run(Change.RETRY, choice, redis, output)
 
 
 @dead.command("purge", cls=Command, epilog=examples("dead purge 0197…", "dead purge --queue emails --all"))
@@ -54,6 +59,8 @@ def purge_dead(  # noqa: PLR0913  # a command's own options
 ) -> None:
     """Delete dead jobs for good. --all selects the jobs that are dead when the command begins."""
     from jobpools.cli import bulk
+    from jobpools.store.job_changes import Change
 
-    bulk.check_choice("dead purge", ids or [], all_jobs=all_dead)
-    bulk.run("purge", bulk.Choice(ids or [], queue, all_dead, limit), redis, output, confirmed=yes)
+    wanted = JobFilter(queue=queue)
+    bulk.check_choice("dead purge", ids or [], wanted, all_jobs=all_dead)
+    bulk.run(Change.PURGE, bulk.Choice(ids or [], wanted, limit, confirmed=yes), redis, output)

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from jobpools.cli.job_queries import resolve_queues
 from jobpools.cli.output import Output, format_time, show
 from jobpools.core.histogram import Histogram
 from jobpools.core.jobs.minutes import KEPT, QUANTILES, Minute, Span, spans
 from jobpools.core.text.durations import format_duration, format_latency
 from jobpools.errors import ConfigurationError
 from jobpools.store.connection import Connection
+from jobpools.store.find_job import resolve_queues
 from jobpools.store.minutes import read_minutes
 from jobpools.store.server import server_time
 

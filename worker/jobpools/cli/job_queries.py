@@ -1,72 +1,45 @@
 """What commands about single jobs read from Redis, as plain rows."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from jobpools.cli.output import format_time
-from jobpools.core.jobs import json_values
-from jobpools.core.jobs.job import JobState
-from jobpools.core.text.did_you_mean import did_you_mean
+from jobpools.core.jobs.job import JobState, Priority
+from jobpools.core.jobs.job_filter import JobFilter
 from jobpools.errors import JobNotFoundError
+from jobpools.job_record import json_value
+from jobpools.store import search as jobs_search
 from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection
-from jobpools.store.job_lists import read_jobs
+from jobpools.store.find_job import find_job
 from jobpools.store.job_view import JobView
-from jobpools.store.jobs import read_job
-from jobpools.store.server import queue_names, server_time
+from jobpools.store.server import server_time
 
 
-async def jobs(connection: Connection, queue: str | None, state: JobState | None, limit: int) -> list[dict[str, Any]]:
-    """Return a row for each job of a queue and a state; None: of all queues, in any state."""
-    names, now = await resolve_queues(connection, queue), await server_time(connection)
-    states = [state] if state else list(JobState)
-    rows: list[dict[str, Any]] = []
-    for name in names:
-        for each in states:
-            views = await read_jobs(connection, name, each, limit - len(rows))
-            rows += [row(view, now) for view in views]
-            if len(rows) >= limit:
-                return rows[:limit]
-    return rows
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of a listing, and how far the search came."""
+
+    rows: list[dict[str, Any]]
+    cursor: str | None
+    examined: int
+    total: int
 
 
-async def find(connection: Connection, job_id: str, queue: str | None) -> JobView:
-    """Return the job with this id; `queue` None: from any queue. Raises JobNotFoundError."""
-    for name in await resolve_queues(connection, queue):
-        view = await read_job(connection, name, job_id)
-        if view is not None:
-            return view
-    where = f"queue {queue}" if queue else "any queue"
-    raise JobNotFoundError(
-        f"job {job_id}: not found in {where}; check the id (a record is deleted when its retention is over)"
-    )
+async def search(connection: Connection, chosen: JobFilter, limit: int, cursor: str | None = None) -> Page:
+    """Return a row for each of the next jobs that match a filter."""
+    now = await server_time(connection)
+    found = await jobs_search.search(connection, chosen, limit=limit, cursor=cursor)
+    return Page([row(view, now) for view in found.views], found.cursor, found.examined, found.total)
 
 
 async def cancel(connection: Connection, job_id: str, queue: str | None) -> tuple[str, JobState]:
     """Cancel a job and return (its queue, its state now). Raises JobNotFoundError."""
-    view = await find(connection, job_id, queue)
+    view = await find_job(connection, job_id, queue)
     state = await cancel_job(connection, view.queue, job_id)
     if state is None:
         raise JobNotFoundError(f"job {job_id}: not found in queue {view.queue}")
     return view.queue, state
-
-
-async def resolve_queues(connection: Connection, queue: str | None) -> list[str]:
-    """Return this queue, or all queues for None. Raises JobNotFoundError for a queue that has never had a job."""
-    known = await queue_names(connection)
-    if queue is None:
-        return known
-    if queue not in known:
-        raise JobNotFoundError(f"queue {queue}: it has never had a job{did_you_mean(queue, known)}")
-    return [queue]
-
-
-def attempts_begun(view: JobView) -> int:
-    """Return the number of started attempts: failed, timed out, crashed, and the one that is running or completed.
-
-    An attempt that was handed back (its worker drained) is not charged and not counted.
-    """
-    has_uncharged_attempt = view.state in (JobState.RUNNING, JobState.COMPLETED)
-    return view.history.attempts + view.history.crashes + has_uncharged_attempt
 
 
 def row(view: JobView, now: float) -> dict[str, Any]:
@@ -79,7 +52,7 @@ def row(view: JobView, now: float) -> dict[str, Any]:
         "state": str(view.state),
         "name": view.name,
         "priority": view.priority,
-        "attempts": attempts_begun(view),
+        "attempts": view.attempts_begun,
         "age": now - view.enqueued_at if view.enqueued_at else None,
         "due": None if view.due_at is None else view.due_at - now,
         "note": view.problem or view.history.note or error,
@@ -97,22 +70,27 @@ def details(view: JobView) -> dict[str, Any]:
         "state": str(view.state),
         "name": view.name,
         "priority": view.priority,
-        "args": _json(view.args),
+        "priority_number": Priority(view.priority).number if view.priority else None,
+        "args": json_value(view.args),
         "tags": list(view.tags),
         "metadata": view.metadata,
+        "timeout": view.timeout,
         "enqueued": format_time(view.enqueued_at or None),
         "due": format_time(view.due_at),
         "expires": format_time(view.expires_at),
+        "started": "unknown" if view.state is JobState.RUNNING else format_time(view.started_at),
         "worker": view.worker or None,
+        "lease_until": format_time(view.lease_until),
         "ended": format_time(view.ended_at),
         "seconds": view.ran_for,
-        "result": _json(view.result),
+        "result": json_value(view.result),
         "problem": view.problem or None,
         "note": view.history.note or None,
         "reason": view.history.reason and str(view.history.reason),
         "snoozes": view.history.snoozes or None,
         "replays": view.history.replays or None,
-        "attempts_begun": attempts_begun(view),
+        "attempts_begun": view.attempts_begun,
+        "max_attempts": view.max_attempts,
         "attempts": [
             {
                 "attempt": each.attempt,
@@ -126,13 +104,3 @@ def details(view: JobView) -> dict[str, Any]:
             for each in view.history.entries
         ],
     }
-
-
-def _json(raw: bytes | None) -> Any:
-    """Return the value of a JSON text, or the text where it cannot be read."""
-    if not raw:
-        return None
-    try:
-        return json_values.decode(raw)
-    except ValueError:
-        return raw.decode(errors="replace")

@@ -25,9 +25,12 @@ AllDead = Annotated[bool, typer.Option("--all", help="All dead letters of --queu
 ListLimit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of jobs.")]
 AllLimit = Annotated[
     int | None,
-    typer.Option("--limit", metavar="N", min=1, help="With --all: maximum number of jobs, the earliest first."),
+    typer.Option("--limit", metavar="N", min=1, help="Without ids: maximum number of jobs, the earliest first."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="With --all: do not ask for confirmation.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Change nothing; print how many jobs are selected, and the first ids.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 def seconds_of(option: str, text: str) -> float:

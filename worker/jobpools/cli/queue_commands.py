@@ -111,6 +111,8 @@ def clear_queue(
 ) -> None:
     """Cancel all queued and scheduled jobs of a queue. Running jobs and dead letters stay."""
     from jobpools.cli import bulk
+    from jobpools.core.jobs.job_filter import JobFilter
+    from jobpools.store.job_changes import Change
 
-    choice = bulk.Choice((), name, all_jobs=True, states=(JobState.QUEUED, JobState.SCHEDULED))
-    bulk.run("cancel", choice, redis, output, confirmed=yes)
+    waiting = JobFilter(states=(JobState.QUEUED, JobState.SCHEDULED), queue=name)
+    bulk.run(Change.CANCEL, bulk.Choice(chosen=waiting, confirmed=yes), redis, output)

@@ -8,8 +8,9 @@ from jobpools.core.jobs.job import JobState
 from jobpools.store import keys
 from jobpools.store.connection import Connection
 from jobpools.store.deadletters import Page
-from jobpools.store.lease_ids import split_lease_id
+from jobpools.store.replies import scored
 from jobpools.store.script_arguments import CANCELLED_TTL, SERVER_CLOCK
+from jobpools.store.search_chunks import Place, scored_place
 
 CANCELLABLE = (JobState.QUEUED, JobState.SCHEDULED, JobState.RUNNING)
 SCAN_COUNT = 1000
@@ -19,43 +20,47 @@ MAX_IN_FLIGHT = 50
 
 
 async def snapshot(connection: Connection, queue: str, states: Collection[JobState] = CANCELLABLE) -> list[str]:
-    """Return the ids of jobs that are in one of these states, each once; jobs that arrive meanwhile may be missing.
+    """Return the ids of jobs that are in one of these states, each once; jobs that arrive meanwhile may be missing."""
+    return list(await places(connection, queue, states))
+
+
+async def places(connection: Connection, queue: str, states: Collection[JobState]) -> dict[str, Place]:
+    """Return the jobs that are in one of these states, each once; jobs that arrive meanwhile may be missing.
 
     The order of the reads is the order in which jobs move on (scheduled, queued, running), so that a job which moves
     meanwhile is found in its new place. Running jobs are also read first, to find those that are then handed back.
     """
-    read_ids = {JobState.SCHEDULED: _scheduled, JobState.QUEUED: _queued, JobState.RUNNING: _running}
-    found: dict[str, None] = {}
+    read = {JobState.SCHEDULED: _scheduled, JobState.QUEUED: _queued, JobState.RUNNING: _running}
+    found: dict[str, Place] = {}
     for state in (JobState.RUNNING, JobState.SCHEDULED, JobState.QUEUED, JobState.RUNNING):
         if state in states:
-            found.update(dict.fromkeys(await read_ids[state](connection, queue)))
-    return list(found)
+            found.update(await read[state](connection, queue))
+    return found
 
 
-async def _scheduled(connection: Connection, queue: str) -> list[str]:
+async def _scheduled(connection: Connection, queue: str) -> list[tuple[str, Place]]:
     names = [keys.of_queue(queue, part) for part in keys.SCHEDULED]
-    return [job_id for name in names for job_id in await _scanned(connection, name)]
+    return [each for name in names for each in await _scanned(connection, name)]
 
 
-async def _running(connection: Connection, queue: str) -> list[str]:
-    return [split_lease_id(each)[0] for each in await _scanned(connection, keys.of_queue(queue, "leases"))]
+async def _running(connection: Connection, queue: str) -> list[tuple[str, Place]]:
+    return await _scanned(connection, keys.of_queue(queue, "leases"))
 
 
-async def _scanned(connection: Connection, key: str) -> list[str]:
-    """Return the elements of a sorted set that are in it from the first command to the last."""
-    found: list[str] = []
+async def _scanned(connection: Connection, key: str) -> list[tuple[str, Place]]:
+    """Return the jobs of a sorted set that are in it from the first command to the last."""
+    found: list[tuple[str, Place]] = []
     cursor: Any = 0
     while True:
         cursor, reply = await connection.execute("ZSCAN", key, cursor, "COUNT", SCAN_COUNT)
-        paired = bool(reply) and isinstance(reply[0], (list, tuple))
-        found += [each.decode() for each in ([pair[0] for pair in reply] if paired else reply[::2])]
+        found += [scored_place(key, element, score) for element, score in scored(reply)]
         if not int(cursor):
             return found
 
 
-async def _queued(connection: Connection, queue: str) -> list[str]:
+async def _queued(connection: Connection, queue: str) -> list[tuple[str, Place]]:
     names = [keys.of_queue(queue, part) for part in keys.READY]
-    return [job_id for name in names for job_id in await _listed(connection, name)]
+    return [(job_id, {"state": JobState.QUEUED}) for name in names for job_id in await _listed(connection, name)]
 
 
 async def _listed(connection: Connection, key: str) -> list[str]:

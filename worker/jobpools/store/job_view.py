@@ -24,13 +24,20 @@ class JobView:
     args: bytes = b""
     """The JSON object of keyword arguments."""
     tags: tuple[str, ...] = ()
+    timeout: float | None = None
+    """Seconds, None: the handler's or the pool's."""
+    max_attempts: int | None = None
+    """None: the handler's or the pool's."""
     metadata: Mapping[str, Any] | None = None
+    """Field `meta` of the envelope; None: it has none."""
     enqueued_at: float = 0.0
     due_at: float | None = None
     expires_at: float | None = None
     """When the job expires, seconds since the epoch; None: it does not, or it has completed."""
     worker: str = ""
     """The worker that runs it."""
+    lease_until: float | None = None
+    """When the lease of a running job expires if its worker does not renew it, seconds since the epoch."""
     ended_at: float | None = None
     result: bytes | None = None
     ran_for: float | None = None
@@ -38,6 +45,23 @@ class JobView:
     history: History = History()  # noqa: RUF009  # frozen, so one for all is safe
     problem: str = ""
     """Why the envelope cannot be read; empty: it was read."""
+
+    @property
+    def started_at(self) -> float | None:
+        """Return when the attempt that completed the job began; None: unknown.
+
+        Redis does not know when a running attempt began: its lease holds only the time at which it expires.
+        """
+        return None if self.ended_at is None or self.ran_for is None else self.ended_at - self.ran_for
+
+    @property
+    def attempts_begun(self) -> int:
+        """Return the number of started attempts: failed, timed out, crashed, and the one that is running or completed.
+
+        An attempt that was handed back (its worker drained) is not charged and not counted.
+        """
+        has_uncharged_attempt = self.state in (JobState.RUNNING, JobState.COMPLETED)
+        return self.history.attempts + self.history.crashes + has_uncharged_attempt
 
 
 def ended_view(
@@ -72,6 +96,8 @@ def view_of(queue: str, job_id: str, envelope: bytes | None, history: bytes | No
         args=bytes(found.args),
         tags=found.tags,
         metadata=found.meta,
+        timeout=found.timeout,
+        max_attempts=None if found.retry is None else found.retry.max_attempts,
         enqueued_at=enqueued_at(found),
         expires_at=None if found.expires_at is None else found.expires_at / 1000,
         history=past,

@@ -3,7 +3,7 @@
 queued ──claim──▶ running ──▶ completed
   ▲  ▲               │ ├────▶ dead        (crashed too often, no attempt left, or not retried)
   │  └─ hand back ───┘ └────▶ cancelled
-  └── due ── scheduled ◀──retry, delay, at
+  └── due ── scheduled ◀──retry, delay, at     (a queued job can be rescheduled, a scheduled one queued at once)
 """
 
 from dataclasses import dataclass, field
@@ -16,6 +16,11 @@ class Priority(StrEnum):
     HIGH = "high"
     NORMAL = "normal"
     LOW = "low"
+
+    @property
+    def number(self) -> int:
+        """Return the priority as a number: high 100, normal 50, low 10."""
+        return {"high": 100, "normal": 50, "low": 10}[self.value]
 
 
 class JobState(StrEnum):
@@ -35,7 +40,7 @@ class JobState(StrEnum):
 
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.DEAD}),
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.SCHEDULED, JobState.CANCELLED, JobState.DEAD}),
     JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset(
         {JobState.COMPLETED, JobState.SCHEDULED, JobState.QUEUED, JobState.DEAD, JobState.CANCELLED}
@@ -46,8 +51,8 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 }
 """The states that may follow each state. The model test in tests/store checks every script against it.
 
-`queued → dead` is a job that a full queue drops; `dead → queued` is a replay; `dead → running` is a worker that was
-suspended and resumes after its lease expired.
+`queued → scheduled` is a job that is rescheduled; `queued → dead` is a job that a full queue drops; `dead → queued` is
+a replay; `dead → running` is a worker that was suspended and resumes after its lease expired.
 """
 
 

@@ -1,0 +1,105 @@
+"""Read completed and cancelled jobs, newest first, from the lists of ended jobs.
+
+There is one list for each class of TTLs, each in the order in which jobs ended. Jobs are added at the end of a list and
+removed at its beginning, so that a position counts from the end and holds the element that was read last.
+"""
+
+from typing import Any
+
+from jobpools.store import keys
+from jobpools.store.connection import Connection
+from jobpools.store.records import decode_ended
+from jobpools.store.replies import pairs
+from jobpools.store.search_chunks import Chunk, Place
+
+SAME_TIME = 2000
+"""Maximum number of jobs with one time of end among which the last one is searched: a step settles 1000 at most."""
+
+SNAPSHOT_CHUNK = 1000
+"""Number of jobs in one read of a snapshot."""
+
+Position = dict[str, list[Any]]
+"""By class: time in ms and id of the element that was read last, and how many elements are as new or newer."""
+
+
+async def ended_chunk(
+    connection: Connection, queue: str, position: Position | None, size: int, before: float | None
+) -> Chunk:
+    """Return the next ended jobs, newest first; `before`: only jobs that ended before this time, seconds."""
+    known = await connection.execute("HGETALL", keys.of_queue(queue, "done"))
+    classes = sorted((kind.decode() for kind, _ in pairs(known)), key=int)
+    read: list[tuple[int, str, str, int]] = []
+    complete = True
+    for kind in classes:
+        last = (position or {}).get(kind)
+        offset, items = await _items(connection, keys.ended(queue, kind), last, size, before)
+        complete = complete and len(items) < size
+        for place, item in enumerate(reversed(items)):
+            at, _, job_id = decode_ended(item)
+            read.append((at, kind, job_id, offset + place + 1))
+    # Each list gave its newest jobs, so the newest of all of them are right up to `size`.
+    read.sort(key=lambda each: -each[0])  # a stable sort: the order within a list is kept
+    newest = read[:size]
+
+    def position_after(number: int) -> Position:
+        reached = dict(position or {})
+        for at, kind, job_id, offset in newest[:number]:
+            reached[kind] = [at, job_id, offset]
+        return reached
+
+    found = [(job_id, {"ended_at": at / 1000}) for at, _, job_id, _ in newest]
+    return Chunk(found, position_after, complete and len(read) <= size)
+
+
+async def _items(
+    connection: Connection, key: str, last: list[Any] | None, size: int, before: float | None
+) -> tuple[int, list[bytes]]:
+    """Return up to `size` elements that come after the last one, oldest first, and how many elements are newer."""
+    if last is None:
+        offset = 0 if before is None else await _newer(connection, key, before * 1000)
+    else:
+        at, job_id, offset = last
+        there = await connection.execute("LRANGE", key, -offset, -offset)
+        if not there or decode_ended(there[0])[::2] != (at, job_id):
+            offset = await _offset_of(connection, key, at, job_id)
+    items: list[bytes] = await connection.execute("LRANGE", key, -offset - size, -offset - 1)
+    return offset, items
+
+
+async def _newer(connection: Connection, key: str, at: float) -> int:
+    """Return the number of elements of a list whose jobs ended at this time, in ms, or later."""
+    low, high = 0, int(await connection.execute("LLEN", key))
+    total = high
+    while low < high:
+        middle = (low + high) // 2
+        item = await connection.execute("LINDEX", key, middle)
+        if item is not None and decode_ended(item)[0] < at:
+            low = middle + 1
+        else:
+            high = middle
+    return total - low
+
+
+async def _offset_of(connection: Connection, key: str, at: int, job_id: str) -> int:
+    """Return how many elements are as new as the one of this job, or newer; of all with its time if it is removed."""
+    newer = await _newer(connection, key, at + 1)
+    items = await connection.execute("LRANGE", key, -newer - SAME_TIME, -newer - 1)
+    for place, item in enumerate(reversed(items)):
+        found, _, found_id = decode_ended(item)
+        if found != at:
+            break
+        if found_id == job_id:
+            return newer + place + 1
+    return newer
+
+
+async def snapshot(connection: Connection, queue: str) -> list[tuple[str, Place]]:
+    """Return the completed and cancelled jobs, the earliest end first, of which some may have ended meanwhile."""
+    found: list[tuple[str, Place]] = []
+    position: Position | None = None
+    while True:
+        chunk = await ended_chunk(connection, queue, position, SNAPSHOT_CHUNK, None)
+        found += chunk.found
+        if chunk.is_last:
+            return list(reversed(found))
+        position = chunk.position_after(len(chunk.found))

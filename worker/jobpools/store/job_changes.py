@@ -1,0 +1,264 @@
+"""Change many jobs: those with given ids, or those that match a filter when the command begins, each once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from jobpools.core.jobs.job import JobState, Priority
+from jobpools.core.jobs.job_filter import JobFilter
+from jobpools.errors import ConfigurationError
+from jobpools.store import cancellations, deadletters, ended_chunks, keys
+from jobpools.store.connection import Connection
+from jobpools.store.deadletters import Death, Page
+from jobpools.store.find_job import find_job, resolve_queues
+from jobpools.store.job_matching import matcher, may_match
+from jobpools.store.job_view import JobView
+from jobpools.store.read_views import read_views
+from jobpools.store.script_arguments import LETTERS, SERVER_CLOCK
+from jobpools.store.search_chunks import Place
+from jobpools.store.server import server_time
+
+PAGE = 250
+"""Number of jobs in one call of run_now.lua: about a millisecond of the server's time."""
+IN_FLIGHT = 50
+"""Maximum number of calls in flight that change one job each."""
+READ_BYTES = 1_000_000
+"""Approximate maximum of bytes in one read of jobs."""
+FIRST_READ, LARGEST_READ = 50, 500
+
+
+class Change(StrEnum):
+    """The changes of jobs that a command can make."""
+
+    RETRY = "retry"
+    """Put dead jobs back into their queue."""
+    PURGE = "purge"
+    """Delete dead jobs."""
+    RUN_NOW = "run-now"
+    """Make scheduled jobs ready."""
+    RESCHEDULE = "reschedule"
+    """Let queued and scheduled jobs wait for another time."""
+    CANCEL = "cancel"
+    DELETE = "delete"
+    """Delete dead jobs, and the records of completed and cancelled ones."""
+
+
+STATES: Mapping[Change, tuple[JobState, ...]] = {
+    Change.RETRY: (JobState.DEAD,),
+    Change.PURGE: (JobState.DEAD,),
+    Change.RUN_NOW: (JobState.SCHEDULED,),
+    Change.RESCHEDULE: (JobState.QUEUED, JobState.SCHEDULED),
+    Change.CANCEL: cancellations.CANCELLABLE,
+    Change.DELETE: (JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED),
+}
+"""The states of the jobs that each change applies to."""
+PAST: Mapping[Change, str] = {
+    Change.RETRY: "retried",
+    Change.PURGE: "purged",
+    Change.RUN_NOW: "queued",
+    Change.RESCHEDULE: "rescheduled",
+    Change.CANCEL: "cancelled",
+    Change.DELETE: "deleted",
+}
+"""The change in the past tense, for messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """One job that a command changes."""
+
+    id: str
+    is_dead: bool = False
+    ended_at: int | None = None
+    """When it ended or died, in ms: a job that ended again since then is left alone. None: whenever it ended."""
+    priority: str = ""
+    """Priority of a job that has not ended, if it was read."""
+
+
+Selection = dict[str, list[Selected]]
+"""Jobs by queue."""
+
+
+async def select_ids(connection: Connection, change: Change, ids: Sequence[str], queue: str | None) -> Selection:
+    """Return the jobs with these ids, each once; `queue` None: of any queue.
+
+    Raises:
+        JobNotFoundError: There is no job with one of the ids.
+        ConfigurationError: A job is in a state that the change does not apply to.
+    """
+    found: Selection = {}
+    for job_id in dict.fromkeys(ids):
+        view = await find_job(connection, job_id, queue)
+        if view.state not in STATES[change] and change is not Change.CANCEL:
+            raise ConfigurationError(
+                f"job {view.id}: it is {view.state}, not {_alternatives(STATES[change])}; leave out this id "
+                "(nothing was changed)"
+            )
+        selected = replace(_selected(view), ended_at=None)
+        found.setdefault(view.queue, []).append(selected)
+    return found
+
+
+def check_states(change: Change, chosen: JobFilter) -> None:
+    """Raise ConfigurationError if the filter names a state that the change does not apply to."""
+    if wrong := [state for state in chosen.states if state not in STATES[change]]:
+        raise ConfigurationError(
+            f"state: a {wrong[0]} job cannot be {PAST[change]}; use {_alternatives(STATES[change])}"
+        )
+
+
+def _alternatives(states: Sequence[JobState]) -> str:
+    *others, last = states
+    return f"{', '.join(others)} or {last}" if others else str(last)
+
+
+async def select_matching(
+    connection: Connection, change: Change, chosen: JobFilter, limit: int | None = None
+) -> Selection:
+    """Return the jobs that match a filter now and that the change applies to; `limit`: the first ones only.
+
+    Raises:
+        ConfigurationError: The filter names a state that the change does not apply to.
+        JobNotFoundError: The filter names a queue that has never had a job.
+    """
+    check_states(change, chosen)
+    states = tuple(state for state in chosen.searched_states() if state in STATES[change])
+    wanted = replace(chosen, states=(), queue=None).at(await server_time(connection))
+    found: Selection = {}
+    room = limit
+    for queue in await resolve_queues(connection, chosen.queue):
+        jobs = await _matching(connection, queue, states, wanted, read=change is Change.RESCHEDULE)
+        if jobs := jobs[:room]:
+            found[queue] = jobs
+            room = None if room is None else room - len(jobs)
+    return found
+
+
+async def _matching(
+    connection: Connection, queue: str, states: Sequence[JobState], wanted: JobFilter, *, read: bool
+) -> list[Selected]:
+    """Return the jobs of a queue that match, in the order of their places; `read`: their priorities are needed."""
+    found: list[Selected] = []
+    live = [state for state in states if state in cancellations.CANCELLABLE]
+    groups: list[tuple[bool, list[tuple[str, Place]]]] = []
+    if live:
+        groups.append((False, list((await cancellations.places(connection, queue, live)).items())))
+    if JobState.DEAD in states:
+        deaths = await deadletters.snapshot(connection, queue)
+        groups.append((False, [(each.id, _place_of(each)) for each in deaths]))
+    ended = {JobState.COMPLETED, JobState.CANCELLED} & set(states)
+    if ended:
+        groups.append((True, await ended_chunks.snapshot(connection, queue)))
+    for is_ended, places in groups:
+        if not read and wanted.is_empty and len(ended) != 1:
+            found += [_unread(job_id, place) for job_id, place in places]
+            continue
+        matches = matcher(replace(wanted, states=tuple(states)))
+        async for view in _views(connection, queue, wanted, places, is_ended=is_ended):
+            if matches(view):
+                found.append(_selected(view))
+    return found
+
+
+def _place_of(death: Death) -> Place:
+    return {"state": JobState.DEAD, "ended_at": (death.at or 0) / 1000}
+
+
+async def _views(
+    connection: Connection, queue: str, wanted: JobFilter, places: Sequence[tuple[str, Place]], *, is_ended: bool
+) -> AsyncIterator[JobView]:
+    possible = [each for each in places if may_match(wanted, each[0])]
+    start, size = 0, FIRST_READ
+    while page := possible[start : start + size]:
+        start += len(page)
+        views, read = await read_views(connection, queue, page, is_ended=is_ended)
+        size = max(1, min(LARGEST_READ, 4 * len(page), READ_BYTES * len(page) // max(1, read)))
+        for view in views:
+            yield view
+
+
+def _unread(job_id: str, place: Place) -> Selected:
+    ended_at = place.get("ended_at")
+    at = None if ended_at is None else round(ended_at * 1000)
+    return Selected(job_id, is_dead=place.get("state") is JobState.DEAD, ended_at=at)
+
+
+def _selected(view: JobView) -> Selected:
+    at = None if view.ended_at is None else round(view.ended_at * 1000)
+    return Selected(view.id, is_dead=view.state is JobState.DEAD, ended_at=at, priority=view.priority)
+
+
+def changed(
+    connection: Connection, change: Change, queue: str, jobs: Sequence[Selected], due: str = ""
+) -> AsyncIterator[Page]:
+    """Change the jobs of one queue in short calls, and yield what each call did.
+
+    Args:
+        connection: The connection.
+        change: The change.
+        queue: The queue.
+        jobs: The jobs, each once.
+        due: RESCHEDULE: ms from now, or `@` and ms since the epoch.
+    """
+    match change:
+        case Change.CANCEL:
+            return cancellations.cancel_jobs(connection, queue, [job.id for job in jobs])
+        case Change.RETRY:
+            return deadletters.replay(connection, queue, [Death(job.id, job.ended_at) for job in jobs])
+        case Change.PURGE:
+            return deadletters.purge(connection, queue, [Death(job.id, job.ended_at) for job in jobs])
+        case Change.RUN_NOW:
+            return run_now(connection, queue, [job.id for job in jobs])
+        case Change.RESCHEDULE:
+            return reschedule(connection, queue, jobs, due)
+        case Change.DELETE:
+            return _delete(connection, queue, jobs)
+
+
+async def run_now(
+    connection: Connection, queue: str, ids: Sequence[str], now: int | str = SERVER_CLOCK
+) -> AsyncIterator[Page]:
+    """Make scheduled jobs ready, a page at a time."""
+    for start in range(0, len(ids), PAGE):
+        page = ids[start : start + PAGE]
+        moved = await connection.call("run_now", queue, [now, keys.WAKE_CHANNEL, queue, *page])
+        yield Page(len(page), int(moved))
+
+
+async def reschedule(
+    connection: Connection, queue: str, jobs: Sequence[Selected], due: str, now: int | str = SERVER_CLOCK
+) -> AsyncIterator[Page]:
+    """Let queued and scheduled jobs wait for another time, one in each call: a queued one is searched in its list."""
+    async for page in _in_flight(
+        connection, "reschedule", queue, [[now, due, job.id, _letter(job.priority)] for job in jobs]
+    ):
+        yield page
+
+
+async def _delete(connection: Connection, queue: str, jobs: Sequence[Selected]) -> AsyncIterator[Page]:
+    deaths = [Death(job.id, job.ended_at) for job in jobs if job.is_dead]
+    async for page in deadletters.purge(connection, queue, deaths):
+        yield page
+    ended = [[job.id, "" if job.ended_at is None else job.ended_at] for job in jobs if not job.is_dead]
+    async for page in _in_flight(connection, "delete", queue, ended):
+        yield page
+
+
+async def _in_flight(
+    connection: Connection, script: str, queue: str, calls: Sequence[Sequence[Any]]
+) -> AsyncIterator[Page]:
+    for start in range(0, len(calls), IN_FLIGHT):
+        page = calls[start : start + IN_FLIGHT]
+        counts = await asyncio.gather(*(connection.call(script, queue, arguments) for arguments in page))
+        yield Page(len(page), sum(map(int, counts)))
+
+
+def due_argument(at: float | None, delay: float) -> str:
+    """Return `due` of `changed`: a time in seconds since the epoch, or a delay in seconds."""
+    return f"{round(delay * 1000)}" if at is None else f"@{round(at * 1000)}"
+
+
+def _letter(priority: str) -> str:
+    return LETTERS[Priority(priority or Priority.NORMAL)]

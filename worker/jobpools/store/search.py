@@ -1,0 +1,186 @@
+"""Search the jobs of all queues, a page at a time: each page examines a limited number of jobs.
+
+The parts of a queue are read in the order in which jobs move on (scheduled, queued, running, dead, ended), so that a
+job which moves meanwhile is found in its new place. Every read is short for the server, and no index is needed.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jobpools.core.jobs.job import JobState
+from jobpools.core.jobs.job_filter import JobFilter
+from jobpools.errors import ConfigurationError
+from jobpools.store import keys
+from jobpools.store.connection import Connection
+from jobpools.store.ended_chunks import ended_chunk
+from jobpools.store.find_job import resolve_queues
+from jobpools.store.job_matching import matcher, may_match
+from jobpools.store.job_view import JobView
+from jobpools.store.read_views import read_views
+from jobpools.store.search_chunks import Chunk, Place, newer_than, ready_chunk, scored_chunk
+from jobpools.store.search_cursor import SearchCursor, decode_cursor
+from jobpools.store.server import server_time
+
+READ_LIMIT, EXAMINE_LIMIT = 10_000, 100_000
+"""Maximum number of jobs that one page reads; of jobs that it examines, those included whose id is enough to exclude
+them."""
+TIME_LIMIT = 0.15
+"""Seconds after which a page reads no further chunk."""
+CHUNK = 1000
+"""Number of ids in one read."""
+FIRST_READ = 50
+"""Number of jobs in the first read, which is small because a payload may be 1 MiB."""
+READ_BYTES = 1_000_000
+"""Approximate maximum of bytes of envelopes, histories and records in one read."""
+ENDED = "done"
+"""The part of a queue that has its completed and cancelled jobs."""
+_PARTS: Sequence[tuple[str, tuple[JobState, ...]]] = (
+    *((part, (JobState.SCHEDULED,)) for part in keys.SCHEDULED),
+    *((part, (JobState.QUEUED,)) for part in keys.READY),
+    ("leases", (JobState.RUNNING,)),
+    ("dead", (JobState.DEAD,)),
+    (ENDED, (JobState.COMPLETED, JobState.CANCELLED)),
+)
+"""The parts of a queue in the order of a search, and the states of the jobs in them."""
+_COUNTS = {"zset": "ZCARD", "list": "LLEN"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of a search."""
+
+    views: list[JobView]
+    cursor: str | None
+    """Where the next page continues; None: the search is complete."""
+    examined: int
+    """Number of jobs that this page and those before it have examined."""
+    total: int
+    """Approximate number of jobs that the search examines in all."""
+
+
+async def search(
+    connection: Connection,
+    chosen: JobFilter,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Found:
+    """Return the next jobs that match a filter, at most `limit`.
+
+    Raises:
+        ConfigurationError: The cursor is damaged, or belongs to another filter.
+        JobNotFoundError: The filter names a queue that has never had a job.
+        StoreError: Redis refused a command or is unreachable.
+    """
+    deadline = clock() + TIME_LIMIT
+    start = await _start(connection, chosen, cursor)
+    page = _Page(connection, chosen.at(start.began), limit, start.examined)
+    places = [
+        (queue, part)
+        for queue in await resolve_queues(connection, chosen.queue)
+        for part, states in _PARTS
+        if set(states) & set(chosen.searched_states())
+    ]
+    total = await _total(connection, places)
+    order = [part for part, _ in _PARTS]
+    ahead = [each for each in places if (each[0], order.index(each[1])) >= (start.queue, order.index(start.part))]
+    for queue, part in ahead:
+        position = start.position if (queue, part) == (start.queue, start.part) else None
+        while position is not _END:
+            if page.is_full or (page.examined > start.examined and clock() > deadline):
+                stopped = replace(start, examined=page.examined, queue=queue, part=part, position=position)
+                return Found(page.views, stopped.encode(), page.examined, max(total, page.examined))
+            position = await page.add(queue, part, position)
+    return Found(page.views, None, page.examined, max(total, page.examined))
+
+
+async def _start(connection: Connection, chosen: JobFilter, cursor: str | None) -> SearchCursor:
+    if cursor is None:
+        return SearchCursor(chosen.digest(), await server_time(connection), 0, "", _PARTS[0][0], None)
+    try:
+        found = decode_cursor(cursor, chosen.digest())
+    except ValueError as error:
+        raise ConfigurationError(f"cursor: {error}") from error
+    if found.part not in dict(_PARTS):
+        raise ConfigurationError("cursor: it was made by another version; begin again without it")
+    return found
+
+
+_END: Any = object()
+"""The position after the last job of a part."""
+
+
+class _Page:
+    """The jobs of one page, and how many were examined."""
+
+    def __init__(self, connection: Connection, chosen: JobFilter, limit: int, examined: int) -> None:
+        self.views: list[JobView] = []
+        self.examined = examined
+        self._connection = connection
+        self._chosen = chosen
+        self._matches = matcher(chosen)
+        self._limit = limit
+        self._last = examined + EXAMINE_LIMIT
+        self._read = 0
+        self._size = FIRST_READ
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether the page has its jobs, or has examined as many as it may."""
+        return len(self.views) >= self._limit or self._read >= READ_LIMIT or self.examined >= self._last
+
+    async def add(self, queue: str, part: str, position: Any) -> Any:
+        """Examine the next jobs of a part, and return the position after them."""
+        size = min(CHUNK, self._last - self.examined)
+        chunk = await read_chunk(self._connection, self._chosen, queue, part, position, size)
+        possible = {job_id: n for n, (job_id, _) in enumerate(chunk.found, 1) if may_match(self._chosen, job_id)}
+        ids = list(possible)[: min(self._size, READ_LIMIT - self._read)]
+        number = len(chunk.found) if len(ids) == len(possible) else possible[ids[-1]]
+        matching = await self._matching(queue, part, [chunk.found[possible[each] - 1] for each in ids])
+        room = self._limit - len(self.views)
+        self.views += matching[:room]
+        if len(matching) >= room:
+            number = possible[matching[room - 1].id]
+        self.examined += number
+        return _END if chunk.is_last and number == len(chunk.found) else chunk.position_after(number)
+
+    async def _matching(self, queue: str, part: str, found: list[tuple[str, Place]]) -> list[JobView]:
+        """Read jobs, and return those that match."""
+        views, read = await read_views(self._connection, queue, found, is_ended=part == ENDED)
+        if found:
+            self._read += len(found)
+            self._size = max(1, min(CHUNK, 4 * len(found), READ_BYTES * len(found) // max(1, read)))
+        return [view for view in views if self._matches(view)]
+
+
+async def read_chunk(
+    connection: Connection, chosen: JobFilter, queue: str, part: str, position: Any, size: int
+) -> Chunk:
+    """Return the next jobs of a part of a queue; `chosen` has absolute times, by which it is narrowed if it can be."""
+    after, before = (value if isinstance(value, float) else None for value in (chosen.ended_after, chosen.ended_before))
+    key = keys.of_queue(queue, part)
+    if part == ENDED:
+        return _until(await ended_chunk(connection, queue, position, size, before), after)
+    if part in keys.READY:
+        return await ready_chunk(connection, key, position, size)
+    if part == "dead":
+        start = 0 if position or before is None else await newer_than(connection, queue, before)
+        return _until(await scored_chunk(connection, key, position, size, newest_first=True, start=start), after)
+    return await scored_chunk(connection, key, position, size)
+
+
+def _until(chunk: Chunk, after: float | None) -> Chunk:
+    """Return the jobs of a chunk, newest first, that ended at this time or later."""
+    if after is None:
+        return chunk
+    kept = [each for each in chunk.found if each[1]["ended_at"] >= after]
+    return replace(chunk, found=kept, is_last=chunk.is_last or len(kept) < len(chunk.found))
+
+
+async def _total(connection: Connection, places: Sequence[tuple[str, str]]) -> int:
+    parts = [(queue, "results" if part == ENDED else part) for queue, part in places]
+    commands = [(_COUNTS.get(keys.kind(part), "HLEN"), keys.of_queue(queue, part)) for queue, part in parts]
+    return sum(await connection.gather(commands)) if commands else 0

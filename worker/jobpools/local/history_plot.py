@@ -50,6 +50,9 @@ def draw(queues: Mapping[str, Sequence[Span]], path: Path, period: str) -> None:
         handles = _draw_rates(rates, queue, queues[queue]) + _draw_latencies(latencies, queues[queue])
     left_out = f"; the {rows} busiest of {len(queues)} queues" if len(queues) > rows else ""
     figure.suptitle(f"{period} (UTC){left_out}", fontsize=11)
+    if shown:
+        spans = queues[shown[0]]
+        axes[0][0].set_xlim(_times(spans)[0], datetime.fromtimestamp(spans[-1].start + spans[-1].seconds, UTC))
     locator = AutoDateLocator()  # type: ignore[no-untyped-call]  # it has no types
     for axis in axes[-1]:
         axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # nor has it
@@ -102,6 +105,7 @@ def _draw_latencies(axis: Any, spans: Sequence[Span]) -> list[Any]:
             label = f"{word} p{share * 100:.0f}"
             lines += axis.plot(at, values, style, marker=".", markersize=3, color=color, linewidth=1.1, label=label)
     axis.set_yscale("log")
+    axis.set_title("time of waiting and running", loc="left", fontsize=10)
     axis.yaxis.set_major_formatter(_tick)
     axis.yaxis.set_minor_formatter(NullFormatter())
     axis.grid(axis="y", color="#dddddd", linewidth=0.6)

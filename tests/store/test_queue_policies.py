@@ -118,6 +118,11 @@ async def test_no_worker_claims_from_a_paused_queue(store: Connection, raw: Redi
     assert facts.queued + facts.due == 2
 
 
+async def test_now_is_a_time_only_as_the_value_of_paused(store: Connection) -> None:
+    found = await pause(store, QUEUE, by="now", reason="now")
+    assert str(found.pause) == "paused by now: now"
+
+
 async def test_a_resumed_queue_wakes_a_worker_and_the_operator(store: Connection, raw: Redis, job: Send) -> None:
     await pause(store, QUEUE, by="ada", reason="")
     await enqueue_batch(store, Batch(QUEUE, [job("a")]))

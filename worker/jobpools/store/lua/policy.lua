@@ -3,7 +3,7 @@
 -- KEYS: policy wake ready_high ready_normal ready_low
 -- ARGV: now_ms channel queue ...
 --   now_ms: the current time in ms; '' for the server's clock; channel, queue: what to publish when jobs wait and the queue is not paused
---   ...: for each field its name and its value ('' removes it; 'now' is the time in ms)
+--   ...: for each field its name and its value ('' removes it; of `paused`, 'now' is replaced by the time in ms)
 -- RETURNS: the fields that the policy then has, each followed by its value
 -- CHANGES: policy, wake
 local now = clock(now_ms)
@@ -11,8 +11,8 @@ redis.call('LLEN', wake) -- a key of another type is found before anything is wr
 local waiting = ready_left()
 for i = 4, #ARGV, 2 do
   local field, value = ARGV[i], ARGV[i + 1]
-  if value == '' then redis.call('HDEL', policy, field)
-  else redis.call('HSET', policy, field, value == 'now' and string.format('%.0f', now) or value) end
+  if field == 'paused' and value == 'now' then value = string.format('%.0f', now) end
+  if value == '' then redis.call('HDEL', policy, field) else redis.call('HSET', policy, field, value) end
 end
 if waiting > 0 and redis.call('HEXISTS', policy, 'paused') == 0 then
   wake_one()

@@ -111,6 +111,7 @@ async def test_a_worker_sets_the_limits_of_its_app(valkey_url: str) -> None:
         ({"emails": {"max_dept": 5}}, "App: queues: emails: max_dept: no such limit; did you mean max_depth?"),
         ({"emails": {"max_depth": -1}}, "App: queues: emails: max_depth: must be at least 0, got -1"),
         ({"emails": {"overflow": "Drop"}}, "App: queues: emails: overflow: must be .*'Block'.*"),
+        (["emails"], "App: queues: .'emails'. is not a mapping; write limits by queue, as in .*"),
         ({"a b": {}}, "App: queues: 'a b' is not a queue name; .*"),
     ],
 )

@@ -54,6 +54,8 @@ def _at_least_zero(given: int) -> int:
 
 
 def _limits(given: Mapping[str, LimitValues]) -> dict[str, QueueLimits]:
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{given!r} is not a mapping; write limits by queue, as in {{'emails': {{'max_depth': 5000}}}}")
     return {check_queue(queue): _limits_of(queue, values) for queue, values in given.items()}
 
 

@@ -106,6 +106,25 @@ async def test_an_outage_loses_no_measurement(app: App, store: Connection, caplo
     assert sum(each.running.count for each in await history(store)) == 1
 
 
+async def test_a_queue_whose_history_cannot_be_written_does_not_stop_the_others(app: App, store: Connection) -> None:
+    @app.job(queue="a-first")
+    async def first() -> None: ...
+
+    @app.job(queue="b-second")
+    async def second() -> None: ...
+
+    with Redis.from_url(app.client.url) as raw:
+        for queue in ("a-first", "b-second"):
+            key = keys.of_queue(queue, "minutes")
+            raw.set(key, "something else")
+            async with working(app) as worker:
+                await worker.parts.recorder.send()
+            raw.delete(key)
+            other = "b-second" if queue == "a-first" else "a-first"
+            assert await history(store, other), f"{queue} cannot be written"
+            raw.delete(keys.of_queue(other, "minutes"))
+
+
 async def test_measurements_are_sent_at_the_end_of_each_minute_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = ServerClock()
     monkeypatch.setattr(clock, "now", lambda: 1_900_000_020.0)  # 20 seconds after a full minute

@@ -66,7 +66,7 @@ class Recorder:
     """Sends the measurements of all queues of one worker, once a minute."""
 
     def __init__(self, queues: Sequence[QueueRecorder], clock: ServerClock, fraction: float) -> None:
-        """`fraction`, from [0, 1), spreads the workers between EARLIEST and LATEST."""
+        """Prepare to send. `fraction`, from [0, 1): when between EARLIEST and LATEST; it differs between workers."""
         self._queues = queues
         self._clock = clock
         self._second = EARLIEST + (LATEST - EARLIEST) * fraction
@@ -80,13 +80,15 @@ class Recorder:
 
     async def send(self) -> None:
         """Send the measurements of all queues. Those that Redis does not accept are sent the next time."""
-        try:
-            for each in self._queues:
+        for each in self._queues:
+            try:
                 await each.send()
-        except StoreError as error:
-            if str(error) not in self._logged:
-                self._logged.add(str(error))
-                log.info("the history of the queues is not written: %s; what is measured is sent again later", error)
+            except StoreError as error:
+                if str(error) not in self._logged:
+                    self._logged.add(str(error))
+                    log.info(
+                        "the history of the queues is not written: %s; what is measured is sent again later", error
+                    )
 
     async def stop(self) -> None:
         """Send the last measurements of a worker that stops."""

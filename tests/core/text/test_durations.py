@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, strategies as st
 
-from jobpools.core.text.durations import MAX_DURATION, format_duration, format_latency, parse_duration
+from jobpools.core.text.durations import MAX_DURATION, format_duration, format_latency, format_rate, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,11 @@ def test_the_shown_form_can_be_read_and_is_close(seconds: float) -> None:
 )
 def test_a_latency_has_two_or_three_digits(seconds: float | None, text: str) -> None:
     assert format_latency(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("per_second", "text"),
+    [(0.0, "0"), (0.02222, "0.0222"), (12.34, "12.3"), (99.96, "100"), (1234.5, "1234"), (25_000.0, "25000")],
+)
+def test_a_rate_has_no_exponent(per_second: float, text: str) -> None:
+    assert format_rate(per_second) == text

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from jobpools.cli.output import Output, format_time, show
 from jobpools.core.histogram import Histogram
 from jobpools.core.jobs.minutes import KEPT, QUANTILES, Minute, Span, spans
-from jobpools.core.text.durations import format_duration, format_latency
+from jobpools.core.text.durations import format_duration, format_latency, format_rate
 from jobpools.errors import ConfigurationError
 from jobpools.store.connection import Connection
 from jobpools.store.find_job import resolve_queues
@@ -100,7 +100,7 @@ def _cells(queue: str, span: Span) -> dict[str, Any]:
     latencies = [histogram.quantile(share) for histogram in (span.waiting, span.running) for share in QUANTILES]
     return {
         **_row(queue, span),
-        "completed/s": f"{span.rate:.3g}",
+        "completed/s": format_rate(span.rate),
         "queued": None if span.states is None else span.states.queued,
         "utilisation": None if span.utilisation is None else f"{span.utilisation:.0%}",
         **dict(zip(_LATENCIES, map(format_latency, latencies), strict=True)),

@@ -56,3 +56,8 @@ def format_latency(seconds: float | None) -> str:
         return "-"
     ms = seconds * 1000
     return format_duration(seconds) if ms >= 1000 else f"{ms:.0f}ms" if ms >= 10 else f"{ms:.2g}ms"  # noqa: PLR2004  # digits
+
+
+def format_rate(per_second: float) -> str:
+    """Return a rate with three digits, or all digits before the point, as in `0.0222`, `12`, `1234`."""
+    return f"{per_second:.0f}" if per_second >= 100 else f"{per_second:.3g}"  # noqa: PLR2004  # three digits

@@ -62,7 +62,7 @@ async def test_a_schedule_is_made_listed_changed_and_deleted(app: App) -> None:
 async def test_a_fired_job_has_the_options_of_its_call(app: App) -> None:
     call = (
         app.handlers["report"]
-        .options(timeout="30s", priority="low", result_ttl=60, max_crashes=9, expires=5)
+        .options(timeout="30s", priority="low", result_ttl=60, max_crashes=9, expires=5, metadata={"n": 1})
         .call(day="mon")
     )
     await app.scheduler.every(1, call)
@@ -75,6 +75,7 @@ async def test_a_fired_job_has_the_options_of_its_call(app: App) -> None:
     assert known.schedule.spec.job.model_dump(exclude_defaults=True) == {
         "name": "report", "queue": "reports", "priority": "low", "kwargs": {"day": "mon"}, "tags": ("t",),
         "timeout": 30.0, "ttl": 60.0, "max_crashes": 9, "expires": 5.0,
+        "meta": {"n": 1},
     }  # fmt: skip
 
 
@@ -219,3 +220,16 @@ def test_two_declarations_of_one_name_are_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"^@app\.cron: duplicate schedule work"):
         app.cron("@hourly")(work)
     assert app.cron("@hourly", name="other")(work) is work
+
+
+async def test_a_declaration_without_its_arguments_is_named(valkey_url: str) -> None:
+    async with App("shop", redis=valkey_url) as app:
+
+        @app.cron("@daily")
+        @app.job
+        async def report(day: str) -> None: ...
+
+        with pytest.raises(
+            ConfigurationError, match=r"^schedule report: .*day: is missing; give the arguments as in @app"
+        ):
+            await app.scheduler.declare("shop:app")

@@ -8,10 +8,11 @@ import pytest
 from jobpools import App, Context
 from jobpools.control.schedules import Scheduler
 from jobpools.core.schedules.actions import SchedulePlan
+from jobpools.core.schedules.plan import plan_schedule
 from jobpools.core.schedules.specs import Schedule
 from jobpools.store.connection import Connection, connect
-from jobpools.store.schedule_table import list_schedules
-from jobpools.store.schedules import StoreSchedules
+from jobpools.store.schedule_table import lead, list_schedules
+from jobpools.store.schedules import StoreCodeSchedules, StoreSchedules
 from jobpools.testing import run_until_idle
 from tests.contract.conftest import Endpoint
 
@@ -83,3 +84,35 @@ async def test_schedules_of_two_queues_are_fired_recorded_and_forgotten(
         scheduler.drop(each.meta.key)
     await scheduler.run_pass()
     assert await list_schedules(connection) == []
+
+
+async def test_a_schedule_of_code_is_made_fired_switched_and_deleted(
+    endpoint: Endpoint, connection: Connection
+) -> None:
+    async with App("contract", redis=endpoint.url) as app:
+
+        @app.job(queue="code")
+        async def work() -> None: ...
+
+        made = await app.scheduler.every(1, work, name="code-tick")
+        store = StoreCodeSchedules(connection)
+        (known,) = [each for each in await list_schedules(connection) if each.key == made.key]
+        now = known.facts.created + 2
+        facts = (await store.observe([known.schedule], now))[made.key]
+        plan = plan_schedule(known.schedule, facts, now, None)
+        for _ in range(2):  # the second one enqueues nothing
+            assert await store.enqueue([(known.schedule, facts, plan)], now) == {}
+        assert await store.record([(known.schedule, facts, plan)]) == [True]
+        assert await store.record([(known.schedule, facts, plan)]) == [False]
+        manual = await app.scheduler.run("code-tick")
+        assert [each.manual for each in await app.scheduler.fires("code-tick")] == [True, False]
+        assert {each.state for each in await app.scheduler.fires("code-tick")} == {"queued"}
+        assert (await app.scheduler.disable("code-tick")).enabled is False
+        await run_until_idle(app)
+        assert (await manual.state()) == "completed"
+        await app.scheduler.delete("code-tick")
+        assert made.key not in [each.key for each in await app.scheduler.list()]
+        fence, version = await lead(connection, "contract", 10)
+        assert (await lead(connection, "another", 10)) == (0, version)
+        assert fence > 0
+        await lead(connection, "contract", 0)

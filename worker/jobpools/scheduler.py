@@ -17,7 +17,7 @@ from jobpools.core.schedules.code_specs import CodeJob, code_key, code_schedule
 from jobpools.core.schedules.listing import NEXT_RUNS, FireView, ScheduleView, describe, next_runs
 from jobpools.core.schedules.specs import Schedule
 from jobpools.core.text.did_you_mean import did_you_mean
-from jobpools.errors import ConfigurationError, ScheduleNotFoundError
+from jobpools.errors import ArgumentsError, ConfigurationError, ScheduleNotFoundError
 from jobpools.handle import JobHandle, Span
 from jobpools.handlers import Handler
 from jobpools.schedule_options import (
@@ -244,13 +244,18 @@ class Scheduler:
             source: The code, as in `shop.jobs:app`.
 
         Raises:
-            ArgumentsError, ConfigurationError: A declaration is invalid.
+            ConfigurationError: A declaration is invalid, for example its arguments.
             ScheduleLimitError: There are too many schedules.
             StoreError: Redis refused the command or is unreachable.
         """
         connection = self._app.client.connection()
         for each in self.declared.values():
-            call = each.handler.call(**each.args)
+            try:
+                call = each.handler.call(**each.args)
+            except ArgumentsError as error:
+                raise ConfigurationError(
+                    f"schedule {each.name}: {error}; give the arguments as in @app.cron(…, args={{…}})"
+                ) from error
             schedule = self._schedule(each.times, call, each.options, each.name)
             await schedule_table.save_schedule(connection, schedule, source, self._limit)
         kept = {code_key(self._app.name, name) for name in self.declared}
@@ -275,6 +280,7 @@ class Scheduler:
             retry=envelope.retry,
             ttl=envelope.ttl,
             expires=call.expires or None,
+            meta=envelope.meta,
             max_crashes=envelope.max_crashes,
         )
         spec = make_spec(place, {**times, **option_fields(place, options), "job": job.model_dump()})

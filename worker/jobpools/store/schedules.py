@@ -251,6 +251,7 @@ def envelope_of(job: JobTemplate, job_id: str, now: float) -> Envelope:
     options: Raw = {}
     if isinstance(job, CodeJob):
         options = {"timeout": job.timeout, "retry": job.retry, "ttl": job.ttl, "max_crashes": job.max_crashes}
+        options["meta"] = job.meta
         # `now` is the server's time, as in enqueue.lua.
         options["expires_at"] = None if job.expires is None else round((now + job.expires) * 1000)
     return Envelope(

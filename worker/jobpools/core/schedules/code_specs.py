@@ -36,6 +36,8 @@ class CodeJob(JobTemplate):
     """Seconds that the completed job and its result are kept; None: the default of the handler or pool."""
     expires: float | None = None
     """Seconds after which a job that has not been started is dead; None: it does not expire."""
+    meta: dict[str, Any] | None = None
+    """A JSON object that travels with the job: the option `metadata`."""
     max_crashes: int | None = None
     """Number of crashes of its worker after which the job is dead; None: the default of the handler or pool."""
 

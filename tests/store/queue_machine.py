@@ -14,7 +14,7 @@ from hypothesis.stateful import (
 )
 
 from jobpools.core.jobs.job import History, JobState, Outcome, Priority, Settlement
-from jobpools.core.jobs.policies import Overflow
+from jobpools.core.jobs.policies import Keep, Overflow
 from jobpools.core.jobs.retry import settle
 from jobpools.rescue import decide, vanished
 from jobpools.store import keys
@@ -212,7 +212,7 @@ class JobsMachine(RuleBasedStateMachine):
         reply: StepReply = self.run(
             settle_and_claim(
                 self.connection, QUEUE, worker, completed=groups, settled=others, claim=claim,
-                lease_suffix=lease_suffix, lease_ms=LEASE, order=order, now=self.now, keep=(self.keep, 1000),
+                lease_suffix=lease_suffix, lease_ms=LEASE, order=order, now=self.now, keep=Keep(self.keep, 1000),
             )
         )  # fmt: skip
         expected = self.model.step(
@@ -264,7 +264,7 @@ class JobsMachine(RuleBasedStateMachine):
                 lease_ms=LEASE,
                 holders=holders,
                 now=self.now,
-                keep=(self.keep, 1000),
+                keep=Keep(self.keep, 1000),
             )
         )
         taken, promoted = self.model.rescue(lease_suffix, LEASE, self.now, holders, keep=self.keep)

@@ -95,12 +95,12 @@ async def test_a_late_completion_is_accepted(store: Connection, raw: Redis, job:
     before = (await view(store)).state
     assert before is {"dead": JobState.DEAD, "scheduled": JobState.SCHEDULED}.get(place, JobState.QUEUED)
     assert (await completes(store, lease, ttl=ttl)).stale == []
-    await balanced(store, raw, completed=1, dead=0, waiting=others)
+    await balanced(store, raw, completed=1, dead=0, unfinished=others)
     if ttl:
         found = await view(store)
         assert (found.state, found.history.crashes, found.history.entries) == (JobState.COMPLETED, 0, ())
     assert (await completes(store, lease, ttl=ttl)).stale == [lease.encode()], "the second settlement is stale"
-    await balanced(store, raw, completed=1, dead=0, waiting=others)
+    await balanced(store, raw, completed=1, dead=0, unfinished=others)
 
 
 @pytest.mark.parametrize("max_crashes", [1, 3], ids=["dead", "ready"])
@@ -110,7 +110,7 @@ async def test_a_late_failure_replaces_the_crash(store: Connection, raw: Redis, 
     found = await view(store)
     assert (found.history.attempts, found.history.crashes) == (1, 0)
     assert [each.error for each in found.history.entries] == ["OSError"]
-    await balanced(store, raw, dead=0, waiting=1)
+    await balanced(store, raw, dead=0, unfinished=1)
     assert (await fails(store, lease)).stale == [lease.encode()]
 
 
@@ -135,7 +135,7 @@ async def test_a_draining_worker_does_not_reclaim_by_renewing(
     await force_drain_locks(store, [QUEUE], [WORKER])
     assert renew_leases(sync_store, QUEUE, [lease], LEASE) == ([lease], [])
     assert (await view(store)).history.crashes == 1
-    await balanced(store, raw, running=0, waiting=1)
+    await balanced(store, raw, running=0, unfinished=1)
     assert (await completes(store, lease)).stale == [], "a completion is accepted if no attempt has begun"
     await balanced(store, raw, completed=1, dead=0)
 

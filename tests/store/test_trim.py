@@ -10,6 +10,7 @@ from redis import Redis
 
 from jobpools.control.queues import StoreQueues
 from jobpools.core.jobs.job import JobState, Priority
+from jobpools.core.jobs.policies import Keep
 from jobpools.core.objects import Meta
 from jobpools.core.pools.actions import MaintainQueues
 from jobpools.core.pools.facts import ClusterFacts, PoolFacts
@@ -26,7 +27,7 @@ from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.records import completed_record, decode_result
 from jobpools.store.rescue import rescue_jobs
-from jobpools.store.script_arguments import KEEP, Keep
+from jobpools.store.script_arguments import KEEP
 from jobpools.store.step import Completed, Settled, settle_and_claim
 from tests.store.attempts import failed
 from tests.store.conftest import QUEUE, Send, sending
@@ -101,7 +102,7 @@ async def test_a_completed_job_costs_less_than_200_bytes(
     with server.client() as raw:
         await drain(alone, 500, 86_400_000)  # leave out what the first jobs cost: scripts and buffers
         before = raw.info("memory")["used_memory"]
-        await drain(alone, jobs, 86_400_000, keep=(200_000, 0), batch=batch, name=name)
+        await drain(alone, jobs, 86_400_000, keep=Keep(200_000, 0), batch=batch, name=name)
         assert raw.hlen(keys.of_queue(QUEUE, "results")) == jobs + 500
         cost = (raw.info("memory")["used_memory"] - before) / jobs
     assert cost < 200, f"{cost:.0f} bytes"
@@ -127,7 +128,7 @@ async def kept(raw: Any) -> set[str]:
 
 async def test_the_oldest_records_are_removed_first_whatever_their_ttl(store: Connection, raw: Any) -> None:
     for number in range(30):
-        await drain(store, 1, (1_000_000, 50_000_000, 9_000)[number % 3], NOW + number, keep=(20, 0))
+        await drain(store, 1, (1_000_000, 50_000_000, 9_000)[number % 3], NOW + number, keep=Keep(20, 0))
     ended = sorted(decode_result(record).at for record in raw.hvals(keys.of_queue(QUEUE, "results")))
     assert ended == [(NOW + number) / 1000 for number in range(10, 30)]
     assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
@@ -136,9 +137,9 @@ async def test_the_oldest_records_are_removed_first_whatever_their_ttl(store: Co
 @pytest.mark.parametrize("keep", [0, 1, 700])
 async def test_a_rescuer_removes_records_down_to_a_smaller_limit(store: Connection, raw: Redis, keep: int) -> None:
     await drain(store, 3000, 86_400_000)
-    found = await rescue_jobs(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, now=NOW, keep=(keep, 0))
+    found = await rescue_jobs(store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, now=NOW, keep=Keep(keep, 0))
     assert found.more
-    await Rescuer(store, "x.y", lease_ms=1, keep=(keep, 0)).sweep(QUEUE)
+    await Rescuer(store, "x.y", lease_ms=1, keep=Keep(keep, 0)).sweep(QUEUE)
     assert raw.hlen(keys.of_queue(QUEUE, "results")) == keep
     assert len(await read_jobs(store, QUEUE, JobState.COMPLETED, 5000, NOW)) == keep
 
@@ -238,7 +239,7 @@ async def dies(store: Connection, job_id: str, now: int, keep: int) -> int:
     each = failed(attempts=1)
     settled = [Settled(job_id + lease_suffix, Priority.NORMAL, each)]
     reply = await settle_and_claim(
-        store, QUEUE, WORKER, settled=settled, lease_suffix=lease_suffix, lease_ms=1, now=now, keep=(1, keep)
+        store, QUEUE, WORKER, settled=settled, lease_suffix=lease_suffix, lease_ms=1, now=now, keep=Keep(1, keep)
     )
     return reply.dropped
 
@@ -255,6 +256,36 @@ async def test_dead_letters_are_kept_up_to_a_number_and_dropped_ones_are_counted
     assert raw.hlen(keys.of_queue(QUEUE, "jobs")) == raw.hlen(keys.of_queue(QUEUE, "history")) == 5
     counts = (await ledger.read(store, [QUEUE]))[QUEUE]
     assert (counts.dead, counts.dropped, counts.died, counts.lost) == (5, 3, 8, 0)
-    swept = await Rescuer(store, "x.y", lease_ms=1, keep=(1, 0)).sweep(QUEUE)
+    swept = await Rescuer(store, "x.y", lease_ms=1, keep=Keep(1, 0)).sweep(QUEUE)
     assert swept.dropped == 5
     assert (await ledger.read(store, [QUEUE]))[QUEUE].lost == 0
+
+
+async def test_dead_letters_are_kept_for_a_time(store: Connection, job: Send) -> None:
+    for number in range(4):
+        await enqueue_jobs(store, [job(f"j{number}")], NOW)
+        await dies(store, f"j{number}", NOW + 1000 * number, keep=5)
+
+    async def dropped(age: float, now: int) -> int:
+        rescue = await rescue_jobs(
+            store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, keep=Keep(1, 5, age), now=now
+        )
+        return rescue.dropped
+
+    assert await dropped(0, NOW + 10**12) == 0, "0 is unlimited"
+    assert await dropped(60, NOW + 59_999) == 0
+    assert await dropped(60, NOW + 61_000) == 2
+    assert {death.id for death in await deadletters.snapshot(store, QUEUE)} == {"j2", "j3"}
+    counts = (await ledger.read(store, [QUEUE]))[QUEUE]
+    assert (counts.dead, counts.dropped, counts.died, counts.lost) == (2, 2, 4, 0)
+
+
+async def test_each_call_drops_a_limited_number_of_old_dead_letters(store: Connection, raw: Redis) -> None:
+    raw.zadd(keys.of_queue(QUEUE, "dead"), {f"j{number}": NOW for number in range(2500)})
+    sizes = []
+    for _ in range(4):
+        rescue = await rescue_jobs(
+            store, QUEUE, lease_suffix=":x.y:0000000001", lease_ms=1, keep=Keep(dead_for=1.0), now=NOW + 1000
+        )
+        sizes.append((rescue.dropped, rescue.more))
+    assert sizes == [(1000, True), (1000, True), (500, False), (0, False)]

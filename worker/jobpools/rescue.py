@@ -10,15 +10,16 @@ from dataclasses import dataclass, field, replace
 
 from jobpools.core.decision import Decision
 from jobpools.core.jobs.job import Outcome, OutcomeKind, Settlement
-from jobpools.core.jobs.policies import JobDefaults
+from jobpools.core.jobs.policies import JobDefaults, Keep
 from jobpools.core.jobs.retry import Retry, settle
+from jobpools.core.text.durations import format_duration
 from jobpools.core.text.plurals import count_of
 from jobpools.errors import StoreDataError
 from jobpools.store import draws
 from jobpools.store.connection import Connection
 from jobpools.store.envelope import decode_envelope, priority_of
 from jobpools.store.rescue import RESCUED_AT_ONCE, Rescue, Taken, rescue_jobs
-from jobpools.store.script_arguments import KEEP, Keep
+from jobpools.store.script_arguments import KEEP
 from jobpools.store.step import Settled, settle_and_claim
 
 log = logging.getLogger("jobpools.rescue")
@@ -29,11 +30,12 @@ Cause = Callable[[Taken], Outcome]
 """Returns how the attempt of a lease ended: CRASHED counts as a crash of the job, INTERRUPTED does not count."""
 
 
-def describe_dropped(queue: str, number: int, keep: int) -> str:
+def describe_dropped(queue: str, number: int, keep: Keep) -> str:
     """Return a message about dead letters that a queue dropped."""
+    age = f" for at most {format_duration(keep.dead_for)}" if keep.dead_for else ""
     return (
-        f"queue {queue}: {count_of(number, 'dead letter')} dropped, oldest first, because it keeps at most {keep}; "
-        f"replay or purge dead letters sooner, or raise spec.queue.keepDead"
+        f"queue {queue}: {count_of(number, 'dead letter')} dropped, oldest first, because it keeps at most {keep.dead}"
+        f"{age}; replay or purge dead letters sooner, or raise spec.queue.keepDead or keepDeadFor"
     )
 
 

@@ -21,6 +21,7 @@ def firing(limit: dict[str, Any], rates: Rates, firing_before: frozenset[Reason]
 
 DEPTH, LATENCY = {"queue_depth": 100}, {"latency": 60.0}
 FAILURES, CRASHES = {"failure_rate": 0.2}, {"worker_crashes": 10}
+DEAD = {"dead_letters": 10}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,8 @@ FAILURES, CRASHES = {"failure_rate": 0.2}, {"worker_crashes": 10}
         (Reason.WORKER_CRASHES, CRASHES, Rates(crashes=10), {}, False),
         (Reason.WORKER_CRASHES, CRASHES, Rates(crashes=11), {}, True),
         (Reason.WORKER_CRASHES, CRASHES, Rates(), {}, False),
+        (Reason.DEAD_LETTERS, DEAD, Rates(), {"dead": 10}, False),
+        (Reason.DEAD_LETTERS, DEAD, Rates(), {"dead": 11}, True),
     ],
 )
 def test_an_alert_fires_above_its_limit(
@@ -58,6 +61,7 @@ def test_an_alert_fires_above_its_limit(
         (Reason.LATENCY, LATENCY, Rates(), {"queued": 1, "oldest_seconds": 54.5}),
         (Reason.FAILURE_RATE, FAILURES, Rates(failure_rate=0.19, attempts=10), {}),
         (Reason.WORKER_CRASHES, CRASHES, Rates(crashes=10), {}),
+        (Reason.DEAD_LETTERS, DEAD, Rates(), {"dead": 10}),
     ],
 )
 def test_a_firing_alert_stops_only_well_below_its_limit(
@@ -69,7 +73,7 @@ def test_a_firing_alert_stops_only_well_below_its_limit(
 
 def test_a_limit_of_zero_switches_an_alert_off() -> None:
     worst = Rates(failure_rate=1.0, attempts=99, crashes=99)
-    assert firing({}, worst, frozenset(Reason), queued=10_000, oldest_seconds=1e6) == []
+    assert firing({}, worst, frozenset(Reason), queued=10_000, oldest_seconds=1e6, dead=1000) == []
 
 
 def test_all_alerts_may_fire_together_each_with_its_message() -> None:

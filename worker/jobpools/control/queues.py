@@ -145,5 +145,5 @@ class StoreQueues:
         limit = pool.spec.job.max_crashes
         swept = await self._rescuer.sweep(queue, holders=hosts, max_crashes=lambda _: limit, keep=pool.spec.queue.keep)
         if swept.dropped:
-            log.warning("%s", describe_dropped(queue, swept.dropped, pool.spec.queue.keep_dead))
+            log.warning("%s", describe_dropped(queue, swept.dropped, pool.spec.queue.keep))
         return len(swept.rescued) + swept.promoted

@@ -9,7 +9,7 @@ import msgspec
 
 from jobpools.core.jobs.fairness import priority_turns
 from jobpools.core.jobs.job import History, Outcome, OutcomeKind
-from jobpools.core.jobs.policies import QueuePolicy
+from jobpools.core.jobs.policies import Keep, QueuePolicy
 from jobpools.core.text.durations import format_duration
 from jobpools.core.text.names import QueueName, WorkerId
 from jobpools.errors import StoreDataError, StoreError
@@ -28,7 +28,7 @@ from jobpools.store.connection import Connection
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, decode_envelope, priority_of
 from jobpools.store.history import read_history
 from jobpools.store.lease_ids import split_lease_id
-from jobpools.store.script_arguments import LETTERS, Keep
+from jobpools.store.script_arguments import LETTERS
 from jobpools.store.server import check_types, probe
 from jobpools.store.step import CLAIM_LIMIT, StepReply, settle_and_claim
 
@@ -251,5 +251,5 @@ class Consumer:
         self._options.metrics.dead_dropped += number
         self._dropped += number
         if self._dropped and time.monotonic() >= self._next_dropped_line:
-            log.warning("%s", describe_dropped(self.queue, self._dropped, self.keep[1]))
+            log.warning("%s", describe_dropped(self.queue, self._dropped, self.keep))
             self._dropped, self._next_dropped_line = 0, time.monotonic() + DROPPED_INTERVAL

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobpools.core.jobs.job import History
+from jobpools.core.jobs.policies import Keep
 from jobpools.store.connection import Connection
 from jobpools.store.history import read_history
 from jobpools.store.lease_ids import split_lease_id
-from jobpools.store.script_arguments import KEEP, SERVER_CLOCK, Keep
+from jobpools.store.script_arguments import KEEP, SERVER_CLOCK
 
 RESCUED_AT_ONCE = 100
 """Maximum number of leases that one rescue takes over."""
@@ -41,7 +42,7 @@ class Rescue:
     more: bool = False
     """Whether more expired records are left, for another call."""
     dropped: int = 0
-    """Number of dead letters removed because the queue had more than it keeps."""
+    """Number of dead letters removed because the queue had more than it keeps, or they were too old."""
 
 
 async def rescue_jobs(  # noqa: PLR0913  # the arguments of rescue.lua
@@ -60,8 +61,9 @@ async def rescue_jobs(  # noqa: PLR0913  # the arguments of rescue.lua
     A holder is the name of a pod; or `held_by(worker)`, for the leases of one worker; or what `claim_suffix` returned,
     for the leases of one claim.
     """
+    kept = (keep.completed, keep.dead, int(keep.dead_for * 1000))
     ids, envelopes, histories, former_ids, promoted, left, time, more, dropped = await connection.call(
-        "rescue", queue, [now, lease_suffix, lease_ms, *keep, limit, *holders]
+        "rescue", queue, [now, lease_suffix, lease_ms, *kept, limit, *holders]
     )
     taken = [
         Taken(

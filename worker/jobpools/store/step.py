@@ -6,9 +6,10 @@ from types import MappingProxyType
 from typing import Any
 
 from jobpools.core.jobs.job import DeadReason, Disposition, History, OutcomeKind, Priority, Settlement
+from jobpools.core.jobs.policies import Keep
 from jobpools.store.connection import Connection
 from jobpools.store.history import encode_history
-from jobpools.store.script_arguments import CANCELLED_TTL, KEEP, LETTERS, SERVER_CLOCK, Keep
+from jobpools.store.script_arguments import CANCELLED_TTL, KEEP, LETTERS, SERVER_CLOCK
 
 CLAIM_LIMIT = 1000
 """Maximum number of jobs that one step claims; the same as in _claim.lua."""
@@ -117,7 +118,7 @@ async def settle_and_claim(  # noqa: PLR0913  # the hot path: an object for thes
     `id + lease_suffix`. If a step is sent twice because the answer was lost, the settlements of the second are stale
     and change nothing.
     """
-    arguments: list[Any] = [now, worker, claim, lease_suffix, lease_ms, order, *keep, len(completed)]
+    arguments: list[Any] = [now, worker, claim, lease_suffix, lease_ms, order, keep[0], keep[1], len(completed)]
     for ttl, group in completed.items():
         arguments += (ttl, len(group.lease_ids), *group.lease_ids, *group.records)
     for each in settled:

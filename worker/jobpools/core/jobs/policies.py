@@ -5,7 +5,7 @@ It is a module of its own so that a worker does not import the scaling models.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -81,6 +81,19 @@ MAX_DEPTH, MAX_SCHEDULED = 10_000, 10_000
 """Default number of queued jobs and of scheduled jobs that a queue accepts."""
 KEEP_COMPLETED, KEEP_DEAD = 100_000, 10_000
 """Default number of completed jobs and of dead letters that a queue keeps."""
+KEEP_DEAD_FOR = 180 * 86400.0
+"""Default maximum age of a dead letter, in seconds: six months, as in Sidekiq."""
+
+
+class Keep(NamedTuple):
+    """The ended jobs that a queue keeps."""
+
+    completed: int = KEEP_COMPLETED
+    """Maximum number of completed and cancelled jobs."""
+    dead: int = KEEP_DEAD
+    """Maximum number of dead letters."""
+    dead_for: float = KEEP_DEAD_FOR
+    """Maximum age of a dead letter in seconds; 0: unlimited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +143,11 @@ class QueuePolicy(QueueLimits):
     keep_dead: int = Field(default=KEEP_DEAD, ge=0, le=10_000_000)
     """Maximum number of dead letters that each queue keeps. Beyond it the oldest are removed and counted as
     dropped. `0` keeps none."""
+    keep_dead_for: Duration = KEEP_DEAD_FOR
+    """Maximum time for which a dead letter is kept. Older ones are removed and counted as dropped. `0s` keeps them
+    until `keepDead` others died after them."""
 
     @property
-    def keep(self) -> tuple[int, int]:
-        """Return the numbers of completed jobs and of dead letters to keep."""
-        return self.keep_completed, self.keep_dead
+    def keep(self) -> Keep:
+        """Return which ended jobs the queue keeps."""
+        return Keep(self.keep_completed, self.keep_dead, self.keep_dead_for)

@@ -45,6 +45,7 @@ def firing_alerts(
         return ()
     queues = tuple(facts.queues.values())
     depth = sum(queue.queued for queue in queues)
+    dead = sum(queue.dead for queue in queues)
     oldest = max((queue.longest_wait for queue in queues), default=0.0)
     failed = (rates.failure_rate or 0.0) if (rates.attempts or 0) >= MIN_ATTEMPTS else 0.0
     crashes, window = rates.crashes or 0, format_duration(WINDOW)
@@ -58,6 +59,7 @@ def firing_alerts(
             limits.worker_crashes,
             f"{count_of(crashes, 'attempt')} of the last {window} crashed",
         ),
+        (Reason.DEAD_LETTERS, dead, limits.dead_letters, count_of(dead, "dead letter")),
     )
     return tuple(
         Alert(reason, message)

@@ -7,6 +7,7 @@ from typing import Any
 from jobpools.core.conditions import conditions
 from jobpools.core.decision import Decision
 from jobpools.core.events import Event
+from jobpools.core.jobs.policies import Keep
 from jobpools.core.pools.actions import (
     Action,
     EnsurePool,
@@ -136,10 +137,10 @@ def _maintain(situation: _Situation) -> tuple[Action, ...]:
     return tuple(actions)
 
 
-def _needs_maintenance(queue: QueueFacts, keep: tuple[int, int]) -> bool:
+def _needs_maintenance(queue: QueueFacts, keep: Keep) -> bool:
     """Return whether a queue has jobs that its workers would promote, rescue or trim."""
-    completed, dead = keep
-    return bool(queue.due or queue.in_flight or queue.expired) or queue.ended > completed or queue.dead > dead
+    surplus = queue.ended > keep.completed or queue.dead > keep.dead
+    return surplus or bool(queue.due or queue.in_flight or queue.expired)
 
 
 def _scale_up(situation: _Situation) -> tuple[Action, ...]:

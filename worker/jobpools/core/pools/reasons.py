@@ -133,6 +133,9 @@ class Reason(StrEnum):
     """The oldest queued job has waited longer than `alerts.latency`."""
     WORKER_CRASHES = "WorkerCrashes", ON_ALERTING
     """More attempts ended with the death of their worker in the last 5 minutes than `alerts.workerCrashes`."""
+    DEAD_LETTERS = "DeadLetters", ON_ALERTING
+    """The pool's queues hold more dead letters than `alerts.deadLetters`. `jobpools dead list` shows why the jobs
+    died."""
     NO_ALERT = "NoAlert", ON_ALERTING
     """All figures are within `spec.alerts`."""
 

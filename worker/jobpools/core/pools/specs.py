@@ -109,6 +109,8 @@ class Alerts(Model):
     worker_crashes: int = Field(default=3, ge=0)
     """Maximum number of attempts of the last 5 minutes that ended with the death of their worker. 0 switches this alert
     off."""
+    dead_letters: int = Field(default=0, ge=0)
+    """Maximum number of dead letters. 0 (default) switches this alert off."""
 
 
 class PoolSpec(Model):

@@ -2,7 +2,8 @@
 --   ids: the ids of the jobs; ready: the ready lists by letter
 --   expiring: place of an envelope in ARGV → ms after which the job expires; nil where no job does. Such a `due` is
 --   replaced by its part before the semicolon.
-local ready, ids, expiring = {h = ready_high, n = ready_normal, l = ready_low}, {}, nil
+local ready = {h = ready_high, n = ready_normal, l = ready_low}
+local expiring, ids = nil, {}
 if (#ARGV - 3) % 4 ~= 0 then return redis.error_reply('ERR enqueue: incomplete job; pass id, priority, due and envelope for each job') end
 for i = 4, #ARGV, 4 do
   local due = ARGV[i + 2]

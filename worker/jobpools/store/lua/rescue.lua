@@ -1,9 +1,10 @@
 -- rescue: take over leases whose holders are gone, promote due jobs, remove expired records.
 -- USES: clock safely promote records trim wake ready_left
 -- KEYS: jobs history results done leases dead since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
--- ARGV: now_ms lease_suffix lease_ms keep_completed keep_dead limit ...
+-- ARGV: now_ms lease_suffix lease_ms keep_completed keep_dead keep_dead_for limit ...
 --   now_ms: the current time in ms; '' for the server's clock; lease_suffix: what follows a job id in the caller's lease ids; limit: maximum number of leases
 --   keep_completed, keep_dead: how many completed jobs and dead letters the queue keeps; the oldest go first
+--   keep_dead_for: ms for which a dead letter is kept; 0: without limit
 --   ...: pods that are gone for certain, ":worker:" for one worker of a pod, or lease suffixes (":worker:fence") of claims whose
 --        replies were lost; none: the leases that have expired
 -- RETURNS: {ids, envelopes, histories, lease_ids that were taken over, promoted, number of leases beyond
@@ -15,7 +16,7 @@ local now = clock(now_ms)
 local function wanted(lease_id)
   -- A job id may contain colons and dots: only the last two fields belong to the lease.
   local pod, worker = string.match(lease_id, ':([^:]*)%.[^:.]*:[^:]*$'), string.match(lease_id, '(:[^:]*:)[^:]*$')
-  for i = 7, #ARGV do
+  for i = 8, #ARGV do
     local which = ARGV[i]
     if string.sub(which, -1) == ':' then
       if worker == which then return true end
@@ -29,7 +30,7 @@ local function wanted(lease_id)
 end
 
 local candidates, more = {}, 0
-if #ARGV < 7 then
+if #ARGV < 8 then
   more = redis.call('ZCOUNT', leases, '-inf', now)
   candidates = redis.call('ZRANGE', leases, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 else
@@ -53,7 +54,9 @@ for _, lease_id in ipairs(candidates) do
     histories[#ids] = redis.call('HGET', history, id)
   end
 end
-local removed, dropped = trim(now, TRIM_LIMIT, tonumber(keep_completed), classes_of()), drop_dead(TRIM_LIMIT, tonumber(keep_dead))
+local removed = trim(now, TRIM_LIMIT, tonumber(keep_completed), classes_of())
+local age = tonumber(keep_dead_for)
+local dropped = drop_dead(TRIM_LIMIT, tonumber(keep_dead), age > 0 and now - age)
 local moved = promote(now, 1000)
 if moved > 0 and ready_left() > 0 then wake_one() end
 return {ids, envelopes, histories, taken, moved, more, now, math.max(removed, dropped) == TRIM_LIMIT and 1 or 0, dropped}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Literal, TypedDict, Unpack
 
-from jobpools.core.jobs.job import JobState
+from jobpools.core.jobs.job import DeadReason, JobState
 from jobpools.core.jobs.job_filter import Ago, Instant, JobFilter
 from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.core.text.durations import parse_duration
@@ -12,6 +12,8 @@ from jobpools.handle import Span
 from jobpools.options import check_queue, check_tags, checked
 
 StateName = Literal["queued", "scheduled", "running", "completed", "dead", "cancelled"]
+
+ReasonName = Literal["attempts", "crashed", "timeout", "overflow", "invalid", "expired", "discarded"]
 
 
 class FilterValues(TypedDict, total=False):
@@ -29,6 +31,8 @@ class FilterValues(TypedDict, total=False):
     """Tags, all of which the job has."""
     text: str | None
     """Text in the arguments or in an attempt's error or message; upper and lower case are the same."""
+    reason: DeadReason | ReasonName | None
+    """Why the job is dead."""
     created_after: datetime | Span | None
     """When the job was enqueued: a datetime with a time zone, or how long ago, as in `"2h"`."""
     created_before: datetime | Span | None
@@ -56,6 +60,13 @@ def _states(given: Any) -> tuple[JobState, ...]:
     return tuple(state for state in JobState if state in names)
 
 
+def _reason(given: str) -> DeadReason:
+    if given not in tuple(DeadReason):
+        hint = did_you_mean(str(given), list(DeadReason)) or f"; use {', '.join(DeadReason)}"
+        raise ValueError(f"{given!r} is not a reason{hint}")
+    return DeadReason(given)
+
+
 def _instant(given: datetime | Span) -> Instant:
     if not isinstance(given, datetime):
         return Ago(parse_duration(given))
@@ -77,6 +88,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "worker": _text,
     "tags": check_tags,
     "text": _text,
+    "reason": _reason,
     "created_after": _instant,
     "created_before": _instant,
     "ended_after": _instant,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobpools.core.jobs.job import JobState
+from jobpools.core.jobs.job import DeadReason, JobState
 from jobpools.core.jobs.job_filter import Ago, JobFilter, is_within
 
 LIVE = ("queued", "scheduled", "running")
@@ -14,6 +14,7 @@ LIVE = ("queued", "scheduled", "running")
         (JobFilter(), (*LIVE, "completed", "dead", "cancelled")),
         (JobFilter(states=(JobState.DEAD, JobState.QUEUED)), ("queued", "dead")),
         (JobFilter(tags=("vip",)), (*LIVE, "dead")),
+        (JobFilter(reason=DeadReason.TIMEOUT), ("dead",)),
         (JobFilter(ended_after=1.0), ("completed", "dead", "cancelled")),
         (JobFilter(ended_before=Ago(1.0), tags=("vip",)), ("dead",)),
         (JobFilter(ended_before=Ago(1.0), states=(JobState.QUEUED,)), ()),
@@ -35,6 +36,7 @@ def test_different_filters_have_different_digests() -> None:
         JobFilter(),
         JobFilter(name="a"),
         JobFilter(worker="a"),
+        JobFilter(reason=DeadReason.EXPIRED),
         JobFilter(tags=("a",)),
         JobFilter(created_after=1.0),
         JobFilter(created_after=Ago(1.0)),

@@ -10,9 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from jobpools.cli.parameters import seconds_of
-from jobpools.core.jobs.job import JobState
+from jobpools.core.jobs.job import DeadReason, JobState
 from jobpools.core.jobs.job_filter import JobFilter
 from jobpools.errors import ConfigurationError
+
+REASON_HELP = f"Only dead jobs with this reason: {', '.join(DeadReason)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class FilterOptions:
     text: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Only jobs with this text in their arguments or errors.")
     ] = None
+    reason: Annotated[DeadReason | None, typer.Option(metavar="REASON", help=REASON_HELP)] = None
     created_after: Annotated[
         str | None, typer.Option(metavar="TIME", help="Enqueued at or after this time: 2h (ago), or 2027-01-01T09:00Z.")
     ] = None
@@ -59,10 +62,46 @@ class FilterOptions:
             worker=self.worker,
             tags=self.tag or None,
             text=self.text,
+            reason=self.reason,
             created_after=_time("--created-after", self.created_after),
             created_before=_time("--created-before", self.created_before),
             ended_after=_time("--ended-after", self.ended_after),
             ended_before=_time("--ended-before", self.ended_before),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeadFilterOptions:
+    """The values of the options of `jobpools dead`; all of them are conditions that a dead letter must meet."""
+
+    queue: Annotated[str | None, typer.Option("--queue", "-q", metavar="NAME", help="Only jobs of this queue.")] = None
+    reason: Annotated[DeadReason | None, typer.Option(metavar="REASON", help=REASON_HELP)] = None
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this handler.")] = None
+    text: Annotated[
+        str | None,
+        typer.Option(
+            "--error", "--text", metavar="TEXT", help="Only jobs with this text in their errors or arguments."
+        ),
+    ] = None
+    older_than: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only jobs that died before this time, as in 7d (ago).")
+    ] = None
+    newer_than: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only jobs that died since this time, as in 2h (ago).")
+    ] = None
+
+    def filter(self) -> JobFilter:
+        """Return the filter. Raises ConfigurationError, which names the option."""
+        from jobpools.filters import make_filter
+
+        return make_filter(
+            "filter",
+            queue=self.queue,
+            reason=self.reason,
+            name=self.name,
+            text=self.text,
+            ended_before=_time("--older-than", self.older_than),
+            ended_after=_time("--newer-than", self.newer_than),
         )
 
 

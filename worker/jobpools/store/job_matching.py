@@ -24,6 +24,7 @@ def matcher(chosen: JobFilter) -> Callable[[JobView], bool]:
         return (
             (not chosen.states or view.state in chosen.states)
             and chosen.name in (None, view.name)
+            and chosen.reason in (None, view.history.reason)
             and set(chosen.tags) <= set(view.tags)
             and (not bounds or is_within(_created(view), chosen.created_after, chosen.created_before))
             and is_within(view.ended_at, chosen.ended_after, chosen.ended_before)

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, fields, replace
 
-from jobpools.core.jobs.job import JobState
+from jobpools.core.jobs.job import DeadReason, JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class JobFilter:
     """Tags, all of which the job has."""
     text: str = ""
     """Text in the arguments or in an attempt's error or message; upper and lower case are the same."""
+    reason: DeadReason | None = None
+    """Why the job is dead; None: any reason, also of jobs that are not dead."""
     created_after: Instant | None = None
     created_before: Instant | None = None
     ended_after: Instant | None = None
@@ -62,6 +64,8 @@ class JobFilter:
         found = [state for state in JobState if not self.states or state in self.states]
         if self.ended_after is not None or self.ended_before is not None:
             found = [state for state in found if state in ENDED_STATES]
+        if self.reason is not None:
+            found = [state for state in found if state is JobState.DEAD]
         if self.tags:
             found = [state for state in found if state not in (JobState.COMPLETED, JobState.CANCELLED)]
         return tuple(found)

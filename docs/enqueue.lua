@@ -1,5 +1,10 @@
-local jobs, results, since, wake, policy, totals, dead, history, waiters, waiters_old, ready_high, ready_normal, ready_low, scheduled_high, scheduled_normal, scheduled_low = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16]
+local jobs, results, since, wake, totals, ready_high, ready_normal, ready_low, scheduled_high, scheduled_normal, scheduled_low = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local now_ms, channel, queue = ARGV[1], ARGV[2], ARGV[3]
+-- The keys of a queue that limit it and hold what it drops: derived, because every call would carry their names. Needs the key results.
+local key_prefix = string.sub(results, 1, -#'results' - 1)
+local policy, dead_letters, history = key_prefix .. 'policy', key_prefix .. 'dead', key_prefix .. 'history'
+local waiters, waiters_old = key_prefix .. 'waiters', key_prefix .. 'waiters:old'
+
 -- clock(now_ms): return the current time in ms: the argument, or the server's clock if it is empty. All leases use one clock.
 local function clock(now_ms)
   if now_ms ~= '' then return tonumber(now_ms) end
@@ -56,7 +61,7 @@ end
 
 -- oldest(number): take the oldest jobs of the lowest priorities out of the ready lists; returns their ids.
 -- bury(now, ids, max_depth, overflow): make jobs that do not fit into the queue dead letters.
---   Need `notify` and the keys dead history since totals ready_….
+--   Need `notify`, `overflow_keys` and the keys since totals ready_….
 local function oldest(number)
   local ids = {}
   for _, list in ipairs({ready_low, ready_normal, ready_high}) do
@@ -78,7 +83,7 @@ local function bury(now, ids, max_depth, overflow)
       deaths[#deaths + 1], deaths[#deaths + 2] = now, ids[i]
       notes[#notes + 1], notes[#notes + 2] = ids[i], note
     end
-    redis.call('ZADD', dead, unpack(deaths))
+    redis.call('ZADD', dead_letters, unpack(deaths))
     redis.call('HSET', history, unpack(notes))
   end
   redis.call('HINCRBY', totals, 'dead', #ids)
@@ -114,14 +119,15 @@ for i = 4, #ARGV, 4 do
 end
 
 -- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known is skipped.
--- USES: clock wake taken notify overflow new_jobs
--- KEYS: jobs results since wake policy totals dead history waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- USES: overflow_keys clock wake taken notify overflow new_jobs
+-- KEYS: jobs results since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms channel queue ...
 --   now_ms: the current time in ms; '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each job id, priority (h, n, l), due ('' for at once; ms from now; or '@' and ms since the epoch), envelope
 --        ';' and ms behind `due`: the job expires this long after now; "expires_at", in ms, is added to its envelope
 -- RETURNS: for each job 1 (accepted), 0 (the id was known, nothing written), 2 (the queue is full: it is a dead letter),
 --   -1 (the queue is full: nothing written), -2 (too many jobs are scheduled: nothing written)
+-- READS: policy, whose key is derived from that of results
 -- CHANGES: jobs, ready or scheduled, since, wake, totals, dead, history; publishes the queue's name when it was empty before
 -- A table or a function that a script creates costs the server as much as a tenth of a command, so there are few.
 -- Find the ids that are known: those of jobs, and of ended jobs whose records have not expired.
@@ -205,7 +211,7 @@ if overflow == 'DropOldest' and room < 0 then dropped = math.min(-room, 2 * push
 local has_token, sooner = redis.call('LLEN', wake) > 0, false
 for key in pairs(later or {}) do redis.call('ZCARD', key) end
 if stamps or dropped then redis.call('HLEN', since) end
-if dropped then redis.call('ZCARD', dead) redis.call('HLEN', history) end
+if dropped then redis.call('ZCARD', dead_letters) redis.call('HLEN', history) end
 
 -- Write. Lua passes at most about 8000 values to one command.
 redis.call('HINCRBY', totals, 'enqueued', count)

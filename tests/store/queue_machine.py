@@ -231,7 +231,7 @@ class JobsMachine(RuleBasedStateMachine):
         ids = [job_id.decode() for job_id in reply.ids]
         assert ids == expected.ids
         assert not (reply.draining and ids), "a draining worker claims nothing"
-        assert reply.paused == ("paused" in self.model.policy)
+        assert reply.paused == ("paused" in self.model.policy and reply.left > 0)
         assert not (reply.paused and ids), "nobody claims from a paused queue"
         envelopes = [decode_envelope(raw or b"") for raw in reply.envelopes]
         assert [(each.id, each.expires_at) for each in envelopes] == [(id_, self.expiries[id_]) for id_ in ids]

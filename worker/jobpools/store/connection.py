@@ -82,8 +82,9 @@ class Connection:
         except CLIENT_ERRORS as error:
             found = await self._translate(error)
             if isinstance(found, StoreDataError):
-                kinds = [await self.execute("TYPE", name) for name in names]
-                found = StoreDataError(keys.type_problem(names, kinds) or str(found))
+                touched = keys.reachable(names)
+                kinds = [await self.execute("TYPE", name) for name in touched]
+                found = StoreDataError(keys.type_problem(touched, kinds) or str(found))
             raise found from error
 
     async def gather(self, commands: Sequence[tuple[Any, ...]], scripts_read: Sequence[str] = ()) -> list[Any]:

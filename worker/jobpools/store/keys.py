@@ -57,6 +57,12 @@ def type_problem(names: Sequence[str], kinds: Sequence[bytes | str]) -> str:
     return ""
 
 
+def reachable(names: Sequence[str]) -> list[str]:
+    """Return the keys that a script with these keys may touch: those, and the other parts of their queue."""
+    prefix = names[0].rpartition("}:")[0] + "}:"
+    return list(dict.fromkeys([*names, *(prefix + part for part in PARTS)]))
+
+
 def of_queue(queue: str, part: str) -> str:
     """Return the key of a queue's part, such as `jobpools:{emails}:leases`."""
     return f"jobpools:{{{queue}}}:{part}"

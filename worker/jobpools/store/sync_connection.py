@@ -76,8 +76,9 @@ class SyncConnection:
         except CLIENT_ERRORS as error:
             found = self._translate(error)
             if isinstance(found, StoreDataError):
-                kinds = [self.execute("TYPE", name) for name in names]
-                found = StoreDataError(keys.type_problem(names, kinds) or str(found))
+                touched = keys.reachable(names)
+                kinds = [self.execute("TYPE", name) for name in touched]
+                found = StoreDataError(keys.type_problem(touched, kinds) or str(found))
             raise found from error
 
     def close(self) -> None:

@@ -1,11 +1,11 @@
--- claim_ready(leased, lease_suffix, most, order): lease up to `most` ready jobs; `leased` is as leases_of returns it, `order` as for step.lua.
+-- claim_ready(leased, lease_suffix, most, order, left): lease up to `most` of the `left` ready jobs; `leased` is as leases_of returns it, `order` as for step.lua.
 --   Returns their ids, envelopes, histories (nil where no job has one), how many jobs are still ready, and since when the claimed
 --   ones were, in ms (nil where no id is in `since`).
---   Needs `safely`, `ready_left` and the keys jobs history leases since ready_….
+--   Needs `safely` and the keys jobs history leases since ready_….
 local CLAIM_LIMIT = 1000  -- Lua passes at most about 8000 values to one command, and a lease takes two
-local function claim_ready(leased, lease_suffix, most, order)
+local function claim_ready(leased, lease_suffix, most, order, left)
   local lists_of = {h = ready_high, n = ready_normal, l = ready_low}
-  local wanted, left, ids, lists = math.min(most, CLAIM_LIMIT), ready_left(), {}, {}
+  local wanted, ids, lists = math.min(most, CLAIM_LIMIT), {}, {}
   for letter, part in string.gmatch(order, '(%a)(%d*)') do
     if #ids >= wanted or #ids >= left then break end
     local popped = redis.call('LPOP', lists_of[letter], math.min(tonumber(part) or wanted, wanted - #ids))

@@ -1,6 +1,6 @@
 -- oldest(number): take the oldest jobs of the lowest priorities out of the ready lists; returns their ids.
 -- bury(now, ids, max_depth, overflow): make jobs that do not fit into the queue dead letters.
---   Need `notify` and the keys dead history since totals ready_….
+--   Need `notify`, `overflow_keys` and the keys since totals ready_….
 local function oldest(number)
   local ids = {}
   for _, list in ipairs({ready_low, ready_normal, ready_high}) do
@@ -22,7 +22,7 @@ local function bury(now, ids, max_depth, overflow)
       deaths[#deaths + 1], deaths[#deaths + 2] = now, ids[i]
       notes[#notes + 1], notes[#notes + 2] = ids[i], note
     end
-    redis.call('ZADD', dead, unpack(deaths))
+    redis.call('ZADD', dead_letters, unpack(deaths))
     redis.call('HSET', history, unpack(notes))
   end
   redis.call('HINCRBY', totals, 'dead', #ids)

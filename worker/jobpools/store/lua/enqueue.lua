@@ -1,12 +1,13 @@
 -- enqueue: accept jobs into one queue, each at once or for a later time; an id that is known is skipped.
--- USES: clock wake taken notify overflow new_jobs
--- KEYS: jobs results since wake policy totals dead history waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- USES: overflow_keys clock wake taken notify overflow new_jobs
+-- KEYS: jobs results since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms channel queue ...
 --   now_ms: the current time in ms; '' for the server's clock; channel, queue: what to publish when the queue was empty
 --   ...: for each job id, priority (h, n, l), due ('' for at once; ms from now; or '@' and ms since the epoch), envelope
 --        ';' and ms behind `due`: the job expires this long after now; "expires_at", in ms, is added to its envelope
 -- RETURNS: for each job 1 (accepted), 0 (the id was known, nothing written), 2 (the queue is full: it is a dead letter),
 --   -1 (the queue is full: nothing written), -2 (too many jobs are scheduled: nothing written)
+-- READS: policy, whose key is derived from that of results
 -- CHANGES: jobs, ready or scheduled, since, wake, totals, dead, history; publishes the queue's name when it was empty before
 -- A table or a function that a script creates costs the server as much as a tenth of a command, so there are few.
 -- Find the ids that are known: those of jobs, and of ended jobs whose records have not expired.
@@ -90,7 +91,7 @@ if overflow == 'DropOldest' and room < 0 then dropped = math.min(-room, 2 * push
 local has_token, sooner = redis.call('LLEN', wake) > 0, false
 for key in pairs(later or {}) do redis.call('ZCARD', key) end
 if stamps or dropped then redis.call('HLEN', since) end
-if dropped then redis.call('ZCARD', dead) redis.call('HLEN', history) end
+if dropped then redis.call('ZCARD', dead_letters) redis.call('HLEN', history) end
 
 -- Write. Lua passes at most about 8000 values to one command.
 redis.call('HINCRBY', totals, 'enqueued', count)

@@ -1,6 +1,6 @@
 -- step: settle a batch of finished attempts, then claim up to `claim` jobs, in one round trip.
 -- USES: clock safely promote lease notify reclaim records handlers complete settle settlements trim tidy wake ready_left claim next_due
--- KEYS: jobs history results done handlers leases dead since wake policy draining cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
+-- KEYS: jobs history results done handlers leases dead since wake draining cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms worker claim lease_suffix lease_ms order keep_completed keep_dead completed ...
 --   now_ms: the current time in ms; '' for the server's clock; lease_suffix: what follows a job id in the lease ids of this claim (":worker:fence")
 --   lease_ms: ms until the new leases expire; order: the letters of the priorities in the order in which they are claimed ("hnl"); a number
@@ -11,7 +11,8 @@
 --   ...: then for each other settlement: lease_id, priority (h, n, l), disposition, ms from now ('' for at once; for cancel:
 --        ms to keep the record), history ('' for none; not stored for cancel), total to count in ('' for none)
 -- RETURNS: {ids, envelopes, histories or nil, stale lease_ids, ms until the next scheduled job or -1, draining 0/1, ready left, now,
---   dead letters dropped, paused 0/1, since when the claimed jobs were ready in ms or nil}
+--   dead letters dropped, paused 0/1 (0 if no job is ready), since when the claimed jobs were ready in ms or nil}
+-- READS: policy, whose key is derived from that of jobs
 -- CHANGES: what the settlements say; a settlement is applied only if its lease exists or can be reclaimed. Otherwise it is
 --   stale and skipped
 local now = clock(now_ms)
@@ -23,9 +24,10 @@ local others = settlements(now, leased, keep, tonumber(completed))
 local dropped, has_scheduled = tidy(now, leased, others, keep, tonumber(keep_dead))
 
 local is_draining = redis.call('SISMEMBER', draining, worker)
-local is_paused = redis.call('HEXISTS', policy, 'paused')
+local ready = ready_left()
+local is_paused = ready > 0 and redis.call('HEXISTS', string.sub(jobs, 1, -#'jobs' - 1) .. 'policy', 'paused') or 0
 local limit = is_draining + is_paused == 0 and tonumber(claim) or 0
-local ids, envelopes, histories, left, times = claim_ready(leased, lease_suffix, limit, order)
+local ids, envelopes, histories, left, times = claim_ready(leased, lease_suffix, limit, order, ready)
 if left > 0 and is_paused == 0 then wake_one() end
 local wait = left == 0 and has_scheduled and next_due(now) or -1
 return {ids, envelopes, histories or {}, leased.stale, wait, is_draining, left, now, dropped, is_paused, times or {}}

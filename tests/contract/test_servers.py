@@ -137,6 +137,36 @@ async def test_delayed_jobs_wait(app: App) -> None:
     assert [view.id for view in await read_jobs(connection(app), "emails", JobState.SCHEDULED)] == [later.id]
 
 
+async def test_jobs_are_searched_and_changed_by_a_filter(app: App) -> None:
+    @app.job(queue="emails", retry=Retry(strategy="none"))
+    async def send(to: str) -> None:
+        if to == "nowhere":
+            raise OSError("no such address")
+
+    await send.options(id="dead").enqueue("nowhere")
+    await send.options(id="done").enqueue("ada")
+    await run_until_idle(app)
+    await send.options(id="queued", tags=["vip"]).enqueue("ada")
+    await send.options(id="later", delay="1h").enqueue("ada")
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = await app.jobs.search(limit=1, cursor=cursor)
+        found += [job.id for job in page.jobs]
+        cursor = page.cursor
+        if page.is_complete:
+            break
+    assert found == ["later", "queued", "dead", "done"]
+    assert [job.id for job in (await app.jobs.search(text="such address", ended_after="1h")).jobs] == ["dead"]
+    assert (await app.jobs.reschedule(tags=["vip"], delay="2h")).changed == 1
+    assert (await app.jobs.run_now(state="scheduled", queue="emails")).changed == 2
+    assert (await app.jobs.retry(text="such address")).changed == 1
+    assert (await app.jobs.cancel(queue="emails")).changed == 3
+    assert (await app.jobs.delete(queue="emails")).changed == 4
+    assert (await app.jobs.search()).jobs == []
+    await totals_balance(app)
+
+
 async def test_waiting_jobs_are_cancelled(app: App) -> None:
     @app.job(queue="emails")
     async def send() -> None:

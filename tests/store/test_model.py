@@ -17,11 +17,13 @@ from hypothesis.stateful import (
 )
 
 from jobpools.core.jobs.job import JobState
+from jobpools.core.jobs.job_filter import JobFilter
 from jobpools.store import keys, ledger
 from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection, connect
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import split_lease_id
+from jobpools.store.search import search
 from jobpools.store.sync_connection import connect_sync
 from tests.store import model_changes
 from tests.store.drawn_values import (
@@ -137,6 +139,19 @@ class QueueMachine(JobsMachine):
             len(self.model.leases),
             len(self.model.dead),
         )
+
+    @rule(limit=st.sampled_from([1, 3, 100]))
+    def a_search_finds_every_job_once(self, limit: int) -> None:
+        found: list[str] = []
+        cursor = None
+        while True:
+            page = self.run(search(self.connection, JobFilter(), limit=limit, cursor=cursor))
+            found += [view.id for view in page.views]
+            cursor = page.cursor
+            if cursor is None:
+                break
+        # The server's clock is behind the time of the test: it has no expired records.
+        assert sorted(found) == sorted([*self.model.jobs, *self.model.ended])
 
     @rule(place=st.integers(0, 1000))
     def a_read_finds_the_state(self, place: int) -> None:

@@ -173,7 +173,7 @@ def test_workers_and_pools_come_from_heartbeats(jobpools: Shell, client: Redis) 
     assert [(row["worker"], row["busy"], row["memory"], row["draining"]) for row in workers] == [
         ("mail-1", 2, "50MB", False), ("mail-2", 0, "50MB", False),
     ]  # fmt: skip
-    assert table(jobpools("workers"))[1][:4] == ["mail-1", "default/mail", "5", "2"]
+    assert table(jobpools("workers"))[1][:5] == ["mail-1", "default/mail", "running", "5", "2"]
     assert table(jobpools("pools"))[1][:4] == ["default/mail", "2", "10", "2"]
 
 

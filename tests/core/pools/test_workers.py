@@ -1,7 +1,13 @@
 """A pool's workers: what the cluster shows of each, joined with its heartbeat."""
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
+
+from jobpools.core.pools.memory import Memory
+from jobpools.core.pools.removal import ScaleDownInput, choose_workers
+from jobpools.core.pools.worker_states import ReportedState
 from jobpools.core.pools.workers import busy_hosts, join_workers, unlisted_hosts
 from tests.support.pools import NOW, cluster_facts, heartbeat, pool_facts, ready_workers
 
@@ -25,6 +31,44 @@ def test_a_draining_worker_claims_no_jobs() -> None:
     (worker,) = join_workers(cluster_facts("a"), [heartbeat("a", draining=True)])
     assert worker.is_draining
     assert not worker.is_claiming
+
+
+@pytest.mark.parametrize(
+    ("state", "is_claiming", "is_paused"),
+    [
+        (ReportedState.STARTING, False, False),
+        (ReportedState.RUNNING, True, False),
+        (ReportedState.PAUSED, False, True),
+        (ReportedState.STOPPING, False, True),
+    ],
+)
+def test_only_a_running_worker_claims_jobs(state: ReportedState, *, is_claiming: bool, is_paused: bool) -> None:
+    (worker,) = join_workers(cluster_facts("a"), [heartbeat("a", state=state)])
+    assert (worker.is_claiming, worker.is_paused) == (is_claiming, is_paused)
+
+
+def test_a_worker_that_is_starting_has_not_reported_yet() -> None:
+    former = replace(heartbeat("a", busy=1), started=NOW - 950)
+    (worker,) = join_workers(cluster_facts("a"), [former, heartbeat("a", state=ReportedState.STARTING)])
+    assert worker.heartbeat is None
+
+
+@pytest.mark.parametrize(
+    ("case", "fields", "chosen"),
+    [
+        ("the longest idle", {}, "b"),
+        ("a paused one before one that claims and is idle for longer", {"a": {"state": ReportedState.PAUSED}}, "a"),
+        ("a stopping one too", {"c": {"state": ReportedState.STOPPING}}, "c"),
+        ("a drained one before a paused one", {"a": {"state": ReportedState.PAUSED}, "c": {"draining": True}}, "c"),
+        ("never a paused one that is busy", {"a": {"state": ReportedState.PAUSED, "busy": 1}}, "b"),
+    ],
+)
+def test_a_scale_down_keeps_the_workers_that_claim(case: str, fields: dict[str, Any], chosen: str) -> None:
+    idle = {"a": NOW - 10, "b": NOW - 500, "c": NOW - 10}
+    heartbeats = [heartbeat(name, idle_since=since, **fields.get(name, {})) for name, since in idle.items()]
+    cluster = cluster_facts("abc")
+    pool = ScaleDownInput(cluster, join_workers(cluster, heartbeats), surplus=1, leases=0, memory=Memory(), now=NOW)
+    assert [worker.name for worker in choose_workers(pool)] == [chosen], case
 
 
 def test_unlisted_hosts_send_heartbeats_and_are_neither_listed_nor_removed() -> None:

@@ -18,6 +18,7 @@ from jobpools.cli import (
     stats_command,
     up_command,
     worker_command,
+    worker_commands,
 )
 from jobpools.cli.command_group import Command, Group, examples
 from jobpools.cli.terminal import write
@@ -74,7 +75,7 @@ app.command(
 )(enqueue_command.enqueue)
 app.command(cls=Command, epilog=examples("pools", "pools --output json"))(overview_commands.pools)
 app.add_typer(queue_commands.queues, name="queues")
-app.command(cls=Command, epilog=examples("workers", "workers --output yaml"))(overview_commands.workers)
+app.add_typer(worker_commands.workers, name="workers")
 app.add_typer(job_commands.jobs, name="jobs")
 app.add_typer(dead_letter_commands.dead, name="dead")
 app.add_typer(schedule_commands.cron, name="cron")

@@ -1,12 +1,9 @@
-"""`jobpools pools`, `workers` and `plan`: what Redis holds, and how many workers it calls for."""
+"""`jobpools pools` and `plan`: what Redis holds, and how many workers it calls for."""
 
 from jobpools.cli.output import Output, show
 from jobpools.cli.parameters import Format, Namespace, Paths, Redis
 
 POOL_COLUMNS = ("pool", "workers", "slots", "busy", "draining", "completed", "failed")
-WORKER_COLUMNS = (
-    "worker", "pool", "slots", "busy", "completed", "failed", "left_behind", "draining", "memory", "age", "seen",
-)  # fmt: skip
 PLAN_COLUMNS = ("pool", "workers", "desired", "queued", "running", "oldest", "reason", "message")
 
 
@@ -15,14 +12,6 @@ def pools(redis: Redis = None, output: Format = Output.TABLE) -> None:
     from jobpools.cli import queries
 
     show(queries.run_query(redis, queries.pools), POOL_COLUMNS, output, "no pool has a worker")
-
-
-def workers(redis: Redis = None, output: Format = Output.TABLE) -> None:
-    """List the workers that reported in the last 30 seconds."""
-    from jobpools.cli import queries
-
-    empty = "no worker has reported in the last 30 seconds"
-    show(queries.run_query(redis, queries.workers), WORKER_COLUMNS, output, empty)
 
 
 def plan(paths: Paths, namespace: Namespace = "default", redis: Redis = None, output: Format = Output.TABLE) -> None:

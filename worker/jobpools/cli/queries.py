@@ -102,29 +102,3 @@ async def stats(connection: Connection, over: float) -> list[dict[str, Any]]:
         }
         for name, count in counts.items()
     ]
-
-
-async def workers(connection: Connection) -> list[dict[str, Any]]:
-    """Return a row for each worker whose heartbeat is recent."""
-    names, pools = await queue_names(connection), await pool_keys(connection)
-    facts = await read_endpoint(connection, dict.fromkeys(pools, names))
-    found, now = facts.heartbeats, facts.now or time.time()
-    return [
-        {
-            "worker": each.host,
-            "pool": pool,
-            "slots": each.slots,
-            "busy": each.busy,
-            "completed": each.completed,
-            "failed": each.failed,
-            "left_behind": each.left_behind,
-            "draining": each.draining,
-            "memory": f"{each.rss_bytes / 1e6:.0f}MB",
-            "age": now - each.started,
-            "seen": now - each.seen,
-            "id": each.worker,
-            "version": each.version,
-        }
-        for pool in sorted(found)
-        for each in found[pool]
-    ]

@@ -1,9 +1,8 @@
 """What `jobpools queues` reads and changes."""
 
-import getpass
-import socket
 from typing import Any
 
+from jobpools.cli.acting_user import acting_user
 from jobpools.cli.output import format_time
 from jobpools.core.jobs.job import Priority
 from jobpools.core.jobs.policies import QueueLimits
@@ -66,7 +65,7 @@ async def set_limits(connection: Connection, name: str, limits: QueueLimits) -> 
 
 async def pause(connection: Connection, name: str, by: str, reason: str) -> int:
     """Pause a queue and return how many jobs are queued."""
-    await queue_policies.pause(connection, _checked(name), by=by or _user(), reason=reason)
+    await queue_policies.pause(connection, _checked(name), by=by or acting_user(), reason=reason)
     return await _queued(connection, name)
 
 
@@ -79,10 +78,3 @@ async def resume(connection: Connection, name: str) -> tuple[bool, int]:
 
 async def _queued(connection: Connection, name: str) -> int:
     return (await ledger.read(connection, [name]))[name].ready
-
-
-def _user() -> str:
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):  # a container's user may have no name
-        return socket.gethostname()

@@ -1,10 +1,13 @@
 """Send the worker's heartbeats to Redis."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
+from jobpools.core.pools.worker_states import ReportedState
 from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.runtime.outage import Outage
 from jobpools.runtime.worker_state import WorkerState
@@ -12,12 +15,12 @@ from jobpools.store.connection import Connection
 from jobpools.store.heartbeats import forget_worker, write_heartbeat
 from jobpools.store.server import server_warnings
 
-INTERVAL = 5.0
-"""Seconds between two heartbeats of a worker whose state does not change."""
+INTERVAL = 2.0
+"""Seconds between two heartbeats of a worker whose state does not change, and within which it carries out a command."""
 CHANGED_INTERVAL = 1.0
 """Seconds between two heartbeats if the number of slots in use has changed, or if the last one failed.
 
-A change of draining is sent at once.
+A change of the reported state is sent at once.
 """
 CHECK_INTERVAL = 0.25
 """Seconds between two checks whether a heartbeat is due."""
@@ -34,11 +37,19 @@ class HeartbeatSender:
         self._connection = connection
         self._state = state
         self._outage = outage
-        self._sent: tuple[bool, int] | None = None
-        """Draining and slots in use, as last reported."""
+        self._sent: tuple[bool, ReportedState, int] | None = None
+        """Draining, state and slots in use, as last reported."""
         self._sent_at = 0.0
+        self.is_announced = False
+        """Whether the worker may be listed as starting."""
         self._logged: set[str] = set()
         self._has_checked_server = False
+
+    async def announce(self) -> None:
+        """Report that the worker is starting."""
+        self.is_announced = True
+        with contextlib.suppress(StoreError):  # `run` reports it
+            await write_heartbeat(self._connection, replace(self._state.heartbeat(), state=ReportedState.STARTING))
 
     async def run(self) -> None:
         """Send heartbeats until the task is cancelled."""
@@ -50,14 +61,18 @@ class HeartbeatSender:
             await asyncio.sleep(CHECK_INTERVAL)
 
     def _is_due(self, now: float) -> bool:
-        if self._sent is None or self._sent[0] != self._state.is_draining:
+        current = self._current()
+        if self._sent is None or self._sent[:2] != current[:2]:
             return True
-        return now >= self._sent_at + (INTERVAL if self._sent[1] == self._state.busy else CHANGED_INTERVAL)
+        return now >= self._sent_at + (INTERVAL if self._sent == current else CHANGED_INTERVAL)
+
+    def _current(self) -> tuple[bool, ReportedState, int]:
+        return self._state.is_draining, self._state.reported, self._state.busy
 
     async def _send(self, now: float) -> None:
-        self._sent, self._sent_at = (self._state.is_draining, self._state.busy), now
+        self._sent, self._sent_at = self._current(), now
         try:
-            await write_heartbeat(self._connection, self._state.heartbeat())
+            self._state.commands.follow(await write_heartbeat(self._connection, self._state.heartbeat()))
             if not self._has_checked_server:
                 self._has_checked_server = True
                 for warning in await server_warnings(self._connection):

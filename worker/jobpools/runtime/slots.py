@@ -49,6 +49,8 @@ class Slots:
         self.waiting: deque[Attempt] = deque()
         self.is_draining = False
         """Whether attempts are no longer started."""
+        self.is_paused = False
+        """Whether no jobs may be claimed; those that are claimed run."""
         self.idle_since: float | None = clock()
         """Monotonic time since which no attempt runs; None: one does."""
         self.quarantine = Quarantine()
@@ -69,7 +71,7 @@ class Slots:
 
     def room(self) -> int:
         """Return how many jobs may be claimed: for the free slots, and those that will start soon."""
-        if self.is_draining:
+        if self.is_draining or self.is_paused:
             return 0
         return max(0, self.size + self._prefetch.limit(self.size) - self.held)
 

@@ -99,12 +99,16 @@ class Worker:
         try:
             await _check_queues(self.parts.consumers, self.parts.outage)
             await self._write_limits()
+            if not self.parts.outage.is_ongoing:
+                await self.parts.heartbeat.announce()
             await self._declare_schedules()
             await self.parts.services.start(self.app.services)
             self.parts.monitoring.start()
         except BaseException as error:
             self._opening = None  # from here on services close; a signal must not cancel that
             await self.parts.services.stop()
+            if self.parts.heartbeat.is_announced:
+                await self.parts.heartbeat.stop(())
             await self.parts.close()
             is_cancelled = isinstance(error, asyncio.CancelledError) and self._stop.is_set()
             if not is_cancelled and not isinstance(error, Stopped):
@@ -145,6 +149,7 @@ class Worker:
         tasks.start("watchdog", parts.watchdog.run())
         tasks.start("rescue", parts.rescue.run())
         tasks.start("heartbeat", parts.heartbeat.run())
+        tasks.start("commands", self._stop_on_command())
         tasks.start("threads", self._limit_left_behind())
         tasks.start("monitoring", parts.monitoring.run())
         tasks.start("activity log", activity_log.run(self.metrics, self.id, self.settings.log_interval))
@@ -153,6 +158,12 @@ class Worker:
         return dispatching
 
     # Stopping
+
+    async def _stop_on_command(self) -> None:
+        """Stop the worker as SIGTERM does when a user tells it to (`jobpools workers stop`)."""
+        await self.parts.commands.stop_requested.wait()
+        self.stop()
+        await asyncio.Event().wait()
 
     async def _limit_left_behind(self) -> None:
         """Stop the worker when threads that outlived their jobs accumulate: only a new process is free of them."""

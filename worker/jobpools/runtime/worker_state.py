@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from jobpools.core.pools.facts import Heartbeat
+from jobpools.core.pools.worker_states import ReportedState
 from jobpools.core.text.names import WorkerId
 from jobpools.observability.metrics_text import Metric, gauge
 from jobpools.runtime.blocking import BlockingMonitor
+from jobpools.runtime.commands import Commands
 from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.dispatcher import Dispatcher
 from jobpools.runtime.lease_renewal import LeaseRenewal
@@ -42,6 +44,7 @@ class WorkerState:
     left_behind: LeftBehind
     metrics: Metrics
     clock: ServerClock
+    commands: Commands
     started_at: float = field(default_factory=time.monotonic)
     """Monotonic time of the worker's start."""
     version: str = field(default_factory=_version)
@@ -50,6 +53,13 @@ class WorkerState:
     def is_draining(self) -> bool:
         """Whether the worker claims no more jobs: it stops, or a scale-down has marked it as draining in Redis."""
         return self.dispatcher.is_draining or self.slots.is_draining
+
+    @property
+    def reported(self) -> ReportedState:
+        """The state to report once the worker has started."""
+        if self.slots.is_draining:
+            return ReportedState.STOPPING
+        return ReportedState.PAUSED if self.slots.is_paused else ReportedState.RUNNING
 
     @property
     def busy(self) -> int:
@@ -77,6 +87,8 @@ class WorkerState:
             completed=self.metrics.completed,
             failed=self.metrics.failed,
             left_behind=self.left_behind.count,
+            state=self.reported,
+            command=self.commands.current,
         )
 
     def snapshot(self) -> Snapshot:

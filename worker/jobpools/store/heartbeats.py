@@ -1,11 +1,12 @@
 """Heartbeats of workers in Redis: one hash per pool, worker id to `<ms> <JSON>`."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from jobpools.core.pools.facts import Heartbeat
+from jobpools.core.pools.worker_states import ReportedState, WorkerCommand
 from jobpools.core.text.names import WorkerId
 from jobpools.errors import StoreDataError
 from jobpools.store import keys, scripts
@@ -14,11 +15,12 @@ from jobpools.store.drain_locks import release_drain_locks
 from jobpools.store.json_objects import decode_json
 from jobpools.store.replies import pairs
 from jobpools.store.script_arguments import SERVER_CLOCK
+from jobpools.store.worker_commands import command_of, parse_command
 
 FORGOTTEN_AFTER = 30.0
-"""Seconds without a heartbeat (six intervals) after which a worker is no longer listed."""
+"""Seconds without a heartbeat (fifteen intervals) after which a worker is no longer listed."""
 _REPORTED = ("slots", "busy", "started", "idle_since", "version", "rss_bytes", "completed", "failed", "left_behind")
-"""Fields of Heartbeat that the worker reports; the server adds the others."""
+"""Fields of Heartbeat that the worker reports as they are; the server adds `seen` and `draining`."""
 
 
 def parse_heartbeats(pool: str, reply: Any, draining: set[str], now: float) -> tuple[Heartbeat, ...]:
@@ -34,25 +36,58 @@ def parse_heartbeats(pool: str, reply: Any, draining: set[str], now: float) -> t
         values = decode_json(report)
         name = worker.decode()
         known = {key: values[key] for key in _REPORTED if key in values}
-        found.append(Heartbeat(worker=WorkerId(name), pool=pool, seen=seen, draining=name in draining, **known))
+        found.append(
+            Heartbeat(
+                worker=WorkerId(name),
+                pool=pool,
+                seen=seen,
+                draining=name in draining,
+                state=_state(values.get("state")),
+                command=_command(values.get("command")),
+                **known,
+            )
+        )
     return tuple(sorted(found, key=lambda each: each.worker))
 
 
-async def write_heartbeat(connection: Connection, report: Heartbeat, now: int | str = SERVER_CLOCK) -> None:
-    """Report that a worker is alive. The server sets `seen` and `draining`."""
+def _state(value: Any) -> ReportedState:
+    """Return the state of a report; a worker of an older version reports none, and it runs."""
+    return ReportedState(value) if value in tuple(ReportedState) else ReportedState.RUNNING
+
+
+def _command(value: Any) -> WorkerCommand | None:
+    if not isinstance(value, dict):
+        return None
+    fields = cast("dict[str, Any]", value)
+    since = fields.get("since")
+    return command_of(fields, since if isinstance(since, (int, float)) else 0.0)
+
+
+async def write_heartbeat(
+    connection: Connection, report: Heartbeat, now: int | str = SERVER_CLOCK
+) -> WorkerCommand | None:
+    """Report that a worker is alive, and return the command to it. The server sets `seen` and `draining`."""
     script = scripts.get("heartbeat")
-    values = {name: getattr(report, name) for name in _REPORTED}
+    values = {name: getattr(report, name) for name in _REPORTED} | {"state": report.state}
+    if (command := report.command) is not None:
+        values["command"] = {
+            "command": command.kind, "by": command.by, "reason": command.reason, "since": command.since,
+        }  # fmt: skip
     arguments = [now, report.worker, msgspec.json.encode(values)]
-    await connection.call_keys(script, [keys.workers(report.pool)], arguments)
+    reply = await connection.call_keys(script, _keys(report.pool), arguments)
+    return parse_command(reply[1])
+
+
+def _keys(pool: str) -> list[str]:
+    return [keys.workers(pool), keys.commands(pool)]
 
 
 async def repeat_heartbeat(connection: Connection, pool: str, worker: str, now: int | str = SERVER_CLOCK) -> None:
     """Repeat the last heartbeat of a listed worker that is alive and blocked. Raises StoreError."""
-    key = keys.workers(pool)
-    value = await connection.execute("HGET", key, worker)
+    value = await connection.execute("HGET", keys.workers(pool), worker)
     if value is not None:
         report = value.partition(b" ")[2]
-        await connection.call_keys(scripts.get("heartbeat"), [key], [now, worker, report])
+        await connection.call_keys(scripts.get("heartbeat"), _keys(pool), [now, worker, report])
 
 
 async def forget_worker(connection: Connection, pool: str, worker: str, queues: Sequence[str]) -> None:
@@ -62,6 +97,6 @@ async def forget_worker(connection: Connection, pool: str, worker: str, queues: 
 
 
 async def unlist_workers(connection: Connection, pool: str, workers: Sequence[str]) -> None:
-    """Remove workers from the list; their drain locks stay."""
+    """Remove workers from the list, then the commands to them; their drain locks stay."""
     if workers:
-        await connection.execute("HDEL", keys.workers(pool), *workers)
+        await connection.gather([("HDEL", key, *workers) for key in _keys(pool)])

@@ -84,6 +84,11 @@ def workers(pool: str) -> str:
     return f"jobpools:{{pool:{pool}}}:workers"
 
 
+def commands(pool: str) -> str:
+    """Return the hash of the commands to a pool's workers: worker id → `<ms> <JSON>`."""
+    return f"jobpools:{{pool:{pool}}}:commands"
+
+
 def schedules(part: str) -> str:
     """Return the hash of all schedules that `part` names: one of SCHEDULE_PARTS."""
     return f"jobpools:{SCHEDULES}:{part}"

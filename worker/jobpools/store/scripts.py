@@ -29,6 +29,7 @@ NAMES = (
     "delete",
     "facts",
     "heartbeat",
+    "command",
     "states",
     "adopt",
     "fire",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from jobpools.core.jobs.policies import DEFAULT_LIMITS, Limits
+from jobpools.core.pools.worker_states import ReportedState, WorkerCommand
 from jobpools.core.text.names import QueueName, WorkerId
 
 
@@ -88,6 +89,9 @@ class Heartbeat:
     failed: int = 0
     left_behind: int | None = None
     """Threads and coroutines that still run after their attempts have ended. None: unknown (an older worker)."""
+    state: ReportedState = ReportedState.RUNNING
+    command: WorkerCommand | None = None
+    """The command that the worker follows: who paused or stopped it, and why. None: none was given."""
 
     @property
     def host(self) -> str:

@@ -53,12 +53,13 @@ class ScaleDownInput:
 def choose_workers(pool: ScaleDownInput) -> tuple[Worker, ...]:
     """Return the workers to remove: the surplus, as far as it may be removed; in a rollout, that of each generation.
 
-    Workers that are not ready come first, then drained ones, then those that have been idle longest.
+    Workers that are not ready come first, then drained ones, then paused ones, because neither claims a job; then
+    those that have been idle longest.
     """
     chosen: list[Worker] = []
     for generation in _generations(pool):
         candidates = [worker for worker in generation if _is_removable(pool, worker)]
-        candidates.sort(key=lambda worker: (worker.is_ready, not worker.is_draining, _idle_since(worker), worker.name))
+        candidates.sort(key=_removal_order)
         chosen += candidates[: _max_removed_of_generation(pool)]
     return tuple(chosen)
 
@@ -124,6 +125,10 @@ def _is_removable(pool: ScaleDownInput, worker: Worker) -> bool:
     # remains: a worker whose id is unknown cannot be drained. If it claims then, it finishes or hands back the job when
     # it receives SIGTERM.
     return pool.leases == 0 and not is_starting
+
+
+def _removal_order(worker: Worker) -> tuple[bool, bool, bool, float, str]:
+    return worker.is_ready, not worker.is_draining, not worker.is_paused, _idle_since(worker), worker.name
 
 
 def _idle_since(worker: Worker) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jobpools.core.pools.facts import ClusterFacts, Heartbeat, PoolFacts, WorkerFacts
+from jobpools.core.pools.worker_states import ReportedState
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,7 @@ class Worker:
 
     facts: WorkerFacts
     heartbeat: Heartbeat | None
-    """The heartbeat of its latest start. None: it has sent none."""
+    """The heartbeat of its latest start. None: it has sent none, or it is still starting."""
 
     @property
     def name(self) -> str:
@@ -42,7 +43,14 @@ class Worker:
     @property
     def is_claiming(self) -> bool:
         """Whether it claims jobs."""
-        return self.facts.ready and self.heartbeat is not None and not self.heartbeat.draining
+        if self.heartbeat is None or self.heartbeat.draining:
+            return False
+        return self.facts.ready and self.heartbeat.state is ReportedState.RUNNING
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a user has told it to claim no more jobs: it is paused, or it stops."""
+        return self.heartbeat is not None and self.heartbeat.state in (ReportedState.PAUSED, ReportedState.STOPPING)
 
 
 def is_busy(heartbeat: Heartbeat) -> bool:
@@ -53,12 +61,14 @@ def is_busy(heartbeat: Heartbeat) -> bool:
 def join_workers(cluster: ClusterFacts, heartbeats: Sequence[Heartbeat]) -> tuple[Worker, ...]:
     """Return all workers that are not terminating.
 
-    A restarted container reports under a new id: the heartbeat of its latest start counts.
+    A restarted container reports under a new id: the heartbeat of its latest start counts. A worker that is starting
+    is seen as one that has not reported yet: it has claimed nothing.
     """
     latest: dict[str, Heartbeat] = {}
     for heartbeat in sorted(heartbeats, key=lambda each: each.started):
         latest[heartbeat.host] = heartbeat
-    return tuple(Worker(facts, latest.get(facts.name)) for facts in cluster.workers if not facts.terminating)
+    reported = {host: each for host, each in latest.items() if each.state is not ReportedState.STARTING}
+    return tuple(Worker(facts, reported.get(facts.name)) for facts in cluster.workers if not facts.terminating)
 
 
 def unlisted_hosts(cluster: ClusterFacts, heartbeats: Iterable[Heartbeat]) -> frozenset[str]:

@@ -1,0 +1,79 @@
+"""`jobpools workers`: pause, resume and stop a real worker process, and what a user sees of it."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.cli.conftest import Shell
+from tests.cli.test_processes import started
+from tests.support.waiting import DEADLINE, eventually
+
+POOL = "default/mail"
+SEND = ("enqueue", "store:app", "send", "to=ada")
+SILENT = "has reported in the last 30 seconds"
+Rows = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def listed(jobpools: Shell) -> Rows:
+    """Read the rows of `jobpools workers`."""
+    return lambda: list(json.loads(jobpools("workers", "--output", "json").out))
+
+
+@pytest.fixture
+def worker(folder: Path, valkey_url: str, listed: Rows) -> Iterator[Any]:
+    """A worker process of the pool default/mail."""
+    with started(folder, valkey_url, "worker", "store:app", "--pool", POOL) as process:
+        eventually("the worker runs", lambda: [row["state"] for row in listed()] == ["running"])
+        yield process
+
+
+def test_a_worker_process_is_paused_resumed_and_stopped(
+    jobpools: Shell, listed: Rows, worker: Any, client: Redis
+) -> None:
+    name = listed()[0]["worker"]
+    ran = jobpools("workers", "pause", name, "--by", "ada", "--reason", "its memory grows")
+    assert (ran.code, ran.out) == (0, f"1 worker told to pause ({name}); it takes effect within 2s\n")
+    eventually("the worker is paused", lambda: listed()[0]["state"] == "paused")
+    assert jobpools("workers").out.splitlines()[1].endswith("by ada: its memory grows")
+    shown = json.loads(jobpools("workers", "show", name, "-o", "json").out)
+    assert (shown["state"], shown["command"]["command"], shown["command"]["by"]) == ("paused", "pause", "ada")
+    assert jobpools(*SEND).code == 0
+    assert jobpools(*SEND, "--wait", "0.5").code != 0
+    assert jobpools("workers", "resume", "--pool", POOL).code == 0
+    assert jobpools(*SEND, "--wait", "20").out == '"1 to ada"\n'
+    assert jobpools("workers", "stop", listed()[0]["id"]).out.startswith("1 worker told to stop")
+    assert worker.wait(DEADLINE) == 0
+    assert listed() == []
+    assert client.exists(f"jobpools:{{pool:{POOL}}}:workers", f"jobpools:{{pool:{POOL}}}:commands") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("pause",), "workers pause: no worker named; add NAME or --pool NAMESPACE/NAME"),
+        (
+            ("stop", "--pool", "default/mial"),
+            f"workers stop: no worker of pool default/mial {SILENT}; did you mean default/mail?",
+        ),
+        (
+            ("resume", "mail-1", "mail-3"),
+            "workers resume: mail-3: no such worker has reported in the last 30 seconds; did you mean mail-1?",
+        ),
+        (("show", "x"), "workers show: x: no such worker has reported in the last 30 seconds; known: mail-1"),
+        (("puase", "x"), "puase: no such command; did you mean pause? (jobpools workers --help)"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_changes_nothing(
+    jobpools: Shell, client: Redis, words: tuple[str, ...], says: str
+) -> None:
+    now = client.time()[0]
+    report = json.dumps({"slots": 5, "busy": 0, "started": now - 90, "idle_since": now})
+    client.hset("jobpools:{pool:default/mail}:workers", "mail-1.aa", f"{now * 1000} {report}")
+    ran = jobpools("workers", *words)
+    assert (ran.code != 0, ran.err) == (True, f"jobpools: {says}\n")
+    assert client.exists("jobpools:{pool:default/mail}:commands") == 0

@@ -1,0 +1,108 @@
+"""`jobpools workers`: list workers, show one, pause, resume and stop them."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from jobpools.cli.command_group import Command, examples, list_group
+from jobpools.cli.output import Output, document, show
+from jobpools.cli.parameters import Format, Redis
+from jobpools.cli.terminal import write
+from jobpools.core.pools.worker_states import CommandKind
+from jobpools.core.text.plurals import count_of
+
+COLUMNS = (
+    "worker", "pool", "state", "slots", "busy", "completed", "failed", "left_behind", "draining", "memory", "age",
+    "seen", "why",
+)  # fmt: skip
+
+workers = list_group(
+    "List workers, show one, pause, resume and stop them.", "workers", "workers --pool default/emails",
+    "workers pause web-1 --reason 'looking at its memory'", "workers stop --pool default/emails",
+)  # fmt: skip
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name or id of the worker.", show_default=False)]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Names or ids of workers.", show_default=False)]
+PoolKey = Annotated[
+    str | None,
+    typer.Option("--pool", metavar="NAMESPACE/NAME", help="Only workers of this pool.", show_default=False),
+]
+AllOfPool = Annotated[
+    str | None,
+    typer.Option(
+        "--pool", metavar="NAMESPACE/NAME", help="All workers of this pool, or those named.", show_default=False
+    ),
+]
+Reason = Annotated[str, typer.Option(help="Why, for everybody who looks at the worker.")]
+By = Annotated[str, typer.Option(help="Who does it. Default: user@host.", show_default=False)]
+
+
+@workers.command("list", cls=Command, epilog=examples("workers", "workers --output yaml"))
+def list_workers(pool: PoolKey = None, redis: Redis = None, output: Format = Output.TABLE) -> None:
+    """List the workers that reported in the last 30 seconds, and their states."""
+    from jobpools.cli import queries, worker_queries
+
+    rows = queries.run_query(redis, lambda connection: worker_queries.rows(connection, pool))
+    show(rows, COLUMNS, output, "no worker has reported in the last 30 seconds")
+
+
+@workers.command("show", cls=Command, epilog=examples("workers show web-1", "workers show web-1 --output json"))
+def show_worker(name: Name, pool: PoolKey = None, redis: Redis = None, output: Format = Output.YAML) -> None:
+    """Show one worker: its state, slots and counts, and who paused or stopped it."""
+    from jobpools.cli import queries, worker_queries
+
+    for found in queries.run_query(redis, lambda connection: worker_queries.details(connection, name, pool)):
+        document(found, Output.YAML if output is Output.TABLE else output)
+
+
+@workers.command(
+    "pause", cls=Command,
+    epilog=examples("workers pause web-1 --reason 'looking at its memory'", "workers pause --pool default/emails"),
+)  # fmt: skip
+def pause_workers(
+    names: Names = None, pool: AllOfPool = None, reason: Reason = "", by: By = "", redis: Redis = None
+) -> None:
+    """Pause workers: they claim no jobs until they are resumed. Running jobs go on.
+
+    It holds for the named processes: a worker that starts later is not paused. To pause a queue for all workers, use
+    `jobpools queues pause`.
+    """
+    _give(CommandKind.PAUSE, (names or (), pool), redis, (by, reason))
+
+
+@workers.command("resume", cls=Command, epilog=examples("workers resume web-1", "workers resume --pool default/emails"))
+def resume_workers(names: Names = None, pool: AllOfPool = None, redis: Redis = None) -> None:
+    """Resume paused workers: they claim jobs again. A worker that is stopping cannot be resumed."""
+    from jobpools.cli import queries, worker_queries
+
+    chosen = worker_queries.Selection(names or (), pool)
+    _confirm("resume", queries.run_query(redis, lambda connection: worker_queries.resume(connection, chosen)))
+
+
+@workers.command("stop", cls=Command, epilog=examples("workers stop web-1", "workers stop --pool default/emails"))
+def stop_workers(
+    names: Names = None, pool: AllOfPool = None, reason: Reason = "", by: By = "", redis: Redis = None
+) -> None:
+    """Stop workers as SIGTERM does: running jobs get the grace to finish, and the exit code is 0.
+
+    Kubernetes and `jobpools up` start another worker in place of one that ends: this restarts the workers of a pool.
+    """
+    _give(CommandKind.STOP, (names or (), pool), redis, (by, reason))
+
+
+def _give(
+    kind: CommandKind, chosen: tuple[Sequence[str], str | None], redis: str | None, origin: tuple[str, str]
+) -> None:
+    from jobpools.cli import queries, worker_queries
+
+    selection, (by, reason) = worker_queries.Selection(*chosen), origin
+    names = queries.run_query(
+        redis, lambda connection: worker_queries.give(connection, selection, kind, by=by, reason=reason)
+    )
+    _confirm(kind, names)
+
+
+def _confirm(verb: str, names: Sequence[str]) -> None:
+    listed = f" ({', '.join(names)})" if names else ""
+    write(f"{count_of(len(names), 'worker', 'workers')} told to {verb}{listed}; it takes effect within 2s\n")

@@ -1,0 +1,123 @@
+"""What `jobpools workers` reads, and the commands that it gives to workers."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobpools.cli.acting_user import acting_user
+from jobpools.cli.output import format_time
+from jobpools.core.pools.facts import Heartbeat
+from jobpools.core.pools.worker_states import CommandKind, WorkerCommand
+from jobpools.core.text.did_you_mean import did_you_mean
+from jobpools.errors import ConfigurationError
+from jobpools.store import worker_commands
+from jobpools.store.connection import Connection
+from jobpools.store.endpoint_facts import read_endpoint
+from jobpools.store.server import pool_keys, queue_names
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The workers that a command line chooses."""
+
+    names: Sequence[str]
+    """Names or ids of workers; empty: all of the pool."""
+    pool: str | None
+    """`NAMESPACE/NAME`; None: of any pool."""
+
+
+async def rows(connection: Connection, pool: str | None = None) -> list[dict[str, Any]]:
+    """Return a row for each worker whose heartbeat is recent."""
+    found, now = await _read(connection)
+    return [_row(each, now) for each in found if pool in (None, each.pool)]
+
+
+async def _read(connection: Connection) -> tuple[list[Heartbeat], float]:
+    """Return the heartbeats, by pool and worker, and the server's time."""
+    names, pools = await queue_names(connection), await pool_keys(connection)
+    facts = await read_endpoint(connection, dict.fromkeys(pools, names))
+    return [each for pool in sorted(facts.heartbeats) for each in facts.heartbeats[pool]], facts.now or time.time()
+
+
+def _row(each: Heartbeat, now: float) -> dict[str, Any]:
+    return {
+        "worker": each.host,
+        "pool": each.pool,
+        "state": str(each.state),
+        "slots": each.slots,
+        "busy": each.busy,
+        "completed": each.completed,
+        "failed": each.failed,
+        "left_behind": each.left_behind,
+        "draining": each.draining,
+        "memory": f"{each.rss_bytes / 1e6:.0f}MB",
+        "age": now - each.started,
+        "seen": now - each.seen,
+        "id": each.worker,
+        "version": each.version,
+        "why": None if each.command is None else str(each.command),
+    }
+
+
+async def details(connection: Connection, name: str, pool: str | None) -> list[dict[str, Any]]:
+    """Return the worker of this name, with the command that it follows; several if the name is not unique."""
+    found, now = await _read(connection)
+    return [
+        {**_row(each, now), "started": format_time(each.started), "command": _command_row(each.command)}
+        for each in _chosen(found, Selection((name,), pool), "show")
+    ]
+
+
+def _command_row(command: WorkerCommand | None) -> dict[str, Any] | None:
+    if command is None:
+        return None
+    return {
+        "command": str(command.kind),
+        "since": format_time(command.since),
+        "by": command.by,
+        "reason": command.reason,
+    }
+
+
+def _chosen(found: Sequence[Heartbeat], selection: Selection, verb: str) -> list[Heartbeat]:
+    """Return the chosen workers. Raises ConfigurationError if a name or the pool has none: nothing is done then."""
+    pool = selection.pool
+    if not selection.names and pool is None:
+        raise ConfigurationError(f"workers {verb}: no worker named; add NAME or --pool NAMESPACE/NAME")
+    of_pool = [each for each in found if pool in (None, each.pool)]
+    where = "" if pool is None else f" of pool {pool}"
+    if not of_pool and not selection.names:
+        hint = did_you_mean(pool or "", {each.pool for each in found})
+        raise ConfigurationError(f"workers {verb}: no worker{where} has reported in the last 30 seconds{hint}")
+    chosen: list[Heartbeat] = []
+    for name in dict.fromkeys(selection.names):
+        named = [each for each in of_pool if name in (each.host, each.worker)]
+        if not named:
+            hint = did_you_mean(name, {each.host for each in of_pool})
+            raise ConfigurationError(
+                f"workers {verb}: {name}: no such worker{where} has reported in the last 30 seconds{hint}"
+            )
+        chosen += named
+    return chosen if selection.names else of_pool
+
+
+async def give(connection: Connection, selection: Selection, kind: CommandKind, *, by: str, reason: str) -> list[str]:
+    """Give a command to the chosen workers, and return the names of those that are still listed."""
+    found, _ = await _read(connection)
+    command = WorkerCommand(kind, by or acting_user(), reason)
+    return [
+        each.host
+        for each in _chosen(found, selection, kind)
+        if await worker_commands.give_command(connection, each.pool, each.worker, command)
+    ]
+
+
+async def resume(connection: Connection, selection: Selection) -> list[str]:
+    """Remove the commands of the chosen workers, and return the names of those that are still listed."""
+    found, _ = await _read(connection)
+    return [
+        each.host
+        for each in _chosen(found, selection, "resume")
+        if await worker_commands.remove_command(connection, each.pool, each.worker)
+    ]

@@ -1,0 +1,39 @@
+"""What a worker reports about itself, and what a user may tell it to do."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ReportedState(StrEnum):
+    """State of a worker in its heartbeat. A worker that has ended sends none: its pod or process shows how it ended."""
+
+    STARTING = "starting"
+    """It opens its services and has claimed no job."""
+    RUNNING = "running"
+    PAUSED = "paused"
+    """It claims no job until it is resumed; its running jobs go on."""
+    STOPPING = "stopping"
+    """It finishes its running jobs and ends."""
+
+
+class CommandKind(StrEnum):
+    """Kind of a command to a worker. To resume a worker, its command is removed."""
+
+    PAUSE = "pause"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCommand:
+    """A user's command to one worker."""
+
+    kind: CommandKind
+    by: str = ""
+    """Who gave it."""
+    reason: str = ""
+    """May be empty."""
+    since: float = 0.0
+    """When it was given: seconds since the epoch, by the server's clock."""
+
+    def __str__(self) -> str:
+        return f"by {self.by or 'an unknown user'}{f': {self.reason}' if self.reason else ''}"

@@ -17,7 +17,7 @@ from jobpools import (
     Retry,
     StoreUnavailableError,
 )
-from jobpools.core.jobs.policies import QueuePolicy
+from jobpools.core.jobs.policies import QueueLimits, QueuePolicy
 from jobpools.runtime import prefetch
 from jobpools.store import keys, ledger
 from jobpools.store.connection import Connection, connect
@@ -27,6 +27,7 @@ from jobpools.store.enqueue import Sending
 from jobpools.store.envelope import Envelope
 from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job
+from jobpools.store.queue_policies import set_limits
 from jobpools.testing import run_until_idle
 from tests.runtime.conftest import working
 from tests.support.sending import enqueue_jobs
@@ -98,6 +99,28 @@ async def test_each_large_claim_is_shared_by_weight(app: App, monkeypatch: pytes
     share = Counter(order[:3000])
     assert abs(share["high"] - 1875) < 100, share
     assert abs(share["low"] - 187) < 40, share
+
+
+async def test_weights_share_ten_thousand_jobs_and_starve_no_priority(app: App) -> None:
+    """With the default weights, as a worker runs by default: with prefetch."""
+    order: list[str] = []
+
+    @app.job
+    async def note(what: str) -> None:
+        order.append(what)
+
+    await set_limits(app.client.connection(), QUEUE, QueueLimits(max_depth=0))
+    for what in ("low", "normal", "high"):
+        await app.enqueue_many([note.options(priority=what).call(what) for _ in range(7000)])
+    async with working(app, queue=QueuePolicy.model_validate({"priority": "Weighted"})) as worker:
+        await until(lambda: worker.metrics.completed >= 10_000)
+    share = Counter(order[:10_000])
+    for what, weight in (("high", 100), ("normal", 50), ("low", 10)):
+        assert abs(share[what] - 10_000 * weight / 160) < 300, share
+    last_seen = dict.fromkeys(share, 0)
+    for number, what in enumerate(order[:10_000]):
+        assert number - last_seen[what] < 2000, f"{what} waited while 2,000 others ran"
+        last_seen[what] = number
 
 
 # Jobs that this worker cannot run, and envelopes of other clients

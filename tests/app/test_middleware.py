@@ -88,6 +88,6 @@ def test_a_middleware_with_other_parameters_is_refused(app: App) -> None:
     async def lonely(ctx: Context) -> Any: ...
 
     with pytest.raises(ConfigurationError, match=r"middleware lonely: .*; write async def lonely\(ctx, call_next\)"):
-        app.middleware(lonely)  # type: ignore[arg-type]  # that is the mistake
+        app.middleware(lonely)  # type: ignore[type-var]  # that is the mistake
     with pytest.raises(ConfigurationError, match=r"@app\.middleware: 7 is not a function"):
-        app.middleware(7)  # type: ignore[arg-type]  # that is the mistake
+        app.middleware(7)  # type: ignore[type-var]  # that is the mistake

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -166,9 +167,9 @@ def homes() -> dict[str, str]:
 
 @pytest.mark.parametrize("name", jobpools.__all__)
 def test_every_exported_name_has_a_docstring(name: str) -> None:
-    """A class has a docstring, an alias a string below it."""
+    """A class or function has a docstring, an alias a string below it."""
     value, home = getattr(jobpools, name), homes()[name]
-    if isinstance(value, type):
+    if isinstance(value, (type, FunctionType)):
         assert (value.__doc__ or "").strip()
         return
     body = ast.parse(Path(str(importlib.import_module(home).__file__)).read_text()).body

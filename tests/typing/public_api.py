@@ -11,13 +11,18 @@ from jobpools import (
     Context,
     Discard,
     JobChanges,
+    JobError,
     JobHandle,
     JobRecord,
+    Middleware,
+    Next,
+    OutgoingJob,
     Retry,
     RetryAfter,
     ScheduleView,
     SearchPage,
     Snooze,
+    results,
 )
 
 app = App("shop")
@@ -44,6 +49,32 @@ def scheduled(n: int) -> int:
     return n
 
 
+@app.middleware
+class Tracing(Middleware):
+    def before_enqueue(self, job: OutgoingJob) -> None:
+        job.metadata["trace"] = job.id
+        job.change(priority="low", tags=[*job.tags, "traced"])
+
+    async def on_failure(self, _ctx: Context, error: BaseException) -> None:
+        assert_type(error, BaseException)
+
+
+class Counter(Middleware):
+    def __init__(self, start: int) -> None:
+        self.number = start
+
+    async def before_run(self, ctx: Context) -> None:
+        self.number += ctx.attempt
+
+
+@app.middleware
+async def around(_ctx: Context, call_next: Next) -> Any:
+    return await call_next()
+
+
+assert_type(app.middleware(Counter(1)), Counter)
+
+
 async def valid_uses() -> None:
     assert_type(await plain.enqueue("ada"), JobHandle[str])
     assert_type(await plain.enqueue(to="ada", copies=2), JobHandle[str])
@@ -61,6 +92,12 @@ async def valid_uses() -> None:
     assert_type(await app.scheduler.cron("@daily", threaded.call(7), time_zone="Europe/Berlin"), ScheduleView)
     assert_type(await app.scheduler.list(), list[ScheduleView])
     assert_type(await app.scheduler.run("greet"), JobHandle[Any])
+    jobs = [await plain.enqueue("ada"), await plain.enqueue("grace")]
+    async for job, text in app.results(jobs, timeout="1m"):
+        assert_type(job, JobHandle[str])
+        assert_type(text, str)
+    async for _job, text_or_error in results(jobs, return_exceptions=True):
+        assert_type(text_or_error, str | JobError)
     await app.enqueue_many([plain.call("ada"), with_options.call("grace"), threaded.call(1)])
     assert_type(await scheduled.enqueue(n=1), JobHandle[int])
     assert_type(await app.jobs.search(state=["dead", "queued"], tags=["vip"], created_after="2h"), SearchPage)
@@ -72,6 +109,7 @@ async def valid_uses() -> None:
 async def invalid_uses() -> None:
     await app.jobs.search(state="ded")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await app.jobs.search(quue="emails")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    app.middleware(7)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
     await plain.enqueue()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await plain.enqueue(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await plain.enqueue("ada", copies="two")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

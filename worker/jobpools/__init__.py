@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jobpools.core.jobs.retry import Retry
     from jobpools.core.jobs.settlement_requests import Discard, RetryAfter, SettlementRequest, Snooze
     from jobpools.core.schedules.listing import FireView, ScheduleView
+    from jobpools.enqueue_hooks import OutgoingJob
     from jobpools.errors import (
         AppImportError,
         ArgumentsError,
@@ -47,8 +48,9 @@ if TYPE_CHECKING:
     from jobpools.handlers import Handler
     from jobpools.job_record import JobRecord
     from jobpools.jobs import JobChanges, Jobs, SearchPage
-    from jobpools.middleware import Next
+    from jobpools.middleware import Middleware, Next
     from jobpools.observability.job_fields import JobLogFilter
+    from jobpools.result_iteration import results
     from jobpools.scheduler import Scheduler
 
 __all__ = [
@@ -75,7 +77,9 @@ __all__ = [
     "JobState",
     "JobpoolsError",
     "Jobs",
+    "Middleware",
     "Next",
+    "OutgoingJob",
     "PayloadTooLargeError",
     "Priority",
     "QueueFullError",
@@ -95,6 +99,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailableError",
     "UnknownJobError",
+    "results",
 ]
 
 _MODULE_OF = {
@@ -112,7 +117,9 @@ _MODULE_OF = {
     "JobRecord": "jobpools.job_record",
     "JobState": "jobpools.core.jobs.job",
     "Jobs": "jobpools.jobs",
+    "Middleware": "jobpools.middleware",
     "Next": "jobpools.middleware",
+    "OutgoingJob": "jobpools.enqueue_hooks",
     "Priority": "jobpools.core.jobs.job",
     "Retry": "jobpools.core.jobs.retry",
     "RetryAfter": "jobpools.core.jobs.settlement_requests",
@@ -121,6 +128,7 @@ _MODULE_OF = {
     "SettlementRequest": "jobpools.core.jobs.settlement_requests",
     "Snooze": "jobpools.core.jobs.settlement_requests",
     "SearchPage": "jobpools.jobs",
+    "results": "jobpools.result_iteration",
 }
 """Module of each name; all other names are in `errors`. Modules are imported at first use, to keep the start fast."""
 

@@ -1,6 +1,5 @@
 """`App` and `@app.job`: the handlers of an application, and how their jobs are enqueued."""
 
-import inspect
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
@@ -8,7 +7,6 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Concatenate,
-    Literal,
     ParamSpec,
     Protocol,
     Self,
@@ -24,15 +22,16 @@ from jobpools.context import Context
 from jobpools.core.jobs.policies import QueueLimits
 from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.core.text.names import JobId
+from jobpools.enqueue_hooks import EnqueueHooks
 from jobpools.errors import ArgumentsError, ConfigurationError, UnknownJobError
 from jobpools.handle import JobHandle
-from jobpools.handlers import Handler
-from jobpools.middleware import Middleware
+from jobpools.handlers import Executor, Handler, check_function, executor_of
+from jobpools.middleware import Around, Middleware
 from jobpools.options import HandlerValues, Options, OptionValues, checked
+from jobpools.result_iteration import results
 from jobpools.schedule_decorator import DEFAULT_LIMIT, WithSchedules
 from jobpools.service import Service
 from jobpools.settings import DEFAULT_BLOCK_TIMEOUT, max_payload, redis_url
-from jobpools.signature import code_of
 
 if TYPE_CHECKING:
     from jobpools.jobs import Jobs
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-Executor = Literal["async", "thread"]
+M = TypeVar("M", bound=Around | Middleware | type[Middleware])
 
 
 class Decorator(Protocol):
@@ -92,25 +91,22 @@ class App(WithSchedules):
         self.handlers: dict[str, Handler[..., Any]] = {}
         """The handlers, by name."""
         self.services: list[Service[Any]] = []
-        self.middlewares: list[Middleware] = []
+        self.middlewares: list[Around] = []
+        """The middlewares around attempts."""
         self.redis: str | None = values.get("redis")
         """The argument `redis`; None: the environment determines the URL."""
         self.queue_limits: dict[str, QueueLimits] = values.get("queues", {})
         """The argument `queues`."""
         self._block_timeout: float = values.get("block_timeout", DEFAULT_BLOCK_TIMEOUT)
         self._max_payload: int | None = values.get("max_payload")
+        self._hooks = EnqueueHooks()
         self._client: Client | None = None
 
     @property
     def client(self) -> Client:
         """Return the client that enqueues jobs; it connects when it is first used."""
         if self._client is None:
-            self._client = Client(
-                redis_url(os.environ, self.redis),
-                max_payload(os.environ, self._max_payload),
-                block_timeout=self._block_timeout,
-                limits=self.queue_limits,
-            )
+            self._client = self.client_of(redis_url(os.environ, self.redis))
         return self._client
 
     @property
@@ -119,6 +115,16 @@ class App(WithSchedules):
         from jobpools.jobs import Jobs  # not needed by workers and producers
 
         return Jobs(self.client, self.handlers)
+
+    def client_of(self, url: str) -> Client:
+        """Return a new client of the Redis or Valkey at this URL, with the options and middlewares of this app."""
+        return Client(
+            url,
+            max_payload(os.environ, self._max_payload),
+            block_timeout=self._block_timeout,
+            limits=self.queue_limits,
+            hooks=self._hooks,
+        )
 
     def use(self, client: Client) -> Client | None:
         """Enqueue jobs through this client from now on, and return the previous one."""
@@ -195,14 +201,14 @@ class App(WithSchedules):
     def _register(
         self, function: Any, name: str | None, executor: str | None, defaults: HandlerValues
     ) -> Handler[..., Any]:
-        _check_function(function)
+        check_function(function)
         name = checked("@app.job", {"name": name}, CHECKS).get("name") or getattr(function, "__name__", "")
         if not name:
             raise ConfigurationError(f"@app.job: {function!r} has no name; give it one, as in @app.job(name=…)")
         if name in self.handlers:
             raise ConfigurationError(f"job {name}: duplicate name; give one of the two functions another name=")
         options = Options.make(f"job {name}", **defaults)
-        kind = _executor_of(function, name, executor)
+        kind = executor_of(function, name, executor)
         handler: Handler[..., Any] = Handler(self, function, name=name, options=options, executor=kind)
         self.handlers[name] = handler
         return handler
@@ -234,14 +240,15 @@ class App(WithSchedules):
         self.services.append(service)
         return service
 
-    def middleware(self, function: Middleware) -> Middleware:
-        """Declare code that runs around every attempt; the middleware that is declared first is the outermost.
+    def middleware(self, given: M, /) -> M:
+        """Declare code that runs around every attempt or enqueued job; what is declared first is the outermost.
 
         Args:
-            function: `async def around(ctx, call_next)`. It awaits `call_next()` once and returns its result.
+            given: `async def around(ctx, call_next)`, which awaits `call_next()` once and returns its result; or a
+                subclass of Middleware, or an object of one.
 
         Raises:
-            ConfigurationError: The function does not take these two arguments.
+            ConfigurationError: The function or a method has other parameters.
 
         Example:
             >>> @app.middleware
@@ -249,8 +256,8 @@ class App(WithSchedules):
             ...     with timer(ctx.name):
             ...         return await call_next()
         """
-        self.middlewares.append(middleware.check(function))
-        return function
+        middleware.register(given, self.middlewares, self._hooks)
+        return given
 
     async def enqueue(
         self, name: str, args: Mapping[str, Any] | None = None, **options: Unpack[OptionValues]
@@ -338,6 +345,8 @@ class App(WithSchedules):
         """
         return JobHandle(self.client, id=id, queue=queue or self.queue)
 
+    results = staticmethod(results)
+
     async def aclose(self) -> None:
         """Close the connections of this event loop and of sync code. They are reopened when needed."""
         if self._client is not None:
@@ -364,28 +373,6 @@ class App(WithSchedules):
             hint = did_you_mean(name, self.handlers)
             raise UnknownJobError(f"app {self.name}: no job {name!r}; give queue= for a job of another app{hint}")
         return self.client.call_json(name, args, Options.make(f"enqueue {name}", **options))
-
-
-def _check_function(function: Any) -> None:
-    """Raise ConfigurationError for an object that cannot be a handler."""
-    if isinstance(function, Handler):
-        raise ConfigurationError(f"@app.job: {function.name} is a job already; use @app.job once per function")
-    if not callable(function) or inspect.isclass(function):
-        raise ConfigurationError(f"@app.job: {function!r} is not a function; write @app.job or @app.job(name=…)")
-    if "self" in inspect.signature(function).parameters:
-        raise ConfigurationError(f"@app.job: {function!r} takes self; decorate a function or a bound method")
-
-
-def _executor_of(function: Callable[..., Any], name: str, wanted: str | None) -> Executor:
-    """Return where the function runs. Raises ConfigurationError if it is a generator or `wanted` does not fit it."""
-    code = code_of(function)
-    if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
-        raise ConfigurationError(f"job {name}: a generator cannot be a job; return the result, or enqueue further jobs")
-    executor: Executor = "async" if inspect.iscoroutinefunction(code) else "thread"
-    if wanted not in (None, executor):
-        kind = "coroutine" if executor == "async" else "plain"
-        raise ConfigurationError(f"job {name}: executor={wanted!r} does not fit a {kind} function; use {executor!r}")
-    return executor
 
 
 def _calls(method: str, given: Iterable[Call[Any]]) -> list[Call[Any]]:

@@ -14,6 +14,7 @@ from jobpools.connections import Connections
 from jobpools.core.jobs import json_values
 from jobpools.core.jobs.policies import QueueLimits
 from jobpools.core.text.error_text import error_message
+from jobpools.enqueue_hooks import EnqueueHooks
 from jobpools.errors import ArgumentsError, ConfigurationError, PayloadTooLargeError
 from jobpools.handle import JobHandle
 from jobpools.loop_thread import LoopThread
@@ -48,6 +49,7 @@ class Client:
         max_payload: Maximum bytes of an encoded job. Default: 1 MiB.
         block_timeout: Maximum seconds to wait for room in a full queue. Default: 30.
         limits: Limits of queues, by name, which are written to Redis before the first job is enqueued. Default: none.
+        hooks: The hooks of an app's middleware around enqueueing. Default: none.
     """
 
     def __init__(
@@ -57,11 +59,13 @@ class Client:
         *,
         block_timeout: float = DEFAULT_BLOCK_TIMEOUT,
         limits: Mapping[str, QueueLimits] = MappingProxyType({}),
+        hooks: EnqueueHooks | None = None,
     ) -> None:
         self.max_payload = max_payload
         """Maximum bytes of an encoded job."""
         self.block_timeout = block_timeout
         """Maximum seconds to wait for room in a full queue."""
+        self._hooks = EnqueueHooks() if hooks is None else hooks
         self._unwritten = dict(limits)
         """Limits that this process has not written to Redis."""
         self._connections = Connections(url)
@@ -125,18 +129,21 @@ class Client:
             options.timeout, options.retry, options.result_ttl, options.max_crashes, options.tags, enqueued,
             options.metadata,
         )  # fmt: skip
+        return Call(envelope, self._encoded(envelope), options.at, options.delay, options.expires or 0.0, decode)
+
+    def _encoded(self, envelope: Envelope) -> bytes:
         try:
             payload = encode_envelope(envelope)
         except UnicodeEncodeError as error:
             raise ArgumentsError(
-                f"{name!r}: the job's name or a tag is not UTF-8: {error}; use text without surrogates"
+                f"{envelope.name!r}: the job's name or a tag is not UTF-8: {error}; use text without surrogates"
             ) from error
         if len(payload) > self.max_payload:
             raise PayloadTooLargeError(
-                f"{name}: the encoded job takes {len(payload)} bytes, more than {self.max_payload}; send a reference "
-                f"to the data instead, or raise JOBPOOLS_MAX_PAYLOAD"
+                f"{envelope.name}: the encoded job takes {len(payload)} bytes, more than {self.max_payload}; send a "
+                f"reference to the data instead, or raise JOBPOOLS_MAX_PAYLOAD"
             )
-        return Call(envelope, payload, options.at, options.delay, options.expires or 0.0, decode)
+        return payload
 
     def call_json(self, name: str, args: Mapping[str, Any], options: Options) -> Call[Any]:
         """Return a job for a handler that is unknown here. Raises ArgumentsError if the arguments are not JSON."""
@@ -160,13 +167,23 @@ class Client:
         """Enqueue jobs, up to 500 of a queue in one command; a command enqueues all of its jobs or none."""
         if self._unwritten:
             await self._write_limits()
-        return self._handles(calls, await send(self.connection(), calls, self.block_timeout))
+        if self._hooks.before:
+            calls = await self._hooks.prepare(calls, self._encoded)
+        handles = self._handles(calls, await send(self.connection(), calls, self.block_timeout))
+        if self._hooks.after:
+            await self._hooks.report(calls, handles)
+        return handles
 
     def enqueue_many_sync(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
         """Enqueue jobs from code without an event loop; threads may share the client."""
         if self._unwritten:
             self.run_sync(self._write_limits)
-        return self._handles(calls, send_sync(self.sync_connection(), calls, self.block_timeout))
+        if self._hooks.before:
+            calls = self._hooks.prepare_sync(calls, self._encoded, self.run_sync)
+        handles = self._handles(calls, send_sync(self.sync_connection(), calls, self.block_timeout))
+        if self._hooks.after:
+            self._hooks.report_sync(calls, handles, self.run_sync)
+        return handles
 
     async def _write_limits(self) -> None:
         for queue, limits in list(self._unwritten.items()):

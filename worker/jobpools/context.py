@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Any, Protocol, TypeVar
 
-from jobpools.core.jobs.job import History
+from jobpools.core.jobs.job import History, Outcome
 from jobpools.observability.job_fields import JobLogger, LoggedAttempt
 from jobpools.service import Service
 from jobpools.store.envelope import Envelope, enqueued_at
@@ -30,6 +30,9 @@ class Source(LoggedAttempt, Protocol):
     """Monotonic time."""
     deadline: float
     """Monotonic time."""
+
+    stop_outcome: Outcome | None
+    """How the attempt ends if it was stopped from outside; None: it was not."""
 
     @property
     def max_attempts(self) -> int:
@@ -184,3 +187,12 @@ class Context:
 
     def __repr__(self) -> str:
         return f"<Context {self.name} {self.id} attempt={self.attempt}>"
+
+
+def failure_of(context: Context, error: BaseException) -> BaseException | None:
+    """Return the error with which an attempt fails when its code raises this one; None: it does not fail.
+
+    A timeout cancels the code of an attempt, which then fails with a TimeoutError. A cancelled job does not fail.
+    """
+    stopped = context._source.stop_outcome  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # for middleware only
+    return error if stopped is None else stopped.exception

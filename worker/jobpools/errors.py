@@ -96,14 +96,45 @@ class JobError(JobpoolsError):
     """A job has no result."""
 
 
+class RemoteTraceback(Exception):  # noqa: N818  # it is only shown
+    """The cause of a JobDeadError: the traceback of an error in a worker, as text. It is never raised by itself."""
+
+    def __str__(self) -> str:
+        """Return the traceback between two lines of quotes, as `concurrent.futures` shows it."""
+        return f'\n"""\n{str(self.args[0]).rstrip()}\n"""'
+
+
 class JobDeadError(JobError):
     """The job is in the dead-letter queue."""
 
-    def __init__(self, message: str, reason: str = "") -> None:
+    def __init__(  # noqa: PLR0913  # what is known of the job
+        self,
+        message: str,
+        reason: str = "",
+        *,
+        error_type: str = "",
+        error_message: str = "",
+        remote_traceback: str = "",
+        attempts: int = 0,
+        crashes: int = 0,
+    ) -> None:
+        """Keep the facts; the message is one line. A printed exception shows the worker's traceback as its cause."""
         super().__init__(message)
         self.reason = reason
         """Why it is dead, a DeadReason: `attempts`, `crashed`, `timeout`, `overflow`, `invalid`, `expired` or
         `discarded`. Empty: an older jobpools wrote it."""
+        self.error_type = error_type
+        """Type of the last attempt's error: `ValueError`, `httpx.ConnectError`. It is a name, and is never imported."""
+        self.error_message = error_message
+        """Message of the last attempt's error, in one line."""
+        self.remote_traceback = remote_traceback
+        """Traceback of the last attempt's error in its worker, as text. Empty: it has none, such as a timeout."""
+        self.attempts = attempts
+        """Number of failed and timed-out attempts."""
+        self.crashes = crashes
+        """Number of attempts whose worker crashed."""
+        if remote_traceback:
+            self.__cause__ = RemoteTraceback(remote_traceback)
 
 
 class JobCancelledError(JobError):

@@ -107,7 +107,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
                 waits without limit; 0 or less reads the state once.
 
         Raises:
-            JobDeadError: The job is in the dead-letter queue; the message has its last error.
+            JobDeadError: The job is in the dead-letter queue; it has the last error's type, message and traceback.
             JobCancelledError: The job was cancelled.
             JobNotFoundError: The job does not exist, its result has expired, or it completed with `result_ttl` 0.
             ResultTimeoutError: The job did not end within the timeout. It continues to run.
@@ -119,7 +119,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
             >>> await job.result(timeout="10s")
             'sent'
         """
-        limit = None if timeout is None else _seconds(timeout)
+        limit = None if timeout is None else timeout_seconds("result", timeout)
         deadline = None if limit is None else time.monotonic() + limit
         while True:
             in_time = await self._wait_for_end(deadline)
@@ -133,7 +133,7 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         """Raise JobDeadError if the job is dead, and ResultTimeoutError if it did not end within `limit` seconds."""
         view = await self._view()
         if view.state is JobState.DEAD:
-            raise JobDeadError(_death_message(view), view.history.reason or "")
+            raise _dead_error(view)
         if not in_time and view.state not in (JobState.COMPLETED, JobState.CANCELLED):
             waited = format_duration(limit or 0.0)
             raise ResultTimeoutError(
@@ -194,12 +194,26 @@ class JobHandle(msgspec.Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         return f"<JobHandle {self.id} queue={self.queue}>"
 
 
-def _seconds(timeout: Span) -> float:
+def timeout_seconds(call: str, timeout: Span) -> float:
     """Return a timeout in seconds. A negative number, such as a remaining time, is 0; infinity is MAX_DURATION."""
     try:
         return parse_duration(max(0.0, min(timeout, MAX_DURATION)) if isinstance(timeout, (int, float)) else timeout)
     except ValueError as error:
-        raise ConfigurationError(f"result: timeout: {error}") from error
+        raise ConfigurationError(f"{call}: timeout: {error}") from error
+
+
+def _dead_error(view: JobView) -> JobDeadError:
+    history = view.history
+    last = history.entries[-1] if history.entries else None
+    return JobDeadError(
+        _death_message(view),
+        history.reason or "",
+        error_type="" if last is None else last.error,
+        error_message="" if last is None else last.message,
+        remote_traceback="" if last is None else last.traceback,
+        attempts=history.attempts,
+        crashes=history.crashes,
+    )
 
 
 def _death_message(view: JobView) -> str:

@@ -1,18 +1,21 @@
 """A handler: the function that runs a job, and what `@app.job` registered about it."""
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack
 
 from jobpools.client import Call, Client
 from jobpools.core.jobs.job import Priority
+from jobpools.errors import ConfigurationError
 from jobpools.handle import JobHandle
 from jobpools.options import Options, OptionValues
-from jobpools.signature import Signature, takes_context
+from jobpools.signature import Signature, code_of, takes_context
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Executor = Literal["async", "thread"]
 
 
 class Owner(Protocol):
@@ -188,3 +191,25 @@ class Handler(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<Handler {self.name} queue={self.queue}>"
+
+
+def check_function(function: Any) -> None:
+    """Raise ConfigurationError for an object that cannot be a handler."""
+    if isinstance(function, Handler):
+        raise ConfigurationError(f"@app.job: {function.name} is a job already; use @app.job once per function")
+    if not callable(function) or inspect.isclass(function):
+        raise ConfigurationError(f"@app.job: {function!r} is not a function; write @app.job or @app.job(name=…)")
+    if "self" in inspect.signature(function).parameters:
+        raise ConfigurationError(f"@app.job: {function!r} takes self; decorate a function or a bound method")
+
+
+def executor_of(function: Callable[..., Any], name: str, wanted: str | None) -> Executor:
+    """Return where the function runs. Raises ConfigurationError if it is a generator or `wanted` does not fit it."""
+    code = code_of(function)
+    if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
+        raise ConfigurationError(f"job {name}: a generator cannot be a job; return the result, or enqueue further jobs")
+    executor: Executor = "async" if inspect.iscoroutinefunction(code) else "thread"
+    if wanted not in (None, executor):
+        kind = "coroutine" if executor == "async" else "plain"
+        raise ConfigurationError(f"job {name}: executor={wanted!r} does not fit a {kind} function; use {executor!r}")
+    return executor

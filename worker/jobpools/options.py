@@ -80,7 +80,7 @@ class Options:
         Raises:
             ConfigurationError: An option is unknown or has an invalid value.
         """
-        values = checked(call, given, _CHECKS)
+        values = checked(call, given, OPTION_CHECKS)
         if values.keys() >= {"at", "delay"}:
             raise ConfigurationError(f"{call}{': ' * bool(call)}at and delay exclude each other; give one of them")
         if (expires := values.get("expires")) and values.get("delay", 0.0) >= expires:
@@ -174,7 +174,7 @@ def _positive(given: Span) -> float:
     return seconds
 
 
-_CHECKS: dict[str, Callable[[Any], Any]] = {
+OPTION_CHECKS: dict[str, Callable[[Any], Any]] = {
     "queue": check_queue,
     "priority": _priority,
     "tags": check_tags,

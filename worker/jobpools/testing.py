@@ -17,7 +17,7 @@ import msgspec
 
 from jobpools.app import App
 from jobpools.context import Context
-from jobpools.core.jobs.job import History
+from jobpools.core.jobs.job import History, Outcome
 from jobpools.core.jobs.policies import JobDefaults, QueueRef
 from jobpools.core.text.names import QueueName
 from jobpools.runtime.services import Services
@@ -151,7 +151,7 @@ class _Source:
     max_attempts: int
     timeout: float = JobDefaults().timeout
     is_cancelled: bool = False
-    is_timed_out: bool = False
+    stop_outcome: Outcome | None = None
     started_at: float = field(default_factory=time.monotonic)
     deadline: float = field(default_factory=lambda: time.monotonic() + JobDefaults().timeout)
 

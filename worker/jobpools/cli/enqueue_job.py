@@ -73,9 +73,7 @@ def enqueue_job(
                 f"{name}: no queue given; use --queue, or name the app, as in shop.jobs:app {name}"
             )
     if redis:
-        from jobpools.client import Client
-
-        app.use(Client(redis, app.client.max_payload))
+        app.use(app.client_of(redis))
 
     async def enqueue_and_wait() -> tuple[Any, Any]:
         async with app:

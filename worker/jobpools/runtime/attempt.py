@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from jobpools.core.jobs.job import History, Outcome, OutcomeKind
+from jobpools.core.jobs.job import History, Outcome
 from jobpools.core.jobs.retry import Retry
 from jobpools.runtime.metrics import Tally
 from jobpools.runtime.outbox import Outbox
@@ -124,11 +124,6 @@ class Attempt:
     def is_cancelled(self) -> bool:
         """Whether the attempt was stopped from outside."""
         return self.stop_outcome is not None
-
-    @property
-    def is_timed_out(self) -> bool:
-        """Whether the attempt was stopped because it took longer than its timeout."""
-        return self.stop_outcome is not None and self.stop_outcome.kind is OutcomeKind.TIMED_OUT
 
     @property
     def next_deadline(self) -> float:

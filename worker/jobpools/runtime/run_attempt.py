@@ -8,7 +8,7 @@ from jobpools.context import Context
 from jobpools.core.text.durations import MAX_DURATION
 from jobpools.core.text.names import WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
-from jobpools.middleware import Middleware, run_inside
+from jobpools.middleware import Around, run_inside
 from jobpools.runtime import forking, outcomes
 from jobpools.runtime.attempt import Attempt, Phase
 from jobpools.runtime.current_attempt import current_attempt
@@ -33,7 +33,7 @@ class AttemptRunner:
         worker: WorkerId,
         services: Services,
         vitals: Vitals,
-        middlewares: Sequence[Middleware] = (),
+        middlewares: Sequence[Around] = (),
         max_result: int,
     ) -> None:
         """`max_result` is in bytes."""

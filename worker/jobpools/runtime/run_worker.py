@@ -7,7 +7,6 @@ import logging
 import os
 
 from jobpools.app import App
-from jobpools.client import Client
 from jobpools.runtime import event_loop, link, worker_log
 from jobpools.runtime.attempt import Attempt
 from jobpools.runtime.draining import FLUSH_TIMEOUT
@@ -30,7 +29,7 @@ def _use_one_redis(app: App, settings: WorkerSettings) -> WorkerSettings:
     """Make the worker and what its handlers enqueue use one Redis: that of the settings, else the app's."""
     if app.redis and "redis_url" not in settings.model_fields_set:
         settings = settings.model_copy(update={"redis_url": app.redis})
-    app.use(Client(settings.redis_url, app.client.max_payload))
+    app.use(app.client_of(settings.redis_url))
     return settings
 
 

@@ -164,7 +164,7 @@ class Client:
         return self.enqueue_many_sync([call])[0]
 
     async def enqueue_many(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
-        """Enqueue jobs, up to 500 of a queue in one command; a command enqueues all of its jobs or none."""
+        """Enqueue jobs, up to 500 of a queue in one command. Into a full queue go the jobs that fit."""
         if self._unwritten:
             await self._write_limits()
         if self._hooks.before:

@@ -4,10 +4,10 @@
     ├── ConfigurationError      an invalid spec, setting, option or handler
     │   ├── SpecError           an invalid WorkerPool or CronJobSpec; the message has file, line and path
     │   └── AppImportError      `module:name` does not import or is not an App
-    ├── EnqueueError            the job was not accepted; nothing was written
+    ├── EnqueueError            a job was not accepted; it was not written
     │   ├── ArgumentsError      the arguments do not match the handler's signature
     │   ├── PayloadTooLargeError
-    │   ├── QueueFullError      the queue accepts no more jobs; of several jobs, earlier ones are enqueued
+    │   ├── QueueFullError      the queue accepts no more jobs; of several jobs, some may be enqueued
     │   └── UnknownJobError     the app has no job of this name
     ├── StoreError              Redis or Valkey refused a command or is unreachable
     │   ├── StoreUnavailableError   unreachable, or refuses commands for now; retryable
@@ -42,7 +42,7 @@ class AppImportError(ConfigurationError):
 
 
 class EnqueueError(JobpoolsError):
-    """The job was not enqueued; nothing was written to Redis."""
+    """A job was not enqueued; it was not written to Redis."""
 
 
 class ArgumentsError(EnqueueError):
@@ -54,7 +54,7 @@ class PayloadTooLargeError(EnqueueError):
 
 
 class QueueFullError(EnqueueError):
-    """The queue holds as many queued or scheduled jobs as it accepts. Of several jobs, earlier ones are enqueued."""
+    """The queue holds as many queued or scheduled jobs as it accepts. Of several jobs, some may be enqueued."""
 
 
 class ScheduleLimitError(JobpoolsError):

@@ -170,7 +170,7 @@ class Handler(Generic[P, R]):
         return Bound(self, self.with_options(f"{self.name}.options", options))
 
     def with_options(self, call: str, options: OptionValues) -> Options:
-        """Return these options, completed with the handler's queue, priority, tags and metadata; errors name `call`."""
+        """Return these options, completed with those of the handler that each job carries; errors name `call`."""
         own: OptionValues = {
             "queue": self.queue,
             "priority": Priority(self.defaults.priority),

@@ -85,8 +85,8 @@ class Options:
             raise ConfigurationError(f"{call}{': ' * bool(call)}at and delay exclude each other; give one of them")
         if (expires := values.get("expires")) and values.get("delay", 0.0) >= expires:
             raise ConfigurationError(
-                f"{call}{': ' * bool(call)}expires: the job would expire before its delay is over; give a longer "
-                f"expires than {format_duration(expires)}"
+                f"{call}{': ' * bool(call)}expires: the job would expire before its delay is over; give a time "
+                f"longer than {format_duration(values['delay'])}"
             )
         return cls(**values)
 

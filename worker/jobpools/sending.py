@@ -21,15 +21,16 @@ LOG_INTERVAL = 5.0
 
 log = logging.getLogger("jobpools.client")
 
-Sends = Generator[Batch | float, list[int], list[bool]]
-"""Yields a batch to send, and is sent its receipts; or yields seconds to wait. Returns whether each job is new."""
+SendSteps = Generator[Batch | float, list[int], list[bool]]
+"""Yields a batch to send, and receives its receipts; or yields seconds to wait. Returns whether each job is new."""
 
 
 async def send(connection: Connection, jobs: Sequence[Sending], block_timeout: float) -> list[bool]:
     """Enqueue jobs; return for each whether it is new. False: its id is known, and nothing was written.
 
-    Jobs of one queue are accepted up to BATCH at a time. If the server becomes unreachable in between, an error is
-    raised and a whole number of batches has been accepted; sending the same jobs again enqueues what is missing.
+    Up to BATCH jobs of one queue are sent at a time. A full queue accepts those that fit; the others are sent again.
+    If the server becomes unreachable, the batches before are enqueued, and the latest one wholly or not at all. Sending
+    the same jobs again enqueues what is missing.
 
     Args:
         connection: The queues' server.
@@ -37,39 +38,39 @@ async def send(connection: Connection, jobs: Sequence[Sending], block_timeout: f
         block_timeout: Maximum seconds to wait for room in a full queue, from the latest job that was accepted.
 
     Raises:
-        QueueFullError: No room appeared within `block_timeout`, or too many are scheduled. Earlier jobs are enqueued.
+        QueueFullError: No room appeared within `block_timeout`, or too many are scheduled. Other jobs may be enqueued.
         StoreError: Redis refused a command or is unreachable.
     """
-    sends = sending(jobs, block_timeout)
+    steps = send_steps(jobs, block_timeout)
     try:
-        step = next(sends)
+        step = next(steps)
         while True:
             if isinstance(step, Batch):
-                step = sends.send(await enqueue_batch(connection, step))
+                step = steps.send(await enqueue_batch(connection, step))
             else:
                 await asyncio.sleep(step)
-                step = next(sends)
+                step = next(steps)
     except StopIteration as ended:
-        return ended.value  # type: ignore[no-any-return]  # the value of Sends
+        return ended.value  # type: ignore[no-any-return]  # the value of SendSteps
 
 
 def send_sync(connection: SyncConnection, jobs: Sequence[Sending], block_timeout: float) -> list[bool]:
     """Enqueue as `send` does, blocking."""
-    sends = sending(jobs, block_timeout)
+    steps = send_steps(jobs, block_timeout)
     try:
-        step = next(sends)
+        step = next(steps)
         while True:
             if isinstance(step, Batch):
-                step = sends.send(enqueue_batch_sync(connection, step))
+                step = steps.send(enqueue_batch_sync(connection, step))
             else:
                 time.sleep(step)
-                step = next(sends)
+                step = next(steps)
     except StopIteration as ended:
         return ended.value  # type: ignore[no-any-return]  # as above
 
 
-def sending(jobs: Sequence[Sending], block_timeout: float) -> Sends:
-    """Decide what to send and when, as `Sends` describes it."""
+def send_steps(jobs: Sequence[Sending], block_timeout: float) -> SendSteps:
+    """Decide what to send and when, as `SendSteps` describes it."""
     new, room = [False] * len(jobs), _Room(len(jobs), block_timeout)
     for queue, places in batches(jobs):
         left = places
@@ -78,10 +79,10 @@ def sending(jobs: Sequence[Sending], block_timeout: float) -> Sends:
             for place, receipt in zip(left, receipts, strict=True):
                 new[place] = receipt > 0
             if min(receipts) >= 0 and max(receipts) <= 1:
-                room.accepted(len(receipts))
+                room.add_accepted(len(receipts))
                 break
             left = [place for place, receipt in zip(left, receipts, strict=True) if receipt < 0]
-            room.take(queue, receipts)
+            room.add_receipts(queue, receipts)
             if left:
                 yield room.wait(queue)
     return new
@@ -96,13 +97,16 @@ class _Room:
         self._accepted = 0
         self._refusals = 0
         """Successive attempts that found no room."""
-        self._since = self._next_line = 0.0
+        self._since = 0.0
+        """When the first of these attempts was made, in monotonic seconds."""
+        self._next_line = 0.0
+        """When the wait is logged again, in monotonic seconds."""
 
-    def accepted(self, number: int) -> None:
+    def add_accepted(self, number: int) -> None:
         self._accepted += number
 
-    def take(self, queue: str, receipts: Sequence[int]) -> None:
-        """Take receipts that are not all plain acceptances into account. Raises QueueFullError."""
+    def add_receipts(self, queue: str, receipts: Sequence[int]) -> None:
+        """Count receipts, some of which refuse or drop a job. Raises QueueFullError if too many are scheduled."""
         refused = sum(receipt < 0 for receipt in receipts)
         self._accepted += len(receipts) - refused
         self._refusals = self._refusals + 1 if refused == len(receipts) else 1

@@ -80,9 +80,12 @@ def _due_argument(job: Sending) -> str:
 
 
 async def enqueue_batch(connection: Connection, batch: Batch, now: int | str = SERVER_CLOCK) -> list[int]:
-    """Enqueue the jobs of one batch, all or none; return the Receipt of each. Raises StoreError.
+    """Enqueue the jobs of one batch that the queue accepts; return the Receipt of each.
 
     Sending the same jobs again enqueues only those that are missing.
+
+    Raises:
+        StoreError: Redis refused the command or did not reply; either all of these jobs were handled, or none.
     """
     return cast("list[int]", await connection.call("enqueue", batch.queue, _arguments(batch, now)))
 

@@ -1,7 +1,7 @@
 """Run jobs while processes, servers and networks fail, and account for every job.
 
 Workers, Redis, the producer and a controller are killed with SIGKILL at random instants; the controller rescues jobs as
-the operator does, and replays dead ones. Workers and Redis are stopped with SIGSTOP and continued. Proxies between them
+the operator does, and replays dead ones. Workers are stopped with SIGSTOP and continued. Proxies between them
 cut, lose, reset, slow and refuse, and deliver commands late. The queue is paused and resumed. Jobs succeed, fail and
 are retried, time out, crash their workers, snooze, discard themselves, expire, are delayed, have three priorities, and
 with --cancel are cancelled. Redis runs with `appendfsync always`.

@@ -132,15 +132,6 @@ class Fleet:
         await asyncio.to_thread(self.server.start)
         return "server killed and started"
 
-    async def pause_server(self, draw: random.Random) -> str:
-        self.server.pause()
-        self._count("SIGSTOPs")
-        try:
-            await asyncio.sleep(draw.random() * 1.5)
-        finally:
-            self.server.resume()
-        return "server stopped and continued"
-
     async def disturb_network(self, draw: random.Random) -> str:
         """Cut or slow the network of one process, or of all, for up to 2.5 s."""
         name, faults = draw.choice(

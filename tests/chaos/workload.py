@@ -138,10 +138,10 @@ SHARES = {
     "steady": 800, "threaded": 80, "late": 18, "crashing": 2, "fragile": 30,
     "deferred": 15, "snoozing": 25, "discarded": 10, "expiring": 20,
 }  # fmt: skip
+"""Jobs of each handler in a thousand."""
 OFTEN_FAIL = ("late", "crashing", "deferred", "snoozing")
 REPLAYED = "fragile-"
-"""First letters of the ids of jobs that the controller replays."""
-"""Jobs of each handler in a thousand."""
+"""Prefix of the ids of jobs that the controller replays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,7 @@ class JobsMachine(RuleBasedStateMachine):
         assert ids == expected.ids
         assert not (reply.draining and ids), "a draining worker claims nothing"
         assert reply.paused == ("paused" in self.model.policy and reply.left > 0)
-        assert not (reply.paused and ids), "nobody claims from a paused queue"
+        assert not (reply.paused and ids), "no worker claims from a paused queue"
         envelopes = [decode_envelope(raw or b"") for raw in reply.envelopes]
         assert [(each.id, each.expires_at) for each in envelopes] == [(id_, self.expiries[id_]) for id_ in ids]
         assert sorted(lease_id.decode() for lease_id in reply.stale) == sorted(expected.stale)

@@ -155,7 +155,7 @@ class History:
     snoozes: int = 0
     """Number of attempts that ended with Snooze."""
     replays: int = 0
-    """Number of times that the job was put back from the dead-letter queue. Such a job does not expire again."""
+    """Number of times that the job was put back from the dead-letter queue. Such a job does not expire any more."""
 
 
 HISTORY_LIMIT = 20

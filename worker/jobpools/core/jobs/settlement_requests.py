@@ -16,14 +16,15 @@ class SettlementRequest(Exception):  # noqa: N818  # it is a decision, not an er
 
 
 class RetryAfter(SettlementRequest):
-    """Fail the attempt and retry the job after this delay, whatever the strategy, `on` and `function` of its Retry are.
+    """Fail the attempt and retry the job after this delay.
 
-    The attempt is charged: after `Retry.max_attempts` attempts the job is dead. With the strategy `"none"` there is no
-    further attempt.
+    The delays, `on` and `function` of the job's Retry are ignored. The attempt is charged: after `Retry.max_attempts`
+    attempts the job is dead. With the strategy `"none"` there is no further attempt.
 
     Args:
         delay: Time until the next attempt: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta.
-        message: Why, for the log and the job's history. Default: the error of `raise … from error`.
+        message: Why, for the log and the job's history. Default: the message of the error from which it is raised, or
+            which is being handled.
 
     Raises:
         ConfigurationError: The delay is not a duration.
@@ -44,7 +45,8 @@ class Discard(SettlementRequest):
     """Make the job a dead letter at once, with the reason `discarded` and without another attempt.
 
     Args:
-        message: Why, for the log and the job's history. Default: the error of `raise … from error`.
+        message: Why, for the log and the job's history. Default: the message of the error from which it is raised, or
+            which is being handled.
 
     Example:
         >>> raise Discard(f"order {order} does not exist")

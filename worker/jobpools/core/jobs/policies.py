@@ -98,7 +98,7 @@ class Keep(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The numbers of jobs that a queue accepts, as they hold now."""
+    """The numbers of jobs that a queue accepts, defaults included."""
 
     max_depth: int = MAX_DEPTH
     """Maximum number of queued jobs; 0: unlimited."""
@@ -111,20 +111,21 @@ DEFAULT_LIMITS = Limits()
 
 
 class QueueLimits(Model):
-    """The numbers of jobs that a queue accepts, where a spec or a user sets them."""
+    """The limits that a spec or a user sets; None leaves a limit as it is."""
 
     max_depth: int | None = Field(default=None, ge=0, le=100_000_000)
     """Maximum number of queued jobs; `0`: unlimited. Only enqueueing is limited: retries, scheduled jobs that fall due
     and fired schedules always fit. Default: 10000, or what `jobpools queues set` has set."""
     overflow: Overflow | None = None
     """What happens to a job that is enqueued while the queue is full. `Block` lets the producer wait for room;
-    `DropNewest` and `DropOldest` move a job to the dead-letter queue. Default: `Block`."""
+    `DropNewest` and `DropOldest` move a job to the dead-letter queue. Default: `Block`, or what `jobpools queues set`
+    has set."""
     max_scheduled: int | None = Field(default=None, ge=0, le=100_000_000)
-    """Maximum number of scheduled jobs (`delay`, `at`); `0`: unlimited. Beyond it enqueueing
-    one fails. Default: 10000."""
+    """Maximum number of scheduled jobs (`delay`, `at`); `0`: unlimited. Beyond it, enqueueing a scheduled job fails.
+    Default: 10000, or what `jobpools queues set` has set."""
 
-    def hold_in(self, limits: Limits) -> bool:
-        """Return whether the limits that are set here are those of a queue."""
+    def matches(self, limits: Limits) -> bool:
+        """Return whether a queue has the limits that are set here; those that are None may have any value."""
         wanted = ((name, getattr(self, name)) for name in QueueLimits.model_fields)
         return all(value is None or value == getattr(limits, name) for name, value in wanted)
 

@@ -125,7 +125,7 @@ def _maintain(situation: _Situation) -> tuple[Action, ...]:
     actions: list[Action] = [EnsurePool()] if cluster.outdated else []
     if situation.facts.queues is None:
         return tuple(actions)
-    if unset := tuple(name for name, queue in situation.facts.queues.items() if not policy.hold_in(queue.limits)):
+    if unset := tuple(name for name, queue in situation.facts.queues.items() if not policy.matches(queue.limits)):
         actions.append(SetLimits(unset))
     existing = {worker.name for worker in cluster.workers}
     # An ended worker is in `gone` once. If the release fails or the operator stops here, its leases expire.

@@ -131,7 +131,7 @@ class PoolSpec(Model):
     job: JobDefaults = JobDefaults()
     """Defaults for jobs; `@app.job` and `options` override them."""
     queue: QueuePolicy = QueuePolicy()
-    """The order in which jobs are claimed, and the number of ended jobs that each queue keeps."""
+    """The order in which jobs are claimed, and how many jobs each queue accepts and keeps."""
     alerts: Alerts = Alerts()
     """Limits above which the condition Alerting becomes true."""
     paused: bool = False

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jobpools.core.histogram import Histogram
-from jobpools.core.jobs.minutes import Counts, Minute, Span, States, spans
+from jobpools.core.jobs.minutes import Counts, Minute, States, Summary, spans
 from jobpools.errors import ConfigurationError
 from jobpools.local import history_plot, plot_file
 
@@ -14,7 +14,7 @@ NOW = (START + 59) * 60.0 + 30
 """Seconds since the epoch, in the last of 60 minutes."""
 
 
-def hour(*recorded: int) -> list[Span]:
+def hour(*recorded: int) -> list[Summary]:
     """Return an hour of which these minutes have a record."""
     times = Histogram(buckets={40: 9, 60: 1})
     minutes = [
@@ -34,7 +34,7 @@ def hour(*recorded: int) -> list[Span]:
         {f"queue-{number}": hour(number) for number in range(history_plot.QUEUES + 3)},
     ],
 )
-def test_a_plot_is_a_png_for_any_number_of_queues_and_records(tmp_path: Path, queues: dict[str, list[Span]]) -> None:
+def test_a_plot_is_a_png_for_any_number_of_queues_and_records(tmp_path: Path, queues: dict[str, list[Summary]]) -> None:
     path = tmp_path / "hour.png"
     plot_file.check(path)
     history_plot.draw(queues, path, "the last 1h")

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from jobpools import App
-from jobpools.core.jobs.minutes import Minute, summary
+from jobpools.core.jobs.minutes import Minute, summarize
 from jobpools.runtime.recorder import EARLIEST, LATEST, QueueRecorder, Recorder
 from jobpools.store import keys
 from jobpools.store.clock import ServerClock
@@ -40,7 +40,7 @@ async def test_counts_waits_durations_and_slot_time_are_in_the_history_when_a_wo
     async with working(app, concurrency=5) as worker:
         await until(lambda: worker.metrics.completed == 10 and worker.metrics.failed == 1)
     minutes = await history(store)
-    found = summary(minutes, minutes[0].minute, minutes[0].minute + 3, now=2e9)
+    found = summarize(minutes, minutes[0].minute, minutes[0].minute + 3, now=2e9)
     assert (found.counts.enqueued, found.counts.completed, found.counts.failed) == (10, 10, 0)
     assert found.running.count == found.waiting.count == 10
     assert 0.04 < (found.running.quantile(0.5) or 0) < 0.5

@@ -140,7 +140,7 @@ class Context:
 
     @property
     def time_left(self) -> float:
-        """Seconds until this attempt is stopped by its timeout; 0: they are over.
+        """Seconds until this attempt is stopped by its timeout; 0: the timeout has passed.
 
         It is extended by the time for which another job blocks the worker's event loop.
         """

@@ -3,7 +3,7 @@
 import pytest
 
 from jobpools.core.histogram import Histogram
-from jobpools.core.jobs.minutes import Counts, Minute, States, spans, summary
+from jobpools.core.jobs.minutes import Counts, Minute, States, spans, summarize
 
 START = 30_000_000
 """Minutes since the epoch."""
@@ -23,7 +23,7 @@ def minute(offset: int, completed: int = 0, **more: int) -> Minute:
 
 def test_counts_are_added_states_are_the_highest_and_histograms_are_merged() -> None:
     minutes = [minute(0, 10, queued=7), minute(1, 30, failed=8, crashed=2, queued=3), minute(9, 500)]
-    found = summary(minutes, START, START + 5, now=(START + 100) * 60.0)
+    found = summarize(minutes, START, START + 5, now=(START + 100) * 60.0)
     assert (found.recorded, found.seconds) == (2, 300.0)
     assert found.counts == Counts(completed=40, failed=8, crashed=2)
     assert found.states == States(queued=7, running=2)
@@ -34,13 +34,13 @@ def test_counts_are_added_states_are_the_highest_and_histograms_are_merged() -> 
 
 
 def test_what_no_worker_recorded_is_unknown_and_not_zero() -> None:
-    found = summary([], START, START + 5, now=(START + 100) * 60.0)
+    found = summarize([], START, START + 5, now=(START + 100) * 60.0)
     assert (found.recorded, found.states, found.utilisation, found.failure_rate) == (0, None, None, None)
     assert found.waiting.quantile(0.5) is None
 
 
 def test_the_rate_of_the_current_minute_is_that_of_its_elapsed_seconds() -> None:
-    found = summary([minute(0, 60)], START, START + 1, now=START * 60.0 + 20)
+    found = summarize([minute(0, 60)], START, START + 1, now=START * 60.0 + 20)
     assert (found.seconds, found.rate) == (20.0, 3.0)
 
 

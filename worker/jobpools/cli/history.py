@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from jobpools.cli.output import Output, format_time, show
 from jobpools.core.histogram import Histogram
-from jobpools.core.jobs.minutes import KEPT, QUANTILES, Minute, Span, spans
+from jobpools.core.jobs.minutes import KEPT, QUANTILES, Minute, Summary, spans
 from jobpools.core.text.durations import format_duration, format_latency, format_rate
 from jobpools.errors import ConfigurationError
 from jobpools.store.connection import Connection
@@ -28,7 +28,7 @@ class History(NamedTuple):
     """The server's time, seconds since the epoch."""
     queues: Mapping[str, Sequence[Minute]]
 
-    def spans(self, step: int) -> dict[str, list[Span]]:
+    def spans(self, step: int) -> dict[str, list[Summary]]:
         """Return summaries of `step` minutes of each queue."""
         return {queue: spans(minutes, self.start, self.now, step) for queue, minutes in self.queues.items()}
 
@@ -57,7 +57,7 @@ async def read(connection: Connection, queue: str | None, length: int) -> Histor
     return History(start, now, {name: await read_minutes(connection, name, start, last) for name in names})
 
 
-def print_spans(found: Mapping[str, Sequence[Span]], *, over_time: bool, output: Output) -> None:
+def print_spans(found: Mapping[str, Sequence[Summary]], *, over_time: bool, output: Output) -> None:
     """Print a row for each span of each queue."""
     pairs = [(queue, span) for queue, each in found.items() for span in each]
     rows = [_cells(queue, span) if output is Output.TABLE else _row(queue, span) for queue, span in pairs]
@@ -65,7 +65,7 @@ def print_spans(found: Mapping[str, Sequence[Span]], *, over_time: bool, output:
     show(rows, columns, output, "no queue has had a job yet")
 
 
-def _row(queue: str, span: Span) -> dict[str, Any]:
+def _row(queue: str, span: Summary) -> dict[str, Any]:
     return {
         "queue": queue,
         "from": format_time(span.start),
@@ -95,7 +95,7 @@ def _ms(histogram: Histogram) -> dict[str, float | None]:
     return {name: None if value is None else value * 1000 for name, value in found.items()}
 
 
-def _cells(queue: str, span: Span) -> dict[str, Any]:
+def _cells(queue: str, span: Summary) -> dict[str, Any]:
     """Return a row of the table."""
     latencies = [histogram.quantile(share) for histogram in (span.waiting, span.running) for share in QUANTILES]
     return {

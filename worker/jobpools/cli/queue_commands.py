@@ -42,13 +42,15 @@ def show_queue(name: Name, redis: Redis = None, output: Format = Output.YAML) ->
 @queues.command("pause", cls=Command, epilog=examples("queues pause emails --reason 'mail server is down'"))
 def pause_queue(
     name: Name,
-    reason: Annotated[str, typer.Option(help="Why, for everybody who looks at the queue.")] = "",
+    reason: Annotated[
+        str, typer.Option(help="Why it is paused; shown with the queue and in the pool's conditions.")
+    ] = "",
     by: Annotated[str, typer.Option(help="Who pauses it. Default: user@host.", show_default=False)] = "",
     redis: Redis = None,
 ) -> None:
     """Pause a queue: no worker claims its jobs until it is resumed. Running jobs go on; new jobs are accepted.
 
-    The pause is kept in Redis: it lasts over restarts. A pool is not scaled up for a paused queue.
+    The pause is kept in Redis and survives restarts. A pool is not scaled up for a paused queue.
     """
     from jobpools.cli import queries, queue_queries
 
@@ -93,7 +95,7 @@ def set_limits(
     from jobpools.errors import ConfigurationError
 
     limits = QueueLimits(max_depth=max_depth, overflow=overflow, max_scheduled=max_scheduled)
-    if not limits.model_fields_set - {name for name, value in limits if value is None}:
+    if not limits.model_dump(exclude_none=True):
         raise ConfigurationError(
             f"queues set {name}: no limit given; add --max-depth N, --overflow POLICY or --max-scheduled N"
         )

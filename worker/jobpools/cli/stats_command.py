@@ -16,10 +16,11 @@ COLUMNS = (
 Over = Annotated[str, typer.Option(metavar="DURATION", help="Time between the two readings, as in 5s.")]
 Since = Annotated[
     str | None,
-    typer.Option(metavar="DURATION", help="Show the history of this time instead, as in 6h; at most 24h."),
+    typer.Option(metavar="DURATION", help="Show the history of the last 1m to 24h instead, as in 6h."),
 ]
 Step = Annotated[
-    str | None, typer.Option(metavar="DURATION", help="With --since: one row for each such time, as in 30m.")
+    str | None,
+    typer.Option(metavar="DURATION", help="With --since: length of the time that each row summarizes, as in 30m."),
 ]
 Plot = Annotated[
     Path | None, typer.Option(metavar="PNG", help="With --since: write a plot of the history to this file.")

@@ -31,7 +31,7 @@ def difference(counts: Sequence[int], before: Sequence[int]) -> dict[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counted durations."""
+    """Number of durations in each bucket."""
 
     scale: int = SCALE
     buckets: Mapping[int, int] = field(default_factory=dict[int, int])
@@ -60,7 +60,7 @@ class Histogram:
         return None
 
     def coarser(self, scale: int) -> "Histogram":
-        """Return the same durations at a scale that is not higher."""
+        """Return the same durations at this scale; at a higher one, they stay as they are."""
         buckets = self.buckets
         for _ in range(self.scale - scale):
             joined: dict[int, int] = {}

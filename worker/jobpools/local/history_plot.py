@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jobpools.core.histogram import Histogram
-from jobpools.core.jobs.minutes import KEPT, QUANTILES, Span
+from jobpools.core.jobs.minutes import QUANTILES, Summary
 from jobpools.core.text.durations import format_latency
 from jobpools.local import plot_file
 
@@ -26,11 +26,11 @@ _STYLES = (":", "--", "-")
 
 
 def step_of(length: int) -> int:
-    """Return the minutes of one point in a plot of `length` minutes."""
-    return next(step for step in (1, 2, 5, 10, KEPT) if length / step <= POINTS)
+    """Return the minutes of one point in a plot of `length` minutes, at most KEPT."""
+    return next(step for step in (1, 2, 5, 10) if length / step <= POINTS)
 
 
-def draw(queues: Mapping[str, Sequence[Span]], path: Path, period: str) -> None:
+def draw(queues: Mapping[str, Sequence[Summary]], path: Path, period: str) -> None:
     """Write the PNG; `period` says in the title which time it shows.
 
     Raises:
@@ -55,18 +55,18 @@ def draw(queues: Mapping[str, Sequence[Span]], path: Path, period: str) -> None:
         axes[0][0].set_xlim(_times(spans)[0], datetime.fromtimestamp(spans[-1].start + spans[-1].seconds, UTC))
     locator = AutoDateLocator()  # type: ignore[no-untyped-call]  # it has no types
     for axis in axes[-1]:
-        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # nor has it
+        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # it has no types
         axis.xaxis.set_major_locator(locator)
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     plot_file.save(figure, path)
 
 
-def _times(spans: Sequence[Span]) -> list[datetime]:
+def _times(spans: Sequence[Summary]) -> list[datetime]:
     return [datetime.fromtimestamp(span.start, UTC) for span in spans]
 
 
-def _draw_rates(axis: Any, queue: str, spans: Sequence[Span]) -> list[Any]:
+def _draw_rates(axis: Any, queue: str, spans: Sequence[Summary]) -> list[Any]:
     """Draw jobs per minute on the left axis and queued jobs on the right one; return the legend's entries."""
     from matplotlib.ticker import MaxNLocator
 
@@ -93,7 +93,7 @@ def _draw_rates(axis: Any, queue: str, spans: Sequence[Span]) -> list[Any]:
     return [area, *lines]
 
 
-def _draw_latencies(axis: Any, spans: Sequence[Span]) -> list[Any]:
+def _draw_latencies(axis: Any, spans: Sequence[Summary]) -> list[Any]:
     """Draw the quantiles of waiting and running, on a logarithmic axis; return the legend's entries."""
     from matplotlib.ticker import NullFormatter
 

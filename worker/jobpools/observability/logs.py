@@ -33,8 +33,8 @@ def _is_own(logger: str) -> bool:
 class JsonFormatter(logging.Formatter):
     """Formats a record as a JSON object.
 
-    Its fields: time (RFC 3339, UTC), level, logger and message; of a job's code job_id, job_name, queue and attempt; of
-    an exception error.
+    Its fields: time (RFC 3339, UTC), level, logger and message. A line that names a job also has job_id, job_name,
+    queue and attempt; a line with an exception also has error.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -144,7 +144,12 @@ class Metrics:
             for queue, each in list(self.waits.items())
             for sample in _histogram(each.buckets, each.seconds, {"queue": queue})
         ]
-        yield Metric("jobpools_job_wait_seconds", "histogram", "Time from ready to claimed, by samples.", waits)
+        yield Metric(
+            "jobpools_job_wait_seconds",
+            "histogram",
+            "Time from ready to claimed, measured for at most four jobs of a claim.",
+            waits,
+        )
         for name, description, value in (
             (
                 "jobpools_stale_total",

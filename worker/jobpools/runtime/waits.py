@@ -1,4 +1,4 @@
-"""How long jobs waited until they were claimed, by samples of each claim."""
+"""How long jobs waited until they were claimed, measured for some jobs of each claim."""
 
 from bisect import bisect_left
 

@@ -119,13 +119,13 @@ class Worker:
         return True
 
     async def _write_limits(self) -> None:
-        """Write the limits of `App(queues=…)`. Without Redis the app's producers write them before their first job."""
+        """Write the limits of `App(queues=…)`. If Redis is unavailable, producers write them before their first job."""
         for queue, limits in self.app.queue_limits.items():
             with contextlib.suppress(StoreError):
                 await set_limits(self.parts.connection, queue, limits)
 
     async def _declare_schedules(self) -> None:
-        """Write the schedules that `@app.cron` declares. Without Redis the next worker that starts does."""
+        """Write the schedules that `@app.cron` declares. If Redis is unavailable, the next worker does."""
         if not self.app.declares_schedules:
             return
         try:

@@ -71,7 +71,7 @@ class StepReply:
     paused: bool
     """Whether the queue is paused, so that no worker may claim."""
     since: list[bytes | None] = field(default_factory=list[bytes | None])
-    """As long as `ids`: since when each was ready, in ms; None where its id contains this time. Empty: all ids do."""
+    """For each of `ids`: since when the job was ready, in ms; None if its id contains this time. Empty: all ids do."""
 
 
 def _total(settlement: Settlement) -> str:

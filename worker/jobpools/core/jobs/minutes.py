@@ -7,7 +7,7 @@ from typing import Final
 from jobpools.core.histogram import Histogram, merged
 
 KEPT: Final = 1440
-"""Number of minutes of which a queue keeps a record: 24 hours. `measure.lua` has the same number."""
+"""Number of minutes of which a queue keeps a record: 24 hours. It is MINUTES of `measure.lua`."""
 QUANTILES: Final = (0.5, 0.95, 0.99)
 """The quantiles that are shown."""
 
@@ -59,13 +59,13 @@ class Minute:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A summary of the minutes from `start` on; all is None or empty where no minute has a record."""
+class Summary:
+    """A summary of the minutes from `start` on. Without any record, the counts are 0 and the other figures unknown."""
 
     start: float
     """Seconds since the epoch."""
     seconds: float
-    """Length of the span."""
+    """Length of the time that it summarizes."""
     recorded: int
     """Number of minutes that have a record."""
     counts: Counts
@@ -92,13 +92,13 @@ class Span:
         return self.counts.completed / self.seconds
 
 
-def summary(minutes: Iterable[Minute], start: int, end: int, now: float) -> Span:
+def summarize(minutes: Iterable[Minute], start: int, end: int, now: float) -> Summary:
     """Return the summary of the records from minute `start` to before minute `end`.
 
-    `now` cuts the length of the span, because the current minute is not over.
+    It ends at `now` if that is earlier, because the current minute is not over.
     """
     found = [each for each in minutes if start <= each.minute < end]
-    return Span(
+    return Summary(
         start * 60.0,
         max(1.0, min(end * 60.0, now) - start * 60.0),
         len(found),
@@ -111,7 +111,7 @@ def summary(minutes: Iterable[Minute], start: int, end: int, now: float) -> Span
     )
 
 
-def spans(minutes: Sequence[Minute], start: int, now: float, step: int) -> list[Span]:
+def spans(minutes: Sequence[Minute], start: int, now: float, step: int) -> list[Summary]:
     """Return summaries of `step` minutes each, from the minute `start` to the one that contains `now`."""
     end = int(now // 60) + 1
-    return [summary(minutes, at, min(at + step, end), now) for at in range(start, end, step)]
+    return [summarize(minutes, at, min(at + step, end), now) for at in range(start, end, step)]

@@ -23,8 +23,8 @@ class RetryAfter(SettlementRequest):
 
     Args:
         delay: Time until the next attempt: seconds, text such as `"90s"` or `"1h30m"`, or a timedelta.
-        message: Why, for the log and the job's history. Default: the message of the error from which it is raised, or
-            which is being handled.
+        message: Why, for the log and the job's history. Default: the message of the error from which it
+            is raised, or during whose handling it is raised.
 
     Raises:
         ConfigurationError: The delay is not a duration.
@@ -45,8 +45,8 @@ class Discard(SettlementRequest):
     """Make the job a dead letter at once, with the reason `discarded` and without another attempt.
 
     Args:
-        message: Why, for the log and the job's history. Default: the message of the error from which it is raised, or
-            which is being handled.
+        message: Why, for the log and the job's history. Default: the message of the error from which it
+            is raised, or during whose handling it is raised.
 
     Example:
         >>> raise Discard(f"order {order} does not exist")

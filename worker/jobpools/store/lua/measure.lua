@@ -2,12 +2,13 @@
 -- USES: clock
 -- KEYS: minutes totals leases dead ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms busy_ms slot_ms waiting running
---   now_ms: the current time in ms; '' for the server's clock; busy_ms, slot_ms: for how long slots were in use, and there
+--   now_ms: the current time in ms; '' for the server's clock; busy_ms: for how long slots ran jobs
+--   slot_ms: for how long slots could have run them
 --   waiting, running: histograms as MessagePack, {scale, first bucket, {counts}}; core/histogram.py describes the buckets
 -- RETURNS: the minute: minutes since the epoch
 -- CHANGES: minutes. Field `minute modulo 1440` holds a record as store/minutes.py has it, `last` the totals that are counted.
 --   A record takes at most LIMIT bytes: where it would take more, the larger histogram's resolution is halved
-local MINUTES, LIMIT, KEPT = 1440, 156, 172800000
+local MINUTES, LIMIT, EXPIRY = 1440, 156, 172800000
 local TOTALS = {'enqueued', 'completed', 'failed', 'crashed', 'dead', 'cancelled', 'dropped', 'overflowed'}
 
 -- coarsen(histogram): join buckets 2i - 1 and 2i.
@@ -66,5 +67,5 @@ while #packed > LIMIT and #record[6][3] + #record[7][3] > 2 do
   packed = cmsgpack.pack(record)
 end
 redis.call('HSET', minutes, place, packed, 'last', cmsgpack.pack(counted))
-redis.call('PEXPIRE', minutes, KEPT)
+redis.call('PEXPIRE', minutes, EXPIRY)
 return minute

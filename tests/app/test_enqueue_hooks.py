@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import logging
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -85,10 +86,26 @@ async def test_before_enqueue_changes_options(app: App) -> None:
     assert seen == [(*facts, True), (*facts, False)]
 
 
+async def test_a_delay_replaces_the_time_of_a_job(app: App) -> None:
+    @app.middleware
+    class Sooner(Middleware):
+        def before_enqueue(self, job: OutgoingJob) -> None:
+            job.change(delay="10ms")
+
+    @app.job
+    async def work() -> int:
+        return 1
+
+    job = await work.options(at=datetime.now(UTC) + timedelta(days=1)).enqueue()
+    await run_until_idle(app)
+    assert await job.result(timeout=5) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
         (lambda job: job.change(priority="urgent"), ConfigurationError, "before_enqueue work: priority: 'urgent' is"),
+        (lambda job: job.change(at=datetime.now(UTC), delay=1), ConfigurationError, "at and delay exclude each other"),
         (lambda job: job.change(id="x"), ConfigurationError, "before_enqueue work: id: a middleware cannot change it"),
         (lambda job: job.metadata.update(x=object()), ConfigurationError, "before_enqueue work: metadata: "),
         (lambda job: job.metadata.update(x="x" * 2_000_000), PayloadTooLargeError, "work: the encoded job takes"),

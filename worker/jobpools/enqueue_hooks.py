@@ -90,7 +90,11 @@ class OutgoingJob:
         values = checked(call, options, OPTION_CHECKS)
         if "id" in values:
             raise ConfigurationError(f"{call}: id: a middleware cannot change it; give it to options(id=…)")
+        if values.keys() >= {"at", "delay"}:
+            raise ConfigurationError(f"{call}: at and delay exclude each other; give one of them")
         self.metadata = values.pop("metadata", self.metadata)
+        if "delay" in values:
+            self._sending["due"] = None  # the job's own `at` no longer applies
         for option, field in _SENDING_FIELDS.items():
             if option in values:
                 self._sending[field] = values.pop(option)

@@ -56,7 +56,7 @@ def enable_schedule(name: Name, redis: Redis = None) -> None:
 def disable_schedule(name: Name, redis: Redis = None) -> None:
     """Disable a schedule made in code: its ticks count as missed until it is enabled.
 
-    The switch is kept in Redis: it lasts over restarts and deploys. A CronJobSpec has `spec.suspend` instead.
+    The switch is kept in Redis and survives restarts and deploys. A CronJobSpec has `spec.suspend` instead.
     """
     from jobpools.cli import schedule_queries
 

@@ -1,4 +1,4 @@
-"""What `jobpools cron` reads and changes: `app.scheduler`, with names that any part of a key may give."""
+"""What `jobpools cron` reads and changes with `app.scheduler`. It accepts a whole key, or the name at its end."""
 
 import asyncio
 import os

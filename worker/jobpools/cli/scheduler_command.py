@@ -27,8 +27,9 @@ AppName = Annotated[str | None, typer.Argument(metavar="APP", help="App whose @a
 def scheduler(app: AppName = None, redis: Redis = None) -> None:
     """Fire the schedules made in code, until SIGTERM or Ctrl-C.
 
-    Any number may run: one leads by a lock in Redis, and another takes over within 10 seconds of its death, or within
-    a second of its SIGTERM. A tick is never fired twice. Operators and `jobpools up` take part in the same election.
+    Any number may run: one leads by a lock in Redis, and another takes over within 12 seconds of its death, or within
+    about a second of its SIGTERM. A tick is never fired twice. Operators and `jobpools up` take part in the same
+    election.
     """
     from jobpools.runtime.loading import import_app
     from jobpools.settings import redis_url

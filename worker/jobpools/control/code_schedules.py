@@ -27,7 +27,7 @@ from jobpools.store.schedule_table import Owned
 from jobpools.store.schedules import StoreCodeSchedules, read_states
 
 LEAD: Final = 10.0
-"""Seconds for which a process leads without renewing it; so long after its death nothing is fired."""
+"""Seconds that the lead lasts without a renewal. If the leader dies, no tick is fired until it has expired."""
 CHECK_INTERVAL: Final = 1.0
 """Seconds between two renewals. Each also asks whether a schedule has changed."""
 RELOAD_INTERVAL: Final = 30.0
@@ -55,7 +55,7 @@ class CodeScheduler:
     """Fires the schedules made in code while it leads."""
 
     def __init__(self, connection: Connection, reporter: ScheduleReporter | None = None) -> None:
-        """`reporter` receives each pass of a schedule. Default: events are logged."""
+        """Begin without the lead. `reporter` receives each pass of a schedule. Default: events are logged."""
         self.owner = draws.worker_id(socket.gethostname())
         """Names this process to others that wait for the lead."""
         self._connection = connection
@@ -78,8 +78,7 @@ class CodeScheduler:
                     await schedule_table.lead(self._connection, self.owner, 0)
 
     async def _fire_while_leading(self) -> None:
-        engine_of_term = Scheduler(StoreCodeSchedules(self._connection), self._reporter)
-        following = _Following(self._connection, engine_of_term)
+        following = _Following(self._connection, Scheduler(StoreCodeSchedules(self._connection), self._reporter))
         engine = asyncio.create_task(following.engine.run(), name="schedules of code")
         try:
             while not engine.done():

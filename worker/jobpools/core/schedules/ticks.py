@@ -16,7 +16,7 @@ MAX_FIRES: Final = 100
 MAX_TICKS: Final = 1000
 """Maximum number of ticks of one schedule in one pass; the next pass follows at once."""
 _FLOAT_ERROR: Final = 0.001
-"""Maximum error in ms of an instant that is a float of seconds, with a margin."""
+"""Ms by which an instant that is a float of seconds may be too low; the real error is smaller."""
 MAX_LATENESS: Final = 30.0
 """Maximum seconds after its due time at which a tick is still on time: a standby needs less to take over."""
 

@@ -1,7 +1,7 @@
 -- lead: take, renew or give up the lead: one process at a time fires the schedules made in code.
 -- KEYS: leader changes
 -- ARGV: owner lease_ms
---   owner: who asks; lease_ms: for how long it leads without another call; 0 gives up the lead
+--   owner: the process that asks; lease_ms: for how long it leads without another call; 0 gives up the lead
 -- RETURNS: the leader's fence (0: another one leads, or the lead was given up), and the number of changes of the schedules
 -- CHANGES: leader, which expires; changes
 local version = tonumber(redis.call('HGET', changes, 'version') or 0)

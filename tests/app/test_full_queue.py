@@ -9,7 +9,8 @@ import pytest
 
 from jobpools import App
 from jobpools.client import Client
-from jobpools.core.jobs.policies import Limits, Overflow, QueueLimits
+from jobpools.core.jobs.overflow import Overflow
+from jobpools.core.jobs.policies import Limits, QueueLimits
 from jobpools.errors import ConfigurationError, JobDeadError, QueueFullError
 from jobpools.store.queue_policies import read_policy, set_limits
 from jobpools.testing import run_until_idle

@@ -107,7 +107,7 @@ CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "number for a Retry": (options(retry=3), ConfigurationError, r"send\.options: retry: 3 is not a Retry; write Retry\(max_attempts=5\)"),
     "timeout of 0": (options(timeout=0), ConfigurationError, r"send\.options: timeout: must be more than 0"),
     "max_crashes of 0": (options(max_crashes=0), ConfigurationError, r"send\.options: max_crashes: must be an integer of at least 1, got 0"),
-    "id with a space": (options(id="a b"), ConfigurationError, r"send\.options: id: 'a b' cannot be an id: .*"),
+    "id with a space": (options(id="a b"), ConfigurationError, r"send\.options: id: 'a b' cannot be an id; .*"),
     "duplicate job name": (job(name="send"), ConfigurationError, r"job send: duplicate name; give one of the two functions another name="),
     "positional-only parameter": (job(positional), ConfigurationError, r"job positional: parameter to has no name in JSON; .*"),
     "mistyped default": (job(timeot="5s"), ConfigurationError, r"job other: timeot: no such option; did you mean timeout\?"),
@@ -123,7 +123,7 @@ CASES: dict[str, tuple[Callable[[App], Any], type[JobpoolsError], str]] = {
     "unbound method as a handler": (job(Thing.named), ConfigurationError, r"@app\.job: .* takes self; decorate a function or a bound method"),
     "handler where a call is expected": (lambda app: asyncio.run(app.enqueue_many([app.handlers["send"]])), ArgumentsError, r"enqueue_many: <Handler send .*> is not a call; use handler\.call\(…\)"),  # type: ignore[list-item]  # that is the mistake
     "text as a handler": (lambda app: app.job("emails"), ConfigurationError, r"@app\.job: 'emails' is not a function; write @app\.job or @app\.job\(name=…\)"),  # type: ignore[call-overload]  # that is the mistake
-    "id that is not text": (options(id=7), ConfigurationError, r"send\.options: id: 7 cannot be an id: .*"),
+    "id that is not text": (options(id=7), ConfigurationError, r"send\.options: id: 7 cannot be an id; .*"),
     "tag that is not text": (options(tags=[7]), ConfigurationError, r"send\.options: tags: \[7\] is not a list of strings; .*"),
     "number for a list of tags": (options(tags=7), ConfigurationError, r"send\.options: tags: 7 is not a list of strings; .*"),
     "list for a duration": (options(delay=[5]), ConfigurationError, r"send\.options: delay: \[5\] is not a duration; .*"),

@@ -14,7 +14,8 @@ from hypothesis.stateful import (
 )
 
 from jobpools.core.jobs.job import History, JobState, Outcome, Priority, Settlement
-from jobpools.core.jobs.policies import Keep, Overflow
+from jobpools.core.jobs.overflow import Overflow
+from jobpools.core.jobs.policies import Keep
 from jobpools.core.jobs.retry import settle
 from jobpools.rescue import decide, vanished
 from jobpools.store import keys

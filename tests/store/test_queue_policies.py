@@ -4,7 +4,8 @@ import pytest
 from redis import Redis
 
 from jobpools.core.jobs.job import JobState
-from jobpools.core.jobs.policies import Limits, Overflow, QueueLimits
+from jobpools.core.jobs.overflow import Overflow
+from jobpools.core.jobs.policies import Limits, QueueLimits
 from jobpools.store import keys, ledger
 from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_endpoint

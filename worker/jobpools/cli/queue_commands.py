@@ -9,7 +9,7 @@ from jobpools.cli.output import Output, document, show
 from jobpools.cli.parameters import Format, Redis
 from jobpools.cli.terminal import write
 from jobpools.core.jobs.job import JobState
-from jobpools.core.jobs.policies import Overflow
+from jobpools.core.jobs.overflow import Overflow
 from jobpools.core.text.plurals import count_of
 
 COLUMNS = ("queue", "queued", "scheduled", "running", "dead", "oldest", "completed", "failed", "paused")

@@ -15,7 +15,7 @@ from jobpools.store.connection import Connection
 from jobpools.store.heartbeats import forget_worker, write_heartbeat
 from jobpools.store.server import server_warnings
 
-INTERVAL = 2.0
+INTERVAL = 3.0
 """Seconds between two heartbeats of a worker whose state does not change, and within which it carries out a command."""
 CHANGED_INTERVAL = 1.0
 """Seconds between two heartbeats if the number of slots in use has changed, or if the last one failed.

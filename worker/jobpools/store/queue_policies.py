@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobpools.core.jobs.policies import MAX_DEPTH, MAX_SCHEDULED, Limits, Overflow, QueueLimits
+from jobpools.core.jobs.overflow import Overflow
+from jobpools.core.jobs.policies import MAX_DEPTH, MAX_SCHEDULED, Limits, QueueLimits
 from jobpools.core.pools.facts import QueuePause
 from jobpools.store import keys
 from jobpools.store.connection import Connection

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from jobpools.core.jobs.overflow import Overflow
 from jobpools.core.jobs.retry import Retry
 from jobpools.core.schema import Duration, Model, Timeout
 from jobpools.core.text.names import QUEUE_LIMIT, QUEUE_PATTERN
@@ -64,17 +65,6 @@ class Weights(Model):
     """Share of jobs with priority normal."""
     low: int = Field(default=10, ge=1)
     """Share of jobs with priority low."""
-
-
-class Overflow(StrEnum):
-    """The ways to treat a job that is enqueued while its queue is full."""
-
-    BLOCK = "Block"
-    """`enqueue` waits for room, and raises QueueFullError when its time is over."""
-    DROP_NEWEST = "DropNewest"
-    """The new job becomes a dead letter."""
-    DROP_OLDEST = "DropOldest"
-    """The oldest queued job of the lowest priority becomes a dead letter."""
 
 
 MAX_DEPTH, MAX_SCHEDULED = 10_000, 10_000

@@ -6,14 +6,18 @@ import re
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from jobpools import App
 from jobpools.client import Client
 from jobpools.core.jobs.overflow import Overflow
 from jobpools.core.jobs.policies import Limits, QueueLimits
 from jobpools.errors import ConfigurationError, JobDeadError, QueueFullError
+from jobpools.store import keys
 from jobpools.store.queue_policies import read_policy, set_limits
 from jobpools.testing import run_until_idle
+from jobpools.waiting import REGISTRATION_INTERVAL
+from tests.support.waiting import until
 
 app = App("shop", queue="emails")
 
@@ -72,9 +76,11 @@ async def test_a_job_that_is_dropped_is_a_dead_letter_that_says_why(
 async def test_a_waiting_client_learns_at_once_that_its_job_was_dropped(valkey_url: str) -> None:
     await limited(valkey_url, 30, maxDepth=1, overflow=Overflow.DROP_OLDEST)
     async with app:
-        waiting = asyncio.create_task((await send.enqueue(1)).result(timeout=30))
-        await asyncio.sleep(0.2)  # it registers; if it comes too late, it finds the job dead by itself
-        async with asyncio.timeout(5):
+        job = await send.enqueue(1)
+        waiting = asyncio.create_task(job.result(timeout=30))
+        with Redis.from_url(valkey_url) as raw:
+            await until(lambda: raw.hexists(keys.of_queue("emails", "waiters"), job.id))
+        async with asyncio.timeout(REGISTRATION_INTERVAL / 2):  # the next registration would find it too
             await send.enqueue(2)
             with pytest.raises(JobDeadError):
                 await waiting

@@ -85,6 +85,14 @@ async def test_a_lowered_limit_is_reached_two_jobs_at_a_time(store: Connection, 
     assert (await ledger.read(store, [QUEUE]))[QUEUE].ready == 99
 
 
+async def test_a_scheduled_job_drops_none_of_the_queued_jobs(store: Connection, raw: Redis, job: Send) -> None:
+    await enqueue_batch(store, Batch(QUEUE, [job("a"), job("b")]))
+    await set_limits(store, QUEUE, QueueLimits(max_depth=1, overflow=Overflow.DROP_OLDEST))
+    before = raw.hkeys(keys.of_queue(QUEUE, "totals"))
+    assert await enqueue_batch(store, Batch(QUEUE, [job("c", delay=60)])) == [ACCEPTED]
+    assert raw.hkeys(keys.of_queue(QUEUE, "totals")) == before, "nothing was dropped, so nothing is counted"
+
+
 async def test_room_is_counted_without_ids_that_are_known(store: Connection, job: Send) -> None:
     await set_limits(store, QUEUE, QueueLimits(max_depth=2))
     await enqueue_batch(store, Batch(QUEUE, [job("a")]))

@@ -87,7 +87,7 @@ if count == 0 then return accepted end
 
 -- Find keys of another type before anything is written; those of `jobs` and `totals` are found by HMGET and HINCRBY.
 -- If the limit was lowered, each new job drops at most two old ones: several calls remove the excess, so that none is long.
-if overflow == 'DropOldest' and room < 0 then dropped = math.min(-room, 2 * pushed) end
+if overflow == 'DropOldest' and room < 0 and pushed > 0 then dropped = math.min(-room, 2 * pushed) end
 local has_token, sooner = redis.call('LLEN', wake) > 0, false
 for key in pairs(later or {}) do redis.call('ZCARD', key) end
 if stamps or dropped then redis.call('HLEN', since) end

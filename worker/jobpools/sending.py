@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from jobpools.core.backoff import Backoff
 from jobpools.core.text.durations import format_duration
@@ -69,9 +69,9 @@ def send_sync(connection: SyncConnection, jobs: Sequence[Sending], block_timeout
         return ended.value  # type: ignore[no-any-return]  # as above
 
 
-def send_steps(jobs: Sequence[Sending], block_timeout: float) -> SendSteps:
-    """Decide what to send and when, as `SendSteps` describes it."""
-    new, room = [False] * len(jobs), _Room(len(jobs), block_timeout)
+def send_steps(jobs: Sequence[Sending], block_timeout: float, clock: Callable[[], float] = time.monotonic) -> SendSteps:
+    """Decide what to send and when, as `SendSteps` describes it. `clock` returns monotonic seconds."""
+    new, room = [False] * len(jobs), _Room(len(jobs), block_timeout, clock)
     for queue, places in batches(jobs):
         left = places
         while left:
@@ -91,8 +91,9 @@ def send_steps(jobs: Sequence[Sending], block_timeout: float) -> SendSteps:
 class _Room:
     """How long a call has waited for room."""
 
-    def __init__(self, total: int, timeout: float) -> None:
+    def __init__(self, total: int, timeout: float, clock: Callable[[], float]) -> None:
         self._total = total
+        self._clock = clock
         self._timeout = timeout
         self._accepted = 0
         self._refusals = 0
@@ -104,6 +105,7 @@ class _Room:
 
     def add_accepted(self, number: int) -> None:
         self._accepted += number
+        self._refusals = 0
 
     def add_receipts(self, queue: str, receipts: Sequence[int]) -> None:
         """Count receipts, some of which refuse or drop a job. Raises QueueFullError if too many are scheduled."""
@@ -111,7 +113,7 @@ class _Room:
         self._accepted += len(receipts) - refused
         self._refusals = self._refusals + 1 if refused == len(receipts) else 1
         if self._refusals == 1:
-            self._since = time.monotonic()
+            self._since = self._clock()
         if dropped := sum(receipt == Receipt.DROPPED for receipt in receipts):
             were = count_of(dropped, "job was", "jobs were")
             log.warning("queue %s is full: %s moved to its dead letters, as its overflow DropNewest says", queue, were)
@@ -123,7 +125,7 @@ class _Room:
 
     def wait(self, queue: str) -> float:
         """Return the seconds to wait for room. Raises QueueFullError."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._since >= self._timeout:
             raise QueueFullError(
                 f"queue {queue}: it is full, and no room appeared within {format_duration(self._timeout)}"

@@ -62,3 +62,11 @@ def test_a_cleared_queue_has_no_queued_and_no_scheduled_job(jobpools: Shell, que
 def test_a_mistake_is_one_line(jobpools: Shell, words: tuple[str, ...], says: str) -> None:
     ran = jobpools("queues", *words)
     assert (ran.code != 0, ran.err) == (True, f"jobpools: {says}\n")
+
+
+@pytest.mark.parametrize("words", [("pause",), ("resume",), ("set", "--max-depth", "5")], ids=lambda words: words[0])
+def test_a_mistyped_queue_is_pointed_out(jobpools: Shell, queue: str, words: tuple[str, ...]) -> None:
+    command, *options = words
+    ran = jobpools("queues", command, f"{queue}x", *options)
+    assert (ran.code, ran.err) == (0, f"jobpools: queue {queue}x has had no job yet; did you mean {queue}?\n")
+    assert jobpools("queues", command, queue, *options).err == ""

@@ -7,7 +7,7 @@ import typer
 from jobpools.cli.command_group import Command, examples, list_group
 from jobpools.cli.output import Output, document, show
 from jobpools.cli.parameters import Format, Redis
-from jobpools.cli.terminal import write
+from jobpools.cli.terminal import print_error, write
 from jobpools.core.jobs.job import JobState
 from jobpools.core.jobs.overflow import Overflow
 from jobpools.core.text.plurals import count_of
@@ -56,6 +56,7 @@ def pause_queue(
 
     jobs = queries.run_query(redis, lambda connection: queue_queries.pause(connection, name, by, reason))
     write(f"queue {name} is paused; {count_of(jobs, 'job waits', 'jobs wait')}\n")
+    _warn_if_unused(redis, name)
 
 
 @queues.command("resume", cls=Command, epilog=examples("queues resume emails"))
@@ -66,6 +67,15 @@ def resume_queue(name: Name, redis: Redis = None) -> None:
     was, jobs = queries.run_query(redis, lambda connection: queue_queries.resume(connection, name))
     waiting = count_of(jobs, "job waits", "jobs wait")
     write(f"queue {name} is resumed; {waiting}\n" if was else f"queue {name} was not paused; {waiting}\n")
+    _warn_if_unused(redis, name)
+
+
+def _warn_if_unused(redis: str | None, name: str) -> None:
+    """Write a hint to stderr if the queue has had no job: a mistyped name must not pass for a pause."""
+    from jobpools.cli import queries, queue_queries
+
+    if hint := queries.run_query(redis, lambda connection: queue_queries.unused_hint(connection, name)):
+        print_error(hint)
 
 
 @queues.command(
@@ -101,6 +111,7 @@ def set_limits(
         )
     found = queries.run_query(redis, lambda connection: queue_queries.set_limits(connection, name, limits))
     document(found, Output.YAML if output is Output.TABLE else output)
+    _warn_if_unused(redis, name)
 
 
 @queues.command("clear", cls=Command, epilog=examples("queues clear emails", "queues clear emails --yes"))

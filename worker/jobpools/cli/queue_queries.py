@@ -6,6 +6,7 @@ from jobpools.cli.acting_user import acting_user
 from jobpools.cli.output import format_time
 from jobpools.core.jobs.job import Priority
 from jobpools.core.jobs.policies import QueueLimits
+from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.core.text.names import QueueName
 from jobpools.errors import ConfigurationError
 from jobpools.options import check_queue
@@ -13,6 +14,7 @@ from jobpools.store import keys, ledger, queue_policies
 from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.queue_policies import StoredPolicy
+from jobpools.store.server import queue_names
 
 
 def _checked(name: str) -> str:
@@ -56,6 +58,12 @@ def _row(policy: StoredPolicy) -> dict[str, Any]:
         },
         "paused": paused,
     }
+
+
+async def unused_hint(connection: Connection, name: str) -> str:
+    """Return a hint that the queue has had no job, so that its name may be mistyped; empty: it has had jobs."""
+    names = await queue_names(connection)
+    return "" if name in names else f"queue {name} has had no job yet{did_you_mean(name, names)}"
 
 
 async def set_limits(connection: Connection, name: str, limits: QueueLimits) -> dict[str, Any]:

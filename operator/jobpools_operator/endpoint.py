@@ -11,7 +11,7 @@ from jobpools.control.code_schedules import CodeScheduler
 from jobpools.control.ports import Cluster
 from jobpools.control.queues import StoreQueues
 from jobpools.control.reconcile import Reconciler
-from jobpools.control.schedules import Scheduler
+from jobpools.control.schedules import ScheduleEngine
 from jobpools.core.backoff import Backoff
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.specs import Pool
@@ -49,10 +49,10 @@ class EndpointContext:
 class Endpoint:
     """One Redis endpoint, with its pools, its schedules and its subscription."""
 
-    def __init__(self, url: str, connection: Connection, planner: PoolPlanner, scheduler: Scheduler) -> None:
+    def __init__(self, url: str, connection: Connection, planner: PoolPlanner, engine: ScheduleEngine) -> None:
         self.url = url
         self._code_scheduler = CodeScheduler(connection)
-        self._connection, self._planner, self._scheduler = connection, planner, scheduler
+        self._connection, self._planner, self._engine = connection, planner, engine
 
     @classmethod
     def open(cls, url: str, context: EndpointContext) -> "Endpoint":
@@ -61,38 +61,38 @@ class Endpoint:
         queues = StoreQueues(connection, "operator")
         reported = context.statuses.of_kind(Kind.POOL)
         reconciler = Reconciler(context.cluster, queues, context.reporter, context.memories, reported)
-        scheduler = Scheduler(StoreSchedules(connection), context.reporter)
-        return cls(url, connection, PoolPlanner(reconciler, context.counters, context.clock), scheduler)
+        engine = ScheduleEngine(StoreSchedules(connection), context.reporter)
+        return cls(url, connection, PoolPlanner(reconciler, context.counters, context.clock), engine)
 
     def put(self, managed: Pool | Schedule, reported: dict[str, object] | None) -> None:
         """Manage this pool or schedule from now on. `reported`: its last reported status."""
         if isinstance(managed, Pool):
             self._planner.put(managed)
         else:
-            self._scheduler.put(managed, reported)
+            self._engine.put(managed, reported)
 
     def drop(self, managed: Pool | Schedule, *, forget: bool = True) -> None:
         """Stop managing this pool or schedule. `forget`: also delete the schedule's state in Redis."""
         if isinstance(managed, Pool):
             self._planner.drop(managed.meta.key)
         else:
-            self._scheduler.drop(managed.meta.key, forget=forget)
+            self._engine.drop(managed.meta.key, forget=forget)
 
     def has(self, managed: Pool | Schedule) -> bool:
         """Return whether this endpoint manages exactly this object."""
         if isinstance(managed, Pool):
             return self._planner.pools.get(managed.meta.key) == managed
-        return self._scheduler.schedules.get(managed.meta.key) == managed
+        return self._engine.schedules.get(managed.meta.key) == managed
 
     @property
     def is_empty(self) -> bool:
         """Return whether it has no pool and no schedule; the state of a deleted schedule may still be in Redis."""
-        return not self._planner.pools and not self._scheduler.schedules
+        return not self._planner.pools and not self._engine.schedules
 
     @property
     def is_idle(self) -> bool:
         """Return whether it has nothing left to do."""
-        return not self._planner.pools and self._scheduler.is_idle
+        return not self._planner.pools and self._engine.is_idle
 
     def touch(self, pool_key: str) -> None:
         """Make a pass of the pool due: its Deployment or pods changed."""
@@ -104,7 +104,7 @@ class Endpoint:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen())
                 group.create_task(self._planner.run())
-                group.create_task(self._scheduler.run())
+                group.create_task(self._engine.run())
                 group.create_task(self._code_scheduler.run())
         finally:
             await self._connection.aclose()

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from datetime import UTC, datetime, timedelta
 
-from jobpools.control.schedules import Scheduler
+from jobpools.control.schedules import ScheduleEngine
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
 from jobpools.store.connection import connect
@@ -29,10 +29,10 @@ class Silent:
 
 
 async def main(url: str, start: float, count: int) -> None:
-    scheduler = Scheduler(StoreSchedules(connect(url)), Silent())
+    engine = ScheduleEngine(StoreSchedules(connect(url)), Silent())
     for schedule in schedules(start, count):
-        scheduler.put(schedule)
-    await scheduler.run()
+        engine.put(schedule)
+    await engine.run()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from jobpools.control.schedules import Scheduler
+from jobpools.control.schedules import ScheduleEngine
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
 from jobpools.store.connection import connect
@@ -36,10 +36,10 @@ def fire(url: str, *schedules: Schedule, at: float) -> None:
 
     async def run_passes() -> None:
         connection = connect(url)
-        scheduler = Scheduler(StoreSchedules(connection), SilentReporter(), lambda: at)
+        engine = ScheduleEngine(StoreSchedules(connection), SilentReporter(), lambda: at)
         for each in schedules:
-            scheduler.put(each)
-        await scheduler.run_pass()
+            engine.put(each)
+        await engine.run_pass()
         await connection.aclose()
 
     asyncio.run(run_passes())

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jobpools import App, Context
-from jobpools.control.schedules import Scheduler
+from jobpools.control.schedules import ScheduleEngine
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.plan import plan_schedule
 from jobpools.core.schedules.specs import Schedule
@@ -48,15 +48,15 @@ async def test_schedules_of_two_queues_are_fired_recorded_and_forgotten(
     endpoint: Endpoint, connection: Connection
 ) -> None:
     now, reporter = [T0], RecordingReporter()
-    scheduler = Scheduler(StoreSchedules(connection), reporter, lambda: now[0])
+    engine = ScheduleEngine(StoreSchedules(connection), reporter, lambda: now[0])
     schedules = [
         schedule("a", "emails"),
         schedule("b", "reports"),
         schedule("c", "emails", concurrencyPolicy="Replace"),
     ]
     for each in schedules:
-        scheduler.put(each)
-    assert await scheduler.run_pass() == T0 + 60
+        engine.put(each)
+    assert await engine.run_pass() == T0 + 60
     ran: list[tuple[str, str]] = []
     async with App("suite", redis=endpoint.url) as app:
 
@@ -65,24 +65,24 @@ async def test_schedules_of_two_queues_are_fired_recorded_and_forgotten(
             ran.append((name, ctx.id))
 
         now[0] = T0 + 60
-        await scheduler.run_pass()
+        await engine.run_pass()
         now[0] = T0 + 120
-        await scheduler.run_pass()
+        await engine.run_pass()
         assert [reporter.says(name)["fired"] for name in "abc"] == [2, 2, 2]
         assert [reporter.says(name)["active"] for name in "abc"] == [2, 2, 1]
         await run_until_idle(app, queues=["emails", "reports"])
         assert sorted(name for name, _ in ran) == ["a", "a", "b", "b", "c"]
         assert len({job_id for _, job_id in ran}) == 5
     now[0] = T0 + 122
-    await scheduler.run_pass()
+    await engine.run_pass()
     assert [reporter.says(name)["state"] for name in "abc"] == ["completed"] * 3
 
     assert [(view.key, view.facts.fired) for view in await list_schedules(connection)] == [
         ("default/a", 2), ("default/b", 2), ("default/c", 2),
     ]  # fmt: skip
     for each in schedules:
-        scheduler.drop(each.meta.key)
-    await scheduler.run_pass()
+        engine.drop(each.meta.key)
+    await engine.run_pass()
     assert await list_schedules(connection) == []
 
 

@@ -13,6 +13,7 @@ from redis import Redis
 from jobpools import App
 from jobpools.control import code_schedules
 from jobpools.control.code_schedules import CodeScheduler
+from jobpools.control.schedules import ScheduleEngine
 from jobpools.store import schedule_table
 from jobpools.store.connection import Connection, connect
 from tests.support.waiting import until
@@ -53,15 +54,28 @@ def fired(valkey_url: str) -> list[str]:
         return cast("list[str]", client.lrange("jobpools:{reports}:ready:normal", 0, -1))
 
 
-async def test_a_schedule_of_code_is_fired_with_its_changes(app: App, connection: Connection, valkey_url: str) -> None:
+@pytest.fixture(autouse=True)
+def check_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_schedules, "CHECK_INTERVAL", 0.05)
+
+
+async def test_a_schedule_of_code_is_fired_until_it_is_deleted(
+    app: App, connection: Connection, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+
+    class Engine(ScheduleEngine):
+        def drop(self, key: str, *, forget: bool = True) -> None:
+            super().drop(key, forget=forget)
+            left.set_result([*self.schedules])
+
+    monkeypatch.setattr(code_schedules, "ScheduleEngine", Engine)
     async with running(connection):
         await app.scheduler.every(1, app.handlers["report"])
-        await until(lambda: len(fired(valkey_url)) >= 2)
+        await until(lambda: len(fired(valkey_url)) >= 1)
         await app.scheduler.delete("report")
-        await asyncio.sleep(code_schedules.CHECK_INTERVAL + 0.3)
-        count = len(fired(valkey_url))
-        await asyncio.sleep(1.2)
-        assert len(fired(valkey_url)) == count
+        async with asyncio.timeout(DEADLINE):
+            assert await left == []
 
 
 async def test_two_schedulers_fire_each_tick_once(app: App, connection: Connection, valkey_url: str) -> None:
@@ -94,16 +108,18 @@ async def test_a_scheduler_that_stops_hands_the_lead_over_at_once(connection: Co
     await other.aclose()
 
 
+def is_firing() -> bool:
+    """Return whether an engine runs in this event loop."""
+    return any(task.get_name() == "schedules of code" for task in asyncio.all_tasks())
+
+
 async def test_a_leader_that_lost_the_lead_stops_firing(app: App, connection: Connection, valkey_url: str) -> None:
     await app.scheduler.every(1, app.handlers["report"])
     async with running(connection):
-        await until(lambda: len(fired(valkey_url)) >= 1)
+        await until(is_firing)
         with Redis.from_url(valkey_url) as client:
             client.hset("jobpools:{schedules}:leader", "owner", "another")
-        await asyncio.sleep(code_schedules.CHECK_INTERVAL + 0.3)
-        count = len(fired(valkey_url))
-        await asyncio.sleep(1.5)
-        assert len(fired(valkey_url)) == count
+        await until(lambda: not is_firing())
     assert leader(valkey_url) == b"another", "it gives up no lead of another"
 
 

@@ -1,4 +1,4 @@
-"""The scheduler on a real Valkey, with a clock that the test sets."""
+"""The engine on a real Valkey, with a clock that the test sets."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from jobpools.control.schedules import CONFLICT_INTERVAL, MAX_BATCH, Scheduler
+from jobpools.control.schedules import CONFLICT_INTERVAL, MAX_BATCH, ScheduleEngine
 from jobpools.core.conditions import condition
 from jobpools.core.reasons import SharedReason
 from jobpools.core.schedules.actions import SchedulePlan
@@ -74,8 +74,8 @@ def reported() -> Reported:
 
 
 @pytest.fixture
-def scheduler(connection: Connection, reported: Reported, clock: Clock) -> Scheduler:
-    return Scheduler(StoreSchedules(connection), reported, clock)
+def engine(connection: Connection, reported: Reported, clock: Clock) -> ScheduleEngine:
+    return ScheduleEngine(StoreSchedules(connection), reported, clock)
 
 
 def queued(url: str) -> int:
@@ -83,39 +83,39 @@ def queued(url: str) -> int:
         return int(redis.llen(keys.of_queue("ticks", "ready:normal")))  # type: ignore[arg-type]  # a synchronous client
 
 
-async def run_passes(scheduler: Scheduler, clock: Clock, until: float) -> None:
+async def run_passes(engine: ScheduleEngine, clock: Clock, until: float) -> None:
     """Run each pass when it is due."""
-    while (at := await scheduler.run_pass()) <= until:
+    while (at := await engine.run_pass()) <= until:
         clock.now = max(clock.now, at)
     clock.now = until
 
 
 async def test_a_pass_is_run_only_when_a_tick_is_due(
-    scheduler: Scheduler, reported: Reported, clock: Clock, valkey_url: str
+    engine: ScheduleEngine, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
-    scheduler.put(schedule())
-    scheduler.put(schedule("quarter", schedule="*/15 * * * *"))
-    assert await scheduler.run_pass() == T0 + 60
+    engine.put(schedule())
+    engine.put(schedule("quarter", schedule="*/15 * * * *"))
+    assert await engine.run_pass() == T0 + 60
     seen = len(reported.plans)
     clock.now = T0 + 59
-    assert await scheduler.run_pass() == T0 + 60
+    assert await engine.run_pass() == T0 + 60
     assert len(reported.plans) == seen, "no schedule was due, so none was read"
-    await run_passes(scheduler, clock, T0 + 901)
+    await run_passes(engine, clock, T0 + 901)
     expected = [("tick", 60.0 * number) for number in range(1, 16)] + [("quarter", 900.0)]
     assert sorted(reported.fired()) == sorted(expected)
-    assert queued(valkey_url) == scheduler.fired == 16
+    assert queued(valkey_url) == engine.fired == 16
 
 
 async def test_another_scheduler_continues_where_the_former_one_stopped(
-    scheduler: Scheduler, connection: Connection, reported: Reported, clock: Clock, valkey_url: str
+    engine: ScheduleEngine, connection: Connection, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
-    scheduler.put(schedule(catchUp="All"))
-    await run_passes(scheduler, clock, T0 + 70)
+    engine.put(schedule(catchUp="All"))
+    await run_passes(engine, clock, T0 + 70)
     clock.now = T0 + 245
-    other = Scheduler(StoreSchedules(connection), reported, clock)
+    other = ScheduleEngine(StoreSchedules(connection), reported, clock)
     other.put(schedule(catchUp="All"))
     await other.run_pass()
-    await scheduler.run_pass()  # the former one does not know that it is no longer the leader
+    await engine.run_pass()  # the former one does not know that it is no longer the leader
     await other.run_pass()
     assert reported.fired() == [("tick", 60.0), ("tick", 120.0), ("tick", 180.0), ("tick", 240.0)]
     assert queued(valkey_url) == 4
@@ -127,7 +127,7 @@ async def test_two_schedulers_at_the_same_time_fire_each_tick_once(
     pair, reports = [], []
     for _ in range(2):
         reported = Reported()
-        pair.append(Scheduler(StoreSchedules(connection), reported, clock))
+        pair.append(ScheduleEngine(StoreSchedules(connection), reported, clock))
         reports.append(reported)
         for number in range(40):
             pair[-1].put(schedule(f"c{number}"))
@@ -148,40 +148,40 @@ def _all(count: int) -> list[Schedule]:
     return [schedule(f"c{number}") for number in range(count)]
 
 
-def has_requested_fire(scheduler: Scheduler) -> bool:
+def has_requested_fire(engine: ScheduleEngine) -> bool:
     """Return the property anew: a type checker takes it for unchanged after an assertion."""
-    return scheduler.has_requested_fire
+    return engine.has_requested_fire
 
 
 async def test_a_requested_fire_is_enqueued_once_and_immediately(
-    scheduler: Scheduler, reported: Reported, clock: Clock, valkey_url: str
+    engine: ScheduleEngine, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
-    scheduler.put(schedule(), fire=True)
-    assert has_requested_fire(scheduler)
-    assert await scheduler.run_pass() <= T0 + 60
-    assert not has_requested_fire(scheduler)
+    engine.put(schedule(), fire=True)
+    assert has_requested_fire(engine)
+    assert await engine.run_pass() <= T0 + 60
+    assert not has_requested_fire(engine)
     assert reported.fired() == [("tick", 0.0)]
-    await run_passes(scheduler, clock, T0 + 61)
+    await run_passes(engine, clock, T0 + 61)
     assert reported.fired() == [("tick", 0.0), ("tick", 60.0)]
     assert queued(valkey_url) == 2
 
 
 async def test_a_changed_schedule_is_planned_now_and_the_state_of_a_dropped_one_is_deleted(
-    scheduler: Scheduler, reported: Reported, clock: Clock, connection: Connection
+    engine: ScheduleEngine, reported: Reported, clock: Clock, connection: Connection
 ) -> None:
-    scheduler.put(schedule())
-    await scheduler.run_pass()
+    engine.put(schedule())
+    await engine.run_pass()
     clock.now = T0 + 30
-    scheduler.put(schedule(schedule="0 0 1 1 *"))
-    await scheduler.run_pass()
-    await run_passes(scheduler, clock, T0 + 90)
+    engine.put(schedule(schedule="0 0 1 1 *"))
+    await engine.run_pass()
+    await run_passes(engine, clock, T0 + 90)
     assert reported.fired() == []
-    scheduler.drop("default/tick", forget=False)
-    await scheduler.run_pass()
+    engine.drop("default/tick", forget=False)
+    await engine.run_pass()
     assert await connection.execute("HEXISTS", keys.schedules("state"), "default/tick") == 1
-    scheduler.put(schedule())
-    scheduler.drop("default/tick")
-    await scheduler.run_pass()
+    engine.put(schedule())
+    engine.drop("default/tick")
+    await engine.run_pass()
     assert await connection.execute("EXISTS", keys.schedules("state"), keys.schedules("table")) == 0
 
 
@@ -195,7 +195,7 @@ async def test_a_schedule_that_changes_during_its_pass_gets_another_pass(
                 slow.put(schedule(schedule="30 * * * *"))
             return found
 
-    slow = Scheduler(Slow(connection), reported, clock)
+    slow = ScheduleEngine(Slow(connection), reported, clock)
     slow.put(schedule())
     assert await slow.run_pass() <= T0, "the new spec waits for its pass"
     assert reported.plans == []
@@ -204,7 +204,7 @@ async def test_a_schedule_that_changes_during_its_pass_gets_another_pass(
 
 
 async def test_a_schedule_whose_plan_raises_does_not_stop_the_others(
-    scheduler: Scheduler,
+    engine: ScheduleEngine,
     reported: Reported,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
@@ -216,9 +216,9 @@ async def test_a_schedule_whose_plan_raises_does_not_stop_the_others(
         return plan_schedule(made, *rest)
 
     monkeypatch.setattr("jobpools.control.schedules.plan_schedule", plan)
-    scheduler.put(schedule("broken"))
-    scheduler.put(schedule())
-    await run_passes(scheduler, clock, T0 + 61)
+    engine.put(schedule("broken"))
+    engine.put(schedule())
+    await run_passes(engine, clock, T0 + 61)
     assert reported.fired() == [("tick", 60.0)]
     assert "default/broken: the pass failed" in caplog.text
 
@@ -235,13 +235,13 @@ async def test_a_pass_that_raises_is_tried_again(
             return await super().enqueue(due, now)
 
     store = Failing(connection)
-    scheduler = Scheduler(store, reported, clock)
-    scheduler.put(schedule())
-    await run_passes(scheduler, clock, T0 + 61)
+    engine = ScheduleEngine(store, reported, clock)
+    engine.put(schedule())
+    await run_passes(engine, clock, T0 + 61)
     assert reported.fired() == []
     assert "the pass of 1 schedule failed" in caplog.text
     store.fails = False
-    await run_passes(scheduler, clock, T0 + 63)
+    await run_passes(engine, clock, T0 + 63)
     assert reported.fired() == [("tick", 60.0)]
 
 
@@ -254,10 +254,10 @@ async def test_a_schedule_whose_state_raises_does_not_stop_the_others(
                 raise OverflowError("date value out of range")
             return await super().observe(schedules, now)
 
-    scheduler = Scheduler(Raising(connection), reported, clock)
+    engine = ScheduleEngine(Raising(connection), reported, clock)
     for name in ("a", "poison", "z"):
-        scheduler.put(schedule(name))
-    await run_passes(scheduler, clock, T0 + 60)
+        engine.put(schedule(name))
+    await run_passes(engine, clock, T0 + 60)
     assert sorted(reported.fired()) == [("a", 60.0), ("z", 60.0)]
     assert "the pass of 3 schedules failed" in caplog.text
 
@@ -266,36 +266,36 @@ async def test_ticks_wait_while_redis_is_unreachable(reported: Reported, clock: 
     with running(valkey_binary()) as server:
         connection = connect(server.url)
         try:
-            scheduler = Scheduler(StoreSchedules(connection), reported, clock)
-            scheduler.put(schedule())
-            await scheduler.run_pass()
+            engine = ScheduleEngine(StoreSchedules(connection), reported, clock)
+            engine.put(schedule())
+            await engine.run_pass()
             server.kill()
             clock.now = T0 + 60
-            assert await scheduler.run_pass() == T0 + 60 + RETRY_INTERVAL
+            assert await engine.run_pass() == T0 + 60 + RETRY_INTERVAL
             assert reported.reason() == SharedReason.REDIS_UNKNOWN
-            scheduler.drop("default/tick")
-            assert await scheduler.run_pass() == T0 + 60 + RETRY_INTERVAL, "its state is deleted later"
-            scheduler.put(schedule("new"), fire=True)
-            await scheduler.run_pass()
-            assert scheduler.has_requested_fire
+            engine.drop("default/tick")
+            assert await engine.run_pass() == T0 + 60 + RETRY_INTERVAL, "its state is deleted later"
+            engine.put(schedule("new"), fire=True)
+            await engine.run_pass()
+            assert engine.has_requested_fire
             server.start()
             clock.now += RETRY_INTERVAL
-            await scheduler.run_pass()
+            await engine.run_pass()
             assert [name for name, _ in reported.fired()] == ["new"]
-            assert not scheduler.has_requested_fire
+            assert not engine.has_requested_fire
         finally:
             await connection.aclose()
 
 
 async def test_a_fire_is_at_most_milliseconds_late(connection: Connection, reported: Reported, valkey_url: str) -> None:
     """With the real clock: the server records when each job was enqueued. A busy machine may add 50 ms."""
-    scheduler = Scheduler(StoreSchedules(connection), reported)
+    engine = ScheduleEngine(StoreSchedules(connection), reported)
     now = time.time()
     for number in range(5):
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now + 0.2 + number / 10))
         millis = int((now + 0.2 + number / 10) % 1 * 1000)
-        scheduler.put(schedule(f"c{number}", at=f"{at}.{millis:03}Z"))
-    running_ = asyncio.create_task(scheduler.run())
+        engine.put(schedule(f"c{number}", at=f"{at}.{millis:03}Z"))
+    running_ = asyncio.create_task(engine.run())
     async with asyncio.timeout(10):
         while len(reported.fired()) < 5:
             reported.news.clear()
@@ -310,42 +310,42 @@ async def test_a_fire_is_at_most_milliseconds_late(connection: Connection, repor
 
 
 async def test_thousands_of_schedules_cost_nothing_between_their_ticks(
-    scheduler: Scheduler, reported: Reported, clock: Clock, valkey_url: str
+    engine: ScheduleEngine, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
     """The test counts commands of the server and plans; it measures no times."""
     for number in range(3_000):
-        scheduler.put(schedule(f"c{number}", schedule=f"{number % 60} 0 1 1 *"))
-    while await scheduler.run_pass() <= T0:
+        engine.put(schedule(f"c{number}", schedule=f"{number % 60} 0 1 1 *"))
+    while await engine.run_pass() <= T0:
         pass
     assert len(reported.plans) == 3_000
     with Redis.from_url(valkey_url) as redis:
         before = redis.info("stats")["total_commands_processed"]  # type: ignore[index]  # a synchronous client
         for second in range(100):
             clock.now = T0 + second
-            await scheduler.run_pass()
+            await engine.run_pass()
         assert redis.info("stats")["total_commands_processed"] - before <= 3  # type: ignore[index]  # likewise
     assert len(reported.plans) == 3_000
-    scheduler.put(schedule("one", at="2027-01-15T08:01:45Z"))
-    await scheduler.run_pass()
+    engine.put(schedule("one", at="2027-01-15T08:01:45Z"))
+    await engine.run_pass()
     clock.now = T0 + 105
-    await scheduler.run_pass()
+    await engine.run_pass()
     assert reported.fired() == [("one", 105.0)]
     assert len(reported.plans) == 3_002, "only the due schedule was planned"
     assert MAX_BATCH < 3_000
 
 
 async def test_a_queue_that_cannot_be_read_stops_only_its_own_schedules(
-    scheduler: Scheduler, reported: Reported, clock: Clock, valkey_url: str
+    engine: ScheduleEngine, reported: Reported, clock: Clock, valkey_url: str
 ) -> None:
-    scheduler.put(schedule("a"))
-    scheduler.put(schedule("b", job={"name": "work", "queue": "broken"}))
-    scheduler.put(schedule("c"))
-    await run_passes(scheduler, clock, T0 + 60)
+    engine.put(schedule("a"))
+    engine.put(schedule("b", job={"name": "work", "queue": "broken"}))
+    engine.put(schedule("c"))
+    await run_passes(engine, clock, T0 + 60)
     with Redis.from_url(valkey_url) as redis:
         for part in ("jobs", "done"):
             redis.delete(keys.of_queue("broken", part))
             redis.set(keys.of_queue("broken", part), "a string")
     reported.plans.clear()
-    await run_passes(scheduler, clock, T0 + 120)
+    await run_passes(engine, clock, T0 + 120)
     assert sorted(reported.fired()) == [("a", 120.0), ("c", 120.0)]
     assert {name for name, plan in reported.plans if plan.decision.reason == SharedReason.REDIS_UNKNOWN} == {"b"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobpools import Client, JobCancelledError, JobDeadError, JobNotFoundError, JobState
-from jobpools.control.schedules import Scheduler
+from jobpools.control.schedules import ScheduleEngine
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
 from jobpools.store.connection import Connection, connect
@@ -122,11 +122,11 @@ async def test_ticks_are_judged_by_the_servers_time(
          "spec": {"schedule": "* * * * *", "catchUp": "All", "job": {"name": "clock", "queue": QUEUE}}}
     )  # fmt: skip
     reporter = RecordingReporter()
-    first = Scheduler(StoreSchedules(store), reporter)
+    first = ScheduleEngine(StoreSchedules(store), reporter)
     first.put(schedule)
     await first.run_pass()
     monkeypatch.setattr(time, "time", lambda: right() + off)
-    other = Scheduler(StoreSchedules(store), reporter)
+    other = ScheduleEngine(StoreSchedules(store), reporter)
     other.put(schedule)
     begun = right()
     next_pass_at = await other.run_pass()

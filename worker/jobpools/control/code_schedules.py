@@ -15,7 +15,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from jobpools.control.ports import ScheduleReporter
-from jobpools.control.schedules import Scheduler
+from jobpools.control.schedules import ScheduleEngine
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.code_specs import parse_schedule
 from jobpools.core.schedules.specs import Schedule
@@ -78,7 +78,7 @@ class CodeScheduler:
                     await schedule_table.lead(self._connection, self.owner, 0)
 
     async def _fire_while_leading(self) -> None:
-        following = _Following(self._connection, Scheduler(StoreCodeSchedules(self._connection), self._reporter))
+        following = _Following(self._connection, ScheduleEngine(StoreCodeSchedules(self._connection), self._reporter))
         engine = asyncio.create_task(following.engine.run(), name="schedules of code")
         try:
             while not engine.done():
@@ -111,7 +111,7 @@ class CodeScheduler:
 class _Following:
     """Keeps an engine's schedules equal to those of the table."""
 
-    def __init__(self, connection: Connection, engine: Scheduler) -> None:
+    def __init__(self, connection: Connection, engine: ScheduleEngine) -> None:
         self.engine = engine
         self._connection = connection
         self._known: dict[str, Owned] = {}

@@ -38,7 +38,7 @@ CLOCK_TOLERANCE: Final = 1.0
 Status = Mapping[str, Any]
 
 
-class Scheduler:
+class ScheduleEngine:
     """Fires schedules when they are due. Between two ticks it does nothing, however many schedules there are."""
 
     def __init__(

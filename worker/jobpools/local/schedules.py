@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from jobpools.control.code_schedules import CodeScheduler
-from jobpools.control.schedules import Scheduler
+from jobpools.control.schedules import ScheduleEngine
 from jobpools.core.schedules.actions import SchedulePlan
 from jobpools.core.schedules.specs import Schedule
 from jobpools.core.text.timestamps import local_timestamp
@@ -23,21 +23,21 @@ class LocalSchedules:
         self._notify = notify
         self._namespace = namespace
         self._next_ticks: dict[str, float] = {}
-        self._scheduler = Scheduler(StoreSchedules(connection), self)
+        self._engine = ScheduleEngine(StoreSchedules(connection), self)
         self._code_scheduler = CodeScheduler(connection, self)
 
     def follow(self, schedules: Sequence[Schedule], *, fire: bool = False) -> None:
         """Replace the schedules by these. With `fire`, also fire each new or changed one once, now."""
-        known, current = self._scheduler.schedules, {each.meta.key for each in schedules}
+        known, current = self._engine.schedules, {each.meta.key for each in schedules}
         for key in [key for key in known if key not in current]:
-            self._scheduler.drop(key)
+            self._engine.drop(key)
         for schedule in schedules:
             if known.get(schedule.meta.key) != schedule:
-                self._scheduler.put(schedule, fire=fire)
+                self._engine.put(schedule, fire=fire)
 
     async def start(self) -> None:
         """Fire what is due at the start, and show the next ticks."""
-        await self._scheduler.run_pass()
+        await self._engine.run_pass()
         if coming := sorted(self._next_ticks.items(), key=lambda each: each[1]):
             shown = [f"{name} {local_timestamp(at)}" for name, at in coming[:MAX_SHOWN_TICKS]]
             more = f" and {len(coming) - MAX_SHOWN_TICKS} more" if len(coming) > MAX_SHOWN_TICKS else ""
@@ -46,13 +46,13 @@ class LocalSchedules:
     async def run(self) -> None:
         """Fire each tick when it is due, of the files and of code, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._scheduler.run())
+            group.create_task(self._engine.run())
             group.create_task(self._code_scheduler.run())
 
     @property
     def has_requested_fires(self) -> bool:
         """Whether a schedule that was to be fired at once has not been fired yet."""
-        return self._scheduler.has_requested_fire
+        return self._engine.has_requested_fire
 
     async def report_schedule(self, schedule: Schedule, plan: SchedulePlan) -> None:
         """Show the fires and events of one pass of one schedule."""

@@ -60,7 +60,7 @@ async def one_pass(queues: StoreQueues, ended: Sequence[str]) -> None:
 
 async def replay(connection: Connection) -> None:
     """Replay the dead jobs of the handler `fragile`. Raises StoreError."""
-    found = [death for death in await deadletters.snapshot(connection, QUEUE) if death.id.startswith(REPLAYED)]
+    found = [letter for letter in await deadletters.snapshot(connection, QUEUE) if letter.id.startswith(REPLAYED)]
     async for page in deadletters.replay(connection, QUEUE, found):
         log.info("%d of %d dead jobs replayed", page.changed, page.handled)
 

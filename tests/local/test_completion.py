@@ -9,7 +9,7 @@ from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.local.completion import Ending, Progress, decide_ending, exit_code, is_at_minimum
 
-IDLE = Progress(waiting=0, is_stuck=False, expects_more_jobs=False, crash_looping=(), pools_at_minimum=True)
+IDLE = Progress(unfinished=0, is_stuck=False, expects_more_jobs=False, crash_looping=(), pools_at_minimum=True)
 NOW = 1_800_000_000.0
 
 
@@ -17,12 +17,12 @@ NOW = 1_800_000_000.0
     ("change", "ending", "reason"),
     [
         ({}, Ending.DONE, "Idle"),
-        ({"waiting": 1}, None, "Working"),
-        ({"waiting": None}, None, "Working"),
+        ({"unfinished": 1}, None, "Working"),
+        ({"unfinished": None}, None, "Working"),
         ({"pools_at_minimum": False}, None, "Working"),
         ({"expects_more_jobs": True}, None, "ExpectsMoreJobs"),
-        ({"waiting": 2, "is_stuck": True}, Ending.GAVE_UP, "Stuck"),
-        ({"waiting": 2, "is_stuck": True, "expects_more_jobs": True}, None, "ExpectsMoreJobs"),
+        ({"unfinished": 2, "is_stuck": True}, Ending.GAVE_UP, "Stuck"),
+        ({"unfinished": 2, "is_stuck": True, "expects_more_jobs": True}, None, "ExpectsMoreJobs"),
         ({"crash_looping": ("default/emails",), "expects_more_jobs": True}, Ending.GAVE_UP, "CrashLooping"),
     ],
 )

@@ -80,7 +80,7 @@ def test_a_job_without_a_handler_ends_the_run_and_is_kept(up: Up, valkey_url: st
     (line,) = [line for line in run.lines if "cannot run" in line]
     assert "  2 jobs of queue quick cannot run: the workers of queue quick have no handler 'thumbnail'; " in line
     assert "fix pair:app and start again" in line
-    assert run.lines[-1].startswith("stopped: 3 completed, 0 retried, 0 dead, 0 lost, 2 still waiting; ")
+    assert run.lines[-1].startswith("stopped: 3 completed, 0 retried, 0 dead, 0 lost, 2 unfinished; ")
     with Redis.from_url(valkey_url) as client:
         assert client.hlen("jobpools:{quick}:jobs") >= 2
 
@@ -89,7 +89,7 @@ def test_a_queue_that_no_pool_serves_ends_the_run(up: Up) -> None:
     run = up("--until-idle", "--with", "jobpools enqueue quick n=1 --queue quik")
     assert run.wait() == 1
     assert run.find(r"  1 job of queue quik cannot run: no pool in these files serves it; did you mean quick\?")
-    assert run.lines[-1].startswith("stopped: 0 completed, 0 retried, 0 dead, 0 lost, 1 still waiting; ")
+    assert run.lines[-1].startswith("stopped: 0 completed, 0 retried, 0 dead, 0 lost, 1 unfinished; ")
 
 
 def test_a_paused_pool_ends_the_run(up: Up, folder: Path) -> None:
@@ -107,4 +107,4 @@ def test_a_job_that_is_due_later_is_waited_for(up: Up) -> None:
     run.press_ctrl_c()
     assert run.wait(20) == 130
     assert run.count("idle until") == 1
-    assert run.lines[-1].startswith("stopped: 0 completed, 0 retried, 0 dead, 0 lost, 1 still waiting; ")
+    assert run.lines[-1].startswith("stopped: 0 completed, 0 retried, 0 dead, 0 lost, 1 unfinished; ")

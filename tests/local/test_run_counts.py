@@ -20,7 +20,7 @@ def test_jobs_from_before_the_run_are_not_counted() -> None:
     )
     total = made.total
     assert (total.enqueued, total.completed, total.retried, total.unfinished, total.lost) == (3, 1, 2, 2, 0)
-    assert (made.ended, made.waiting, made.is_current) == (1, 2, True)
+    assert (made.ended, made.unfinished, made.is_current) == (1, 2, True)
 
 
 def test_a_new_queue_is_counted_from_its_first_reading() -> None:
@@ -39,10 +39,10 @@ def test_jobs_are_lost_when_redis_loses_its_data() -> None:
     assert (made.total.completed, made.total.lost) == (3, 3)
 
 
-def test_the_summary_counts_waiting_jobs_unless_all_are_done() -> None:
+def test_the_summary_counts_unfinished_jobs_unless_all_are_done() -> None:
     made = counts({"emails": Ledger()}, {"emails": Ledger(enqueued=5, completed=2, ready=3)})
     assert summarize(Ending.DONE, made, 2, 1.5) == "done: 2 completed, 0 retried, 0 dead, 0 lost; peak 2 workers; 1.5 s"
-    stopped = "stopped: 2 completed, 0 retried, 0 dead, 0 lost, {} still waiting; peak 2 workers; 1.5 s"
+    stopped = "stopped: 2 completed, 0 retried, 0 dead, 0 lost, {} unfinished; peak 2 workers; 1.5 s"
     assert summarize(Ending.GAVE_UP, made, 2, 1.5) == stopped.format(3)
     made.is_current = False
     assert summarize(Ending.STOPPED, made, 2, 1.5) == stopped.format("?")

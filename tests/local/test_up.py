@@ -69,7 +69,7 @@ def test_ctrl_c_drains_the_workers(up: Up) -> None:
     run.press_ctrl_c()
     assert run.wait(20) == 0
     assert run.find("stopping: workers finish their running jobs")
-    assert run.lines[-1].startswith("stopped: 2 completed, 0 retried, 0 dead, 0 lost, 0 still waiting; ")
+    assert run.lines[-1].startswith("stopped: 2 completed, 0 retried, 0 dead, 0 lost, 0 unfinished; ")
 
 
 def test_a_second_ctrl_c_hands_back_running_jobs(up: Up, valkey_url: str) -> None:
@@ -79,7 +79,7 @@ def test_a_second_ctrl_c_hands_back_running_jobs(up: Up, valkey_url: str) -> Non
     run.wait_for_line("stopping")
     run.press_ctrl_c()
     assert run.wait(15) == 130  # interrupted before all jobs were done
-    assert run.lines[-1].startswith("stopped: 0 completed, 0 retried, 0 dead, 0 lost, 3 still waiting; ")
+    assert run.lines[-1].startswith("stopped: 0 completed, 0 retried, 0 dead, 0 lost, 3 unfinished; ")
     with Redis.from_url(valkey_url) as client:
         assert client.ping()  # a server that the run did not start is not stopped
     for pid in set(pids):

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from jobpools.core.jobs.job import Attempt as PastAttempt, Disposition, History, OutcomeKind, Settlement
+from jobpools.core.jobs.job import AttemptRecord, Disposition, History, OutcomeKind, Settlement
 from jobpools.core.jobs.retry import Retry
 from jobpools.core.text.names import WorkerId
 from jobpools.runtime.attempt import Attempt, BoundHandler
@@ -72,7 +72,7 @@ class SlotsHarness:
     def attempt(self, lease: str, crashes: int = 0, **arguments: Any) -> Attempt:
         """Return an attempt of a job that has crashed so many times."""
         envelope = Envelope(1, fresh_id(), "job", "default", msgspec.Raw(msgspec.json.encode(arguments)))
-        past = (PastAttempt(1, OutcomeKind.CRASHED, 0.0),) * crashes
+        past = (AttemptRecord(1, OutcomeKind.CRASHED, 0.0),) * crashes
         history = History(crashes=crashes, entries=past) if crashes else None
         return Attempt(lease, envelope, self.handler, history, self.outbox)
 

@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from jobpools import Retry
-from jobpools.core.jobs.job import Attempt, History, OutcomeKind
+from jobpools.core.jobs.job import AttemptRecord, History, OutcomeKind
 from jobpools.core.jobs.retry import next_delay
 from jobpools.runtime import outcomes
 from jobpools.store.history import decode_history, encode_history
@@ -99,6 +99,6 @@ def test_a_timeout_is_a_timeout_error() -> None:
 
 def test_a_history_that_cannot_be_encoded_is_replaced_by_a_note() -> None:
     odd = cast("str", object())
-    raw = encode_history(History(attempts=2, entries=(Attempt(1, OutcomeKind.FAILED, 0.0, message=odd),)))
+    raw = encode_history(History(attempts=2, entries=(AttemptRecord(1, OutcomeKind.FAILED, 0.0, message=odd),)))
     found = decode_history(raw)
     assert (found.attempts, found.note) == (2, "the history could not be encoded")

@@ -70,11 +70,11 @@ async def test_an_unreadable_dead_job_can_be_replayed(store: Connection, raw: Re
 async def test_a_job_that_died_again_after_the_snapshot_is_skipped(store: Connection, raw: Redis, job: Send) -> None:
     await enqueue_jobs(store, [job("a"), job("b")], NOW)
     await kill(store, "a", "b")
-    deaths = await deadletters.snapshot(store, QUEUE)
-    assert [(death.id, death.at) for death in deaths] == [("a", NOW), ("b", NOW + 1)]
+    letters = await deadletters.snapshot(store, QUEUE)
+    assert [(letter.id, letter.died_at) for letter in letters] == [("a", NOW), ("b", NOW + 1)]
     raw.zadd(keys.of_queue(QUEUE, "dead"), {"a": NOW + 5})
-    assert [page async for page in deadletters.purge(store, QUEUE, deaths)] == [deadletters.Page(2, 1)]
-    assert [page async for page in deadletters.replay(store, QUEUE, deaths, NOW)] == [deadletters.Page(2, 0)]
+    assert [page async for page in deadletters.purge(store, QUEUE, letters)] == [deadletters.Page(2, 1)]
+    assert [page async for page in deadletters.replay(store, QUEUE, letters, NOW)] == [deadletters.Page(2, 0)]
     assert raw.zrange(keys.of_queue(QUEUE, "dead"), 0, -1) == [b"a"]
 
 

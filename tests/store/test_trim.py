@@ -252,7 +252,7 @@ async def test_dead_letters_are_kept_up_to_a_number_and_dropped_ones_are_counted
         await enqueue_jobs(store, [job(f"j{number}")], NOW)
         dropped += await dies(store, f"j{number}", NOW + number, keep=5)
     assert dropped == 3
-    assert {death.id for death in await deadletters.snapshot(store, QUEUE)} == {f"j{n}" for n in range(3, 8)}
+    assert {letter.id for letter in await deadletters.snapshot(store, QUEUE)} == {f"j{n}" for n in range(3, 8)}
     assert raw.hlen(keys.of_queue(QUEUE, "jobs")) == raw.hlen(keys.of_queue(QUEUE, "history")) == 5
     counts = (await ledger.read(store, [QUEUE]))[QUEUE]
     assert (counts.dead, counts.dropped, counts.died, counts.lost) == (5, 3, 8, 0)
@@ -275,7 +275,7 @@ async def test_dead_letters_are_kept_for_a_time(store: Connection, job: Send) ->
     assert await dropped(0, NOW + 10**12) == 0, "0 is unlimited"
     assert await dropped(60, NOW + 59_999) == 0
     assert await dropped(60, NOW + 61_000) == 2
-    assert {death.id for death in await deadletters.snapshot(store, QUEUE)} == {"j2", "j3"}
+    assert {letter.id for letter in await deadletters.snapshot(store, QUEUE)} == {"j2", "j3"}
     counts = (await ledger.read(store, [QUEUE]))[QUEUE]
     assert (counts.dead, counts.dropped, counts.died, counts.lost) == (2, 2, 4, 0)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobpools.core.pools.scaling_history import History, add_need, add_replicas, needs_within, replicas_at
+from jobpools.core.pools.scaling_history import ScalingHistory, add_need, add_replicas, needs_within, replicas_at
 from jobpools.core.pools.specs import Behavior
 from tests.support.pools import NOW
 
@@ -21,7 +21,7 @@ BEHAVIOR = Behavior.model_validate(
         ("a future time becomes the present", ((NOW + 99, 3),), ((NOW, 3), (NOW, 5))),
     ],
 )
-def test_the_history_with_the_present_need(name: str, history: History, expected: History) -> None:
+def test_the_history_with_the_present_need(name: str, history: ScalingHistory, expected: ScalingHistory) -> None:
     assert add_need(history, need=5, current=2, behavior=BEHAVIOR, now=NOW) == expected, name
 
 
@@ -35,7 +35,9 @@ def test_the_history_with_the_present_need(name: str, history: History, expected
          ((NOW - 31, 2), (NOW - 9, 3), (NOW, 4))),
     ],
 )  # fmt: skip
-def test_the_history_of_sizes_reaches_back_one_period(name: str, history: History, expected: History) -> None:
+def test_the_history_of_sizes_reaches_back_one_period(
+    name: str, history: ScalingHistory, expected: ScalingHistory
+) -> None:
     assert add_replicas(history, 4, BEHAVIOR, NOW) == expected, name
 
 

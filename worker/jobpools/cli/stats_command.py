@@ -60,16 +60,16 @@ def stats(  # noqa: PLR0913  # a command's own options
 def _print_history(
     since: str, step: str | None, plot: Path | None, queue: str | None, redis: str | None, output: Output
 ) -> None:
-    from jobpools.cli import history, queries
+    from jobpools.cli import queries, queue_history
 
-    length = history.minutes_of("--since", seconds_of("--since", since))
-    width = length if step is None else history.minutes_of("--step", seconds_of("--step", step))
+    length = queue_history.minutes_of("--since", seconds_of("--since", since))
+    width = length if step is None else queue_history.minutes_of("--step", seconds_of("--step", step))
     if plot is not None:
         from jobpools.local import plot_file
 
         plot_file.check(plot)
-    found = queries.run_query(redis, lambda connection: history.read(connection, queue, length))
-    history.print_spans(found.spans(width), over_time=step is not None, output=output)
+    found = queries.run_query(redis, lambda connection: queue_history.read(connection, queue, length))
+    queue_history.print_spans(found.spans(width), over_time=step is not None, output=output)
     if plot is not None:
         from jobpools.local import history_plot
 

@@ -26,7 +26,7 @@ class Ending(Enum):
 class Progress:
     """The facts after one pass."""
 
-    waiting: int | None
+    unfinished: int | None
     """Jobs that have not ended; None: unknown."""
     is_stuck: bool
     """Only jobs remain that no worker can run."""
@@ -47,7 +47,7 @@ def decide_ending(progress: Progress) -> Decision[Ending | None]:
         return Decision(None, "ExpectsMoreJobs", "")
     if progress.is_stuck:
         return Decision(Ending.GAVE_UP, "Stuck", "")
-    if progress.waiting == 0 and progress.pools_at_minimum:
+    if progress.unfinished == 0 and progress.pools_at_minimum:
         return Decision(Ending.DONE, "Idle", "")
     return Decision(None, "Working", "")
 

@@ -90,7 +90,7 @@ class ControlLoop:
     def _progress(self, *, is_stuck: bool, expects_more_jobs: bool) -> Progress:
         now = time.time()
         return Progress(
-            waiting=self.counts.waiting if self.counts.is_current else None,
+            unfinished=self.counts.unfinished if self.counts.is_current else None,
             is_stuck=is_stuck,
             expects_more_jobs=expects_more_jobs,
             crash_looping=self.cluster.crash_looping,

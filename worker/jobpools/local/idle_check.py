@@ -51,7 +51,7 @@ class IdleCheck:
 
     async def is_stuck(self, counts: RunCounts, pools: Sequence[Pool]) -> bool:
         """Return whether only jobs remain that cannot run; tell the user once which ones, and why."""
-        if not counts.is_current or not counts.waiting:
+        if not counts.is_current or not counts.unfinished:
             return False
         try:
             decision = await self._decide(counts.ledgers, pools)

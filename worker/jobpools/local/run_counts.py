@@ -15,16 +15,16 @@ class RunCounts:
         """Sum over all queues since each was first seen."""
         self.ledgers: Mapping[str, Ledger] = {}
         """Counts of each queue as last read."""
-        self.waiting = 0
-        """Jobs that have not ended, jobs from before the run included, as last read."""
+        self.unfinished = 0
+        """Number of jobs that have not ended, including those from before the run, as last read."""
         self.is_current = False
-        """The last attempt to read the counts succeeded."""
+        """Whether the counts could be read when they were last due."""
         self._first: dict[str, Ledger] = {}
         """First reading of each queue; empty after Redis lost its data."""
         self._last: dict[str, Ledger] = {}
         """Latest reading of each queue."""
         self._before_loss = _EMPTY
-        """Counts of queues up to the moment when Redis lost their data."""
+        """Counts of queues up to the time at which Redis lost their data."""
 
     @property
     def ended(self) -> int:
@@ -56,5 +56,5 @@ class RunCounts:
             self._last[queue] = ledger
         self.total = sum((ledger - self._first[queue] for queue, ledger in self._last.items()), self._before_loss)
         self.ledgers = ledgers
-        self.waiting = sum(each.unfinished for each in ledgers.values())
+        self.unfinished = sum(each.unfinished for each in ledgers.values())
         self.is_current = True

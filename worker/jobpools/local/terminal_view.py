@@ -68,7 +68,7 @@ def render(reporter: RunReporter, counts: RunCounts, width: int) -> RenderableTy
 
 
 def _progress(reporter: RunReporter, counts: RunCounts, width: int) -> RenderableType:
-    ended, total = counts.ended, counts.ended + counts.waiting
+    ended, total = counts.ended, counts.ended + counts.unfinished
     figures = (
         f"  {ended} of {total} jobs ended, {counts.total.retried} retried, {counts.total.dead} dead; "
         f"{reporter.elapsed():.1f} s"

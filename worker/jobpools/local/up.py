@@ -182,9 +182,9 @@ class Up:
 
     def _finish(self, ending: Ending, reporter: RunReporter, counts: RunCounts) -> None:
         """Print the summary, and draw the plot."""
-        if counts.is_current and counts.waiting and self._server is not None and self._options.data is None:
-            waiting = count_of(counts.waiting, "waiting job")
-            self._view.notify(f"{waiting} will be lost with the embedded Valkey; use --data FOLDER to keep the data")
+        if counts.is_current and counts.unfinished and self._server is not None and self._options.data is None:
+            unfinished = count_of(counts.unfinished, "unfinished job")
+            self._view.notify(f"{unfinished} will be lost with the embedded Valkey; use --data FOLDER to keep the data")
         summary = summarize(ending, counts, self._cluster.peak, reporter.elapsed())
         if self._options.plot is not None:
             try:

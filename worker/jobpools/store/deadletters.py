@@ -24,12 +24,12 @@ PAGE_BYTES = 2_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Death:
-    """One death of one job. A job that was replayed and died again has had two."""
+class DeadLetter:
+    """A dead job, and when it died. A job that was replayed and died again is another dead letter."""
 
     id: str
-    at: int | None = None
-    """When the job died, in ms; None: any death of this job."""
+    died_at: int | None = None
+    """Milliseconds since the epoch; None: whenever the job died."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ async def listed(connection: Connection, queue: str, limit: int = 100) -> list[J
     return await read_jobs(connection, queue, JobState.DEAD, limit)
 
 
-async def snapshot(connection: Connection, queue: str) -> list[Death]:
-    """Return the deaths in the dead-letter queue at this moment, the earliest first, each job once.
+async def snapshot(connection: Connection, queue: str) -> list[DeadLetter]:
+    """Return the dead letters of a queue at this moment, the earliest first, each job once.
 
     Jobs that die during the read are left out, whatever clock the server has: the limit is the latest death that was
     there at the start. So a bulk command ends, however fast jobs die meanwhile.
@@ -65,7 +65,7 @@ async def snapshot(connection: Connection, queue: str) -> list[Death]:
         cursor, reply = await connection.execute("ZSCAN", key, cursor, "COUNT", SCAN_COUNT)
         found.update((job_id, at) for job_id, at in _scored(reply) if at <= latest[0][1])
         if not int(cursor):
-            return [Death(job_id, at) for job_id, at in sorted(found.items(), key=lambda each: (each[1], each[0]))]
+            return [DeadLetter(job_id, at) for job_id, at in sorted(found.items(), key=lambda each: (each[1], each[0]))]
 
 
 def _scored(reply: Any) -> list[tuple[str, int]]:
@@ -74,25 +74,25 @@ def _scored(reply: Any) -> list[tuple[str, int]]:
 
 
 async def replay(
-    connection: Connection, queue: str, deaths: Sequence[Death], now: int | str = SERVER_CLOCK
+    connection: Connection, queue: str, letters: Sequence[DeadLetter], now: int | str = SERVER_CLOCK
 ) -> AsyncIterator[Page]:
-    """Put dead jobs back at the end of their queue with all their attempts, a page at a time; each death once.
+    """Put dead jobs back at the end of their queue with all their attempts, a page at a time.
 
     The history is kept. Crash window: if the process ends between two pages, the remaining jobs stay dead; the command
     can be run again.
     """
     start, size = 0, FIRST_PAGE
-    while page := deaths[start : start + size]:
+    while page := letters[start : start + size]:
         start += len(page)
-        ids = [death.id for death in page]
+        ids = [letter.id for letter in page]
         envelopes, histories = await connection.gather(
             [("HMGET", keys.of_queue(queue, part), *ids) for part in ("jobs", "history")]
         )
         arguments: list[Any] = [now, keys.WAKE_CHANNEL, queue]
-        for death, envelope, history in zip(page, envelopes, histories, strict=True):
+        for letter, envelope, history in zip(page, envelopes, histories, strict=True):
             fresh = _replayed(read_history(history))
-            at = "" if death.at is None else death.at
-            arguments += (death.id, at, _letter(envelope), encode_history(fresh))
+            at = "" if letter.died_at is None else letter.died_at
+            arguments += (letter.id, at, _letter(envelope), encode_history(fresh))
         yield Page(len(page), int(await connection.call("replay", queue, arguments)))
         size = next_size(len(page), sum(len(each or b"") for each in (*envelopes, *histories)))
 
@@ -115,9 +115,9 @@ def _letter(envelope: bytes | None) -> str:
         return LETTERS[Priority.NORMAL]
 
 
-async def purge(connection: Connection, queue: str, deaths: Sequence[Death]) -> AsyncIterator[Page]:
-    """Delete dead jobs, a page at a time; each death once."""
-    for start in range(0, len(deaths), LARGEST_PAGE):
-        page = deaths[start : start + LARGEST_PAGE]
-        pairs = [value for death in page for value in (death.id, "" if death.at is None else death.at)]
+async def purge(connection: Connection, queue: str, letters: Sequence[DeadLetter]) -> AsyncIterator[Page]:
+    """Delete dead jobs, a page at a time."""
+    for start in range(0, len(letters), LARGEST_PAGE):
+        page = letters[start : start + LARGEST_PAGE]
+        pairs = [value for letter in page for value in (letter.id, "" if letter.died_at is None else letter.died_at)]
         yield Page(len(page), int(await connection.call("purge", queue, pairs)))

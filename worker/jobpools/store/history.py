@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from jobpools.core.jobs.job import HISTORY_BYTES, Attempt, DeadReason, History, OutcomeKind
+from jobpools.core.jobs.job import HISTORY_BYTES, AttemptRecord, DeadReason, History, OutcomeKind
 from jobpools.errors import StoreDataError
 
 
@@ -62,7 +62,7 @@ def _fitted(history: History) -> bytes:
     return encoded if len(encoded) <= HISTORY_BYTES else _shortened(history, attempts)
 
 
-def _shortened(history: History, attempts: list[Attempt]) -> bytes:
+def _shortened(history: History, attempts: list[AttemptRecord]) -> bytes:
     """Cut all texts, and then keep as many of the latest attempts as fit."""
     cut = [
         replace(each, error=each.error[:_SHORT], message=each.message[:_SHORT], traceback=each.traceback[-5 * _SHORT :])
@@ -97,7 +97,7 @@ def decode_history(raw: bytes | None) -> History:
         found = _history.decode(raw)
     except msgspec.DecodeError as error:
         raise StoreDataError(f"not a history: {error}") from error
-    attempts = tuple(Attempt(**{name: getattr(each, name) for name in _FIELDS}) for each in found.entries)
+    attempts = tuple(AttemptRecord(**{name: getattr(each, name) for name in _FIELDS}) for each in found.entries)
     reason = DeadReason(found.reason) if found.reason in _REASONS else None
     return History(found.attempts, found.crashes, attempts, found.note, reason, found.snoozes, found.replays)
 

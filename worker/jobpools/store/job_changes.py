@@ -11,7 +11,7 @@ from jobpools.core.jobs.job_filter import JobFilter
 from jobpools.errors import ConfigurationError
 from jobpools.store import cancellations, deadletters, ended_chunks, keys
 from jobpools.store.connection import Connection
-from jobpools.store.deadletters import Death, Page
+from jobpools.store.deadletters import DeadLetter, Page
 from jobpools.store.find_job import find_job, resolve_queues
 from jobpools.store.job_matching import matcher, may_match
 from jobpools.store.job_view import JobView
@@ -146,8 +146,8 @@ async def _matching(
     if live:
         groups.append((False, list((await cancellations.places(connection, queue, live)).items())))
     if JobState.DEAD in states:
-        deaths = await deadletters.snapshot(connection, queue)
-        groups.append((False, [(each.id, _place_of(each)) for each in deaths]))
+        letters = await deadletters.snapshot(connection, queue)
+        groups.append((False, [(each.id, _place_of(each)) for each in letters]))
     ended = {JobState.COMPLETED, JobState.CANCELLED} & set(states)
     if ended:
         groups.append((True, await ended_chunks.snapshot(connection, queue)))
@@ -162,8 +162,8 @@ async def _matching(
     return found
 
 
-def _place_of(death: Death) -> Place:
-    return {"state": JobState.DEAD, "ended_at": (death.at or 0) / 1000}
+def _place_of(letter: DeadLetter) -> Place:
+    return {"state": JobState.DEAD, "ended_at": (letter.died_at or 0) / 1000}
 
 
 async def _views(
@@ -206,9 +206,9 @@ def changed(
         case Change.CANCEL:
             return cancellations.cancel_jobs(connection, queue, [job.id for job in jobs])
         case Change.RETRY:
-            return deadletters.replay(connection, queue, [Death(job.id, job.ended_at) for job in jobs])
+            return deadletters.replay(connection, queue, [DeadLetter(job.id, job.ended_at) for job in jobs])
         case Change.PURGE:
-            return deadletters.purge(connection, queue, [Death(job.id, job.ended_at) for job in jobs])
+            return deadletters.purge(connection, queue, [DeadLetter(job.id, job.ended_at) for job in jobs])
         case Change.RUN_NOW:
             return run_now(connection, queue, [job.id for job in jobs])
         case Change.RESCHEDULE:
@@ -238,8 +238,8 @@ async def reschedule(
 
 
 async def _delete(connection: Connection, queue: str, jobs: Sequence[Selected]) -> AsyncIterator[Page]:
-    deaths = [Death(job.id, job.ended_at) for job in jobs if job.is_dead]
-    async for page in deadletters.purge(connection, queue, deaths):
+    letters = [DeadLetter(job.id, job.ended_at) for job in jobs if job.is_dead]
+    async for page in deadletters.purge(connection, queue, letters):
         yield page
     ended = [[job.id, "" if job.ended_at is None else job.ended_at] for job in jobs if not job.is_dead]
     async for page in _in_flight(connection, "delete", queue, ended):

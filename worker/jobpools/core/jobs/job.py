@@ -119,8 +119,8 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """One finished attempt that did not complete: an entry of the history."""
+class AttemptRecord:
+    """An attempt that ended without completing, as the history of its job keeps it."""
 
     attempt: int
     """Attempt number, starting at 1; crashed attempts count."""
@@ -145,7 +145,7 @@ class History:
     """Number of failed and timed-out attempts, which `Retry.max_attempts` limits."""
     crashes: int = 0
     """Number of attempts whose worker crashed, which `max_crashes` limits."""
-    entries: tuple[Attempt, ...] = ()
+    entries: tuple[AttemptRecord, ...] = ()
     """The latest HISTORY_LIMIT attempts, oldest first."""
     note: str = ""
     """Why a due job is not run, as in `no worker has registered "mail.send"`, or why it is dead, as in

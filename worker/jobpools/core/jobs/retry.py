@@ -16,7 +16,7 @@ from jobpools.core.decision import Decision
 from jobpools.core.jobs.error_groups import with_groups
 from jobpools.core.jobs.job import (
     HISTORY_LIMIT,
-    Attempt,
+    AttemptRecord,
     DeadReason,
     Disposition,
     History,
@@ -220,8 +220,8 @@ def _crashed(outcome: Outcome, history: History, now: float, max_crashes: int, w
     dead = crashes >= max_crashes
     what = outcome.message or f"the worker{f' {worker}' if worker else ''} vanished"
     message = f"{what}, crash {crashes} of at most {max_crashes}"
-    failed = _attempt(outcome, history, now, worker, None if dead else 0.0)
-    after = _add(replace(history, crashes=crashes), failed)
+    record = _record(outcome, history, now, worker, None if dead else 0.0)
+    after = _add(replace(history, crashes=crashes), record)
     if dead:
         return _dead(after, DeadReason.CRASHED, SettlementReason.CRASHED, message)
     return Decision(
@@ -235,8 +235,8 @@ def _failed(
     attempt = history.attempts + 1
     failure = f"attempt {attempt} of {policy.max_attempts} {_describe_failure(outcome)}"
     delay = next_delay(outcome, policy, attempt, jitter)
-    failed = _attempt(outcome, history, now, worker, delay.value)
-    after = _add(replace(history, attempts=attempt), failed)
+    record = _record(outcome, history, now, worker, delay.value)
+    after = _add(replace(history, attempts=attempt), record)
     if delay.value is None:
         return _dead(after, _dead_reason(outcome), delay.reason, f"{failure}; {delay.message}")
     retry = Settlement(Disposition.RETRY, delay=delay.value, history=after)
@@ -323,8 +323,8 @@ def _dead(history: History, dead_reason: DeadReason, reason: str, message: str) 
     return Decision(Settlement(Disposition.DEAD, history=noted), reason, message)
 
 
-def _attempt(outcome: Outcome, history: History, now: float, worker: str, delay: float | None) -> Attempt:
-    return Attempt(
+def _record(outcome: Outcome, history: History, now: float, worker: str, delay: float | None) -> AttemptRecord:
+    return AttemptRecord(
         attempt=history.attempts + history.crashes + 1,
         outcome=outcome.kind,
         at=now,
@@ -336,5 +336,5 @@ def _attempt(outcome: Outcome, history: History, now: float, worker: str, delay:
     )
 
 
-def _add(history: History, attempt: Attempt) -> History:
-    return replace(history, entries=(*history.entries, attempt)[-HISTORY_LIMIT:], note="")
+def _add(history: History, record: AttemptRecord) -> History:
+    return replace(history, entries=(*history.entries, record)[-HISTORY_LIMIT:], note="")

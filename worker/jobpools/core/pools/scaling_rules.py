@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from jobpools.core.pools.facts import QueueFacts
 from jobpools.core.pools.reasons import Reason
-from jobpools.core.pools.scaling_history import History, needs_within, replicas_at
+from jobpools.core.pools.scaling_history import ScalingHistory, needs_within, replicas_at
 from jobpools.core.pools.scheduled_minimums import active_minimums
 from jobpools.core.pools.specs import PoolSpec, ScalingPolicy
 from jobpools.core.text.durations import format_duration
@@ -29,9 +29,9 @@ class SizingInput:
     """Number of busy workers."""
     active_at: float
     """When a job was last queued, due or running, seconds since the epoch."""
-    needed: History
+    needed: ScalingHistory
     """Numbers of workers that were needed within the stabilization windows."""
-    replicas: History
+    replicas: ScalingHistory
     """Numbers of workers that were asked for within the periods of the policies."""
     now: float
 

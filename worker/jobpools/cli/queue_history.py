@@ -19,8 +19,8 @@ COLUMNS = ("queue", "completed", "failed", "crashed", "dead", "completed/s", "qu
 COLUMNS_OVER_TIME = ("queue", "from", *COLUMNS[1:])
 
 
-class History(NamedTuple):
-    """The history of some queues."""
+class QueueHistory(NamedTuple):
+    """The recorded minutes of some queues."""
 
     start: int
     """The first minute, in minutes since the epoch."""
@@ -43,7 +43,7 @@ def minutes_of(option: str, seconds: float) -> int:
     return int(minutes)
 
 
-async def read(connection: Connection, queue: str | None, length: int) -> History:
+async def read(connection: Connection, queue: str | None, length: int) -> QueueHistory:
     """Return the last `length` minutes of one queue, or of all that have had a job.
 
     Raises:
@@ -54,7 +54,7 @@ async def read(connection: Connection, queue: str | None, length: int) -> Histor
     last = int(now) // 60
     start = last - length + 1
     names = await resolve_queues(connection, queue)
-    return History(start, now, {name: await read_minutes(connection, name, start, last) for name in names})
+    return QueueHistory(start, now, {name: await read_minutes(connection, name, start, last) for name in names})
 
 
 def print_spans(found: Mapping[str, Sequence[Summary]], *, over_time: bool, output: Output) -> None:

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from jobpools import App, StoreAuthError, StoreError, StoreUnavailableError
-from jobpools.control.queues import StoreQueues
 from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scenario
 from tests.support.proxy import Faults, Proxy, running_proxy
+from tests.support.queues import operator_queues
 from tests.support.refusals import Refuse, busy, few_replicas, full, no_right, replica
 from tests.support.waiting import eventually
 from tests.support.workers import WorkerProcess, running_workers
@@ -170,7 +170,7 @@ async def test_the_control_loop_declares_no_worker_dead_during_an_outage_of_writ
 ) -> None:
     """Leases expire because they cannot be renewed, while a replica answers every read."""
     pool = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate({"app": APP, "queues": [QUEUE]}))
-    queues = StoreQueues(scenario.connection, "operator")
+    queues = operator_queues(scenario.connection)
     with running_workers(scenario.folder, scenario.server.url, APP, "a", **scenario.environment, LEASE="1s"):
         job = await jobs.work.options(max_crashes=1).enqueue(5.0)
         eventually("it runs", lambda: len(scenario.notes("begun")) == 1)

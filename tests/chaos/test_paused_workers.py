@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from jobpools import JobState
-from jobpools.control.queues import StoreQueues
 from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.store import ledger
 from jobpools.store.jobs import read_job
 from tests.chaos import jobs
 from tests.chaos.conftest import APP, QUEUE, Scenario
+from tests.support.queues import operator_queues
 from tests.support.waiting import eventually
 from tests.support.workers import running_workers
 
@@ -30,7 +30,7 @@ async def test_jobs_whose_next_attempt_has_not_started_continue_uncharged(scenar
         sent = [await jobs.work.enqueue(1.0) for _ in range(2)] + [await jobs.grind.enqueue(1.0) for _ in range(2)]
         eventually("all run", lambda: len(scenario.notes("begun")) == 4)
         a.pause()
-        queues = StoreQueues(scenario.connection, "operator")
+        queues = operator_queues(scenario.connection)
         async with asyncio.timeout(20):
             while (await scenario.totals()).running:
                 await queues.maintain(pool(max_crashes))

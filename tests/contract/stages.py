@@ -4,7 +4,6 @@ import time
 from typing import Protocol
 
 from jobpools.control.ports import Queues
-from jobpools.control.queues import StoreQueues
 from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import WorkerId
@@ -14,6 +13,7 @@ from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.step import settle_and_claim
 from tests.store.conftest import sending
 from tests.support.fakes import LEASE, FakeQueues, Worker, World
+from tests.support.queues import operator_queues
 from tests.support.sending import enqueue_jobs
 
 POOL = Pool.model_validate(
@@ -55,7 +55,7 @@ class StoreStage:
         self._store = connect(url)
         self._reachable: Connection | None = None
         """The connection to the real server after `vanish`."""
-        self.queues: Queues = StoreQueues(self._store, "operator")
+        self.queues: Queues = operator_queues(self._store)
         self._number = 0
 
     async def enqueue(self, queue: str, *, delay: float = 0.0) -> None:
@@ -92,7 +92,7 @@ class StoreStage:
 
     async def vanish(self) -> None:
         self._reachable, self._store = self._store, connect("redis://127.0.0.1:1/0")
-        self.queues = StoreQueues(self._store, "operator")
+        self.queues = operator_queues(self._store)
 
     async def close(self) -> None:
         await self._store.aclose()

@@ -28,6 +28,7 @@ from jobpools.store.lease_ids import claim_suffix
 from jobpools.store.rescue import rescue_jobs
 from jobpools.store.step import Completed, settle_and_claim
 from tests.store.conftest import QUEUE, Send
+from tests.support.queues import operator_queues
 from tests.support.sending import enqueue_jobs
 from tests.support.servers import running, valkey_binary
 
@@ -38,7 +39,7 @@ POOL = Pool.model_validate(
 
 @pytest.fixture
 def queues(store: Connection) -> StoreQueues:
-    return StoreQueues(store, "operator")
+    return operator_queues(store)
 
 
 async def claim(store: Connection, worker: str, claim: int = 1, number: int = 1, lease: int = 60_000) -> int:
@@ -252,3 +253,22 @@ async def test_after_an_outage_no_lease_is_rescued_before_living_workers_can_ren
             view = await read_job(connection, QUEUE, "a")
             assert view is not None
             assert view.history.crashes == 1
+
+
+async def test_an_operator_that_starts_rescues_no_lease_before_living_workers_can_renew(
+    store: Connection, job: Send
+) -> None:
+    """It does not know whether an outage has just ended."""
+    now = 1000.0
+    queues = StoreQueues(store, "operator", lambda: now)
+    await enqueue_jobs(store, [job("a"), job("b")])
+    await claim(store, "host.1", lease=0)
+    await claim(store, "gone.1", lease=60_000)
+    await queues.observe([POOL])
+    now += control_queues.RENEWAL_GRACE - 0.1
+    assert await queues.maintain(POOL) == 0
+    assert await states(store, "a", "b") == ["running", "running"]
+    assert await queues.release(POOL, ["gone"]) == 1, "a pod that is gone renews nothing"
+    now += 0.1
+    assert await queues.maintain(POOL) == 1
+    assert await states(store, "a", "b") == ["queued", "queued"]

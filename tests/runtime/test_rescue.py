@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from jobpools import App
-from jobpools.control.queues import StoreQueues
 from jobpools.core.jobs.job import JobState, Outcome, OutcomeKind
 from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
@@ -19,6 +18,7 @@ from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job
 from jobpools.store.rescue import RESCUED_AT_ONCE, held_by
 from tests.runtime.conftest import working
+from tests.support.queues import operator_queues
 from tests.support.waiting import until
 
 QUEUE = "default"
@@ -40,7 +40,7 @@ async def rescue(request: pytest.FixtureRequest, app: App, store: Connection) ->
     async def known() -> None: ...
 
     if request.param == "operator":
-        queues = StoreQueues(store, "operator")
+        queues = operator_queues(store)
 
         async def maintain() -> None:
             await queues.maintain(pool(maxCrashes=2))

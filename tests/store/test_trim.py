@@ -1,18 +1,17 @@
 """The memory of a queue is bounded: expired and surplus records are removed as fast as they arrive."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import count
 from typing import Any
 
 import pytest
 from redis import Redis
 
-from jobpools.control.queues import StoreQueues
 from jobpools.core.jobs.job import JobState, Priority
 from jobpools.core.jobs.policies import Keep
 from jobpools.core.objects import Meta
-from jobpools.core.pools.actions import MaintainQueues
+from jobpools.core.pools.actions import Action, MaintainQueues
 from jobpools.core.pools.facts import ClusterFacts, PoolFacts
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import plan_pool
@@ -31,6 +30,7 @@ from jobpools.store.script_arguments import KEEP
 from jobpools.store.step import Completed, Settled, settle_and_claim
 from tests.store.attempts import failed
 from tests.store.conftest import QUEUE, Send, sending
+from tests.support.queues import operator_queues
 from tests.support.sending import enqueue_jobs
 from tests.support.servers import Server, redis_binary, running, valkey_binary
 
@@ -198,10 +198,33 @@ async def test_the_operator_removes_records_of_jobs_that_were_cancelled_without_
     ))  # fmt: skip
     cluster = ClusterFacts(replicas=0, current=True)
     assert MaintainQueues() in plan_pool(pool, PoolFacts(facts, (), cluster), Memory(), 1001, None).actions
-    await StoreQueues(store, "operator").maintain(pool)
+    await operator_queues(store).maintain(pool)
     assert raw.hlen(keys.of_queue(QUEUE, "results")) == keep
     facts = (await read_endpoint(store, {"default/shop": [QUEUE]})).queues
     assert MaintainQueues() not in plan_pool(pool, PoolFacts(facts, (), cluster), Memory(), 1001, None).actions
+
+
+async def test_the_operator_drops_dead_letters_that_are_too_old_while_there_is_no_worker(
+    store: Connection, raw: Redis
+) -> None:
+    died = 1_000_000_000_000  # long ago by the server's clock
+    raw.zadd(keys.of_queue(QUEUE, "dead"), {f"j{number}": died + number for number in range(1500)})
+    pool = Pool(meta=Meta(name="shop"), spec=PoolSpec.model_validate(
+        {"app": "shop:app", "queues": [QUEUE], "queue": {"keepDeadFor": "1m"}}
+    ))  # fmt: skip
+
+    async def actions(now: int | str = "") -> Sequence[Action]:
+        facts = PoolFacts(
+            (await read_endpoint(store, {"default/shop": [QUEUE]}, now)).queues, (), ClusterFacts(0, current=True)
+        )
+        return plan_pool(pool, facts, Memory(), 1001, None).actions
+
+    assert await actions(died + 59_999) == ()
+    assert await actions(died + 60_000) == (MaintainQueues(),)
+    await operator_queues(store).maintain(pool)
+    assert raw.zcard(keys.of_queue(QUEUE, "dead")) == 0
+    assert (await ledger.read(store, [QUEUE]))[QUEUE].dropped == 1500
+    assert await actions() == ()
 
 
 async def test_an_id_is_free_again_when_its_record_has_expired(store: Connection, raw: Redis, job: Send) -> None:

@@ -35,6 +35,7 @@ def with_cluster(facts: PoolFacts, **fields: Any) -> PoolFacts:
     return replace(facts, cluster=replace(facts.cluster or cluster_facts(), **fields))
 
 
+KEEP_A_MINUTE = {"queue": {"keepDeadFor": "1m"}}
 NEW_POOL = with_cluster(pool_facts(), replicas=None, current=False)
 
 
@@ -52,6 +53,10 @@ NEW_POOL = with_cluster(pool_facts(), replicas=None, current=False)
         ("a worker ended and is back", with_cluster(pool_facts("a", busy="a"), gone=("a",)), {}, ()),
         ("due jobs without workers", pool_facts(due=1), {}, (MaintainQueues(), SetReplicas(1))),
         ("expired records without workers", pool_facts(expired=True), {}, (MaintainQueues(),)),
+        ("old dead letters without workers", pool_facts(dead=1, oldest_dead=60), KEEP_A_MINUTE, (MaintainQueues(),)),
+        ("dead letters that are not old", pool_facts(dead=1, oldest_dead=59), KEEP_A_MINUTE, ()),
+        ("dead letters of any age", pool_facts(dead=1, oldest_dead=1e9), {"queue": {"keepDeadFor": "0s"}}, ()),
+        ("old dead letters with a worker", pool_facts("a", busy="a", dead=1, oldest_dead=60), KEEP_A_MINUTE, ()),
         ("due jobs with a worker", pool_facts("a", due=1), {}, ()),
         ("scale up", pool_facts("a", busy="a", queued=4), {}, (SetReplicas(5),)),
         ("a paused queue", pool_facts(queued=4, pause=QueuePause(NOW, "ada", "")), {}, ()),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from jobpools.core.pools.facts import EndpointFacts
 from jobpools.core.pools.specs import Pool
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
-from jobpools.rescue import Rescuer, describe_dropped
+from jobpools.rescue import Rescuer, Swept, describe_dropped
 from jobpools.store import draws
 from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import force_drain_locks, release_drain_locks, take_drain_locks
@@ -21,7 +21,8 @@ log = logging.getLogger("jobpools.operator")
 LEASE_MS = 10_000
 """Milliseconds of the lease that a rescuer holds while it settles."""
 RENEWAL_GRACE = 5.0
-"""Seconds after an outage in which workers may renew leases that expired meanwhile: no lease is rescued before."""
+"""Seconds after an outage or a start in which workers may renew leases that expired meanwhile: no lease is rescued
+before. An operator that starts does not know whether an outage has just ended."""
 LOCKOUT = 120.0
 """Seconds for which a worker that was reported as ended may claim no jobs."""
 
@@ -35,8 +36,8 @@ class StoreQueues:
         self._clock = clock
         self._rescuer = Rescuer(connection, draws.worker_id(name), lease_ms=LEASE_MS)
         self._is_unreachable = False
-        self._reachable_since = float("-inf")
-        """When the latest outage ended, by `clock`."""
+        self._reachable_since = clock()
+        """When the latest outage ended by `clock`, or the start."""
         self._locked_out: dict[str, tuple[float, list[str]]] = {}
         """By worker id: when it was reported as ended, and the queues in which it may not claim."""
 
@@ -132,18 +133,21 @@ class StoreQueues:
 
     async def maintain(self, pool: Pool) -> int:
         """Promote due jobs, settle as crashed the jobs of expired leases, and trim ended jobs."""
-        moved = 0
         with self._noting_outages():
-            for queue in pool.spec.queues:
-                if self._is_unreachable or self._clock() < self._reachable_since + RENEWAL_GRACE:
-                    moved += (await self._rescuer.promote(queue.name, pool.spec.queue.keep)).promoted
-                else:
-                    moved += await self._rescue(pool, queue.name, ())
-        return moved
+            return sum([await self._maintain(pool, queue.name) for queue in pool.spec.queues])
+
+    async def _maintain(self, pool: Pool, queue: str) -> int:
+        if not self._is_unreachable and self._clock() >= self._reachable_since + RENEWAL_GRACE:
+            return await self._rescue(pool, queue, ())
+        return _moved(pool, await self._rescuer.promote(queue, pool.spec.queue.keep))
 
     async def _rescue(self, pool: Pool, queue: str, hosts: Sequence[str]) -> int:
-        limit = pool.spec.job.max_crashes
-        swept = await self._rescuer.sweep(queue, holders=hosts, max_crashes=lambda _: limit, keep=pool.spec.queue.keep)
-        if swept.dropped:
-            log.warning("%s", describe_dropped(queue, swept.dropped, pool.spec.queue.keep))
-        return len(swept.rescued) + swept.promoted
+        limit, keep = pool.spec.job.max_crashes, pool.spec.queue.keep
+        return _moved(pool, await self._rescuer.sweep(queue, holders=hosts, max_crashes=lambda _: limit, keep=keep))
+
+
+def _moved(pool: Pool, swept: Swept) -> int:
+    """Log the dead letters that were dropped, and return the number of jobs moved."""
+    if swept.dropped:
+        log.warning("%s", describe_dropped(swept.queue, swept.dropped, pool.spec.queue.keep))
+    return len(swept.rescued) + swept.promoted

@@ -61,6 +61,7 @@ def _queue_facts(reply: FactsReply) -> QueueFacts:
         dead_total=counts.get("dead", 0),
         pause=policy.pause,
         limits=policy.limits,
+        oldest_dead=None if reply.died < 0 else (reply.now - reply.died) / 1000,
     )
 
 

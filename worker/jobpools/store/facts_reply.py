@@ -34,6 +34,8 @@ class FactsReply(NamedTuple):
     """Number of records of completed and cancelled jobs."""
     flat_policy: Any
     """The fields of the queue's policy, each followed by its value."""
+    died: int
+    """When the oldest dead letter died, in ms since the epoch; -1: there is none."""
 
     @property
     def totals(self) -> dict[str, int]:

@@ -54,6 +54,8 @@ class QueueFacts:
     pause: QueuePause | None = None
     """None: the queue is not paused."""
     limits: Limits = DEFAULT_LIMITS
+    oldest_dead: float | None = None
+    """Seconds since the oldest dead letter died. None: there is none."""
 
     @property
     def demand(self) -> int:

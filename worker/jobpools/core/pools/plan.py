@@ -140,7 +140,8 @@ def _maintain(situation: _Situation) -> tuple[Action, ...]:
 def _needs_maintenance(queue: QueueFacts, keep: Keep) -> bool:
     """Return whether a queue has jobs that its workers would promote, rescue or trim."""
     surplus = queue.ended > keep.completed or queue.dead > keep.dead
-    return surplus or bool(queue.due or queue.in_flight or queue.expired)
+    too_old = 0 < keep.dead_for <= (queue.oldest_dead or 0.0)
+    return surplus or too_old or bool(queue.due or queue.in_flight or queue.expired)
 
 
 def _scale_up(situation: _Situation) -> tuple[Action, ...]:

@@ -5,7 +5,7 @@
 --   now_ms: the current time in ms; '' for the server's clock
 -- RETURNS: {now, queued, due, scheduled later, leases, dead, next due in ms or -1, heads of the ready lists, since when each
 --   of them is ready if its id does not contain this, totals by name, draining workers, 1 if expired records are still there, records of ended jobs,
---   the fields of its policy, each followed by its value}
+--   the fields of its policy, each followed by its value, when the oldest dead letter died in ms or -1}
 -- CHANGES: nothing
 local now = clock(now_ms)
 local queued, due, later, next_due = 0, 0, 0, -1
@@ -28,8 +28,10 @@ local expired, classes = 0, redis.call('HGETALL', done)
 for i = 2, #classes, 2 do
   if tonumber(classes[i]) <= now then expired = 1 end
 end
+local dead_letters, died = redis.call('ZCARD', dead), -1
+if dead_letters > 0 then died = tonumber(redis.call('ZRANGE', dead, 0, 0, 'WITHSCORES')[2]) end
 return {
-  now, queued, due, later, redis.call('ZCARD', leases), redis.call('ZCARD', dead), next_due, heads, head_since,
+  now, queued, due, later, redis.call('ZCARD', leases), dead_letters, next_due, heads, head_since,
   redis.call('HGETALL', totals), redis.call('SMEMBERS', draining), expired, redis.call('HLEN', results),
-  redis.call('HGETALL', policy),
+  redis.call('HGETALL', policy), died,
 }

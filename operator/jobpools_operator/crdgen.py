@@ -49,6 +49,7 @@ POOL_RULES: dict[str, list[dict[str, str]]] = {
 }
 SCHEDULE_RULES: dict[str, list[dict[str, str]]] = {
     "": [{"rule": "has(self.schedule) != has(self.at)", "message": "set exactly one of schedule and at"}],
+    "job.expires": [{"rule": "self.matches('[1-9]')", "message": "must be more than 0s"}],
     "redis": REDIS_RULES,
 }
 

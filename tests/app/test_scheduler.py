@@ -75,7 +75,7 @@ async def test_a_fired_job_has_the_options_of_its_call(app: App) -> None:
     assert known.schedule.spec.job.model_dump(exclude_defaults=True) == {
         "name": "report", "queue": "reports", "priority": "low", "kwargs": {"day": "mon"}, "tags": ("t",),
         "timeout": 30.0, "ttl": 60.0, "max_crashes": 9, "expires": 5.0,
-        "meta": {"n": 1},
+        "metadata": {"n": 1},
     }  # fmt: skip
 
 

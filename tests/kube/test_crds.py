@@ -18,7 +18,7 @@ def pool(name: str = "emails", **spec: Any) -> Object:
 
 
 def schedule(name: str = "report", **spec: Any) -> Object:
-    base: Object = {"job": {"name": "report", "kwargs": {"deep": [{"er": None}]}}}
+    base: Object = {"job": {"name": "report", "kwargs": {"deep": [{"er": None}]}, "metadata": {"n": 1}}}
     return {"apiVersion": "jobpools.dev/v1", "kind": "CronJobSpec", "metadata": {"name": name}, "spec": base | spec}
 
 
@@ -146,8 +146,9 @@ def test_names_that_are_too_long_for_pods_are_refused(kubectl: Kubectl, name: st
         ({"at": "tomorrow"}, "spec.at"),
         ({"schedule": "@daily", "job": {}}, "spec.job.name"),
         ({"schedule": "@daily", "timezone": "UTC"}, 'unknown field "spec.timezone"'),
+        ({"schedule": "@daily", "job": {"name": "report", "expires": "0s"}}, "must be more than 0s"),
     ],
-    ids=["neither", "both", "policy", "at", "job", "typo"],
+    ids=["neither", "both", "policy", "at", "job", "typo", "expires"],
 )
 def test_an_invalid_schedule_is_refused_with_a_clear_message(kubectl: Kubectl, spec: Object, words: str) -> None:
     with pytest.raises(AssertionError) as refusal:
@@ -161,6 +162,7 @@ def test_arguments_of_a_job_are_stored_unchanged(kubectl: Kubectl) -> None:
     found = kubectl.get("jobcron", "report")
     assert found is not None
     assert found["spec"]["job"]["kwargs"] == {"deep": [{"er": None}]}
+    assert found["spec"]["job"]["metadata"] == {"n": 1}
 
 
 @pytest.mark.api

@@ -77,11 +77,11 @@ async def test_fired_ticks_are_recorded(store: StoreSchedules, connection: Conne
 
 async def test_a_fired_job_has_the_envelope_of_an_enqueued_one(valkey_url: str, store: StoreSchedules) -> None:
     job = {"name": "mail.send", "queue": "mails", "priority": "high", "kwargs": {"to": "ä", "n": [1, None]},
-           "tags": ["a", "b"]}  # fmt: skip
+           "tags": ["a", "b"], "metadata": {"tenant": 7}, "expires": "90s"}  # fmt: skip
     await store.observe([schedule(job=job)], T0)
     plan, _ = await fire(store, schedule(job=job), T0 + 60)
     client = Client(valkey_url)
-    options = Options.make(queue="mails", priority="high", tags=["a", "b"], id=plan.fires[0].id)
+    options = Options.make(queue="mails", priority="high", tags=["a", "b"], id=plan.fires[0].id, metadata={"tenant": 7})
     expected = client.call_json("mail.send", {"to": "ä", "n": [1, None]}, options).envelope
     await client.aclose()
     with Redis.from_url(valkey_url) as redis:
@@ -89,8 +89,8 @@ async def test_a_fired_job_has_the_envelope_of_an_enqueued_one(valkey_url: str, 
         assert redis.lrange(keys.of_queue("mails", "ready:high"), 0, -1) == [plan.fires[0].id.encode()]
     assert isinstance(raw, bytes)
     found = decode_envelope(raw)
-    assert found.enqueued == T0 + 60
-    found.enqueued = expected.enqueued
+    assert (found.enqueued, found.expires_at) == (T0 + 60, (T0 + 60 + 90) * 1000)
+    found.enqueued, found.expires_at = expected.enqueued, None
     assert found == expected
 
 

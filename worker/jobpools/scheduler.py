@@ -280,7 +280,7 @@ class Scheduler:
             retry=envelope.retry,
             ttl=envelope.ttl,
             expires=call.expires or None,
-            meta=envelope.meta,
+            metadata=envelope.meta,
             max_crashes=envelope.max_crashes,
         )
         spec = make_spec(place, {**times, **option_fields(place, options), "job": job.model_dump()})

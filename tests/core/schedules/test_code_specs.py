@@ -45,7 +45,8 @@ def test_the_times_are_shown_and_identified() -> None:
 
 
 def test_a_stored_schedule_is_read_back_with_its_switch() -> None:
-    spec = CodeSpec.model_validate({"every": 900, "job": {**JOB, "timeout": 5, "retry": {"maxAttempts": 7}}})
+    options = {"timeout": 5, "retry": {"initial": 5, "max": "1h"}, "expires": "1h30m", "metadata": {"n": [1]}}
+    spec = CodeSpec.model_validate({"every": 900, "job": {**JOB, **options}})
     raw = spec.model_dump_json(by_alias=True, exclude_defaults=True).encode()
     assert parse_schedule("code:shop/tick", raw).spec == spec
     assert parse_schedule("code:shop/tick", raw, disabled=True).spec == spec.model_copy(update={"suspend": True})

@@ -24,6 +24,8 @@ def test_a_single_time_is_an_instant(at: Any) -> None:
         ({"at": "2027-01-01T25:00:00Z"}, "is not a time with a UTC offset"),
         ({"at": "0001-01-01T00:00:00+01:00"}, "is outside the years 1 to 9999 in UTC; use another year"),
         ({"startingDeadlineSeconds": 0}, "greater than or equal to 1"),
+        ({"job": {"name": "work", "expires": "0s"}}, "must be more than 0s"),
+        ({"job": {"name": "work", "metadata": ["a"]}}, "valid dictionary"),
     ],
 )
 def test_an_invalid_spec_is_refused(fields: dict[str, Any], message: str) -> None:

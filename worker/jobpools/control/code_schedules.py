@@ -12,8 +12,6 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pydantic import ValidationError
-
 from jobpools.control.ports import ScheduleReporter
 from jobpools.control.schedules import ScheduleEngine
 from jobpools.core.schedules.actions import SchedulePlan
@@ -142,7 +140,7 @@ class _Following:
     def _put(self, key: str, owned: Owned) -> None:
         try:
             self.engine.put(parse_schedule(key, owned.spec, disabled=owned.is_disabled))
-        except ValidationError as error:
+        except ValueError as error:
             log.warning("%s: a newer version made this schedule, so it is not fired here: %s", key, first_line(error))
             self.engine.drop(key, forget=False)
 

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from jobpools.core.schedules.code_specs import is_code_key, parse_schedule
 from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
 from jobpools.core.schedules.identity import manual_id, times_key
@@ -186,7 +184,7 @@ async def _known(connection: Connection, specs: dict[str, bytes]) -> list[KnownS
 def _readable(key: str, raw: bytes, *, disabled: bool) -> Schedule | None:
     try:
         return parse_schedule(key, raw, disabled=disabled)
-    except ValidationError:
+    except ValueError:
         return None
 
 

@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from pydantic import ValidationError
 from pydantic_core import to_json
 
 from jobpools.core.schedules.actions import Fire, SchedulePlan
-from jobpools.core.schedules.code_specs import CodeJob
+from jobpools.core.schedules.code_specs import CodeJob, parse_schedule
 from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
 from jobpools.core.schedules.identity import times_key
-from jobpools.core.schedules.specs import JobTemplate, Schedule, ScheduleSpec
+from jobpools.core.schedules.specs import JobTemplate, Schedule
 from jobpools.errors import StoreDataError, StoreError
 from jobpools.store import keys, scripts
 from jobpools.store.cancellations import cancel_job
@@ -117,9 +116,9 @@ class StoreSchedules:
             return
         specs = await self._connection.execute("HMGET", keys.schedules("table"), *names)
         known = [
-            (keys.of_queue(spec.job.queue, "fires"), name)
+            (keys.of_queue(queue, "fires"), name)
             for name, raw in zip(names, specs, strict=True)
-            if raw is not None and (spec := _readable(raw)) is not None
+            if raw is not None and (queue := _queue_of(name, raw)) is not None
         ]
         places = [(keys.schedules(part), *names) for part in ("table", "state", "recent")]
         await self._connection.gather([("HDEL", *place) for place in (*known, *places)])
@@ -225,11 +224,11 @@ def _places(*parts: str) -> list[str]:
     return [keys.schedules(part) for part in parts]
 
 
-def _readable(raw: bytes) -> ScheduleSpec | None:
-    """Parse a spec; None: a newer version wrote it, with fields that this version does not know."""
+def _queue_of(key: str, raw: bytes) -> str | None:
+    """Return the queue of a stored schedule; None: a newer version wrote it, with fields that are not known here."""
     try:
-        return ScheduleSpec.model_validate_json(raw)
-    except ValidationError:
+        return parse_schedule(key, raw).spec.job.queue
+    except ValueError:
         return None
 
 
@@ -251,9 +250,6 @@ def envelope_of(job: JobTemplate, job_id: str, now: float) -> Envelope:
     options: Raw = {}
     if isinstance(job, CodeJob):
         options = {"timeout": job.timeout, "retry": job.retry, "ttl": job.ttl, "max_crashes": job.max_crashes}
-        options["meta"] = job.meta
-        # `now` is the server's time, as in enqueue.lua.
-        options["expires_at"] = None if job.expires is None else round((now + job.expires) * 1000)
     return Envelope(
         v=ENVELOPE_VERSION,
         id=job_id,
@@ -263,5 +259,8 @@ def envelope_of(job: JobTemplate, job_id: str, now: float) -> Envelope:
         priority=str(job.priority),
         tags=job.tags,
         enqueued=now,
+        meta=job.metadata or None,
+        # `now` is the server's time, as in enqueue.lua.
+        expires_at=None if job.expires is None else round((now + job.expires) * 1000),
         **options,
     )

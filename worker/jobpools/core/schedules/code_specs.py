@@ -3,6 +3,7 @@
 from typing import Any
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from jobpools.core.jobs.retry import Retry
 from jobpools.core.objects import Meta
@@ -34,10 +35,6 @@ class CodeJob(JobTemplate):
     """When and how often a failed job is retried; None: the default of the handler or pool."""
     ttl: float | None = None
     """Seconds that the completed job and its result are kept; None: the default of the handler or pool."""
-    expires: float | None = None
-    """Seconds after which a job that has not been started is dead; None: it does not expire."""
-    meta: dict[str, Any] | None = None
-    """A JSON object that travels with the job: the option `metadata`."""
     max_crashes: int | None = None
     """Number of crashes of its worker after which the job is dead; None: the default of the handler or pool."""
 
@@ -79,12 +76,14 @@ def code_schedule(app: str, name: str, spec: CodeSpec) -> Schedule:
 
 
 def parse_schedule(key: str, raw: bytes, *, disabled: bool = False) -> Schedule:
-    """Return a stored schedule. Raises ValidationError if a newer version wrote it."""
+    """Return a stored schedule. Raises ValueError if a newer version wrote it."""
     namespace, _, name = key.rpartition("/")
+    # Not as JSON: there, a duration would have to be text, and it is stored in seconds.
+    fields = from_json(raw)
     if not is_code_key(key):
         meta = Meta.model_construct(name=name, namespace=namespace)
-        return Schedule.model_construct(meta=meta, spec=ScheduleSpec.model_validate_json(raw))
-    spec = CodeSpec.model_validate_json(raw)
+        return Schedule.model_construct(meta=meta, spec=ScheduleSpec.model_validate(fields))
+    spec = CodeSpec.model_validate(fields)
     switched: dict[str, Any] = {"suspend": True} if disabled else {}
     return Schedule.model_construct(
         meta=CodeMeta.model_construct(name=name, namespace=namespace), spec=spec.model_copy(update=switched)

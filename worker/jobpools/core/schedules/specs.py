@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from jobpools.core.jobs.job import Priority
 from jobpools.core.jobs.policies import Queue
 from jobpools.core.objects import Meta, RedisRef
-from jobpools.core.schema import Model
+from jobpools.core.schema import Model, Timeout
 from jobpools.core.text.timestamps import timestamp
 
 TIME_PATTERN = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -55,6 +55,12 @@ class JobTemplate(Model):
     """Arguments of the handler, by name."""
     tags: tuple[str, ...] = ()
     """Labels for people and handlers: `jobpools jobs show` and `ctx.tags` return them."""
+    metadata: dict[str, Any] | None = None
+    """JSON object that travels with the job: `jobpools jobs show` and `ctx.metadata` return it. The metadata of
+    `@app.job` are not added to it."""
+    expires: Timeout | None = None
+    """Time from the fire after which no attempt of the job starts: it is dead, with the reason `expired`. Default: the
+    job does not expire."""
 
 
 class ScheduleSpec(Model):

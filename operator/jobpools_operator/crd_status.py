@@ -57,6 +57,9 @@ POOL_STATUS: Schema = {
     "properties": {
         "replicas": _field("integer", "Number of workers that the pool is scaled to."),
         "readyReplicas": _field("integer", "Number of workers that are ready to claim jobs."),
+        "pausedWorkers": _field(
+            "integer", "Workers that `jobpools workers pause` has paused; the condition Paused says who did and why."
+        ),
         "busy": _field(
             "integer",
             "Slots in use, at most 5 s old. A slot is in use until Redis has recorded the end of its attempt.",
@@ -125,6 +128,7 @@ POOL_COLUMNS = [
     _column("Min", "integer", ".spec.scaling.min", "Minimum number of workers.", wide=True),
     _column("Max", "integer", ".spec.scaling.max", "Maximum number of workers.", wide=True),
     _column("In-Flight", "integer", ".status.inFlight", "Jobs for which a worker holds a lease.", wide=True),
+    _column("Paused", "integer", ".status.pausedWorkers", "Number of paused workers.", wide=True),
     _column("Rate/Min", "number", ".status.completedPerMinute", "Completed jobs per minute.", wide=True),
     _column("Failures", "number", ".status.failureRate", "Share of attempts that failed, from 0 to 1.", wide=True),
     AGE,

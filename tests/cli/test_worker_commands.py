@@ -37,7 +37,7 @@ def test_a_worker_process_is_paused_resumed_and_stopped(
 ) -> None:
     name = listed()[0]["worker"]
     ran = jobpools("workers", "pause", name, "--by", "ada", "--reason", "its memory grows")
-    assert (ran.code, ran.out) == (0, f"1 worker told to pause ({name}); it takes effect within 2s\n")
+    assert (ran.code, ran.out) == (0, f"1 worker told to pause ({name}); it takes effect within 3s\n")
     eventually("the worker is paused", lambda: listed()[0]["state"] == "paused")
     assert jobpools("workers").out.splitlines()[1].endswith("by ada: its memory grows")
     shown = json.loads(jobpools("workers", "show", name, "-o", "json").out)
@@ -50,6 +50,31 @@ def test_a_worker_process_is_paused_resumed_and_stopped(
     assert worker.wait(DEADLINE) == 0
     assert listed() == []
     assert client.exists(f"jobpools:{{pool:{POOL}}}:workers", f"jobpools:{{pool:{POOL}}}:commands") == 0
+
+
+def test_a_busy_worker_is_shown_with_its_rates_and_its_jobs(jobpools: Shell, client: Redis) -> None:
+    now = client.time()[0]
+    values = {
+        "slots": 5, "busy": 1, "started": now - 90, "idle_since": None, "completed": 7, "failed": 1, "state": "paused",
+        "completed_per_minute": 4.7, "failed_per_minute": 0.7,
+        "command": {"command": "pause", "by": "ada", "reason": "memory"},
+    }  # fmt: skip
+    client.hset("jobpools:{pool:default/mail}:workers", "mail-1.aa", f"{now * 1000} {json.dumps(values)}")
+    attempts = [
+        ["job-1", "0000000007", "emails", "send", 2, (now - 80) * 1000],
+        ["job-2", "08", "emails", "send", 1, 0],
+    ]
+    client.hset("jobpools:{pool:default/mail}:running", "mail-1.aa", f"{now * 1000} {json.dumps([3, attempts])}")
+    client.zadd("jobpools:{emails}:leases", {"job-1:mail-1.aa:0000000007": (now + 9) * 1000})
+    (shown,) = json.loads(jobpools("workers", "--output", "json").out)
+    assert (shown["processed"], shown["completed/min"], shown["failed/min"]) == (8, 4.7, 0.7)
+    assert 80 <= shown["longest"] < 90
+    shown = json.loads(jobpools("workers", "show", "mail-1", "-o", "json").out)
+    (job,) = shown["jobs"]
+    assert (job["id"], job["name"], job["attempt"], shown["jobs_not_listed"]) == ("job-1", "send", 2, 3)
+    assert 80 <= job["elapsed"] < 90
+    (pool,) = json.loads(jobpools("pools", "--output", "json").out)
+    assert (pool["paused"], pool["paused_workers"]) == (1, ["mail-1 by ada: memory"])
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_kubectl_get_accepts_the_short_names_and_shows_the_columns(kubectl: Kube
     head = kubectl.run("get", "jobpools").splitlines()[0].split()
     assert head == ["NAME", "READY", "DESIRED", "BUSY", "QUEUED", "OLDEST", "REASON", "AGE"]
     wide = kubectl.run("get", "jobpool", "-o", "wide").splitlines()[0].split()
-    assert wide == [*head[:-1], "MIN", "MAX", "IN-FLIGHT", "RATE/MIN", "FAILURES", "AGE"]
+    assert wide == [*head[:-1], "MIN", "MAX", "IN-FLIGHT", "PAUSED", "RATE/MIN", "FAILURES", "AGE"]
     schedules = ["NAME", "SCHEDULE", "TIMEZONE", "SUSPEND", "NEXT", "LAST", "STATE", "AGE"]
     assert kubectl.run("get", "jobcrons").splitlines()[0].split() == schedules
     both = kubectl.run("get", "jobpools-all", "--output=name").split()

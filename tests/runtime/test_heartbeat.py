@@ -1,5 +1,6 @@
 """The heartbeats of a worker in Redis."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -29,6 +30,24 @@ async def test_a_worker_is_listed_until_it_stops(app: App, store: Connection) ->
         await noop.enqueue()
         await until(lambda: worker.metrics.completed == 1)
     assert await listed() == ()
+
+
+async def test_a_worker_reports_when_its_attempts_began(app: App) -> None:
+    gate = asyncio.Event()
+
+    @app.job
+    async def wait() -> None:
+        await gate.wait()
+
+    async with working(app, pool="shop/mail") as worker:
+        sent = await wait.enqueue()
+        async with asyncio.timeout(10):
+            while (found := await app.jobs.get(sent.id)).started_at is None:  # noqa: ASYNC110  # a report every 3 s
+                await asyncio.sleep(0.05)
+        (attempt,) = worker.parts.slots.running
+        assert abs(found.started_at - worker.parts.clock.at(attempt.started_at)) < 0.1
+        assert [job.started_at for job in (await app.jobs.search(state="running")).jobs] == [found.started_at]
+        gate.set()
 
 
 async def test_a_server_that_may_evict_jobs_is_logged(

@@ -42,7 +42,8 @@ class JobRecord:
     expires_at: float | None
     """Time from which no attempt starts; None: it never expires."""
     started_at: float | None
-    """When the attempt that completed the job began. It is unknown for a running attempt."""
+    """When the attempt began that runs now or has completed the job. Workers report what they run every 3 s; before
+    that it is unknown."""
     lease_until: float | None
     """When the lease of a running attempt expires, unless its worker renews it."""
     ended_at: float | None

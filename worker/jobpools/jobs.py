@@ -17,6 +17,7 @@ from jobpools.store import job_changes
 from jobpools.store.find_job import find_job
 from jobpools.store.job_changes import Change
 from jobpools.store.job_view import JobView
+from jobpools.store.running_attempts import with_starts
 from jobpools.store.search import search
 
 PAGE = 50
@@ -99,7 +100,7 @@ class Jobs:
         checked("search", {"limit": limit}, {"limit": at_least_one})
         chosen = make_filter("search", **conditions)
         found = await search(self._client.connection(), chosen, limit=limit, cursor=cursor)
-        jobs = [self._record(view) for view in found.views]
+        jobs = [self._record(view) for view in await with_starts(self._client.connection(), found.views)]
         return SearchPage(jobs, found.cursor, found.examined, found.total)
 
     def search_sync(
@@ -115,7 +116,8 @@ class Jobs:
             JobNotFoundError: There is no such job, or its record has expired.
             StoreError: Redis refused a command or is unreachable.
         """
-        view = await find_job(self._client.connection(), id, queue)
+        connection = self._client.connection()
+        (view,) = await with_starts(connection, [await find_job(connection, id, queue)])
         return self._record(view)
 
     def get_sync(self, id: str, queue: str | None = None) -> JobRecord:  # noqa: A002  # the job's own word

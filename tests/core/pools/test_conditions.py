@@ -9,7 +9,8 @@ from jobpools.core.pools.facts import PoolFacts, Problem, QueuePause
 from jobpools.core.pools.memory import Memory
 from jobpools.core.pools.plan import plan_pool
 from jobpools.core.pools.reasons import ConditionType, Reason
-from tests.support.pools import NOW, cluster_facts, make_pool, pool_facts
+from jobpools.core.pools.worker_states import CommandKind, ReportedState, WorkerCommand
+from tests.support.pools import NOW, cluster_facts, heartbeat, make_pool, pool_facts
 
 READY, PROGRESSING, ACTIVE, LIMITED, PAUSED, DEGRADED, ALERTING = ConditionType
 
@@ -18,6 +19,15 @@ NO_CLUSTER = replace(WORKING, cluster=None)
 NO_QUEUES = replace(WORKING, queues=None)
 STARTING = replace(pool_facts("ab", queued=20), cluster=cluster_facts("a", replicas=2))
 PAUSED_QUEUE = pool_facts(queued=3, oldest_seconds=900.0, pause=QueuePause(NOW, "ada", "the mail server is down"))
+PAUSE = WorkerCommand(CommandKind.PAUSE, "ada", "its memory grows")
+PAUSED_WORKERS = pool_facts("ab", queued=3)
+PAUSED_WORKERS = replace(
+    PAUSED_WORKERS,
+    heartbeats=tuple(
+        replace(each, state=ReportedState.PAUSED, command=PAUSE) for each in PAUSED_WORKERS.heartbeats or ()
+    ),
+)
+PAUSED_WORKER = replace(PAUSED_WORKERS, heartbeats=(*(PAUSED_WORKERS.heartbeats or ())[:1], heartbeat("b")))
 BLOCKED = Problem(Reason.CLUSTER_PROBLEM, "the Secret is not ours; delete it")
 
 
@@ -44,6 +54,9 @@ BAD_SCHEDULE = {"scaling": {"schedules": [{"cron": "at noon", "duration": "1h", 
         (READY, "False", Reason.WORKERS_STARTING, pool_facts(queued=3), {}),
         (READY, "True", Reason.SCALING_UP, STARTING, {}),
         (READY, "False", Reason.PAUSED, WORKING, {"paused": True}),
+        (READY, "False", Reason.WORKERS_PAUSED, PAUSED_WORKERS, {}),
+        (READY, "True", Reason.WORKING, PAUSED_WORKER, {}),
+        (PAUSED, "True", Reason.WORKERS_PAUSED, PAUSED_WORKER, {}),
         (READY, "Unknown", Reason.CLUSTER_UNKNOWN, NO_CLUSTER, {}),
         (READY, "Unknown", Reason.QUEUES_UNKNOWN, NO_QUEUES, {}),
         (READY, "False", Reason.CLUSTER_PROBLEM, with_cluster(WORKING, problem=BLOCKED), {}),
@@ -95,6 +108,17 @@ def test_the_message_about_a_worker_that_cannot_run_names_the_worker() -> None:
     plan = plan_pool(make_pool(), facts, Memory(), NOW, None)
     assert plan.status.condition(READY)["message"] == "a: no such image"
     assert plan.status.to_dict()["workers"][0]["problem"] == "ImagePullBackOff: no such image"
+
+
+def test_the_message_about_paused_workers_says_who_paused_them() -> None:
+    one, all_of_them = (
+        plan_pool(make_pool(), facts, Memory(), NOW, None).status for facts in (PAUSED_WORKER, PAUSED_WORKERS)
+    )
+    assert (one.paused_workers, all_of_them.paused_workers) == (1, 2)
+    assert one.condition(PAUSED)["message"] == "1 of 2 workers is paused: a by ada: its memory grows"
+    assert all_of_them.condition(READY)["message"] == (
+        "2 of 2 workers are paused: a by ada: its memory grows; b by ada: its memory grows, and 3 jobs wait"
+    )
 
 
 def test_the_problem_of_a_terminating_worker_is_ignored() -> None:

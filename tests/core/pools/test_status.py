@@ -26,6 +26,7 @@ def test_the_status_has_the_form_of_the_crd() -> None:
             {"name": "a", "ready": True, "busy": 1, "slots": 5},
             {"name": "b", "ready": True, "busy": 0, "slots": 5, "draining": True, "idleSince": "1970-01-01T00:00:00Z"},
         ],
+        "pausedWorkers": 0,
         "busy": 1,
         "queued": 3,
         "inFlight": 1,

@@ -60,9 +60,8 @@ def list_jobs(
 def show_job(job_id: JobId, queue: QueueName = None, redis: Redis = None, output: Format = Output.YAML) -> None:
     """Show one job: its arguments, its result and its attempts."""
     from jobpools.cli import job_queries, queries
-    from jobpools.store.find_job import find_job
 
-    view = queries.run_query(redis, lambda connection: find_job(connection, job_id, queue))
+    view = queries.run_query(redis, lambda connection: job_queries.read(connection, job_id, queue))
     known = {key: value for key, value in job_queries.details(view).items() if value not in (None, [], "")}
     document(known, Output.YAML if output is Output.TABLE else output)
 

@@ -13,6 +13,7 @@ from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection
 from jobpools.store.find_job import find_job
 from jobpools.store.job_view import JobView
+from jobpools.store.running_attempts import with_starts
 from jobpools.store.server import server_time
 
 
@@ -24,6 +25,12 @@ class Page:
     cursor: str | None
     examined: int
     total: int
+
+
+async def read(connection: Connection, job_id: str, queue: str | None) -> JobView:
+    """Return a job, with the time at which its running attempt began. Raises JobNotFoundError."""
+    (view,) = await with_starts(connection, [await find_job(connection, job_id, queue)])
+    return view
 
 
 async def search(connection: Connection, chosen: JobFilter, limit: int, cursor: str | None = None) -> Page:
@@ -62,6 +69,10 @@ def row(view: JobView, now: float) -> dict[str, Any]:
     }
 
 
+def _started(view: JobView) -> str | None:
+    return "unknown" if view.state is JobState.RUNNING and view.started_at is None else format_time(view.started_at)
+
+
 def details(view: JobView) -> dict[str, Any]:
     """Return everything that is known about a job."""
     return {
@@ -78,7 +89,7 @@ def details(view: JobView) -> dict[str, Any]:
         "enqueued": format_time(view.enqueued_at or None),
         "due": format_time(view.due_at),
         "expires": format_time(view.expires_at),
-        "started": "unknown" if view.state is JobState.RUNNING else format_time(view.started_at),
+        "started": _started(view),
         "worker": view.worker or None,
         "lease_until": format_time(view.lease_until),
         "ended": format_time(view.ended_at),

@@ -75,7 +75,7 @@ def table(cells: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
 def _cell(key: str, value: Any) -> str:
     if value is None or value == "":
         return "-"
-    if key in ("age", "oldest", "idle", "seen", "due"):
+    if key in ("age", "oldest", "idle", "seen", "due", "longest"):
         return format_duration(max(0.0, float(value)))
     if isinstance(value, bool):
         return "yes" if value else "no"

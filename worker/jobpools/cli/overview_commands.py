@@ -3,12 +3,12 @@
 from jobpools.cli.output import Output, show
 from jobpools.cli.parameters import Format, Namespace, Paths, Redis
 
-POOL_COLUMNS = ("pool", "workers", "slots", "busy", "draining", "completed", "failed")
+POOL_COLUMNS = ("pool", "workers", "slots", "busy", "draining", "paused", "completed", "failed")
 PLAN_COLUMNS = ("pool", "workers", "desired", "queued", "running", "oldest", "reason", "message")
 
 
 def pools(redis: Redis = None, output: Format = Output.TABLE) -> None:
-    """List pools: their workers, slots and busy slots."""
+    """List pools: their workers, slots, busy slots and paused workers."""
     from jobpools.cli import queries
 
     show(queries.run_query(redis, queries.pools), POOL_COLUMNS, output, "no pool has a worker")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from jobpools.core.pools.workers import paused_heartbeats
 from jobpools.errors import StoreDataError
 from jobpools.settings import redis_url
 from jobpools.store import ledger
@@ -69,8 +70,10 @@ async def pools(connection: Connection) -> list[dict[str, Any]]:
             "slots": sum(each.slots for each in found[pool]),
             "busy": sum(each.busy for each in found[pool]),
             "draining": sum(each.draining for each in found[pool]),
+            "paused": len(paused := paused_heartbeats(found[pool])),
             "completed": sum(each.completed for each in found[pool]),
             "failed": sum(each.failed for each in found[pool]),
+            "paused_workers": [f"{each.host} {each.command or 'by an unknown user'}" for each in paused],
             "versions": sorted({each.version for each in found[pool]}),
         }
         for pool in sorted(found)

@@ -13,8 +13,8 @@ from jobpools.core.pools.worker_states import CommandKind
 from jobpools.core.text.plurals import count_of
 
 COLUMNS = (
-    "worker", "pool", "state", "slots", "busy", "completed", "failed", "left_behind", "draining", "memory", "age",
-    "seen", "why",
+    "worker", "pool", "state", "slots", "busy", "longest", "completed", "failed", "completed/min", "failed/min",
+    "left_behind", "draining", "memory", "age", "seen", "why",
 )  # fmt: skip
 
 workers = list_group(
@@ -49,7 +49,7 @@ def list_workers(pool: PoolKey = None, redis: Redis = None, output: Format = Out
 
 @workers.command("show", cls=Command, epilog=examples("workers show web-1", "workers show web-1 --output json"))
 def show_worker(name: Name, pool: PoolKey = None, redis: Redis = None, output: Format = Output.YAML) -> None:
-    """Show one worker: its state, slots and counts, and who paused or stopped it."""
+    """Show one worker: its state, counts and rates, the jobs that it runs, and who paused or stopped it."""
     from jobpools.cli import queries, worker_queries
 
     for found in queries.run_query(redis, lambda connection: worker_queries.details(connection, name, pool)):
@@ -105,4 +105,4 @@ def _give(
 
 def _confirm(verb: str, names: Sequence[str]) -> None:
     listed = f" ({', '.join(names)})" if names else ""
-    write(f"{count_of(len(names), 'worker', 'workers')} told to {verb}{listed}; it takes effect within 2s\n")
+    write(f"{count_of(len(names), 'worker', 'workers')} told to {verb}{listed}; it takes effect within 3s\n")

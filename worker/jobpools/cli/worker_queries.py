@@ -14,7 +14,11 @@ from jobpools.errors import ConfigurationError
 from jobpools.store import worker_commands
 from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_endpoint
+from jobpools.store.running_attempts import REPORT_LIMIT, RunningReport, read_running
 from jobpools.store.server import pool_keys, queue_names
+
+EXAMPLES = 3
+"""Number of a worker's reported attempts that a listing checks, to find one that still runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,22 @@ class Selection:
 async def rows(connection: Connection, pool: str | None = None) -> list[dict[str, Any]]:
     """Return a row for each worker whose heartbeat is recent."""
     found, now = await _read(connection)
-    return [_row(each, now) for each in found if pool in (None, each.pool)]
+    chosen = [each for each in found if pool in (None, each.pool)]
+    running = await _running(connection, chosen, EXAMPLES)
+    return [{**_row(each, now), "longest": _longest(running[each.worker], now)} for each in chosen]
+
+
+async def _running(connection: Connection, found: Sequence[Heartbeat], limit: int) -> dict[str, RunningReport]:
+    """Return by worker id what each runs, at most `limit` attempts of each."""
+    workers: dict[str, list[str]] = {}
+    for each in found:
+        workers.setdefault(each.pool, []).append(each.worker)
+    return await read_running(connection, workers, limit)
+
+
+def _longest(report: RunningReport, now: float) -> float | None:
+    """Return the seconds for which the longest-running job has run."""
+    return max(0.0, now - report.attempts[0].started) if report.attempts else None
 
 
 async def _read(connection: Connection) -> tuple[list[Heartbeat], float]:
@@ -47,13 +66,16 @@ def _row(each: Heartbeat, now: float) -> dict[str, Any]:
         "state": str(each.state),
         "slots": each.slots,
         "busy": each.busy,
+        "processed": each.completed + each.failed,
         "completed": each.completed,
         "failed": each.failed,
+        "completed/min": each.completed_per_minute,
+        "failed/min": each.failed_per_minute,
         "left_behind": each.left_behind,
         "draining": each.draining,
         "memory": f"{each.rss_bytes / 1e6:.0f}MB",
-        "age": now - each.started,
-        "seen": now - each.seen,
+        "age": round(now - each.started, 3),
+        "seen": round(now - each.seen, 3),
         "id": each.worker,
         "version": each.version,
         "why": None if each.command is None else str(each.command),
@@ -61,12 +83,35 @@ def _row(each: Heartbeat, now: float) -> dict[str, Any]:
 
 
 async def details(connection: Connection, name: str, pool: str | None) -> list[dict[str, Any]]:
-    """Return the worker of this name, with the command that it follows; several if the name is not unique."""
+    """Return the worker of this name, with its command and what it runs; several if the name is not unique."""
     found, now = await _read(connection)
+    chosen = _chosen(found, Selection((name,), pool), "show")
+    running = await _running(connection, chosen, REPORT_LIMIT)
     return [
-        {**_row(each, now), "started": format_time(each.started), "command": _command_row(each.command)}
-        for each in _chosen(found, Selection((name,), pool), "show")
+        {
+            **_row(each, now),
+            "started": format_time(each.started),
+            "command": _command_row(each.command),
+            **_jobs(running[each.worker], now),
+        }
+        for each in chosen
     ]
+
+
+def _jobs(report: RunningReport, now: float) -> dict[str, Any]:
+    """Return the running jobs, and the number of those that are not listed because they are too many."""
+    jobs = [
+        {
+            "id": each.job_id,
+            "queue": each.queue,
+            "name": each.name,
+            "attempt": each.number,
+            "started": format_time(each.started),
+            "elapsed": round(max(0.0, now - each.started), 3),
+        }
+        for each in report.attempts
+    ]
+    return {"jobs": jobs, "jobs_not_listed": report.unlisted}
 
 
 def _command_row(command: WorkerCommand | None) -> dict[str, Any] | None:

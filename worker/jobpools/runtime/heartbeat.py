@@ -13,6 +13,7 @@ from jobpools.runtime.outage import Outage
 from jobpools.runtime.worker_state import WorkerState
 from jobpools.store.connection import Connection
 from jobpools.store.heartbeats import forget_worker, write_heartbeat
+from jobpools.store.running_attempts import encode_running
 from jobpools.store.server import server_warnings
 
 INTERVAL = 3.0
@@ -72,7 +73,9 @@ class HeartbeatSender:
     async def _send(self, now: float) -> None:
         self._sent, self._sent_at = self._current(), now
         try:
-            self._state.commands.follow(await write_heartbeat(self._connection, self._state.heartbeat()))
+            attempts = encode_running(self._state.running())
+            command = await write_heartbeat(self._connection, self._state.heartbeat(), attempts=attempts)
+            self._state.commands.follow(command)
             if not self._has_checked_server:
                 self._has_checked_server = True
                 for warning in await server_warnings(self._connection):

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from importlib.metadata import PackageNotFoundError, version
+from operator import attrgetter
 
 from jobpools.core.pools.facts import Heartbeat
-from jobpools.core.pools.worker_states import ReportedState
+from jobpools.core.pools.worker_states import ReportedState, RunningAttempt
 from jobpools.core.text.names import WorkerId
 from jobpools.observability.metrics_text import Metric, gauge
 from jobpools.runtime.blocking import BlockingMonitor
@@ -16,10 +18,13 @@ from jobpools.runtime.dispatcher import Dispatcher
 from jobpools.runtime.lease_renewal import LeaseRenewal
 from jobpools.runtime.left_behind import LeftBehind
 from jobpools.runtime.metrics import Metrics
+from jobpools.runtime.minute_rates import MinuteRates
 from jobpools.runtime.outage import Outage
 from jobpools.runtime.slots import Slots
 from jobpools.runtime.vitals import Snapshot
 from jobpools.store.clock import ServerClock
+from jobpools.store.lease_ids import fence_of
+from jobpools.store.running_attempts import REPORT_LIMIT, RunningReport
 
 
 def _version() -> str:
@@ -48,6 +53,7 @@ class WorkerState:
     started_at: float = field(default_factory=time.monotonic)
     """Monotonic time of the worker's start."""
     version: str = field(default_factory=_version)
+    rates: MinuteRates = field(default_factory=lambda: MinuteRates(time.monotonic()))
 
     @property
     def is_draining(self) -> bool:
@@ -73,6 +79,8 @@ class WorkerState:
     def heartbeat(self) -> Heartbeat:
         """Return the heartbeat to send to Redis."""
         idle = self.slots.idle_since
+        completed, failed = self.metrics.completed, self.metrics.failed
+        rates = self.rates.measure(time.monotonic(), completed, failed)
         return Heartbeat(
             worker=self.worker,
             pool=self.pool,
@@ -84,12 +92,30 @@ class WorkerState:
             draining=self.is_draining,
             version=self.version,
             rss_bytes=_rss_bytes(),
-            completed=self.metrics.completed,
-            failed=self.metrics.failed,
+            completed=completed,
+            failed=failed,
+            completed_per_minute=rates.completed,
+            failed_per_minute=rates.failed,
             left_behind=self.left_behind.count,
             state=self.reported,
             command=self.commands.current,
         )
+
+    def running(self) -> RunningReport:
+        """Return what the worker runs."""
+        started = [each for each in self.slots.running if each.started_at]
+        attempts = [
+            RunningAttempt(
+                each.envelope.id,
+                fence_of(each.lease),
+                each.envelope.queue,
+                each.handler.name,
+                each.number,
+                self.clock.at(each.started_at),
+            )
+            for each in nsmallest(REPORT_LIMIT, started, key=attrgetter("started_at"))
+        ]
+        return RunningReport(tuple(attempts), len(started) - len(attempts))
 
     def snapshot(self) -> Snapshot:
         """Return the facts by which probes and the supervisor judge the worker."""

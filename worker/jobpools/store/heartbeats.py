@@ -14,12 +14,16 @@ from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import release_drain_locks
 from jobpools.store.json_objects import decode_json
 from jobpools.store.replies import pairs
+from jobpools.store.running_attempts import NO_ATTEMPTS, SAME_ATTEMPTS
 from jobpools.store.script_arguments import SERVER_CLOCK
 from jobpools.store.worker_commands import command_of, parse_command
 
 FORGOTTEN_AFTER = 30.0
 """Seconds without a heartbeat (fifteen intervals) after which a worker is no longer listed."""
-_REPORTED = ("slots", "busy", "started", "idle_since", "version", "rss_bytes", "completed", "failed", "left_behind")
+_REPORTED = (
+    "slots", "busy", "started", "idle_since", "version", "rss_bytes", "completed", "failed", "completed_per_minute",
+    "failed_per_minute", "left_behind",
+)  # fmt: skip
 """Fields of Heartbeat that the worker reports as they are; the server adds `seen` and `draining`."""
 
 
@@ -64,22 +68,25 @@ def _command(value: Any) -> WorkerCommand | None:
 
 
 async def write_heartbeat(
-    connection: Connection, report: Heartbeat, now: int | str = SERVER_CLOCK
+    connection: Connection, report: Heartbeat, now: int | str = SERVER_CLOCK, *, attempts: bytes = NO_ATTEMPTS
 ) -> WorkerCommand | None:
-    """Report that a worker is alive, and return the command to it. The server sets `seen` and `draining`."""
+    """Report that a worker is alive and what it runs, and return the command to it.
+
+    The server sets `seen` and `draining`. `attempts`: what `encode_running` returns.
+    """
     script = scripts.get("heartbeat")
     values = {name: getattr(report, name) for name in _REPORTED} | {"state": report.state}
     if (command := report.command) is not None:
         values["command"] = {
             "command": command.kind, "by": command.by, "reason": command.reason, "since": command.since,
         }  # fmt: skip
-    arguments = [now, report.worker, msgspec.json.encode(values)]
+    arguments = [now, report.worker, msgspec.json.encode(values), attempts]
     reply = await connection.call_keys(script, _keys(report.pool), arguments)
     return parse_command(reply[1])
 
 
 def _keys(pool: str) -> list[str]:
-    return [keys.workers(pool), keys.commands(pool)]
+    return [keys.workers(pool), keys.commands(pool), keys.running(pool)]
 
 
 async def repeat_heartbeat(connection: Connection, pool: str, worker: str, now: int | str = SERVER_CLOCK) -> None:
@@ -87,7 +94,7 @@ async def repeat_heartbeat(connection: Connection, pool: str, worker: str, now: 
     value = await connection.execute("HGET", keys.workers(pool), worker)
     if value is not None:
         report = value.partition(b" ")[2]
-        await connection.call_keys(scripts.get("heartbeat"), _keys(pool), [now, worker, report])
+        await connection.call_keys(scripts.get("heartbeat"), _keys(pool), [now, worker, report, SAME_ATTEMPTS])
 
 
 async def forget_worker(connection: Connection, pool: str, worker: str, queues: Sequence[str]) -> None:
@@ -97,6 +104,6 @@ async def forget_worker(connection: Connection, pool: str, worker: str, queues: 
 
 
 async def unlist_workers(connection: Connection, pool: str, workers: Sequence[str]) -> None:
-    """Remove workers from the list, then the commands to them; their drain locks stay."""
+    """Remove workers from the list, then the commands to them and what they run; their drain locks stay."""
     if workers:
         await connection.gather([("HDEL", key, *workers) for key in _keys(pool)])

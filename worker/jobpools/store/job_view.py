@@ -36,6 +36,8 @@ class JobView:
     """When the job expires, seconds since the epoch; None: it does not, or it has completed."""
     worker: str = ""
     """The worker that runs it."""
+    running_since: float | None = None
+    """When the running attempt began, seconds since the epoch. None: its worker has not reported it yet."""
     lease_until: float | None = None
     """When the lease of a running job expires if its worker does not renew it, seconds since the epoch."""
     ended_at: float | None = None
@@ -48,10 +50,9 @@ class JobView:
 
     @property
     def started_at(self) -> float | None:
-        """Return when the attempt that completed the job began; None: unknown.
-
-        Redis does not know when a running attempt began: its lease holds only the time at which it expires.
-        """
+        """Return when the attempt began that runs now or has completed the job; None: unknown."""
+        if self.state is JobState.RUNNING:
+            return self.running_since
         return None if self.ended_at is None or self.ran_for is None else self.ended_at - self.ran_for
 
     @property

@@ -89,6 +89,11 @@ def commands(pool: str) -> str:
     return f"jobpools:{{pool:{pool}}}:commands"
 
 
+def running(pool: str) -> str:
+    """Return the hash of the jobs that a pool's workers run: worker id → `<ms> [<unlisted>, [<attempt>, …]]`."""
+    return f"jobpools:{{pool:{pool}}}:running"
+
+
 def schedules(part: str) -> str:
     """Return the hash of all schedules that `part` names: one of SCHEDULE_PARTS."""
     return f"jobpools:{SCHEDULES}:{part}"

@@ -9,6 +9,11 @@ def claim_suffix(worker: str, number: int) -> str:
     return f":{worker}:{number:0{FENCE_DIGITS}d}"
 
 
+def fence_of(lease_id: str) -> str:
+    """Return the fence of a lease id."""
+    return lease_id.rpartition(":")[2]
+
+
 def split_lease_id(lease_id: str) -> tuple[str, str]:
     """Return the job id and the worker id of a lease id."""
     job_id, worker, _ = lease_id.rsplit(":", 2)

@@ -12,8 +12,11 @@ from jobpools.core.pools.scale_down import Progress, ScaleDown
 from jobpools.core.pools.scheduled_minimums import invalid_schedule
 from jobpools.core.pools.sizing import Sizing
 from jobpools.core.pools.specs import Pool, ScalingMode
-from jobpools.core.pools.workers import Worker
+from jobpools.core.pools.workers import Worker, paused_heartbeats
 from jobpools.core.text.plurals import count_of
+
+NAMED_WORKERS = 3
+"""Maximum number of paused workers that a message names."""
 
 ConditionDecision = Decision[bool | None]
 """A condition's status (None: Unknown), reason and message."""
@@ -56,6 +59,7 @@ def decide_conditions(result: PassResult) -> dict[str, ConditionDecision]:
             _queues_unknown,
             _not_ready_paused,
             _all_queues_paused,
+            _all_workers_paused,
             _processing,
         ),
         ConditionType.PROGRESSING: _first(result, _cluster_unknown, _changing, _resizing, _settled),
@@ -133,6 +137,26 @@ def _describe_pauses(result: PassResult) -> str:
     return "; ".join(f"queue {name}: {queue.pause}" for name, queue in queues if queue.pause)
 
 
+def _all_workers_paused(result: PassResult) -> ConditionDecision | None:
+    ready = [worker for worker in result.workers if worker.is_ready]
+    paused = [each.heartbeat for each in ready if each.heartbeat is not None and paused_heartbeats([each.heartbeat])]
+    if not ready or len(paused) < len(ready):
+        return None
+    return Decision(False, Reason.WORKERS_PAUSED, _describe_paused(result) + _jobs_wait(result.facts.waiting))
+
+
+def _describe_paused(result: PassResult) -> str:
+    """Return how many workers are paused, by whom and why; empty: none is."""
+    heartbeats = result.facts.heartbeats or ()
+    paused = paused_heartbeats(heartbeats)
+    if not paused:
+        return ""
+    named = [f"{each.host} {each.command or 'by an unknown user'}" for each in paused[:NAMED_WORKERS]]
+    more = [f"{len(paused) - NAMED_WORKERS} more"] if len(paused) > NAMED_WORKERS else []
+    verb = "is" if len(paused) == 1 else "are"
+    return f"{len(paused)} of {count_of(len(heartbeats), 'worker')} {verb} paused: {'; '.join(named + more)}"
+
+
 def _processing(result: PassResult) -> ConditionDecision:
     desired = result.sizing.desired
     wanted, ready = desired.value or 0, result.ready
@@ -195,8 +219,10 @@ def _paused(result: PassResult) -> ConditionDecision:
     if result.pool.spec.paused:
         message = "spec.paused is true: workers claim no jobs, and the number of workers is held"
         return Decision(True, Reason.PAUSED, message)
-    if pauses := _describe_pauses(result):
-        return Decision(True, Reason.QUEUE_PAUSED, pauses)
+    pauses, paused_workers = _describe_pauses(result), _describe_paused(result)
+    if pauses or paused_workers:
+        reason = Reason.QUEUE_PAUSED if pauses else Reason.WORKERS_PAUSED
+        return Decision(True, reason, "; ".join(filter(None, (pauses, paused_workers))))
     return Decision(False, Reason.NOT_PAUSED, "spec.paused is false")
 
 

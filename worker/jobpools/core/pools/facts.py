@@ -89,6 +89,10 @@ class Heartbeat:
     rss_bytes: int = 0
     completed: int = 0
     failed: int = 0
+    completed_per_minute: float | None = None
+    """Attempts that completed, averaged over the last minute or since the start. None: unknown."""
+    failed_per_minute: float | None = None
+    """Attempts that failed or timed out, in the same way."""
     left_behind: int | None = None
     """Threads and coroutines that still run after their attempts have ended. None: unknown (an older worker)."""
     state: ReportedState = ReportedState.RUNNING

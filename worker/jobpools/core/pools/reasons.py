@@ -19,7 +19,7 @@ class ConditionType(StrEnum):
     SCALING_LIMITED = "ScalingLimited"
     """True: the queues ask for another number of workers than `spec.scaling` allows."""
     PAUSED = "Paused"
-    """True: `spec.paused` is set."""
+    """True: `spec.paused` is set, or a queue or a worker of the pool is paused."""
     DEGRADED = "Degraded"
     """True: something is wrong although jobs may still be processed."""
     ALERTING = "Alerting"
@@ -98,6 +98,9 @@ class Reason(StrEnum):
     QUEUE_PAUSED = "QueuePaused", ON_READY, ON_PAUSED
     """A queue of the pool is paused: no worker claims its jobs, and they ask for no workers. `Ready` says so only if
     all queues are paused. `jobpools queues resume` ends the pause."""
+    WORKERS_PAUSED = "WorkersPaused", ON_READY, ON_PAUSED
+    """Workers of the pool are paused: they claim no jobs. The message says who paused them and why. `Ready` says so
+    only if all ready workers are paused. `jobpools workers resume` ends the pause."""
     PAUSED = "Paused", ON_READY, ON_ACTIVE, ON_PAUSED
     """`spec.paused` is true: workers claim no jobs, and the number of workers is held."""
     NOT_PAUSED = "NotPaused", ON_PAUSED

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from jobpools.core.conditions import Condition
 from jobpools.core.pools.conditions import PassResult
-from jobpools.core.pools.workers import Worker, is_busy
+from jobpools.core.pools.workers import Worker, is_busy, paused_heartbeats
 from jobpools.core.text.timestamps import timestamp
 
 MAX_EXAMPLES: Final = 10
@@ -37,6 +37,8 @@ class PoolStatus:
     ready_replicas: int | None = None
     workers: tuple[WorkerStatus, ...] | None = None
     """At most MAX_EXAMPLES."""
+    paused_workers: int | None = None
+    """Workers that a user has paused."""
     busy: int | None = None
     """Slots in use."""
     queued: int | None = None
@@ -81,6 +83,7 @@ def build_status(result: PassResult, conditions: tuple[Condition, ...]) -> PoolS
         replicas=None if cluster is None else cluster.replicas or 0,
         ready_replicas=None if cluster is None else result.ready,
         workers=None if cluster is None else tuple(map(_worker_status, examples)),
+        paused_workers=None if facts.heartbeats is None else len(paused_heartbeats(facts.heartbeats)),
         busy=_busy_slots(result),
         queued=None if queues is None else facts.waiting,
         in_flight=None if queues is None else facts.in_flight,

@@ -16,6 +16,22 @@ class ReportedState(StrEnum):
     """It finishes its running jobs and ends."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunningAttempt:
+    """An attempt that a worker runs, as it reports it."""
+
+    job_id: str
+    fence: str
+    """Distinguishes its lease from others of the same worker and job."""
+    queue: str
+    name: str
+    """Name of the handler."""
+    number: int
+    """Number of the attempt, starting at 1; crashed attempts count."""
+    started: float
+    """When its handler was started: seconds since the epoch, by the server's clock."""
+
+
 class CommandKind(StrEnum):
     """Kind of a command to a worker. To resume a worker, its command is removed."""
 

@@ -58,6 +58,11 @@ def is_busy(heartbeat: Heartbeat) -> bool:
     return heartbeat.busy > 0 or heartbeat.idle_since is None
 
 
+def paused_heartbeats(heartbeats: Iterable[Heartbeat]) -> list[Heartbeat]:
+    """Return the heartbeats of paused workers."""
+    return [each for each in heartbeats if each.state is ReportedState.PAUSED]
+
+
 def join_workers(cluster: ClusterFacts, heartbeats: Sequence[Heartbeat]) -> tuple[Worker, ...]:
     """Return all workers that are not terminating.
 

@@ -1,4 +1,4 @@
-"""PURE: a pydantic model of `jobpools.core` as the structural schema of a CRD.
+"""A pydantic model of `jobpools.core` as the structural schema of a CRD.
 
 Docstrings become descriptions and limits become the schema. Defaults are written out, so that `kubectl get -o yaml`
 shows the values in force.

@@ -1,4 +1,4 @@
-"""PURE: the status of both kinds as CRD schemas, and the columns of `kubectl get`.
+"""The status of both kinds as CRD schemas, and the columns of `kubectl get`.
 
 The descriptions are what `kubectl explain workerpool.status` shows.
 """

@@ -1,4 +1,4 @@
-"""PURE: the two kinds of objects that the operator manages, and the identity of an object."""
+"""The two kinds of objects that the operator manages, and the identity of an object."""
 
 from enum import StrEnum
 from typing import NamedTuple

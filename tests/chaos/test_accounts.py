@@ -10,7 +10,7 @@ from jobpools import Client
 from jobpools.core.jobs.job import Priority
 from jobpools.store import keys, ledger
 from jobpools.store.connection import Connection, connect
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.records import completed_record
 from jobpools.store.step import Completed, settle_and_claim
 from tests.chaos import append_only, places
@@ -34,7 +34,7 @@ class Run:
         self.journal: list[Note] = []
 
     async def claim(self, number: int) -> list[str]:
-        suffix = claim_suffix(WORKER, number)
+        suffix = lease_suffix_of(WORKER, number)
         step = {"lease_suffix": suffix, "lease_ms": 60_000}
         reply = await settle_and_claim(self.connection, QUEUE, WORKER, claim=10, **step)  # type: ignore[arg-type]
         leases = [job_id.decode() + suffix for job_id in reply.ids]
@@ -44,7 +44,7 @@ class Run:
 
     async def complete(self, leases: list[str]) -> None:
         done = Completed(leases, [completed_record("steady", f'"{lease}"'.encode(), 0.1) for lease in leases])
-        step = {"lease_suffix": claim_suffix(WORKER, 99), "lease_ms": 60_000}
+        step = {"lease_suffix": lease_suffix_of(WORKER, 99), "lease_ms": 60_000}
         await settle_and_claim(self.connection, QUEUE, WORKER, completed={60_000: done}, **step)  # type: ignore[arg-type]
 
     async def account(self) -> Account:

@@ -9,7 +9,7 @@ from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import WorkerId
 from jobpools.store.connection import Connection, connect
 from jobpools.store.heartbeats import write_heartbeat
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.step import settle_and_claim
 from tests.store.conftest import sending
 from tests.support.fakes import LEASE, FakeQueues, Worker, World
@@ -65,7 +65,7 @@ class StoreStage:
 
     async def claim(self, worker: str, queue: str) -> int:
         self._number += 1
-        lease_suffix = claim_suffix(worker, self._number)
+        lease_suffix = lease_suffix_of(worker, self._number)
         return len(
             (
                 await settle_and_claim(self._store, queue, worker, claim=1, lease_suffix=lease_suffix, lease_ms=60_000)

@@ -16,7 +16,7 @@ from jobpools.store import deadletters, ledger, wakeups
 from jobpools.store.connection import Connection, connect
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.leases import renew_leases
 from jobpools.store.server import queue_names
 from jobpools.store.step import settle_and_claim
@@ -188,9 +188,9 @@ async def test_leases_are_renewed_and_rescued(app: App, endpoint: Endpoint) -> N
 
     job, store = await send.enqueue(), connection(app)
     claimed = await settle_and_claim(
-        store, "emails", "lost.1", claim=1, lease_suffix=claim_suffix("lost.1", 1), lease_ms=60_000
+        store, "emails", "lost.1", claim=1, lease_suffix=lease_suffix_of("lost.1", 1), lease_ms=60_000
     )
-    (lease,) = [job_id.decode() + claim_suffix("lost.1", 1) for job_id in claimed.ids]
+    (lease,) = [job_id.decode() + lease_suffix_of("lost.1", 1) for job_id in claimed.ids]
     sync = connect_sync(endpoint.url)
     assert await asyncio.to_thread(renew_leases, sync, "emails", [lease, "gone:lost.1:0000000009"], 60_000) == (
         ["gone:lost.1:0000000009"],

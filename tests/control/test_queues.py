@@ -24,7 +24,7 @@ from jobpools.store.enqueue import Sending
 from jobpools.store.envelope import encode_envelope
 from jobpools.store.heartbeats import write_heartbeat
 from jobpools.store.jobs import read_job
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.rescue import rescue_jobs
 from jobpools.store.step import Completed, settle_and_claim
 from tests.store.conftest import QUEUE, Send
@@ -43,7 +43,7 @@ def queues(store: Connection) -> StoreQueues:
 
 
 async def claim(store: Connection, worker: str, claim: int = 1, number: int = 1, lease: int = 60_000) -> int:
-    lease_suffix = claim_suffix(worker, number)
+    lease_suffix = lease_suffix_of(worker, number)
     return len(
         (await settle_and_claim(store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=lease)).ids
     )
@@ -149,10 +149,10 @@ async def test_a_slow_worker_cannot_settle_a_job_that_was_released_and_claimed_a
     await claim(store, "web-1.a")
     await queues.release(POOL, ["web-1"])
     await claim(store, "web-2.a")
-    lease = "a" + claim_suffix("web-1.a", 1)
+    lease = "a" + lease_suffix_of("web-1.a", 1)
     late = {1000: Completed([lease], [b'{"state":"completed","at":1}'])}
     reply = await settle_and_claim(
-        store, QUEUE, "web-1.a", completed=late, lease_suffix=claim_suffix("web-1.a", 2), lease_ms=1000
+        store, QUEUE, "web-1.a", completed=late, lease_suffix=lease_suffix_of("web-1.a", 2), lease_ms=1000
     )
     assert reply.stale == [lease.encode()]
     assert await states(store, "a") == ["running"]
@@ -192,7 +192,7 @@ async def test_a_worker_that_holds_a_lease_is_drained_in_no_queue(
     store: Connection, queues: StoreQueues, raw: Redis, job: Send
 ) -> None:
     await enqueue_jobs(store, [job("a", queue="reports")])
-    lease_suffix = claim_suffix("web-1.a", 1)
+    lease_suffix = lease_suffix_of("web-1.a", 1)
     await settle_and_claim(store, "reports", "web-1.a", claim=1, lease_suffix=lease_suffix, lease_ms=60_000)
     assert await queues.drain(POOL, ["web-1.a", "web-2.a"]) == ("web-2.a",)
     assert raw.smembers(keys.of_queue(QUEUE, "draining")) == {b"web-2.a"}

@@ -9,7 +9,7 @@ from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.text.names import WorkerId
 from jobpools.store.connection import connect
 from jobpools.store.heartbeats import write_heartbeat
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.step import settle_and_claim
 from tests.cluster.kubectl import Kubectl
 from tests.kube.kubelet import Kubelet
@@ -25,7 +25,7 @@ def claim(valkey: Valkey, name: str) -> None:
 
     async def take() -> None:
         connection = connect(valkey.url)
-        suffix = claim_suffix(f"{name}.1", 1)
+        suffix = lease_suffix_of(f"{name}.1", 1)
         reply = await settle_and_claim(
             connection, "emails", f"{name}.1", claim=1, lease_suffix=suffix, lease_ms=600_000
         )

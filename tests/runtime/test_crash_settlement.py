@@ -15,7 +15,7 @@ from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.enqueue import Sending
 from jobpools.store.envelope import decode_envelope
 from jobpools.store.jobs import read_job
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.step import settle_and_claim
 from tests.support.ports import free_port
 from tests.support.sending import enqueue_jobs
@@ -44,7 +44,7 @@ async def leases(store: Connection) -> dict[str, str]:
         for job_id in (CRASHED, INTERRUPTED)
     }
     await enqueue_jobs(store, [Sending(decode_envelope(raw), raw, None, 0.0) for raw in envelopes.values()])
-    suffix = claim_suffix(WORKER, 1)
+    suffix = lease_suffix_of(WORKER, 1)
     await settle_and_claim(store, QUEUE, WORKER, claim=2, lease_suffix=suffix, lease_ms=60_000)
     return {job_id: f"{job_id}{suffix}" for job_id in envelopes}
 

@@ -15,7 +15,7 @@ from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.enqueue import Sending
 from jobpools.store.envelope import decode_envelope
 from jobpools.store.heartbeats import write_heartbeat
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.step import settle_and_claim
 from tests.support.proxy import Faults, running_proxy
 from tests.support.sending import enqueue_jobs
@@ -29,7 +29,7 @@ ENVELOPE = b'{"v":1,"id":"x","name":"resize","queue":"emails","args":{}}'
 async def stopped_worker(store: Connection) -> dict[str, Any]:
     """The description of a worker that claimed a job and sent a heartbeat long ago."""
     await enqueue_jobs(store, [Sending(decode_envelope(ENVELOPE), ENVELOPE, None, 0.0)])
-    suffix = claim_suffix(WORKER, 1)
+    suffix = lease_suffix_of(WORKER, 1)
     await settle_and_claim(store, QUEUE, WORKER, claim=1, lease_suffix=suffix, lease_ms=1)
     await write_heartbeat(store, Heartbeat(WORKER, POOL, 5, 1, 1.0, 1.0, idle_since=None, draining=False), now=1000)
     return {"redis_url": store.url, "queues": [QUEUE], "worker": WORKER, "pool": POOL, "lease": LEASE}

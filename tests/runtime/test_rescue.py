@@ -124,14 +124,14 @@ async def test_the_crash_limit_is_the_envelopes_or_else_the_pools(
     assert (await view(store, "x")).state is JobState.DEAD
 
 
-async def test_each_lease_has_a_cause_of_its_own(store: Connection) -> None:
+async def test_each_lease_has_an_outcome_of_its_own(store: Connection) -> None:
     """A supervisor knows which attempt killed the worker: only this one is charged."""
     leases = keys.of_queue(QUEUE, "leases")
     for job_id, worker in (("crashed", "web-1.a"), ("interrupted", "web-1.a"), ("other", "web-1.b")):
         envelope = b'{"v":1,"id":"%b","name":"n","queue":"default","args":{}}' % job_id.encode()
         await add_expired(store, job_id, envelope, f":{worker}:0000000007")
         await store.execute("ZADD", leases, NOT_EXPIRED, f"{job_id}:{worker}:0000000007")
-    causes = {
+    outcomes = {
         "crashed:web-1.a:0000000007": Outcome(
             OutcomeKind.CRASHED, error="WorkerKilled", message="the job ended its worker by SIGABRT"
         )
@@ -139,7 +139,7 @@ async def test_each_lease_has_a_cause_of_its_own(store: Connection) -> None:
     interrupted = Outcome(OutcomeKind.INTERRUPTED, message="its worker ended because of another job")
     rescuer = Rescuer(store, "web-1.supervisor", lease_ms=10_000)
     swept = await rescuer.sweep(
-        QUEUE, holders=[held_by("web-1.a")], cause=lambda taken: causes.get(taken.former_lease_id, interrupted)
+        QUEUE, holders=[held_by("web-1.a")], outcome_of=lambda taken: outcomes.get(taken.former_lease_id, interrupted)
     )
     assert {each.taken.id: each.outcome.kind for each in swept.rescued} == {
         "crashed": OutcomeKind.CRASHED,
@@ -200,7 +200,7 @@ async def test_a_rescue_that_an_outage_interrupts_is_completed_by_the_next_and_c
     flaky = Flaky(store.url)
     rescuer = Rescuer(flaky, "operator.x", lease_ms=60_000)
     with pytest.raises(StoreUnavailableError):
-        await rescuer.sweep(QUEUE, cause=vanished)
+        await rescuer.sweep(QUEUE, outcome_of=vanished)
     await rescuer.sweep(QUEUE)
     await flaky.aclose()
     found = await view(store, "x")

@@ -3,7 +3,7 @@
 from jobpools.core.jobs.job import History, Outcome, OutcomeKind, Priority, Settlement
 from jobpools.core.jobs.retry import Retry, settle
 from jobpools.store.connection import Connection
-from jobpools.store.lease_ids import claim_suffix, split_lease_id
+from jobpools.store.lease_ids import lease_suffix_of, split_lease_id
 from jobpools.store.step import Settled, settle_and_claim
 from tests.store.conftest import QUEUE
 
@@ -14,7 +14,7 @@ AT = NOW / 1000
 
 
 async def claim(store: Connection, worker: str, number: int, claim: int = 1, now: int = NOW) -> list[str]:
-    lease_suffix = claim_suffix(worker, number)
+    lease_suffix = lease_suffix_of(worker, number)
     reply = await settle_and_claim(
         store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=10_000, now=now
     )
@@ -25,7 +25,7 @@ async def settled(store: Connection, lease_id: str, settlement: Settlement, now:
     worker = split_lease_id(lease_id)[1]
     each = Settled(lease_id, Priority.NORMAL, settlement)
     await settle_and_claim(
-        store, QUEUE, worker, settled=[each], lease_suffix=claim_suffix(worker, 99), lease_ms=1, now=now
+        store, QUEUE, worker, settled=[each], lease_suffix=lease_suffix_of(worker, 99), lease_ms=1, now=now
     )
 
 

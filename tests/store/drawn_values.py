@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from jobpools.core.jobs.job import DeadReason, Outcome, OutcomeKind
+from jobpools.core.jobs.job import NotRetryable, Outcome, OutcomeKind
 from jobpools.core.jobs.retry import Retry
 from tests.store.model import PRIORITIES
 
@@ -19,7 +19,7 @@ OUTCOMES = [
     Outcome(OutcomeKind.CANCELLED),
     Outcome(OutcomeKind.SNOOZED, delay=1.5),
     Outcome(OutcomeKind.EXPIRED, message="too late"),
-    Outcome(OutcomeKind.FAILED, "Discard", "no", final="discarded", dead_reason=DeadReason.DISCARDED),
+    Outcome(OutcomeKind.FAILED, "Discard", "no", not_retryable=NotRetryable.DISCARDED),
 ]
 
 own_ids, workers = st.sampled_from(OWN_IDS), st.sampled_from(WORKERS)

@@ -25,7 +25,7 @@ from jobpools.store.enqueue import Batch, Sending, enqueue_batch
 from jobpools.store.envelope import ENVELOPE_VERSION, Envelope, decode_envelope, encode_envelope
 from jobpools.store.history import decode_history
 from jobpools.store.job_ids import new_id
-from jobpools.store.lease_ids import claim_suffix, split_lease_id
+from jobpools.store.lease_ids import lease_suffix_of, split_lease_id
 from jobpools.store.leases import renew_leases
 from jobpools.store.records import completed_record
 from jobpools.store.rescue import rescue_jobs
@@ -147,7 +147,7 @@ class JobsMachine(RuleBasedStateMachine):
 
     def lease_suffix(self, worker: str) -> str:
         self.claims += 1
-        return claim_suffix(worker, self.claims)
+        return lease_suffix_of(worker, self.claims)
 
     def held(self, worker: str, chosen: list[int]) -> list[str]:
         """Return leases of this worker: those that it holds come first, then those that it has lost."""

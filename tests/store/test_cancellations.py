@@ -6,7 +6,7 @@ from jobpools.core.jobs.job import JobState
 from jobpools.store import cancellations
 from jobpools.store.connection import Connection
 from jobpools.store.jobs import read_job
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.step import settle_and_claim
 from tests.store.conftest import QUEUE, Send
 from tests.support.sending import enqueue_jobs
@@ -16,7 +16,7 @@ AT = NOW / 1000
 
 
 async def claim(store: Connection, count: int) -> None:
-    suffix = claim_suffix("w.1", 1)
+    suffix = lease_suffix_of("w.1", 1)
     await settle_and_claim(store, QUEUE, "w.1", claim=count, lease_suffix=suffix, lease_ms=60_000, now=NOW)
 
 

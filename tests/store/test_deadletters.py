@@ -7,7 +7,7 @@ from jobpools.core.jobs.retry import Retry, settle
 from jobpools.store import deadletters, keys, ledger
 from jobpools.store.connection import Connection
 from jobpools.store.jobs import read_job
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.step import Settled, settle_and_claim
 from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
@@ -19,7 +19,7 @@ NOW = 1_900_000_000_000
 async def kill(store: Connection, *ids: str) -> None:
     """Claim these jobs and let them die, in this order."""
     for number, job_id in enumerate(ids):
-        lease_suffix = claim_suffix("w.1", number)
+        lease_suffix = lease_suffix_of("w.1", number)
         reply = await settle_and_claim(store, QUEUE, "w.1", claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=NOW)
         assert reply.ids == [job_id.encode()]
         outcome = Outcome(OutcomeKind.FAILED, "OSError", "no")

@@ -25,7 +25,7 @@ def job_ids(number: int) -> list[str]:
 
 
 def suffixes(number: int) -> list[str]:
-    return [draws.lease_suffix("web-1.aa") for _ in range(number)]
+    return [draws.new_lease_suffix("web-1.aa") for _ in range(number)]
 
 
 def fractions(number: int) -> list[float]:

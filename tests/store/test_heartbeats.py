@@ -10,7 +10,7 @@ from jobpools.store import keys
 from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import force_drain_locks
 from jobpools.store.endpoint_facts import read_endpoint
-from jobpools.store.heartbeats import forget_worker, write_heartbeat
+from jobpools.store.heartbeats import remove_worker, write_heartbeat
 from jobpools.store.server import pool_keys
 from tests.store.attempts import AT, NOW
 from tests.store.conftest import QUEUE, Send
@@ -38,7 +38,7 @@ async def test_workers_are_listed_until_their_heartbeat_is_too_old(store: Connec
     assert second == report("b.1", seen=AT, idle_since=AT - 5, draining=True)
     assert (first.host, second.host) == ("a", "b")
     assert await pool_keys(store) == [POOL]
-    await forget_worker(store, POOL, "b.1", [QUEUE])
+    await remove_worker(store, POOL, "b.1", [QUEUE])
     assert [each.worker for each in (await read_endpoint(store, {POOL: [QUEUE]}, NOW)).heartbeats[POOL]] == ["a.1"]
     assert await store.execute("EXISTS", keys.of_queue(QUEUE, "draining")) == 0
 

@@ -12,7 +12,7 @@ from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job, read_result
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.records import completed_record
 from jobpools.store.step import Completed, settle_and_claim
 from tests.store.attempts import AT, NOW, claim, failed, settled
@@ -28,7 +28,7 @@ async def test_a_job_is_found_in_every_state(store: Connection, job: Send) -> No
     await settled(store, retried, failed(attempts=3))
     completed = {60_000: Completed([done], [completed_record("send", b'{"x":1}', 0.5)])}
     await settle_and_claim(
-        store, QUEUE, "w.1", completed=completed, lease_suffix=claim_suffix("w.1", 9), lease_ms=1, now=NOW
+        store, QUEUE, "w.1", completed=completed, lease_suffix=lease_suffix_of("w.1", 9), lease_ms=1, now=NOW
     )
     await cancel_job(store, QUEUE, "waits", NOW)
     seen = {

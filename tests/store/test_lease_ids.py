@@ -3,7 +3,7 @@
 from hypothesis import given, settings, strategies as st
 
 from jobpools.store.job_ids import ID_LIMIT, check_id
-from jobpools.store.lease_ids import claim_suffix, split_lease_id
+from jobpools.store.lease_ids import lease_suffix_of, split_lease_id
 
 ids = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=ID_LIMIT)
 
@@ -12,6 +12,6 @@ ids = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, ma
 @given(ids, st.integers(0, 10**10 - 1))
 def test_a_lease_id_has_the_job_and_the_worker(job_id: str, number: int) -> None:
     assert check_id(job_id) == job_id
-    lease_suffix = claim_suffix("web-1.aa", number)
+    lease_suffix = lease_suffix_of("web-1.aa", number)
     assert split_lease_id(job_id + lease_suffix) == (job_id, "web-1.aa")
-    assert len(lease_suffix) == len(claim_suffix("web-1.aa", 0)), "step.lua cuts it off by its length"
+    assert len(lease_suffix) == len(lease_suffix_of("web-1.aa", 0)), "step.lua cuts it off by its length"

@@ -11,7 +11,7 @@ from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.enqueue import Batch, Receipt, enqueue_batch
 from jobpools.store.jobs import read_job
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.queue_policies import parse_policy, pause, read_policy, resume, set_limits
 from jobpools.store.step import settle_and_claim
 from tests.store.conftest import QUEUE, Send
@@ -21,7 +21,7 @@ ACCEPTED, FULL, DROPPED = Receipt.ACCEPTED, Receipt.FULL, Receipt.DROPPED
 
 async def claimed(store: Connection, fence: int) -> list[str]:
     reply = await settle_and_claim(
-        store, QUEUE, "web-1.a", claim=10, lease_suffix=claim_suffix("web-1.a", fence), lease_ms=10_000
+        store, QUEUE, "web-1.a", claim=10, lease_suffix=lease_suffix_of("web-1.a", fence), lease_ms=10_000
     )
     return [job_id.decode() for job_id in reply.ids]
 

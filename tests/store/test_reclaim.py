@@ -14,7 +14,7 @@ from jobpools.store.drain_locks import force_drain_locks
 from jobpools.store.history import decode_history
 from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job
-from jobpools.store.lease_ids import claim_suffix, split_lease_id
+from jobpools.store.lease_ids import lease_suffix_of, split_lease_id
 from jobpools.store.leases import renew_leases
 from jobpools.store.records import completed_record
 from jobpools.store.rescue import held_by, rescue_jobs
@@ -25,7 +25,7 @@ from tests.support import dead_jobs
 from tests.support.sending import enqueue_jobs
 
 WORKER = "web-1.a"
-SUFFIX = claim_suffix(WORKER, 7)
+SUFFIX = lease_suffix_of(WORKER, 7)
 LEASE = 60_000
 
 
@@ -38,7 +38,7 @@ async def view(store: Connection, job_id: str = "x") -> JobView:
 async def charged(store: Connection, job: Send, max_crashes: int, others: int = 0, worker: str = WORKER) -> str:
     """Let a rescue record a crash of a running job; return the worker's lease. `others`: number of jobs behind it."""
     await enqueue_jobs(store, [job("x")])
-    lease_suffix = claim_suffix(worker, 7)
+    lease_suffix = lease_suffix_of(worker, 7)
     await settle_and_claim(store, QUEUE, worker, claim=1, lease_suffix=lease_suffix, lease_ms=LEASE)
     rescuer = Rescuer(store, "operator.x", lease_ms=LEASE, max_crashes=lambda _: max_crashes)
     await rescuer.sweep(QUEUE, holders=[held_by(worker)])
@@ -50,7 +50,7 @@ async def charged(store: Connection, job: Send, max_crashes: int, others: int = 
 async def completes(store: Connection, lease: str, worker: str = WORKER, ttl: int = 60_000) -> StepReply:
     done = {ttl: Completed([lease], [completed_record("send", b"1", 0.1)])}
     return await settle_and_claim(
-        store, QUEUE, worker, completed=done, lease_suffix=claim_suffix(worker, 8), lease_ms=LEASE
+        store, QUEUE, worker, completed=done, lease_suffix=lease_suffix_of(worker, 8), lease_ms=LEASE
     )
 
 
@@ -60,7 +60,7 @@ async def fails(store: Connection, lease: str) -> StepReply:
     )
     settled = [Settled(lease, Priority.NORMAL, decision.value)]
     return await settle_and_claim(
-        store, QUEUE, WORKER, settled=settled, lease_suffix=claim_suffix(WORKER, 8), lease_ms=LEASE
+        store, QUEUE, WORKER, settled=settled, lease_suffix=lease_suffix_of(WORKER, 8), lease_ms=LEASE
     )
 
 
@@ -152,12 +152,12 @@ async def test_earlier_crashes_stay_in_the_history(store: Connection, sync_store
 
 
 async def begun(store: Connection, _: Redis) -> None:
-    await settle_and_claim(store, QUEUE, "web-2.b", claim=1, lease_suffix=claim_suffix("web-2.b", 1), lease_ms=LEASE)
+    await settle_and_claim(store, QUEUE, "web-2.b", claim=1, lease_suffix=lease_suffix_of("web-2.b", 1), lease_ms=LEASE)
 
 
 async def done_elsewhere(store: Connection, raw: Redis) -> None:
     await begun(store, raw)
-    await completes(store, "x" + claim_suffix("web-2.b", 1), "web-2.b")
+    await completes(store, "x" + lease_suffix_of("web-2.b", 1), "web-2.b")
 
 
 async def cancelled(store: Connection, raw: Redis) -> None:
@@ -172,7 +172,7 @@ async def crashed_elsewhere(store: Connection, raw: Redis) -> None:
 
 async def in_a_rescue(store: Connection, raw: Redis) -> None:
     await begun(store, raw)
-    await rescue_jobs(store, QUEUE, lease_suffix=claim_suffix("operator.y", 1), lease_ms=LEASE, holders=["web-2"])
+    await rescue_jobs(store, QUEUE, lease_suffix=lease_suffix_of("operator.y", 1), lease_ms=LEASE, holders=["web-2"])
 
 
 async def unreadable(_: Connection, raw: Redis) -> None:
@@ -199,7 +199,7 @@ async def test_nothing_is_reclaimed_after_the_job_went_on(
 
 async def test_another_fence_of_the_same_worker_is_refused(store: Connection, job: Send) -> None:
     await charged(store, job, 1)
-    other = "x" + claim_suffix(WORKER, 6)
+    other = "x" + lease_suffix_of(WORKER, 6)
     assert (await completes(store, other)).stale == [other.encode()]
     assert (await view(store)).state is JobState.DEAD
 

@@ -8,7 +8,7 @@ from jobpools.core.jobs.job import JobState
 from jobpools.core.pools.worker_states import RunningAttempt
 from jobpools.store import keys
 from jobpools.store.connection import Connection
-from jobpools.store.heartbeats import forget_worker, repeat_heartbeat, write_heartbeat
+from jobpools.store.heartbeats import remove_worker, repeat_heartbeat, write_heartbeat
 from jobpools.store.job_view import JobView
 from jobpools.store.running_attempts import (
     REPORT_BYTES,
@@ -46,7 +46,7 @@ async def test_reported_attempts_are_read_while_their_leases_exist(store: Connec
 async def test_what_a_worker_runs_goes_with_it(store: Connection, raw: Redis) -> None:
     await write_heartbeat(store, report("w.1"), NOW, attempts=RUNNING)
     assert raw.pttl(keys.running(POOL)) > 86_000_000
-    await forget_worker(store, POOL, "w.1", [QUEUE])
+    await remove_worker(store, POOL, "w.1", [QUEUE])
     assert raw.exists(keys.running(POOL)) == 0
 
 

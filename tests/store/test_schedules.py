@@ -22,7 +22,7 @@ from jobpools.store.connection import Connection, connect
 from jobpools.store.envelope import decode_envelope
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.schedule_table import list_schedules
 from jobpools.store.schedules import StoreSchedules
 from jobpools.testing import run_until_idle
@@ -230,7 +230,7 @@ async def test_the_states_of_jobs_are_read(connection: Connection) -> None:
         await client.enqueue(client.call_json("work", {}, Options.make(queue="q", id=name, delay=delay)))
     await client.aclose()
     await cancel_job(connection, "q", "cancelled")
-    lease_suffix = claim_suffix("host.a", 1)
+    lease_suffix = lease_suffix_of("host.a", 1)
     with Redis.from_url(connection.url) as redis:
         redis.zadd(keys.of_queue("q", "dead"), {"dead": 1})
         redis.zadd(keys.of_queue("q", "leases"), {f"running{lease_suffix}": 1})

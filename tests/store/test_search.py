@@ -13,7 +13,7 @@ from jobpools.store import keys, search as searching
 from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection
 from jobpools.store.job_ids import new_id
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.records import completed_record
 from jobpools.store.search import search
 from jobpools.store.step import Completed, settle_and_claim
@@ -39,7 +39,7 @@ async def ids(store: Connection, chosen: JobFilter, limit: int = 100) -> list[st
 
 async def complete(store: Connection, lease_ids: list[str], ttl: int, now: int) -> None:
     done = {ttl: Completed(lease_ids, [completed_record("send", b"1", 0.1)] * len(lease_ids))}
-    suffix = claim_suffix("w.1", 77)
+    suffix = lease_suffix_of("w.1", 77)
     await settle_and_claim(store, QUEUE, "w.1", completed=done, lease_suffix=suffix, lease_ms=1, now=now)
 
 

@@ -15,7 +15,7 @@ from jobpools.store.drain_locks import force_drain_locks, take_drain_locks
 from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.job_ids import new_id
 from jobpools.store.jobs import read_job
-from jobpools.store.lease_ids import claim_suffix, split_lease_id
+from jobpools.store.lease_ids import lease_suffix_of, split_lease_id
 from jobpools.store.records import completed_record
 from jobpools.store.rescue import rescue_jobs
 from jobpools.store.step import Completed, Settled, StepReply, settle_and_claim
@@ -32,7 +32,7 @@ def key(part: str) -> str:
 
 async def claim(store: Connection, number: int, worker: str = "web-1.aa", claim: int = 10, now: int = NOW) -> list[str]:
     """Claim jobs and return their lease_ids."""
-    lease_suffix = claim_suffix(worker, number)
+    lease_suffix = lease_suffix_of(worker, number)
     reply = await settle_and_claim(
         store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=LEASE, now=now
     )
@@ -52,7 +52,7 @@ async def end(
         worker,
         completed=completed,
         settled=settled,
-        lease_suffix=claim_suffix(worker, 999),
+        lease_suffix=lease_suffix_of(worker, 999),
         lease_ms=LEASE,
         now=now,
     )
@@ -95,7 +95,7 @@ async def test_a_stale_settlement_does_not_undo_a_cancellation(store: Connection
     """The worker that lost the job settles it; the worker that runs it must still stop it."""
     await enqueue_jobs(store, [job("a")], NOW)
     (late,) = await claim(store, 1)
-    await rescue_jobs(store, QUEUE, lease_suffix=claim_suffix("web-2.bb", 1), lease_ms=LEASE, now=NOW + LEASE)
+    await rescue_jobs(store, QUEUE, lease_suffix=lease_suffix_of("web-2.bb", 1), lease_ms=LEASE, now=NOW + LEASE)
     await cancel_job(store, QUEUE, "a", NOW)
     assert (await end(store, late)).stale == [late.encode()]
     assert raw.smembers(key("cancelling")) == {b"a"}

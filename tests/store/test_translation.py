@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 from jobpools.store import keys, ledger
 from jobpools.store.connection import connect
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.leases import renew_leases
 from jobpools.store.records import completed_record
 from jobpools.store.server import probe, probe_sync
@@ -74,7 +74,7 @@ async def test_a_server_without_memory_still_lets_workers_settle_renew_and_claim
     with running(binary) as server, server.client() as raw:
         connection, sync = connect(server.url), connect_sync(server.url)
         await enqueue_jobs(connection, [sending("a"), sending("b")])
-        lease_suffix = claim_suffix("w.x", 1)
+        lease_suffix = lease_suffix_of("w.x", 1)
         await settle_and_claim(connection, QUEUE, "w.x", claim=1, lease_suffix=lease_suffix, lease_ms=1000)
         with full(server):
             before = raw.zscore(keys.of_queue(QUEUE, "leases"), f"a{lease_suffix}") or 0.0
@@ -87,7 +87,7 @@ async def test_a_server_without_memory_still_lets_workers_settle_renew_and_claim
                 "w.x",
                 completed=done,
                 claim=1,
-                lease_suffix=claim_suffix("w.x", 2),
+                lease_suffix=lease_suffix_of("w.x", 2),
                 lease_ms=1000,
             )
             assert (reply.ids, reply.stale) == ([b"b"], [])

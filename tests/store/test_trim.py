@@ -23,7 +23,7 @@ from jobpools.store.connection import Connection, connect
 from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.records import completed_record, decode_result
 from jobpools.store.rescue import rescue_jobs
 from jobpools.store.script_arguments import KEEP
@@ -70,11 +70,11 @@ async def drain(  # noqa: PLR0913  # the tests vary each
             QUEUE,
             WORKER,
             claim=number,
-            lease_suffix=claim_suffix(WORKER, next(numbers)),
+            lease_suffix=lease_suffix_of(WORKER, next(numbers)),
             lease_ms=60_000,
             now=now,
         )
-        lease_suffix = claim_suffix(WORKER, next(numbers) - 1)
+        lease_suffix = lease_suffix_of(WORKER, next(numbers) - 1)
         done = Completed(
             [job_id.decode() + lease_suffix for job_id in reply.ids],
             [completed_record(name, b"null", 0.0125)] * number,
@@ -84,7 +84,7 @@ async def drain(  # noqa: PLR0913  # the tests vary each
             QUEUE,
             WORKER,
             completed={ttl: done},
-            lease_suffix=claim_suffix(WORKER, 0),
+            lease_suffix=lease_suffix_of(WORKER, 0),
             lease_ms=1,
             now=now,
             keep=keep,
@@ -231,7 +231,7 @@ async def test_an_id_is_free_again_when_its_record_has_expired(store: Connection
     """Even before the record is removed; and the record of the second job is kept when that of the first is removed."""
 
     async def complete(ttl: int, now: int) -> None:
-        lease_suffix = claim_suffix(WORKER, next(numbers))
+        lease_suffix = lease_suffix_of(WORKER, next(numbers))
         (job_id,) = (
             await settle_and_claim(store, QUEUE, WORKER, claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=now)
         ).ids
@@ -254,7 +254,7 @@ async def test_an_id_is_free_again_when_its_record_has_expired(store: Connection
 
 async def dies(store: Connection, job_id: str, now: int, keep: int) -> int:
     """Let a job die; return how many dead letters were dropped."""
-    lease_suffix = claim_suffix(WORKER, next(numbers))
+    lease_suffix = lease_suffix_of(WORKER, next(numbers))
     (claimed,) = (
         await settle_and_claim(store, QUEUE, WORKER, claim=1, lease_suffix=lease_suffix, lease_ms=1000, now=now)
     ).ids

@@ -11,7 +11,7 @@ from jobpools.core.jobs.job import Disposition, Priority, Settlement
 from jobpools.errors import StoreUnavailableError
 from jobpools.store import keys, wakeups
 from jobpools.store.connection import Connection, connect
-from jobpools.store.lease_ids import claim_suffix
+from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.step import Settled, settle_and_claim
 from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
@@ -69,7 +69,7 @@ async def test_a_claim_that_leaves_ready_jobs_wakes_the_next_worker(
     await enqueue_jobs(store, [job(f"job{number}") for number in range(3)])
     for number, woken in enumerate(asyncio.as_completed(idle)):
         assert await woken == QUEUE
-        await settle_and_claim(store, QUEUE, "w.1", claim=1, lease_suffix=claim_suffix("w.1", number), lease_ms=1000)
+        await settle_and_claim(store, QUEUE, "w.1", claim=1, lease_suffix=lease_suffix_of("w.1", number), lease_ms=1000)
     assert raw.llen(keys.of_queue(QUEUE, "wake")) == 0
 
 

@@ -9,7 +9,7 @@ from jobpools.core.pools.worker_states import CommandKind, ReportedState, Worker
 from jobpools.store import keys
 from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_endpoint
-from jobpools.store.heartbeats import forget_worker, write_heartbeat
+from jobpools.store.heartbeats import remove_worker, write_heartbeat
 from jobpools.store.worker_commands import give_command, parse_command, remove_command
 from tests.store.attempts import AT, NOW
 from tests.store.conftest import QUEUE
@@ -37,7 +37,7 @@ async def test_a_report_holds_the_state_and_the_command_that_the_worker_follows(
 async def test_a_command_goes_with_its_worker(store: Connection, raw: Redis) -> None:
     await write_heartbeat(store, report("a.1"), NOW)
     await give_command(store, POOL, "a.1", PAUSE, NOW)
-    await forget_worker(store, POOL, "a.1", [QUEUE])
+    await remove_worker(store, POOL, "a.1", [QUEUE])
     assert not await give_command(store, POOL, "a.1", PAUSE, NOW), "a worker that is not listed takes no command"
     assert raw.exists(keys.commands(POOL)) == 0
 

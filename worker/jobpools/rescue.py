@@ -1,6 +1,6 @@
 """Take over leases whose holders are gone, and settle their jobs. Workers and the operator use this one path.
 
-take (store) → outcome_of (decision) → settle (decision) → record (store)
+take (store) → decide (decision) → record (store)
 """
 
 import logging
@@ -26,7 +26,7 @@ log = logging.getLogger("jobpools.rescue")
 
 DEFAULT_MAX_CRASHES = JobDefaults().max_crashes
 """Number of crashes after which a job is dead if neither its envelope nor the caller sets a limit."""
-Cause = Callable[[Taken], Outcome]
+OutcomeOf = Callable[[Taken], Outcome]
 """Returns how the attempt of a lease ended: CRASHED counts as a crash of the job, INTERRUPTED does not count."""
 
 
@@ -46,8 +46,8 @@ def vanished(taken: Taken) -> Outcome:
     )
 
 
-def outcome_of(taken: Taken, cause: Outcome) -> Outcome:
-    """Return `cause`, or UNRUNNABLE where this version cannot read the envelope.
+def _checked(outcome: Outcome, taken: Taken) -> Outcome:
+    """Return the outcome, or UNRUNNABLE where this version cannot read the envelope.
 
     Such a job is left to workers that can read it. Its attempts do not count, so it never becomes dead.
     """
@@ -55,7 +55,7 @@ def outcome_of(taken: Taken, cause: Outcome) -> Outcome:
         decode_envelope(taken.envelope)
     except StoreDataError as error:
         return Outcome(OutcomeKind.UNRUNNABLE, message=str(error))
-    return cause
+    return outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +74,17 @@ class Rescued:
         return Settled(self.taken.lease_id, priority_of(self.taken.envelope), self.decision.value)
 
 
-def decide(taken: Taken, cause: Outcome, max_crashes: Callable[[str], int], now: float, jitter: float) -> Rescued:
+def decide(taken: Taken, outcome: Outcome, max_crashes: Callable[[str], int], now: float, jitter: float) -> Rescued:
     """Decide how a job that was taken over is settled.
 
     Args:
         taken: The job and its lease.
-        cause: How its attempt ended.
+        outcome: How its attempt ended.
         max_crashes: Returns the limit of a handler, by name, for a job whose envelope does not set one.
         now: The server's time, seconds since the epoch.
         jitter: A random number from [0, 1).
     """
-    outcome, name, limit = outcome_of(taken, cause), "unknown", 1
+    outcome, name, limit = _checked(outcome, taken), "unknown", 1
     if outcome.kind is not OutcomeKind.UNRUNNABLE:
         envelope = decode_envelope(taken.envelope)
         name = envelope.name
@@ -137,7 +137,7 @@ class _Rules:
     """The arguments of one sweep that are the same for each of its batches."""
 
     holders: Sequence[str]
-    cause: Cause
+    outcome_of: OutcomeOf
     max_crashes: Callable[[str], int]
     keep: Keep
     continues: Callable[[Taken], bool]
@@ -180,7 +180,7 @@ class Rescuer:
         queue: str,
         *,
         holders: Sequence[str] = (),
-        cause: Cause = vanished,
+        outcome_of: OutcomeOf = vanished,
         max_crashes: Callable[[str], int] | None = None,
         keep: Keep | None = None,
         continues: Callable[[Taken], bool] = lambda _: False,
@@ -192,7 +192,7 @@ class Rescuer:
         Args:
             queue: Name of the queue.
             holders: Holders whose leases are taken over, as in `rescue_jobs`. Empty: all whose leases have expired.
-            cause: Returns how the attempt of a lease ended.
+            outcome_of: Returns how the attempt of a lease ended.
             max_crashes: Replaces the rescuer's own.
             keep: Replaces the rescuer's own.
             continues: Returns True if the caller continues the attempt under the new lease; its job is not settled.
@@ -201,7 +201,7 @@ class Rescuer:
             StoreError: Redis cannot be read or written.
         """
         swept = Swept(queue)
-        rules = _Rules(holders, cause, max_crashes or self._max_crashes, keep or self._keep, continues)
+        rules = _Rules(holders, outcome_of, max_crashes or self._max_crashes, keep or self._keep, continues)
         if queue in self._unrecorded:
             await self._record(queue, [])
         left = await self._rescue_batch(swept, rules)
@@ -224,7 +224,7 @@ class Rescuer:
         return await rescue_jobs(
             self._connection,
             queue,
-            lease_suffix=self._lease_suffix(),
+            lease_suffix=draws.new_lease_suffix(self._worker),
             lease_ms=self._lease_ms,
             limit=limit,
             holders=holders,
@@ -245,7 +245,7 @@ class Rescuer:
         return found.left
 
     def _decide(self, taken: Taken, rules: _Rules, now: float) -> Rescued:
-        rescued = decide(taken, rules.cause(taken), rules.max_crashes, now, draws.fraction())
+        rescued = decide(taken, rules.outcome_of(taken), rules.max_crashes, now, draws.fraction())
         self._report(rescued)
         return rescued
 
@@ -260,13 +260,10 @@ class Rescuer:
                 queue,
                 self._worker,
                 settled=sent,
-                lease_suffix=self._lease_suffix(),
+                lease_suffix=draws.new_lease_suffix(self._worker),
                 lease_ms=self._lease_ms,
             )
         except BaseException:
             # It is unknown whether the settlements arrived. They are sent again; one that has arrived is then stale.
             self._unrecorded[queue] = [*sent, *self._unrecorded.get(queue, ())]
             raise
-
-    def _lease_suffix(self) -> str:
-        return draws.lease_suffix(self._worker)

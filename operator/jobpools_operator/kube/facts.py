@@ -1,4 +1,4 @@
-"""PURE: facts from Deployments and pods, as the API server shows them."""
+"""Facts from Deployments and pods, as the API server shows them."""
 
 from datetime import datetime
 

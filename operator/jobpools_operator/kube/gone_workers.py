@@ -1,4 +1,4 @@
-"""PURE: workers that are gone and that no pass has seen yet. Their leases can be released at once."""
+"""Workers that are gone and that no pass has seen yet. Their leases can be released at once."""
 
 from collections import deque
 

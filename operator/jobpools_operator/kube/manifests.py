@@ -1,4 +1,4 @@
-"""PURE: renders the Deployment and the Secret of a pool. `cluster.py` and `url_secret.py` apply them."""
+"""Render the Deployment and the Secret of a pool. `cluster.py` and `url_secret.py` apply them."""
 
 import base64
 import copy

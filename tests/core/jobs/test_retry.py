@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, strategies as st
 
 from jobpools.core.decision import Decision
-from jobpools.core.jobs.job import HISTORY_LIMIT, DeadReason, Disposition, History, Outcome, OutcomeKind, Settlement
+from jobpools.core.jobs.job import (
+    HISTORY_LIMIT,
+    DeadReason,
+    Disposition,
+    History,
+    NotRetryable,
+    Outcome,
+    OutcomeKind,
+    Settlement,
+)
 from jobpools.core.jobs.reasons import SettlementReason
 from jobpools.core.jobs.retry import UNRUNNABLE_DELAY, Retry, backoff, settle
 
@@ -22,8 +31,9 @@ FAILED = Outcome(
 TIMED_OUT = Outcome(OutcomeKind.TIMED_OUT, message="ran longer than 5m")
 CRASHED = Outcome(OutcomeKind.CRASHED, error="WorkerLost")
 RETRY_AFTER = dataclasses.replace(FAILED, retry_after=30.0)
-INVALID = dataclasses.replace(FAILED, final="it would end the same", dead_reason=DeadReason.INVALID)
-DISCARDED = dataclasses.replace(INVALID, dead_reason=DeadReason.DISCARDED)
+INVALID = dataclasses.replace(FAILED, not_retryable=NotRetryable.ARGUMENTS)
+INVALID_RESULT = dataclasses.replace(FAILED, not_retryable=NotRetryable.RESULT)
+DISCARDED = dataclasses.replace(FAILED, not_retryable=NotRetryable.DISCARDED)
 SNOOZED = Outcome(OutcomeKind.SNOOZED, message="not ready", delay=600.0)
 EXPIRED = Outcome(OutcomeKind.EXPIRED, message="it was not started within 1h")
 PLAIN = Retry(jitter=0.0)
@@ -60,8 +70,8 @@ def after(
         ("the last failure is final", FAILED, PLAIN, History(attempts=2), ("dead", None, USED_UP)),
         ("the strategy none", FAILED, Retry(strategy="none"), History(), ("dead", None, NOT_RETRIED)),
         ("a single attempt", FAILED, Retry(max_attempts=1), History(), ("dead", None, USED_UP)),
-        ("a final failure", dataclasses.replace(FAILED, final="it would end the same"), PLAIN, History(),
-         ("dead", None, NOT_RETRIED)),
+        ("invalid arguments", INVALID, PLAIN, History(), ("dead", None, NOT_RETRIED)),
+        ("an invalid result", INVALID_RESULT, PLAIN, History(), ("dead", None, NOT_RETRIED)),
         ("another exception", FAILED, Retry(on=("ValueError",)), History(), ("dead", None, NOT_RETRIED)),
         ("a listed parent", FAILED, Retry(on=("OSError",), jitter=0), History(), ("retry", 1, RETRIED)),
         ("a qualified name", FAILED, Retry(on=("builtins.ConnectionError",), jitter=0), History(),
@@ -130,6 +140,7 @@ def test_an_attempt_that_is_handed_back_does_not_count() -> None:
         (TIMED_OUT, Retry(on_timeout=False), History(), DeadReason.TIMEOUT),
         (CRASHED, PLAIN, History(crashes=2), DeadReason.CRASHED),
         (INVALID, PLAIN, History(), DeadReason.INVALID),
+        (INVALID_RESULT, PLAIN, History(), DeadReason.INVALID),
         (DISCARDED, PLAIN, History(), DeadReason.DISCARDED),
         (EXPIRED, PLAIN, History(), DeadReason.EXPIRED),
         (FAILED, PLAIN, History(), None),

@@ -37,17 +37,17 @@ def pool_facts(
     pool: Pool, endpoint: EndpointFacts | None, cluster: ClusterFacts | None, problems: Sequence[Problem | None]
 ) -> PoolFacts:
     """Return the facts of this pool. If one of its queues could not be read, all its queues are unknown."""
-    causes = tuple(problem for problem in problems if problem is not None)
+    found = tuple(problem for problem in problems if problem is not None)
     if endpoint is None:
-        return PoolFacts(queues=None, heartbeats=None, cluster=cluster, problems=causes)
+        return PoolFacts(queues=None, heartbeats=None, cluster=cluster, problems=found)
     if unreadable := endpoint.problems.get(pool.meta.key):
-        causes += (Problem(Reason.QUEUES_UNKNOWN, unreadable),)
+        found += (Problem(Reason.QUEUES_UNKNOWN, unreadable),)
     names = [queue.name for queue in pool.spec.queues]
     known = {name: facts for name, facts in endpoint.queues.items() if name in names}
     return PoolFacts(
         queues=known if len(known) == len(names) else None,
         heartbeats=endpoint.heartbeats.get(pool.meta.key),
         cluster=cluster,
-        problems=causes,
+        problems=found,
         warnings=endpoint.warnings,
     )

@@ -57,10 +57,10 @@ class _Failure:
     """The first action of a plan that failed."""
 
     action: actions.Action
-    cause: str
+    error: str
 
     def __str__(self) -> str:
-        return f"{FAILURES[type(self.action)]}: {self.cause}"
+        return f"{FAILURES[type(self.action)]}: {self.error}"
 
 
 @dataclass(frozen=True, slots=True)

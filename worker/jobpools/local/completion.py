@@ -1,4 +1,4 @@
-"""Decides when a run with --until-idle ends, and how: pure."""
+"""Decide when a run with --until-idle ends, and how."""
 
 from dataclasses import dataclass
 from enum import Enum, auto

@@ -1,4 +1,4 @@
-"""The figures that `jobpools up` shows of a pool, and the changes that it prints: pure."""
+"""The figures that `jobpools up` shows of a pool, and the changes that it prints."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

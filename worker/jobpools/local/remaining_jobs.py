@@ -1,4 +1,4 @@
-"""Decides what the jobs that remain in the queues mean for a run: pure."""
+"""Decide what the jobs that remain in the queues mean for a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

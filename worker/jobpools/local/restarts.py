@@ -1,4 +1,4 @@
-"""When a worker that exited by itself is replaced, and when its pool counts as crash-looping: pure."""
+"""When a worker that exited by itself is replaced, and when its pool counts as crash-looping."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The last line of a run: pure."""
+"""The last line of a run."""
 
 from jobpools.core.text.plurals import count_of
 from jobpools.local.completion import Ending

@@ -1,4 +1,4 @@
-"""The command that starts a pool's worker process: pure, so that a changed spec shows as a different command."""
+"""The command that starts a worker process of a pool. It depends on the spec only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

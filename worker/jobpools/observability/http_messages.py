@@ -1,4 +1,4 @@
-"""The part of HTTP/1.1 that probes and scrapes need: GET only, one request per connection. Pure."""
+"""The part of HTTP/1.1 that probes and scrapes need: GET only, one request per connection. No I/O."""
 
 from typing import Final, NamedTuple
 

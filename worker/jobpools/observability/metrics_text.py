@@ -1,4 +1,4 @@
-"""The text format of Prometheus, version 0.0.4. Pure.
+"""The text format of Prometheus, version 0.0.4.
 
 prometheus-client is not used: its counters cost ten times as much on the path of every job, and the format is short.
 """

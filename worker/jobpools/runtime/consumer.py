@@ -107,7 +107,7 @@ class Consumer:
             await self.check_keys()
         options = self._options
         claim = min(claim, CLAIM_LIMIT)
-        batch, lease_suffix = self.outbox.batch(), draws.lease_suffix(options.worker)
+        batch, lease_suffix = self.outbox.batch(), draws.new_lease_suffix(options.worker)
         try:
             reply = await settle_and_claim(
                 self._connection,

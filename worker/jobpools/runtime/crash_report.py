@@ -1,4 +1,4 @@
-"""Decide which attempts caused the death of their worker, and how. The functions are pure.
+"""Decide which attempts caused the death of their worker, and how.
 
 Evidence, best first: the attempt that called a function that ends the process; the thread in which a fatal signal
 arrived and the code that ran there; the only attempt that had started. Without evidence every attempt that had started
@@ -42,11 +42,12 @@ class CrashFacts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CrashReport:
-    """The attempts that are charged with a crash, and its cause."""
+    """The attempts that are charged with the death of their worker, and how it died."""
 
     keys: Collection[int]
     """`vitals.key` of the leases of these attempts."""
     cause: str
+    """How the worker died, as in `the worker was killed by SIGKILL`."""
     traceback: str
     """The frames in which a fatal signal arrived; empty: unknown."""
 

@@ -6,6 +6,7 @@ This runs in a helper process of the supervisor: a Redis that does not answer bl
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from jobpools.core.jobs.job import Disposition, Outcome, OutcomeKind
@@ -17,7 +18,7 @@ from jobpools.runtime.crash_report import CrashReport
 from jobpools.runtime.vitals import key
 from jobpools.store import draws
 from jobpools.store.connection import connect
-from jobpools.store.heartbeats import forget_worker
+from jobpools.store.heartbeats import remove_worker
 from jobpools.store.rescue import Taken, held_by
 
 MAX_TRIES, TRY_INTERVAL = 5, 0.5
@@ -31,7 +32,7 @@ def settle(hello: Mapping[str, Any], report: CrashReport) -> None:
 
     Args:
         hello: The worker's description (`monitoring.description`).
-        report: The attempts to charge, and the cause.
+        report: The attempts to charge, and how the worker died.
     """
     supervisor_log.configure(hello)
     asyncio.run(_settle(hello, report))
@@ -50,14 +51,11 @@ async def _settle(hello: Mapping[str, Any], report: CrashReport) -> None:
         report=settled.append,
     )
 
-    def cause(taken: Taken) -> Outcome:
-        return outcome_of(taken, report)
-
     for tries_left in reversed(range(MAX_TRIES)):
         try:
             for queue in queues:
-                await rescuer.sweep(queue, holders=[held_by(hello["worker"])], cause=cause)
-            await forget_worker(connection, hello["pool"], hello["worker"], queues)
+                await rescuer.sweep(queue, holders=[held_by(hello["worker"])], outcome_of=partial(outcome_of, report))
+            await remove_worker(connection, hello["pool"], hello["worker"], queues)
             break
         except StoreError as error:
             if not tries_left:
@@ -79,7 +77,7 @@ def _charge(rescued: Rescued) -> str:
     return f"{rescued.name} {rescued.taken.id} (crash {settlement.history.crashes}, {follows})"
 
 
-def outcome_of(taken: Taken, report: CrashReport) -> Outcome:
+def outcome_of(report: CrashReport, taken: Taken) -> Outcome:
     """Return the outcome of a lease's attempt after the worker's death."""
     if key(taken.former_lease_id) in report.keys:
         return Outcome(OutcomeKind.CRASHED, error="WorkerLost", message=report.cause, traceback=report.traceback)

@@ -12,7 +12,7 @@ from jobpools.errors import StoreError, StoreUnavailableError
 from jobpools.runtime.outage import Outage
 from jobpools.runtime.worker_state import WorkerState
 from jobpools.store.connection import Connection
-from jobpools.store.heartbeats import forget_worker, write_heartbeat
+from jobpools.store.heartbeats import remove_worker, write_heartbeat
 from jobpools.store.running_attempts import encode_running
 from jobpools.store.server import server_warnings
 
@@ -96,6 +96,6 @@ class HeartbeatSender:
         worker, pool = self._state.worker, self._state.pool
         try:
             async with asyncio.timeout(FORGET_TIMEOUT):
-                await forget_worker(self._connection, pool, worker, queues)
+                await remove_worker(self._connection, pool, worker, queues)
         except (StoreError, TimeoutError) as error:
             log.info("worker %s: could not remove itself from Redis: %s; its heartbeat expires", worker, error)

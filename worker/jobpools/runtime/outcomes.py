@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import cast
 
-from jobpools.core.jobs.job import DeadReason, Outcome, OutcomeKind
+from jobpools.core.jobs.job import NotRetryable, Outcome, OutcomeKind
 from jobpools.core.jobs.settlement_requests import Discard, RetryAfter, SettlementRequest, Snooze
 from jobpools.core.text.durations import format_duration, parse_duration
 from jobpools.core.text.error_text import (
@@ -35,11 +35,11 @@ _OURS = ("jobpools/runtime/", "jobpools/middleware.py")
 _ASYNCIO = Path(asyncio.__file__).parent.as_posix()
 
 
-def failed(error: BaseException, final: str = "") -> Outcome:
-    """Return the outcome of an attempt that raised. `final` says why another attempt would end in the same way."""
-    if not final and issubclass(type(error), SettlementRequest):
+def failed(error: BaseException, not_retryable: NotRetryable | None = None) -> Outcome:
+    """Return the outcome of an attempt that raised. `not_retryable` None: the policy decides about a retry."""
+    if not_retryable is None and issubclass(type(error), SettlementRequest):
         return safely(lambda: _requested(cast("SettlementRequest", error)), None) or _failed(error)
-    return _failed(error, final)
+    return _failed(error, not_retryable)
 
 
 def _requested(request: SettlementRequest) -> Outcome:
@@ -53,11 +53,11 @@ def _requested(request: SettlementRequest) -> Outcome:
     if isinstance(request, RetryAfter):
         return replace(failure, retry_after=parse_duration(request.delay))
     if isinstance(request, Discard):
-        return replace(failure, final="the handler discarded the job", dead_reason=DeadReason.DISCARDED)
+        return replace(failure, not_retryable=NotRetryable.DISCARDED)
     return failure
 
 
-def _failed(error: BaseException, final: str = "") -> Outcome:
+def _failed(error: BaseException, not_retryable: NotRetryable | None = None) -> Outcome:
     kind = type(error)
     return Outcome(
         OutcomeKind.FAILED,
@@ -65,8 +65,7 @@ def _failed(error: BaseException, final: str = "") -> Outcome:
         message=_message(error),
         traceback=_traceback(error),
         error_types=_types(kind),
-        final=final,
-        dead_reason=DeadReason.INVALID if final else None,
+        not_retryable=not_retryable,
         exception=error,
     )
 

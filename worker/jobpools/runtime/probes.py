@@ -1,4 +1,4 @@
-"""Decide the responses to /livez and /readyz from the worker's vitals. Pure."""
+"""Decide the responses to /livez and /readyz from the worker's vitals."""
 
 from typing import Final
 

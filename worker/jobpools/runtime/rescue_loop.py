@@ -96,7 +96,7 @@ class RescueLoop:
 
     async def _take_over(self, consumer: Consumer, holders: Sequence[str]) -> None:
         swept = await self._rescuers[consumer.queue].sweep(
-            consumer.queue, holders=holders, cause=self._cause, continues=partial(self._continues, consumer)
+            consumer.queue, holders=holders, outcome_of=self._outcome_of, continues=partial(self._continues, consumer)
         )
         consumer.count_dropped(swept.dropped)
         self._metrics.rescued += sum(each.outcome.kind is OutcomeKind.CRASHED for each in swept.rescued)
@@ -109,7 +109,7 @@ class RescueLoop:
         consumer.leases.rename(attempt, taken.lease_id)
         return True
 
-    def _cause(self, taken: Taken) -> Outcome:
+    def _outcome_of(self, taken: Taken) -> Outcome:
         if taken.former_worker == self._worker:
             return Outcome(OutcomeKind.INTERRUPTED, message="the reply to the claim did not reach the worker")
         return vanished(taken)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from jobpools.context import Context
+from jobpools.core.jobs.job import NotRetryable
 from jobpools.core.text.durations import MAX_DURATION
 from jobpools.core.text.names import WorkerId
 from jobpools.errors import ArgumentsError, PayloadTooLargeError
@@ -80,7 +81,7 @@ class AttemptRunner:
         except BaseException as error:  # noqa: BLE001  # whatever it is, it ends the attempt, not the worker
             if forking.is_child:
                 forking.leave(error)
-            outcome = attempt.stop_outcome or outcomes.failed(error, _final(stage, error))
+            outcome = attempt.stop_outcome or outcomes.failed(error, _why_not_retryable(stage, error))
         self._settler.end(attempt, outcome, clock())
         free(attempt)
 
@@ -101,10 +102,10 @@ class AttemptRunner:
         return result
 
 
-def _final(stage: str, error: BaseException) -> str:
-    """Return why another attempt would end in the same way; empty: it might not."""
+def _why_not_retryable(stage: str, error: BaseException) -> NotRetryable | None:
+    """Return why another attempt would fail in the same way; None: it might not."""
     if stage is ENCODING:
-        return "the work is done, and the result of another attempt would fail in the same way"
+        return NotRetryable.RESULT
     if stage is DECODING and issubclass(type(error), ArgumentsError):
-        return "another attempt would have the same arguments"
-    return ""
+        return NotRetryable.ARGUMENTS
+    return None

@@ -11,7 +11,7 @@ import time
 from random import SystemRandom
 
 from jobpools.store.job_ids import new_id
-from jobpools.store.lease_ids import FENCE_DIGITS, claim_suffix
+from jobpools.store.lease_ids import FENCE_DIGITS, lease_suffix_of
 
 _FENCES = 10**FENCE_DIGITS
 _system = SystemRandom()
@@ -35,13 +35,13 @@ def worker_id(host: str) -> str:
     return f"{host}.{secrets.token_hex(4)}"
 
 
-def lease_suffix(worker: str) -> str:
-    """Return what follows the job ids in the lease ids of one new claim of `worker`.
+def new_lease_suffix(worker: str) -> str:
+    """Return the lease suffix of one new claim of a worker, with a random fence.
 
     The fence is drawn and not counted: two copies of one process (a fork, a snapshot that is started twice) have the
     same worker id and would count the same numbers.
     """
-    return claim_suffix(worker, secrets.randbelow(_FENCES))
+    return lease_suffix_of(worker, secrets.randbelow(_FENCES))
 
 
 def fraction() -> float:

@@ -18,8 +18,8 @@ from jobpools.store.running_attempts import NO_ATTEMPTS, SAME_ATTEMPTS
 from jobpools.store.script_arguments import SERVER_CLOCK
 from jobpools.store.worker_commands import command_of, parse_command
 
-FORGOTTEN_AFTER = 30.0
-"""Seconds without a heartbeat (fifteen intervals) after which a worker is no longer listed."""
+UNLISTED_AFTER = 30.0
+"""Seconds without a heartbeat (ten intervals) after which a worker is no longer listed."""
 _REPORTED = (
     "slots", "busy", "started", "idle_since", "version", "rss_bytes", "completed", "failed", "completed_per_minute",
     "failed_per_minute", "left_behind",
@@ -35,7 +35,7 @@ def parse_heartbeats(pool: str, reply: Any, draining: set[str], now: float) -> t
         if not stamp.isdigit():
             raise StoreDataError(f"{keys.workers(pool)}: field {worker!r} does not hold a worker heartbeat")
         seen = int(stamp) / 1000
-        if now - seen > FORGOTTEN_AFTER:
+        if now - seen > UNLISTED_AFTER:
             continue
         values = decode_json(report)
         name = worker.decode()
@@ -97,7 +97,7 @@ async def repeat_heartbeat(connection: Connection, pool: str, worker: str, now: 
         await connection.call_keys(scripts.get("heartbeat"), _keys(pool), [now, worker, report, SAME_ATTEMPTS])
 
 
-async def forget_worker(connection: Connection, pool: str, worker: str, queues: Sequence[str]) -> None:
+async def remove_worker(connection: Connection, pool: str, worker: str, queues: Sequence[str]) -> None:
     """Remove a stopped worker from the list, and its drain locks."""
     await unlist_workers(connection, pool, [worker])
     await release_drain_locks(connection, queues, worker)

@@ -4,9 +4,9 @@ FENCE_DIGITS = 10
 """Decimal digits of a fence, which only has to distinguish the claims of one job by one worker."""
 
 
-def claim_suffix(worker: str, number: int) -> str:
-    """Return what follows the job id in the lease ids of one claim: the worker and the fence, in a fixed length."""
-    return f":{worker}:{number:0{FENCE_DIGITS}d}"
+def lease_suffix_of(worker: str, fence: int) -> str:
+    """Return what follows the job id in the lease ids of one claim: `:worker:fence`, with a fence of fixed length."""
+    return f":{worker}:{fence:0{FENCE_DIGITS}d}"
 
 
 def fence_of(lease_id: str) -> str:

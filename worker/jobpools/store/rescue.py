@@ -58,8 +58,8 @@ async def rescue_jobs(  # noqa: PLR0913  # the arguments of rescue.lua
 ) -> Rescue:
     """Take over the leases that have expired, or those of `holders`; promote due jobs; remove expired records.
 
-    A holder is the name of a pod; or `held_by(worker)`, for the leases of one worker; or what `claim_suffix` returned,
-    for the leases of one claim.
+    A holder is the name of a pod, or `held_by(worker)` for the leases of one worker, or a lease suffix for those of one
+    claim.
     """
     kept = (keep.completed, keep.dead, int(keep.dead_for * 1000))
     ids, envelopes, histories, former_ids, promoted, left, time, more, dropped = await connection.call(

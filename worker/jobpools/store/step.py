@@ -114,7 +114,7 @@ async def settle_and_claim(  # noqa: PLR0913  # the hot path: an object for thes
 
     `order` lists the priorities' letters in the order of the claim; a number behind a letter limits that turn
     (`h5n3l1hnl`). The keys of `completed` are the ms to keep the results. `lease_suffix` is
-    `claim_suffix(worker, n)` with an n that this worker has not used before; the lease id of a claimed job is
+    `lease_suffix_of(worker, n)` with an n that this worker has not used before; the lease id of a claimed job is
     `id + lease_suffix`. If a step is sent twice because the answer was lost, the settlements of the second are stale
     and change nothing.
     """

@@ -93,6 +93,17 @@ class DeadReason(StrEnum):
     """Its handler raised Discard."""
 
 
+class NotRetryable(StrEnum):
+    """The reasons for which a failed attempt is not retried, whatever its policy is."""
+
+    DISCARDED = "discarded"
+    """The handler raised Discard."""
+    ARGUMENTS = "arguments"
+    """The arguments do not fit the handler, and another attempt would have the same."""
+    RESULT = "result"
+    """The handler returned, and its result cannot be JSON or is too large."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The end of one attempt that did not complete."""
@@ -110,10 +121,8 @@ class Outcome:
     """INTERRUPTED and SNOOZED: seconds until the job may be claimed again; 0: at once."""
     retry_after: float | None = None
     """FAILED: seconds until the next attempt, if the handler determined them; None: the policy decides."""
-    final: str = ""
-    """Why the job must not be retried, whatever its policy is; empty: the policy decides."""
-    dead_reason: DeadReason | None = None
-    """With `final`: the reason of the dead letter; None: `attempts`."""
+    not_retryable: NotRetryable | None = None
+    """FAILED: why the attempt is not retried; None: the policy decides."""
     exception: BaseException | None = None
     """The exception, for a retry function; None if the attempt ended in another process."""
 

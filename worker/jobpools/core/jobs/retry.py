@@ -3,7 +3,7 @@
 `settle` is the only path for failed, timed-out, crashed and handed-back attempts; `backoff` computes a retry's delay.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypedDict, Unpack, cast
@@ -20,6 +20,7 @@ from jobpools.core.jobs.job import (
     DeadReason,
     Disposition,
     History,
+    NotRetryable,
     Outcome,
     OutcomeKind,
     Settlement,
@@ -153,6 +154,11 @@ MESSAGE_LIMIT = 1000
 TRACEBACK_LIMIT = 4000
 """Maximum characters of an attempt's traceback in the history. The last ones are kept: the error is there."""
 
+_WHY_NOT_RETRYABLE: Mapping[NotRetryable, str] = {
+    NotRetryable.DISCARDED: "the handler discarded the job",
+    NotRetryable.ARGUMENTS: "another attempt would have the same arguments",
+    NotRetryable.RESULT: "the work is done, and the result of another attempt would fail in the same way",
+}
 _TIMEOUT_NAMES = ("TimeoutError", "builtins.TimeoutError", "asyncio.TimeoutError")
 
 
@@ -245,8 +251,8 @@ def _failed(
 
 def next_delay(outcome: Outcome, policy: Retry, attempt: int, jitter: float) -> Decision[float | None]:
     """Decide the seconds between the failed attempt number `attempt` (from 1) and the next one; None: there is none."""
-    if outcome.dead_reason is DeadReason.DISCARDED:
-        return Decision(None, SettlementReason.DISCARDED, outcome.final)
+    if outcome.not_retryable is NotRetryable.DISCARDED:
+        return Decision(None, SettlementReason.DISCARDED, _WHY_NOT_RETRYABLE[NotRetryable.DISCARDED])
     if refusal := _why_not_retried(outcome, policy):
         return Decision(None, SettlementReason.NOT_RETRIED, refusal)
     if attempt >= policy.max_attempts:
@@ -265,8 +271,8 @@ def _why_not_retried(outcome: Outcome, policy: Retry) -> str:
 
     Attempts for which the handler raised RetryAfter are not compared with `on`.
     """
-    if outcome.final:
-        return outcome.final
+    if outcome.not_retryable is not None:
+        return _WHY_NOT_RETRYABLE[outcome.not_retryable]
     if policy.strategy == "none":
         return "its retry strategy is 'none'"
     if outcome.retry_after is not None:
@@ -313,8 +319,8 @@ def _describe_failure(outcome: Outcome) -> str:
 
 
 def _dead_reason(outcome: Outcome) -> DeadReason:
-    if outcome.final:
-        return outcome.dead_reason or DeadReason.ATTEMPTS
+    if outcome.not_retryable is not None:
+        return DeadReason.DISCARDED if outcome.not_retryable is NotRetryable.DISCARDED else DeadReason.INVALID
     return DeadReason.TIMEOUT if outcome.kind is OutcomeKind.TIMED_OUT else DeadReason.ATTEMPTS
 
 

@@ -51,6 +51,18 @@ async def test_a_search_returns_records(app: App) -> None:
     assert [job.id for job in (await app.jobs.search(ended_after=since, text="NOWHERE")).jobs] == ["c"]
 
 
+async def test_tags_and_metadata_of_a_completed_job_are_found(app: App) -> None:
+    send = app.handlers["send"]
+    await send.options(id="a", tags=["vip", "new customer"], metadata={"trace": "4bf9"}).enqueue(to="ada")
+    await send.options(id="b").enqueue(to="bob")
+    await run_until_idle(app)
+    (found,) = (await app.jobs.search(tags=["new customer"])).jobs
+    assert (found.id, found.state, found.name, found.result) == ("a", JobState.COMPLETED, "send", "sent")
+    assert (found.tags, found.metadata) == (("vip", "new customer"), {"trace": "4bf9"})
+    other = await app.jobs.get("b")
+    assert (other.tags, other.metadata, other.result) == ((), None, "sent")
+
+
 async def test_a_cursor_continues_a_search(app: App) -> None:
     await app.enqueue_many([app.handlers["send"].options(id=f"job-{n}").call(to="ada") for n in range(5)])
     found: list[str] = []

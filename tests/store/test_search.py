@@ -21,6 +21,7 @@ from tests.store.attempts import AT, claim, failed, settled
 from tests.store.conftest import QUEUE, Send
 from tests.support.sending import enqueue_jobs
 
+LABELS = b'{"tags":["vip","new"]}'
 NOW = 1_900_000_000_000
 
 
@@ -38,7 +39,7 @@ async def ids(store: Connection, chosen: JobFilter, limit: int = 100) -> list[st
 
 
 async def complete(store: Connection, lease_ids: list[str], ttl: int, now: int) -> None:
-    done = {ttl: Completed(lease_ids, [completed_record("send", b"1", 0.1)] * len(lease_ids))}
+    done = {ttl: Completed(lease_ids, [completed_record("send", b"1", 0.1, LABELS)] * len(lease_ids))}
     suffix = lease_suffix_of("w.1", 77)
     await settle_and_claim(store, QUEUE, "w.1", completed=done, lease_suffix=suffix, lease_ms=1, now=now)
 
@@ -73,7 +74,8 @@ async def every_state(store: Connection, job: Send) -> None:
         (JobFilter(ended_before=AT), ["waits"]),
         (JobFilter(created_after=Ago(3600)), ["done", "waits"][:0]),
         (JobFilter(created_before=2.0, states=(JobState.QUEUED,)), ["next"]),
-        (JobFilter(tags=("vip",)), []),
+        (JobFilter(tags=("vip",)), ["done"]),
+        (JobFilter(tags=("vip", "old")), []),
     ],
 )
 async def test_a_filter_selects_jobs(store: Connection, chosen: JobFilter, expected: list[str]) -> None:

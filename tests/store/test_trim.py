@@ -110,7 +110,17 @@ async def test_a_completed_job_costs_less_than_200_bytes(
 
 async def test_names_of_handlers_are_restored_and_stored_once(store: Connection, raw: Redis) -> None:
     """Also names that look like numbers or contain blanks, and those of more handlers than are numbered."""
-    names = ["send", "#1", "#", '"send"', "two words", "größe", *[f"handler-{number}" for number in range(1100)]]
+    names = [
+        "send",
+        "#1",
+        "#",
+        '"send"',
+        "two words",
+        "größe",
+        "{a}",
+        "a{",
+        *[f"handler-{number}" for number in range(1100)],
+    ]
     for number, name in enumerate(names):
         await drain(store, 1, 86_400_000, NOW + number, name=name)
     kept = await read_jobs(store, QUEUE, JobState.COMPLETED, 5000, NOW)
@@ -120,6 +130,23 @@ async def test_names_of_handlers_are_restored_and_stored_once(store: Connection,
         assert found is not None
         assert found.name == each.name
     assert raw.hlen(keys.of_queue(QUEUE, "handlers")) == 1000
+
+
+async def test_tags_and_metadata_behind_the_name_of_a_handler_take_no_number(
+    store: Connection, raw: Redis, job: Send
+) -> None:
+    labels = [b'{"tags":["vip"]}', b'{"meta":{"a":"{"}}', b""]
+    await enqueue_jobs(store, [job(f"j{number}") for number in range(3)], NOW)
+    suffix = lease_suffix_of(WORKER, next(numbers))
+    await settle_and_claim(store, QUEUE, WORKER, claim=3, lease_suffix=suffix, lease_ms=1000, now=NOW)
+    records = [completed_record("send", b"null", 0.1, each) for each in labels]
+    done = Completed([f"j{number}{suffix}" for number in range(3)], records)
+    await settle_and_claim(store, QUEUE, WORKER, completed={1000: done}, lease_suffix=suffix, lease_ms=1, now=NOW)
+    kept = [await read_job(store, QUEUE, f"j{number}", NOW) for number in range(3)]
+    assert [each and (each.name, each.tags, each.metadata) for each in kept] == [
+        ("send", ("vip",), None), ("send", (), {"a": "{"}), ("send", (), None),
+    ]  # fmt: skip
+    assert raw.hgetall(keys.of_queue(QUEUE, "handlers")) == {b"send": b"1"}
 
 
 async def kept(raw: Any) -> set[str]:

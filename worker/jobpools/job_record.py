@@ -16,8 +16,9 @@ NO_OPTIONS = Options()
 class JobRecord:
     """A job as Redis knows it. Times are seconds since the epoch; None: unknown.
 
-    When a job has completed or was cancelled, its arguments, priority, tags, metadata, timeout and maximum number of
-    attempts are deleted.
+    When a job has completed or was cancelled, its arguments, priority, timeout and maximum number of attempts are
+    deleted; tags and metadata of a completed job stay if they take at most 1,024 bytes as JSON (else its tags alone, if
+    they do).
     """
 
     id: str

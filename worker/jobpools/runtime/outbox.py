@@ -44,14 +44,14 @@ class Outbox:
         """Return whether the settlement of an attempt that did not complete is still to be acknowledged."""
         return any(each.lease_id == lease for each in self._settled)
 
-    def complete(self, lease: str, name: str, result: bytes, seconds: float, ttl: float) -> None:
-        """Add an attempt that returned a result, to be kept for `ttl` seconds."""
+    def complete(self, lease: str, name: str, result: bytes, seconds: float, ttl: float, labels: bytes = b"") -> None:
+        """Add an attempt that returned a result, to be kept for `ttl` seconds; `labels` is as in `completed_record`."""
         keep = int(ttl * 1000)
         group = self._completed.get(keep)
         if group is None:
             group = self._completed[keep] = Completed()
         group.lease_ids.append(lease)
-        group.records.append(completed_record(name, result, seconds))
+        group.records.append(completed_record(name, result, seconds, labels))
 
     def add(self, lease: str, priority: Priority, settlement: Settlement) -> None:
         """Add an attempt that did not complete."""

@@ -17,6 +17,7 @@ from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.prefetch import Prefetch
 from jobpools.store import draws
 from jobpools.store.clock import ServerClock
+from jobpools.store.labels import encode_labels
 
 _LEVELS = {
     OutcomeKind.FAILED: logging.WARNING,
@@ -96,8 +97,9 @@ class Settler:
 
     def complete(self, attempt: Attempt, result: bytes, ttl: float, seconds: float) -> None:
         """Settle an attempt that returned: its encoded result, seconds to keep it, and the attempt's duration."""
-        handler = attempt.handler
-        attempt.outbox.complete(attempt.lease, handler.name, result, seconds, ttl)
+        handler, envelope = attempt.handler, attempt.envelope
+        labels = encode_labels(envelope) if envelope.tags or envelope.meta else b""
+        attempt.outbox.complete(attempt.lease, handler.name, result, seconds, ttl, labels)
         attempt.phase = SETTLED
         handler.tally.complete(seconds)
         self.prefetch.observe(seconds)

@@ -74,6 +74,8 @@ def ended_view(
         queue=queue,
         state=JobState(ended.state),
         name=names.get(ended.name, ended.name),
+        tags=ended.labels.tags,
+        metadata=ended.labels.meta,
         enqueued_at=id_time(job_id) or 0.0,
         ended_at=ended.at,
         result=bytes(ended.result) if ended.state == JobState.COMPLETED else None,

@@ -1,4 +1,4 @@
-"""Records of ended jobs: state, times, duration, handler and result."""
+"""Records of ended jobs: state, times, duration, handler, tags, metadata and result."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -6,6 +6,7 @@ from functools import lru_cache
 import msgspec
 
 from jobpools.errors import StoreDataError
+from jobpools.store.labels import NO_LABELS, Labels, decode_labels
 
 
 class ResultRecord(msgspec.Struct):
@@ -22,6 +23,8 @@ class ResultRecord(msgspec.Struct):
     name: str = ""
     """Name of the handler, or its number (`#3`), whose name is in `names_of`."""
     result: msgspec.Raw = msgspec.Raw(b"null")
+    labels: Labels = NO_LABELS
+    """Tags and metadata of a completed job."""
 
 
 ENDED_AS = {b"c": "completed", b"x": "cancelled"}
@@ -31,13 +34,13 @@ RECORD_HEAD_BYTES = 13
 
 @lru_cache(maxsize=1024)
 def _word(name: str) -> bytes:
-    """Return the name as one word that cannot be a number: as it is, or as JSON with escaped blanks."""
-    if name and " " not in name and name[0] not in '"#':
+    """Return the name as one word without a brace that cannot be a number: as it is, or as JSON with escapes."""
+    if name and " " not in name and "{" not in name and name[0] not in '"#':
         return name.encode(errors="backslashreplace")
-    return msgspec.json.encode(name).replace(b" ", rb"\u0020")
+    return msgspec.json.encode(name).replace(b" ", rb"\u0020").replace(b"{", rb"\u007b")
 
 
-def completed_record(name: str, result: bytes, seconds: float) -> bytes:
+def completed_record(name: str, result: bytes, seconds: float, labels: bytes = b"") -> bytes:
     """Return a worker's part of the record of a completed job.
 
     step.lua puts letter and times before it, and a number in place of the name.
@@ -46,8 +49,9 @@ def completed_record(name: str, result: bytes, seconds: float) -> bytes:
         name: name of the handler.
         result: return value of the handler, as JSON.
         seconds: duration of the attempt.
+        labels: what `encode_labels` returned; empty: the job has no tags and no metadata.
     """
-    return b"%.4g %b %b" % (seconds * 1000, _word(name), result)
+    return b"%.4g %b%b %b" % (seconds * 1000, _word(name), labels, result)
 
 
 def decode_result(raw: bytes) -> ResultRecord:
@@ -57,9 +61,10 @@ def decode_result(raw: bytes) -> ResultRecord:
         raise StoreDataError(f"not a result: {raw[:40]!r}")
     at, ttl = int.from_bytes(raw[1:7]), int.from_bytes(raw[7:13])
     word, _, result = rest.partition(b" ")
+    word, brace, labels = word.partition(b"{")
     try:
-        name, ran = _name(word), float(ms or 0)
-        return ResultRecord(state, at / 1000, (at + ttl) / 1000, ran, name, msgspec.Raw(result or b"null"))
+        name, ran, found = _name(word), float(ms or 0), decode_labels(brace + labels)
+        return ResultRecord(state, at / 1000, (at + ttl) / 1000, ran, name, msgspec.Raw(result or b"null"), found)
     except (ValueError, msgspec.DecodeError) as error:
         raise StoreDataError(f"not a result: {error}") from error
 

@@ -59,7 +59,7 @@ class JobFilter:
     def searched_states(self) -> tuple[JobState, ...]:
         """Return the states in which a job can match: the others need not be read.
 
-        A job that has not ended has no end, and the tags of a completed or cancelled job are not kept.
+        A job that has not ended has no end, and the tags of a cancelled job are not kept.
         """
         found = [state for state in JobState if not self.states or state in self.states]
         if self.ended_after is not None or self.ended_before is not None:
@@ -67,7 +67,7 @@ class JobFilter:
         if self.reason is not None:
             found = [state for state in found if state is JobState.DEAD]
         if self.tags:
-            found = [state for state in found if state not in (JobState.COMPLETED, JobState.CANCELLED)]
+            found = [state for state in found if state is not JobState.CANCELLED]
         return tuple(found)
 
     def digest(self) -> str:

@@ -23,10 +23,10 @@ def structural(model: type[BaseModel], rules: dict[str, list[dict[str, str]]]) -
     document = model.model_json_schema(by_alias=True)
     schema = _inline(document, document.get("$defs", {}))
     for path, found in rules.items():
-        place = schema
+        target = schema
         for part in filter(None, path.split(".")):
-            place = place["properties"][part]
-        place["x-kubernetes-validations"] = found
+            target = target["properties"][part]
+        target["x-kubernetes-validations"] = found
     _write_fields(schema, model)
     return schema
 

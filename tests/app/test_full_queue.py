@@ -69,7 +69,7 @@ async def test_a_job_that_is_dropped_is_a_dead_letter_that_says_why(
         await send.enqueue(1)
         job = await send.enqueue(2)
         assert "queue emails is full: 1 job was moved to its dead letters" in caplog.text
-        with pytest.raises(JobDeadError, match="Overflow: the queue held 1 jobs, its maxDepth"):
+        with pytest.raises(JobDeadError, match=r"queue was full \(maxDepth 1\), and its overflow is DropNewest"):
             await job.result(timeout=5)
 
 

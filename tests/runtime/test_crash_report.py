@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from jobpools.runtime.crash_report import CrashFacts, place_of, report_crash
+from jobpools.runtime.crash_report import CrashFacts, location_of, report_crash
 from jobpools.runtime.vitals import Started
 
 DUMP = """Fatal Python error: Segmentation fault
@@ -75,5 +75,5 @@ def test_the_traceback_has_only_the_thread_that_crashed() -> None:
     traceback = report_crash(FACTS._replace(dump=DUMP)).traceback
     assert traceback.startswith("Fatal Python error: Segmentation fault\nCurrent thread 0x0000000000000005")
     assert "threading.py" not in traceback
-    assert place_of(DUMP, ("/usr/lib",)) == " (/app/jobs.py:7)"
-    assert place_of("", ("/usr/lib",)) == ""
+    assert location_of(DUMP, ("/usr/lib",)) == " (/app/jobs.py:7)"
+    assert location_of("", ("/usr/lib",)) == ""

@@ -65,7 +65,7 @@ async def test_a_full_queue(  # a row of the table
         view = await read_job(store, QUEUE, job_id)
         assert view is not None
         assert (view.state, view.history.note) == (
-            JobState.DEAD, f"Overflow: the queue held 2 jobs, its maxDepth, and its overflow is {overflow}",
+            JobState.DEAD, f"Overflow: the queue was full (maxDepth 2), and its overflow is {overflow}",
         )  # fmt: skip
     counts = (await ledger.read(store, [QUEUE]))[QUEUE]
     assert (counts.dead, counts.lost) == (len(dead), 0), "a dropped job is never silent"

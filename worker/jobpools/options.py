@@ -97,17 +97,17 @@ def checked(call: str, given: Mapping[str, Any], checks: Mapping[str, Callable[[
     Raises:
         ConfigurationError: An option is unknown or has an invalid value.
     """
-    place = f"{call}: " if call else ""
+    prefix = f"{call}: " if call else ""
     values: dict[str, Any] = {}
     for name, value in given.items():
         check = checks.get(name)
         if check is None:
-            raise ConfigurationError(f"{place}{name}: no such option{did_you_mean(name, checks)}")
+            raise ConfigurationError(f"{prefix}{name}: no such option{did_you_mean(name, checks)}")
         try:
             if value is not None:
                 values[name] = check(value)
         except (ValueError, TypeError) as error:
-            raise ConfigurationError(f"{place}{name}: {error}") from error
+            raise ConfigurationError(f"{prefix}{name}: {error}") from error
     return values
 
 

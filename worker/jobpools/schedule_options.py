@@ -57,21 +57,21 @@ def call_of(job: Handler[..., Any] | Call[Any]) -> Call[Any]:
     return call
 
 
-def cron_times(place: str, expression: str, time_zone: str) -> dict[str, Any]:
+def cron_times(where: str, expression: str, time_zone: str) -> dict[str, Any]:
     """Return the fields of a cron expression. Raises ConfigurationError if it or the time zone is invalid."""
     try:
         parse_cron(expression, time_zone)
     except (SpecError, AttributeError, TypeError) as error:
-        raise ConfigurationError(f"{place}: {error}") from error
+        raise ConfigurationError(f"{where}: {error}") from error
     return {"schedule": expression, "time_zone": time_zone}
 
 
-def seconds_of(place: str, interval: Span) -> float:
+def seconds_of(where: str, interval: Span) -> float:
     """Return the seconds of an interval. Raises ConfigurationError."""
     try:
         return parse_duration(interval)
     except ValueError as error:
-        raise ConfigurationError(f"{place}: {error}") from error
+        raise ConfigurationError(f"{where}: {error}") from error
 
 
 def _name(given: str) -> str:
@@ -86,23 +86,23 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def option_fields(place: str, given: PolicyValues) -> dict[str, Any]:
+def option_fields(where: str, given: PolicyValues) -> dict[str, Any]:
     """Return the options as fields of a spec. Raises ConfigurationError."""
-    values = checked(place, given, _CHECKS)
+    values = checked(where, given, _CHECKS)
     values.pop("name", None)
     if "starting_deadline" in values:
         values["starting_deadline_seconds"] = max(1, round(values.pop("starting_deadline")))
     return values
 
 
-def make_spec(place: str, fields: Mapping[str, Any]) -> CodeSpec:
+def make_spec(where: str, fields: Mapping[str, Any]) -> CodeSpec:
     """Return the spec with these fields. Raises ConfigurationError."""
     try:
         return CodeSpec.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(f"{place}: {where}{': ' * bool(where)}{explain(first)}") from error
+        field = ".".join(map(str, first["loc"]))
+        raise ConfigurationError(f"{where}: {field}{': ' * bool(field)}{explain(first)}") from error
 
 
 def check_source(action: str, schedule: Schedule) -> Schedule:

@@ -269,7 +269,7 @@ class Scheduler:
         return await self.get(schedule.meta.key)
 
     def _schedule(self, times: Mapping[str, Any], call: Call[Any], options: ScheduleValues, name: str) -> Schedule:
-        envelope, place = call.envelope, f"schedule {name}"
+        envelope, where = call.envelope, f"schedule {name}"
         job = CodeJob.model_construct(
             name=envelope.name,
             queue=envelope.queue,
@@ -283,12 +283,12 @@ class Scheduler:
             metadata=envelope.meta,
             max_crashes=envelope.max_crashes,
         )
-        spec = make_spec(place, {**times, **option_fields(place, options), "job": job.model_dump()})
+        spec = make_spec(where, {**times, **option_fields(where, options), "job": job.model_dump()})
         try:
             return code_schedule(self._app.name, name, spec)
         except ValidationError as error:
             raise ConfigurationError(
-                f"{place}: {name!r} is not a name; use 1 to 63 letters, digits and _, with -. between them"
+                f"{where}: {name!r} is not a name; use 1 to 63 letters, digits and _, with -. between them"
             ) from error
 
     async def _find(self, name: str) -> KnownSchedule:

@@ -101,8 +101,8 @@ class WorkerSettings(BaseModel):
             first = error.errors(include_url=False)[0]
             field, *inside = map(str, first["loc"])
             given = f"--{field.replace('_', '-')}" if options.get(field) is not None else _VARIABLES.get(field, field)
-            place = ".".join((given, *inside))
-            raise ConfigurationError(f"{place}: {explain(first)}") from error
+            where = ".".join((given, *inside))
+            raise ConfigurationError(f"{where}: {explain(first)}") from error
 
 
 def worker_env(pool: "Pool", redis_url: str) -> dict[str, str]:

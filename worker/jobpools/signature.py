@@ -225,11 +225,11 @@ class Signature:
         return f"{'; '.join(problems[:_PROBLEMS_SHOWN])}{more}"
 
     def _describe_problem(self, problem: Any) -> str:
-        place = problem["loc"]
+        location = problem["loc"]
         if problem["type"] == "missing":
             return "is missing"
-        if problem["type"] == "extra_forbidden" and len(place) == 1:
-            return f"no such argument{did_you_mean(str(place[0]), self._fields)}"
+        if problem["type"] == "extra_forbidden" and len(location) == 1:
+            return f"no such argument{did_you_mean(str(location[0]), self._fields)}"
         return requirement(problem)
 
     def _resolved(self) -> dict[str, Any]:

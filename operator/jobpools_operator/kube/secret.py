@@ -27,8 +27,8 @@ class CachedSecrets:
 
     async def value(self, namespace: str, ref: SecretKeyRef) -> str:
         """Return the key's text. Raises ObservationError, whose message shows nothing of the Secret's contents."""
-        place = (namespace, ref.name, ref.key)
-        at, text = self._found.get(place, (0.0, ""))
+        key = (namespace, ref.name, ref.key)
+        at, text = self._found.get(key, (0.0, ""))
         if text and self._clock() - at < CACHE_SECONDS:
             return text
         found = await self._get(path_of(CORE_API, namespace, "secrets", ref.name))
@@ -42,7 +42,7 @@ class CachedSecrets:
             raise ObservationError(
                 f"Secret {namespace}/{ref.name}: key {ref.key} is not UTF-8 text; store a Redis URL in it"
             ) from None
-        self._found[place] = (self._clock(), text)
+        self._found[key] = (self._clock(), text)
         return text
 
     async def _get(self, path: str) -> Object:

@@ -49,18 +49,18 @@ log = logging.getLogger("jobpools.worker")
 
 @dataclass(slots=True)
 class Block:
-    """The time for which an attempt blocked the event loop, and its last known place in the code."""
+    """The time for which an attempt blocked the event loop, and where it was last seen in the code."""
 
     seconds: float
-    place: str
+    location: str
 
     def __add__(self, before: "Block | None") -> "Block":
-        """Return the sum, at the later place in the code."""
-        return self if before is None else Block(self.seconds + before.seconds, self.place)
+        """Return the sum, at the later location."""
+        return self if before is None else Block(self.seconds + before.seconds, self.location)
 
     def __str__(self) -> str:
         """Return a clause for a log line."""
-        return f"it blocked the event loop for {format_duration(self.seconds)} at {self.place}; {REMEDY}"
+        return f"it blocked the event loop for {format_duration(self.seconds)} at {self.location}; {REMEDY}"
 
 
 Blocks = dict[Attempt, Block]
@@ -142,7 +142,7 @@ class BlockingMonitor:
         since, self._charged_until = max(last_turn, self._charged_until, attempt.started_at), now
         block = self._seen.setdefault(attempt, Block(0.0, ""))
         block.seconds += now - since
-        block.place = place_of_stack(frame)
+        block.location = location_of_stack(frame)
         if block.seconds > LOGGED_WHILE_BLOCKED_AFTER and self._logged is not attempt:
             self._logged = attempt
             log.warning("%s: %s; it still blocks", attempt, block)
@@ -155,7 +155,7 @@ def attempt_of_stack(frame: FrameType | None) -> Attempt | None:
     return None if frame is None else attempt_of(frame.f_locals["self"])
 
 
-def place_of_stack(frame: FrameType) -> str:
+def location_of_stack(frame: FrameType) -> str:
     """Return `file:line (function)` of the innermost frame outside of libraries, or of the innermost frame."""
     each: FrameType | None = frame
     while each is not None and _is_library(each.f_code.co_filename):

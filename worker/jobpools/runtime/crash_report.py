@@ -14,7 +14,7 @@ from typing import NamedTuple
 from jobpools.runtime.vitals import Started
 
 _FRAME = re.compile(r'^  File "(.*)", line \d+ in (.*)$', re.MULTILINE)
-_PLACE = re.compile(r'^  File "([^<].*)", line (\d+) in ', re.MULTILINE)
+_LOCATION = re.compile(r'^  File "([^<].*)", line (\d+) in ', re.MULTILINE)
 
 
 class CrashFacts(NamedTuple):
@@ -72,9 +72,9 @@ def cause_of(facts: CrashFacts) -> str:
     return f"the worker was killed by {name}{peak}"
 
 
-def place_of(dump: str, libraries: tuple[str, ...]) -> str:
+def location_of(dump: str, libraries: tuple[str, ...]) -> str:
     """Return ` (file:line)` of the innermost frame of a fatal signal outside of libraries; empty: none."""
-    for file, line in _PLACE.findall(_crashed_thread(dump)[1]):
+    for file, line in _LOCATION.findall(_crashed_thread(dump)[1]):
         if not file.startswith(libraries):
             return f" ({file}:{line})"
     return ""

@@ -6,7 +6,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from jobpools.runtime.crash_report import place_of
+from jobpools.runtime.crash_report import location_of
 
 
 def report(exit_code: int, dump: str) -> None:
@@ -22,5 +22,5 @@ def report(exit_code: int, dump: str) -> None:
     given = sys.argv[2] if sys.argv[2:3] and not sys.argv[2].startswith("-") else os.environ.get("JOBPOOLS_APP", "")
     app = f"{given}: " if given else ""
     libraries = (*(sysconfig.get_path(each) for each in ("stdlib", "purelib")), str(Path(__file__).parents[1]))
-    name, place = signal.Signals(-exit_code).name, place_of(dump, libraries)
-    sys.stderr.write(f"jobpools: {app}the worker was killed by {name} while it started{place}\n")
+    name, location = signal.Signals(-exit_code).name, location_of(dump, libraries)
+    sys.stderr.write(f"jobpools: {app}the worker was killed by {name} while it started{location}\n")

@@ -38,7 +38,7 @@ def import_app(reference: str) -> App:
     """Return the App that `module:name` names.
 
     Raises:
-        AppImportError: The import failed; the message is one line with the error and its place in the app.
+        AppImportError: The import failed; the message is one line with the error and where it occurred in the app.
     """
     module_name, _, attribute = reference.partition(":")
     if not module_name or not attribute:
@@ -109,8 +109,8 @@ def _logging_exit(reference: str, module_name: str, leave: Callable[[int], NoRet
     @functools.wraps(leave)
     def exit_with_log(status: int) -> NoReturn:
         if os.getpid() == process:
-            place = _place(traceback.extract_stack(), module_name)
-            log.error("%s: importing it failed: it ended the process by os._exit(%s)%s", reference, status, place)
+            location = _location(traceback.extract_stack(), module_name)
+            log.error("%s: importing it failed: it ended the process by os._exit(%s)%s", reference, status, location)
         leave(status)
 
     return exit_with_log
@@ -130,8 +130,10 @@ def _in_one_line(reference: str, shown: Callable[..., None]) -> Callable[..., No
 def _report_slow(reference: str, module_name: str, thread: int) -> None:
     # Documented, and the only way to see another thread's frame.
     frame = sys._current_frames().get(thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as above
-    place = _place(traceback.extract_stack(frame), module_name) if isinstance(frame, FrameType) else ""
-    log.warning("%s: importing it has taken %.0f s so far; no job runs before it ends%s", reference, SLOW_AFTER, place)
+    location = _location(traceback.extract_stack(frame), module_name) if isinstance(frame, FrameType) else ""
+    log.warning(
+        "%s: importing it has taken %.0f s so far; no job runs before it ends%s", reference, SLOW_AFTER, location
+    )
 
 
 def _is_ctrl_c(error: BaseException) -> bool:
@@ -140,7 +142,7 @@ def _is_ctrl_c(error: BaseException) -> bool:
 
 
 def _failure(error: BaseException, module_name: str) -> str:
-    """Return why an import failed, with the place in the app's own code if there is one."""
+    """Return why an import failed, and where in the code of the app, if it is known."""
     if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
         return f"there is no module {error.name}, neither in {Path.cwd()} nor installed"
     text = outcomes.summary(error, lambda _: False)
@@ -149,11 +151,11 @@ def _failure(error: BaseException, module_name: str) -> str:
         return f"importing it failed: {text} ({error.filename}, line {error.lineno or 1})"
     if isinstance(error, SystemExit):
         text = f"it ended the program (SystemExit: {error_message(error) or '0'})"
-    place = _place(traceback.extract_tb(traceback_of(error)), module_name)
-    return f"importing it failed: {text}{place}"
+    location = _location(traceback.extract_tb(traceback_of(error)), module_name)
+    return f"importing it failed: {text}{location}"
 
 
-def _place(frames: traceback.StackSummary, module_name: str) -> str:
+def _location(frames: traceback.StackSummary, module_name: str) -> str:
     """Return ` (file:line)` of the innermost line of the app; if there is none, of any code but the import system."""
     known = [each for each in frames if each.filename not in _MACHINERY and not each.filename.startswith("<")]
     top = module_name.partition(".")[0]

@@ -85,8 +85,8 @@ def timed_out(seconds: float) -> Outcome:
 def summary(error: BaseException, is_own: Callable[[str], bool]) -> str:
     """Return an error's type, message and innermost line in a file for which `is_own` is true, as one line of text."""
     frames = safely(lambda: traceback.extract_tb(traceback_of(error)), traceback.StackSummary())
-    place = next((f" ({each.filename}:{each.lineno})" for each in reversed(frames) if is_own(each.filename)), "")
-    return f"{error_type(error)}: {error_message(error)}{place}"
+    location = next((f" ({each.filename}:{each.lineno})" for each in reversed(frames) if is_own(each.filename)), "")
+    return f"{error_type(error)}: {error_message(error)}{location}"
 
 
 def _types(kind: type[BaseException]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ class Services:
         """Open all services in the order of their declaration. If one fails, close the others.
 
         Raises:
-            ConfigurationError: A service does not open; the message is one line with its name, the error and the place.
+            ConfigurationError: A service does not open; the message is one line that names service, error and line.
         """
         try:
             for service in services:

@@ -8,9 +8,10 @@ from jobpools.core.jobs.job import JobState
 from jobpools.store import keys
 from jobpools.store.connection import Connection
 from jobpools.store.deadletters import Page
+from jobpools.store.job_view import KeyFields
 from jobpools.store.replies import scored
 from jobpools.store.script_arguments import CANCELLED_TTL, SERVER_CLOCK
-from jobpools.store.search_chunks import Place, scored_place
+from jobpools.store.search_chunks import scored_job
 
 CANCELLABLE = (JobState.QUEUED, JobState.SCHEDULED, JobState.RUNNING)
 SCAN_COUNT = 1000
@@ -21,44 +22,44 @@ MAX_IN_FLIGHT = 50
 
 async def snapshot(connection: Connection, queue: str, states: Collection[JobState] = CANCELLABLE) -> list[str]:
     """Return the ids of jobs that are in one of these states, each once; jobs that arrive meanwhile may be missing."""
-    return list(await places(connection, queue, states))
+    return list(await found_jobs(connection, queue, states))
 
 
-async def places(connection: Connection, queue: str, states: Collection[JobState]) -> dict[str, Place]:
+async def found_jobs(connection: Connection, queue: str, states: Collection[JobState]) -> dict[str, KeyFields]:
     """Return the jobs that are in one of these states, each once; jobs that arrive meanwhile may be missing.
 
     The order of the reads is the order in which jobs move on (scheduled, queued, running), so that a job which moves
-    meanwhile is found in its new place. Running jobs are also read first, to find those that are then handed back.
+    meanwhile is found where it is now. Running jobs are also read first, to find those that are then handed back.
     """
     read = {JobState.SCHEDULED: _scheduled, JobState.QUEUED: _queued, JobState.RUNNING: _running}
-    found: dict[str, Place] = {}
+    found: dict[str, KeyFields] = {}
     for state in (JobState.RUNNING, JobState.SCHEDULED, JobState.QUEUED, JobState.RUNNING):
         if state in states:
             found.update(await read[state](connection, queue))
     return found
 
 
-async def _scheduled(connection: Connection, queue: str) -> list[tuple[str, Place]]:
+async def _scheduled(connection: Connection, queue: str) -> list[tuple[str, KeyFields]]:
     names = [keys.of_queue(queue, part) for part in keys.SCHEDULED]
     return [each for name in names for each in await _scanned(connection, name)]
 
 
-async def _running(connection: Connection, queue: str) -> list[tuple[str, Place]]:
+async def _running(connection: Connection, queue: str) -> list[tuple[str, KeyFields]]:
     return await _scanned(connection, keys.of_queue(queue, "leases"))
 
 
-async def _scanned(connection: Connection, key: str) -> list[tuple[str, Place]]:
+async def _scanned(connection: Connection, key: str) -> list[tuple[str, KeyFields]]:
     """Return the jobs of a sorted set that are in it from the first command to the last."""
-    found: list[tuple[str, Place]] = []
+    found: list[tuple[str, KeyFields]] = []
     cursor: Any = 0
     while True:
         cursor, reply = await connection.execute("ZSCAN", key, cursor, "COUNT", SCAN_COUNT)
-        found += [scored_place(key, element, score) for element, score in scored(reply)]
+        found += [scored_job(key, element, score) for element, score in scored(reply)]
         if not int(cursor):
             return found
 
 
-async def _queued(connection: Connection, queue: str) -> list[tuple[str, Place]]:
+async def _queued(connection: Connection, queue: str) -> list[tuple[str, KeyFields]]:
     names = [keys.of_queue(queue, part) for part in keys.READY]
     return [(job_id, {"state": JobState.QUEUED}) for name in names for job_id in await _listed(connection, name)]
 

@@ -11,9 +11,9 @@ DRAINING_TTL = 3_600_000
 
 async def take_drain_locks(connection: Connection, queues: Sequence[str], worker: str) -> bool:
     """Take the drain lock in all of a worker's queues, or in none; return False if the worker holds a lease."""
-    for place, queue in enumerate(queues):
+    for index, queue in enumerate(queues):
         if not await connection.call("drain", queue, [worker]):
-            await release_drain_locks(connection, queues[:place], worker)
+            await release_drain_locks(connection, queues[:index], worker)
             return False
     return True
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from jobpools.store import keys
 from jobpools.store.connection import Connection
+from jobpools.store.job_view import KeyFields
 from jobpools.store.records import decode_ended
 from jobpools.store.replies import pairs
-from jobpools.store.search_chunks import Chunk, Place
+from jobpools.store.search_chunks import Chunk
 
 SAME_TIME = 2000
 """Maximum number of jobs with one time of end among which the last one is searched: a step settles 1000 at most."""
@@ -34,9 +35,9 @@ async def ended_chunk(
         last = (position or {}).get(kind)
         offset, items = await _items(connection, keys.ended(queue, kind), last, size, before)
         complete = complete and len(items) < size
-        for place, item in enumerate(reversed(items)):
+        for index, item in enumerate(reversed(items)):
             at, _, job_id = decode_ended(item)
-            read.append((at, kind, job_id, offset + place + 1))
+            read.append((at, kind, job_id, offset + index + 1))
     # Each list gave its newest jobs, so the newest of all of them are right up to `size`.
     read.sort(key=lambda each: -each[0])  # a stable sort: the order within a list is kept
     newest = read[:size]
@@ -84,18 +85,18 @@ async def _offset_of(connection: Connection, key: str, at: int, job_id: str) -> 
     """Return how many elements are as new as the one of this job, or newer; of all with its time if it is removed."""
     newer = await _newer(connection, key, at + 1)
     items = await connection.execute("LRANGE", key, -newer - SAME_TIME, -newer - 1)
-    for place, item in enumerate(reversed(items)):
+    for index, item in enumerate(reversed(items)):
         found, _, found_id = decode_ended(item)
         if found != at:
             break
         if found_id == job_id:
-            return newer + place + 1
+            return newer + index + 1
     return newer
 
 
-async def snapshot(connection: Connection, queue: str) -> list[tuple[str, Place]]:
+async def snapshot(connection: Connection, queue: str) -> list[tuple[str, KeyFields]]:
     """Return the completed and cancelled jobs, the earliest end first, of which some may have ended meanwhile."""
-    found: list[tuple[str, Place]] = []
+    found: list[tuple[str, KeyFields]] = []
     position: Position | None = None
     while True:
         chunk = await ended_chunk(connection, queue, position, SNAPSHOT_CHUNK, None)

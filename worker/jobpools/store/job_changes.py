@@ -14,10 +14,9 @@ from jobpools.store.connection import Connection
 from jobpools.store.deadletters import DeadLetter, Page
 from jobpools.store.find_job import find_job, resolve_queues
 from jobpools.store.job_matching import matcher, may_match
-from jobpools.store.job_view import JobView
+from jobpools.store.job_view import JobView, KeyFields
 from jobpools.store.read_views import read_views
 from jobpools.store.script_arguments import LETTERS, SERVER_CLOCK
-from jobpools.store.search_chunks import Place
 from jobpools.store.server import server_time
 
 PAGE = 250
@@ -142,34 +141,34 @@ async def _matching(
     """Return the jobs of a queue that match, in the order of their places; `read`: their priorities are needed."""
     found: list[Selected] = []
     live = [state for state in states if state in cancellations.CANCELLABLE]
-    groups: list[tuple[bool, list[tuple[str, Place]]]] = []
+    groups: list[tuple[bool, list[tuple[str, KeyFields]]]] = []
     if live:
-        groups.append((False, list((await cancellations.places(connection, queue, live)).items())))
+        groups.append((False, list((await cancellations.found_jobs(connection, queue, live)).items())))
     if JobState.DEAD in states:
         letters = await deadletters.snapshot(connection, queue)
-        groups.append((False, [(each.id, _place_of(each)) for each in letters]))
+        groups.append((False, [(each.id, _fields_of(each)) for each in letters]))
     ended = {JobState.COMPLETED, JobState.CANCELLED} & set(states)
     if ended:
         groups.append((True, await ended_chunks.snapshot(connection, queue)))
-    for is_ended, places in groups:
+    for is_ended, jobs in groups:
         if not read and wanted.is_empty and len(ended) != 1:
-            found += [_unread(job_id, place) for job_id, place in places]
+            found += [_unread(job_id, fields) for job_id, fields in jobs]
             continue
         matches = matcher(replace(wanted, states=tuple(states)))
-        async for view in _views(connection, queue, wanted, places, is_ended=is_ended):
+        async for view in _views(connection, queue, wanted, jobs, is_ended=is_ended):
             if matches(view):
                 found.append(_selected(view))
     return found
 
 
-def _place_of(letter: DeadLetter) -> Place:
+def _fields_of(letter: DeadLetter) -> KeyFields:
     return {"state": JobState.DEAD, "ended_at": (letter.died_at or 0) / 1000}
 
 
 async def _views(
-    connection: Connection, queue: str, wanted: JobFilter, places: Sequence[tuple[str, Place]], *, is_ended: bool
+    connection: Connection, queue: str, wanted: JobFilter, jobs: Sequence[tuple[str, KeyFields]], *, is_ended: bool
 ) -> AsyncIterator[JobView]:
-    possible = [each for each in places if may_match(wanted, each[0])]
+    possible = [each for each in jobs if may_match(wanted, each[0])]
     start, size = 0, FIRST_READ
     while page := possible[start : start + size]:
         start += len(page)
@@ -179,10 +178,10 @@ async def _views(
             yield view
 
 
-def _unread(job_id: str, place: Place) -> Selected:
-    ended_at = place.get("ended_at")
+def _unread(job_id: str, fields: KeyFields) -> Selected:
+    ended_at = fields.get("ended_at")
     at = None if ended_at is None else round(ended_at * 1000)
-    return Selected(job_id, is_dead=place.get("state") is JobState.DEAD, ended_at=at)
+    return Selected(job_id, is_dead=fields.get("state") is JobState.DEAD, ended_at=at)
 
 
 def _selected(view: JobView) -> Selected:

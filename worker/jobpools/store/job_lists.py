@@ -1,12 +1,10 @@
 """Read the jobs of one state."""
 
-from typing import Any
-
 from jobpools.core.jobs.job import JobState
 from jobpools.store import keys
 from jobpools.store.connection import Connection
 from jobpools.store.history import read_history
-from jobpools.store.job_view import JobView, ended_view, view_of
+from jobpools.store.job_view import JobView, KeyFields, ended_view, view_of
 from jobpools.store.lease_ids import split_lease_id
 from jobpools.store.records import decode_ended, decode_unexpired, names_of
 from jobpools.store.replies import pairs, scored, seconds
@@ -83,27 +81,23 @@ async def waits(connection: Connection, queue: str, limit: int) -> tuple[dict[st
     return notes, due
 
 
-Place = dict[str, Any]
-"""Fields of JobView that follow from the key in which a job was found."""
-
-
-async def _ids(connection: Connection, queue: str, state: JobState, limit: int) -> list[tuple[str, Place]]:
-    """Return (id, place) of the first jobs of a state that has not ended."""
+async def _ids(connection: Connection, queue: str, state: JobState, limit: int) -> list[tuple[str, KeyFields]]:
+    """Return (id, fields) of the first jobs of a state that has not ended."""
     return await _IDS[state](connection, queue, limit)
 
 
-async def _queued_ids(connection: Connection, queue: str, limit: int) -> list[tuple[str, Place]]:
+async def _queued_ids(connection: Connection, queue: str, limit: int) -> list[tuple[str, KeyFields]]:
     lists = await connection.gather([("LRANGE", keys.of_queue(queue, part), 0, limit - 1) for part in keys.READY])
     return [(job_id.decode(), {"state": JobState.QUEUED}) for ids in lists for job_id in ids][:limit]
 
 
-async def _running_ids(connection: Connection, queue: str, limit: int) -> list[tuple[str, Place]]:
+async def _running_ids(connection: Connection, queue: str, limit: int) -> list[tuple[str, KeyFields]]:
     leases = await connection.execute("ZRANGE", keys.of_queue(queue, "leases"), 0, limit - 1)
     held = [split_lease_id(lease.decode()) for lease in leases]
     return [(job_id, {"state": JobState.RUNNING, "worker": worker}) for job_id, worker in held]
 
 
-async def _scheduled_ids(connection: Connection, queue: str, limit: int) -> list[tuple[str, Place]]:
+async def _scheduled_ids(connection: Connection, queue: str, limit: int) -> list[tuple[str, KeyFields]]:
     replies = await connection.gather(
         [("ZRANGE", keys.of_queue(queue, part), 0, limit - 1, "WITHSCORES") for part in keys.SCHEDULED]
     )
@@ -111,7 +105,7 @@ async def _scheduled_ids(connection: Connection, queue: str, limit: int) -> list
     return [(job_id, {"state": JobState.SCHEDULED, "due_at": score / 1000}) for score, job_id in due[:limit]]
 
 
-async def _dead_ids(connection: Connection, queue: str, limit: int) -> list[tuple[str, Place]]:
+async def _dead_ids(connection: Connection, queue: str, limit: int) -> list[tuple[str, KeyFields]]:
     died = scored(await connection.execute("ZRANGE", keys.of_queue(queue, "dead"), 0, limit - 1, "REV", "WITHSCORES"))
     return [(job_id, {"state": JobState.DEAD, "ended_at": score / 1000}) for job_id, score in died]
 

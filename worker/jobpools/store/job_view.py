@@ -11,6 +11,9 @@ from jobpools.store.history import decode_history
 from jobpools.store.job_ids import id_time
 from jobpools.store.records import ResultRecord
 
+KeyFields = dict[str, Any]
+"""Fields of `JobView` that follow from the key in which a job was found."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobView:
@@ -84,13 +87,13 @@ def ended_view(
     )
 
 
-def view_of(queue: str, job_id: str, envelope: bytes | None, history: bytes | None, facts: dict[str, Any]) -> JobView:
-    """Return the view of a job that has not ended; `facts` are the fields that its envelope does not hold."""
+def view_of(queue: str, job_id: str, envelope: bytes | None, history: bytes | None, fields: KeyFields) -> JobView:
+    """Return the view of a job that has not ended; `fields` are those that its envelope does not hold."""
     past = decode_history(history)
     try:
         found = decode_envelope(envelope or b"")
     except StoreDataError as error:
-        return JobView(job_id, queue, history=past, problem=str(error), **facts)
+        return JobView(job_id, queue, history=past, problem=str(error), **fields)
     return JobView(
         id=job_id,
         queue=queue,
@@ -104,5 +107,5 @@ def view_of(queue: str, job_id: str, envelope: bytes | None, history: bytes | No
         enqueued_at=enqueued_at(found),
         expires_at=None if found.expires_at is None else found.expires_at / 1000,
         history=past,
-        **facts,
+        **fields,
     )

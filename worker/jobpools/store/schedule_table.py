@@ -125,8 +125,8 @@ async def delete_schedule(connection: Connection, key: str) -> bool:
 
 async def switch_schedule(connection: Connection, key: str, *, enabled: bool) -> bool:
     """Enable or disable a schedule made in code; return whether that changed it. Raises StoreError."""
-    place, now = keys.schedules("disabled"), round(await server_time(connection) * 1000)
-    change = ("HDEL", place, key) if enabled else ("HSET", place, key, now)
+    disabled, now = keys.schedules("disabled"), round(await server_time(connection) * 1000)
+    change = ("HDEL", disabled, key) if enabled else ("HSET", disabled, key, now)
     changed, _ = await connection.gather([change, ("HINCRBY", keys.schedules("changes"), "version", 1)])
     return bool(changed)
 

@@ -120,19 +120,19 @@ class StoreSchedules:
             for name, raw in zip(names, specs, strict=True)
             if raw is not None and (queue := _queue_of(name, raw)) is not None
         ]
-        places = [(keys.schedules(part), *names) for part in ("table", "state", "recent")]
-        await self._connection.gather([("HDEL", *place) for place in (*known, *places)])
+        hashes = [(keys.schedules(part), *names) for part in ("table", "state", "recent")]
+        await self._connection.gather([("HDEL", *fields) for fields in (*known, *hashes)])
 
     async def _adopt(self, schedules: Sequence[Schedule], now: float) -> None:
         if not schedules:
             return
         script = scripts.get("adopt")
         await self._connection.load("adopt")
-        places = (keys.schedules("table"), keys.schedules("state"))
+        hashes = (keys.schedules("table"), keys.schedules("state"))
         specs = [spec_json(schedule) for schedule in schedules]
         await self._connection.gather(
             [
-                script.command(places, [schedule.meta.key, spec, times_key(schedule), int(now * 1000)])
+                script.command(hashes, [schedule.meta.key, spec, times_key(schedule), int(now * 1000)])
                 for schedule, spec in zip(schedules, specs, strict=True)
             ]
         )

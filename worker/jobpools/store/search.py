@@ -1,7 +1,7 @@
 """Search the jobs of all queues, a page at a time: each page examines a limited number of jobs.
 
 The parts of a queue are read in the order in which jobs move on (scheduled, queued, running, dead, ended), so that a
-job which moves meanwhile is found in its new place. Every read is short for the server, and no index is needed.
+job which moves meanwhile is found where it is now. Every read is short for the server, and no index is needed.
 """
 
 import time
@@ -17,9 +17,9 @@ from jobpools.store.connection import Connection
 from jobpools.store.ended_chunks import ended_chunk
 from jobpools.store.find_job import resolve_queues
 from jobpools.store.job_matching import matcher, may_match
-from jobpools.store.job_view import JobView
+from jobpools.store.job_view import JobView, KeyFields
 from jobpools.store.read_views import read_views
-from jobpools.store.search_chunks import Chunk, Place, newer_than, ready_chunk, scored_chunk
+from jobpools.store.search_chunks import Chunk, newer_than, ready_chunk, scored_chunk
 from jobpools.store.search_cursor import SearchCursor, decode_cursor
 from jobpools.store.server import server_time
 
@@ -78,15 +78,15 @@ async def search(
     deadline = clock() + TIME_LIMIT
     start = await _start(connection, chosen, cursor)
     page = _Page(connection, chosen.at(start.began), limit, start.examined)
-    places = [
+    parts = [
         (queue, part)
         for queue in await resolve_queues(connection, chosen.queue)
         for part, states in _PARTS
         if set(states) & set(chosen.searched_states())
     ]
-    total = await _total(connection, places)
+    total = await _total(connection, parts)
     order = [part for part, _ in _PARTS]
-    ahead = [each for each in places if (each[0], order.index(each[1])) >= (start.queue, order.index(start.part))]
+    ahead = [each for each in parts if (each[0], order.index(each[1])) >= (start.queue, order.index(start.part))]
     for queue, part in ahead:
         position = start.position if (queue, part) == (start.queue, start.part) else None
         while position is not _END:
@@ -147,7 +147,7 @@ class _Page:
         self.examined += number
         return _END if chunk.is_last and number == len(chunk.found) else chunk.position_after(number)
 
-    async def _matching(self, queue: str, part: str, found: list[tuple[str, Place]]) -> list[JobView]:
+    async def _matching(self, queue: str, part: str, found: list[tuple[str, KeyFields]]) -> list[JobView]:
         """Read jobs, and return those that match."""
         views, read = await read_views(self._connection, queue, found, is_ended=part == ENDED)
         if found:
@@ -180,7 +180,7 @@ def _until(chunk: Chunk, after: float | None) -> Chunk:
     return replace(chunk, found=kept, is_last=chunk.is_last or len(kept) < len(chunk.found))
 
 
-async def _total(connection: Connection, places: Sequence[tuple[str, str]]) -> int:
-    parts = [(queue, "results" if part == ENDED else part) for queue, part in places]
-    commands = [(_COUNTS.get(keys.kind(part), "HLEN"), keys.of_queue(queue, part)) for queue, part in parts]
+async def _total(connection: Connection, parts: Sequence[tuple[str, str]]) -> int:
+    read = [(queue, "results" if part == ENDED else part) for queue, part in parts]
+    commands = [(_COUNTS.get(keys.kind(part), "HLEN"), keys.of_queue(queue, part)) for queue, part in read]
     return sum(await connection.gather(commands)) if commands else 0

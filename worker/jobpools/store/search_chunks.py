@@ -11,21 +11,20 @@ from typing import Any
 from jobpools.core.jobs.job import JobState
 from jobpools.store import keys
 from jobpools.store.connection import Connection
+from jobpools.store.job_view import KeyFields
 from jobpools.store.lease_ids import split_lease_id
 from jobpools.store.replies import scored
 
 SEARCH_SIZE, SEARCH_LIMIT = 1000, 100_000
 """Ids in one read of the search for the last id, and in all of them."""
-Place = dict[str, Any]
-"""Fields of JobView that follow from the key in which a job was found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Some jobs of one part of a queue."""
 
-    found: list[tuple[str, Place]]
-    """Ids and places, in the order of the search."""
+    found: list[tuple[str, KeyFields]]
+    """Ids and fields, in the order of the search."""
     position_after: Callable[[int], Any]
     """Return the position after the first n jobs of the chunk."""
     is_last: bool
@@ -40,15 +39,15 @@ async def ready_chunk(connection: Connection, key: str, position: Any, size: int
     start, last = position or (0, "")
     ids = [each.decode() for each in await connection.execute("LRANGE", key, max(0, start - 1), start + size - 1)]
     if last and (not ids or ids[0] != last):
-        start = await _place_after(connection, key, start, last)
+        start = await _index_after(connection, key, start, last)
         ids = [each.decode() for each in await connection.execute("LRANGE", key, start, start + size - 1)]
     elif last:
         ids = ids[1:]
-    found: list[tuple[str, Place]] = [(each, {"state": JobState.QUEUED}) for each in ids]
+    found: list[tuple[str, KeyFields]] = [(each, {"state": JobState.QUEUED}) for each in ids]
     return Chunk(found, lambda n: [start + n, ids[n - 1]] if n else position, len(ids) < size)
 
 
-async def _place_after(connection: Connection, key: str, start: int, last: str) -> int:
+async def _index_after(connection: Connection, key: str, start: int, last: str) -> int:
     """Return the index after an id that was before `start`.
 
     If the list does not hold it any more, it was claimed, and so were all ids before it: the result is the beginning
@@ -74,7 +73,7 @@ async def scored_chunk(
         if before != [(last, score)]:
             start = await _rank_after(connection, key, score, last, newest_first=newest_first)
     pairs = await _read(connection, key, start, size, order)
-    found = [scored_place(key, element, score) for element, score in pairs]
+    found = [scored_job(key, element, score) for element, score in pairs]
     return Chunk(
         found,
         lambda n: [pairs[n - 1][1], pairs[n - 1][0], start + n] if n else position,
@@ -88,8 +87,8 @@ async def _read(
     return scored(await connection.execute("ZRANGE", key, start, start + number - 1, *order, "WITHSCORES"))
 
 
-def scored_place(key: str, element: str, score: float) -> tuple[str, Place]:
-    """Return the job and the place of one element of a sorted set."""
+def scored_job(key: str, element: str, score: float) -> tuple[str, KeyFields]:
+    """Return id and fields of the job of one element of a sorted set."""
     part = key.rpartition("}:")[2]
     if part == "leases":
         job_id, worker = split_lease_id(element)

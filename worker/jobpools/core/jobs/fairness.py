@@ -40,7 +40,7 @@ def weighted_shares(number: int, weights: Sequence[int], draw: float) -> tuple[i
     share is the number of points on its part.
     """
     total = sum(weights)
-    ends = [math.ceil(number * sum(weights[: place + 1]) / total - draw) for place in range(len(weights))]
+    ends = [math.ceil(number * sum(weights[: index + 1]) / total - draw) for index in range(len(weights))]
     return tuple(end - start for start, end in pairwise([0, *ends[:-1], number]))
 
 

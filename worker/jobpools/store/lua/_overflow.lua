@@ -15,7 +15,7 @@ local function oldest(number)
 end
 
 local function bury(now, ids, max_depth, overflow)
-  local note = string.format('{"note":"Overflow: the queue held %d jobs, its maxDepth, and its overflow is %s","reason":"overflow"}', max_depth, overflow)
+  local note = string.format('{"note":"Overflow: the queue was full (maxDepth %d), and its overflow is %s","reason":"overflow"}', max_depth, overflow)
   for from = 1, #ids, 1000 do
     local deaths, notes = {}, {}
     for i = from, math.min(from + 999, #ids) do

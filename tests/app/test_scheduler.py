@@ -86,6 +86,7 @@ async def test_a_disabled_schedule_stays_so_when_it_is_declared_again(app: App) 
     await app.scheduler.declare("shop:app")
     found = await app.scheduler.get("report")
     assert (found.enabled, found.next_run, found.reason) == (False, None, "Suspended")
+    assert found.declared_by == "shop:app"
     assert (await app.scheduler.enable("report")).enabled is True
 
 
@@ -128,6 +129,68 @@ async def test_new_times_count_from_now_and_other_changes_do_not_affect_ticks(ap
     assert (await app.scheduler.edit("report", at=datetime(2030, 1, 1, tzinfo=UTC))).times == "2030-01-01T00:00:00Z"
 
 
+async def test_an_edit_changes_what_is_named_and_a_dry_run_changes_nothing(app: App) -> None:
+    call = app.handlers["report"].options(timeout="30s", metadata={"a": 1}, retry=Retry(initial="5s")).call(day="mon")
+    await app.scheduler.every("1h", call, concurrency_policy="Forbid")
+    before = await app.scheduler.get("report")
+    changes: Any = {"cron": "0 6 * * *", "time_zone": "Asia/Tokyo", "args": {"day": "tue"}, "timeout": "1m",
+                    "metadata": {"b": 2}, "expires": "2h", "starting_deadline": "5m"}  # fmt: skip
+    dry = await app.scheduler.edit("report", dry_run=True, **changes)
+    assert await app.scheduler.get("report") == before
+    after = await app.scheduler.edit("report", **changes)
+    assert after == dry
+    assert (after.times, after.time_zone, after.args) == ("0 6 * * *", "Asia/Tokyo", {"day": "tue"})
+    assert after.options == {
+        "priority": "high", "tags": ["t"], "metadata": {"a": 1, "b": 2}, "expires": 7200.0, "timeout": 60.0,
+        "retry": {"initial": 5.0}, "concurrency_policy": "Forbid", "starting_deadline": 300,
+    }  # fmt: skip
+    await app.scheduler.disable("report")
+    assert (await app.scheduler.edit("report", queue="slow", dry_run=True)).enabled is False
+    assert (await app.scheduler.edit("report", queue="slow")).enabled is False
+
+
+WRONG_EDITS: dict[str, tuple[dict[str, Any], str]] = {
+    "two times": ({"cron": "@daily", "every": 5}, "schedule report: cron, every and at exclude each other"),
+    "expression": ({"cron": "61 * * * *"}, "schedule report: schedule '61 * * * *'"),
+    "time zone": ({"cron": "@daily", "time_zone": "Berlin"}, "timeZone 'Berlin' is unknown"),
+    "naive time": ({"at": datetime(2030, 1, 1)}, "schedule report: at: "),  # noqa: DTZ001  # the mistake
+    "arguments": ({"args": {"dya": "tue"}}, "dya"),
+    "option": ({"timeuot": 5}, "schedule report: timeuot: no such option; did you mean timeout"),
+    "value": ({"timeout": 0}, "schedule report: timeout: must be more than 0"),
+    "retry": ({"retry": Retry(function=lambda *_: None)}, "a retry function cannot be stored"),
+}  # fmt: skip
+
+
+async def test_a_wrong_edit_is_named_and_changes_nothing(app: App) -> None:
+    await app.scheduler.every("1h", app.handlers["report"])
+    before = await app.scheduler.list()
+    for changes, message in WRONG_EDITS.values():
+        with pytest.raises(JobpoolsError) as caught:
+            await app.scheduler.edit("report", **changes)
+        assert message in str(caught.value)
+    assert await app.scheduler.list() == before
+
+
+async def test_sync_code_has_the_same_methods(app: App) -> None:
+    """In a thread with an event loop, which blocks, as under ASGI."""
+    scheduler, report = app.scheduler, app.handlers["report"]
+    made = scheduler.cron_sync("0 6 * * *", report, time_zone="Europe/Berlin", name="a")
+    scheduler.every_sync("15m", report, name="b")
+    scheduler.at_sync(datetime(2030, 1, 1, tzinfo=UTC), report, name="c")
+    assert [each.key for each in scheduler.list_sync()] == [f"code:shop/{name}" for name in "abc"]
+    assert scheduler.get_sync("a") == made
+    assert len(scheduler.next_sync("b")) == 10
+    assert scheduler.disable_sync("b").enabled is False
+    assert scheduler.enable_sync("b").enabled is True
+    assert scheduler.edit_sync("b", every="5m").times == "every 5m"
+    job = scheduler.run_sync("b")
+    assert job.state_sync() == "queued"
+    assert [each.job for each in scheduler.fires_sync("b")] == [job.id]
+    scheduler.delete_sync("b")
+    with pytest.raises(ScheduleNotFoundError):
+        scheduler.get_sync("b")
+
+
 async def test_next_runs_and_fires(app: App) -> None:
     await app.scheduler.every("15m", app.handlers["report"])
     coming = await app.scheduler.next("report")
@@ -157,8 +220,10 @@ async def test_the_last_20_fires_are_kept(app: App) -> None:
 async def test_a_cron_job_spec_is_listed_and_run_and_otherwise_refused(app: App) -> None:
     await make_object(app)
     found = await app.scheduler.get("prod/nightly")
-    assert (found.source, found.enabled) == ("CronJobSpec", True)
+    assert (found.source, found.declared_by, found.enabled) == ("CronJobSpec", None, True)
+    assert len(await app.scheduler.next("prod/nightly")) == 10
     assert (await (await app.scheduler.run("prod/nightly")).state()) == "queued"
+    assert [each.manual for each in await app.scheduler.fires("prod/nightly")] == [True]
     for change in (app.scheduler.disable, app.scheduler.enable, app.scheduler.delete, app.scheduler.edit):
         with pytest.raises(
             ConfigurationError, match=r"prod/nightly: a CronJobSpec declares it, and its YAML decides; "

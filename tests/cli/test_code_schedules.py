@@ -71,6 +71,27 @@ def test_a_schedule_is_disabled_enabled_and_deleted(jobpools: Shell) -> None:
     assert [row["schedule"] for row in json.loads(jobpools("cron", "-o", "json").out)] == [KEY]
 
 
+def test_an_edit_shows_what_changes_before_and_after(jobpools: Shell) -> None:
+    edit = ("cron", "edit", "report", "--cron", "0 7 * * *", "--time-zone", "Asia/Tokyo", "--arg", "day=tue",
+            "--timeout", "2m", "--metadata", "tenant=7")  # fmt: skip
+    dry = jobpools(*edit, "--dry-run")
+    rows = [line.split() for line in dry.out.splitlines()]
+    assert rows[:3] == [["FIELD", "BEFORE", "AFTER"], ["times", "@hourly", "0", "7", "*", "*", "*"],
+                        ["zone", "UTC", "Asia/Tokyo"]]  # fmt: skip
+    assert rows[4:] == [
+        ["args.day", "mon", "tue"], ["metadata", "-", "{'tenant':", "7}"], ["timeout", "-", "120.0"],
+    ]  # fmt: skip
+    note = f"jobpools: schedule {KEY}: plans:app declares it; a worker of it that starts writes its declaration again"
+    assert dry.err.splitlines()[0] == f"jobpools: schedule {KEY} would be changed"
+    assert dry.err.splitlines()[1].startswith(note)
+    done = json.loads(jobpools(*edit, "-o", "json").out)
+    assert [row["field"] for row in done] == ["times", "zone", "next", "args.day", "metadata", "timeout"]
+    assert json.loads(jobpools("cron", "show", "report", "-o", "json").out)["args"] == {"day": "tue"}
+    assert jobpools(*edit).err.splitlines()[0] == f"schedule {KEY} has these values already"
+    nothing = jobpools("cron", "edit", "report")
+    assert nothing.err == ("jobpools: cron edit report: nothing to change; give an option, as in --cron '0 6 * * *'\n")
+
+
 def test_an_unknown_name_is_one_line(jobpools: Shell) -> None:
     ran = jobpools("cron", "disable", "reprot")
     assert (ran.code, ran.err) == (

@@ -77,11 +77,23 @@ def test_json_and_yaml_show_all_fields(valkey_url: str) -> None:
     (row,) = json.loads(jobpools(valkey_url, "cron", "-o", "json").stdout)
     assert yaml.safe_load(jobpools(valkey_url, "cron", "-o", "yaml").stdout) == [row]
     assert row | {"id": ""} == {
-        "schedule": "shop/once", "source": "CronJobSpec", "enabled": True,
+        "schedule": "shop/once", "source": "CronJobSpec", "declaredBy": None, "enabled": True,
         "times": "2027-01-15T08:00:00Z", "zone": "UTC", "next": None,
         "last": "2027-01-15T08:00:00Z", "state": "queued", "fired": 1, "missed": 0, "reason": row["reason"],
-        "job": "report", "queue": "reports", "id": "", "active": 1,
+        "job": "report", "queue": "reports", "args": {}, "options": {}, "id": "", "active": 1,
     }  # fmt: skip
+
+
+def test_one_is_shown_with_its_next_ticks_and_last_fires_and_edited_in_its_yaml(valkey_url: str) -> None:
+    now = time.time()
+    fire(valkey_url, schedule("hourly", schedule="@hourly"), at=now - 3600)
+    fire(valkey_url, schedule("hourly", schedule="@hourly"), at=now - now % 3600)
+    shown = json.loads(jobpools(valkey_url, "cron", "show", "hourly", "-o", "json").stdout)
+    assert (shown["source"], len(shown["nextRuns"]), len(shown["fires"])) == ("CronJobSpec", 10, 1)
+    ran = jobpools(valkey_url, "cron", "edit", "hourly", "--cron", "@daily")
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("jobpools: schedule shop/hourly: a CronJobSpec declares it, and its YAML decides; ")
+    assert ran.stderr.endswith("kubectl edit jobcron hourly -n shop, or the file of jobpools up\n")
 
 
 def test_a_tick_that_is_due_and_not_fired_is_overdue(valkey_url: str) -> None:

@@ -92,6 +92,12 @@ async def valid_uses() -> None:
     assert_type(await app.scheduler.cron("@daily", threaded.call(7), time_zone="Europe/Berlin"), ScheduleView)
     assert_type(await app.scheduler.list(), list[ScheduleView])
     assert_type(await app.scheduler.run("greet"), JobHandle[Any])
+    assert_type(
+        await app.scheduler.edit("greet", every="5m", timeout=9, args={"to": "bob"}, dry_run=True), ScheduleView
+    )
+    assert_type(app.scheduler.every_sync("15m", threaded.call(7), catch_up="All"), ScheduleView)
+    assert_type(app.scheduler.list_sync(), list[ScheduleView])
+    assert_type(app.scheduler.run_sync("greet"), JobHandle[Any])
     jobs = [await plain.enqueue("ada"), await plain.enqueue("grace")]
     async for job, text in app.results(jobs, timeout="1m"):
         assert_type(job, JobHandle[str])
@@ -107,6 +113,7 @@ async def valid_uses() -> None:
 
 
 async def invalid_uses() -> None:
+    await app.scheduler.edit("greet", timeuot=9)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await app.jobs.search(state="ded")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await app.jobs.search(quue="emails")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     app.middleware(7)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]

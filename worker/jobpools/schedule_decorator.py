@@ -22,6 +22,7 @@ class WithSchedules:
     """The part of an App that concerns schedules."""
 
     name: str
+    handlers: dict[str, Handler[..., Any]]
 
     def __init__(self, max_schedules: int) -> None:
         self._max_schedules = max_schedules

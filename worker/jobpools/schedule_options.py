@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from jobpools.client import Call
-from jobpools.core.schedules.code_specs import CodeSpec, is_code_key
+from jobpools.core.jobs.job import Priority
+from jobpools.core.schedules.code_specs import CodeJob, CodeSpec, code_schedule
 from jobpools.core.schedules.expression import parse_cron
 from jobpools.core.schedules.specs import CatchUp, ConcurrencyPolicy, Schedule
 from jobpools.core.text.durations import parse_duration
@@ -53,7 +55,7 @@ def call_of(job: Handler[..., Any] | Call[Any]) -> Call[Any]:
     if not isinstance(call, Call):
         raise ConfigurationError(f"scheduler: {job!r} is not a job; give a handler or handler.call(…)")
     if call.due is not None or call.delay:
-        raise ConfigurationError(f"schedule of {call.envelope.name}: a delay or at= has no place here; leave it out")
+        raise ConfigurationError(f"schedule of {call.envelope.name}: a delay or at= has no where here; leave it out")
     return call
 
 
@@ -78,21 +80,27 @@ def _name(given: str) -> str:
     return given
 
 
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "name": _name,
+POLICY_CHECKS: dict[str, Callable[[Any], Any]] = {
     "concurrency_policy": ConcurrencyPolicy,
     "catch_up": CatchUp,
     "starting_deadline": parse_duration,
 }
+"""The check of each option of `PolicyValues`, which returns its validated form."""
 
 
-def option_fields(where: str, given: PolicyValues) -> dict[str, Any]:
+def option_fields(where: str, given: ScheduleValues) -> dict[str, Any]:
     """Return the options as fields of a spec. Raises ConfigurationError."""
-    values = checked(where, given, _CHECKS)
+    values = checked(where, given, POLICY_CHECKS | {"name": _name})
     values.pop("name", None)
-    if "starting_deadline" in values:
-        values["starting_deadline_seconds"] = max(1, round(values.pop("starting_deadline")))
-    return values
+    return policy_fields(values)
+
+
+def policy_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return validated options of `PolicyValues` as fields of a spec."""
+    found = dict(values)
+    if "starting_deadline" in found:
+        found["starting_deadline_seconds"] = max(1, round(found.pop("starting_deadline")))
+    return found
 
 
 def make_spec(where: str, fields: Mapping[str, Any]) -> CodeSpec:
@@ -105,15 +113,41 @@ def make_spec(where: str, fields: Mapping[str, Any]) -> CodeSpec:
         raise ConfigurationError(f"{where}: {field}{': ' * bool(field)}{explain(first)}") from error
 
 
-def check_source(action: str, schedule: Schedule) -> Schedule:
-    """Return the schedule. Raises ConfigurationError if a CronJobSpec declares it."""
-    key, name = schedule.meta.key, schedule.meta.name
-    if is_code_key(key):
-        return schedule
+def schedule_of(app: str, call: Call[Any], times: Mapping[str, Any], options: ScheduleValues, name: str) -> Schedule:
+    """Return the schedule of a job, with the fields of its times. Raises ConfigurationError."""
+    envelope, where = call.envelope, f"schedule {name}"
+    job = CodeJob.model_construct(
+        name=envelope.name,
+        queue=envelope.queue,
+        priority=Priority(envelope.priority),
+        kwargs=from_json(bytes(envelope.args)),
+        tags=envelope.tags,
+        timeout=envelope.timeout,
+        retry=envelope.retry,
+        ttl=envelope.ttl,
+        expires=call.expires or None,
+        metadata=envelope.meta,
+        max_crashes=envelope.max_crashes,
+    )
+    spec = make_spec(where, {**times, **option_fields(where, options), "job": job.model_dump()})
+    try:
+        return code_schedule(app, name, spec)
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"{where}: {name!r} is not a name; use 1 to 63 letters, digits and _, with -. between them"
+        ) from error
+
+
+def check_source(action: str, schedule: Schedule) -> tuple[Schedule, CodeSpec]:
+    """Return a schedule made in code, and its spec. Raises ConfigurationError if a CronJobSpec declares it."""
+    key = schedule.meta.key
+    if isinstance(schedule.spec, CodeSpec):
+        return schedule, schedule.spec
+    target = f"jobcron {schedule.meta.name} -n {schedule.meta.namespace}"
     hints = {
-        "delete": f"delete that object: kubectl delete jobcron {name}",
-        "edit": "change its YAML",
-        "enable": f'set spec.suspend: kubectl patch jobcron {name} --type=merge -p \'{{"spec":{{"suspend":false}}}}\'',
-        "disable": f'set spec.suspend: kubectl patch jobcron {name} --type=merge -p \'{{"spec":{{"suspend":true}}}}\'',
+        "delete": f"delete that object: kubectl delete {target}, or remove it from the files of jobpools up",
+        "edit": f"change it there: kubectl edit {target}, or the file of jobpools up",
+        "enable": f'set spec.suspend: kubectl patch {target} --type=merge -p \'{{"spec":{{"suspend":false}}}}\'',
+        "disable": f'set spec.suspend: kubectl patch {target} --type=merge -p \'{{"spec":{{"suspend":true}}}}\'',
     }
     raise ConfigurationError(f"schedule {key}: a CronJobSpec declares it, and its YAML decides; {hints[action]}")

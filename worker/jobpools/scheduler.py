@@ -8,31 +8,25 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol, Unpack
 
-from pydantic import ValidationError
-from pydantic_core import from_json
-
 from jobpools.client import Call, Client
-from jobpools.core.jobs.job import Priority
-from jobpools.core.schedules.code_specs import CodeJob, code_key, code_schedule
-from jobpools.core.schedules.listing import NEXT_RUNS, FireView, ScheduleView, describe, next_runs
-from jobpools.core.schedules.specs import Schedule
+from jobpools.core.schedules.code_specs import code_key
+from jobpools.core.schedules.listing import NEXT_RUNS, FireView, KnownSchedule, ScheduleView, describe, next_runs
 from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.errors import ArgumentsError, ConfigurationError, ScheduleNotFoundError
 from jobpools.handle import JobHandle, Span
 from jobpools.handlers import Handler
+from jobpools.schedule_edits import EditValues, edited
 from jobpools.schedule_options import (
     Declaration,
-    PolicyValues,
     ScheduleValues,
     call_of,
     check_source,
     cron_times,
-    make_spec,
     option_fields,
+    schedule_of,
     seconds_of,
 )
 from jobpools.store import schedule_table
-from jobpools.store.schedule_table import KnownSchedule
 from jobpools.store.server import server_time
 
 
@@ -41,6 +35,8 @@ class SchedulesOwner(Protocol):
 
     name: str
     """Name of the app, which is part of the keys of its schedules."""
+    handlers: dict[str, Handler[..., Any]]
+    """The handlers of the app, by name."""
 
     @property
     @abstractmethod
@@ -52,7 +48,7 @@ class Scheduler:
     """The schedules of an app, and of all others in its Redis: the attribute `app.scheduler`.
 
     A schedule made here has the key `code:APP/NAME`; the methods take the name or, for those of other apps and for
-    CronJobSpecs (`NAMESPACE/NAME`), the whole key. Every method is a coroutine.
+    CronJobSpecs (`NAMESPACE/NAME`), the whole key. Each coroutine has a form for sync code, with the suffix `_sync`.
 
     Example:
         >>> await app.scheduler.cron("0 */6 * * *", sync_stock.call(full=True))
@@ -98,6 +94,17 @@ class Scheduler:
         """
         return await self._save(cron_times("scheduler.cron", expression, time_zone), call_of(job), options)
 
+    def cron_sync(
+        self,
+        expression: str,
+        job: Handler[..., Any] | Call[Any],
+        *,
+        time_zone: str = "UTC",
+        **options: Unpack[ScheduleValues],
+    ) -> ScheduleView:
+        """Make a schedule from code without an event loop; arguments and errors are those of `cron`."""
+        return self._app.client.run_sync(lambda: self.cron(expression, job, time_zone=time_zone, **options))
+
     async def every(
         self, interval: Span, job: Handler[..., Any] | Call[Any], **options: Unpack[ScheduleValues]
     ) -> ScheduleView:
@@ -111,6 +118,12 @@ class Scheduler:
             >>> await app.scheduler.every("15m", refresh, name="refresh-cache")
         """
         return await self._save({"every": seconds_of("scheduler.every: interval", interval)}, call_of(job), options)
+
+    def every_sync(
+        self, interval: Span, job: Handler[..., Any] | Call[Any], **options: Unpack[ScheduleValues]
+    ) -> ScheduleView:
+        """Make a schedule from code without an event loop; arguments and errors are those of `every`."""
+        return self._app.client.run_sync(lambda: self.every(interval, job, **options))
 
     async def at(
         self, time: datetime, job: Handler[..., Any] | Call[Any], **options: Unpack[ScheduleValues]
@@ -130,10 +143,20 @@ class Scheduler:
             raise ConfigurationError(f"scheduler.at: {time!r} has no time zone; write datetime(…, tzinfo=UTC)")
         return await self._save({"at": time}, call_of(job), options)
 
+    def at_sync(
+        self, time: datetime, job: Handler[..., Any] | Call[Any], **options: Unpack[ScheduleValues]
+    ) -> ScheduleView:
+        """Make a schedule from code without an event loop; arguments and errors are those of `at`."""
+        return self._app.client.run_sync(lambda: self.at(time, job, **options))
+
     async def get(self, name: str) -> ScheduleView:
         """Return one schedule. Raises ScheduleNotFoundError and StoreError."""
         known = await self._find(name)
-        return describe(known.schedule, known.facts, await server_time(self._app.client.connection()))
+        return describe(known, await server_time(self._app.client.connection()))
+
+    def get_sync(self, name: str) -> ScheduleView:
+        """Return one schedule from code without an event loop; arguments and errors are those of `get`."""
+        return self._app.client.run_sync(lambda: self.get(name))
 
     async def enable(self, name: str) -> ScheduleView:
         """Enable a disabled schedule: it fires at its next tick; ticks in between count as missed.
@@ -144,12 +167,20 @@ class Scheduler:
         """
         return await self._switch(name, enabled=True)
 
+    def enable_sync(self, name: str) -> ScheduleView:
+        """Enable a schedule from code without an event loop; arguments and errors are those of `enable`."""
+        return self._app.client.run_sync(lambda: self.enable(name))
+
     async def disable(self, name: str) -> ScheduleView:
         """Disable a schedule: ticks that become due count as missed, until `enable`. Errors are those of `enable`.
 
         It stays disabled when a worker starts that declares it. Jobs that were fired before go on.
         """
         return await self._switch(name, enabled=False)
+
+    def disable_sync(self, name: str) -> ScheduleView:
+        """Disable a schedule from code without an event loop; arguments and errors are those of `disable`."""
+        return self._app.client.run_sync(lambda: self.disable(name))
 
     async def run(self, name: str) -> JobHandle[Any]:
         """Enqueue the job of a schedule now, in addition to its ticks, even if it is disabled.
@@ -165,43 +196,47 @@ class Scheduler:
         job_id = await schedule_table.run_schedule(self._app.client.connection(), schedule)
         return JobHandle(self._app.client, id=job_id, queue=schedule.spec.job.queue)
 
-    async def edit(
-        self,
-        name: str,
-        *,
-        cron: str | None = None,
-        every: Span | None = None,
-        at: datetime | None = None,
-        time_zone: str | None = None,
-        **options: Unpack[PolicyValues],
-    ) -> ScheduleView:
-        """Change the times or options of a schedule; what is not given stays. New times count from now on.
+    def run_sync(self, name: str) -> JobHandle[Any]:
+        """Enqueue a job of a schedule from code without an event loop; arguments and errors are those of `run`."""
+        return self._app.client.run_sync(lambda: self.run(name))
 
-        A worker that starts writes again what `@app.cron` declares. To change the job, call `cron`, `every` or `at`.
+    async def edit(self, name: str, *, dry_run: bool = False, **changes: Unpack[EditValues]) -> ScheduleView:
+        """Change a schedule: its times, its options or those of its job. What is not given stays.
+
+        New times count from now on. A worker that starts writes again what `@app.cron` declares. To take an option
+        away, make the schedule again with `cron`, `every` or `at`.
+
+        Args:
+            name: Name of the schedule.
+            dry_run: Change nothing; the result says how the schedule would be. Default: False.
+            cron, every, at: New times, as in the methods of these names; one of them at most.
+            time_zone: IANA time zone of the cron expression.
+            args: Arguments of the handler to change, by name. If it is a handler of this app, it checks them.
+            concurrency_policy, catch_up, starting_deadline: As in `cron`.
+            queue, priority, tags, timeout, retry, result_ttl, max_crashes, expires: As in `handler.options(…)`.
+            metadata: Keys to change of the metadata of its jobs.
 
         Raises:
             ScheduleNotFoundError: There is no such schedule.
-            ConfigurationError: A CronJobSpec declares it, or an argument is invalid.
+            ConfigurationError: A CronJobSpec declares it, or a value is invalid.
+            ArgumentsError: The arguments do not match the handler's signature, or are not JSON.
 
         Example:
-            >>> await app.scheduler.edit("refresh", every="5m")
+            >>> await app.scheduler.edit("refresh", every="5m", args={"full": True}, timeout="1m")
         """
-        schedule = check_source("edit", (await self._find(name)).schedule)
-        if sum(each is not None for each in (cron, every, at)) > 1:
-            raise ConfigurationError(f"schedule {name}: cron, every and at exclude each other; give one of them")
-        before = schedule.spec.model_dump(exclude={"suspend"})
-        if cron is not None or every is not None or at is not None:
-            before |= {"schedule": cron, "at": at, "every": None if every is None else seconds_of("edit: every", every)}
-        if time_zone is not None:
-            before["time_zone"] = time_zone
-        if before["schedule"] is not None:
-            cron_times("scheduler.edit", before["schedule"], before["time_zone"])
-        spec = make_spec(f"schedule {name}", before | option_fields(f"schedule {name}", options))
-        changed = Schedule(meta=schedule.meta, spec=spec)
+        known = await self._find(name)
+        schedule, spec = check_source("edit", known.schedule)
+        changed = edited(schedule, spec, changes, self._app.handlers.get(spec.job.name))
         connection = self._app.client.connection()
-        declared = await schedule_table.declared_by(connection, changed.meta.key)
-        await schedule_table.save_schedule(connection, changed, declared, 0)
+        if dry_run:
+            now = await server_time(connection)
+            return describe(known.changed(changed, now), now)
+        await schedule_table.save_schedule(connection, changed, known.declared, 0)
         return await self.get(changed.meta.key)
+
+    def edit_sync(self, name: str, *, dry_run: bool = False, **changes: Unpack[EditValues]) -> ScheduleView:
+        """Change a schedule from code without an event loop; arguments and errors are those of `edit`."""
+        return self._app.client.run_sync(lambda: self.edit(name, dry_run=dry_run, **changes))
 
     async def delete(self, name: str) -> None:
         """Delete a schedule made in code. Jobs that were fired before go on.
@@ -210,8 +245,12 @@ class Scheduler:
             ScheduleNotFoundError: There is no such schedule.
             ConfigurationError: A CronJobSpec declares it: delete that object.
         """
-        schedule = check_source("delete", (await self._find(name)).schedule)
+        schedule, _ = check_source("delete", (await self._find(name)).schedule)
         await schedule_table.delete_schedule(self._app.client.connection(), schedule.meta.key)
+
+    def delete_sync(self, name: str) -> None:
+        """Delete a schedule from code without an event loop; arguments and errors are those of `delete`."""
+        return self._app.client.run_sync(lambda: self.delete(name))
 
     async def next(self, name: str, limit: int = NEXT_RUNS) -> list[datetime]:
         """Return the next ticks, 10 by default, also those of a disabled schedule. Raises ScheduleNotFoundError."""
@@ -219,15 +258,27 @@ class Scheduler:
         now = await server_time(self._app.client.connection())
         return next_runs(known.schedule, max(now, known.facts.handled_until), limit)
 
+    def next_sync(self, name: str, limit: int = NEXT_RUNS) -> list[datetime]:
+        """Return the next ticks from code without an event loop; arguments and errors are those of `next`."""
+        return self._app.client.run_sync(lambda: self.next(name, limit))
+
     async def fires(self, name: str) -> list[FireView]:
         """Return the last 20 fires, the latest first, with the states of their jobs. Raises ScheduleNotFoundError."""
         return await schedule_table.recent_fires(self._app.client.connection(), (await self._find(name)).schedule)
+
+    def fires_sync(self, name: str) -> list[FireView]:
+        """Return the last 20 fires from code without an event loop; arguments and errors are those of `fires`."""
+        return self._app.client.run_sync(lambda: self.fires(name))
+
+    def list_sync(self) -> list[ScheduleView]:
+        """Return all schedules from code without an event loop; errors are those of `list`."""
+        return self._app.client.run_sync(self.list)
 
     async def list(self) -> list[ScheduleView]:
         """Return all schedules in this Redis, CronJobSpecs included, sorted by key. Raises StoreError."""
         connection = self._app.client.connection()
         known, now = await schedule_table.list_schedules(connection), await server_time(connection)
-        return [describe(each.schedule, each.facts, now) for each in known]
+        return [describe(each, now) for each in known]
 
     def add(self, declaration: Declaration) -> None:
         """Add what `@app.cron` declares. Raises ConfigurationError if an option is invalid or the name is taken."""
@@ -256,7 +307,7 @@ class Scheduler:
                 raise ConfigurationError(
                     f"schedule {each.name}: {error}; give the arguments as in @app.cron(…, args={{…}})"
                 ) from error
-            schedule = self._schedule(each.times, call, each.options, each.name)
+            schedule = schedule_of(self._app.name, call, each.times, each.options, each.name)
             await schedule_table.save_schedule(connection, schedule, source, self._limit)
         kept = {code_key(self._app.name, name) for name in self.declared}
         for key, owned in (await schedule_table.read_code(connection)).items():
@@ -264,32 +315,9 @@ class Scheduler:
                 await schedule_table.delete_schedule(connection, key)
 
     async def _save(self, times: Mapping[str, Any], call: Call[Any], options: ScheduleValues) -> ScheduleView:
-        schedule = self._schedule(times, call, options, options.get("name") or call.envelope.name)
+        schedule = schedule_of(self._app.name, call, times, options, options.get("name") or call.envelope.name)
         await schedule_table.save_schedule(self._app.client.connection(), schedule, "", self._limit)
         return await self.get(schedule.meta.key)
-
-    def _schedule(self, times: Mapping[str, Any], call: Call[Any], options: ScheduleValues, name: str) -> Schedule:
-        envelope, where = call.envelope, f"schedule {name}"
-        job = CodeJob.model_construct(
-            name=envelope.name,
-            queue=envelope.queue,
-            priority=Priority(envelope.priority),
-            kwargs=from_json(bytes(envelope.args)),
-            tags=envelope.tags,
-            timeout=envelope.timeout,
-            retry=envelope.retry,
-            ttl=envelope.ttl,
-            expires=call.expires or None,
-            metadata=envelope.meta,
-            max_crashes=envelope.max_crashes,
-        )
-        spec = make_spec(where, {**times, **option_fields(where, options), "job": job.model_dump()})
-        try:
-            return code_schedule(self._app.name, name, spec)
-        except ValidationError as error:
-            raise ConfigurationError(
-                f"{where}: {name!r} is not a name; use 1 to 63 letters, digits and _, with -. between them"
-            ) from error
 
     async def _find(self, name: str) -> KnownSchedule:
         connection = self._app.client.connection()
@@ -301,6 +329,6 @@ class Scheduler:
         raise ScheduleNotFoundError(f"schedule {name}: there is none of this name{hint}")
 
     async def _switch(self, name: str, *, enabled: bool) -> ScheduleView:
-        schedule = check_source("enable" if enabled else "disable", (await self._find(name)).schedule)
+        schedule, _ = check_source("enable" if enabled else "disable", (await self._find(name)).schedule)
         await schedule_table.switch_schedule(self._app.client.connection(), schedule.meta.key, enabled=enabled)
         return await self.get(schedule.meta.key)

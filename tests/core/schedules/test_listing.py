@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from jobpools.core.schedules.identity import fire_id, manual_id
-from jobpools.core.schedules.listing import OVERDUE, describe, next_runs, parse_recent
+from jobpools.core.schedules.listing import OVERDUE, KnownSchedule, describe, next_runs, parse_recent
 from tests.support.schedules import ENDED, MINUTE, T0, make_schedule, schedule_facts
 
 
@@ -12,7 +12,7 @@ def moment(seconds: float) -> datetime:
 
 
 def test_a_view_names_the_next_tick_and_the_last_job() -> None:
-    view = describe(make_schedule(), schedule_facts(T0, jobs=(ENDED,), last_fire=T0), T0 + 10)
+    view = describe(KnownSchedule(make_schedule(), schedule_facts(T0, jobs=(ENDED,), last_fire=T0)), T0 + 10)
     assert (view.key, view.source, view.times, view.enabled) == ("default/tick", "CronJobSpec", "* * * * *", True)
     assert (view.next_run, view.last_run) == (moment(T0 + MINUTE), moment(T0))
     assert (view.last_job, view.last_state, view.active, view.fired) == ("fire-1", "completed", 0, 5)
@@ -20,12 +20,23 @@ def test_a_view_names_the_next_tick_and_the_last_job() -> None:
 
 
 def test_a_suspended_schedule_has_no_next_tick_and_is_never_overdue() -> None:
-    view = describe(make_schedule(suspend=True), schedule_facts(T0 - 600), T0)
+    view = describe(KnownSchedule(make_schedule(suspend=True), schedule_facts(T0 - 600)), T0)
     assert (view.enabled, view.next_run, view.reason) == (False, None, "Suspended")
 
 
 def test_a_tick_that_was_not_fired_is_overdue() -> None:
-    assert describe(make_schedule(), schedule_facts(T0 - 600), T0).reason == OVERDUE
+    assert describe(KnownSchedule(make_schedule(), schedule_facts(T0 - 600)), T0).reason == OVERDUE
+
+
+def test_options_are_shown_by_the_names_of_the_api() -> None:
+    job = {"name": "work", "kwargs": {"n": 1}, "priority": "low", "expires": "1h", "metadata": {"m": 2}}
+    view = describe(
+        KnownSchedule(make_schedule(job=job, startingDeadlineSeconds=5, catchUp="All"), schedule_facts()), T0
+    )
+    assert view.args == {"n": 1}
+    assert view.options == {
+        "priority": "low", "metadata": {"m": 2}, "expires": 3600.0, "starting_deadline": 5, "catch_up": "All",
+    }  # fmt: skip
 
 
 def test_next_runs_are_limited_and_end_with_the_schedule() -> None:

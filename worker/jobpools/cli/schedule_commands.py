@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from jobpools.cli import schedule_edit_command
 from jobpools.cli.command_group import Command, examples, list_group
 from jobpools.cli.output import Output, document, format_time, show
 from jobpools.cli.parameters import Format, Redis
@@ -12,8 +13,8 @@ from jobpools.cli.terminal import write
 COLUMNS = ("schedule", "times", "zone", "next", "last", "state", "fired", "missed", "reason")
 
 cron = list_group(
-    "List schedules, show one, run it now, enable, disable and delete those made in code.",
-    "cron", "cron show daily-report", "cron run daily-report", "cron disable daily-report",
+    "List schedules, show one, run it now; edit, enable, disable and delete those made in code.",
+    "cron", "cron show daily-report", "cron run daily-report", "cron edit daily-report --cron '0 7 * * *'",
 )  # fmt: skip
 
 Name = Annotated[
@@ -85,6 +86,9 @@ def next_ticks(
 
     ticks = schedule_queries.run_named(redis, name, lambda scheduler, key: scheduler.next(key, limit))
     show([{"next": format_time(each.timestamp())} for each in ticks], ("next",), output, "no tick will follow")
+
+
+schedule_edit_command.add_to(cron)
 
 
 @cron.command("delete", cls=Command, epilog=examples("cron delete refresh"))

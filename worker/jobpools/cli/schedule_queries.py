@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from jobpools.app import App
@@ -10,6 +11,7 @@ from jobpools.cli.output import format_time
 from jobpools.core.schedules.listing import FireView, ScheduleView
 from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.errors import ConfigurationError, ScheduleNotFoundError
+from jobpools.schedule_edits import EditValues
 from jobpools.scheduler import Scheduler
 from jobpools.settings import redis_url
 from jobpools.store import schedule_table
@@ -49,6 +51,7 @@ def row(view: ScheduleView) -> dict[str, Any]:
     return {
         "schedule": view.key,
         "source": view.source,
+        "declaredBy": view.declared_by,
         "times": view.times,
         "zone": view.time_zone,
         "enabled": view.enabled,
@@ -60,6 +63,8 @@ def row(view: ScheduleView) -> dict[str, Any]:
         "reason": view.reason,
         "job": view.job,
         "queue": view.queue,
+        "args": dict(view.args),
+        "options": dict(view.options),
         "id": view.last_job,
         "active": view.active,
     }
@@ -72,6 +77,38 @@ async def details(scheduler: Scheduler, key: str) -> dict[str, Any]:
         "nextRuns": [format_time(each.timestamp()) for each in await scheduler.next(key)],
         "fires": [_fire(each) for each in await scheduler.fires(key)],
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """The changes of a schedule that a command makes or would make."""
+
+    key: str
+    declared_by: str | None
+    """The code that declares the schedule; None: a call made it."""
+    rows: list[dict[str, Any]]
+    """The fields that differ, before and after."""
+
+
+async def edit(scheduler: Scheduler, key: str, changes: EditValues, *, dry_run: bool) -> Edited:
+    """Change a schedule, or find what would change."""
+    before = await scheduler.get(key)
+    after = await scheduler.edit(key, dry_run=dry_run, **changes)
+    old, new = _fields(before), _fields(after)
+    rows = [
+        {"field": name, "before": old.get(name), "after": new.get(name)}
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+    ]
+    return Edited(key, after.declared_by, rows)
+
+
+def _fields(view: ScheduleView) -> dict[str, Any]:
+    """Return what can be edited, and the next tick, by name."""
+    shown = row(view)
+    found = {name: shown[name] for name in ("times", "zone", "next", "queue")}
+    found |= {f"args.{name}": value for name, value in view.args.items()}
+    return found | dict(view.options)
 
 
 def _fire(fire: FireView) -> dict[str, Any]:

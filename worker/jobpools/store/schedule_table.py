@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobpools.core.schedules.code_specs import is_code_key, parse_schedule
-from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
+from jobpools.core.schedules.facts import FiredJob
 from jobpools.core.schedules.identity import manual_id, times_key
-from jobpools.core.schedules.listing import FireView, parse_recent
+from jobpools.core.schedules.listing import FireView, KnownSchedule, parse_recent
 from jobpools.core.schedules.specs import Schedule
 from jobpools.errors import QueueFullError, ScheduleLimitError
 from jobpools.store import keys, scripts
@@ -22,19 +22,6 @@ from jobpools.store.replies import pairs
 from jobpools.store.schedules import envelope_of, job_states, read_states, spec_json
 from jobpools.store.script_arguments import SERVER_CLOCK
 from jobpools.store.server import server_time
-
-
-@dataclass(frozen=True, slots=True)
-class KnownSchedule:
-    """A schedule and what is known of it."""
-
-    schedule: Schedule
-    facts: ScheduleFacts
-
-    @property
-    def key(self) -> str:
-        """Key of the schedule: `namespace/name`, or `code:app/name`."""
-        return self.schedule.meta.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +68,6 @@ async def read_code(connection: Connection) -> dict[str, Owned]:
         for name, spec, off in zip(names, specs, disabled, strict=True)
         if spec is not None
     }
-
-
-async def declared_by(connection: Connection, key: str) -> str:
-    """Return the app whose code declares the schedule; empty: a call of `app.scheduler` made it. Raises StoreError."""
-    found = await connection.execute("HGET", keys.schedules("code"), key)
-    return "" if found is None else str(found.decode())
 
 
 async def save_schedule(connection: Connection, schedule: Schedule, declared: str, limit: int) -> bool:
@@ -173,12 +154,16 @@ async def _call(connection: Connection, name: str, parts: Sequence[str], argumen
 
 async def _known(connection: Connection, specs: dict[str, bytes]) -> list[KnownSchedule]:
     code = sorted(filter(is_code_key, specs))
-    switches: list[Any] = await connection.execute("HMGET", keys.schedules("disabled"), *code) if code else []
+    places = [("HMGET", keys.schedules(part), *code) for part in ("disabled", "code")]
+    switches: list[bytes | None]
+    owners: list[bytes | None]
+    switches, owners = await connection.gather(places) if code else ([], [])
     disabled = {key for key, off in zip(code, switches, strict=True) if off is not None}
+    declared = {key: owner.decode() for key, owner in zip(code, owners, strict=True) if owner}
     read = [_readable(key, specs[key], disabled=key in disabled) for key in sorted(specs)]
     found = {each.meta.key: each for each in read if each is not None}
     facts = await read_states(connection, list(found))
-    return [KnownSchedule(found[key], each) for key, each in facts.items()]
+    return [KnownSchedule(found[key], each, declared.get(key, "")) for key, each in facts.items()]
 
 
 def _readable(key: str, raw: bytes, *, disabled: bool) -> Schedule | None:

@@ -12,7 +12,7 @@ import msgspec
 from pydantic_core import to_json
 
 from jobpools.core.schedules.actions import Fire, SchedulePlan
-from jobpools.core.schedules.code_specs import CodeJob, parse_schedule
+from jobpools.core.schedules.code_specs import CodeJob, is_code_key, parse_schedule
 from jobpools.core.schedules.facts import FiredJob, ScheduleFacts
 from jobpools.core.schedules.identity import times_key
 from jobpools.core.schedules.specs import JobTemplate, Schedule
@@ -233,8 +233,9 @@ def _queue_of(key: str, raw: bytes) -> str | None:
 
 
 def spec_json(schedule: Schedule) -> bytes:
-    """Return the spec as it is stored."""
-    return schedule.spec.model_dump_json(by_alias=True, exclude_defaults=True, exclude={"redis"}).encode()
+    """Return the spec as it is stored. Of a schedule made in code, `suspend` is a switch of its own."""
+    left_out = {"redis", "suspend"} if is_code_key(schedule.meta.key) else {"redis"}
+    return schedule.spec.model_dump_json(by_alias=True, exclude_defaults=True, exclude=left_out).encode()
 
 
 def _tick(schedule: Schedule, facts: ScheduleFacts, fire: Fire, now: float) -> tuple[Any, ...]:

@@ -1,15 +1,16 @@
 """A schedule as users see it, in code and on the command line: made of its spec and what is known of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from jobpools.core.conditions import condition
 from jobpools.core.schedules.facts import ScheduleFacts
-from jobpools.core.schedules.identity import fire_id, manual_id
+from jobpools.core.schedules.identity import fire_id, manual_id, times_key
 from jobpools.core.schedules.plan import plan_schedule
 from jobpools.core.schedules.reasons import Place
-from jobpools.core.schedules.specs import Schedule
+from jobpools.core.schedules.specs import Schedule, ScheduleSpec
 from jobpools.core.schedules.ticks import MAX_LATENESS, Ticks
 
 OVERDUE: Final = "Overdue"
@@ -31,6 +32,8 @@ class ScheduleView:
     """`code:APP/NAME` of a schedule made in code, `NAMESPACE/NAME` of a CronJobSpec."""
     source: str
     """`code` or `CronJobSpec`."""
+    declared_by: str | None
+    """The code that declares it with `@app.cron`, as in `shop.jobs:app`; None: a call or a CronJobSpec made it."""
     times: str
     """The cron expression, `every 15m`, or the single time."""
     time_zone: str
@@ -39,6 +42,10 @@ class ScheduleView:
     job: str
     """Name of the handler."""
     queue: str
+    args: Mapping[str, Any]
+    """The handler's arguments, by name."""
+    options: Mapping[str, Any]
+    """The options of the schedule and of its job that are not the defaults, by name; durations in seconds."""
     next_run: datetime | None
     """The next tick; None: it is disabled, or no tick will follow."""
     last_run: datetime | None
@@ -73,20 +80,43 @@ class FireView:
     """Whether a user asked for it."""
 
 
-def describe(schedule: Schedule, facts: ScheduleFacts, now: float) -> ScheduleView:
-    """Return the schedule as users see it at `now`, in seconds since the epoch."""
-    spec = schedule.spec
+@dataclass(frozen=True, slots=True)
+class KnownSchedule:
+    """A stored schedule, and what is known of it."""
+
+    schedule: Schedule
+    facts: ScheduleFacts
+    declared: str = ""
+    """The code that declares it with `@app.cron`; empty: a call or a CronJobSpec made it."""
+
+    @property
+    def key(self) -> str:
+        """Key of the schedule: `namespace/name`, or `code:app/name`."""
+        return self.schedule.meta.key
+
+    def changed(self, schedule: Schedule, now: float) -> "KnownSchedule":
+        """Return what is known when `schedule` has replaced this one at `now`: new times begin then."""
+        has_new_times = times_key(schedule) != times_key(self.schedule)
+        return replace(self, schedule=schedule, facts=replace(self.facts, created=now) if has_new_times else self.facts)
+
+
+def describe(known: KnownSchedule, now: float) -> ScheduleView:
+    """Return a schedule as users see it at `now`, in seconds since the epoch."""
+    schedule, facts, spec = known.schedule, known.facts, known.schedule.spec
     plan = plan_schedule(schedule, facts, now, None)
     is_late = plan.missed > 0 or any(fire.due < now - MAX_LATENESS for fire in plan.fires)
     last = facts.jobs[-1] if facts.jobs else None
     return ScheduleView(
         key=schedule.meta.key,
         source=str(spec.source),
+        declared_by=known.declared or None,
         times=spec.times,
         time_zone=spec.time_zone,
         enabled=not spec.suspend,
         job=spec.job.name,
         queue=spec.job.queue,
+        args=spec.job.kwargs,
+        options=_options(spec),
         next_run=None if spec.suspend else _time(plan.next_due),
         last_run=_time(facts.last_fire),
         last_job=last.id if last else None,
@@ -96,6 +126,17 @@ def describe(schedule: Schedule, facts: ScheduleFacts, now: float) -> ScheduleVi
         missed=facts.missed,
         reason=OVERDUE if is_late and not spec.suspend else str(condition(plan.status, Place.READY)["reason"]),
     )
+
+
+_OPTION_NAMES: Final = {"starting_deadline_seconds": "starting_deadline", "ttl": "result_ttl"}
+_SHOWN_APART: Final = {"schedule", "at", "every", "time_zone", "suspend", "redis", "job", "name", "queue", "kwargs"}
+
+
+def _options(spec: ScheduleSpec) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for model in (spec.job, spec):
+        found |= model.model_dump(mode="json", exclude_defaults=True, exclude=_SHOWN_APART)
+    return {_OPTION_NAMES.get(name, name): value for name, value in found.items()}
 
 
 def next_runs(schedule: Schedule, now: float, limit: int) -> list[datetime]:

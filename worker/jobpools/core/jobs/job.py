@@ -41,7 +41,7 @@ class JobState(StrEnum):
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.SCHEDULED, JobState.CANCELLED, JobState.DEAD}),
-    JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
+    JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLED}),
     JobState.RUNNING: frozenset(
         {JobState.COMPLETED, JobState.SCHEDULED, JobState.QUEUED, JobState.DEAD, JobState.CANCELLED}
     ),
@@ -49,10 +49,11 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.DEAD: frozenset({JobState.QUEUED, JobState.RUNNING}),
     JobState.CANCELLED: frozenset(),
 }
-"""The states that may follow each state. The model test in tests/store checks every script against it.
+"""The states that may follow each state; docs/protocol.md says which script makes each change. Tests in tests/store
+check every script against it.
 
 `queued → scheduled` is a job that is rescheduled; `queued → dead` is a job that a full queue drops; `dead → queued` is
-a replay; `dead → running` is a worker that was suspended and resumes after its lease expired.
+a replay; `dead → running` and `scheduled → running` are a worker that was suspended and resumes with an expired lease.
 """
 
 

@@ -159,7 +159,10 @@ def test_cancel_selects_jobs_by_state_and_by_id(jobpools: Shell, client: Redis, 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["jobs", "cancel"], "jobs cancel: give either ids or --all; write jobpools jobs cancel ID… or "),
+        (
+            ["jobs", "cancel"],
+            "jobs cancel: no jobs are selected; give ids, a condition such as --name NAME, or --queue NAME --all",
+        ),
         (["jobs", "cancel", "--all"], "--all: no queue given; add --queue NAME"),
         (
             ["jobs", "cancel", "--all", "-q", "emails", "-s", "dead"],

@@ -71,6 +71,17 @@ def test_arguments_are_decoded_as_json_if_possible(jobpools: Shell) -> None:
     }  # fmt: skip
 
 
+def test_options_of_a_job_are_given_on_the_command_line(jobpools: Shell) -> None:
+    words = "--priority high --delay 10m --expires 1h --timeout 90s --tag vip --tag new --metadata tenant=acme"
+    given = [*words.split(), "--metadata", 'order={"id": 7}', "--id", "mail-8"]
+    assert jobpools("enqueue", "store:app", "send", "to=ada", *given) == Ran(0, "mail-8\n", "")
+    shown = json.loads(jobpools("jobs", "show", "mail-8", "-o", "json").out)
+    assert (shown["state"], shown["priority"], shown["timeout"]) == ("scheduled", "high", 90.0)
+    assert shown["tags"] == ["vip", "new"]
+    assert shown["metadata"] == {"tenant": "acme", "order": {"id": 7}}
+    assert shown["due"] < shown["expires"]
+
+
 def test_arguments_too_deep_or_too_long_for_json_are_text(jobpools: Shell) -> None:
     deep, digits = "[" * 100_000, "1" * 5000
     job_id = jobpools("enqueue", "any", f"a={deep}", f"b={digits}", "--queue", "other").out.strip()

@@ -80,8 +80,8 @@ def test_matching_dead_letters_are_replayed_or_purged_after_a_count(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["purge"], "dead purge: give either ids or --all"),
-        (["purge", "0197", "--reason", "timeout"], "dead purge: give either ids or --all"),
+        (["purge"], "dead purge: no jobs are selected; give ids, a condition "),
+        (["purge", "0197", "--reason", "timeout"], "dead purge: ids exclude --all and all conditions "),
         (["replay", "--all"], "--all: no queue given"),
         (["list", "--older-than", "soon"], "--older-than: 'soon' is not a duration"),
         (["list", "--newer-than", "2027-01-01"], "--newer-than: '2027-01-01' is not a time"),

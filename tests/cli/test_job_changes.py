@@ -61,8 +61,14 @@ def test_records_are_deleted(jobpools: Shell, client: Redis) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["retry"], "jobs retry: give either ids or --all; write jobpools jobs retry ID… or "),
-        (["retry", "x", "--text", "y"], "jobs retry: give either ids or --all"),
+        (
+            ["retry"],
+            "jobs retry: no jobs are selected; give ids, a condition such as --name NAME, or --queue NAME --all",
+        ),
+        (
+            ["retry", "x", "--text", "y"],
+            "jobs retry: ids exclude --all and all conditions but --queue; give ids, or a condition ",
+        ),
         (["delete", "-s", "queued"], "state: a queued job cannot be deleted; use completed, dead or cancelled"),
         (["delete", "nothing"], "job nothing: not found in any queue"),
         (["run-now", "job-000000"], "job job-000000: it is dead, not scheduled; leave out this id"),

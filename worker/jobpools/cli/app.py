@@ -70,6 +70,7 @@ app.command(
     epilog=examples(
         "enqueue shop.jobs:app order_confirmation to=ada@example.com order='{\"id\": 1}'",
         "enqueue order_confirmation to=ada@example.com --queue emails --delay 10m",
+        "enqueue shop.jobs:app report day=2027-01-01 --tag nightly --metadata tenant=acme --expires 1h",
         "enqueue shop.jobs:app report day=2027-01-01 --wait 60",
     ),
 )(enqueue_command.enqueue)

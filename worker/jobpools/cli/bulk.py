@@ -73,10 +73,13 @@ class Tally:
 def check_choice(command: str, ids: Sequence[str], chosen: JobFilter, *, all_jobs: bool) -> None:
     """Raise ConfigurationError unless either ids, or --all or a condition besides --queue is given."""
     filtered = all_jobs or chosen != JobFilter(queue=chosen.queue)
-    if bool(ids) == filtered:
+    if ids and filtered:
         raise ConfigurationError(
-            f"{command}: give either ids or --all; write jobpools {command} ID… or "
-            f"jobpools {command} --queue NAME --all"
+            f"{command}: ids exclude --all and all conditions but --queue; give ids, or a condition such as --name NAME"
+        )
+    if not ids and not filtered:
+        raise ConfigurationError(
+            f"{command}: no jobs are selected; give ids, a condition such as --name NAME, or --queue NAME --all"
         )
     if all_jobs and chosen.is_empty:
         raise ConfigurationError("--all: no queue given; add --queue NAME")

@@ -42,6 +42,17 @@ Id = Annotated[
     ),
 ]
 Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="WORD", help="Tag of the job. May be repeated.")]
+Metadata = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Metadata of the job; a value that is JSON is decoded, any other is text. May be repeated.",
+    ),
+]
+Timeout = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Maximum duration of an attempt, as in 2m. Default: the handler's."),
+]
 Wait = Annotated[
     float | None, typer.Option(metavar="SECONDS", min=0, help="Wait up to this long for the job, and print its result.")
 ]
@@ -62,6 +73,8 @@ def enqueue(  # noqa: PLR0913  # a command's own options
     expires: Expires = None,
     job_id: Id = None,
     tags: Tags = None,
+    metadata: Metadata = None,
+    timeout: Timeout = None,
     wait: Wait = None,
     redis: Redis = None,
 ) -> None:
@@ -73,7 +86,8 @@ def enqueue(  # noqa: PLR0913  # a command's own options
     from jobpools.cli.enqueue_job import enqueue_job
 
     times = {"delay": delay, "at": at, "expires": expires}
-    options = {"queue": queue, "priority": priority, "id": job_id, "tags": tags} | times
+    labels = {"tags": tags, "metadata": metadata}
+    options = {"queue": queue, "priority": priority, "id": job_id, "timeout": timeout} | labels | times
     handle, result = enqueue_job(target, arguments or [], options, redis, wait)
     if not handle.new:
         sys.stderr.write(f"job {handle.id} already exists in queue {handle.queue}; nothing was enqueued\n")

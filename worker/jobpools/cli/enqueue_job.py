@@ -24,16 +24,40 @@ def parse_arguments(words: Sequence[str]) -> dict[str, Any]:
             raise ArgumentsError(f"{word!r}: not an argument; write name=value, as in to=ada@example.com")
         if name in found:
             raise ArgumentsError(f"{name}: duplicate argument; give it once")
-        try:
-            found[name] = json_values.decode(text.encode())
-        except ValueError:
-            found[name] = text
+        found[name] = _value(text)
     return found
 
 
+def parse_metadata(words: Sequence[str]) -> dict[str, Any]:
+    """Return the job's metadata from words such as `tenant=acme`, whose values are those of `parse_arguments`.
+
+    Raises:
+        ConfigurationError: A word is not key=value, or a key is repeated.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key.strip():
+            raise ConfigurationError(f"--metadata: {word!r} is not metadata; write key=value, as in tenant=acme")
+        if key in found:
+            raise ConfigurationError(f"--metadata: duplicate key: {key}; give it once")
+        found[key] = _value(text)
+    return found
+
+
+def _value(text: str) -> Any:
+    """Return the value of a JSON text, or the text where it is not JSON."""
+    try:
+        return json_values.decode(text.encode())
+    except ValueError:
+        return text
+
+
 def parse_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that have a value. Raises ConfigurationError if `at` is not a time."""
+    """Return the options that have a value. Raises ConfigurationError if `at` or `metadata` cannot be read."""
     found = {name: value for name, value in options.items() if value}
+    if words := found.get("metadata"):
+        found["metadata"] = parse_metadata(words)
     if text := found.get("at"):
         try:
             found["at"] = datetime.fromisoformat(text)

@@ -18,16 +18,19 @@ def run_now(queue: Queue, ids: Iterable[str], now: int) -> int:
     return moved
 
 
-def reschedule(queue: Queue, job_id: str, letter: str, due: int) -> int:
+def reschedule(queue: Queue, job_id: str, letter: str, due: int) -> list[int]:
+    """Return how many jobs were moved, and how many do not fit."""
     waiting, ready = queue.scheduled[letter], queue.ready[letter]
     if job_id in ready and job_id not in waiting:
+        if sum(map(len, queue.scheduled.values())) >= queue.limit("max_scheduled"):
+            return [0, 1]
         ready.remove(job_id)
     elif job_id not in waiting:
-        return 0
+        return [0, 0]
     queue.since.pop(job_id, None)
     waiting[job_id] = due
     queue.token |= ranked(waiting)[0] == job_id
-    return 1
+    return [1, 0]
 
 
 def delete(queue: Queue, job_id: str, ended_at: int | None) -> int:

@@ -6,14 +6,17 @@ from redis import Redis
 from jobpools.core.jobs.job import JobState
 from jobpools.core.jobs.overflow import Overflow
 from jobpools.core.jobs.policies import Limits, QueueLimits
+from jobpools.errors import QueueFullError
 from jobpools.store import keys, ledger
 from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.enqueue import Batch, Receipt, enqueue_batch
+from jobpools.store.job_changes import Selected, reschedule
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.queue_policies import parse_policy, pause, read_policy, resume, set_limits
 from jobpools.store.step import settle_and_claim
+from tests.store.attempts import failed, settled
 from tests.store.conftest import QUEUE, Send
 
 ACCEPTED, FULL, DROPPED = Receipt.ACCEPTED, Receipt.FULL, Receipt.DROPPED
@@ -103,6 +106,19 @@ async def test_scheduled_jobs_have_a_limit_of_their_own(store: Connection, job: 
     await set_limits(store, QUEUE, QueueLimits(max_depth=1, max_scheduled=2))
     jobs = [job("now"), *[job(each, delay=60) for each in "abc"]]
     assert await enqueue_batch(store, Batch(QUEUE, jobs)) == [ACCEPTED, ACCEPTED, ACCEPTED, Receipt.SCHEDULE_FULL]
+
+
+async def test_a_queued_job_is_rescheduled_only_while_the_limit_allows_it(store: Connection, job: Send) -> None:
+    await set_limits(store, QUEUE, QueueLimits(max_scheduled=2))
+    await enqueue_batch(store, Batch(QUEUE, [job("a"), job("b"), job("later", delay=60)]))
+    selected = [Selected(each, priority="normal") for each in ("later", "a", "b")]
+    with pytest.raises(QueueFullError, match=f"queue {QUEUE}: it has as many scheduled jobs as maxScheduled allows; "):
+        assert [page.changed async for page in reschedule(store, QUEUE, selected, "60000")] == [2]
+    assert await claimed(store, 1) == ["b"], "it is still queued"
+    await settled(store, "b" + lease_suffix_of("web-1.a", 1), failed(attempts=3))
+    view = await read_job(store, QUEUE, "b")
+    assert view is not None
+    assert view.state is JobState.SCHEDULED, "a retry always fits"
 
 
 async def test_zero_is_unlimited(store: Connection, job: Send) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobpools.core.jobs.job import Disposition
+from jobpools.core.jobs.policies import MAX_SCHEDULED
 from jobpools.store import scripts
 from jobpools.store.drain_locks import DRAINING_TTL
 from jobpools.store.records import ENDED_AS, RECORD_HEAD_BYTES
@@ -19,6 +20,7 @@ LUA = Path(scripts.__file__).with_name("lua")
     ("file", "name", "value"),
     [
         ("_claim", "CLAIM_LIMIT", CLAIM_LIMIT),
+        ("reschedule", "MAX_SCHEDULED", MAX_SCHEDULED),
         ("_settle", "CANCELLED_TTL", CANCELLED_TTL),
         ("drain", "DRAINING_TTL", DRAINING_TTL),
         ("_records", "HEAD_BYTES", RECORD_HEAD_BYTES),

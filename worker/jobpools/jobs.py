@@ -191,6 +191,10 @@ class Jobs:
             delay: How long from now they wait: seconds, text such as `"1h30m"`, or a timedelta.
             limit, dry_run, conditions: As in `retry`, with its errors.
 
+        Raises:
+            QueueFullError: A queued job would exceed the `maxScheduled` of its queue. Some jobs may be changed; the
+                others are still queued.
+
         Example:
             >>> await app.jobs.reschedule("order-1042", delay="10m")
         """

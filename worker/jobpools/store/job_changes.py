@@ -8,7 +8,7 @@ from typing import Any
 
 from jobpools.core.jobs.job import JobState, Priority
 from jobpools.core.jobs.job_filter import JobFilter
-from jobpools.errors import ConfigurationError
+from jobpools.errors import ConfigurationError, QueueFullError
 from jobpools.store import cancellations, deadletters, ended_chunks, keys
 from jobpools.store.connection import Connection
 from jobpools.store.deadletters import DeadLetter, Page
@@ -229,11 +229,19 @@ async def run_now(
 async def reschedule(
     connection: Connection, queue: str, jobs: Sequence[Selected], due: str, now: int | str = SERVER_CLOCK
 ) -> AsyncIterator[Page]:
-    """Let queued and scheduled jobs wait for another time, one in each call: a queued one is searched in its list."""
-    async for page in _in_flight(
-        connection, "reschedule", queue, [[now, due, job.id, _letter(job.priority)] for job in jobs]
-    ):
-        yield page
+    """Let queued and scheduled jobs wait for another time, one in each call: a queued one is searched in its list.
+
+    Raises QueueFullError at a queued job that would exceed the queue's `max_scheduled`.
+    """
+    for start in range(0, len(jobs), IN_FLIGHT):
+        page = [[now, due, job.id, _letter(job.priority)] for job in jobs[start : start + IN_FLIGHT]]
+        counts = await asyncio.gather(*(connection.call("reschedule", queue, each) for each in page))
+        yield Page(len(page), sum(int(moved) for moved, _ in counts))
+        if any(int(refused) for _, refused in counts):
+            raise QueueFullError(
+                f"queue {queue}: it has as many scheduled jobs as maxScheduled allows; raise the limit with jobpools "
+                f"queues set {queue} --max-scheduled N"
+            )
 
 
 async def _delete(connection: Connection, queue: str, jobs: Sequence[Selected]) -> AsyncIterator[Page]:

@@ -28,7 +28,7 @@ TEXT = PROTOCOL.read_text()
 
 def table(heading: str) -> list[list[str]]:
     """The cells of the first table below a heading."""
-    below = TEXT.split(f"\n## {heading}\n", 1)[1].split("\n## ")[0]
+    below = re.split(r"\n###? ", TEXT.split(f"\n## {heading}\n", 1)[1])[0]
     rows = [line for line in below.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in rows[1:]]
 

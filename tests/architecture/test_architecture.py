@@ -24,8 +24,8 @@ STDLIB_NAMES_KEPT = {"__init__", "__main__", "operator"}
 
 PURE_STDLIB = {
     "__future__", "calendar", "collections", "copy", "dataclasses", "datetime", "difflib", "enum", "fnmatch",
-    "functools", "hashlib", "itertools", "json", "math", "operator", "re", "string", "types", "typing", "uuid",
-    "zoneinfo",
+    "functools", "hashlib", "itertools", "json", "math", "operator", "re", "string", "tomllib", "types", "typing",
+    "uuid", "zoneinfo",
 }  # fmt: skip
 IMPURE_CALLS = {
     ("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"), ("uuid", "uuid1"),

@@ -3,7 +3,7 @@
 from jobpools.core.objects import Meta
 from jobpools.core.pools.specs import Pool, PoolSpec
 from jobpools.local.worker_command import template_env, worker_command
-from jobpools.settings import WorkerSettings
+from jobpools.settings_reader import Inputs, read
 
 
 def pool(**spec: object) -> Pool:
@@ -15,7 +15,7 @@ def pool(**spec: object) -> Pool:
 def test_a_worker_reads_the_settings_of_its_pool() -> None:
     made = pool(concurrency=7, job={"timeout": "5s", "maxCrashes": 2}, queues=["emails", {"name": "news", "weight": 3}])
     command = worker_command(made, "redis://127.0.0.1:1/0", "python", "/srv")
-    settings = WorkerSettings.from_env(command.environ({"HOME": "/root"}, "emails-1"))
+    settings = read(Inputs(environ=command.environ({"HOME": "/root"}, "emails-1"))).settings
     assert (settings.pool, settings.worker, settings.app) == ("default/emails", "emails-1", "shop.jobs:app")
     assert (settings.concurrency, settings.job.timeout, settings.job.max_crashes) == (7, 5.0, 2)
     assert [(queue.name, queue.weight) for queue in settings.queues] == [("emails", 1), ("news", 3)]

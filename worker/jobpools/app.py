@@ -1,6 +1,5 @@
 """`App` and `@app.job`: the handlers of an application, and how their jobs are enqueued."""
 
-import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import (
@@ -31,7 +30,8 @@ from jobpools.options import HandlerValues, Options, OptionValues, checked
 from jobpools.result_iteration import results
 from jobpools.schedule_decorator import DEFAULT_LIMIT, WithSchedules
 from jobpools.service import Service
-from jobpools.settings import DEFAULT_BLOCK_TIMEOUT, max_payload, redis_url
+from jobpools.settings import DEFAULT_BLOCK_TIMEOUT
+from jobpools.settings_reader import Inputs, read_producer
 
 if TYPE_CHECKING:
     from jobpools.jobs import Jobs
@@ -106,7 +106,7 @@ class App(WithSchedules):
     def client(self) -> Client:
         """Return the client that enqueues jobs; it connects when it is first used."""
         if self._client is None:
-            self._client = self.client_of(redis_url(os.environ, self.redis))
+            self._client = self.client_of(self.redis)
         return self._client
 
     @property
@@ -116,11 +116,19 @@ class App(WithSchedules):
 
         return Jobs(self.client, self.handlers)
 
-    def client_of(self, url: str) -> Client:
-        """Return a new client of the Redis or Valkey at this URL, with the options and middlewares of this app."""
+    def client_of(self, url: str | None) -> Client:
+        """Return a new client with the options and middlewares of this app.
+
+        Args:
+            url: URL of Redis or Valkey; None: that of the environment or of the settings file.
+
+        Raises:
+            SettingsError: Settings in the environment or in the file are unknown or invalid.
+        """
+        found = read_producer(Inputs())
         return Client(
-            url,
-            max_payload(os.environ, self._max_payload),
+            url or found.redis_url,
+            self._max_payload or found.max_payload,
             block_timeout=self._block_timeout,
             limits=self.queue_limits,
             hooks=self._hooks,

@@ -3,6 +3,7 @@
     JobpoolsError
     ├── ConfigurationError      an invalid spec, setting, option or handler
     │   ├── SpecError           an invalid WorkerPool or CronJobSpec; the message has file, line and path
+    │   ├── SettingsError       settings of a process are unknown or invalid; it lists all of them
     │   └── AppImportError      `module:name` does not import or is not an App
     ├── EnqueueError            a job was not accepted; it was not written
     │   ├── ArgumentsError      the arguments do not match the handler's signature
@@ -24,6 +25,8 @@ A message is one line: `<where>: <what is wrong>; <how to fix it>`. The layer th
 that library's errors and keeps them as `__cause__`.
 """
 
+from collections.abc import Iterable
+
 
 class JobpoolsError(Exception):
     """Base class of all errors that jobpools raises."""
@@ -35,6 +38,16 @@ class ConfigurationError(JobpoolsError):
 
 class SpecError(ConfigurationError):
     """A YAML document is not a valid WorkerPool or CronJobSpec."""
+
+
+class SettingsError(ConfigurationError):
+    """Settings of a process are unknown or invalid; the message has one line for each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        """Keep the problems, each as `<where>: <what is wrong>; <how to fix it>`."""
+        self.problems: tuple[str, ...] = tuple(problems)
+        """What is wrong, one line for each setting."""
+        super().__init__("\n".join(self.problems))
 
 
 class AppImportError(ConfigurationError):

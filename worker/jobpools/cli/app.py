@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jobpools.cli import (
+    config_command,
     dead_letter_commands,
     enqueue_command,
     job_commands,
@@ -93,4 +94,8 @@ app.command(
     cls=Command,
     epilog=examples("scheduler shop.jobs:app", "scheduler --redis redis://127.0.0.1:6379/0"),
 )(scheduler_command.scheduler)
+app.command(
+    cls=Command,
+    epilog=examples("config", "config shop.jobs:app --preset production", "config --output json"),
+)(config_command.config)
 app.command(cls=Command, epilog=examples("plan deploy/", "plan a.yaml b.yaml --output json"))(overview_commands.plan)

@@ -1,14 +1,13 @@
 """What commands read from Redis: one short connection per command, plain rows as the result."""
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from jobpools.core.pools.workers import paused_heartbeats
 from jobpools.errors import StoreDataError
-from jobpools.settings import redis_url
+from jobpools.settings_reader import redis_url
 from jobpools.store import ledger
 from jobpools.store.connection import Connection, connect
 from jobpools.store.endpoint_facts import read_endpoint
@@ -21,7 +20,7 @@ def run_query(url: str | None, query: Callable[[Connection], Awaitable[T]]) -> T
     """Run a query on a connection of its own. `url` None: from the environment. Raises StoreError."""
 
     async def connect_and_query() -> T:
-        connection = connect(redis_url(os.environ, url))
+        connection = connect(redis_url(url))
         try:
             return await query(connection)
         except StoreDataError:

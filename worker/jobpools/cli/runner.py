@@ -7,7 +7,7 @@ import typer
 
 from jobpools.cli.terminal import print_error, write
 from jobpools.cli.usage_errors import CommandLineError, NoArgsIsHelpError, UsageError, describe
-from jobpools.errors import JobpoolsError
+from jobpools.errors import JobpoolsError, SettingsError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 """Exit codes; 130 is what a shell reports for a program that SIGINT ended."""
@@ -43,5 +43,6 @@ def _report(error: Exception) -> int:
     if isinstance(error, UsageError):
         print_error(describe(error))
         return USAGE
-    print_error(str(error))
+    for problem in error.problems if isinstance(error, SettingsError) else [str(error)]:
+        print_error(problem)
     return USAGE if isinstance(error, CommandLineError) else FAILED

@@ -1,7 +1,6 @@
 """What `jobpools cron` reads and changes with `app.scheduler`. It accepts a whole key, or the name at its end."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,7 +12,7 @@ from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.errors import ConfigurationError, ScheduleNotFoundError
 from jobpools.schedule_edits import EditValues
 from jobpools.scheduler import Scheduler
-from jobpools.settings import redis_url
+from jobpools.settings_reader import redis_url
 from jobpools.store import schedule_table
 
 T = TypeVar("T")
@@ -23,7 +22,7 @@ def run(url: str | None, query: Callable[[Scheduler], Awaitable[T]]) -> T:
     """Run a query on a connection of its own. `url` None: from the environment. Raises StoreError."""
 
     async def connect_and_query() -> T:
-        async with App("cron", redis=redis_url(os.environ, url)) as app:
+        async with App("cron", redis=redis_url(url)) as app:
             return await query(app.scheduler)
 
     return asyncio.run(connect_and_query())
@@ -33,7 +32,7 @@ def run_named(url: str | None, name: str, query: Callable[[Scheduler, str], Awai
     """Run a query about one schedule, which gets its key. Raises ScheduleNotFoundError, ConfigurationError."""
 
     async def connect_and_query() -> T:
-        async with App("cron", redis=redis_url(os.environ, url)) as app:
+        async with App("cron", redis=redis_url(url)) as app:
             found = await schedule_table.find_keys(app.client.connection(), name)
             if len(found) == 1:
                 return await query(app.scheduler, found[0])

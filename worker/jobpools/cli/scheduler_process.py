@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import sys
 from typing import TYPE_CHECKING
 
 from jobpools.runtime.loading import import_app
-from jobpools.settings import redis_url
+from jobpools.settings_reader import redis_url
 
 if TYPE_CHECKING:
     from jobpools.app import App
@@ -25,7 +24,7 @@ def run(app: str | None, redis: str | None) -> None:
     """Run a scheduler until SIGTERM or Ctrl-C. Raises JobpoolsError."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     found = import_app(app) if app else None
-    asyncio.run(_run(found, app or "", redis_url(os.environ, redis or (found.redis if found else None))))
+    asyncio.run(_run(found, app or "", redis_url(redis or (found.redis if found else None))))
 
 
 async def _run(app: "App | None", source: str, url: str) -> None:

@@ -1,40 +1,27 @@
-"""`jobpools worker`: its options, which take precedence over the environment."""
-
-from typing import Annotated, Any
+"""`jobpools worker`: its options, which precede the environment and the settings file."""
 
 import typer
 
-AppName = Annotated[str | None, typer.Argument(metavar="APP", help="The App, as in shop.jobs:app.")]
-Redis = Annotated[str | None, typer.Option("--redis", metavar="URL", help="URL of Redis or Valkey.")]
-Queues = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LIST", help="Queues and their weights, as in emails,reports=2. Default: those of the handlers."
-    ),
-]
-Concurrency = Annotated[
-    int | None, typer.Option(metavar="N", help="Number of slots: how many jobs run at the same time.")
-]
-PoolKey = Annotated[
-    str | None, typer.Option(metavar="POOL", help="Pool to which the worker belongs, as in default/emails.")
-]
-Grace = Annotated[
-    str | None, typer.Option(metavar="DURATION", help="How long running jobs may take after SIGTERM, as in 30s.")
-]
-ProbePort = Annotated[
-    int | None, typer.Option(metavar="PORT", help="Port of /livez, /readyz and /metrics. 0 opens no port.")
-]
-LogFormat = Annotated[str | None, typer.Option(metavar="FORMAT", help="Log format: text or json.")]
-LogInterval = Annotated[
-    str | None,
-    typer.Option(metavar="DURATION", help="How often the log says what the worker has done, as in 5m; 0s: never."),
-]
+from jobpools.cli.setting_options import (
+    AppName,
+    Concurrency,
+    ConfigFile,
+    Grace,
+    LogFormat,
+    LogInterval,
+    PoolKey,
+    Preset,
+    ProbePort,
+    Queues,
+    RedisUrl,
+    with_queues,
+)
 
 
 def worker(  # noqa: PLR0913  # a command's own options
     app: AppName = None,
     *,
-    redis: Redis = None,
+    redis: RedisUrl = None,
     queues: Queues = None,
     concurrency: Concurrency = None,
     pool: PoolKey = None,
@@ -42,21 +29,19 @@ def worker(  # noqa: PLR0913  # a command's own options
     probe_port: ProbePort = None,
     log: LogFormat = None,
     log_interval: LogInterval = None,
+    preset: Preset = None,
+    config: ConfigFile = None,
 ) -> None:
     """Run one worker until SIGTERM or Ctrl-C.
 
-    Options that are not given come from the environment: JOBPOOLS_APP, JOBPOOLS_REDIS_URL, JOBPOOLS_QUEUES,
-    JOBPOOLS_CONCURRENCY, JOBPOOLS_POOL, JOBPOOLS_GRACE, JOBPOOLS_PROBE_PORT, JOBPOOLS_LOG,
-    JOBPOOLS_LOG_INTERVAL.
+    An option that is not given comes from the environment (JOBPOOLS_CONCURRENCY for --concurrency), else from
+    jobpools.toml or [tool.jobpools] in pyproject.toml, else from the preset. `jobpools config` shows all settings and
+    where they come from.
     """
     from jobpools.cli import worker_process
 
-    flags: dict[str, Any] = {
+    options = {
         "app": app, "redis_url": redis, "concurrency": concurrency, "pool": pool, "grace": grace,
-        "probe_port": probe_port, "log": log, "log_interval": log_interval,
+        "probe_port": probe_port, "log": log, "log_interval": log_interval, "preset": preset, "config": config,
     }  # fmt: skip
-    if queues is not None:
-        from jobpools.settings import parse_queues
-
-        flags["queues"] = parse_queues(queues)
-    raise typer.Exit(worker_process.run(flags))
+    raise typer.Exit(worker_process.run(with_queues(options, queues)))

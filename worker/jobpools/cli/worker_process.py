@@ -6,45 +6,55 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from jobpools.errors import ConfigurationError, JobpoolsError
+from jobpools.errors import ConfigurationError, JobpoolsError, SettingsError
 
 if TYPE_CHECKING:
+    from jobpools.core.configuration.resolution import Resolution
     from jobpools.runtime.stopping import Stopping
     from jobpools.settings import WorkerSettings
 
 log = logging.getLogger("jobpools.worker")
 
 
-def run(flags: Mapping[str, Any]) -> int:
-    """Run a worker until SIGTERM and return the exit code. `flags` that are not None override the environment."""
+def run(options: Mapping[str, Any]) -> int:
+    """Run a worker until SIGTERM and return the exit code. `options` that are not None override the environment."""
+    from jobpools.core.configuration.sources import unknown_variables
     from jobpools.runtime import worker_log
     from jobpools.runtime.stopping import Stopped, stopping
-    from jobpools.settings import READY_FD, WorkerSettings
+    from jobpools.settings import READY_FD
+    from jobpools.settings_reader import Inputs, read
 
     ready_descriptor = os.environ.get(READY_FD, "")
     try:
         with stopping() as signals:
-            settings = WorkerSettings.from_env(os.environ, **flags)
-            with worker_log.isolated(settings.log, relayed=bool(ready_descriptor)) as output:
+            found = read(Inputs(options))
+            with worker_log.isolated(found.settings.log, relayed=bool(ready_descriptor)) as output:
+                for note in unknown_variables(os.environ):
+                    log.warning("%s", note)
                 try:
-                    return _import_and_run(settings, ready_descriptor, signals)
+                    return _import_and_run(found, ready_descriptor, signals)
                 except JobpoolsError as error:
-                    output.write(_line(error))
+                    output.write(_line(str(error)))
                     return 1
-    except JobpoolsError as error:  # from the settings
-        sys.stderr.write(f"{_line(error)}\n")
+    except SettingsError as error:
+        sys.stderr.writelines(f"{_line(problem)}\n" for problem in error.problems)
+        return 1
+    except JobpoolsError as error:
+        sys.stderr.write(f"{_line(str(error))}\n")
         return 1
     except Stopped:
         return 0
 
 
-def _import_and_run(settings: "WorkerSettings", ready_descriptor: str, signals: "Stopping") -> int:
+def _import_and_run(found: "Resolution[WorkerSettings]", ready_descriptor: str, signals: "Stopping") -> int:
     """Import the app, tell the parent that the worker is ready, and run it."""
     from jobpools.runtime import worker_log
     from jobpools.runtime.loading import import_app
     from jobpools.runtime.run_worker import run_worker
     from jobpools.runtime.stopping import Stopped
+    from jobpools.settings_reader import with_app_url
 
+    settings = found.settings
     if not settings.app:
         raise ConfigurationError("worker: no app given; write jobpools worker module:name or set JOBPOOLS_APP")
     try:
@@ -58,12 +68,12 @@ def _import_and_run(settings: "WorkerSettings", ready_descriptor: str, signals: 
         # The parent, `jobpools up`, prints when workers start and end.
         worker_log.set_level(logging.WARNING)
         _report_ready(ready_descriptor)
-    return run_worker(settings, app, signals)
+    return run_worker(with_app_url(found, app.redis), app, signals)
 
 
-def _line(error: JobpoolsError) -> str:
-    """Return the error as one line."""
-    return f"jobpools: {' '.join(str(error).split())}"
+def _line(text: str) -> str:
+    """Return the text of an error as one line."""
+    return f"jobpools: {' '.join(text.split())}"
 
 
 def _report_ready(descriptor: str) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 
 from jobpools.core.text.durations import DURATION_PATTERN, parse_duration
 
@@ -36,6 +37,14 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
 ]
 """Seconds. In YAML a string such as `90s` or `1h30m`; in Python a number of seconds or a timedelta as well."""
+
+
+def is_duration(field: FieldInfo) -> bool:
+    """Return whether the field of a model is a Duration or a Timeout."""
+    return any(
+        isinstance(each, WithJsonSchema) and (each.json_schema or {}).get("pattern") == DURATION_PATTERN
+        for each in field.metadata
+    )
 
 
 def _check_positive(seconds: float) -> float:

@@ -1,0 +1,1 @@
+"""Settings of a process: their table, their sources and the rule by which one value is chosen."""

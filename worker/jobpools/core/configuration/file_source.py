@@ -1,0 +1,92 @@
+"""The settings in a TOML file: `jobpools.toml`, or the table `[tool.jobpools]` of `pyproject.toml`."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from pydantic import BaseModel
+
+from jobpools.core.configuration.settings_table import BY_NAME
+from jobpools.core.configuration.toml_lines import lines_of
+from jobpools.core.configuration.values import Found, Origin, Value, leaves, line_of
+from jobpools.core.text.did_you_mean import did_you_mean
+
+PROJECT_FILE: Final = "pyproject.toml"
+"""Name of the file in which the settings are in the table `[tool.jobpools]`."""
+PROJECT_TABLE: Final = ("tool", "jobpools")
+_HEADER: Final = re.compile(r"^\s*\[\s*tool\s*\.\s*jobpools\b", re.MULTILINE)
+_AT_LINE: Final = re.compile(r"\(at line (\d+), column \d+\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """The text of a file with settings."""
+
+    path: str
+    """Path as messages show it."""
+    text: str
+    source: str = "current folder"
+    """What named the file: `--config`, `JOBPOOLS_CONFIG`, or the folder in which it was found."""
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        """Keys of the table that holds the settings; empty: they are at the top of the file."""
+        return PROJECT_TABLE if self.path.replace("\\", "/").rpartition("/")[2] == PROJECT_FILE else ()
+
+
+def has_settings(project: str) -> bool:
+    """Return whether the text of a pyproject.toml has the table `[tool.jobpools]`, or may have it but is not TOML.
+
+    A text without the word is not parsed, which saves producers and workers time at their start.
+    """
+    if PROJECT_TABLE[1] not in project:
+        return False
+    try:
+        tool = tomllib.loads(project).get(PROJECT_TABLE[0])
+    except tomllib.TOMLDecodeError:
+        return _HEADER.search(project) is not None
+    return isinstance(tool, dict) and PROJECT_TABLE[1] in tool
+
+
+def from_file(file: SettingsFile, model: type[BaseModel]) -> Found:
+    """Return the settings of a file; a key that is not a setting of any process is a problem."""
+    try:
+        parsed = tomllib.loads(file.text)
+    except tomllib.TOMLDecodeError as error:
+        return Found(problems=(f"{file.path}{_line_of(error)}: not valid TOML: {error}; correct the file",))
+    content: Any = parsed
+    for key in file.table:
+        content = content.get(key, {}) if isinstance(content, dict) else {}
+    lines = lines_of(file.text)
+    if not isinstance(content, dict):
+        line = line_of(lines, file.table)
+        return Found(
+            problems=(f"{file.path}:{line}: {'.'.join(file.table)}: must be a table; write key = value in it",)
+        )
+    own = {keys[len(file.table) :]: line for keys, line in lines.items() if keys[: len(file.table)] == file.table}
+    values: list[Value] = []
+    problems: list[str] = []
+    for key, value in cast("dict[str, Any]", content).items():
+        name = key.replace("-", "_")
+        found = Value((name,), value, Origin.FILE, file.path, (key,), own)
+        if name in model.model_fields:
+            values += leaves(found, model)
+        elif name not in BY_NAME:
+            problems.append(f"{found.place()}: no such setting{_hint(key, file)}")
+    return Found(tuple(values), tuple(problems))
+
+
+def _hint(key: str, file: SettingsFile) -> str:
+    if key == PROJECT_TABLE[0] and not file.table:
+        return f"; only {PROJECT_FILE} has [tool.jobpools]: write the settings here without it"
+    if key == "config":
+        return "; name the file with --config or JOBPOOLS_CONFIG"
+    return did_you_mean(key, BY_NAME)
+
+
+def _line_of(error: tomllib.TOMLDecodeError) -> str:
+    """Return `:LINE`. Before Python 3.14 only the message has the line; at the end of a document there is none."""
+    found = _AT_LINE.search(str(error))
+    line = getattr(error, "lineno", None) or (found and found[1])
+    return f":{line}" if line else ""

@@ -1,0 +1,99 @@
+"""Values of settings, with the place in their source."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from jobpools.core.configuration.toml_lines import Path
+
+
+class Origin(StrEnum):
+    """Kind of source, in the order of precedence."""
+
+    OPTION = "option"
+    ENVIRONMENT = "environment"
+    FILE = "file"
+    PRESET = "preset"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value that one source gives to one setting, or to one key inside a group."""
+
+    path: tuple[str, ...]
+    """Name of the setting, and the fields inside a group."""
+    value: Any
+    origin: Origin
+    where: str
+    """Place as messages show it: `--grace`, `JOBPOOLS_JOB`, `pyproject.toml`, `preset production`."""
+    keys: Path = ()
+    """The keys below `where`, as they were written."""
+    lines: Mapping[Path, int] = field(default_factory=dict[Path, int], repr=False)
+    """Lines of a file, by keys."""
+
+    def place(self, inside: Path = ()) -> str:
+        """Return where the value, or a part of it, is written: `pyproject.toml:12: job.timeout`."""
+        keys = (*self.keys, *inside)
+        dotted = ".".join(map(str, keys))
+        if self.origin is Origin.FILE:
+            return f"{self.where}:{line_of(self.lines, keys)}: {dotted}"
+        return f"{self.where}.{dotted}" if dotted else self.where
+
+    @property
+    def source(self) -> str:
+        """The source without the name of the setting: `--grace`, `JOBPOOLS_GRACE`, `pyproject.toml:12`."""
+        return f"{self.where}:{line_of(self.lines, self.keys)}" if self.origin is Origin.FILE else self.where
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The content of one source: values, and what is wrong with it, one line each."""
+
+    values: tuple[Value, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def line_of(lines: Mapping[Path, int], keys: Path) -> int:
+    """Return the line of a key, else that of the nearest table around it, else 1."""
+    while keys and keys not in lines:
+        keys = keys[:-1]
+    return lines.get(keys, 1)
+
+
+def leaves(found: Value, model: type[BaseModel]) -> Iterator[Value]:
+    """Yield the value, or, if it is the mapping of a group, the values of its keys.
+
+    A source therefore overrides single keys of a group: JOBPOOLS_JOB with a timeout leaves the retries of a file.
+    """
+    group = group_at(model, found.path)
+    if group is None or not isinstance(found.value, dict):
+        yield found
+        return
+    for key, value in cast("dict[str, Any]", found.value).items():
+        yield from leaves(
+            Value((*found.path, field_of(group, key)), value, found.origin, found.where, (*found.keys, key),
+                  found.lines),
+            model,
+        )  # fmt: skip
+
+
+def group_at(model: type[BaseModel], path: tuple[str, ...]) -> type[BaseModel] | None:
+    """Return the model of the group of settings at this path; None: there is no group."""
+    for name in path:
+        known = model.model_fields.get(name)
+        if known is None or not (isinstance(known.annotation, type) and issubclass(known.annotation, BaseModel)):
+            return None
+        model = known.annotation
+    return model
+
+
+def field_of(group: type[BaseModel], key: str) -> str:
+    """Return the field that a key of a group means: `maxAttempts`, `max-attempts` and `max_attempts` are one."""
+    for name, known in group.model_fields.items():
+        if key in (name, known.alias) or key.replace("-", "_") == name:
+            return name
+    return key

@@ -1,0 +1,120 @@
+"""Read the settings of a process: its options, its environment and a file. `read` may be called again at any time."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobpools.core.configuration.file_source import PROJECT_FILE, SettingsFile, has_settings
+from jobpools.core.configuration.resolution import Change, Facts, Resolution, changes, resolve
+from jobpools.core.configuration.settings_table import CONFIG
+from jobpools.core.configuration.values import Origin
+from jobpools.errors import SettingsError
+from jobpools.settings import ProducerSettings, WorkerSettings
+
+OWN_FILE = "jobpools.toml"
+"""Name of a file that contains only settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The places in which a process reads its settings."""
+
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Options of the command line, by the name of the setting; None: not given. `config` names the file."""
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    folder: Path = Path()
+    """Folder in which jobpools.toml and pyproject.toml are looked for."""
+
+
+def read(inputs: Inputs) -> Resolution[WorkerSettings]:
+    """Read all settings of a worker.
+
+    Raises:
+        SettingsError: Settings are unknown or invalid, or the file cannot be read.
+    """
+    return resolve(facts_of(inputs), WorkerSettings)
+
+
+def read_again(
+    before: Resolution[WorkerSettings], inputs: Inputs
+) -> tuple[Resolution[WorkerSettings], tuple[Change, ...]]:
+    """Read all settings of a worker again, and return them with what has changed.
+
+    Args:
+        before: What `read` returned.
+        inputs: The inputs with which it was called. Options and variables of a process stay; files change.
+
+    Raises:
+        SettingsError: Settings are unknown or invalid, or the file cannot be read. The settings of before remain valid.
+
+    Example:
+        >>> after, changed = read_again(before, inputs)
+        >>> [f"{each.name}: {each.before} → {each.after} ({each.source})" for each in changed]
+        ['log_interval: 60.0 → 300.0 (jobpools.toml:2)']
+    """
+    after = read(inputs)
+    return after, changes(before, after)
+
+
+def read_producer(inputs: Inputs) -> ProducerSettings:
+    """Read the settings of a process that enqueues jobs. Raises SettingsError as `read` does."""
+    return resolve(facts_of(inputs), ProducerSettings).settings
+
+
+def redis_url(given: str | None = None, inputs: Inputs | None = None) -> str:
+    """Return the given URL, else that of the environment, of the file, or redis://127.0.0.1:6379/0."""
+    return given or read_producer(inputs or Inputs()).redis_url
+
+
+def with_app_url(found: Resolution[WorkerSettings], url: str | None) -> WorkerSettings:
+    """Return the settings with the URL of the App that runs, unless an option or the environment sets another.
+
+    A worker serves the Redis that its pool names, so the environment precedes the code here.
+    """
+    if not url or found.origin("redis_url") in (Origin.OPTION, Origin.ENVIRONMENT):
+        return found.settings
+    return found.settings.model_copy(update={"redis_url": url})
+
+
+def facts_of(inputs: Inputs) -> Facts:
+    """Read the file, if there is one. Raises SettingsError if it cannot be read."""
+    options = {name: value for name, value in inputs.options.items() if name != CONFIG.name}
+    given = inputs.options.get(CONFIG.name)
+    name, place = (given, CONFIG.option) if given else (inputs.environ.get(CONFIG.variable, ""), CONFIG.variable)
+    file = _named_file(inputs.folder, str(name), place) if name else _file_in(inputs.folder)
+    return Facts(options, inputs.environ, file)
+
+
+def _named_file(folder: Path, name: str, place: str) -> SettingsFile:
+    """Return the file that an option or the environment names."""
+    text = _text(folder / name)
+    if text is None:
+        raise SettingsError([f"{place}: {name}: there is no such file; name a file with settings"])
+    return SettingsFile(name, text, place)
+
+
+def _file_in(folder: Path) -> SettingsFile | None:
+    """Return the file with settings in a folder. Raises SettingsError if there are two."""
+    own, project = _text(folder / OWN_FILE), _text(folder / PROJECT_FILE)
+    in_project = project is not None and has_settings(project)
+    if own is not None and in_project:
+        raise SettingsError(
+            [f"{OWN_FILE}: {PROJECT_FILE} has settings too, in [tool.jobpools]; keep them in one of the two files"]
+        )
+    if own is not None:
+        return SettingsFile(OWN_FILE, own)
+    return SettingsFile(PROJECT_FILE, project) if project is not None and in_project else None
+
+
+def _text(path: Path) -> str | None:
+    """Return the text of a file; None if there is no such file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{path}: not UTF-8: {error.reason}; save it as UTF-8"]) from error
+    except OSError as error:
+        raise SettingsError([f"{path}: cannot be read: {error.strerror}; make it readable, or remove it"]) from error

@@ -23,7 +23,7 @@ LUA = Path(scripts.__file__).with_name("lua")
         ("reschedule", "MAX_SCHEDULED", MAX_SCHEDULED),
         ("_settle", "CANCELLED_TTL", CANCELLED_TTL),
         ("drain", "DRAINING_TTL", DRAINING_TTL),
-        ("_records", "HEAD_BYTES", RECORD_HEAD_BYTES),
+        ("_recorded", "HEAD_BYTES", RECORD_HEAD_BYTES),
         ("_taken", "HEAD_BYTES", RECORD_HEAD_BYTES),
     ],
 )
@@ -47,7 +47,7 @@ def test_lua_and_python_use_the_same_letters_of_priorities() -> None:
 
 
 def test_lua_and_python_use_the_same_letters_in_records() -> None:
-    letters = re.search(r"local STATES = \{(.*)\}", (LUA / "_records.lua").read_text())
+    letters = re.search(r"local STATES = \{(.*)\}", (LUA / "_recorded.lua").read_text())
     assert letters
     assert dict(re.findall(r"(\w) = '(\w+)'", letters[1])) == {
         letter.decode(): state for letter, state in ENDED_AS.items()

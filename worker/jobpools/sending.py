@@ -91,17 +91,19 @@ def send_steps(jobs: Sequence[Sending], block_timeout: float, clock: Callable[[]
 class _Room:
     """How long a call has waited for room."""
 
+    # Defaults of the class: most calls need no room, and one is made for each call.
+    _accepted = 0
+    _refusals = 0
+    """Successive attempts that found no room."""
+    _since = 0.0
+    """When the first of these attempts was made, in monotonic seconds."""
+    _next_line = 0.0
+    """When the wait is logged again, in monotonic seconds."""
+
     def __init__(self, total: int, timeout: float, clock: Callable[[], float]) -> None:
         self._total = total
         self._clock = clock
         self._timeout = timeout
-        self._accepted = 0
-        self._refusals = 0
-        """Successive attempts that found no room."""
-        self._since = 0.0
-        """When the first of these attempts was made, in monotonic seconds."""
-        self._next_line = 0.0
-        """When the wait is logged again, in monotonic seconds."""
 
     def add_accepted(self, number: int) -> None:
         self._accepted += number

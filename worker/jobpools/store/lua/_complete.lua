@@ -8,13 +8,13 @@ local function complete(now, leased, first, keep)
   local keeps = ttl > 0 and keep > 0
   local lease_ids, records = first + 2, first + 2 + number
   local held = redis.call('ZMSCORE', leases, unpack(ARGV, lease_ids, records - 1))
-  local ids, rest_of, n, id_of = {}, {}, 0, leased.id_of
+  local ids, rests, n = {}, {}, 0
   for i = 0, number - 1 do
     local lease_id = ARGV[lease_ids + i]
     if not held[i + 1] and reclaim(leased.expiry, lease_id) then held[i + 1] = 1 end
     if held[i + 1] then
       n = n + 1
-      ids[n], rest_of[n] = id_of(lease_id), keeps and short(ARGV[records + i])
+      ids[n], rests[n] = string.sub(lease_id, 1, leased.id_end), keeps and short(ARGV[records + i])
     else
       leased.stale[#leased.stale + 1] = lease_id
     end
@@ -25,7 +25,7 @@ local function complete(now, leased, first, keep)
       if redis.call('EXISTS', cancelling) == 1 then redis.call('SREM', cancelling, unpack(ids)) end
       redis.call('HINCRBY', totals, 'completed', n)
       if keeps then
-        leased.longest = math.max(leased.longest, retain(now, ttl, 'c', ids, function(i) return rest_of[i] end, leased.classes))
+        leased.longest = math.max(leased.longest, retain(now, ttl, 'c', ids, rests, leased.classes))
       else
         redis.call('HDEL', history, unpack(ids))
       end

@@ -6,36 +6,36 @@
 local SEARCHED = 1000
 local ready_ids
 
--- Return the ready list that holds an id. The lists are read once a script, because a worker returns with many leases.
-local function list_of(id)
-  if not ready_ids then
-    ready_ids = {}
-    for _, list in ipairs({ready_high, ready_normal, ready_low}) do
-      for _, found in ipairs(redis.call('LRANGE', list, 0, SEARCHED - 1)) do ready_ids[found] = list end
-      for _, found in ipairs(redis.call('LRANGE', list, -SEARCHED, -1)) do ready_ids[found] = list end
-    end
-  end
-  return ready_ids[id]
-end
-
-local function without_last_crash(record)
-  local past = cjson.decode(record)
-  table.remove(past.entries)
-  if #past.entries == 0 then past.entries = nil end
-  past.crashes = math.max(0, (past.crashes or 0) - 1)
-  past.note, past.reason = nil, nil
-  local counts = past.crashes + (past.attempts or 0) + (past.snoozes or 0) + (past.replays or 0)
-  if not past.entries and counts == 0 then return nil end
-  return cjson.encode(past)
-end
-
-local function charged_to(record, worker, fence)
-  local well, past = pcall(cjson.decode, record)
-  local last = well and type(past) == 'table' and type(past.entries) == 'table' and past.entries[#past.entries]
-  return last and last.outcome == 'crashed' and last.worker == worker and last.fence == fence
-end
-
 local function reclaim(expiry, lease_id)
+  -- Return the ready list that holds an id. The lists are read once a script, because a worker returns with many leases.
+  local function list_of(id)
+    if not ready_ids then
+      ready_ids = {}
+      for _, list in ipairs({ready_high, ready_normal, ready_low}) do
+        for _, found in ipairs(redis.call('LRANGE', list, 0, SEARCHED - 1)) do ready_ids[found] = list end
+        for _, found in ipairs(redis.call('LRANGE', list, -SEARCHED, -1)) do ready_ids[found] = list end
+      end
+    end
+    return ready_ids[id]
+  end
+
+  local function without_last_crash(record)
+    local past = cjson.decode(record)
+    table.remove(past.entries)
+    if #past.entries == 0 then past.entries = nil end
+    past.crashes = math.max(0, (past.crashes or 0) - 1)
+    past.note, past.reason = nil, nil
+    local counts = past.crashes + (past.attempts or 0) + (past.snoozes or 0) + (past.replays or 0)
+    if not past.entries and counts == 0 then return nil end
+    return cjson.encode(past)
+  end
+
+  local function charged_to(record, worker, fence)
+    local well, past = pcall(cjson.decode, record)
+    local last = well and type(past) == 'table' and type(past.entries) == 'table' and past.entries[#past.entries]
+    return last and last.outcome == 'crashed' and last.worker == worker and last.fence == fence
+  end
+
   local id, worker, fence = string.match(lease_id, '^(.*):([^:]*):([^:]*)$')
   local record = id and redis.call('HGET', history, id)
   if not record or not charged_to(record, worker, fence) then return false end

@@ -15,7 +15,7 @@ function settle.dead(now, id)
 end
 function settle.cancel(now, id, _, ttl, leased_classes)
   for _, key in ipairs({jobs, results, totals}) do redis.call('HLEN', key) end -- keys of another type are found before anything is written
-  retain(now, tonumber(ttl), 'x', {id}, function() return '' end, leased_classes)
+  retain(now, tonumber(ttl), 'x', {id}, {''}, leased_classes)
   redis.call('HINCRBY', totals, 'cancelled', 1)
   redis.call('HDEL', jobs, id)
 end
@@ -26,7 +26,7 @@ end
 --   Needs `safely`, `notify`, `reclaim`, `retain` and the keys jobs history results done leases dead since cancelling totals ready_… scheduled_….
 local function settle_one(now, leased, first)
   local lease_id, disposition, delay, new_history = ARGV[first], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4]
-  local id = leased.id_of(lease_id)
+  local id = string.sub(lease_id, 1, leased.id_end)
   if redis.call('ZREM', leases, lease_id) == 0 and not (reclaim(leased.expiry, lease_id) and redis.call('ZREM', leases, lease_id)) then
     leased.stale[#leased.stale + 1] = lease_id
     return

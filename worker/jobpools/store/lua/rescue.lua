@@ -1,5 +1,5 @@
 -- rescue: take over leases whose holders are gone, promote due jobs, remove expired records.
--- USES: clock safely promote records trim wake ready_left
+-- USES: clock safely promote records trim drop_dead wake ready_left
 -- KEYS: jobs history results done leases dead since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms lease_suffix lease_ms keep_completed keep_dead keep_dead_for limit ...
 --   now_ms: the current time in ms; '' for the server's clock; lease_suffix: what follows a job id in the caller's lease ids; limit: maximum number of leases

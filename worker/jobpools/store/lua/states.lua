@@ -1,5 +1,5 @@
 -- states: read the states of jobs.
--- USES: clock records
+-- USES: clock records recorded
 -- KEYS: jobs results dead leases scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms ...
 --   now_ms: the current time in ms; '' for the server's clock; ...: job ids

@@ -1,5 +1,5 @@
 -- step: settle a batch of finished attempts, then claim up to `claim` jobs, in one round trip.
--- USES: clock safely promote lease notify reclaim records handlers complete settle settlements trim tidy wake ready_left claim next_due
+-- USES: clock lease records settlements trim tidy ready_left
 -- KEYS: jobs history results done handlers leases dead since wake draining cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms worker claim lease_suffix lease_ms order keep_completed keep_dead completed ...
 --   now_ms: the current time in ms; '' for the server's clock; lease_suffix: what follows a job id in the lease ids of this claim (":worker:fence")
@@ -27,7 +27,18 @@ local is_draining = redis.call('SISMEMBER', draining, worker)
 local ready = ready_left()
 local is_paused = ready > 0 and redis.call('HEXISTS', string.sub(jobs, 1, -#'jobs' - 1) .. 'policy', 'paused') or 0
 local limit = is_draining + is_paused == 0 and tonumber(claim) or 0
-local ids, envelopes, histories, left, times = claim_ready(leased, lease_suffix, limit, order, ready)
-if left > 0 and is_paused == 0 then wake_one() end
-local wait = left == 0 and has_scheduled and next_due(now) or -1
+local ids, envelopes, histories, left, times = {}, {}, nil, ready, nil
+if limit > 0 and ready > 0 then
+  -- INCLUDE: safely claim
+  ids, envelopes, histories, left, times = claim_ready(leased, lease_suffix, limit, order, ready)
+end
+if left > 0 and is_paused == 0 then
+  -- INCLUDE: wake
+  wake_one()
+end
+local wait = -1
+if left == 0 and has_scheduled then
+  -- INCLUDE: next_due
+  wait = next_due(now)
+end
 return {ids, envelopes, histories or {}, leased.stale, wait, is_draining, left, now, dropped, is_paused, times or {}}

@@ -58,7 +58,9 @@ POOL_STATUS: Schema = {
         "replicas": _field("integer", "Number of workers that the pool is scaled to."),
         "readyReplicas": _field("integer", "Number of workers that are ready to claim jobs."),
         "pausedWorkers": _field(
-            "integer", "Workers that `jobpools workers pause` has paused; the condition Paused says who did and why."
+            "integer",
+            "Number of workers that `jobpools workers pause` has paused. The condition Paused says who paused them "
+            "and why.",
         ),
         "busy": _field(
             "integer",

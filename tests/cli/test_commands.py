@@ -135,7 +135,7 @@ def test_jobs_are_listed_shown_and_cancelled(jobpools: Shell, folder: Path) -> N
         cancelled: "cancelled",
     }
     first = jobpools("jobs", "--limit", "1", "-o", "json")
-    (cursor,) = re.findall(r"^examined 1 of about 2 jobs; go on with --cursor (\S+)$", first.err, re.MULTILINE)
+    (cursor,) = re.findall(r"^examined 1 of about 2 jobs; continue with --cursor (\S+)$", first.err, re.MULTILINE)
     rest = rows(jobpools("jobs", "--limit", "9", "-o", "json", "--cursor", cursor))
     assert sorted(row["id"] for row in [*json.loads(first.out), *rest]) == sorted([kept, cancelled])
     assert [row["id"] for row in rows(jobpools("jobs", "list", "-q", "emails", "-s", "cancelled", "-o", "json"))] == [

@@ -66,8 +66,8 @@ class App(WithSchedules):
             variable JOBPOOLS_REDIS_URL, else redis://127.0.0.1:6379/0.
         queue: Queue of handlers that name none. Default: `"default"`.
         queues: Limits of queues, by name: `{"emails": {"max_depth": 5000}}`. They are written to Redis when a
-            worker of this app starts, and before its first job is enqueued. Default: what is set there, else 10,000
-            queued and 10,000 scheduled jobs.
+            worker of this app starts, and before its first job is enqueued. Default: the limits in Redis, else
+            10,000 queued and 10,000 scheduled jobs.
         block_timeout: Maximum time that enqueueing waits for room in a full queue whose overflow is `Block`: seconds,
             text such as `"90s"`, or a timedelta. Default: 30 seconds.
         max_payload: Maximum bytes of an encoded job. Default: the variable JOBPOOLS_MAX_PAYLOAD, else 1 MiB.
@@ -304,6 +304,7 @@ class App(WithSchedules):
             ArgumentsError: The arguments do not match the handler's signature, or are not JSON.
             PayloadTooLargeError: The encoded job is larger than `max_payload`.
             ConfigurationError: An option is unknown or has an invalid value.
+            QueueFullError: The queue was full for longer than `block_timeout`, or has too many scheduled jobs.
             StoreError: Redis refused the command or is unreachable. It is unknown whether the job was enqueued.
 
         Example:
@@ -320,7 +321,8 @@ class App(WithSchedules):
     async def enqueue_many(self, calls: Iterable[Call[Any]]) -> list[JobHandle[Any]]:
         """Enqueue many jobs in few round trips.
 
-        Up to 500 jobs of one queue are enqueued by one command: all of them, or none.
+        Up to 500 jobs of one queue are sent in one command. A full queue accepts those that fit; the others wait for
+        room.
 
         Args:
             calls: Jobs made by `handler.call(…)` or `handler.options(…).call(…)`.
@@ -330,6 +332,8 @@ class App(WithSchedules):
 
         Raises:
             ArgumentsError: An item is not a call.
+            QueueFullError: A queue was full for longer than `block_timeout`, or has too many scheduled jobs. Some jobs
+                may be enqueued.
             StoreError: Redis refused a command or is unreachable; earlier commands may have succeeded.
 
         Example:

@@ -1,4 +1,4 @@
-"""The options of `App`, checked when it is made."""
+"""The options of `App`, and the checks of their values."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypedDict

@@ -164,14 +164,14 @@ class Client:
         return self.enqueue_many_sync([call])[0]
 
     async def enqueue_many(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
-        """Enqueue jobs, up to 500 of a queue in one command. Into a full queue go the jobs that fit."""
+        """Enqueue jobs, up to 500 of a queue in one command. A full queue accepts the jobs that fit."""
         if self._unwritten:
             await self._write_limits()
         if self._hooks.before:
-            calls = await self._hooks.prepare(calls, self._encoded)
+            calls = await self._hooks.run_before(calls, self._encoded)
         handles = self._handles(calls, await send(self.connection(), calls, self.block_timeout))
         if self._hooks.after:
-            await self._hooks.report(calls, handles)
+            await self._hooks.run_after(calls, handles)
         return handles
 
     def enqueue_many_sync(self, calls: Sequence[Call[R]]) -> list[JobHandle[R]]:
@@ -179,10 +179,10 @@ class Client:
         if self._unwritten:
             self.run_sync(self._write_limits)
         if self._hooks.before:
-            calls = self._hooks.prepare_sync(calls, self._encoded, self.run_sync)
+            calls = self._hooks.run_before_sync(calls, self._encoded, self.run_sync)
         handles = self._handles(calls, send_sync(self.sync_connection(), calls, self.block_timeout))
         if self._hooks.after:
-            self._hooks.report_sync(calls, handles, self.run_sync)
+            self._hooks.run_after_sync(calls, handles, self.run_sync)
         return handles
 
     async def _write_limits(self) -> None:

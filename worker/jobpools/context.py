@@ -27,10 +27,9 @@ class Source(LoggedAttempt, Protocol):
     history: History | None
     timeout: float
     started_at: float
-    """Monotonic time."""
+    """In monotonic seconds."""
     deadline: float
-    """Monotonic time."""
-
+    """In monotonic seconds."""
     stop_outcome: Outcome | None
     """How the attempt ends if it was stopped from outside; None: it was not."""
 

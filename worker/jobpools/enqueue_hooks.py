@@ -24,7 +24,7 @@ RunSync = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 _ENVELOPE_FIELDS = {"result_ttl": "ttl"}
 """Fields of the envelope that have another name than their option."""
 _SENDING_FIELDS = {"delay": "delay", "at": "due", "expires": "expires"}
-"""Options that are not in the envelope."""
+"""Options that are not in the envelope, and the fields of `Sending` that hold them."""
 
 log = logging.getLogger("jobpools.client")
 
@@ -101,8 +101,13 @@ class OutgoingJob:
         fields = {_ENVELOPE_FIELDS.get(option, option): value for option, value in values.items()}
         self._envelope = msgspec.structs.replace(self._envelope, **fields)
 
-    def applied_to(self, call: C, encode: Encode) -> C:
-        """Return the job to send. Raises ConfigurationError if the metadata is not JSON, and PayloadTooLargeError."""
+    def changed(self, call: C, encode: Encode) -> C:
+        """Return the call with the changes of the hooks.
+
+        Raises:
+            ConfigurationError: The metadata is not JSON.
+            PayloadTooLargeError: The encoded job is larger than `max_payload`.
+        """
         checks = {"metadata": OPTION_CHECKS["metadata"]}
         meta = checked(f"before_enqueue {self.name}", {"metadata": self.metadata}, checks)["metadata"]
         envelope = msgspec.structs.replace(self._envelope, meta=meta)
@@ -118,27 +123,27 @@ class EnqueueHooks:
         self.after: list[Hook] = []
         """Called with (job, handle) after it was accepted, the last one first."""
 
-    async def prepare(self, calls: Iterable[C], encode: Encode) -> list[C]:
+    async def run_before(self, calls: Iterable[C], encode: Encode) -> list[C]:
         """Run `before` for all jobs and return the jobs to send. Raises whatever a hook raises."""
         prepared: list[C] = []
         for call in calls:
             job = OutgoingJob(call.envelope)
             for hook in self.before:
                 await _finish(hook(job))
-            prepared.append(job.applied_to(call, encode))
+            prepared.append(job.changed(call, encode))
         return prepared
 
-    def prepare_sync(self, calls: Iterable[C], encode: Encode, run: RunSync) -> list[C]:
-        """Run `before` as `prepare` does: plain hooks in this thread, coroutines by `run`."""
+    def run_before_sync(self, calls: Iterable[C], encode: Encode, run: RunSync) -> list[C]:
+        """Run `before` as `run_before` does: plain hooks in this thread, coroutines by `run`."""
         prepared: list[C] = []
         for call in calls:
             job = OutgoingJob(call.envelope)
             for hook in self.before:
                 _finish_sync(hook(job), run)
-            prepared.append(job.applied_to(call, encode))
+            prepared.append(job.changed(call, encode))
         return prepared
 
-    async def report(self, calls: Iterable[Sending], handles: Sequence[JobHandle[Any]]) -> None:
+    async def run_after(self, calls: Iterable[Sending], handles: Sequence[JobHandle[Any]]) -> None:
         """Run `after` for all jobs. An error of a hook is logged: the jobs are enqueued, whatever it raises."""
         for call, handle in zip(calls, handles, strict=True):
             for hook in reversed(self.after):
@@ -147,8 +152,8 @@ class EnqueueHooks:
                 except Exception as error:  # noqa: BLE001  # code of the app
                     _log_error(hook, call, error)
 
-    def report_sync(self, calls: Iterable[Sending], handles: Sequence[JobHandle[Any]], run: RunSync) -> None:
-        """Run `after` as `report` does: plain hooks in this thread, coroutines by `run`."""
+    def run_after_sync(self, calls: Iterable[Sending], handles: Sequence[JobHandle[Any]], run: RunSync) -> None:
+        """Run `after` as `run_after` does: plain hooks in this thread, coroutines by `run`."""
         for call, handle in zip(calls, handles, strict=True):
             for hook in reversed(self.after):
                 try:

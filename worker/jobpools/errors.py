@@ -10,6 +10,8 @@
     │   ├── PayloadTooLargeError
     │   ├── QueueFullError      the queue accepts no more jobs; of several jobs, some may be enqueued
     │   └── UnknownJobError     the app has no job of this name
+    ├── ScheduleLimitError      the app's limit of schedules made in code is reached
+    ├── ScheduleNotFoundError   no such schedule
     ├── StoreError              Redis or Valkey refused a command or is unreachable
     │   ├── StoreUnavailableError   unreachable, or refuses commands for now; retryable
     │   ├── StoreAuthError      wrong user or password, or a command that the ACL forbids
@@ -70,16 +72,16 @@ class QueueFullError(EnqueueError):
     """The queue holds as many queued or scheduled jobs as it accepts. Of several jobs, some may be enqueued."""
 
 
+class UnknownJobError(EnqueueError):
+    """The app has no handler of this name."""
+
+
 class ScheduleLimitError(JobpoolsError):
     """There are as many schedules made in code as `App(max_schedules=…)` allows (default 1,000)."""
 
 
 class ScheduleNotFoundError(JobpoolsError):
     """There is no schedule of this name."""
-
-
-class UnknownJobError(EnqueueError):
-    """The app has no handler of this name."""
 
 
 class StoreError(JobpoolsError):

@@ -57,6 +57,7 @@ class Bound(Generic[P, R]):
         Raises:
             ArgumentsError: The arguments do not match the handler's signature, or are not JSON. Nothing was written.
             PayloadTooLargeError: The encoded job is larger than `max_payload`. Nothing was written.
+            QueueFullError: The queue was full for longer than `block_timeout`, or has too many scheduled jobs.
             StoreError: Redis refused the command or is unreachable. It is unknown whether the job was enqueued; a
                 retry with the same `id` enqueues it at most once.
         """
@@ -124,6 +125,7 @@ class Handler(Generic[P, R]):
         Raises:
             ArgumentsError: The arguments do not match the handler's signature, or are not JSON. Nothing was written.
             PayloadTooLargeError: The encoded job is larger than `max_payload`. Nothing was written.
+            QueueFullError: The queue was full for longer than `block_timeout`, or has too many scheduled jobs.
             StoreError: Redis refused the command or is unreachable. It is unknown whether the job was enqueued; a
                 retry with the same `id` enqueues it at most once.
         """

@@ -29,8 +29,8 @@ log = logging.getLogger("jobpools.worker")
 class Middleware:
     """Base class of a middleware with methods; define those that you need, each as a plain function or `async def`.
 
-    The methods of the middleware that was declared first run first, and in `after_…` and `on_failure` last. A plain
-    method runs on the event loop and must not block.
+    Of several middlewares, the one declared first is the outermost: its `before_…` methods run first, its `after_…`
+    methods and `on_failure` last. A plain method runs on the event loop and must not block.
 
     Example:
         >>> @app.middleware
@@ -45,7 +45,7 @@ class Middleware:
     def before_enqueue(self, job: OutgoingJob, /) -> Awaitable[None] | None:
         """Run before the job is sent; may change it.
 
-        An exception is raised to the caller of `enqueue`, and nothing is sent, of `enqueue_many` none of the jobs.
+        An exception reaches the caller of `enqueue` or `enqueue_many`, and no job is sent.
         """
 
     def after_enqueue(self, job: OutgoingJob, handle: JobHandle[Any], /) -> Awaitable[None] | None:
@@ -58,10 +58,10 @@ class Middleware:
         """Run after the handler has returned this result. An exception fails the attempt."""
 
     def on_failure(self, ctx: Context, error: BaseException, /) -> Awaitable[None] | None:
-        """Run after the handler, or a middleware inside this one, has failed; a timeout is a TimeoutError.
+        """Run after the handler, or a middleware inside this one, has failed.
 
-        It does not run for a cancelled job, when the worker stops, or for Snooze. An exception is logged: the attempt
-        ends with the error of the handler.
+        After a timeout, `error` is a TimeoutError. It does not run for a cancelled job, when the worker stops, or for
+        Snooze. An exception is logged: the attempt ends with the error of the handler.
         """
 
 
@@ -70,7 +70,7 @@ HOOKS = {"before_enqueue": 1, "after_enqueue": 2, "before_run": 1, "after_run": 
 
 
 def register(given: Any, arounds: list[Around], hooks: EnqueueHooks) -> None:
-    """Add a function, a Middleware or a class of Middleware to an app's lists.
+    """Add a function, an object of Middleware or a subclass of it to an app's lists.
 
     Raises:
         ConfigurationError: The argument has another type, or a function or method has other parameters.
@@ -118,7 +118,7 @@ def _methods(given: Middleware) -> dict[str, Hook]:
 
 
 class _RunHooks:
-    """The methods of one Middleware around an attempt, in the form of a function."""
+    """An `Around` that calls the methods of one Middleware."""
 
     def __init__(self, methods: dict[str, Hook]) -> None:
         self._before = methods.get("before_run")

@@ -11,6 +11,7 @@ from jobpools.handle import JobHandle, Span, timeout_seconds
 
 R = TypeVar("R")
 Ended = asyncio.Queue["asyncio.Task[Any]"]
+"""Tasks that wait for one job each, in the order in which the jobs end."""
 
 
 @overload

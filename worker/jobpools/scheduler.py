@@ -174,7 +174,7 @@ class Scheduler:
     async def disable(self, name: str) -> ScheduleView:
         """Disable a schedule: ticks that become due count as missed, until `enable`. Errors are those of `enable`.
 
-        It stays disabled when a worker starts that declares it. Jobs that were fired before go on.
+        It stays disabled when a worker starts that declares it. Jobs that were fired before continue.
         """
         return await self._switch(name, enabled=False)
 
@@ -239,7 +239,7 @@ class Scheduler:
         return self._app.client.run_sync(lambda: self.edit(name, dry_run=dry_run, **changes))
 
     async def delete(self, name: str) -> None:
-        """Delete a schedule made in code. Jobs that were fired before go on.
+        """Delete a schedule made in code. Jobs that were fired before continue.
 
         Raises:
             ScheduleNotFoundError: There is no such schedule.

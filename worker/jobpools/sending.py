@@ -15,7 +15,7 @@ from jobpools.store.enqueue import Batch, Receipt, Sending, batches, enqueue_bat
 from jobpools.store.sync_connection import SyncConnection
 
 ROOM_CHECKS = Backoff(initial=0.01, maximum=0.25)
-"""Delays between two attempts to enqueue into a full queue."""
+"""Delays between two tries to enqueue into a full queue."""
 LOG_INTERVAL = 5.0
 """Seconds between two log lines of a call that waits for room."""
 
@@ -55,7 +55,7 @@ async def send(connection: Connection, jobs: Sequence[Sending], block_timeout: f
 
 
 def send_sync(connection: SyncConnection, jobs: Sequence[Sending], block_timeout: float) -> list[bool]:
-    """Enqueue as `send` does, blocking."""
+    """Enqueue jobs as `send` does, from code without an event loop."""
     steps = send_steps(jobs, block_timeout)
     try:
         step = next(steps)
@@ -84,19 +84,19 @@ def send_steps(jobs: Sequence[Sending], block_timeout: float, clock: Callable[[]
             left = [place for place, receipt in zip(left, receipts, strict=True) if receipt < 0]
             room.add_receipts(queue, receipts)
             if left:
-                yield room.wait(queue)
+                yield room.seconds_to_wait(queue)
     return new
 
 
 class _Room:
-    """How long a call has waited for room."""
+    """The wait of one call for room in full queues."""
 
     # Defaults of the class: most calls need no room, and one is made for each call.
     _accepted = 0
     _refusals = 0
-    """Successive attempts that found no room."""
+    """Number of successive tries in which no job was accepted."""
     _since = 0.0
-    """When the first of these attempts was made, in monotonic seconds."""
+    """When the first of these tries was made, in monotonic seconds."""
     _next_line = 0.0
     """When the wait is logged again, in monotonic seconds."""
 
@@ -117,15 +117,15 @@ class _Room:
         if self._refusals == 1:
             self._since = self._clock()
         if dropped := sum(receipt == Receipt.DROPPED for receipt in receipts):
-            were = count_of(dropped, "job was", "jobs were")
-            log.warning("queue %s is full: %s moved to its dead letters, as its overflow DropNewest says", queue, were)
+            jobs_were = count_of(dropped, "job was", "jobs were")
+            log.warning("queue %s is full: %s moved to its dead letters: its overflow is DropNewest", queue, jobs_were)
         if Receipt.SCHEDULE_FULL in receipts:
             raise QueueFullError(
                 f"queue {queue}: it has as many scheduled jobs as maxScheduled allows{self._so_far()}; raise the limit "
                 f"with jobpools queues set {queue} --max-scheduled N"
             )
 
-    def wait(self, queue: str) -> float:
+    def seconds_to_wait(self, queue: str) -> float:
         """Return the seconds to wait for room. Raises QueueFullError."""
         now = self._clock()
         if now - self._since >= self._timeout:

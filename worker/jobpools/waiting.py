@@ -12,7 +12,7 @@ from jobpools.store.connection import Connection, connect
 REGISTRATION_INTERVAL = 10.0
 """Seconds between two registrations of all waiting callers. A registration also finds ends whose message was lost."""
 BACKOFF = Backoff(initial=0.05, maximum=2.0, jitter=0.5)
-"""Delays between two attempts to reach an unreachable server."""
+"""Delays between two tries to reach an unreachable server."""
 
 Key = tuple[str, str]
 """Queue and job id."""
@@ -30,7 +30,7 @@ class Waiters:
         self._unsent: set[Key] = set()
         """Keys of `_waiting` that the next registration sends."""
         self._pause_end: asyncio.Future[None] | None = None
-        """Ends the current pause when it is done: a new caller waits."""
+        """Set when a new caller waits, which ends the current pause; None: there is no pause."""
         self._task: asyncio.Task[None] | None = None
         self._task_lock = asyncio.Lock()
         self._subscriber: Connection | None = None
@@ -114,7 +114,7 @@ class Waiters:
         await self._unsubscribe()
 
     async def _pause(self, seconds: float, listener: asyncio.Task[None] | None = None) -> None:
-        """Wait until the time is over, a new caller waits, or the subscription breaks."""
+        """Wait for some seconds, or until a new caller waits or the subscription breaks."""
         self._pause_end = asyncio.get_running_loop().create_future()
         await asyncio.wait(
             [self._pause_end, *([listener] if listener else [])], timeout=seconds, return_when="FIRST_COMPLETED"

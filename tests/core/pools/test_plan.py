@@ -10,8 +10,8 @@ from jobpools.core.pools.actions import (
     Action,
     DrainWorkers,
     EnsurePool,
+    ForceDrainWorkers,
     MaintainQueues,
-    PauseWorkers,
     ReleaseLeases,
     SetLimits,
     SetReplicas,
@@ -63,7 +63,7 @@ NEW_POOL = with_cluster(pool_facts(), replicas=None, current=False)
         ("limits that the queue has", pool_facts("a", busy="a"), {"queue": {"maxDepth": 10_000}}, ()),
         ("limits that the queue does not have", pool_facts("a", busy="a"), {"queue": {"overflow": "DropNewest"}},
          (SetLimits((QueueName("emails"),)),)),
-        ("paused", pool_facts("ab", queued=4), {"paused": True}, (PauseWorkers(("a.1", "b.1")),)),
+        ("paused", pool_facts("ab", queued=4), {"paused": True}, (ForceDrainWorkers(("a.1", "b.1")),)),
     ],
 )  # fmt: skip
 def test_the_actions_of_a_pass(

@@ -52,7 +52,7 @@ def list_jobs(
     show(page.rows, COLUMNS, output, "no jobs found" if page.cursor is None else "no jobs found so far")
     if page.cursor is not None:
         sys.stderr.write(
-            f"examined {page.examined:,} of about {page.total:,} jobs; go on with --cursor {page.cursor}\n"
+            f"examined {page.examined:,} of about {page.total:,} jobs; continue with --cursor {page.cursor}\n"
         )
 
 

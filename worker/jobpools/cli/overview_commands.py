@@ -1,4 +1,4 @@
-"""`jobpools pools` and `plan`: what Redis holds, and how many workers it calls for."""
+"""`jobpools pools` and `jobpools plan`: the pools that report to Redis, and how many workers pools need."""
 
 from jobpools.cli.output import Output, show
 from jobpools.cli.parameters import Format, Namespace, Paths, Redis

@@ -48,7 +48,7 @@ def pause_queue(
     by: Annotated[str, typer.Option(help="Who pauses it. Default: user@host.", show_default=False)] = "",
     redis: Redis = None,
 ) -> None:
-    """Pause a queue: no worker claims its jobs until it is resumed. Running jobs go on; new jobs are accepted.
+    """Pause a queue: no worker claims its jobs until it is resumed. Running jobs continue; new jobs are accepted.
 
     The pause is kept in Redis and survives restarts. A pool is not scaled up for a paused queue.
     """
@@ -64,14 +64,14 @@ def resume_queue(name: Name, redis: Redis = None) -> None:
     """Resume a paused queue: workers claim its jobs again, at once."""
     from jobpools.cli import queries, queue_queries
 
-    was, jobs = queries.run_query(redis, lambda connection: queue_queries.resume(connection, name))
+    was_paused, jobs = queries.run_query(redis, lambda connection: queue_queries.resume(connection, name))
     waiting = count_of(jobs, "job waits", "jobs wait")
-    write(f"queue {name} is resumed; {waiting}\n" if was else f"queue {name} was not paused; {waiting}\n")
+    write(f"queue {name} is resumed; {waiting}\n" if was_paused else f"queue {name} was not paused; {waiting}\n")
     _warn_if_unused(redis, name)
 
 
 def _warn_if_unused(redis: str | None, name: str) -> None:
-    """Write a hint to stderr if the queue has had no job: a mistyped name must not pass for a pause."""
+    """Write a hint to stderr if the queue has had no job: a pause of a mistyped name has no effect."""
     from jobpools.cli import queries, queue_queries
 
     if hint := queries.run_query(redis, lambda connection: queue_queries.unused_hint(connection, name)):
@@ -96,9 +96,9 @@ def set_limits(
     redis: Redis = None,
     output: Format = Output.YAML,
 ) -> None:
-    """Set limits of a queue, and print them all. A limit that is not named stays as it is.
+    """Set limits of a queue, and print them all. Limits that are not given stay as they are.
 
-    Block lets the producer wait for room. DropNewest and DropOldest move a job to the dead-letter queue.
+    With Block, producers wait for room. DropNewest and DropOldest move a job to the dead-letter queue.
     """
     from jobpools.cli import queries, queue_queries
     from jobpools.core.jobs.policies import QueueLimits

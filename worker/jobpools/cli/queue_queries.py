@@ -43,11 +43,11 @@ async def details(connection: Connection, name: str) -> dict[str, Any]:
             "purged": counts.purged,
             "dropped": counts.dropped,
         },
-        **_row(await queue_policies.read_policy(connection, name)),
+        **_policy_row(await queue_policies.read_policy(connection, name)),
     }
 
 
-def _row(policy: StoredPolicy) -> dict[str, Any]:
+def _policy_row(policy: StoredPolicy) -> dict[str, Any]:
     pause = policy.pause
     paused = pause and {"since": format_time(pause.since), "by": pause.by, "reason": pause.reason}
     return {
@@ -68,7 +68,7 @@ async def unused_hint(connection: Connection, name: str) -> str:
 
 async def set_limits(connection: Connection, name: str, limits: QueueLimits) -> dict[str, Any]:
     """Set a queue's limits and return all of them."""
-    return {"queue": _checked(name), **_row(await queue_policies.set_limits(connection, name, limits))}
+    return {"queue": _checked(name), **_policy_row(await queue_policies.set_limits(connection, name, limits))}
 
 
 async def pause(connection: Connection, name: str, by: str, reason: str) -> int:
@@ -79,9 +79,9 @@ async def pause(connection: Connection, name: str, by: str, reason: str) -> int:
 
 async def resume(connection: Connection, name: str) -> tuple[bool, int]:
     """Resume a queue; return whether it was paused, and how many jobs are queued."""
-    was = (await queue_policies.read_policy(connection, _checked(name))).pause is not None
+    was_paused = (await queue_policies.read_policy(connection, _checked(name))).pause is not None
     await queue_policies.resume(connection, name)
-    return was, await _queued(connection, name)
+    return was_paused, await _queued(connection, name)
 
 
 async def _queued(connection: Connection, name: str) -> int:

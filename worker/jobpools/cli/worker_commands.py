@@ -31,10 +31,13 @@ PoolKey = Annotated[
 AllOfPool = Annotated[
     str | None,
     typer.Option(
-        "--pool", metavar="NAMESPACE/NAME", help="All workers of this pool, or those named.", show_default=False
+        "--pool",
+        metavar="NAMESPACE/NAME",
+        help="All workers of this pool; or, with NAME, those of the pool.",
+        show_default=False,
     ),
 ]
-Reason = Annotated[str, typer.Option(help="Why, for everybody who looks at the worker.")]
+Reason = Annotated[str, typer.Option(help="Why; shown with the worker.")]
 By = Annotated[str, typer.Option(help="Who does it. Default: user@host.", show_default=False)]
 
 
@@ -63,12 +66,12 @@ def show_worker(name: Name, pool: PoolKey = None, redis: Redis = None, output: F
 def pause_workers(
     names: Names = None, pool: AllOfPool = None, reason: Reason = "", by: By = "", redis: Redis = None
 ) -> None:
-    """Pause workers: they claim no jobs until they are resumed. Running jobs go on.
+    """Pause workers: they claim no jobs until they are resumed. Running jobs continue.
 
-    It holds for the named processes: a worker that starts later is not paused. To pause a queue for all workers, use
+    Only these processes are paused: a worker that starts later claims jobs. To pause a queue for all workers, use
     `jobpools queues pause`.
     """
-    _give(CommandKind.PAUSE, (names or (), pool), redis, (by, reason))
+    _give_command(CommandKind.PAUSE, (names or (), pool), redis, (by, reason))
 
 
 @workers.command("resume", cls=Command, epilog=examples("workers resume web-1", "workers resume --pool default/emails"))
@@ -77,7 +80,7 @@ def resume_workers(names: Names = None, pool: AllOfPool = None, redis: Redis = N
     from jobpools.cli import queries, worker_queries
 
     chosen = worker_queries.Selection(names or (), pool)
-    _confirm("resume", queries.run_query(redis, lambda connection: worker_queries.resume(connection, chosen)))
+    _print_result("resume", queries.run_query(redis, lambda connection: worker_queries.resume(connection, chosen)))
 
 
 @workers.command("stop", cls=Command, epilog=examples("workers stop web-1", "workers stop --pool default/emails"))
@@ -86,12 +89,13 @@ def stop_workers(
 ) -> None:
     """Stop workers as SIGTERM does: running jobs get the grace to finish, and the exit code is 0.
 
-    Kubernetes and `jobpools up` start another worker in place of one that ends: this restarts the workers of a pool.
+    Kubernetes and `jobpools up` start another worker in place of one that ends. So this command restarts the workers of
+    a pool.
     """
-    _give(CommandKind.STOP, (names or (), pool), redis, (by, reason))
+    _give_command(CommandKind.STOP, (names or (), pool), redis, (by, reason))
 
 
-def _give(
+def _give_command(
     kind: CommandKind, chosen: tuple[Sequence[str], str | None], redis: str | None, origin: tuple[str, str]
 ) -> None:
     from jobpools.cli import queries, worker_queries
@@ -100,9 +104,9 @@ def _give(
     names = queries.run_query(
         redis, lambda connection: worker_queries.give(connection, selection, kind, by=by, reason=reason)
     )
-    _confirm(kind, names)
+    _print_result(kind, names)
 
 
-def _confirm(verb: str, names: Sequence[str]) -> None:
+def _print_result(verb: str, names: Sequence[str]) -> None:
     listed = f" ({', '.join(names)})" if names else ""
     write(f"{count_of(len(names), 'worker', 'workers')} told to {verb}{listed}; it takes effect within 3s\n")

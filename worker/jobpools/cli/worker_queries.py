@@ -17,8 +17,8 @@ from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.running_attempts import REPORT_LIMIT, RunningReport, read_running
 from jobpools.store.server import pool_keys, queue_names
 
-EXAMPLES = 3
-"""Number of a worker's reported attempts that a listing checks, to find one that still runs."""
+CHECKED_ATTEMPTS = 3
+"""Number of reported attempts of a worker that a listing checks, to find one that still runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ async def rows(connection: Connection, pool: str | None = None) -> list[dict[str
     """Return a row for each worker whose heartbeat is recent."""
     found, now = await _read(connection)
     chosen = [each for each in found if pool in (None, each.pool)]
-    running = await _running(connection, chosen, EXAMPLES)
+    running = await _running(connection, chosen, CHECKED_ATTEMPTS)
     return [{**_row(each, now), "longest": _longest(running[each.worker], now)} for each in chosen]
 
 

@@ -32,7 +32,7 @@ FAILURES: Mapping[type[actions.Action], str] = {
     actions.MarkWorkers: "the workers to remove could not be marked",
     actions.DrainWorkers: "idle workers could not be drained",
     actions.UndrainWorkers: "drained workers could not be released",
-    actions.PauseWorkers: "the workers could not be paused",
+    actions.ForceDrainWorkers: "the workers could not be paused",
     actions.ReleaseLeases: "the jobs of ended workers could not be rescued",
     actions.SetLimits: "the limits of the queues could not be set",
     actions.MaintainQueues: "due jobs and expired leases could not be processed",
@@ -143,7 +143,7 @@ class Reconciler:
 
     async def _change_queues(self, pool: Pool, action: actions.Action) -> None:
         match action:
-            case actions.PauseWorkers(workers):
+            case actions.ForceDrainWorkers(workers):
                 await self.queues.pause(pool, workers)
             case actions.UndrainWorkers(workers):
                 await self.queues.undrain(pool, workers)

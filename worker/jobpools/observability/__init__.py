@@ -1,1 +1,1 @@
-"""What each process offers to its operators: log lines, HTTP endpoints and metrics. Shared by worker and operator."""
+"""Log lines, HTTP endpoints and metrics text, which worker and operator share."""

@@ -46,8 +46,8 @@ class JobLogFilter(logging.Filter):
     """Adds the job to each log record: `job_id`, `job_name`, `queue`, `attempt`, and `job`, which names it in text.
 
     Outside of a job the texts are empty and `attempt` is 0. An attribute that `extra=` has set is not changed, and no
-    record is dropped. A worker adds this filter to the app's handlers that exist when it starts. Add it yourself to
-    handlers that are made later, and where a format with `%(job)s` is used outside of workers as well.
+    record is dropped. A worker adds this filter to the logging handlers that exist when it starts. Add it yourself to
+    logging handlers that are made later, and outside of workers if a format uses `%(job)s`.
 
     Example:
         >>> handler.addFilter(JobLogFilter())

@@ -17,7 +17,7 @@ _LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warni
 
 
 class TextFormatter(logging.Formatter):
-    """Formats a record as text. A line that a job's code logged names the job; the worker's own lines do so anyway."""
+    """Formats a record as text. A line that a job's code logged begins with the job; the worker's own lines name it."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
         """Return the line, without an exception's traceback."""

@@ -1,4 +1,4 @@
-"""Carry out what users tell this worker to do: pause, resume and stop."""
+"""Carry out the commands that users give to this worker: pause, resume and stop."""
 
 import asyncio
 import logging
@@ -12,13 +12,13 @@ from jobpools.runtime.slots import Slots
 log = logging.getLogger("jobpools.worker")
 
 
-class Commands:
-    """The command that this worker follows."""
+class CommandFollower:
+    """Follows the command that a user has given to this worker."""
 
     def __init__(self, worker: WorkerId, consumers: Sequence[Consumer], slots: Slots, wakeup: asyncio.Event) -> None:
         """`wakeup` wakes the dispatcher."""
         self.current: WorkerCommand | None = None
-        """None: no command was given, or the worker was resumed."""
+        """The command; None: none was given, or the worker was resumed."""
         self.stop_requested = asyncio.Event()
         self._worker = worker
         self._consumers = consumers
@@ -34,7 +34,7 @@ class Commands:
             self._resume()
         elif command.kind is CommandKind.PAUSE:
             self._slots.is_paused = True
-            log.warning("worker %s: paused %s; it claims no jobs, and its running jobs go on", self._worker, command)
+            log.warning("worker %s: paused %s; it claims no jobs, and its running jobs continue", self._worker, command)
         else:
             log.info("worker %s: told to stop %s", self._worker, command)
             self.stop_requested.set()

@@ -9,7 +9,7 @@ from jobpools.errors import ConfigurationError
 from jobpools.runtime import link
 from jobpools.runtime.blocking import BlockingMonitor
 from jobpools.runtime.bound_handlers import Handlers
-from jobpools.runtime.commands import Commands
+from jobpools.runtime.commands import CommandFollower
 from jobpools.runtime.consumer import Consumer, ConsumerOptions
 from jobpools.runtime.dispatcher import Dispatcher
 from jobpools.runtime.heartbeat import HeartbeatSender
@@ -84,7 +84,7 @@ class WorkerParts:
             renewal=self.renewal,
         )
         self.watchdog = Watchdog(slots, self.monitor)
-        self.commands = Commands(self.worker, consumers, slots, wakeup)
+        self.commands = CommandFollower(self.worker, consumers, slots, wakeup)
         state = self._state(settings.pool)
         self.heartbeat = HeartbeatSender(self.connection, state, outage)
         recorders = [QueueRecorder(self.connection, each, metrics, slots) for each in consumers]

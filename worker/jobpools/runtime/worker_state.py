@@ -12,7 +12,7 @@ from jobpools.core.pools.worker_states import ReportedState, RunningAttempt
 from jobpools.core.text.names import WorkerId
 from jobpools.observability.metrics_text import Metric, gauge
 from jobpools.runtime.blocking import BlockingMonitor
-from jobpools.runtime.commands import Commands
+from jobpools.runtime.commands import CommandFollower
 from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.dispatcher import Dispatcher
 from jobpools.runtime.lease_renewal import LeaseRenewal
@@ -49,7 +49,7 @@ class WorkerState:
     left_behind: LeftBehind
     metrics: Metrics
     clock: ServerClock
-    commands: Commands
+    commands: CommandFollower
     started_at: float = field(default_factory=time.monotonic)
     """Monotonic time of the worker's start."""
     version: str = field(default_factory=_version)

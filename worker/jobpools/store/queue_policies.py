@@ -62,7 +62,7 @@ async def set_limits(connection: Connection, queue: str, limits: QueueLimits) ->
 
 
 async def pause(connection: Connection, queue: str, *, by: str, reason: str) -> StoredPolicy:
-    """Pause a queue: its jobs stay where they are, and no worker claims them. Running jobs go on. Raises StoreError."""
+    """Pause a queue: its jobs stay in it, and no worker claims them. Running jobs continue. Raises StoreError."""
     return await _change(connection, queue, {"paused": "now", "paused_by": by, "pause_reason": reason})
 
 

@@ -94,7 +94,7 @@ async def save_schedule(connection: Connection, schedule: Schedule, declared: st
 
 
 async def delete_schedule(connection: Connection, key: str) -> bool:
-    """Delete a schedule made in code; return whether it existed. Its jobs go on. Raises StoreError."""
+    """Delete a schedule made in code; return whether it existed. Its jobs continue. Raises StoreError."""
     parts = ("table", "state", "code", "disabled", "recent", "changes")
     raw = await _call(connection, "unschedule", parts, [key])
     if raw is None:

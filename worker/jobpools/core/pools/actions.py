@@ -11,8 +11,8 @@ class EnsurePool:
 
 
 @dataclass(frozen=True, slots=True)
-class PauseWorkers:
-    """Stop these workers from claiming, even those that hold leases. Running jobs go on. `UndrainWorkers` ends it."""
+class ForceDrainWorkers:
+    """Lock these workers so that they claim no more, even if they hold leases. Their running jobs continue."""
 
     workers: tuple[str, ...]
 
@@ -66,7 +66,7 @@ class MaintainQueues:
 
 Action = (
     EnsurePool
-    | PauseWorkers
+    | ForceDrainWorkers
     | DrainWorkers
     | UndrainWorkers
     | MarkWorkers

@@ -11,8 +11,8 @@ from jobpools.core.jobs.policies import Keep
 from jobpools.core.pools.actions import (
     Action,
     EnsurePool,
+    ForceDrainWorkers,
     MaintainQueues,
-    PauseWorkers,
     ReleaseLeases,
     SetLimits,
     SetReplicas,
@@ -159,7 +159,9 @@ def _scale_down(situation: _Situation, memory: Memory) -> ScaleDown:
         # Each pass repeats it, because workers may have started since and locks expire.
         ids = tuple(worker.heartbeat.worker for worker in situation.workers if worker.heartbeat is not None)
         memory = replace(memory, locked=(), chosen=(), scaled_down_to=None)
-        return ScaleDown((PauseWorkers(ids),) if ids else (), memory, Progress.NONE, "the number of workers is held")
+        return ScaleDown(
+            (ForceDrainWorkers(ids),) if ids else (), memory, Progress.NONE, "the number of workers is held"
+        )
     return scale_down(
         ScaleDownInput(
             cluster=cluster,

@@ -11,7 +11,7 @@ class ReportedState(StrEnum):
     """It opens its services and has claimed no job."""
     RUNNING = "running"
     PAUSED = "paused"
-    """It claims no job until it is resumed; its running jobs go on."""
+    """It claims no job until it is resumed; its running jobs continue."""
     STOPPING = "stopping"
     """It finishes its running jobs and ends."""
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from tests.bench import measure
 from tests.bench.figures import Row, table
+from tests.bench.histories import measure_history
 from tests.bench.jobs import calls
 from tests.bench.searches import measure_searches
 from tests.support.servers import Server, running, valkey_binary
@@ -151,7 +152,7 @@ def accuracy(server: Server, _: int, rounds: int) -> list[Row]:
 
 PARTS = {
     "drain": drain, "pick-up": pick_up, "enqueue": enqueue, "alone": without_floor, "accuracy": accuracy,
-    "search": measure_searches,
+    "search": measure_searches, "history": measure_history,
 }  # fmt: skip
 
 if __name__ == "__main__":

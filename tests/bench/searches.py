@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from redis import Redis
+
 from jobpools import SearchPage
 from tests.bench.figures import Row
 from tests.bench.jobs import app, arguments, noop
@@ -35,17 +37,24 @@ async def fill() -> None:
         )
 
 
-async def pages(conditions: Mapping[str, Any]) -> tuple[list[float], SearchPage]:
-    """Return the seconds of each page, and the last page."""
+async def pages(client: Redis, conditions: Mapping[str, Any]) -> tuple[list[float], list[float], SearchPage]:
+    """Return the seconds of each page, the ms of its longest command by the server's own clock, and the last page.
+
+    Where the machine is busy, both include times in which other processes ran: the median of the pages is least so.
+    """
     took: list[float] = []
+    longest: list[float] = []
     cursor = None
     while True:
+        client.slowlog_reset()
         begun = time.perf_counter()
         page = await app.jobs.search(cursor=cursor, **conditions)
         took.append(time.perf_counter() - begun)
+        commands: list[Any] = [each for each in client.slowlog_get(1000) if b"SLOWLOG" not in each["command"]]
+        longest.append(max((each["duration"] for each in commands), default=0) / 1000)
         cursor = page.cursor
         if cursor is None or len(took) == PAGES:
-            return took, page
+            return took, longest, page
 
 
 def start_pings(server: Server) -> subprocess.Popen[str]:
@@ -62,20 +71,19 @@ async def _measure(server: Server) -> list[Row]:
         await fill()
         rows: list[Row] = []
         with server.client() as client:
-            client.config_set("slowlog-log-slower-than", 500)  # µs
-            client.slowlog_reset()
+            client.config_set("slowlog-log-slower-than", 20)  # µs: no ping takes as long
+            client.config_set("slowlog-max-len", 1000)
             await app.jobs.search()  # the first one imports modules and connects
             for what, conditions in FILTERS:
                 pinging = start_pings(server)
-                took, page = await pages(conditions)
+                took, longest, page = await pages(client, conditions)
                 pings = json.loads(pinging.communicate()[0])
                 rows += [
                     Row(f"search, page: {what} ({page.examined:,} examined)", "s", took, budget=0.2),
+                    Row("search, longest command of a page, by the server", "ms", longest, budget=5),
                     Row("search, p99 of pings meanwhile", "ms", [pings["p99"] * 1000], budget=5),
                 ]
-            slowest: list[Any] = client.slowlog_get(128)
-            longest = max((each["duration"] for each in slowest), default=0)
-        return [*rows, Row("search, longest command of the server", "ms", [longest / 1000], budget=5)]
+        return rows
 
 
 def measure_searches(server: Server, _jobs: int, _rounds: int) -> list[Row]:

@@ -14,6 +14,7 @@ from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection
 from jobpools.store.job_ids import new_id
 from jobpools.store.lease_ids import lease_suffix_of
+from jobpools.store.read_size import next_size
 from jobpools.store.records import completed_record
 from jobpools.store.search import search
 from jobpools.store.step import Completed, settle_and_claim
@@ -123,6 +124,24 @@ async def test_a_page_ends_after_its_time(store: Connection, job: Send, monkeypa
     page = await search(store, JobFilter(text="nothing"), limit=5, clock=lambda: float(next(ticks)))
     assert page.examined == 7, "one chunk is examined in any case"
     assert page.cursor
+
+
+@pytest.mark.parametrize(
+    ("size", "read", "seconds", "following"),
+    [
+        (50, 50 * 300, 0.0005, 200),  # four times as many at most
+        (800, 800 * 300, 0.008, 1000),
+        (800, 800 * 300, 0.016, 500),  # a busy server or client
+        (800, 800 * 300, 1.0, 200),  # a distant server
+        (50, 50 * 100_000, 0.001, 10),  # large payloads
+        (1, 10_000_000, 1.0, 1),
+        (50, 0, 0.0, 200),
+    ],
+)
+def test_the_size_of_a_read_follows_what_the_one_before_took(
+    size: int, read: int, seconds: float, following: int
+) -> None:
+    assert next_size(size, read, seconds) == following
 
 
 async def test_jobs_that_are_claimed_between_two_pages_move_no_position(store: Connection, job: Send) -> None:

@@ -1,6 +1,7 @@
 """Change many jobs: those with given ids, or those that match a filter when the command begins, each once."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,6 +16,7 @@ from jobpools.store.deadletters import DeadLetter, Page
 from jobpools.store.find_job import find_job, resolve_queues
 from jobpools.store.job_matching import matcher, may_match
 from jobpools.store.job_view import JobView, KeyFields
+from jobpools.store.read_size import FIRST_READ, next_size
 from jobpools.store.read_views import read_views
 from jobpools.store.script_arguments import LETTERS, SERVER_CLOCK
 from jobpools.store.server import server_time
@@ -23,9 +25,6 @@ PAGE = 250
 """Number of jobs in one call of run_now.lua: about a millisecond of the server's time."""
 IN_FLIGHT = 50
 """Maximum number of calls in flight that change one job each."""
-READ_BYTES = 1_000_000
-"""Approximate maximum of bytes in one read of jobs."""
-FIRST_READ, LARGEST_READ = 50, 500
 
 
 class Change(StrEnum):
@@ -172,8 +171,9 @@ async def _views(
     start, size = 0, FIRST_READ
     while page := possible[start : start + size]:
         start += len(page)
+        begun = time.monotonic()
         views, read = await read_views(connection, queue, page, is_ended=is_ended)
-        size = max(1, min(LARGEST_READ, 4 * len(page), READ_BYTES * len(page) // max(1, read)))
+        size = next_size(len(page), read, time.monotonic() - begun)
         for view in views:
             yield view
 

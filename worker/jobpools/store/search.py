@@ -18,6 +18,7 @@ from jobpools.store.ended_chunks import ended_chunk
 from jobpools.store.find_job import resolve_queues
 from jobpools.store.job_matching import matcher, may_match
 from jobpools.store.job_view import JobView, KeyFields
+from jobpools.store.read_size import FIRST_READ, next_size
 from jobpools.store.read_views import read_views
 from jobpools.store.search_chunks import Chunk, newer_than, ready_chunk, scored_chunk
 from jobpools.store.search_cursor import SearchCursor, decode_cursor
@@ -27,13 +28,7 @@ READ_LIMIT, EXAMINE_LIMIT = 10_000, 100_000
 """Maximum number of jobs that one page reads; of jobs that it examines, those included whose id is enough to exclude
 them."""
 TIME_LIMIT = 0.15
-"""Seconds after which a page reads no further chunk."""
-CHUNK = 1000
-"""Number of ids in one read."""
-FIRST_READ = 50
-"""Number of jobs in the first read, which is small because a payload may be 1 MiB."""
-READ_BYTES = 1_000_000
-"""Approximate maximum of bytes of envelopes, histories and records in one read."""
+"""Seconds after which a page reads no further jobs."""
 ENDED = "done"
 """The part of a queue that has its completed and cancelled jobs."""
 _PARTS: Sequence[tuple[str, tuple[JobState, ...]]] = (
@@ -77,7 +72,7 @@ async def search(
     """
     deadline = clock() + TIME_LIMIT
     start = await _start(connection, chosen, cursor)
-    page = _Page(connection, chosen.at(start.began), limit, start.examined)
+    page = _Page(connection, chosen.at(start.began), limit, start.examined, deadline, clock)
     parts = [
         (queue, part)
         for queue in await resolve_queues(connection, chosen.queue)
@@ -90,7 +85,7 @@ async def search(
     for queue, part in ahead:
         position = start.position if (queue, part) == (start.queue, start.part) else None
         while position is not _END:
-            if page.is_full or (page.examined > start.examined and clock() > deadline):
+            if page.is_done:
                 stopped = replace(start, examined=page.examined, queue=queue, part=part, position=position)
                 return Found(page.views, stopped.encode(), page.examined, max(total, page.examined))
             position = await page.add(queue, part, position)
@@ -116,44 +111,66 @@ _END: Any = object()
 class _Page:
     """The jobs of one page, and how many were examined."""
 
-    def __init__(self, connection: Connection, chosen: JobFilter, limit: int, examined: int) -> None:
+    def __init__(  # what one page reads, and the limits at which it ends
+        self,
+        connection: Connection,
+        chosen: JobFilter,
+        limit: int,
+        examined: int,
+        deadline: float,
+        clock: Callable[[], float],
+    ) -> None:
         self.views: list[JobView] = []
         self.examined = examined
         self._connection = connection
         self._chosen = chosen
         self._matches = matcher(chosen)
         self._limit = limit
-        self._last = examined + EXAMINE_LIMIT
+        self._first, self._last = examined, examined + EXAMINE_LIMIT
+        self._deadline, self._clock = deadline, clock
         self._read = 0
-        self._size = FIRST_READ
+        self._ids_size = self._views_size = FIRST_READ
 
     @property
-    def is_full(self) -> bool:
-        """Return whether the page has its jobs, or has examined as many as it may."""
-        return len(self.views) >= self._limit or self._read >= READ_LIMIT or self.examined >= self._last
+    def is_done(self) -> bool:
+        """Return whether the page has its jobs, has examined as many as it may, or has taken its time."""
+        is_full = len(self.views) >= self._limit or self._read >= READ_LIMIT or self.examined >= self._last
+        return is_full or (self.examined > self._first and self._clock() > self._deadline)
 
     async def add(self, queue: str, part: str, position: Any) -> Any:
-        """Examine the next jobs of a part, and return the position after them."""
-        size = min(CHUNK, self._last - self.examined)
+        """Examine the next jobs of a part until the page is done, and return the position after them."""
+        size, begun = min(self._ids_size, self._last - self.examined), self._clock()
         chunk = await read_chunk(self._connection, self._chosen, queue, part, position, size)
-        possible = {job_id: n for n, (job_id, _) in enumerate(chunk.found, 1) if may_match(self._chosen, job_id)}
-        ids = list(possible)[: min(self._size, READ_LIMIT - self._read)]
-        number = len(chunk.found) if len(ids) == len(possible) else possible[ids[-1]]
-        matching = await self._matching(queue, part, [chunk.found[possible[each] - 1] for each in ids])
-        room = self._limit - len(self.views)
-        self.views += matching[:room]
-        if len(matching) >= room:
-            number = possible[matching[room - 1].id]
-        self.examined += number
+        self._ids_size = next_size(size, 0, self._clock() - begun)
+        before = self.examined
+        possible = [n for n, (job_id, _) in enumerate(chunk.found) if may_match(self._chosen, job_id)]
+        while possible:
+            read, possible = _split(possible, min(self._views_size, READ_LIMIT - self._read))
+            examined = await self._examine(queue, part, [chunk.found[n] for n in read])
+            self.examined = before + read[examined - 1] + 1
+            if self.is_done:
+                break
+        else:
+            self.examined = before + len(chunk.found)
+        number = self.examined - before
         return _END if chunk.is_last and number == len(chunk.found) else chunk.position_after(number)
 
-    async def _matching(self, queue: str, part: str, found: list[tuple[str, KeyFields]]) -> list[JobView]:
-        """Read jobs, and return those that match."""
+    async def _examine(self, queue: str, part: str, found: list[tuple[str, KeyFields]]) -> int:
+        """Add the jobs that match; return how many jobs were examined, which are fewer if the page is full."""
+        begun = self._clock()
         views, read = await read_views(self._connection, queue, found, is_ended=part == ENDED)
-        if found:
-            self._read += len(found)
-            self._size = max(1, min(CHUNK, 4 * len(found), READ_BYTES * len(found) // max(1, read)))
-        return [view for view in views if self._matches(view)]
+        matching = [view for view in views if self._matches(view)]
+        self._read += len(found)
+        self._views_size = next_size(len(found), read, self._clock() - begun)
+        room = self._limit - len(self.views)
+        self.views += matching[:room]
+        if len(matching) < room:
+            return len(found)
+        return 1 + [job_id for job_id, _ in found].index(matching[room - 1].id)
+
+
+def _split(items: list[int], number: int) -> tuple[list[int], list[int]]:
+    return items[:number], items[number:]
 
 
 async def read_chunk(

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobpools.core.configuration.file_source import PROJECT_FILE, SettingsFile, has_settings
 from jobpools.core.configuration.resolution import Change, Facts, Resolution, changes, resolve
-from jobpools.core.configuration.settings_table import CONFIG
+from jobpools.core.configuration.settings_table import CONFIG, PREFIX
 from jobpools.core.configuration.values import Origin
 from jobpools.errors import SettingsError
 from jobpools.settings import ProducerSettings, WorkerSettings
@@ -66,6 +66,17 @@ def read_producer(inputs: Inputs) -> ProducerSettings:
 def redis_url(given: str | None = None, inputs: Inputs | None = None) -> str:
     """Return the given URL, else that of the environment, of the file, or redis://127.0.0.1:6379/0."""
     return given or read_producer(inputs or Inputs()).redis_url
+
+
+def given_url(inputs: Inputs) -> str | None:
+    """Return the URL of Redis; None: no source sets it. The settings of workers are checked as `read` does it."""
+    found = read(inputs)
+    return None if found.origin("redis_url") is Origin.DEFAULT else found.settings.redis_url
+
+
+def variables_of(options: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the variables that pass options, by the name of the setting, to a child process."""
+    return {f"{PREFIX}{name.upper()}": value for name, value in options.items() if value is not None}
 
 
 def with_app_url(found: Resolution[WorkerSettings], url: str | None) -> WorkerSettings:

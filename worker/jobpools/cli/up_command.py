@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobpools.cli.parameters import Namespace, Paths
+from jobpools.cli.setting_options import ConfigFile, Preset
 
 if TYPE_CHECKING:
     from jobpools.local.view import View
@@ -16,8 +17,8 @@ Redis = Annotated[
     typer.Option(
         "--redis",
         metavar="URL",
-        envvar="JOBPOOLS_REDIS_URL",
-        help="URL of Redis or Valkey. Default: start an embedded Valkey that ends with this command.",
+        help="URL of Redis or Valkey. Default: JOBPOOLS_REDIS_URL or that of the settings file, else an embedded "
+        "Valkey that ends with this command.",
     ),
 ]
 UntilIdle = Annotated[
@@ -52,17 +53,22 @@ def up(  # noqa: PLR0913  # a command's own options
     data: Data = None,
     companion: Companion = None,
     fire: Fire = False,
+    preset: Preset = None,
+    config: ConfigFile = None,
 ) -> None:
     """Run the pools and schedules of YAML files on this machine.
 
-    Workers are processes. Ctrl-C lets them finish their running jobs; a second Ctrl-C hands the jobs back at once.
+    Workers are processes, which read the settings file as well. Ctrl-C lets them finish their running jobs; a second
+    Ctrl-C hands the jobs back at once.
     """
     from jobpools.local.options import Options
     from jobpools.local.up import run
+    from jobpools.settings_reader import Inputs, given_url, variables_of
 
+    settings = {"redis_url": redis, "preset": preset, "config": config}
     options = Options(
-        tuple(paths), namespace=namespace, redis=redis, data=data, until_idle=until_idle, plot=plot,
-        companion=companion, fire=fire,
+        tuple(paths), namespace=namespace, redis=given_url(Inputs(settings)), data=data, until_idle=until_idle,
+        plot=plot, companion=companion, fire=fire, variables=variables_of({"preset": preset, "config": config}),
     )  # fmt: skip
     raise typer.Exit(run(options, _make_view()))
 

@@ -1,6 +1,7 @@
 """The options of one run."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -22,5 +23,7 @@ class Options:
     """PNG of queues and workers over time that is written after the run."""
     companion: str | None = None
     """Command line of a program that runs in addition to the pools."""
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Variables of the workers, which options of the command line set."""
     fire: bool = False
     """Fire every schedule once at the start, in addition to its ticks."""

@@ -196,11 +196,17 @@ class Up:
 
     def _worker_command(self, pool: Pool) -> Command:
         folder = self._watch.specs.folders.get(pool.meta.key, Path())
-        return worker_command(pool, self._url, sys.executable, _python_path([folder]))
+        path = _python_path([folder])
+        return worker_command(pool, self._url, sys.executable, path=path, variables=self._options.variables)
 
     def _companion_env(self) -> dict[str, str]:
         folders = self._watch.specs.folders.values()
-        return {REDIS_URL: self._url, "PYTHONPATH": _python_path(folders), "PYTHONUNBUFFERED": "1"}
+        return {
+            **self._options.variables,
+            REDIS_URL: self._url,
+            "PYTHONPATH": _python_path(folders),
+            "PYTHONUNBUFFERED": "1",
+        }
 
 
 async def _check_access(connection: Connection, availability: RedisAvailability) -> None:

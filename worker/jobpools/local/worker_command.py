@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from jobpools.core.configuration.settings_table import BY_NAME
 from jobpools.core.pools.specs import Pool
 from jobpools.settings import worker_env
+
+SET_BY_UP = frozenset(BY_NAME[name].variable for name in ("worker", "log", "probe_port"))
+"""Variables that a pod template does not set on a laptop: the processes of a pool share a terminal and a host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,9 @@ class Command:
         return {**inherited, **dict(self.env), "JOBPOOLS_WORKER": name}
 
 
-def worker_command(pool: Pool, redis_url: str, python: str, path: str = "") -> Command:
+def worker_command(
+    pool: Pool, redis_url: str, python: str, *, path: str = "", variables: Mapping[str, str] | None = None
+) -> Command:
     """Return the command of a pool's workers.
 
     Args:
@@ -30,8 +36,11 @@ def worker_command(pool: Pool, redis_url: str, python: str, path: str = "") -> C
         python: Path of the Python interpreter.
         path: Value of PYTHONPATH; empty: the variable is inherited. Python looks for the app in the current folder
             first, and then in these folders.
+        variables: Variables of the worker that precede those of the pod template.
     """
-    env = worker_env(pool, redis_url) | template_env(pool)
+    own = worker_env(pool, redis_url)
+    template = {name: value for name, value in template_env(pool).items() if name not in {*own, *SET_BY_UP}}
+    env = template | own | dict(variables or {})
     if path:
         env["PYTHONPATH"] = path
     # -u: what a handler prints appears at once, not when a buffer is full.
@@ -45,15 +54,10 @@ def template_env(pool: Pool) -> dict[str, str]:
     found: dict[str, str] = {}
     for container in cast("list[object]", containers) if isinstance(containers, list) else ():
         for variable in cast("dict[str, Any]", container).get("env", ()) if isinstance(container, dict) else ():
-            if _is_plain(variable) and not _is_own(str(variable.get("name"))):
+            if _is_plain(variable) and variable.get("name"):
                 found[str(variable["name"])] = variable["value"]
     return found
 
 
 def _is_plain(variable: Any) -> bool:
     return isinstance(variable, dict) and isinstance(cast("dict[str, Any]", variable).get("value"), str)
-
-
-def _is_own(name: str) -> bool:
-    """Return whether jobpools itself sets this variable."""
-    return name.startswith("JOBPOOLS_")

@@ -1,7 +1,6 @@
 """The settings in a TOML file: `jobpools.toml`, or the table `[tool.jobpools]` of `pyproject.toml`."""
 
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -42,6 +41,8 @@ def has_settings(project: str) -> bool:
     """
     if PROJECT_TABLE[1] not in project:
         return False
+    import tomllib
+
     try:
         tool = tomllib.loads(project).get(PROJECT_TABLE[0])
     except tomllib.TOMLDecodeError:
@@ -51,6 +52,8 @@ def has_settings(project: str) -> bool:
 
 def from_file(file: SettingsFile, model: type[BaseModel]) -> Found:
     """Return the settings of a file; a key that is not a setting of any process is a problem."""
+    import tomllib
+
     try:
         parsed = tomllib.loads(file.text)
     except tomllib.TOMLDecodeError as error:
@@ -85,7 +88,7 @@ def _hint(key: str, file: SettingsFile) -> str:
     return did_you_mean(key, BY_NAME)
 
 
-def _line_of(error: tomllib.TOMLDecodeError) -> str:
+def _line_of(error: ValueError) -> str:
     """Return `:LINE`. Before Python 3.14 only the message has the line; at the end of a document there is none."""
     found = _AT_LINE.search(str(error))
     line = getattr(error, "lineno", None) or (found and found[1])

@@ -7,15 +7,13 @@ from typing import Final
 Path = tuple[str | int, ...]
 """Keys that lead to a value; a number is an index in an array."""
 
-_TOKEN: Final = re.compile(
-    r"""
+_LEXEME: Final = r"""
       (?P<space>[ \t\r]+|\#[^\n]*)
     | (?P<text>\"{3}(?:\\.|[^\\])*?\"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*')
     | (?P<mark>[\[\]{}=,.\n])
     | (?P<bare>[^\s\[\]{}=,.\#"']+)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+"""
+"""Pattern of a token. It is compiled when a file is read: most processes read none."""
 _ESCAPE: Final = re.compile(r"\\(?:u(.{4})|U(.{8})|(.))")
 _ESCAPED: Final = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b"}
 
@@ -122,8 +120,8 @@ _ENDS: Final = frozenset(("mark", mark) for mark in "\n,]}")
 
 def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
     """Yield kind, text and line of each token, without spaces and comments. A string's text is what it means."""
-    line, at = 1, 0
-    while (match := _TOKEN.match(text, at)) is not None:
+    line, at, token = 1, 0, re.compile(_LEXEME, re.VERBOSE | re.DOTALL)
+    while (match := token.match(text, at)) is not None:
         kind, found = str(match.lastgroup), match.group()
         if kind == "text":
             yield kind, _unquoted(found), line

@@ -76,7 +76,9 @@ class CodeScheduler:
                     await schedule_table.lead(self._connection, self.owner, 0)
 
     async def _fire_while_leading(self) -> None:
-        following = _Following(self._connection, ScheduleEngine(StoreCodeSchedules(self._connection), self._reporter))
+        following = TableFollower(
+            self._connection, ScheduleEngine(StoreCodeSchedules(self._connection), self._reporter)
+        )
         engine = asyncio.create_task(following.engine.run(), name="schedules of code")
         try:
             while not engine.done():
@@ -106,7 +108,7 @@ class CodeScheduler:
         return found
 
 
-class _Following:
+class TableFollower:
     """Keeps an engine's schedules equal to those of the table."""
 
     def __init__(self, connection: Connection, engine: ScheduleEngine) -> None:
@@ -146,7 +148,7 @@ class _Following:
 
     async def _delete_finished(self) -> None:
         """Delete schedules with a single time that has long been over: nothing else would ever do it."""
-        limit = datetime.now(UTC) - KEEP_FINISHED
+        limit = datetime.fromtimestamp(self.engine.now(), UTC) - KEEP_FINISHED
         times = {key: each.spec.at for key, each in self.engine.schedules.items() if each.spec.at is not None}
         old = {key: at for key, at in times.items() if at < limit}
         with contextlib.suppress(StoreError):

@@ -87,6 +87,10 @@ class ScheduleEngine:
             self._dropped.add(key)
             self._changed.set()
 
+    def now(self) -> float:
+        """Return the server's time as the engine estimates it, in seconds since the epoch."""
+        return self._clock()
+
     @property
     def is_idle(self) -> bool:
         """Return whether there is neither a schedule nor a state to delete."""

@@ -19,7 +19,7 @@ from jobpools.store.connection import Connection
 from jobpools.store.enqueue import Batch, Sending, enqueue_batch
 from jobpools.store.envelope import encode_envelope
 from jobpools.store.replies import pairs
-from jobpools.store.schedules import envelope_of, job_states, read_states, spec_json
+from jobpools.store.schedules import envelope_of, forget_moved, job_states, read_specs, read_states, spec_json
 from jobpools.store.script_arguments import SERVER_CLOCK
 from jobpools.store.server import server_time
 
@@ -70,7 +70,9 @@ async def read_code(connection: Connection) -> dict[str, Owned]:
     }
 
 
-async def save_schedule(connection: Connection, schedule: Schedule, declared: str, limit: int) -> bool:
+async def save_schedule(
+    connection: Connection, schedule: Schedule, declared: str, limit: int, now: int | str = SERVER_CLOCK
+) -> bool:
     """Create or change a schedule made in code; return whether anything changed.
 
     Args:
@@ -78,18 +80,21 @@ async def save_schedule(connection: Connection, schedule: Schedule, declared: st
         schedule: The schedule.
         declared: The app whose code declares it; empty: a call of `app.scheduler` makes it.
         limit: Maximum number of schedules made in code; 0: unlimited.
+        now: The time in ms at which new times begin; default: the server's.
 
     Raises:
         ScheduleLimitError: There are `limit` others.
         StoreError: Redis refused the command or is unreachable.
     """
-    arguments = [SERVER_CLOCK, schedule.meta.key, spec_json(schedule), times_key(schedule), declared, limit]
+    before = await read_specs(connection, [schedule.meta.key])
+    arguments = [now, schedule.meta.key, spec_json(schedule), times_key(schedule), declared, limit]
     done = await _call(connection, "schedule", ("table", "state", "code", "changes"), arguments)
     if done < 0:
         raise ScheduleLimitError(
             f"schedule {schedule.meta.name}: there are {limit} schedules made in code already; delete some with "
             f"jobpools cron delete NAME, or raise App(max_schedules=…)"
         )
+    await forget_moved(connection, before, [schedule])
     return bool(done)
 
 

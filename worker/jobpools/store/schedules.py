@@ -5,6 +5,7 @@ enqueued first, and then the tick is recorded as handled. If the process ends in
 again, and the queue, which keeps the latest tick of each schedule that was fired into it, refuses the duplicate.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -114,19 +115,16 @@ class StoreSchedules:
             self._adopted.pop(name, None)
         if not names:
             return
-        specs = await self._connection.execute("HMGET", keys.schedules("table"), *names)
-        known = [
-            (keys.of_queue(queue, "fires"), name)
-            for name, raw in zip(names, specs, strict=True)
-            if raw is not None and (queue := _queue_of(name, raw)) is not None
-        ]
-        hashes = [(keys.schedules(part), *names) for part in ("table", "state", "recent")]
-        await self._connection.gather([("HDEL", *fields) for fields in (*known, *hashes)])
+        queues = _queues(await read_specs(self._connection, names))
+        known = [(keys.of_queue(queue, "fires"), name) for name, queue in queues.items()]
+        places = [(keys.schedules(part), *names) for part in ("table", "state", "recent")]
+        await self._connection.gather([("HDEL", *place) for place in (*known, *places)])
 
     async def _adopt(self, schedules: Sequence[Schedule], now: float) -> None:
         if not schedules:
             return
         script = scripts.get("adopt")
+        before = await read_specs(self._connection, [schedule.meta.key for schedule in schedules])
         await self._connection.load("adopt")
         hashes = (keys.schedules("table"), keys.schedules("state"))
         specs = [spec_json(schedule) for schedule in schedules]
@@ -136,6 +134,7 @@ class StoreSchedules:
                 for schedule, spec in zip(schedules, specs, strict=True)
             ]
         )
+        await forget_moved(self._connection, before, schedules)
         self._adopted |= {schedule.meta.key: spec for schedule, spec in zip(schedules, specs, strict=True)}
 
     async def _states(self, schedules: Sequence[Schedule]) -> dict[str, Raw]:
@@ -224,12 +223,30 @@ def _places(*parts: str) -> list[str]:
     return [keys.schedules(part) for part in parts]
 
 
-def _queue_of(key: str, raw: bytes) -> str | None:
-    """Return the queue of a stored schedule; None: a newer version wrote it, with fields that are not known here."""
-    try:
-        return parse_schedule(key, raw).spec.job.queue
-    except ValueError:
-        return None
+async def read_specs(connection: Connection, names: Sequence[str]) -> dict[str, bytes]:
+    """Return the stored specs by key; unknown schedules are omitted. Raises StoreError."""
+    found = await connection.execute("HMGET", keys.schedules("table"), *names)
+    return {name: raw for name, raw in zip(names, found, strict=True) if raw is not None}
+
+
+async def forget_moved(connection: Connection, before: Mapping[str, bytes], schedules: Sequence[Schedule]) -> None:
+    """Delete what queues know of schedules whose jobs go to another queue now. Raises StoreError.
+
+    Crash window: the record of a schedule's last tick stays in its former queue, until it has that queue again.
+    """
+    queues = _queues(before)
+    moved = [each.meta.key for each in schedules if queues.get(each.meta.key) not in (None, each.spec.job.queue)]
+    if moved:
+        await connection.gather([("HDEL", keys.of_queue(queues[name], "fires"), name) for name in moved])
+
+
+def _queues(specs: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the queues of stored specs by key, without those that a newer version wrote."""
+    found: dict[str, str] = {}
+    for name, raw in specs.items():
+        with contextlib.suppress(ValueError):
+            found[name] = parse_schedule(name, raw).spec.job.queue
+    return found
 
 
 def spec_json(schedule: Schedule) -> bytes:

@@ -17,7 +17,11 @@ from jobpools import (
     ResultTimeoutError,
     Retry,
     results,
+    results_sync,
 )
+from jobpools.core.jobs.policies import KEEP_COMPLETED
+from jobpools.settings import DEFAULT_MAX_PAYLOAD
+from jobpools.store.jobs import read_result
 from jobpools.testing import run_until_idle
 
 
@@ -55,6 +59,58 @@ async def test_a_job_without_a_result_ends_the_iteration_or_is_yielded(app: App,
     assert found[jobs[0].id] == 0.0
     assert isinstance(found[jobs[1].id], JobDeadError)
     assert isinstance(found["no-such-job"], JobNotFoundError)
+
+
+async def test_sync_code_reads_results_in_the_order_in_which_the_jobs_end(
+    app: App, work: Handler[[float], float]
+) -> None:
+    jobs = await app.enqueue_many([work.call(seconds) for seconds in (0.3, 0.0, -1.0)])
+
+    def collect() -> list[tuple[int, object]]:
+        with pytest.raises(JobDeadError, match="ValueError: cannot sleep"):
+            list(results_sync(jobs[2:], timeout="20s"))
+        (first, *_) = results_sync(jobs[:2])
+        found = app.results_sync(jobs, timeout="20s", return_exceptions=True)
+        return [(jobs.index(job), value) for job, value in (first, *found)]
+
+    reading = asyncio.create_task(asyncio.to_thread(collect))
+    await run_until_idle(app)
+    (first, fastest), *found = await reading
+    assert (first, fastest) == (1, 0.0)
+    assert {index: value for index, value in found if index < 2} == {0: 0.3, 1: 0.0}
+    assert isinstance(dict(found)[2], JobDeadError)
+    nothing: list[JobHandle[int]] = []
+    assert list(results_sync(nothing)) == []
+
+
+async def test_sync_code_that_stops_early_or_waits_too_long_leaves_no_tasks(
+    app: App, work: Handler[[float], float]
+) -> None:
+    jobs = await app.enqueue_many([work.call(0.0)] * 3)
+
+    def stop_early() -> int:
+        with pytest.raises(ResultTimeoutError, match="results: 3 of 3 jobs had not ended after 50ms"):
+            next(results_sync(jobs, timeout="50ms"))
+        with (
+            contextlib.closing(results_sync(jobs, timeout=0, return_exceptions=True)) as waiting,
+            contextlib.suppress(ResultTimeoutError),
+        ):
+            next(waiting)
+        return app.client.run_sync(count_tasks)
+
+    async def count_tasks() -> int:
+        return sum(task.get_name() != "jobpools results" for task in asyncio.all_tasks()) - 2
+
+    assert await asyncio.to_thread(stop_early) == 0
+
+
+async def test_a_result_is_kept_for_a_day_by_default(app: App, work: Handler[[float], float]) -> None:
+    job = await work.enqueue(0.0)
+    await run_until_idle(app)
+    record = await read_result(app.client.connection(), job.queue, job.id)
+    assert record is not None
+    assert record.until - record.at == 86_400
+    assert (KEEP_COMPLETED, DEFAULT_MAX_PAYLOAD) == (100_000, 1024 * 1024)
 
 
 @pytest.mark.parametrize("return_exceptions", [False, True])

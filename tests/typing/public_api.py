@@ -23,6 +23,7 @@ from jobpools import (
     SearchPage,
     Snooze,
     results,
+    results_sync,
 )
 
 app = App("shop")
@@ -103,6 +104,13 @@ async def valid_uses() -> None:
         assert_type(job, JobHandle[str])
         assert_type(text, str)
     async for _job, text_or_error in results(jobs, return_exceptions=True):
+        assert_type(text_or_error, str | JobError)
+    for job, text in results_sync(jobs, timeout="1m"):
+        assert_type(job, JobHandle[str])
+        assert_type(text, str)
+    async for _job, text_or_error in app.results(jobs, return_exceptions=True):
+        assert_type(text_or_error, str | JobError)
+    for _job, text_or_error in app.results_sync(jobs, return_exceptions=True):
         assert_type(text_or_error, str | JobError)
     await app.enqueue_many([plain.call("ada"), with_options.call("grace"), threaded.call(1)])
     assert_type(await scheduled.enqueue(n=1), JobHandle[int])

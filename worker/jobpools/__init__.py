@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from jobpools.jobs import JobChanges, Jobs, SearchPage
     from jobpools.middleware import Middleware, Next
     from jobpools.observability.job_fields import JobLogFilter
-    from jobpools.result_iteration import results
+    from jobpools.result_iteration import results, results_sync
     from jobpools.scheduler import Scheduler
 
 __all__ = [
@@ -102,6 +102,7 @@ __all__ = [
     "StoreUnavailableError",
     "UnknownJobError",
     "results",
+    "results_sync",
 ]
 
 _MODULE_OF = {
@@ -131,6 +132,7 @@ _MODULE_OF = {
     "Snooze": "jobpools.core.jobs.settlement_requests",
     "SearchPage": "jobpools.jobs",
     "results": "jobpools.result_iteration",
+    "results_sync": "jobpools.result_iteration",
 }
 """Module of each name; all other names are in `errors`. Modules are imported at first use, to keep the start fast."""
 

@@ -27,7 +27,7 @@ from jobpools.handle import JobHandle
 from jobpools.handlers import Executor, Handler, check_function, executor_of
 from jobpools.middleware import Around, Middleware
 from jobpools.options import HandlerValues, Options, OptionValues, checked
-from jobpools.result_iteration import results
+from jobpools.result_iteration import results, results_sync
 from jobpools.schedule_decorator import DEFAULT_LIMIT, WithSchedules
 from jobpools.service import Service
 from jobpools.settings import DEFAULT_BLOCK_TIMEOUT
@@ -91,6 +91,7 @@ class App(WithSchedules):
         self.handlers: dict[str, Handler[..., Any]] = {}
         """The handlers, by name."""
         self.services: list[Service[Any]] = []
+        self.results, self.results_sync = results, results_sync  # a static method would have one overload only
         self.middlewares: list[Around] = []
         """The middlewares around attempts."""
         self.redis: str | None = values.get("redis")
@@ -356,8 +357,6 @@ class App(WithSchedules):
             >>> await app.handle("order-1042", queue="emails").result(timeout="10s")
         """
         return JobHandle(self.client, id=id, queue=queue or self.queue)
-
-    results = staticmethod(results)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop and of sync code. They are reopened when needed."""

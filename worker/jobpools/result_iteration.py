@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Generator, Iterable
 from typing import Any, Literal, TypeVar, overload
 
 from jobpools.core.text.durations import format_duration
@@ -79,3 +79,41 @@ async def _next(ended: Ended, deadline: float | None) -> "asyncio.Task[Any] | No
             return await ended.get()
     except TimeoutError:
         return None
+
+
+@overload
+def results_sync(
+    jobs: Iterable[JobHandle[R]], timeout: Span | None = None, *, return_exceptions: Literal[False] = False
+) -> Generator[tuple[JobHandle[R], R]]: ...
+@overload
+def results_sync(
+    jobs: Iterable[JobHandle[R]], timeout: Span | None = None, *, return_exceptions: bool
+) -> Generator[tuple[JobHandle[R], R | JobError]]: ...
+def results_sync(
+    jobs: Iterable[JobHandle[Any]], timeout: Span | None = None, *, return_exceptions: bool = False
+) -> Generator[tuple[JobHandle[Any], Any]]:
+    """Yield each job and its result from code without an event loop; arguments and errors are those of `results`.
+
+    The waiting runs in the client's own thread, as that of `JobHandle.result_sync`. In the thread of an event loop it
+    blocks that loop: a job that runs on that loop then never ends.
+
+    Example:
+        >>> jobs = app.enqueue_many_sync(resize.call(photo) for photo in photos)
+        >>> for job, size in results_sync(jobs, timeout="1m"):
+        ...     print(job.id, size)
+    """
+    handles = list(jobs)
+    if not handles:
+        return
+    waiting = results(handles, timeout, return_exceptions=return_exceptions)
+    client = handles[0].client
+    try:
+        while (found := client.run_sync(lambda: _advance(waiting))) is not None:
+            yield found
+    finally:
+        client.run_sync(waiting.aclose)
+
+
+async def _advance(waiting: AsyncGenerator[tuple[JobHandle[Any], Any]]) -> tuple[JobHandle[Any], Any] | None:
+    """Return the next job and its result; None: there are no more."""
+    return await anext(waiting, None)

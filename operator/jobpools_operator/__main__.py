@@ -179,7 +179,7 @@ def main() -> int:
         logging.getLogger("kopf").setLevel(logging.WARNING)
         asyncio.run(serve(settings))
     except JobpoolsError as error:
-        sys.stderr.write(f"jobpools-operator: {error}\n")
+        sys.stderr.writelines(f"jobpools-operator: {line}\n" for line in str(error).splitlines())
         return 1
     return 0
 

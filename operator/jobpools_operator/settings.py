@@ -1,58 +1,31 @@
-"""The operator's settings, read from environment variables. Only this module knows the variables' names."""
+"""The operator's settings. They come from environment variables, which the chart sets."""
 
 import socket
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from jobpools.core.text.validation import explain
-from jobpools.errors import ConfigurationError
-from jobpools.settings import DEFAULT_REDIS_URL, REDIS_URL
+from jobpools.core.configuration.resolution import Facts, resolve
+from jobpools.core.configuration.settings_table import OPERATOR_SETTINGS
 
-_VARIABLES = {
-    "redis_url": REDIS_URL,
-    "namespaces": "JOBPOOLS_NAMESPACES",
-    "lease_name": "JOBPOOLS_LEASE_NAME",
-    "lease_namespace": "JOBPOOLS_LEASE_NAMESPACE",
-    "identity": "JOBPOOLS_IDENTITY",
-    "probe_port": "JOBPOOLS_PROBE_PORT",
-    "log": "JOBPOOLS_LOG",
-}
+_DEFAULTS = {setting.name: setting.default for setting in OPERATOR_SETTINGS}
 
 
 class OperatorSettings(BaseModel):
-    """The settings of an operator process."""
+    """The settings of an operator process; the table `OPERATOR_SETTINGS` describes each of them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    redis_url: str = DEFAULT_REDIS_URL
-    """Redis of every pool and schedule without a `spec.redis`."""
-    namespaces: tuple[str, ...] = ()
-    """Namespaces to manage, separated by commas in the variable; empty: all namespaces."""
-    lease_name: str = "jobpools-operator"
-    """Name of the Lease that the leader holds."""
-    lease_namespace: str = "default"
-    """Namespace of that Lease."""
+    redis_url: str = _DEFAULTS["redis_url"]
+    namespaces: tuple[str, ...] = _DEFAULTS["namespaces"]
+    lease_name: str = _DEFAULTS["lease_name"]
+    lease_namespace: str = _DEFAULTS["lease_namespace"]
     identity: str = Field(default_factory=socket.gethostname, min_length=1)
-    """Name of this process in the Lease. Default: the host name, which is the pod's name."""
-    probe_port: int = Field(default=8080, ge=0, le=65535)
-    """Port of /livez, /readyz and /metrics; 0: they are not served."""
-    log: Literal["text", "json"] = "text"
-    """Format of the log on stderr."""
+    probe_port: int = Field(default=_DEFAULTS["probe_port"], ge=0, le=65535)
+    log: Literal["text", "json"] = _DEFAULTS["log"]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "OperatorSettings":
-        """Return the settings that these variables give. Raises ConfigurationError, which names the variable."""
-        values: dict[str, Any] = {
-            field: environ[variable] for field, variable in _VARIABLES.items() if environ.get(variable)
-        }
-        if "namespaces" in values:
-            names = (each.strip() for each in environ[_VARIABLES["namespaces"]].split(","))
-            values["namespaces"] = tuple(filter(None, names))
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            variable = _VARIABLES.get(str(first["loc"][0]), "settings")
-            raise ConfigurationError(f"{variable}: {explain(first)}") from error
+        """Return the settings that these variables give. Raises SettingsError, which lists all that are invalid."""
+        return resolve(Facts({}, environ, table=OPERATOR_SETTINGS), cls).settings

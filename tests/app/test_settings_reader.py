@@ -10,11 +10,12 @@ import pytest
 from jobpools import SettingsError
 from jobpools.core.configuration.file_source import SettingsFile, has_settings
 from jobpools.core.configuration.resolution import Facts, flattened, resolve, source_of
-from jobpools.core.configuration.settings_table import PRESETS, SETTINGS
+from jobpools.core.configuration.settings_table import OPERATOR_SETTINGS, PRESETS, SETTINGS
 from jobpools.core.configuration.sources import unknown_variables
 from jobpools.core.configuration.toml_lines import lines_of
 from jobpools.settings import ProducerSettings, WorkerSettings
 from jobpools.settings_reader import Inputs, read, read_again, read_producer, with_app_url
+from jobpools_operator.settings import OperatorSettings
 
 ROOT = Path(__file__).parents[2]
 OWN, PROJECT = "jobpools.toml", "pyproject.toml"
@@ -160,6 +161,19 @@ def test_the_lines_of_a_real_file_are_those_of_its_keys() -> None:
     lines = lines_of(text)
     assert text.splitlines()[lines["tool", "ruff", "lint", "mccabe", "max-complexity"] - 1].startswith("max-complexity")
     assert {key[1] for key in lines if len(key) > 1 and key[0] == "tool"} == tomllib.loads(text)["tool"].keys()
+
+
+def test_an_operator_lists_all_that_is_wrong_in_its_environment() -> None:
+    environ = {"JOBPOOLS_NAMESPACES": "shop, billing,", "JOBPOOLS_CONCURRENCY": "that of a worker"}
+    found = OperatorSettings.from_env(environ)
+    assert (found.namespaces, found.probe_port) == (("shop", "billing"), 8080)
+    assert [each.name for each in OPERATOR_SETTINGS] == list(OperatorSettings.model_fields)
+    with pytest.raises(SettingsError) as raised:
+        OperatorSettings.from_env({"JOBPOOLS_PROBE_PORT": "x", "JOBPOOLS_LOG": "yaml"})
+    assert raised.value.problems == (
+        'JOBPOOLS_PROBE_PORT: must be an integer, got "x"; write it as in 8080',
+        "JOBPOOLS_LOG: must be 'text' or 'json', got \"yaml\"; write it as in json",
+    )
 
 
 def test_a_mistyped_variable_is_noticed_and_those_of_services_are_not() -> None:

@@ -12,19 +12,14 @@ from typing import Any
 
 import pytest
 import typer.main
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 import jobpools
 from jobpools.cli.app import app
-from jobpools.core.text.durations import format_duration
-from jobpools_operator import settings as operator_settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 SOURCES = sorted([*(ROOT / "worker").rglob("*.py"), *(ROOT / "operator").rglob("*.py")])
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
-DURATIONS = {"grace", "lease", "log_interval"}
 
 
 def short(path: Path) -> str:
@@ -32,31 +27,6 @@ def short(path: Path) -> str:
 
 
 # Variables
-
-
-def section(title: str) -> str:
-    return CONFIGURATION.partition(f"## {title}\n")[2].partition("\n## ")[0]
-
-
-def default(name: str, field: FieldInfo) -> str:
-    """Return a default as the document writes it."""
-    if field.default_factory is not None:
-        return "host name"
-    value: Any = field.default
-    if isinstance(value, BaseModel):
-        return f"spec.{name}"
-    if value in ("", ()):
-        return "none"
-    if name in DURATIONS:
-        return format_duration(value)
-    return str(value) if isinstance(value, int) or value == "text" else f"`{value}`"
-
-
-def test_every_variable_of_the_operator_is_documented_with_its_default() -> None:
-    model, variables = operator_settings.OperatorSettings, operator_settings._VARIABLES
-    assert variables.keys() == model.model_fields.keys()
-    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| \S.* \|$", section("For the operator"), re.MULTILINE)
-    assert dict(rows) == {variables[name]: default(name, field) for name, field in model.model_fields.items()}
 
 
 def test_every_variable_that_is_read_is_documented() -> None:

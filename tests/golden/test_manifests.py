@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from jobpools.core.configuration.file_source import SettingsFile
+from jobpools.core.configuration.resolution import Facts, resolve, source_of
 from jobpools.core.pools.specs import Pool
 from jobpools.errors import SpecError
+from jobpools.settings import WorkerSettings
 from jobpools_operator.handlers.parse import parse_pool
 from jobpools_operator.kube import manifests
 
@@ -40,6 +43,20 @@ def test_the_deployment_is_rendered_as_recorded(name: str) -> None:
     if os.environ.get("JOBPOOLS_GOLDEN") == "write":
         golden.write_text(rendered)
     assert rendered == golden.read_text()
+
+
+def test_a_worker_in_a_pod_has_the_spec_of_its_pool_and_the_rest_of_a_file_in_the_image() -> None:
+    made = pool("least", concurrency=7, job={"timeout": "20s"})
+    rendered = worker(manifests.deployment(made, URL))["env"]
+    environ = {each["name"]: each["value"] for each in rendered if "value" in each}
+    file = SettingsFile("jobpools.toml", 'preset = "production"\nconcurrency = 3\nlease = "4s"\n[job]\ntimeout = "1h"')
+    found = resolve(Facts({}, environ, file), WorkerSettings)
+    settings = found.settings
+    assert (settings.concurrency, settings.job.timeout, settings.job.retry.max_attempts) == (7, 20.0, 3)
+    assert (settings.lease, settings.log_interval, settings.log) == (4.0, 300.0, "json")
+    assert [source_of(found, name) for name in ("concurrency", "lease", "log_interval")] == [
+        "JOBPOOLS_CONCURRENCY", "jobpools.toml:3", "preset production",
+    ]  # fmt: skip
 
 
 def test_a_pool_in_manual_mode_does_not_set_replicas() -> None:

@@ -8,6 +8,7 @@ from typing import Any, assert_type
 
 from jobpools import (
     App,
+    ConfigurationError,
     Context,
     Discard,
     JobChanges,
@@ -21,6 +22,7 @@ from jobpools import (
     RetryAfter,
     ScheduleView,
     SearchPage,
+    SettingsError,
     Snooze,
     results,
     results_sync,
@@ -118,6 +120,11 @@ async def valid_uses() -> None:
     assert_type(app.jobs.get_sync("order-1042"), JobRecord)
     assert_type(await app.jobs.retry(queue="emails", ended_after="2h", dry_run=True), JobChanges)
     assert_type(app.jobs.reschedule_sync("order-1042", delay="10m"), JobChanges)
+
+
+def settings_errors(error: SettingsError) -> None:
+    assert_type(error.problems, tuple[str, ...])
+    _configuration: ConfigurationError = error
 
 
 async def invalid_uses() -> None:

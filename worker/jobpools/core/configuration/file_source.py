@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 from pydantic import BaseModel
 
-from jobpools.core.configuration.settings_table import BY_NAME
+from jobpools.core.configuration.settings_table import BY_NAME, Kind
 from jobpools.core.configuration.toml_lines import lines_of
 from jobpools.core.configuration.values import Found, Origin, Value, leaves, line_of
 from jobpools.core.text.did_you_mean import did_you_mean
@@ -72,12 +72,18 @@ def from_file(file: SettingsFile, model: type[BaseModel]) -> Found:
     problems: list[str] = []
     for key, value in cast("dict[str, Any]", content).items():
         name = key.replace("-", "_")
-        found = Value((name,), value, Origin.FILE, file.path, (key,), own)
+        found = Value((name,), value, Origin.FILE, file.path, (key,), _example(name), own)
         if name in model.model_fields:
             values += leaves(found, model)
         elif name not in BY_NAME:
             problems.append(f"{found.place()}: no such setting{_hint(key, file)}")
     return Found(tuple(values), tuple(problems))
+
+
+def _example(name: str) -> str:
+    """Return an example of a value; a list or a table is written in another form than in the environment."""
+    setting = BY_NAME.get(name)
+    return "" if setting is None or setting.kind is Kind.JSON else setting.example
 
 
 def _hint(key: str, file: SettingsFile) -> str:

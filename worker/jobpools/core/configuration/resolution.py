@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from jobpools.core.configuration.file_source import SettingsFile, from_file
-from jobpools.core.configuration.settings_table import BY_NAME, PRESETS, Kind
+from jobpools.core.configuration.settings_table import PRESETS, SETTINGS, Setting
 from jobpools.core.configuration.sources import from_environment, from_options, from_preset
 from jobpools.core.configuration.toml_lines import Path
 from jobpools.core.configuration.values import Found, Origin, Value, field_of, group_at
@@ -28,6 +28,8 @@ class Facts:
     environ: Mapping[str, str]
     """The environment variables."""
     file: SettingsFile | None = None
+    table: Sequence[Setting] = SETTINGS
+    """The settings that the environment may contain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def resolve(facts: Facts, model: type[M]) -> Resolution[M]:
     Raises:
         SettingsError: Settings are unknown or have invalid values; it lists all of them.
     """
-    found = [from_options(facts.options, model), from_environment(facts.environ, model)]
+    found = [from_options(facts.options, model), from_environment(facts.environ, model, facts.table)]
     if facts.file is not None:
         found.append(from_file(facts.file, model))
     problems = [problem for each in found for problem in each.problems]
@@ -134,21 +136,18 @@ def _nested(values: Mapping[tuple[str, ...], Value]) -> dict[str, Any]:
 def _describe(model: type[BaseModel], values: Mapping[tuple[str, ...], Value], problem: Mapping[str, Any]) -> str:
     """Return an error of pydantic with the place of the value, and how to mend it."""
     path = _fields_of(model, problem["loc"])
-    name = "".join(path[:1])
     length = next((n for n in range(len(path), 0, -1) if path[:n] in values), 0)
-    if length:
-        place = values[path[:length]].place(problem["loc"][length:])
-    else:  # a rule between the keys of a group: the first of them stands for the group
-        place = next((value.place() for at, value in values.items() if at[: len(path)] == path), ".".join(path))
+    inside = (value for at, value in values.items() if at[: len(path)] == path)
+    value = values[path[:length]] if length else next(inside)  # the first key of a group whose keys contradict
+    place = value.place(problem["loc"][length:] if length else ())
     group = group_at(model, path[:-1]) if len(path) > 1 else None
     if problem["type"] == "extra_forbidden":
         known = () if group is None else group.model_fields
         return f"{place}: unknown key{did_you_mean(''.join(path[-1:]), known)}"
     text = explain(problem)
-    setting = BY_NAME.get(name)
-    if "; " in text or setting is None or len(path) > 1 or setting.kind is Kind.JSON:
+    if "; " in text or len(path) > 1 or not value.example:
         return f"{place}: {text}"
-    return f"{place}: {text}; write it as in {setting.example}"
+    return f"{place}: {text}; write it as in {value.example}"
 
 
 def _fields_of(model: type[BaseModel], loc: Path) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ class Kind(StrEnum):
     TEXT = "text"
     INTEGER = "integer"
     DURATION = "duration"
+    NAMES = "names"
+    """Names with commas between them."""
     JSON = "JSON"
     """JSON in a variable, a list or table in a file."""
 
@@ -124,6 +126,23 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )  # fmt: skip
 """All settings, in the order in which they are shown."""
+
+OPERATOR_SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "redis_url", Kind.TEXT, "redis://127.0.0.1:6379/0",
+        "URL of the Redis of all pools and schedules without `spec.redis`", "redis://127.0.0.1:6379/0",
+    ),
+    Setting(
+        "namespaces", Kind.NAMES, (),
+        "Namespaces to manage, separated by commas. If it is not set, all namespaces", "shop,billing", "", "none",
+    ),
+    Setting("lease_name", Kind.TEXT, "jobpools-operator", "Name of the Lease that the leader holds", "shop-operator"),
+    Setting("lease_namespace", Kind.TEXT, "default", "Namespace of that Lease", "jobpools-system"),
+    Setting("identity", Kind.TEXT, None, "Holder of the Lease: the pod's name", "operator-1", "", "host name"),
+    Setting("probe_port", Kind.INTEGER, 8080, "Port of `/livez`, `/readyz` and `/metrics`; 0 opens no port", "8080"),
+    Setting("log", Kind.TEXT, "text", "Format of the log on stderr: text or json", "json"),
+)  # fmt: skip
+"""The settings of an operator, which come from its environment only."""
 
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
 """The settings by name."""

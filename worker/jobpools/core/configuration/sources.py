@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -20,17 +20,19 @@ def from_options(options: Mapping[str, Any], model: type[BaseModel]) -> Found:
     values: list[Value] = []
     for name, value in options.items():
         if value is not None:
-            where = BY_NAME[name].option or name
-            values += leaves(Value((name,), value, Origin.OPTION, where), model)
+            setting = BY_NAME[name]
+            values += leaves(
+                Value((name,), value, Origin.OPTION, setting.option or name, example=setting.example), model
+            )
     return Found(tuple(values))
 
 
-def from_environment(environ: Mapping[str, str], model: type[BaseModel]) -> Found:
-    """Return the settings of the variables that are not empty; those of other processes are not read."""
+def from_environment(environ: Mapping[str, str], model: type[BaseModel], table: Iterable[Setting]) -> Found:
+    """Return the settings of the variables that are not empty; those that the model does not have are not read."""
     values: list[Value] = []
     problems: list[str] = []
-    for setting in _settings_of(model):
-        if text := environ.get(setting.variable, ""):
+    for setting in table:
+        if setting.name in model.model_fields and (text := environ.get(setting.variable, "")):
             try:
                 value = _from_text(setting, text)
             except ValueError as error:
@@ -38,7 +40,10 @@ def from_environment(environ: Mapping[str, str], model: type[BaseModel]) -> Foun
                     f"{setting.variable}: {text[:SHOWN]!r} is not JSON: {error}; write it as in {setting.example}"
                 )
             else:
-                values += leaves(Value((setting.name,), value, Origin.ENVIRONMENT, setting.variable), model)
+                example = "" if setting.kind is Kind.JSON else setting.example
+                values += leaves(
+                    Value((setting.name,), value, Origin.ENVIRONMENT, setting.variable, example=example), model
+                )
     return Found(tuple(values), tuple(problems))
 
 
@@ -49,6 +54,8 @@ def _from_text(setting: Setting, text: str) -> Any:
     """
     if setting.kind is Kind.JSON:
         return json.loads(text)
+    if setting.kind is Kind.NAMES:
+        return tuple(filter(None, map(str.strip, text.split(","))))
     if setting.kind is Kind.DURATION:
         try:
             return float(text)
@@ -67,11 +74,6 @@ def from_preset(name: str, model: type[BaseModel]) -> Found:
             if path[0] in model.model_fields
         )
     )
-
-
-def _settings_of(model: type[BaseModel]) -> Iterator[Setting]:
-    """Yield the settings that a process has."""
-    return (setting for setting in SETTINGS if setting.name in model.model_fields)
 
 
 def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:

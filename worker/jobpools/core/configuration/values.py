@@ -1,7 +1,7 @@
 """Values of settings, with the place in their source."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, cast
 
@@ -32,6 +32,8 @@ class Value:
     """Place as messages show it: `--grace`, `JOBPOOLS_JOB`, `pyproject.toml`, `preset production`."""
     keys: Path = ()
     """The keys below `where`, as they were written."""
+    example: str = ""
+    """A valid value, for errors; empty: the message says enough."""
     lines: Mapping[Path, int] = field(default_factory=dict[Path, int], repr=False)
     """Lines of a file, by keys."""
 
@@ -74,11 +76,8 @@ def leaves(found: Value, model: type[BaseModel]) -> Iterator[Value]:
         yield found
         return
     for key, value in cast("dict[str, Any]", found.value).items():
-        yield from leaves(
-            Value((*found.path, field_of(group, key)), value, found.origin, found.where, (*found.keys, key),
-                  found.lines),
-            model,
-        )  # fmt: skip
+        inner = replace(found, path=(*found.path, field_of(group, key)), value=value, keys=(*found.keys, key))
+        yield from leaves(inner, model)
 
 
 def group_at(model: type[BaseModel], path: tuple[str, ...]) -> type[BaseModel] | None:

@@ -24,7 +24,7 @@ QUEUE, POOL, WORKER = "emails", "default/shop", "web-1.a"
 CRASHED, INTERRUPTED = "crashed", "interrupted"
 
 
-def hello(url: str, **fields: Any) -> dict[str, Any]:
+def description(url: str, **fields: Any) -> dict[str, Any]:
     """Return a worker's description of itself."""
     known = {"redis_url": url, "queues": [QUEUE], "worker": WORKER, "pool": POOL, "lease": 60.0}
     return known | {"max_crashes": 3, "max_crashes_of": {}} | fields
@@ -33,7 +33,7 @@ def hello(url: str, **fields: Any) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def log_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A supervisor sends the log of its process to stderr; pytest reads it where it is."""
-    monkeypatch.setattr(supervisor_log, "configure", lambda _hello: None)
+    monkeypatch.setattr(supervisor_log, "configure", lambda _description: None)
 
 
 @pytest.fixture
@@ -54,15 +54,15 @@ def report(*leases: str) -> CrashReport:
     return CrashReport(keys, "the worker was killed by SIGSEGV", traceback="Fatal Python error")
 
 
-async def settle(hello: dict[str, Any], report: CrashReport) -> None:
+async def settle(description: dict[str, Any], report: CrashReport) -> None:
     """Settle in a thread, because the helper process runs an event loop of its own."""
-    await asyncio.to_thread(crash_settlement.settle, hello, report)
+    await asyncio.to_thread(crash_settlement.settle, description, report)
 
 
 async def test_the_attempt_that_caused_the_death_is_charged_and_the_other_handed_back(
     store: Connection, leases: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    await settle(hello(store.url), report(leases[CRASHED]))
+    await settle(description(store.url), report(leases[CRASHED]))
     crashed, interrupted = await read_job(store, QUEUE, CRASHED), await read_job(store, QUEUE, INTERRUPTED)
     assert crashed is not None
     assert interrupted is not None
@@ -78,7 +78,7 @@ async def test_the_attempt_that_caused_the_death_is_charged_and_the_other_handed
 async def test_the_limit_of_the_handler_decides_when_a_job_is_dead(
     store: Connection, leases: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    await settle(hello(store.url, max_crashes_of={"resize": 1}), report(leases[CRASHED]))
+    await settle(description(store.url, max_crashes_of={"resize": 1}), report(leases[CRASHED]))
     crashed = await read_job(store, QUEUE, CRASHED)
     assert crashed is not None
     assert crashed.state is JobState.DEAD
@@ -87,7 +87,7 @@ async def test_the_limit_of_the_handler_decides_when_a_job_is_dead(
 
 @pytest.mark.usefixtures("leases")
 async def test_a_death_without_evidence_charges_no_job(store: Connection, caplog: pytest.LogCaptureFixture) -> None:
-    await settle(hello(store.url), report())
+    await settle(description(store.url), report())
     assert "charged with a crash: no job; handed back: 2" in caplog.text
     assert (await read_endpoint(store, {POOL: [QUEUE]})).queues[QUEUE].queued == 2  # type: ignore[index]  # a plain name
 
@@ -98,7 +98,7 @@ async def test_an_unreachable_redis_is_tried_several_times_and_logged_once(
     monkeypatch.setattr(crash_settlement, "MAX_TRIES", 2)
     monkeypatch.setattr(crash_settlement, "TRY_INTERVAL", 0.01)
     caplog.set_level(logging.WARNING, "jobpools.worker")
-    await settle(hello(f"redis://127.0.0.1:{free_port()}/0"), report())
+    await settle(description(f"redis://127.0.0.1:{free_port()}/0"), report())
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert "its attempts could not be settled: " in warnings[0]

@@ -50,11 +50,11 @@ async def close_connections(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[No
         await each.aclose()
 
 
-async def extend(hello: dict[str, Any], seconds: float) -> None:
+async def extend(description: dict[str, Any], seconds: float) -> None:
     """Extend for so long. The public function runs until its process is killed."""
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(seconds):
-            await lease_extension._extend(hello)
+            await lease_extension._extend(description)
 
 
 async def remaining(store: Connection) -> float:

@@ -78,7 +78,7 @@ def monitored(monkeypatch: pytest.MonkeyPatch) -> MonitoredWorker:
 
 
 @pytest.mark.parametrize(
-    ("hello", "silence", "stalled"),
+    ("description", "silence", "stalled"),
     [
         (HELLO, STALLED_AFTER * LEASE - 0.1, False),
         (HELLO, STALLED, True),
@@ -89,9 +89,9 @@ def monitored(monkeypatch: pytest.MonkeyPatch) -> MonitoredWorker:
     ids=["within the share", "beyond the share", "within the minimum", "beyond the minimum", "before its hello"],
 )
 def test_a_worker_is_stalled_after_a_share_of_its_lease(
-    monitored: MonitoredWorker, hello: dict[str, Any] | None, silence: float, *, stalled: bool
+    monitored: MonitoredWorker, description: dict[str, Any] | None, silence: float, *, stalled: bool
 ) -> None:
-    assert monitored.monitor.is_stalled(hello, NOW + silence) is stalled
+    assert monitored.monitor.is_stalled(description, NOW + silence) is stalled
 
 
 def test_a_worker_that_has_not_started_is_not_stalled() -> None:

@@ -34,7 +34,7 @@ from jobpools.store.step import CLAIM_LIMIT, StepReply, settle_and_claim
 
 DUE_SPACING = 0.005
 """Seconds that a step for a scheduled job waits for others that fall due at about the same time."""
-MAX_REST = 10.0
+MAX_IDLE_WAIT = 10.0
 """Maximum seconds between two turns of an idle dispatcher, so that /livez sees that it works."""
 DRAINING_WAIT = 1.0
 """Seconds after which a worker that may not claim tries again."""
@@ -82,7 +82,7 @@ class Consumer:
         self._next_due: float | None = None
         """When the next scheduled job falls due; None: none is scheduled, or work is ready anyway."""
         self._is_uncertain = False
-        """The latest step had no reply, so its settlements are sent again and may be refused as stale."""
+        """Whether the latest step had no reply: its settlements are sent again, and may be refused as stale."""
         self._dropped = 0
         self._next_dropped_line = 0.0
 
@@ -227,8 +227,8 @@ class Consumer:
         if self.is_draining:
             return DRAINING_WAIT
         if self._next_due is not None:
-            return min(max(self._next_due - time.monotonic(), 0.0) + DUE_SPACING, MAX_REST)
-        return MAX_REST
+            return min(max(self._next_due - time.monotonic(), 0.0) + DUE_SPACING, MAX_IDLE_WAIT)
+        return MAX_IDLE_WAIT
 
     def end_wait(self) -> None:
         """Note that the wait is over: claim again if a scheduled job is due or the worker was draining."""

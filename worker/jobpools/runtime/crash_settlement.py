@@ -27,44 +27,46 @@ MAX_TRIES, TRY_INTERVAL = 5, 0.5
 log = logging.getLogger("jobpools.worker")
 
 
-def settle(hello: Mapping[str, Any], report: CrashReport) -> None:
+def settle(description: Mapping[str, Any], report: CrashReport) -> None:
     """Settle a dead worker's leases: charge the attempts that caused its death, hand the others back.
 
     Args:
-        hello: The worker's description (`monitoring.description`).
+        description: The worker's description (`monitoring.description`).
         report: The attempts to charge, and how the worker died.
     """
-    supervisor_log.configure(hello)
-    asyncio.run(_settle(hello, report))
+    supervisor_log.configure(description)
+    asyncio.run(_settle(description, report))
 
 
-async def _settle(hello: Mapping[str, Any], report: CrashReport) -> None:
-    connection = connect(hello["redis_url"])
-    queues: Sequence[str] = hello["queues"]
-    limits = hello["max_crashes_of"]
+async def _settle(description: Mapping[str, Any], report: CrashReport) -> None:
+    connection = connect(description["redis_url"])
+    queues: Sequence[str] = description["queues"]
+    limits = description["max_crashes_of"]
     settled: list[Rescued] = []
     rescuer = Rescuer(
         connection,
-        draws.worker_id(f"{WorkerId(hello['worker']).rpartition('.')[0]}-supervisor"),
-        lease_ms=int(float(hello["lease"]) * 1000),
-        max_crashes=lambda name: int(limits.get(name, hello["max_crashes"])),
+        draws.worker_id(f"{WorkerId(description['worker']).rpartition('.')[0]}-supervisor"),
+        lease_ms=int(float(description["lease"]) * 1000),
+        max_crashes=lambda name: int(limits.get(name, description["max_crashes"])),
         report=settled.append,
     )
 
     for tries_left in reversed(range(MAX_TRIES)):
         try:
             for queue in queues:
-                await rescuer.sweep(queue, holders=[held_by(hello["worker"])], outcome_of=partial(outcome_of, report))
-            await remove_worker(connection, hello["pool"], hello["worker"], queues)
+                await rescuer.sweep(
+                    queue, holders=[held_by(description["worker"])], outcome_of=partial(outcome_of, report)
+                )
+            await remove_worker(connection, description["pool"], description["worker"], queues)
             break
         except StoreError as error:
             if not tries_left:
                 log.warning("worker %s: its attempts could not be settled: %s; they run again when their leases expire",
-                            hello["worker"], error)  # fmt: skip
+                            description["worker"], error)  # fmt: skip
             await asyncio.sleep(TRY_INTERVAL)
     charged = [_charge(each) for each in settled if each.outcome.kind is OutcomeKind.CRASHED]
     log.error(
-        "worker %s: %s; charged with a crash: %s; handed back: %d", hello["worker"], report.cause,
+        "worker %s: %s; charged with a crash: %s; handed back: %d", description["worker"], report.cause,
         ", ".join(charged) or "no job", len(settled) - len(charged),
     )  # fmt: skip
     await connection.aclose()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from jobpools.core.jobs.fairness import share_slots
 from jobpools.errors import StoreError
-from jobpools.runtime.consumer import MAX_REST, Consumer
+from jobpools.runtime.consumer import MAX_IDLE_WAIT, Consumer
 from jobpools.runtime.listener import Listener
 from jobpools.runtime.outage import Outage, Tries, concerns_server
 from jobpools.runtime.slots import Slots
@@ -42,7 +42,7 @@ class Dispatcher:
         self._tries = Tries()
         self._is_finishing = False
         self._is_recovering = False
-        """The latest step failed because of the server."""
+        """Whether the latest step failed because of the server."""
         self.progress = time.monotonic()
         """When the loop last began a turn, by the monotonic clock; /livez checks it."""
         self.is_draining = False
@@ -65,7 +65,7 @@ class Dispatcher:
             elif self._is_finishing and not self._slots.held and not any(each.outbox for each in self._consumers):
                 return
             else:
-                await self._rest()
+                await self._wait_idle()
 
     async def _gather(self) -> None:
         """Collect a batch while enough attempts wait for a slot: a round trip costs worker and server 0.1 ms each.
@@ -125,7 +125,7 @@ class Dispatcher:
             self._tries.succeeded()
         self.is_draining = any(each.is_draining for each in self._consumers)
 
-    async def _rest(self) -> None:
+    async def _wait_idle(self) -> None:
         """Wait until an attempt ends, a queue is woken, or a scheduled job falls due."""
         has_room = self._slots.room() > 0
         for listener in self._listeners:
@@ -133,7 +133,7 @@ class Dispatcher:
         # With no slot free, only queues with settlements need a step before an attempt ends.
         waits = [each.next_step_in() for each in self._consumers if has_room or each.outbox]
         try:
-            async with asyncio.timeout(min(waits, default=MAX_REST)):
+            async with asyncio.timeout(min(waits, default=MAX_IDLE_WAIT)):
                 await self._wakeup.wait()
         except TimeoutError:
             for consumer in self._consumers:

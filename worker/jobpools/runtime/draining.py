@@ -20,7 +20,7 @@ async def empty(slots: Slots, worker: WorkerId, grace: float, hand_back_now: asy
     """Wait for the running attempts, and hand back those that still run, uncharged.
 
     Args:
-        slots: They start no attempt any more.
+        slots: The slots, which no longer start attempts.
         worker: Id of the worker, for the log.
         grace: Seconds for which running attempts may continue.
         hand_back_now: Ends the grace when it is set.

@@ -25,7 +25,7 @@ def prepare(vitals: Vitals) -> None:
     def record() -> None:
         attempt = current_attempt.get()
         if attempt is not None and attempt.row and not forking.is_child:
-            vitals.process_ends(attempt.lease)
+            vitals.record_process_end(attempt.lease)
 
     os._exit = _record_first(os, os._exit, record, lambda *_: True)
     os.abort = _record_first(os, os.abort, record, lambda *_: True)

@@ -98,11 +98,11 @@ def _detach(loop: Any) -> None:
     """
     owners = (getattr(loop, name, None) for name in ("_selector", "_ssock", "_csock"))
     numbers = [*_private, *(owner.fileno() for owner in owners if owner is not None)]
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    null = os.open(os.devnull, os.O_RDWR)
     for number in numbers:
         if number >= 0:
-            os.dup2(nowhere, number, inheritable=False)
-    os.close(nowhere)
+            os.dup2(null, number, inheritable=False)
+    os.close(null)
 
 
 def _disarm(loop: Any) -> None:

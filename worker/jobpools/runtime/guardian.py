@@ -71,12 +71,12 @@ class Guardian:
         found = processes.find(self._worker)
         program = [sys.executable, "-I", "-S", processes.__file__, str(self._worker), str(found.start if found else 0)]
         with contextlib.suppress(OSError):
-            waiting, held = os.pipe()
+            read_end, write_end = os.pipe()
             pid = os.fork()
             if pid == 0:
-                _become_shell(waiting, program)
-            os.close(waiting)
-            self.pid, self._pipe = pid, held
+                _become_shell(read_end, program)
+            os.close(read_end)
+            self.pid, self._pipe = pid, write_end
 
     def reaped(self, pid: int) -> None:
         """Record that this process has ended, if it was the guardian."""
@@ -96,11 +96,11 @@ class Guardian:
             processes.send([self.pid], signal.SIGKILL)
 
 
-def _become_shell(waiting: int, program: list[str]) -> None:
+def _become_shell(read_end: int, program: list[str]) -> None:
     try:
         os.setsid()  # signals to the supervisor's process group must not reach the guardian
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for source, target in ((waiting, 0), (nowhere, 1), (nowhere, 2)):
+        null = os.open(os.devnull, os.O_RDWR)
+        for source, target in ((read_end, 0), (null, 1), (null, 2)):
             os.dup2(source, target)
         os.closerange(3, 1024)
         for number in (signal.SIGPIPE, signal.SIGCHLD):

@@ -17,7 +17,7 @@ from jobpools.store.running_attempts import encode_running
 from jobpools.store.server import server_warnings
 
 INTERVAL = 3.0
-"""Seconds between two heartbeats of a worker whose state does not change, and within which it carries out a command."""
+"""Seconds between two heartbeats of a worker whose state does not change. A command takes effect within this time."""
 CHANGED_INTERVAL = 1.0
 """Seconds between two heartbeats if the number of slots in use has changed, or if the last one failed.
 
@@ -25,7 +25,7 @@ A change of the reported state is sent at once.
 """
 CHECK_INTERVAL = 0.25
 """Seconds between two checks whether a heartbeat is due."""
-FORGET_TIMEOUT = 1.0
+REMOVE_TIMEOUT = 1.0
 """Maximum seconds to remove an ending worker from Redis."""
 
 log = logging.getLogger("jobpools.worker")
@@ -95,7 +95,7 @@ class HeartbeatSender:
         """Remove this worker from Redis."""
         worker, pool = self._state.worker, self._state.pool
         try:
-            async with asyncio.timeout(FORGET_TIMEOUT):
+            async with asyncio.timeout(REMOVE_TIMEOUT):
                 await remove_worker(self._connection, pool, worker, queues)
         except (StoreError, TimeoutError) as error:
             log.info("worker %s: could not remove itself from Redis: %s; its heartbeat expires", worker, error)

@@ -20,7 +20,7 @@ class HelperProcesses:
         self._guardian = guardian
 
     def start(self, work: Callable[[], None]) -> int:
-        """Call `work` in a new process; returns its pid."""
+        """Call `work` in a new process; return its pid."""
         parent = os.getpid()
         pid = os.fork()
         if pid:

@@ -15,27 +15,27 @@ EXTENSIONS_PER_LEASE = 4
 """Extensions per lease duration."""
 
 
-def extend(hello: Mapping[str, Any], silence: float) -> None:
+def extend(description: Mapping[str, Any], silence: float) -> None:
     """Extend a worker's leases and repeat its heartbeat until this process is killed.
 
     Args:
-        hello: The worker's description.
+        description: The worker's description.
         silence: Seconds since the worker last made progress, for the log.
     """
     supervisor_log.warn(
-        hello,
+        description,
         f"it has made no progress for {silence:.1f} s: a handler holds the GIL, or the process is stopped; "
         "its supervisor renews its leases",
     )
-    asyncio.run(_extend(hello))
+    asyncio.run(_extend(description))
 
 
-async def _extend(hello: Mapping[str, Any]) -> None:
-    lease = float(hello["lease"])
-    connection = connect(hello["redis_url"], timeout=lease / 2)
+async def _extend(description: Mapping[str, Any]) -> None:
+    lease = float(description["lease"])
+    connection = connect(description["redis_url"], timeout=lease / 2)
     while True:
         with contextlib.suppress(StoreError):  # an outage: the worker could not renew its leases either
-            for queue in hello["queues"]:
-                await extend_leases(connection, queue, hello["worker"], int(lease * 1000))
-            await repeat_heartbeat(connection, hello["pool"], hello["worker"])
+            for queue in description["queues"]:
+                await extend_leases(connection, queue, description["worker"], int(lease * 1000))
+            await repeat_heartbeat(connection, description["pool"], description["worker"])
         await asyncio.sleep(lease / EXTENSIONS_PER_LEASE)

@@ -19,7 +19,7 @@ SHORT_WAIT = 0.01
 
 
 class Listener:
-    """Waits for wake-ups while the dispatcher rests and slots are free."""
+    """Waits for wake-ups while the dispatcher is idle and slots are free."""
 
     def __init__(
         self, connection: Connection, consumers: Sequence[Consumer], slots: Slots, outage: Outage, wakeup: asyncio.Event

@@ -1,4 +1,4 @@
-"""How many attempts a worker ends in a minute."""
+"""The numbers of attempts that a worker ends per minute."""
 
 from collections import deque
 from typing import NamedTuple
@@ -19,12 +19,12 @@ class Rates(NamedTuple):
 
 
 class MinuteRates:
-    """The rates of the last minute, from the totals at its begin; of a younger worker, since its start."""
+    """The rates of the last minute, or since the start of a worker that is younger than a minute."""
 
     def __init__(self, now: float) -> None:
         """Begin with totals of 0. All times are monotonic."""
         self._samples = deque([(now, 0, 0)])
-        """Time, completed and failed attempts: the oldest sample, of a minute ago, first."""
+        """Time, completed and failed attempts, oldest first; the first sample is a minute old."""
 
     def measure(self, now: float, completed: int, failed: int) -> Rates:
         """Return the rates up to these totals."""

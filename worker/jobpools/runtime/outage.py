@@ -35,7 +35,7 @@ class Outage:
         self._failing: set[str] = set()
         self._since = 0.0
         self._is_logged = False
-        """The start of the outage was logged, and its end was not."""
+        """Whether the start of the outage was logged, and its end was not."""
         self._stable_after = STABLE_AFTER
         self.ended = float("-inf")
         """When the last part recovered, by the monotonic clock."""
@@ -96,7 +96,7 @@ class Tries:
         self._failures = 0
 
     def failed(self, draw: float) -> float:
-        """Count a failure; returns the seconds until the next try. `draw` is a random number from [0, 1)."""
+        """Count a failure; return the seconds until the next try. `draw` is a random number from [0, 1)."""
         self._failures += 1
         return BACKOFF.delay(self._failures, draw)
 

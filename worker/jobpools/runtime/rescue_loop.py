@@ -69,7 +69,7 @@ class RescueLoop:
                 self._outage.recovered(PART)
 
     async def _checked(self, consumer: Consumer, *, probe_only: bool) -> StoreError | None:
-        """Check one queue, or only prove that it accepts a write; returns an error that concerns the whole server."""
+        """Check one queue, or only prove that it accepts a write; return an error that concerns the whole server."""
         try:
             await (consumer.prove_write() if probe_only else self.check(consumer))
         except StoreError as error:

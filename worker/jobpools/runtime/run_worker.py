@@ -54,9 +54,9 @@ def run_worker(settings: WorkerSettings, app: App | None = None, signals: Stoppi
         StoreAuthError: Redis refuses the user or the password.
     """
     try:
-        with stopping() if signals is None else contextlib.nullcontext(signals) as followed:
+        with stopping() if signals is None else contextlib.nullcontext(signals) as handled:
             found = app or import_app(settings.app)  # before the event loop starts: the module may run one of its own
-            return _run(_use_one_redis(found, settings), found, followed)
+            return _run(_use_one_redis(found, settings), found, handled)
     except Stopped as signal_name:
         log.info("stopped by %s before the worker started; no job was claimed", signal_name)
         return 0

@@ -35,10 +35,10 @@ def settle(attempt: Attempt, outcome: Outcome, now: float, worker: str) -> None:
     """Decide what becomes of an attempt that did not complete, log it, and put it into the next step.
 
     Args:
-        attempt: the attempt that ended.
-        outcome: how it ended.
-        now: the server's time, seconds since the epoch.
-        worker: the id of this worker.
+        attempt: The attempt that ended.
+        outcome: How it ended.
+        now: The server's time, seconds since the epoch.
+        worker: Id of this worker.
     """
     attempt.phase = SETTLED
     decision = decide(attempt, outcome, now, worker)
@@ -133,7 +133,7 @@ class Settler:
         self._settle(attempt, Outcome(OutcomeKind.INTERRUPTED, message=reason, delay=delay))
 
     def lose(self, attempt: Attempt) -> None:
-        """Settle nothing: another worker holds the lease."""
+        """Record that another worker holds the lease. Nothing is settled."""
         self.metrics.stale += 1
         attempt.phase = SETTLED
         attempt.stop_outcome = attempt.stop_outcome or Outcome(OutcomeKind.INTERRUPTED)

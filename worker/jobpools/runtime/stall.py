@@ -30,26 +30,26 @@ class StallMonitor:
         self.kill_reason = ""
         """Why the supervisor killed the worker; empty: it did not."""
 
-    def check(self, hello: Mapping[str, Any], now: float) -> None:
+    def check(self, description: Mapping[str, Any], now: float) -> None:
         """Start or stop the extension of the leases; kill a worker that is stalled beyond its jobs' timeouts.
 
         Args:
-            hello: The worker's description (`monitoring.description`).
+            description: The worker's description (`monitoring.description`).
             now: The monotonic time.
         """
         silence, snapshot = self._silence(now), self._vitals.snapshot()
-        if not self.is_stalled(hello, now):
+        if not self.is_stalled(description, now):
             if self._extension:
                 self.stop()
-                supervisor_log.warn(hello, "it makes progress again")
+                supervisor_log.warn(description, "it makes progress again")
         elif now > max(snapshot.deadline, snapshot.lease_thread) + OVERTIME:
             self._kill(silence, now)
         elif not self._extension:
-            self._extension = self._helpers.start(lambda: _extend_leases(hello, silence))
+            self._extension = self._helpers.start(lambda: _extend_leases(description, silence))
 
-    def is_stalled(self, hello: Mapping[str, Any] | None, now: float) -> bool:
+    def is_stalled(self, description: Mapping[str, Any] | None, now: float) -> bool:
         """Return whether no thread of the worker has made progress for too long."""
-        lease = float(hello["lease"]) if hello else 0.0
+        lease = float(description["lease"]) if description else 0.0
         return self._silence(now) > max(STALLED_AFTER * lease, MIN_STALLED_AFTER)
 
     def reaped(self, pid: int) -> None:
@@ -81,7 +81,7 @@ class StallMonitor:
         return now - max(snapshot.lease_thread, snapshot.event_loop) if snapshot.lease_thread else 0.0
 
 
-def _extend_leases(hello: Mapping[str, Any], silence: float) -> None:
+def _extend_leases(description: Mapping[str, Any], silence: float) -> None:
     from jobpools.runtime import lease_extension  # in the helper process only: it imports the Redis client
 
-    lease_extension.extend(hello, silence)
+    lease_extension.extend(description, silence)

@@ -42,7 +42,7 @@ class Stopping:
         self.first_signal: signal.Signals | None = None
         """The first signal received; None: no signal was received."""
         self.is_over = False
-        """The worker has ended or is about to end: signals no longer have an effect."""
+        """Whether the worker has ended or is about to end: signals no longer have an effect."""
         self._count = 0
         self.pid = os.getpid()
         self._stop: Callable[[], None] | None = None
@@ -64,11 +64,11 @@ class Stopping:
         then would kill a worker that has drained.
         """
         self.check()
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        theirs.setblocking(False)
-        loop.add_reader(ours, _discard, ours)
-        former = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        receiver, sender = socket.socketpair()
+        receiver.setblocking(False)
+        sender.setblocking(False)
+        loop.add_reader(receiver, _discard, receiver)
+        former = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
         self._may_raise, self._stop = blocks, lambda: _call(loop, stop)
         numbers = list(_install(self._handle))  # again: the app may have replaced them
         reinstalling = WorkerTask(self._keep_installed(numbers), loop=loop, name="signals")
@@ -78,9 +78,9 @@ class Stopping:
             reinstalling.cancel()
             self.is_over, self._may_raise, self._stop = True, lambda: False, None
             signal.set_wakeup_fd(former)
-            loop.remove_reader(ours)
-            ours.close()
-            theirs.close()
+            loop.remove_reader(receiver)
+            receiver.close()
+            sender.close()
 
     async def _keep_installed(self, numbers: Sequence[signal.Signals]) -> None:
         """Reinstall signal handlers that a job has replaced: a worker must receive its stop signals."""
@@ -147,10 +147,10 @@ def _ignore(state: Stopping) -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def _discard(ours: socket.socket) -> None:
+def _discard(receiver: socket.socket) -> None:
     """Discard the bytes with which signals wake the event loop."""
     with contextlib.suppress(BlockingIOError):
-        while ours.recv(1024):
+        while receiver.recv(1024):
             pass
 
 

@@ -13,9 +13,9 @@ from jobpools.runtime.worker_process import WorkerProcess
 
 
 def run(work: Callable[[], int]) -> int:
-    """Run the worker in a child process and supervise it; returns the exit code, in both processes."""
+    """Run the worker in a child process and supervise it; return the exit code, in both processes."""
     vitals = Vitals()
-    ours, theirs = socket.socketpair()
+    supervisor_end, worker_end = socket.socketpair()
     dump = _create_dump_file()
     guardian.adopt_orphans()
     # A signal between the fork and the installation of the handlers would be lost, or would kill the supervisor.
@@ -23,14 +23,14 @@ def run(work: Callable[[], int]) -> int:
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        ours.close()
-        return _run_worker(work, link.Link(theirs, vitals), parent, former, dump)
-    theirs.close()
-    ours.setblocking(False)
+        supervisor_end.close()
+        return _run_worker(work, link.Link(worker_end, vitals), parent, former, dump)
+    worker_end.close()
+    supervisor_end.setblocking(False)
     wake = _install_signal_handlers()
     signal.pthread_sigmask(signal.SIG_SETMASK, former)
-    with ours:
-        supervisor = Supervisor(WorkerProcess(pid), ours, vitals, wake, dump)
+    with supervisor_end:
+        supervisor = Supervisor(WorkerProcess(pid), supervisor_end, vitals, wake, dump)
         code = supervisor.run()
     if supervisor.has_forwarded:
         # The interpreter's exit restores the default action: a late signal would change the exit code.
@@ -50,11 +50,11 @@ def _create_dump_file() -> int:
 
 
 def _install_signal_handlers() -> int:
-    """Have the numbers of all signals written to a pipe; returns its end to read."""
-    wake, written = os.pipe()
-    for each in (wake, written):
+    """Have the numbers of all signals written to a pipe; return the end to read."""
+    wake, write_end = os.pipe()
+    for each in (wake, write_end):
         os.set_blocking(each, False)
-    signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     for number in (*FORWARDED, signal.SIGCHLD, signal.SIGTSTP, signal.SIGCONT):
         # nohup: a signal that the caller ignores stays ignored.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
@@ -69,7 +69,7 @@ def _ignore(number: int, _frame: object) -> None:
 def _run_worker(
     work: Callable[[], int], supervisor: link.Link, parent: int, mask: set[signal.Signals | int], dump: int
 ) -> int:
-    """Run as the worker; returns its exit code."""
+    """Run as the worker; return its exit code."""
     os.setsid()  # the terminal sends Ctrl-C to the supervisor only, which forwards it once
     guardian.follow_parent(parent, signal.SIGSTOP if guardian.is_possible() else signal.SIGKILL)
     link.connect(supervisor)

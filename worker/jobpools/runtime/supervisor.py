@@ -58,7 +58,7 @@ class Supervisor:
             self._poller.register(descriptor, select.POLLIN)
 
     def run(self) -> int:
-        """Supervise until the worker and all processes that it started have ended; returns the exit code."""
+        """Supervise until the worker and all processes that it started have ended; return the exit code."""
         self._guardian.start()
         while self._worker.exit is None:
             for descriptor, _ in self._poller.poll(self._interval_ms()):
@@ -79,9 +79,9 @@ class Supervisor:
         """Return the milliseconds until the next check; None: only an event requires one."""
         if self._messages.exit_code is not None:
             return 100
-        if self._messages.hello is None:
+        if self._messages.description is None:
             return None
-        return max(50, float(self._messages.hello["lease"]) * 1000 / CHECKS_PER_LEASE)
+        return max(50, float(self._messages.description["lease"]) * 1000 / CHECKS_PER_LEASE)
 
     # Events
 
@@ -135,7 +135,7 @@ class Supervisor:
             return probes.readyz(self._vitals.snapshot())
         if path != "/metrics":
             return NOT_FOUND
-        if self._stall.is_stalled(self._messages.hello, now):
+        if self._stall.is_stalled(self._messages.description, now):
             return probes.STALLED
         try:
             socket.send_fds(self._messages.channel, [b"."], [connection.fileno()])
@@ -150,8 +150,8 @@ class Supervisor:
             self._probe_server.close_late(now)
         if self._messages.exit_code is not None:
             self._check_exit(now)
-        elif self._messages.hello is not None and self._worker.exit is None:
-            self._stall.check(self._messages.hello, now)
+        elif self._messages.description is not None and self._worker.exit is None:
+            self._stall.check(self._messages.description, now)
 
     def _check_exit(self, now: float) -> None:
         if now > self._goodbye_at + processes.GRACE:
@@ -162,24 +162,24 @@ class Supervisor:
     # The worker's death
 
     def _settle(self, ended: Exit) -> int:
-        """Settle a dead worker's leases in a helper process; returns its pid, 0 if there is nothing to settle."""
-        hello = self._messages.hello
+        """Settle a dead worker's leases in a helper process; return its pid, 0 if there is nothing to settle."""
+        description = self._messages.description
         if self._messages.exit_code is not None:
             return 0
-        if hello is None:
+        if description is None:
             if self.has_forwarded:
                 return 0
             return self._helpers.start(lambda: self._report_failed_start(ended))
-        if float(hello["lease"]) < MIN_LEASE:
+        if float(description["lease"]) < MIN_LEASE:
             return 0
-        return self._helpers.start(lambda: self._settle_crash(hello, ended))
+        return self._helpers.start(lambda: self._settle_crash(description, ended))
 
     def _report_failed_start(self, ended: Exit) -> None:
         from jobpools.runtime import failed_start  # in the helper process only: the supervisor stays small
 
         failed_start.report(ended.code, self._read_dump())
 
-    def _settle_crash(self, hello: Mapping[str, Any], ended: Exit) -> None:
+    def _settle_crash(self, description: Mapping[str, Any], ended: Exit) -> None:
         from jobpools.runtime import crash_settlement  # in the helper process only: it imports the Redis client
         from jobpools.runtime.crash_report import CrashFacts, report_crash
 
@@ -190,11 +190,11 @@ class Supervisor:
             started=self._vitals.started(),
             ended_by=self._vitals.ended_by,
             loop_thread=self._vitals.loop_thread,
-            code=hello["code"],
+            code=description["code"],
             dump=self._read_dump(),
             kill_reason=self._stall.kill_reason,
         )
-        crash_settlement.settle(hello, report_crash(facts))
+        crash_settlement.settle(description, report_crash(facts))
 
     def _read_dump(self) -> str:
         """Return the traceback that faulthandler wrote; empty: it wrote none."""

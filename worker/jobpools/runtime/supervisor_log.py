@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def configure(hello: Mapping[str, Any]) -> None:
-    """Send warnings and errors of this process to stderr, in the form that `hello`, the worker's description, names."""
+def configure(description: Mapping[str, Any]) -> None:
+    """Send warnings and errors of this process to stderr, in the format that the worker's description names."""
     import logging
 
     from jobpools.observability import logs
 
-    logs.configure(hello["log"], level=logging.WARNING, relayed=hello["relayed"])
+    logs.configure(description["log"], level=logging.WARNING, relayed=description["relayed"])
 
 
-def warn(hello: Mapping[str, Any], text: str) -> None:
+def warn(description: Mapping[str, Any], text: str) -> None:
     """Write a warning about the worker."""
     import logging
 
-    configure(hello)
-    logging.getLogger("jobpools.worker").warning("worker %s: %s", hello["worker"], text)
+    configure(description)
+    logging.getLogger("jobpools.worker").warning("worker %s: %s", description["worker"], text)

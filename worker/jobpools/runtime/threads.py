@@ -105,9 +105,9 @@ class Threads:
                 self._idle -= 1
                 queued = self._waiting.popleft()
                 queued.started = True
-            self._vitals.thread_begins(queued.row, threading.get_ident())
+            self._vitals.record_thread_start(queued.row, threading.get_ident())
             self._call(queued)
-            self._vitals.thread_ends(queued.row, threading.get_ident())
+            self._vitals.record_thread_end(queued.row, threading.get_ident())
             with self._lock:
                 queued.ended = True
                 if queued.abandoned:

@@ -24,9 +24,9 @@ class Snapshot(NamedTuple):
     dispatcher: float
     """When the dispatcher last began a turn."""
     outage: bool
-    """Redis is unreachable."""
+    """Whether Redis is unreachable."""
     draining: bool
-    """The worker drains."""
+    """Whether the worker drains."""
     deadline: float
     """The latest deadline of the attempts that have started; 0: none has."""
 
@@ -60,7 +60,7 @@ class Vitals:
     # Written by the worker
 
     def begin(self, lease: str, deadline: float, handler: int) -> int:
-        """Record that an attempt starts; returns its row, 0 if there are too many."""
+        """Record that an attempt starts; return its row, 0 if there are too many."""
         if not self._free:
             return 0
         row = self._free.pop()
@@ -84,17 +84,17 @@ class Vitals:
         """Record that the lease thread made progress."""
         self._times[_LEASE_THREAD] = now
 
-    def thread_begins(self, row: int, thread: int) -> None:
+    def record_thread_start(self, row: int, thread: int) -> None:
         """Record which thread runs the attempt of this row."""
         if row:
             self._threads[row] = thread
 
-    def thread_ends(self, row: int, thread: int) -> None:
+    def record_thread_end(self, row: int, thread: int) -> None:
         """Record that the thread has ended its call; the row may be another attempt's by now."""
         if row and self._threads[row] == thread:
             self._threads[row] = 0
 
-    def process_ends(self, lease: str) -> None:
+    def record_process_end(self, lease: str) -> None:
         """Record that this attempt is about to end the process."""
         self._numbers[_ENDED_BY] = key(lease)
 

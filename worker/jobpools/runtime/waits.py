@@ -1,4 +1,4 @@
-"""How long jobs waited until they were claimed, measured for some jobs of each claim."""
+"""The times for which jobs waited until they were claimed, measured for some jobs of each claim."""
 
 from bisect import bisect_left
 
@@ -6,8 +6,8 @@ from jobpools.core.histogram import BOUNDS, no_counts
 from jobpools.store.step import StepReply
 
 SAMPLES = 4
-"""Maximum number of jobs of one claim whose wait is computed. Each stands for its neighbours in the claim, which were
-ready at nearly the same time. To compute every wait would take 2 % of the time of a short job."""
+"""Maximum number of jobs of one claim whose wait is computed. Each represents its neighbours in the claim, which
+were ready at nearly the same time. Computing every wait would take 2 % of the time of a short job."""
 
 
 class Waits:

@@ -59,7 +59,7 @@ class WorkerLogger(logging.Logger):
 
 
 class _State:
-    """Where the worker's lines go, and their lowest level. Outside the block, handler and output are None."""
+    """Destination and lowest level of the worker's lines. Outside the block, handler and output are None."""
 
     handler: LogOutputHandler | None = None
     output: LogOutput | None = None
@@ -114,13 +114,13 @@ def configure_app(log_format: LogFormat, *, relayed: bool = False) -> None:
 
 
 def _isolate_loggers() -> list[tuple[logging.Logger, type[logging.Logger]]]:
-    """Make the loggers of the worker WorkerLoggers; returns them with their former classes."""
+    """Make the loggers of the worker WorkerLoggers; return them with their former classes."""
     known = logging.Logger.manager.loggerDict
     names = [name for name, each in list(known.items()) if isinstance(each, logging.Logger)]
     below = {*_IMPORTED_LATER, *(name for name in names if name.startswith(f"{_ROOT}."))}
-    ours = [logging.getLogger(name) for name in (_ROOT, *sorted(below))]
-    former = [(logger, type(logger)) for logger in ours]
-    for logger in ours:
+    loggers = [logging.getLogger(name) for name in (_ROOT, *sorted(below))]
+    former = [(logger, type(logger)) for logger in loggers]
+    for logger in loggers:
         logger.__class__ = WorkerLogger
     return former
 

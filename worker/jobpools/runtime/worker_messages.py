@@ -12,15 +12,15 @@ class WorkerMessages:
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
         self._unread = b""
-        self.hello: Mapping[str, Any] | None = None
+        self.description: Mapping[str, Any] | None = None
         """The worker's description; None: it has not started to claim jobs."""
         self.exit_code: int | None = None
         """The exit code of the goodbye: all attempts are settled. None: no goodbye has arrived."""
         self.is_closed = False
-        """The worker has closed the channel."""
+        """Whether the worker has closed the channel."""
 
     def read(self) -> list[socket.socket]:
-        """Read what has arrived; returns the listening sockets that came with it."""
+        """Read what has arrived; return the listening sockets that came with it."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self.channel, 1 << 16, 1)
         except (BlockingIOError, ConnectionResetError):
@@ -32,5 +32,5 @@ class WorkerMessages:
             if "goodbye" in message:
                 self.exit_code = int(message["goodbye"])
             else:
-                self.hello = message
+                self.description = message
         return [socket.socket(fileno=descriptor) for descriptor in descriptors]

@@ -1,4 +1,4 @@
-"""Middleware around enqueueing: it may change a job, refuses it before anything is sent, and sees it accepted."""
+"""Middleware around enqueueing: it may change a job or refuse it before it is sent, and runs after it is accepted."""
 
 import asyncio
 import contextvars

@@ -102,7 +102,7 @@ async def test_an_unclear_selection_is_refused(
         await app.jobs.retry(*ids, **conditions)
 
 
-async def test_a_new_time_is_needed_and_an_unknown_id_is_named(app: App) -> None:
+async def test_rescheduling_without_a_time_and_an_unknown_id_are_refused(app: App) -> None:
     await enqueue(app, "a")
     with pytest.raises(ConfigurationError, match="reschedule: give either at or delay"):
         await app.jobs.reschedule("a")

@@ -61,7 +61,7 @@ async def test_methods_surround_an_attempt_like_functions_in_the_order_of_declar
     assert calls == ["a before broken", "function", "b before broken", *failures]
 
 
-async def test_a_timeout_is_a_failure_and_cancelling_and_snoozing_are_none(app: App) -> None:
+async def test_on_failure_runs_after_a_timeout_and_not_after_cancelling_or_snoozing(app: App) -> None:
     calls: list[str] = []
     app.middleware(Recorder("a", calls))
     started = asyncio.Event()
@@ -129,7 +129,7 @@ async def test_an_error_of_a_method_is_the_error_of_the_attempt(app: App) -> Non
     assert ran == ["after"]
 
 
-async def test_an_error_of_on_failure_is_logged_and_does_not_hide_the_handlers(
+async def test_an_error_of_on_failure_is_logged_and_does_not_hide_that_of_the_handler(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     @app.middleware
@@ -151,7 +151,7 @@ async def test_an_error_of_on_failure_is_logged_and_does_not_hide_the_handlers(
     assert "the error tracker is down" in str(logged.exc_info[1])
 
 
-def test_a_middleware_without_run_methods_leaves_the_direct_call(app: App) -> None:
+def test_a_middleware_without_run_methods_does_not_wrap_handlers(app: App) -> None:
     @app.middleware
     class Tracing(Middleware):
         def before_enqueue(self, job: Any) -> None: ...

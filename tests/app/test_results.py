@@ -1,4 +1,4 @@
-"""Results of many jobs as they end, what a dead job's error tells, and results that are too large."""
+"""Results of many jobs as they end, the error of a dead job, and results that are too large."""
 
 import asyncio
 import contextlib
@@ -23,6 +23,7 @@ from jobpools.core.jobs.policies import KEEP_COMPLETED
 from jobpools.settings import DEFAULT_MAX_PAYLOAD
 from jobpools.store.jobs import read_result
 from jobpools.testing import run_until_idle
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ async def test_an_iteration_that_is_left_early_leaves_no_tasks(app: App, work: H
     waiting = results(jobs)
     async with contextlib.aclosing(waiting):
         first = asyncio.create_task(anext(waiting))
-        await asyncio.sleep(0.1)
+        await until(lambda: len(asyncio.all_tasks() - before) > len(jobs))
         first.cancel()
         await asyncio.wait([first])
     assert asyncio.all_tasks() == before

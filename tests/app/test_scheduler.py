@@ -191,7 +191,7 @@ async def test_sync_code_has_the_same_methods(app: App) -> None:
         scheduler.get_sync("b")
 
 
-async def test_next_runs_and_fires(app: App) -> None:
+async def test_the_next_runs_and_the_past_fires_are_returned(app: App) -> None:
     await app.scheduler.every("15m", app.handlers["report"])
     coming = await app.scheduler.next("report")
     assert len(coming) == 10
@@ -232,7 +232,7 @@ async def test_a_cron_job_spec_is_listed_and_run_and_otherwise_refused(app: App)
     assert await keys(app) == ["prod/nightly"]
 
 
-async def test_there_is_a_limit_and_changes_are_within_it(valkey_url: str) -> None:
+async def test_schedules_are_limited_and_those_that_exist_can_be_changed_at_the_limit(valkey_url: str) -> None:
     async with App("shop", redis=valkey_url, max_schedules=2) as app:
 
         @app.job

@@ -65,7 +65,7 @@ def test_a_mistake_is_one_line(jobpools: Shell, words: tuple[str, ...], says: st
 
 
 @pytest.mark.parametrize("words", [("pause",), ("resume",), ("set", "--max-depth", "5")], ids=lambda words: words[0])
-def test_a_mistyped_queue_is_pointed_out(jobpools: Shell, queue: str, words: tuple[str, ...]) -> None:
+def test_a_command_for_a_mistyped_queue_prints_a_hint(jobpools: Shell, queue: str, words: tuple[str, ...]) -> None:
     command, *options = words
     ran = jobpools("queues", command, f"{queue}x", *options)
     assert (ran.code, ran.err) == (0, f"jobpools: queue {queue}x has had no job yet; did you mean {queue}?\n")

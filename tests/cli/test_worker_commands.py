@@ -93,7 +93,7 @@ def test_a_busy_worker_is_shown_with_its_rates_and_its_jobs(jobpools: Shell, cli
         (("puase", "x"), "puase: no such command; did you mean pause? (jobpools workers --help)"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line_and_changes_nothing(
+def test_a_wrong_command_is_refused_in_one_line_and_changes_nothing(
     jobpools: Shell, client: Redis, words: tuple[str, ...], says: str
 ) -> None:
     now = client.time()[0]

@@ -135,7 +135,7 @@ async def test_each_leader_has_a_higher_fence(connection: Connection) -> None:
     assert (await schedule_table.lead(connection, "a", 10))[0] == first + 2, "a lead expires"
 
 
-async def test_a_single_time_of_long_ago_is_deleted(
+async def test_a_schedule_with_a_single_time_is_deleted_long_after_it_was_fired(
     app: App, connection: Connection, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(code_schedules, "KEEP_FINISHED", timedelta(seconds=-60))

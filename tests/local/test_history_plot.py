@@ -48,6 +48,6 @@ def test_a_plot_that_cannot_be_written_is_an_error_in_one_line(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("length", "step"), [(1, 1), (180, 1), (181, 2), (360, 2), (720, 5), (1440, 10)])
-def test_a_line_has_a_limited_number_of_points(length: int, step: int) -> None:
+def test_a_line_of_a_plot_has_a_limited_number_of_points(length: int, step: int) -> None:
     assert history_plot.step_of(length) == step
     assert length / step <= history_plot.POINTS

@@ -1,4 +1,4 @@
-"""The changes of many jobs on the model of a queue, as the scripts of their names change Redis."""
+"""Changes of jobs on the model of a queue. Each function is named like the script that it models."""
 
 from collections.abc import Iterable
 

@@ -43,7 +43,7 @@ async def test_reported_attempts_are_read_while_their_leases_exist(store: Connec
     assert raw.exists(keys.running(POOL)) == 0, "it runs nothing"
 
 
-async def test_what_a_worker_runs_goes_with_it(store: Connection, raw: Redis) -> None:
+async def test_the_running_attempts_of_a_worker_are_removed_with_it(store: Connection, raw: Redis) -> None:
     await write_heartbeat(store, report("w.1"), NOW, attempts=RUNNING)
     assert raw.pttl(keys.running(POOL)) > 86_000_000
     await remove_worker(store, POOL, "w.1", [QUEUE])

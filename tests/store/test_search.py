@@ -117,7 +117,7 @@ async def test_a_page_examines_a_bounded_number_of_jobs_and_continues(
     assert (page.views, page.examined, page.cursor) == ([], 100, None)
 
 
-async def test_a_page_ends_after_its_time(store: Connection, job: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_page_ends_after_its_time_limit(store: Connection, job: Send, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "FIRST_READ", 7)
     await enqueue_jobs(store, [job(f"job-{n:03}") for n in range(100)])
     ticks = itertools.count()
@@ -144,7 +144,7 @@ def test_the_size_of_a_read_follows_what_the_one_before_took(
     assert next_size(size, read, seconds) == following
 
 
-async def test_jobs_that_are_claimed_between_two_pages_move_no_position(store: Connection, job: Send) -> None:
+async def test_claims_between_two_pages_make_a_search_skip_and_repeat_no_job(store: Connection, job: Send) -> None:
     names = [f"job-{n:03}" for n in range(50)]
     await enqueue_jobs(store, [job(each) for each in names])
     chosen = JobFilter(states=(JobState.QUEUED,))

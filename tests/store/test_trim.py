@@ -132,7 +132,7 @@ async def test_names_of_handlers_are_restored_and_stored_once(store: Connection,
     assert raw.hlen(keys.of_queue(QUEUE, "handlers")) == 1000
 
 
-async def test_tags_and_metadata_behind_the_name_of_a_handler_take_no_number(
+async def test_tags_and_metadata_after_the_name_of_a_handler_do_not_make_it_another_handler(
     store: Connection, raw: Redis, job: Send
 ) -> None:
     labels = [b'{"tags":["vip"]}', b'{"meta":{"a":"{"}}', b""]

@@ -1,4 +1,4 @@
-"""Commands to workers: each heartbeat returns the worker's own, and none remains when its worker is gone."""
+"""Commands to workers: a heartbeat returns the command to its worker, and none remains when its worker is gone."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from tests.store.test_heartbeats import POOL, report
 PAUSE = WorkerCommand(CommandKind.PAUSE, "ada", "its memory grows")
 
 
-async def test_a_heartbeat_returns_the_workers_own_command_until_it_is_removed(store: Connection) -> None:
+async def test_a_heartbeat_returns_the_command_to_its_worker_until_it_is_removed(store: Connection) -> None:
     assert await write_heartbeat(store, report("a.1"), NOW) is None
     await write_heartbeat(store, report("b.1"), NOW)
     assert await give_command(store, POOL, "a.1", PAUSE, NOW)
@@ -34,7 +34,7 @@ async def test_a_report_holds_the_state_and_the_command_that_the_worker_follows(
     assert (await read_endpoint(store, {POOL: [QUEUE]}, NOW)).heartbeats[POOL] == (paused,)
 
 
-async def test_a_command_goes_with_its_worker(store: Connection, raw: Redis) -> None:
+async def test_the_command_of_a_worker_is_removed_with_it(store: Connection, raw: Redis) -> None:
     await write_heartbeat(store, report("a.1"), NOW)
     await give_command(store, POOL, "a.1", PAUSE, NOW)
     await remove_worker(store, POOL, "a.1", [QUEUE])

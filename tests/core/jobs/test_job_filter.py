@@ -24,7 +24,7 @@ def test_states_in_which_no_job_can_match_are_not_searched(chosen: JobFilter, st
     assert chosen.searched_states() == states
 
 
-def test_relative_times_count_from_the_begin_of_the_search() -> None:
+def test_relative_times_count_from_the_start_of_the_search() -> None:
     chosen = JobFilter(created_after=Ago(60), created_before=7.0, ended_after=Ago(1), ended_before=Ago(0)).at(1000.0)
     assert (chosen.created_after, chosen.created_before) == (940.0, 7.0)
     assert (chosen.ended_after, chosen.ended_before) == (999.0, 1000.0)
@@ -58,7 +58,7 @@ def test_different_filters_have_different_digests() -> None:
         (0.5, 1.0, 2.0, False),
     ],
 )
-def test_a_time_is_within_bounds_of_which_the_first_is_included(
+def test_the_lower_bound_of_a_time_is_included_and_the_upper_is_not(
     at: float | None, after: float | None, before: float | None, *, expected: bool
 ) -> None:
     assert is_within(at, after, before) is expected

@@ -10,14 +10,14 @@ from jobpools.core.schedules.specs import Source
 JOB = {"name": "work"}
 
 
-def test_no_key_of_a_cron_job_spec_is_one_of_code() -> None:
+def test_keys_of_schedules_made_in_code_differ_from_those_of_cron_job_specs() -> None:
     assert code_key("shop", "tick") == "code:shop/tick"
     assert is_code_key("code:shop/tick")
     assert not is_code_key("code/tick")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "a/b", "x" * 64])
-def test_a_name_that_would_be_hard_to_type_is_refused(name: str) -> None:
+def test_a_name_with_spaces_or_other_special_characters_is_refused(name: str) -> None:
     with pytest.raises(ValidationError):
         code_schedule("shop", name, CodeSpec.model_validate({"every": 60, "job": JOB}))
 
@@ -38,7 +38,7 @@ def test_exactly_one_kind_of_times_is_accepted(times: dict[str, object]) -> None
         CodeSpec.model_validate({**times, "job": JOB})
 
 
-def test_the_times_are_shown_and_identified() -> None:
+def test_the_times_of_a_schedule_have_a_text_and_a_key() -> None:
     spec = CodeSpec.model_validate({"every": 900, "job": JOB})
     assert (spec.times, spec.source) == ("every 15m", Source.CODE)
     assert times_key(code_schedule("shop", "tick", spec)) == "every 900000"

@@ -13,10 +13,10 @@ LIVE = ("queued", "scheduled", "running")
     [
         (JobFilter(), (*LIVE, "completed", "dead", "cancelled")),
         (JobFilter(states=(JobState.DEAD, JobState.QUEUED)), ("queued", "dead")),
-        (JobFilter(tags=("vip",)), (*LIVE, "dead")),
+        (JobFilter(tags=("vip",)), (*LIVE, "completed", "dead")),
         (JobFilter(reason=DeadReason.TIMEOUT), ("dead",)),
         (JobFilter(ended_after=1.0), ("completed", "dead", "cancelled")),
-        (JobFilter(ended_before=Ago(1.0), tags=("vip",)), ("dead",)),
+        (JobFilter(ended_before=Ago(1.0), tags=("vip",)), ("completed", "dead")),
         (JobFilter(ended_before=Ago(1.0), states=(JobState.QUEUED,)), ()),
     ],
 )

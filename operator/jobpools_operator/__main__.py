@@ -23,7 +23,7 @@ from jobpools_operator.kinds import Kind
 from jobpools_operator.kube.client import CRD_API, Api
 from jobpools_operator.kube.cluster import KubeCluster
 from jobpools_operator.kube.events import EventRecorder
-from jobpools_operator.kube.lease import Leadership
+from jobpools_operator.kube.leadership import Leadership
 from jobpools_operator.kube.rate_limit import TokenBucket
 from jobpools_operator.kube.secret import CachedSecrets
 from jobpools_operator.kube.status_writer import StatusWriter

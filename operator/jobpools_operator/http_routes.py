@@ -9,7 +9,7 @@ from jobpools.observability.metrics_text import CONTENT_TYPE, Metric, counter, g
 from jobpools_operator.controller import Controller
 from jobpools_operator.kinds import Kind
 from jobpools_operator.kube.cluster import KubeCluster
-from jobpools_operator.kube.lease import Leadership
+from jobpools_operator.kube.leadership import Leadership
 from jobpools_operator.kube.status_writer import StatusWriter
 from jobpools_operator.reporter import Counters
 

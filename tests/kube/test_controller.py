@@ -25,7 +25,7 @@ from jobpools_operator.http_routes import Sources, routes
 from jobpools_operator.kinds import Kind, ObjectId
 from jobpools_operator.kube.client import Api
 from jobpools_operator.kube.events import EventRecorder
-from jobpools_operator.kube.lease import Leadership
+from jobpools_operator.kube.leadership import Leadership
 from jobpools_operator.kube.rate_limit import TokenBucket
 from jobpools_operator.placement import RedisUrls
 from jobpools_operator.reporter import Counters, Reporter

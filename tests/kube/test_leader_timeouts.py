@@ -13,9 +13,9 @@ from typing import Any, cast
 
 import pytest
 
-from jobpools_operator.kube import client, lease
+from jobpools_operator.kube import client, leadership
 from jobpools_operator.kube.client import CRD_API, Api, ApiError, Object
-from jobpools_operator.kube.lease import Leadership
+from jobpools_operator.kube.leadership import Leadership
 from tests.kube.processes import Operator
 from tests.support.waiting import eventually, until
 
@@ -51,7 +51,7 @@ async def test_a_leader_that_gets_no_answers_stops_before_another_may_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("DURATION", "DEADLINE", "RENEW_INTERVAL"):  # a tenth of the time, in the same proportions
-        monkeypatch.setattr(lease, name, getattr(lease, name) / 10)
+        monkeypatch.setattr(leadership, name, getattr(leadership, name) / 10)
     server = LeaseServer()
     leader = Leadership(cast("Api", server), "jobpools", "lease", "a", time.monotonic)
     began, ended = asyncio.Event(), asyncio.Event()
@@ -69,7 +69,7 @@ async def test_a_leader_that_gets_no_answers_stops_before_another_may_start(
             await began.wait()
             server.is_silent = True
             await ended.wait()
-        assert time.monotonic() - server.written_at < lease.DURATION
+        assert time.monotonic() - server.written_at < leadership.DURATION
     finally:
         campaign.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -77,15 +77,15 @@ async def test_a_leader_that_gets_no_answers_stops_before_another_may_start(
 
 
 async def test_a_stuck_campaign_is_not_alive_and_one_that_has_not_started_is() -> None:
-    now = itertools.count(step=int(lease.STUCK_AFTER) + 1)
-    leadership = Leadership(cast("Api", LeaseServer()), "default", "lease", "a", lambda: next(now))
+    now = itertools.count(step=int(leadership.STUCK_AFTER) + 1)
+    leader = Leadership(cast("Api", LeaseServer()), "default", "lease", "a", lambda: next(now))
 
     async def lead() -> None:
         raise AssertionError("it must not be elected: the clock jumps past each term")
 
-    assert leadership.is_alive, "the campaign has not started, however long ago the process did"
-    task = asyncio.ensure_future(leadership.campaign(lead))
-    await until(lambda: not leadership.is_alive)  # the only attempt was long ago
+    assert leader.is_alive, "the campaign has not started, however long ago the process did"
+    task = asyncio.ensure_future(leader.campaign(lead))
+    await until(lambda: not leader.is_alive)  # the only attempt was long ago
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

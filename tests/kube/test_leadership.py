@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from jobpools_operator.kube.client import COORDINATION_API, Api, path_of
-from jobpools_operator.kube.lease import DEADLINE, DURATION, Leadership
+from jobpools_operator.kube.leadership import DEADLINE, DURATION, Leadership
 from tests.cluster.kubectl import Kubectl
 
 pytestmark = pytest.mark.api

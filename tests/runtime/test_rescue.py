@@ -16,7 +16,7 @@ from jobpools.store import keys
 from jobpools.store.connection import Connection
 from jobpools.store.job_view import JobView
 from jobpools.store.jobs import read_job
-from jobpools.store.rescue import RESCUED_AT_ONCE, held_by
+from jobpools.store.rescue import RESCUE_LIMIT, held_by
 from tests.runtime.conftest import working
 from tests.support.queues import operator_queues
 from tests.support.waiting import until
@@ -169,16 +169,16 @@ async def test_a_sweep_ends_even_if_leases_expire_as_fast_as_they_are_taken_over
     class Busy(Connection):
         async def call(self, name: str, queue: str, arguments: Any) -> Any:
             if name == "step":
-                await another(RESCUED_AT_ONCE)
+                await another(RESCUE_LIMIT)
             return await super().call(name, queue, arguments)
 
-    await another(RESCUED_AT_ONCE + 50)
+    await another(RESCUE_LIMIT + 50)
     busy = Busy(store.url)
     async with asyncio.timeout(20):
         swept = await Rescuer(busy, "operator.x", lease_ms=60_000).sweep(QUEUE)
     await busy.aclose()
-    assert RESCUED_AT_ONCE + 50 <= len(swept.rescued) <= 2 * RESCUED_AT_ONCE
-    assert await store.execute("ZCARD", leases) >= RESCUED_AT_ONCE
+    assert RESCUE_LIMIT + 50 <= len(swept.rescued) <= 2 * RESCUE_LIMIT
+    assert await store.execute("ZCARD", leases) >= RESCUE_LIMIT
 
 
 @pytest.mark.parametrize("arrived", [True, False], ids=["the reply was lost", "the settlement was lost"])

@@ -7,7 +7,7 @@ import pytest
 from jobpools.core.jobs.job import Disposition, History
 from jobpools.rescue import decide, vanished
 from jobpools.store.envelope import encode_envelope
-from jobpools.store.rescue import Taken
+from jobpools.store.rescue import TakenLease
 from tests.store.conftest import Send
 
 
@@ -18,7 +18,7 @@ from tests.store.conftest import Send
 def test_crashes_are_retried_up_to_the_limit(crashes: int, own: int | None, ends: Disposition, job: Send) -> None:
     envelope = job("a", "high").envelope
     envelope.max_crashes = own
-    taken = Taken(
+    taken = TakenLease(
         "a", "a:me.1:1", "web-1.a", "a:web-1.a:1", encode_envelope(envelope), History(attempts=2, crashes=crashes)
     )
     settled = decide(taken, vanished(taken), lambda _: 2, 1000.0, 0.5).settled
@@ -30,7 +30,7 @@ def test_crashes_are_retried_up_to_the_limit(crashes: int, own: int | None, ends
 
 def test_an_unreadable_job_is_handed_back_without_a_crash() -> None:
     for raw in (b"?", b'{"v":9}', b'{"v":1,"id":"a","name":"n","queue":"q","args":{},"priority":"urgent"}'):
-        taken: Any = Taken("a", "a:me.1:1", "web-1.a", "a:web-1.a:1", raw, History())
+        taken: Any = TakenLease("a", "a:me.1:1", "web-1.a", "a:web-1.a:1", raw, History())
         settlement = decide(taken, vanished(taken), lambda _: 1, 1000.0, 0.0).settled.settlement
         assert (settlement.disposition, settlement.delay) == (Disposition.RETURN, 30.0)
         assert settlement.history.crashes == 0

@@ -18,7 +18,7 @@ from jobpools.errors import StoreDataError
 from jobpools.store import draws
 from jobpools.store.connection import Connection
 from jobpools.store.envelope import decode_envelope, priority_of
-from jobpools.store.rescue import RESCUED_AT_ONCE, Rescue, Taken, rescue_jobs
+from jobpools.store.rescue import RESCUE_LIMIT, RescueReply, TakenLease, rescue_jobs
 from jobpools.store.script_arguments import KEEP
 from jobpools.store.step import Settled, settle_and_claim
 
@@ -26,7 +26,7 @@ log = logging.getLogger("jobpools.rescue")
 
 DEFAULT_MAX_CRASHES = JobDefaults().max_crashes
 """Number of crashes after which a job is dead if neither its envelope nor the caller sets a limit."""
-OutcomeOf = Callable[[Taken], Outcome]
+OutcomeOf = Callable[[TakenLease], Outcome]
 """Returns how the attempt of a lease ended: CRASHED counts as a crash of the job, INTERRUPTED does not count."""
 
 
@@ -39,14 +39,14 @@ def describe_dropped(queue: str, number: int, keep: Keep) -> str:
     )
 
 
-def vanished(taken: Taken) -> Outcome:
+def vanished(taken: TakenLease) -> Outcome:
     """Return the outcome of an attempt whose worker is gone for an unknown reason."""
     return Outcome(
         OutcomeKind.CRASHED, error="WorkerLost", message=f"worker {taken.former_worker} vanished while it ran the job"
     )
 
 
-def _checked(outcome: Outcome, taken: Taken) -> Outcome:
+def _checked(outcome: Outcome, taken: TakenLease) -> Outcome:
     """Return the outcome, or UNRUNNABLE where this version cannot read the envelope.
 
     Such a job is left to workers that can read it. Its attempts do not count, so it never becomes dead.
@@ -62,7 +62,7 @@ def _checked(outcome: Outcome, taken: Taken) -> Outcome:
 class Rescued:
     """A job that was taken over, and the decision about it."""
 
-    taken: Taken
+    taken: TakenLease
     name: str
     """Name of the handler; `unknown` if the envelope cannot be read."""
     outcome: Outcome
@@ -74,7 +74,9 @@ class Rescued:
         return Settled(self.taken.lease_id, priority_of(self.taken.envelope), self.decision.value)
 
 
-def decide(taken: Taken, outcome: Outcome, max_crashes: Callable[[str], int], now: float, jitter: float) -> Rescued:
+def decide(
+    taken: TakenLease, outcome: Outcome, max_crashes: Callable[[str], int], now: float, jitter: float
+) -> Rescued:
     """Decide how a job that was taken over is settled.
 
     Args:
@@ -103,7 +105,7 @@ def log_rescued(rescued: Rescued) -> None:
     log.log(level, "%s %s: %s: %s", rescued.name, rescued.taken.id, decision.reason, decision.message)
 
 
-def _with_fence(decision: Decision[Settlement], taken: Taken) -> Decision[Settlement]:
+def _with_fence(decision: Decision[Settlement], taken: TakenLease) -> Decision[Settlement]:
     """Return the decision with the old fence in the record of a crash: a worker that was only suspended may resume."""
     settlement = decision.value
     attempts = settlement.history.entries
@@ -113,7 +115,7 @@ def _with_fence(decision: Decision[Settlement], taken: Taken) -> Decision[Settle
 
 
 @dataclass(slots=True)
-class Swept:
+class SweepResult:
     """Result of one sweep of a queue."""
 
     queue: str
@@ -125,7 +127,7 @@ class Swept:
     has_more: bool = False
     """Whether more expired records are left."""
 
-    def add(self, found: Rescue) -> None:
+    def add(self, found: RescueReply) -> None:
         """Add the counts of one call."""
         self.promoted += found.promoted
         self.dropped += found.dropped
@@ -140,7 +142,7 @@ class _Rules:
     outcome_of: OutcomeOf
     max_crashes: Callable[[str], int]
     keep: Keep
-    continues: Callable[[Taken], bool]
+    continues: Callable[[TakenLease], bool]
 
 
 class Rescuer:
@@ -183,8 +185,8 @@ class Rescuer:
         outcome_of: OutcomeOf = vanished,
         max_crashes: Callable[[str], int] | None = None,
         keep: Keep | None = None,
-        continues: Callable[[Taken], bool] = lambda _: False,
-    ) -> Swept:
+        continues: Callable[[TakenLease], bool] = lambda _: False,
+    ) -> SweepResult:
         """Take over the leases that can be taken over now, and settle their jobs.
 
         Leases that expire during the sweep are left for the next one, so the sweep ends.
@@ -200,27 +202,27 @@ class Rescuer:
         Raises:
             StoreError: Redis cannot be read or written.
         """
-        swept = Swept(queue)
+        swept = SweepResult(queue)
         rules = _Rules(holders, outcome_of, max_crashes or self._max_crashes, keep or self._keep, continues)
         if queue in self._unrecorded:
             await self._record(queue, [])
         left = await self._rescue_batch(swept, rules)
-        for _ in range(math.ceil(left / RESCUED_AT_ONCE)):
+        for _ in range(math.ceil(left / RESCUE_LIMIT)):
             await self._rescue_batch(swept, rules)
         # Expired records are removed in bounded calls, so that other clients are served in between.
         while swept.has_more:
             swept.add(await self._take(queue, rules.keep, limit=0))
         return swept
 
-    async def promote(self, queue: str, keep: Keep | None = None) -> Swept:
+    async def promote(self, queue: str, keep: Keep | None = None) -> SweepResult:
         """Promote due jobs and remove expired records, without taking over leases. Raises StoreError."""
-        swept = Swept(queue)
+        swept = SweepResult(queue)
         swept.add(await self._take(queue, keep or self._keep, limit=0))
         return swept
 
     async def _take(
-        self, queue: str, keep: Keep, *, holders: Sequence[str] = (), limit: int = RESCUED_AT_ONCE
-    ) -> Rescue:
+        self, queue: str, keep: Keep, *, holders: Sequence[str] = (), limit: int = RESCUE_LIMIT
+    ) -> RescueReply:
         return await rescue_jobs(
             self._connection,
             queue,
@@ -231,8 +233,8 @@ class Rescuer:
             keep=keep,
         )
 
-    async def _rescue_batch(self, swept: Swept, rules: _Rules) -> int:
-        """Take over up to RESCUED_AT_ONCE leases and settle their jobs; return how many leases are left."""
+    async def _rescue_batch(self, swept: SweepResult, rules: _Rules) -> int:
+        """Take over up to RESCUE_LIMIT leases and settle their jobs; return how many leases are left."""
         found = await self._take(swept.queue, rules.keep, holders=rules.holders)
         # No await from here to `_record`: the caller must know the leases that it continues before it runs again.
         ended = [taken for taken in found.taken if not rules.continues(taken)]
@@ -244,7 +246,7 @@ class Rescuer:
         await self._record(swept.queue, [each.settled for each in rescued])
         return found.left
 
-    def _decide(self, taken: Taken, rules: _Rules, now: float) -> Rescued:
+    def _decide(self, taken: TakenLease, rules: _Rules, now: float) -> Rescued:
         rescued = decide(taken, rules.outcome_of(taken), rules.max_crashes, now, draws.fraction())
         self._report(rescued)
         return rescued

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from jobpools.core.pools.facts import EndpointFacts
 from jobpools.core.pools.specs import Pool
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
-from jobpools.rescue import Rescuer, Swept, describe_dropped
+from jobpools.rescue import Rescuer, SweepResult, describe_dropped
 from jobpools.store import draws
 from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import force_drain_locks, release_drain_locks, take_drain_locks
@@ -146,7 +146,7 @@ class StoreQueues:
         return _moved(pool, await self._rescuer.sweep(queue, holders=hosts, max_crashes=lambda _: limit, keep=keep))
 
 
-def _moved(pool: Pool, swept: Swept) -> int:
+def _moved(pool: Pool, swept: SweepResult) -> int:
     """Log the dead letters that were dropped, and return the number of jobs moved."""
     if swept.dropped:
         log.warning("%s", describe_dropped(swept.queue, swept.dropped, pool.spec.queue.keep))

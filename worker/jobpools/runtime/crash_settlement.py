@@ -19,7 +19,7 @@ from jobpools.runtime.vitals import key
 from jobpools.store import draws
 from jobpools.store.connection import connect
 from jobpools.store.heartbeats import remove_worker
-from jobpools.store.rescue import Taken, held_by
+from jobpools.store.rescue import TakenLease, held_by
 
 MAX_TRIES, TRY_INTERVAL = 5, 0.5
 """Maximum number of tries to settle the leases, and seconds between them; after the last try the leases expire."""
@@ -79,7 +79,7 @@ def _charge(rescued: Rescued) -> str:
     return f"{rescued.name} {rescued.taken.id} (crash {settlement.history.crashes}, {follows})"
 
 
-def outcome_of(report: CrashReport, taken: Taken) -> Outcome:
+def outcome_of(report: CrashReport, taken: TakenLease) -> Outcome:
     """Return the outcome of a lease's attempt after the worker's death."""
     if key(taken.former_lease_id) in report.keys:
         return Outcome(OutcomeKind.CRASHED, error="WorkerLost", message=report.cause, traceback=report.traceback)

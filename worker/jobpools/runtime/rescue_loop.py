@@ -16,7 +16,7 @@ from jobpools.runtime.outage import Outage, concerns_server
 from jobpools.settings import WorkerSettings
 from jobpools.store import draws
 from jobpools.store.connection import Connection
-from jobpools.store.rescue import Taken
+from jobpools.store.rescue import TakenLease
 
 INTERVAL_PER_LEASE = 0.3
 """Interval between two checks for expired leases, as a share of the lease: 3 s of 10 s. Jitter adds up to a third."""
@@ -101,7 +101,7 @@ class RescueLoop:
         consumer.count_dropped(swept.dropped)
         self._metrics.rescued += sum(each.outcome.kind is OutcomeKind.CRASHED for each in swept.rescued)
 
-    def _continues(self, consumer: Consumer, taken: Taken) -> bool:
+    def _continues(self, consumer: Consumer, taken: TakenLease) -> bool:
         """Return whether it is this worker's own attempt, renewed too late, and continue it under the new fence."""
         attempt = consumer.leases.unsettled(taken.id) if taken.former_worker == self._worker else None
         if attempt is None:
@@ -109,7 +109,7 @@ class RescueLoop:
         consumer.leases.rename(attempt, taken.lease_id)
         return True
 
-    def _outcome_of(self, taken: Taken) -> Outcome:
+    def _outcome_of(self, taken: TakenLease) -> Outcome:
         if taken.former_worker == self._worker:
             return Outcome(OutcomeKind.INTERRUPTED, message="the reply to the claim did not reach the worker")
         return vanished(taken)

@@ -75,8 +75,8 @@ def _shortened(history: History, attempts: list[AttemptRecord]) -> bytes:
 
 
 def _encoded(history: History) -> bytes:
-    attempts = tuple(_Attempt(**{name: _whole(getattr(each, name)) for name in _FIELDS}) for each in history.entries)
-    return msgspec.json.encode(_stored(history, attempts, _whole(history.note)))
+    attempts = tuple(_Attempt(**{name: _as_utf8(getattr(each, name)) for name in _FIELDS}) for each in history.entries)
+    return msgspec.json.encode(_stored(history, attempts, _as_utf8(history.note)))
 
 
 def _stored(history: History, attempts: tuple[_Attempt, ...], note: str) -> _History:
@@ -84,7 +84,7 @@ def _stored(history: History, attempts: tuple[_Attempt, ...], note: str) -> _His
     return _History(history.attempts, history.crashes, attempts, note, reason, history.snoozes, history.replays)
 
 
-def _whole(value: Any) -> Any:
+def _as_utf8(value: Any) -> Any:
     """Return text that UTF-8 can hold, as a plain `str`: a lone surrogate is spelt out with a backslash."""
     return str.encode(value, errors="backslashreplace").decode() if isinstance(value, str) else value
 

@@ -10,15 +10,16 @@ from jobpools.store.history import read_history
 from jobpools.store.lease_ids import split_lease_id
 from jobpools.store.script_arguments import KEEP, SERVER_CLOCK
 
-RESCUED_AT_ONCE = 100
+RESCUE_LIMIT = 100
 """Maximum number of leases that one rescue takes over."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A job whose lease was taken over."""
+class TakenLease:
+    """A lease that was taken over, and its job."""
 
     id: str
+    """Id of the job."""
     lease_id: str
     """The caller's new lease."""
     former_worker: str
@@ -30,10 +31,10 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Rescue:
-    """Result of one rescue."""
+class RescueReply:
+    """Reply of rescue.lua."""
 
-    taken: list[Taken]
+    taken: list[TakenLease]
     promoted: int
     left: int
     """Number of leases that the limit left for the next rescue."""
@@ -51,11 +52,11 @@ async def rescue_jobs(  # noqa: PLR0913  # the arguments of rescue.lua
     *,
     lease_suffix: str,
     lease_ms: int,
-    limit: int = RESCUED_AT_ONCE,
+    limit: int = RESCUE_LIMIT,
     holders: Sequence[str] = (),
     keep: Keep = KEEP,
     now: int | str = SERVER_CLOCK,
-) -> Rescue:
+) -> RescueReply:
     """Take over the leases that have expired, or those of `holders`; promote due jobs; remove expired records.
 
     A holder is the name of a pod, or `held_by(worker)` for the leases of one worker, or a lease suffix for those of one
@@ -66,7 +67,7 @@ async def rescue_jobs(  # noqa: PLR0913  # the arguments of rescue.lua
         "rescue", queue, [now, lease_suffix, lease_ms, *kept, limit, *holders]
     )
     taken = [
-        Taken(
+        TakenLease(
             id=job_id.decode(),
             lease_id=job_id.decode() + lease_suffix,
             former_worker=split_lease_id(lease_id.decode())[1],
@@ -76,7 +77,7 @@ async def rescue_jobs(  # noqa: PLR0913  # the arguments of rescue.lua
         )
         for job_id, envelope, history, lease_id in zip(ids, envelopes, histories, former_ids, strict=True)
     ]
-    return Rescue(taken, promoted, left, time / 1000, bool(more), dropped)
+    return RescueReply(taken, promoted, left, time / 1000, bool(more), dropped)
 
 
 def held_by(worker: str) -> str:

@@ -51,7 +51,7 @@ Rule = Callable[[PassResult], ConditionDecision | None]
 def decide_conditions(result: PassResult) -> dict[str, ConditionDecision]:
     """Decide the pool's conditions; return them by type."""
     return {
-        ConditionType.READY: _first(
+        ConditionType.READY: _by_first_rule(
             result,
             _invalid_schedule,
             _cluster_unknown,
@@ -62,18 +62,18 @@ def decide_conditions(result: PassResult) -> dict[str, ConditionDecision]:
             _all_workers_paused,
             _processing,
         ),
-        ConditionType.PROGRESSING: _first(result, _cluster_unknown, _changing, _resizing, _settled),
+        ConditionType.PROGRESSING: _by_first_rule(result, _cluster_unknown, _changing, _resizing, _settled),
         ConditionType.SCALING_ACTIVE: _scaling_active(result),
         ConditionType.SCALING_LIMITED: _scaling_limited(result),
         ConditionType.PAUSED: _paused(result),
-        ConditionType.DEGRADED: _first(
+        ConditionType.DEGRADED: _by_first_rule(
             result, _redis_warning, _workers_have_problem, _cluster_unknown, _queues_unknown, _no_problem
         ),
         ConditionType.ALERTING: _alerting(result),
     }
 
 
-def _first(result: PassResult, *rules: Rule) -> ConditionDecision:
+def _by_first_rule(result: PassResult, *rules: Rule) -> ConditionDecision:
     """Return the decision of the first rule that makes one; the last rule always does."""
     return next(decision for decision in (rule(result) for rule in rules) if decision is not None)
 

@@ -73,6 +73,13 @@ PROBLEMS: dict[str, tuple[Facts, list[str]]] = {
     "a mistyped key of a group": (
         facts("[job.retry]\nmax_attempt = 5"), ["jobpools.toml:2: job.retry.max_attempt: unknown key; did you mean max_attempts?"],
     ),
+    "a key of a group at the top": (facts('timeout = "5m"'), ["jobpools.toml:1: timeout: no such setting; did you mean job.timeout?"]),
+    "a group of a group at the top": (
+        facts("[tool.jobpools.retry]\nmaxAttempts = 5", name=PROJECT), ["pyproject.toml:1: retry: no such setting; did you mean job.retry?"],
+    ),
+    "true for a number": (
+        facts("concurrency = true"), ["jobpools.toml:1: concurrency: no setting is true or false; write it as in 20"],
+    ),
     "a value of another type": (
         facts('concurrency = "many"'), ['jobpools.toml:1: concurrency: must be an integer, got "many"; write it as in 20'],
     ),

@@ -63,14 +63,15 @@ class App(WithSchedules):
     Args:
         name: Name of the application, for messages.
         redis: URL that starts with redis://, rediss:// (TLS), redis+sentinel:// or redis+cluster://. Default: the
-            variable JOBPOOLS_REDIS_URL, else redis://127.0.0.1:6379/0.
+            variable JOBPOOLS_REDIS_URL, else that of the settings file, else redis://127.0.0.1:6379/0.
         queue: Queue of handlers that name none. Default: `"default"`.
         queues: Limits of queues, by name: `{"emails": {"max_depth": 5000}}`. They are written to Redis when a
             worker of this app starts, and before its first job is enqueued. Default: the limits in Redis, else
             10,000 queued and 10,000 scheduled jobs.
         block_timeout: Maximum time that enqueueing waits for room in a full queue whose overflow is `Block`: seconds,
             text such as `"90s"`, or a timedelta. Default: 30 seconds.
-        max_payload: Maximum bytes of an encoded job. Default: the variable JOBPOOLS_MAX_PAYLOAD, else 1 MiB.
+        max_payload: Maximum bytes of an encoded job. Default: the variable JOBPOOLS_MAX_PAYLOAD, else
+            that of the settings file, else 1 MiB.
         max_schedules: Maximum number of schedules made in code in this Redis; 0: unlimited. Default: 1,000.
 
     Raises:

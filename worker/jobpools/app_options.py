@@ -28,7 +28,7 @@ class AppValues(TypedDict, total=False):
     """The options of `App`, for type checkers."""
 
     redis: str | None
-    """URL of Redis or Valkey. Default: JOBPOOLS_REDIS_URL, else redis://127.0.0.1:6379/0."""
+    """URL of Redis or Valkey. Default: JOBPOOLS_REDIS_URL, else the settings file, else redis://127.0.0.1:6379/0."""
     queue: str
     """Queue of handlers that name none. Default: `default`."""
     queues: Mapping[str, LimitValues]
@@ -36,7 +36,7 @@ class AppValues(TypedDict, total=False):
     block_timeout: Span
     """Maximum time to wait for room in a full queue. Default: 30 seconds."""
     max_payload: int | None
-    """Maximum bytes of an encoded job. Default: JOBPOOLS_MAX_PAYLOAD, else 1 MiB."""
+    """Maximum bytes of an encoded job. Default: JOBPOOLS_MAX_PAYLOAD, else the settings file, else 1 MiB."""
     max_schedules: int
     """Maximum number of schedules made in code; 0: unlimited. Default: 1,000."""
 

@@ -48,6 +48,7 @@ def run(options: Mapping[str, Any]) -> int:
 
 def _import_and_run(found: "Resolution[WorkerSettings]", ready_descriptor: str, signals: "Stopping") -> int:
     """Import the app, tell the parent that the worker is ready, and run it."""
+    from jobpools.core.configuration.resolution import source_of
     from jobpools.runtime import worker_log
     from jobpools.runtime.loading import import_app
     from jobpools.runtime.run_worker import run_worker
@@ -68,7 +69,10 @@ def _import_and_run(found: "Resolution[WorkerSettings]", ready_descriptor: str, 
         # The parent, `jobpools up`, prints when workers start and end.
         worker_log.set_level(logging.WARNING)
         _report_ready(ready_descriptor)
-    return run_worker(with_app_url(found, app.redis), app, signals)
+    used = with_app_url(found, app.redis)
+    if app.redis and used.redis_url != app.redis:
+        log.info("%s: its App names another Redis; the URL of %s is used", settings.app, source_of(found, "redis_url"))
+    return run_worker(used, app, signals)
 
 
 def _line(text: str) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from jobpools.core.configuration.settings_table import BY_NAME, Kind
 from jobpools.core.configuration.toml_lines import lines_of
-from jobpools.core.configuration.values import Found, Origin, Value, leaves, line_of
+from jobpools.core.configuration.values import Found, Origin, Value, leaves, line_of, paths_of
 from jobpools.core.text.did_you_mean import did_you_mean
 
 PROJECT_FILE: Final = "pyproject.toml"
@@ -73,10 +73,12 @@ def from_file(file: SettingsFile, model: type[BaseModel]) -> Found:
     for key, value in cast("dict[str, Any]", content).items():
         name = key.replace("-", "_")
         found = Value((name,), value, Origin.FILE, file.path, (key,), _example(name), own)
-        if name in model.model_fields:
+        if name not in BY_NAME:
+            problems.append(f"{found.place()}: no such setting{_hint(key, file, model)}")
+        elif isinstance(value, bool):  # Python takes it for a number
+            problems.append(f"{found.place()}: no setting is true or false; write it as in {BY_NAME[name].example}")
+        elif name in model.model_fields:
             values += leaves(found, model)
-        elif name not in BY_NAME:
-            problems.append(f"{found.place()}: no such setting{_hint(key, file)}")
     return Found(tuple(values), tuple(problems))
 
 
@@ -86,12 +88,13 @@ def _example(name: str) -> str:
     return "" if setting is None or setting.kind is Kind.JSON else setting.example
 
 
-def _hint(key: str, file: SettingsFile) -> str:
+def _hint(key: str, file: SettingsFile, model: type[BaseModel]) -> str:
     if key == PROJECT_TABLE[0] and not file.table:
         return f"; only {PROJECT_FILE} has [tool.jobpools]: write the settings here without it"
     if key == "config":
         return "; name the file with --config or JOBPOOLS_CONFIG"
-    return did_you_mean(key, BY_NAME)
+    inside = paths_of(model, key)
+    return f"; did you mean {' or '.join(inside)}?" if inside else did_you_mean(key, BY_NAME)
 
 
 def _line_of(error: ValueError) -> str:

@@ -90,6 +90,18 @@ def group_at(model: type[BaseModel], path: tuple[str, ...]) -> type[BaseModel] |
     return model
 
 
+def paths_of(model: type[BaseModel], key: str, group: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return where the groups of the settings have this key: `job.retry.max_attempts`."""
+    found: tuple[str, ...] = ()
+    for name in model.model_fields:
+        inner = group_at(model, (name,))
+        if group and name == field_of(model, key):
+            found += (".".join((*group, name)),)
+        elif inner is not None:
+            found += paths_of(inner, key, (*group, name))
+    return found
+
+
 def field_of(group: type[BaseModel], key: str) -> str:
     """Return the field that a key of a group means: `maxAttempts`, `max-attempts` and `max_attempts` are one."""
     for name, known in group.model_fields.items():

@@ -61,7 +61,7 @@ def pause_queue(
 
 @queues.command("resume", cls=Command, epilog=examples("queues resume emails"))
 def resume_queue(name: Name, redis: Redis = None) -> None:
-    """Resume a paused queue: workers claim its jobs again, at once."""
+    """Resume a paused queue: workers claim its jobs again."""
     from jobpools.cli import queries, queue_queries
 
     was_paused, jobs = queries.run_query(redis, lambda connection: queue_queries.resume(connection, name))

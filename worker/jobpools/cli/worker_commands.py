@@ -33,12 +33,12 @@ AllOfPool = Annotated[
     typer.Option(
         "--pool",
         metavar="NAMESPACE/NAME",
-        help="All workers of this pool; or, with NAME, those of the pool.",
+        help="Only workers of this pool; without NAME, all of them.",
         show_default=False,
     ),
 ]
 Reason = Annotated[str, typer.Option(help="Why; shown with the worker.")]
-By = Annotated[str, typer.Option(help="Who does it. Default: user@host.", show_default=False)]
+By = Annotated[str, typer.Option(help="Who gives the command. Default: user@host.", show_default=False)]
 
 
 @workers.command("list", cls=Command, epilog=examples("workers", "workers --output yaml"))

@@ -1,4 +1,4 @@
-"""`jobpools workers`: pause, resume and stop a real worker process, and what a user sees of it."""
+"""`jobpools workers`: pause, reload, resume and stop a real worker process, and what a user sees of it."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from jobpools.cli import worker_queries
 from tests.cli.conftest import Shell
 from tests.cli.test_processes import started
 from tests.support.waiting import DEADLINE, eventually
@@ -32,8 +33,8 @@ def worker(folder: Path, valkey_url: str, listed: Rows) -> Iterator[Any]:
         yield process
 
 
-def test_a_worker_process_is_paused_resumed_and_stopped(
-    jobpools: Shell, listed: Rows, worker: Any, client: Redis
+def test_a_worker_process_is_paused_reloaded_resumed_and_stopped(
+    jobpools: Shell, folder: Path, listed: Rows, worker: Any, client: Redis
 ) -> None:
     name = listed()[0]["worker"]
     ran = jobpools("workers", "pause", name, "--by", "ada", "--reason", "its memory grows")
@@ -42,6 +43,11 @@ def test_a_worker_process_is_paused_resumed_and_stopped(
     assert jobpools("workers").out.splitlines()[1].endswith("by ada: its memory grows")
     shown = json.loads(jobpools("workers", "show", name, "-o", "json").out)
     assert (shown["state"], shown["command"]["command"], shown["command"]["by"]) == ("paused", "pause", "ada")
+    (folder / "jobpools.toml").write_text('concurrency = 7\nlease = "20s"\n')
+    ran = jobpools("workers", "reload", name)
+    assert (ran.code, ran.out.split()[-9:]) == (0, ["concurrency", "5", "→", "7", "lease", "10.0", "→", "20.0", "-"])
+    eventually("it has more slots", lambda: listed()[0]["slots"] == 7)
+    assert listed()[0]["state"] == "paused"
     assert jobpools(*SEND).code == 0
     assert jobpools(*SEND, "--wait", "0.5").code != 0
     assert jobpools("workers", "resume", "--pool", POOL).code == 0
@@ -50,6 +56,20 @@ def test_a_worker_process_is_paused_resumed_and_stopped(
     assert worker.wait(DEADLINE) == 0
     assert listed() == []
     assert client.exists(f"jobpools:{{pool:{POOL}}}:workers", f"jobpools:{{pool:{POOL}}}:commands") == 0
+
+
+def test_a_worker_that_does_not_answer_a_reload_is_an_error(
+    jobpools: Shell, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_queries, "ANSWER_TIMEOUT", 0.1)
+    now = client.time()[0]
+    report = json.dumps({"slots": 5, "busy": 0, "started": now - 90, "idle_since": now})
+    client.hset("jobpools:{pool:default/mail}:workers", "mail-1.aa", f"{now * 1000} {report}")
+    ran = jobpools("workers", "reload", "mail-1", "--by", "ada", "--output", "json")
+    (row,) = json.loads(ran.out)
+    assert (ran.code, row["worker"], row["problem"]) == (1, "mail-1", "no answer within 0s; look at its log")
+    command = client.hget("jobpools:{pool:default/mail}:commands", "mail-1.aa:reload")
+    assert b'"by":"ada"' in command  # type: ignore[operator]  # bytes: the client decodes nothing
 
 
 def test_a_busy_worker_is_shown_with_its_rates_and_its_jobs(jobpools: Shell, client: Redis) -> None:

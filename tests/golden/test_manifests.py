@@ -72,7 +72,19 @@ def test_the_hash_changes_only_with_the_pod() -> None:
     assert hashed() == hashed()
     assert hashed() == hashed(scaling={"max": 50}), "a change of scaling starts no new pods"
     assert hashed() == hashed(paused=True)
-    assert len({hashed(), hashed(image="other:1"), hashed(concurrency=9), hashed(job={"timeout": "1h"})}) == 4
+    assert hashed() == hashed(concurrency=9, queues=["x"], job={"retry": {"maxAttempts": 9}}), "running workers follow"
+    assert len({hashed(), hashed(image="other:1"), hashed(job={"timeout": "1h"})}) == 3
+
+
+def test_settings_that_running_workers_follow_change_their_own_annotation() -> None:
+    def version(**spec: Any) -> str:
+        found = manifests.deployment(pool("least", **spec), URL)["metadata"]["annotations"]
+        return str(found[manifests.SETTINGS_ANNOTATION])
+
+    own = {"spec": {"containers": [{"name": "worker", "env": [{"name": "JOBPOOLS_CONCURRENCY", "value": "9"}]}]}}
+    assert version() == version(image="other:1", scaling={"max": 50})
+    assert len({version(), version(concurrency=9), version(queues=["x"]), version(template=own)}) == 4
+    assert version(template=own) == version(template=own, concurrency=3), "the template sets the variable itself"
 
 
 def test_the_template_is_not_changed_and_may_not_change_the_selector() -> None:

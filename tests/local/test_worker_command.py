@@ -41,6 +41,8 @@ def test_a_pod_template_sets_plain_values_that_neither_the_spec_nor_an_option_se
 
 
 def test_only_changes_that_concern_a_worker_change_its_command() -> None:
-    before, larger, busier = pool(), pool(scaling={"max": 3}), pool(concurrency=9)
-    made = [worker_command(each, "redis://127.0.0.1:1/0", "python") for each in (before, larger, busier)]
-    assert made[0] == made[1] != made[2]
+    pools = (pool(), pool(scaling={"max": 3}), pool(concurrency=9), pool(job={"timeout": "1h"}))
+    before, larger, busier, slower = (worker_command(each, "redis://127.0.0.1:1/0", "python") for each in pools)
+    assert before == larger == busier != slower
+    assert before.live == larger.live != busier.live, "running workers follow"
+    assert busier.environ({}, "emails-1")["JOBPOOLS_CONCURRENCY"] == "9"

@@ -16,7 +16,7 @@ class Queue:
 
     def __init__(self, name: str, weight: int) -> None:
         self.name, self.weight = name, weight
-        self.may_have_jobs, self.errors = True, SimpleNamespace(is_backing_off=False)
+        self.may_have_jobs, self.is_leaving, self.errors = True, False, SimpleNamespace(is_backing_off=False)
 
 
 def shares(queues: list[Queue], *rooms: int) -> dict[str, int]:

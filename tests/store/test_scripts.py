@@ -22,7 +22,19 @@ STORE = ROOT / "worker" / "jobpools" / "store"
 FILES = sorted((STORE / "lua").glob("*.lua"))
 SHARED = [path for path in FILES if path.stem.startswith("_")]
 FIELDS = ("KEYS", "ARGV", "RETURNS", "CHANGES")
-OTHER_KEYS = {"workers", "commands", "running", "specs", "state", "recent", "code", "disabled", "changes", "leader"}
+OTHER_KEYS = {
+    "workers",
+    "commands",
+    "running",
+    "settings",
+    "specs",
+    "state",
+    "recent",
+    "code",
+    "disabled",
+    "changes",
+    "leader",
+}
 """Keys that do not belong to a queue: those of heartbeats and schedules."""
 
 

@@ -15,6 +15,7 @@ from jobpools.core.pools.plan import Plan
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import QueueName, WorkerId
 from jobpools.errors import ObservationError, StoreUnavailableError
+from jobpools.pool_settings import live_settings
 
 LEASE = 10.0
 TICK = 0.1
@@ -60,6 +61,8 @@ class World:
         self.scheduled: dict[str, list[Job]] = defaultdict(list)
         self.leases: dict[str, dict[tuple[int, str], tuple[Job, float]]] = defaultdict(dict)
         self.draining: dict[str, set[str]] = defaultdict(set)
+        self.settings: dict[str, str] = {}
+        """By pool key: version of the settings that were written."""
         self.limits: dict[str, Limits] = defaultdict(Limits)
         self.done: list[int] = []
         self.crashes = 0
@@ -268,6 +271,10 @@ class FakeQueues:
         wanted = pool.spec.queue.model_dump(include=set(QueueLimits.model_fields), exclude_none=True)
         for queue in queues:
             self.world.limits[queue] = replace(self.world.limits[queue], **wanted)
+
+    async def write_settings(self, pool: Pool) -> None:
+        self._check()
+        self.world.settings[pool.meta.key] = live_settings(pool).version
 
     async def pause(self, pool: Pool, workers: Sequence[str]) -> None:
         self._check()

@@ -18,6 +18,7 @@ from jobpools_operator.kube.facts import (
     is_rolling,
     pool_key,
     replica_failure,
+    settings_version,
     spec_hash,
     worker_facts,
 )
@@ -157,6 +158,7 @@ class KubeCluster:
             workers=workers,
             gone=gone,
             problem=replica_failure(found) or secret_problem,
+            has_current_settings=settings_version(found) == settings_version(wanted),
             rolling=is_rolling(found),
         )
 

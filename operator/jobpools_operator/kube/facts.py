@@ -36,6 +36,12 @@ def spec_hash(found: Object) -> str:
     return hashed
 
 
+def settings_version(found: Object) -> str:
+    """Return the version of the settings in the environment of new pods; empty: there is none."""
+    version: str = found["metadata"].get("annotations", {}).get(manifests.SETTINGS_ANNOTATION, "")
+    return version
+
+
 def fingerprint(found: Object) -> str:
     """Return a hash of the Deployment's spec without `replicas`, which changes with the load."""
     return manifests.content_hash({name: value for name, value in found["spec"].items() if name != "replicas"})

@@ -5,11 +5,12 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeGuard, cast
 
 from jobpools.core.objects import API_VERSION, Meta
 from jobpools.core.pools.specs import Pool
+from jobpools.pool_settings import live_settings
 from jobpools.settings import GRACE_MARGIN, REDIS_URL, worker_env
 
 Object = dict[str, Any]
@@ -20,7 +21,9 @@ MANAGED_LABEL = "app.kubernetes.io/managed-by"
 MANAGER = "jobpools"
 """Value of MANAGED_LABEL, and field manager of the Secret."""
 HASH_ANNOTATION = "jobpools.dev/spec-hash"
-"""Annotation with the hash of the Deployment as applied."""
+"""Annotation with the hash of the Deployment as applied, without the settings that running workers follow."""
+SETTINGS_ANNOTATION = "jobpools.dev/settings"
+"""Annotation with the version of those settings as applied."""
 REDIS_SECRET = "redis.jobpools.dev"  # noqa: S105  # a name
 """Name of the Secret that holds the URL of the chart's Redis, in each namespace with pools that use it."""
 REDIS_KEY = "url"
@@ -74,8 +77,22 @@ def deployment(pool: Pool, redis_url: str) -> Object:
             "template": pod,
         },
     }
-    body["metadata"]["annotations"][HASH_ANNOTATION] = content_hash(body)
+    settings = live_settings(pool)
+    body["metadata"]["annotations"] = {
+        HASH_ANNOTATION: content_hash(_without(body, settings.variables)),
+        SETTINGS_ANNOTATION: settings.version,
+    }
     return body
+
+
+def _without(body: Object, variables: Collection[str]) -> Object:
+    """Return the Deployment without these variables of the worker's container: running workers follow them."""
+    stripped = copy.deepcopy(body)
+    for container in stripped["spec"]["template"]["spec"]["containers"]:
+        if container["name"] == CONTAINER and isinstance(container["env"], list):
+            environment = cast("list[object]", container["env"])
+            container["env"] = [each for each in environment if _name_of(each) not in variables]
+    return stripped
 
 
 def redis_secret(namespace: str, redis_url: str, owners: Sequence[Object]) -> Object:
@@ -206,6 +223,10 @@ def _is_named_list(value: Any) -> TypeGuard[list[Object]]:
         return False
     items = cast("list[object]", value)
     return bool(items) and all(_has_name(each) for each in items)
+
+
+def _name_of(value: object) -> str:
+    return str(cast("Object", value).get("name")) if isinstance(value, dict) else ""
 
 
 def _has_name(value: object) -> bool:

@@ -15,6 +15,7 @@ from jobpools.core.pools.actions import (
     ReleaseLeases,
     SetLimits,
     SetReplicas,
+    WriteSettings,
 )
 from jobpools.core.pools.facts import PoolFacts, QueuePause
 from jobpools.core.pools.memory import Memory
@@ -70,6 +71,36 @@ def test_the_actions_of_a_pass(
     name: str, facts: PoolFacts, fields: dict[str, Any], actions: tuple[Action, ...]
 ) -> None:
     assert plan(facts, **fields).actions == actions, name
+
+
+def following(*versions: str | None, **cluster: Any) -> PoolFacts:
+    """A pool of busy workers that follow settings of these versions; the pool's spec has version `v2`."""
+    names = "abc"[: len(versions)]
+    found = pool_facts(names, busy=names)
+    heartbeats = tuple(
+        replace(each, settings=version) for each, version in zip(found.heartbeats or (), versions, strict=True)
+    )
+    return with_cluster(replace(found, heartbeats=heartbeats, settings="v2"), **cluster)
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "written", "actions"),
+    [
+        ("settings that this process has not written", following("v2"), "", (WriteSettings("v2"),)),
+        ("changed settings", following("v1", "v1", has_current_settings=False), "v1", (WriteSettings("v2"),)),
+        ("settings that one worker does not follow", following("v2", "v1"), "v2", (WriteSettings("v2"),)),
+        ("settings that all workers follow", following("v2", "v2", has_current_settings=False), "v2", ()),
+        ("a worker of an older version", following("v2", None, has_current_settings=False), "v2", (EnsurePool(),)),
+        ("an older worker, and nothing has changed", following("v2", None), "v2", ()),
+        ("no worker", following(has_current_settings=False), "v2", (EnsurePool(),)),
+        ("unknown queues", replace(following(has_current_settings=False), queues=None, heartbeats=None), "", ()),
+    ],
+)  # fmt: skip
+def test_changed_settings_reach_running_workers_without_new_ones(
+    name: str, facts: PoolFacts, written: str, actions: tuple[Action, ...]
+) -> None:
+    planned = plan_pool(make_pool(scaling=IMMEDIATE), facts, Memory(settings=written), NOW, None)
+    assert planned.actions == actions, name
 
 
 def test_a_change_of_the_size_is_an_event() -> None:

@@ -17,8 +17,10 @@ COLUMNS = (
     "left_behind", "draining", "memory", "age", "seen", "why",
 )  # fmt: skip
 
+RELOAD_COLUMNS = ("worker", "changed", "needs_restart", "problem")
+
 workers = list_group(
-    "List workers, show one, pause, resume and stop them.", "workers", "workers --pool default/emails",
+    "List workers, show one; pause, resume, reload and stop them.", "workers", "workers --pool default/emails",
     "workers pause web-1 --reason 'looking at its memory'", "workers stop --pool default/emails",
 )  # fmt: skip
 
@@ -81,6 +83,30 @@ def resume_workers(names: Names = None, pool: AllOfPool = None, redis: Redis = N
 
     chosen = worker_queries.Selection(names or (), pool)
     _print_result("resume", queries.run_query(redis, lambda connection: worker_queries.resume(connection, chosen)))
+
+
+@workers.command(
+    "reload", cls=Command,
+    epilog=examples("workers reload web-1", "workers reload --pool default/emails --output json"),
+)  # fmt: skip
+def reload_workers(
+    names: Names = None, pool: AllOfPool = None, by: By = "", redis: Redis = None, output: Format = Output.TABLE
+) -> None:
+    """Have workers read their settings again, and show what has changed and what only a restart changes.
+
+    A worker reads its settings file and the settings of its pool; its options and its environment stay as they are.
+    The command waits for the answers. The exit code is 1 if a worker refuses its settings or does not answer.
+    """
+    from jobpools.cli import queries, worker_queries
+
+    selection = worker_queries.Selection(names or (), pool)
+    rows = queries.run_query(redis, lambda connection: worker_queries.reload(connection, selection, by))
+    if output is Output.TABLE:
+        texts = ("changed", "needs_restart")
+        rows = [{**row, **{key: "; ".join(row[key]) for key in texts}} for row in rows]
+    show(rows, RELOAD_COLUMNS, output, "no worker was told to reload")
+    if any(row["problem"] for row in rows):
+        raise typer.Exit(1)
 
 
 @workers.command("stop", cls=Command, epilog=examples("workers stop web-1", "workers stop --pool default/emails"))

@@ -4,14 +4,18 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobpools.errors import ConfigurationError, JobpoolsError, SettingsError
 
 if TYPE_CHECKING:
     from jobpools.core.configuration.resolution import Resolution
+    from jobpools.runtime.reloading import Read
     from jobpools.runtime.stopping import Stopping
     from jobpools.settings import WorkerSettings
+    from jobpools.settings_reader import Inputs
 
 log = logging.getLogger("jobpools.worker")
 
@@ -27,12 +31,14 @@ def run(options: Mapping[str, Any]) -> int:
     ready_descriptor = os.environ.get(READY_FD, "")
     try:
         with stopping() as signals:
-            found = read(Inputs(options))
+            # Copies: handlers may change the environment and the current folder before the settings are read again.
+            inputs = Inputs(options, dict(os.environ), Path.cwd())
+            found = read(inputs)
             with worker_log.isolated(found.settings.log, relayed=bool(ready_descriptor)) as output:
                 for note in unknown_variables(os.environ):
                     log.warning("%s", note)
                 try:
-                    return _import_and_run(found, ready_descriptor, signals)
+                    return _import_and_run(found, inputs, ready_descriptor, signals)
                 except JobpoolsError as error:
                     output.write(_line(str(error)))
                     return 1
@@ -46,7 +52,9 @@ def run(options: Mapping[str, Any]) -> int:
         return 0
 
 
-def _import_and_run(found: "Resolution[WorkerSettings]", ready_descriptor: str, signals: "Stopping") -> int:
+def _import_and_run(
+    found: "Resolution[WorkerSettings]", inputs: "Inputs", ready_descriptor: str, signals: "Stopping"
+) -> int:
     """Import the app, tell the parent that the worker is ready, and run it."""
     from jobpools.core.configuration.resolution import source_of
     from jobpools.runtime import worker_log
@@ -72,7 +80,18 @@ def _import_and_run(found: "Resolution[WorkerSettings]", ready_descriptor: str, 
     used = with_app_url(found, app.redis)
     if app.redis and used.redis_url != app.redis:
         log.info("%s: its App names another Redis; the URL of %s is used", settings.app, source_of(found, "redis_url"))
-    return run_worker(used, app, signals)
+    return run_worker(used, app, signals, _reader(inputs, app.redis))
+
+
+def _reader(inputs: "Inputs", app_url: str | None) -> "Read":
+    """Return what reads the settings again. `app_url`: the URL of the App."""
+    from jobpools.settings_reader import read, with_app_url
+
+    def read_again(variables: Mapping[str, str]) -> "Resolution[WorkerSettings]":
+        after = read(replace(inputs, environ={**inputs.environ, **variables}))
+        return replace(after, settings=with_app_url(after, app_url))
+
+    return read_again
 
 
 def _line(text: str) -> str:

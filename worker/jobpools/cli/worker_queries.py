@@ -1,14 +1,15 @@
 """What `jobpools workers` reads, and the commands that it gives to workers."""
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jobpools.cli.acting_user import acting_user
 from jobpools.cli.output import format_time
 from jobpools.core.pools.facts import Heartbeat
-from jobpools.core.pools.worker_states import CommandKind, WorkerCommand
+from jobpools.core.pools.worker_states import CommandKind, ReloadAnswer, WorkerCommand
 from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.errors import ConfigurationError
 from jobpools.store import worker_commands
@@ -17,6 +18,10 @@ from jobpools.store.endpoint_facts import read_endpoint
 from jobpools.store.running_attempts import REPORT_LIMIT, RunningReport, read_running
 from jobpools.store.server import pool_keys, queue_names
 
+ANSWER_TIMEOUT = 10.0
+"""Maximum seconds to wait for the answers to a reload; a worker reads its commands every 3 s."""
+ANSWER_CHECK = 0.2
+"""Seconds between two looks for answers."""
 CHECKED_ATTEMPTS = 3
 """Number of reported attempts of a worker that a listing checks, to find one that still runs."""
 
@@ -156,6 +161,44 @@ async def give(connection: Connection, selection: Selection, kind: CommandKind, 
         for each in _chosen(found, selection, kind)
         if await worker_commands.give_command(connection, each.pool, each.worker, command)
     ]
+
+
+async def reload(connection: Connection, selection: Selection, by: str) -> list[dict[str, Any]]:
+    """Tell the chosen workers to reload, and return a row with the answer of each."""
+    found, _ = await _read(connection)
+    command = WorkerCommand(CommandKind.RELOAD, by or acting_user())
+    given = {
+        each: await worker_commands.give_command(connection, each.pool, each.worker, command)
+        for each in _chosen(found, selection, command.kind)
+    }
+    waiting = {each: at for each, at in given.items() if at}
+    answers = await _answers(connection, waiting)
+    silent = ReloadAnswer(problem=f"no answer within {ANSWER_TIMEOUT:.0f}s; look at its log")
+    return [_answer_row(each, answers.get(each, silent)) for each in waiting]
+
+
+async def _answers(connection: Connection, waiting: Mapping[Heartbeat, int]) -> dict[Heartbeat, ReloadAnswer]:
+    """Wait for the answers of workers that were told to reload at these times, in ms."""
+    answers: dict[Heartbeat, ReloadAnswer] = {}
+    until = time.monotonic() + ANSWER_TIMEOUT
+    while len(answers) < len(waiting) and time.monotonic() < until:
+        await asyncio.sleep(ANSWER_CHECK)
+        for each in [each for each in waiting if each not in answers]:
+            answer = await worker_commands.read_answer(connection, each.pool, each.worker, waiting[each])
+            if answer is not None:
+                answers[each] = answer
+    return answers
+
+
+def _answer_row(each: Heartbeat, answer: ReloadAnswer) -> dict[str, Any]:
+    return {
+        "worker": each.host,
+        "pool": each.pool,
+        "id": each.worker,
+        "changed": list(answer.changed),
+        "needs_restart": list(answer.kept),
+        "problem": answer.problem or None,
+    }
 
 
 async def resume(connection: Connection, selection: Selection) -> list[str]:

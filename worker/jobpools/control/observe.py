@@ -9,6 +9,7 @@ from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.error_text import first_line
 from jobpools.errors import ObservationError, StoreError
+from jobpools.pool_settings import live_settings
 
 log = logging.getLogger(__name__)
 
@@ -49,5 +50,6 @@ def pool_facts(
         heartbeats=endpoint.heartbeats.get(pool.meta.key),
         cluster=cluster,
         problems=found,
+        settings=live_settings(pool).version,
         warnings=endpoint.warnings,
     )

@@ -64,6 +64,10 @@ class Queues(Protocol):
         """Set the limits of the pool's spec in these queues."""
         ...
 
+    async def write_settings(self, pool: Pool) -> None:
+        """Write the settings that the pool's running workers follow."""
+        ...
+
     async def maintain(self, pool: Pool) -> int:
         """Promote due jobs, rescue expired leases and trim ended jobs; return the number of jobs moved."""
         ...

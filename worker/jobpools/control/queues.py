@@ -8,12 +8,14 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from jobpools.core.pools.facts import EndpointFacts
 from jobpools.core.pools.specs import Pool
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
+from jobpools.pool_settings import live_settings
 from jobpools.rescue import Rescuer, SweepResult, describe_dropped
 from jobpools.store import draws
 from jobpools.store.connection import Connection
 from jobpools.store.drain_locks import force_drain_locks, release_drain_locks, take_drain_locks
 from jobpools.store.endpoint_facts import read_endpoint, read_workers
 from jobpools.store.heartbeats import unlist_workers
+from jobpools.store.pool_settings import write_settings
 from jobpools.store.queue_policies import set_limits
 from jobpools.store.server import probe
 
@@ -130,6 +132,11 @@ class StoreQueues:
         """Set the limits of the pool's spec in these queues."""
         for queue in queues:
             await set_limits(self._connection, queue, pool.spec.queue)
+
+    async def write_settings(self, pool: Pool) -> None:
+        """Write the settings that the pool's running workers follow."""
+        version, variables = live_settings(pool)
+        await write_settings(self._connection, pool.meta.key, version, variables)
 
     async def maintain(self, pool: Pool) -> int:
         """Promote due jobs, settle as crashed the jobs of expired leases, and trim ended jobs."""

@@ -35,6 +35,7 @@ FAILURES: Mapping[type[actions.Action], str] = {
     actions.ForceDrainWorkers: "the workers could not be paused",
     actions.ReleaseLeases: "the jobs of ended workers could not be rescued",
     actions.SetLimits: "the limits of the queues could not be set",
+    actions.WriteSettings: "the settings of running workers could not be written",
     actions.MaintainQueues: "due jobs and expired leases could not be processed",
 }
 """How a failed action is reported."""
@@ -137,6 +138,9 @@ class Reconciler:
                 # on the locks.
                 drained = await self.queues.drain(pool, workers)
                 return replace(memory, locked=tuple(sorted({*memory.locked, *drained})))
+            case actions.WriteSettings(version):
+                await self.queues.write_settings(pool)
+                return replace(memory, settings=version)
             case _:
                 await self._change_queues(pool, action)
         return memory

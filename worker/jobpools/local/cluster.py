@@ -119,7 +119,8 @@ class ProcessCluster:
         gone, group.gone = tuple(sorted(group.gone)), set()
         return ClusterFacts(
             replicas=group.replicas,
-            current=group.command == self._command(pool),
+            current=group.command == (wanted := self._command(pool)),
+            has_current_settings=group.command.live == wanted.live,
             workers=tuple(_facts(worker) for worker in group.workers),
             gone=gone,
             rolling=any(worker.process.command != group.command for worker in group.workers),

@@ -1,11 +1,12 @@
 """The command that starts a worker process of a pool. It depends on the spec only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from jobpools.core.configuration.settings_table import BY_NAME
 from jobpools.core.pools.specs import Pool
+from jobpools.pool_settings import live_settings
 from jobpools.settings import worker_env
 
 SET_BY_UP = frozenset(BY_NAME[name].variable for name in ("worker", "log", "probe_port"))
@@ -19,10 +20,12 @@ class Command:
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
     """Variables that are set in addition to the inherited ones."""
+    live: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """More of them, whose values running workers change without a restart."""
 
     def environ(self, inherited: Mapping[str, str], name: str) -> dict[str, str]:
         """Return the complete environment of the process called `name`."""
-        return {**inherited, **dict(self.env), "JOBPOOLS_WORKER": name}
+        return {**inherited, **dict(self.env), **dict(self.live), "JOBPOOLS_WORKER": name}
 
 
 def worker_command(
@@ -43,8 +46,10 @@ def worker_command(
     env = template | own | dict(variables or {})
     if path:
         env["PYTHONPATH"] = path
+    live = live_settings(pool).variables
+    env = {name: value for name, value in env.items() if name not in live}
     # -u: what a handler prints appears at once, not when a buffer is full.
-    return Command((python, "-u", "-m", "jobpools.cli", "worker"), tuple(sorted(env.items())))
+    return Command((python, "-u", "-m", "jobpools.cli", "worker"), tuple(sorted(env.items())), tuple(live.items()))
 
 
 def template_env(pool: Pool) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 from jobpools.core.histogram import SCALE, Histogram, difference
@@ -12,16 +13,34 @@ from jobpools.runtime.metrics import Counted, Metrics
 log = logging.getLogger("jobpools.worker")
 
 
-async def run(metrics: Metrics, worker: str, interval: float) -> None:
-    """Log a line every `interval` seconds until the task is cancelled; 0: never."""
-    if not interval:
-        await asyncio.Event().wait()  # a background task must not end by itself
-    before = metrics.counted()
-    while True:
-        await asyncio.sleep(interval)
-        now = metrics.counted()
-        log.info("worker %s: %s", worker, activity(before, now, interval))
-        before = now
+class ActivityLog:
+    """Logs a line in each interval."""
+
+    def __init__(self, metrics: Metrics, worker: str, interval: float) -> None:
+        """`interval`: seconds; 0: no lines."""
+        self._metrics = metrics
+        self._worker = worker
+        self._interval = interval
+        self._changed = asyncio.Event()
+
+    def set_interval(self, seconds: float) -> None:
+        """Change the interval; the running one begins again."""
+        if seconds != self._interval:
+            self._interval = seconds
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Log until the task is cancelled."""
+        before, began = self._metrics.counted(), time.monotonic()
+        while True:
+            try:
+                async with asyncio.timeout(self._interval or None):
+                    await self._changed.wait()
+                self._changed.clear()
+            except TimeoutError:
+                now, ended = self._metrics.counted(), time.monotonic()
+                log.info("worker %s: %s", self._worker, activity(before, now, round(ended - began, 1)))
+                before, began = now, ended
 
 
 def activity(before: Counted, now: Counted, seconds: float) -> str:

@@ -22,13 +22,22 @@ class Handlers:
         self, registered: Mapping[str, Handler[..., Any]], defaults: JobDefaults, threads: Threads, metrics: Metrics
     ) -> None:
         """Bind the registered handlers. `defaults` are the pool's, `threads` run the plain functions."""
-        self.by_name = {
-            name: _bound(number, handler, defaults, threads, metrics)
-            for number, (name, handler) in enumerate(registered.items())
-        }
+        self._registered = registered
+        self._threads = threads
         self._metrics = metrics
+        self.by_name = self._bind(defaults)
         self.unknown = _unknown(defaults, metrics)
         """Represents handlers that this worker does not know; the pool's defaults limit their crashes."""
+
+    def rebind(self, defaults: JobDefaults) -> None:
+        """Apply other defaults to attempts that are claimed from now on."""
+        self.by_name, self.unknown = self._bind(defaults), _unknown(defaults, self._metrics)
+
+    def _bind(self, defaults: JobDefaults) -> dict[str, BoundHandler]:
+        return {
+            name: _bound(number, handler, defaults, self._threads, self._metrics)
+            for number, (name, handler) in enumerate(self._registered.items())
+        }
 
     def get(self, name: str) -> BoundHandler:
         """Return the handler of this name, or `unknown`."""

@@ -44,7 +44,7 @@ DROPPED_INTERVAL = 60.0
 log = logging.getLogger("jobpools.worker")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ConsumerOptions:
     """The parts of a worker that its consumers share."""
 
@@ -52,6 +52,7 @@ class ConsumerOptions:
     worker: WorkerId
     handlers: Handlers
     policy: QueuePolicy
+    """It changes when the worker reloads its settings; nothing else does."""
     lease: float
     """Seconds."""
     metrics: Metrics
@@ -72,6 +73,8 @@ class Consumer:
         """Whether there may be a job to claim."""
         self.is_draining = False
         """Whether a scale-down has marked this worker as draining, so that it may not claim here."""
+        self.is_leaving = False
+        """Whether the worker serves the queue no longer: it claims nothing, and its attempts finish."""
         self.is_paused = False
         """Whether the queue is paused, so that no worker claims from it."""
         self._options = options
@@ -94,6 +97,10 @@ class Consumer:
     def max_crashes(self, name: str) -> int:
         """Return a handler's crash limit, which applies to jobs whose envelope does not set one."""
         return self._options.handlers.get(name).max_crashes
+
+    def forget_handlers(self) -> None:
+        """Look the handlers up again: their defaults have changed."""
+        self._handlers.clear()
 
     # Settling and claiming
 

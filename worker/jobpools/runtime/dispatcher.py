@@ -37,7 +37,7 @@ class Dispatcher:
         self._outage = outage
         self._wakeup = wakeup
         self._listeners = listeners
-        self._credits = dict.fromkeys(consumers, 0)
+        self._credits: dict[Consumer, int] = {}
         """By consumer: `SlotShares.credits` of the latest sharing of free slots."""
         self._tries = Tries()
         self._is_finishing = False
@@ -141,12 +141,16 @@ class Dispatcher:
 
     def shares(self, room: int) -> dict[Consumer, int]:
         """Return how many jobs to claim from each queue that may have some."""
-        ready = [each for each in self._consumers if each.may_have_jobs and not each.errors.is_backing_off]
+        ready = [
+            each
+            for each in self._consumers
+            if each.may_have_jobs and not each.is_leaving and not each.errors.is_backing_off
+        ]
         if room <= 0 or not ready:
             return {}
         if len(ready) == 1:
             return {ready[0]: room}
-        turns = share_slots(room, [each.weight for each in ready], [self._credits[each] for each in ready])
+        turns = share_slots(room, [each.weight for each in ready], [self._credits.get(each, 0) for each in ready])
         self._credits.update(zip(ready, turns.credits, strict=True))
         return dict(zip(ready, turns.shares, strict=True))
 

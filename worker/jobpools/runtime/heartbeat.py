@@ -49,8 +49,9 @@ class HeartbeatSender:
     async def announce(self) -> None:
         """Report that the worker is starting."""
         self.is_announced = True
+        starting = replace(self._state.heartbeat(), state=ReportedState.STARTING)
         with contextlib.suppress(StoreError):  # `run` reports it
-            await write_heartbeat(self._connection, replace(self._state.heartbeat(), state=ReportedState.STARTING))
+            self._state.reloads.note(await write_heartbeat(self._connection, starting))
 
     async def run(self) -> None:
         """Send heartbeats until the task is cancelled."""
@@ -74,8 +75,9 @@ class HeartbeatSender:
         self._sent, self._sent_at = self._current(), now
         try:
             attempts = encode_running(self._state.running())
-            command = await write_heartbeat(self._connection, self._state.heartbeat(), attempts=attempts)
-            self._state.commands.follow(command)
+            reply = await write_heartbeat(self._connection, self._state.heartbeat(), attempts=attempts)
+            self._state.commands.follow(reply.command)
+            self._state.reloads.note(reply)
             if not self._has_checked_server:
                 self._has_checked_server = True
                 for warning in await server_warnings(self._connection):

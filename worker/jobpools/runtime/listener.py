@@ -40,6 +40,10 @@ class Listener:
         else:
             self._wants_jobs.clear()
 
+    def add(self, consumer: Consumer) -> None:
+        """Wait for wake-ups of another queue too, beginning with the next wait."""
+        self._consumers.append(consumer)
+
     async def run(self) -> None:
         """Wait for wake-ups until the task is cancelled."""
         while True:
@@ -59,7 +63,9 @@ class Listener:
 
     async def _wait(self) -> Sequence[Consumer]:
         """Return the queue that was woken; all queues if none was, because a wake-up may have been lost."""
-        asked = [each for each in self._consumers if not (each.is_draining or each.errors.is_failing)]
+        asked = [
+            each for each in self._consumers if not (each.is_draining or each.is_leaving or each.errors.is_failing)
+        ]
         if not asked:
             await asyncio.sleep(WAIT)
             return self._consumers

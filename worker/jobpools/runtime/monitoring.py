@@ -50,6 +50,12 @@ class Monitoring:
             self._http_server.socket.close()
             self._http_server = None
 
+    def describe(self, settings: WorkerSettings, queues: Sequence[str], handlers: Collection[BoundHandler]) -> None:
+        """Send the supervisor the worker's changed description."""
+        supervisor = link.of_this_process()
+        if supervisor is not None:
+            supervisor.hello(description(str(self._description["worker"]), settings, queues, handlers), None)
+
     def _open(self) -> HttpServer:
         routes = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics}
         try:

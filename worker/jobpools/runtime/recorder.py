@@ -67,10 +67,14 @@ class Recorder:
 
     def __init__(self, queues: Sequence[QueueRecorder], clock: ServerClock, fraction: float) -> None:
         """Prepare to send. `fraction`, from [0, 1): when between EARLIEST and LATEST; it differs between workers."""
-        self._queues = queues
+        self._queues = list(queues)
         self._clock = clock
         self._second = EARLIEST + (LATEST - EARLIEST) * fraction
         self._logged: set[str] = set()
+
+    def add(self, queue: QueueRecorder) -> None:
+        """Send the measurements of another queue too."""
+        self._queues.append(queue)
 
     async def run(self) -> None:
         """Send measurements until the task is cancelled; the first time at once, so that each later job is counted."""

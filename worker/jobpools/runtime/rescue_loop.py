@@ -45,12 +45,7 @@ class RescueLoop:
         self._consumers = consumers
         self._outage = outage
         self._metrics = metrics
-        self._rescuers = {
-            each.queue: Rescuer(
-                connection, worker, lease_ms=each.leases.duration_ms, max_crashes=each.max_crashes, keep=each.keep
-            )
-            for each in consumers
-        }
+        self._rescuer = Rescuer(connection, worker, lease_ms=int(settings.lease * 1000))
 
     async def run(self) -> None:
         """Check for expired leases until the task is cancelled."""
@@ -62,7 +57,11 @@ class RescueLoop:
                 continue
             # After a failure, the first success ends the outage; the next pass rescues expired leases.
             probe_only = self._outage.is_failing(PART)
-            errors = [await self._checked(consumer, probe_only=probe_only) for consumer in self._consumers]
+            errors = [
+                await self._checked(consumer, probe_only=probe_only)
+                for consumer in self._consumers
+                if not consumer.is_leaving
+            ]
             if error := next((each for each in errors if each is not None), None):
                 self._outage.failed(error, PART)
             else:
@@ -95,8 +94,13 @@ class RescueLoop:
             await self._take_over(consumer, ())
 
     async def _take_over(self, consumer: Consumer, holders: Sequence[str]) -> None:
-        swept = await self._rescuers[consumer.queue].sweep(
-            consumer.queue, holders=holders, outcome_of=self._outcome_of, continues=partial(self._continues, consumer)
+        swept = await self._rescuer.sweep(
+            consumer.queue,
+            holders=holders,
+            outcome_of=self._outcome_of,
+            max_crashes=consumer.max_crashes,
+            keep=consumer.keep,
+            continues=partial(self._continues, consumer),
         )
         consumer.count_dropped(swept.dropped)
         self._metrics.rescued += sum(each.outcome.kind is OutcomeKind.CRASHED for each in swept.rescued)

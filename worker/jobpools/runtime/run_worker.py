@@ -11,6 +11,7 @@ from jobpools.runtime import event_loop, link, worker_log
 from jobpools.runtime.attempt import Attempt
 from jobpools.runtime.draining import FLUSH_TIMEOUT
 from jobpools.runtime.loading import import_app
+from jobpools.runtime.reloading import Read
 from jobpools.runtime.stopping import Stopped, Stopping, stopping
 from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
@@ -33,7 +34,9 @@ def _use_one_redis(app: App, settings: WorkerSettings) -> WorkerSettings:
     return settings
 
 
-def run_worker(settings: WorkerSettings, app: App | None = None, signals: Stopping | None = None) -> int:
+def run_worker(
+    settings: WorkerSettings, app: App | None = None, signals: Stopping | None = None, read_again: Read | None = None
+) -> int:
     """Run one worker in this process until SIGTERM, SIGINT, SIGHUP or SIGQUIT.
 
     `jobpools worker` calls this in a child process of its supervisor. Called from Python, there is no supervisor:
@@ -44,6 +47,7 @@ def run_worker(settings: WorkerSettings, app: App | None = None, signals: Stoppi
         settings: Settings of the worker.
         app: The app. Default: the one that `settings.app` names.
         signals: The signal handling that the caller has started. Default: this function starts it.
+        read_again: Reads the settings again for `jobpools workers reload`. Default: the worker refuses to reload.
 
     Returns:
         The exit code: 0 after a drain, 1 if a part of the worker failed.
@@ -56,13 +60,13 @@ def run_worker(settings: WorkerSettings, app: App | None = None, signals: Stoppi
     try:
         with stopping() if signals is None else contextlib.nullcontext(signals) as handled:
             found = app or import_app(settings.app)  # before the event loop starts: the module may run one of its own
-            return _run(_use_one_redis(found, settings), found, handled)
+            return _run(_use_one_redis(found, settings), found, handled, read_again)
     except Stopped as signal_name:
         log.info("stopped by %s before the worker started; no job was claimed", signal_name)
         return 0
 
 
-def _run(settings: WorkerSettings, app: App, signals: Stopping) -> int:
+def _run(settings: WorkerSettings, app: App, signals: Stopping, read_again: Read | None) -> int:
     worker_log.configure_app(settings.log)
     gc.set_threshold(GC_THRESHOLD)
 
@@ -70,7 +74,7 @@ def _run(settings: WorkerSettings, app: App, signals: Stopping) -> int:
 
     async def work() -> int:
         nonlocal worker
-        worker = made = Worker(app, settings)
+        worker = made = Worker(app, settings, read_again)
         loop = asyncio.get_running_loop()
         loop.set_default_executor(worker.parts.executor)
         with signals.working(loop, worker.stop, lambda: made.parts.services.is_blocking):

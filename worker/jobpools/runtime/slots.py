@@ -80,6 +80,16 @@ class Slots:
         """Whether enough attempts wait, so that the next claim can be larger and later."""
         return self._prefetch.is_stocked(self.size, len(self.waiting))
 
+    def resize(self, size: int) -> None:
+        """Change the number of slots. If there are more, they fill at once; if fewer, running attempts finish."""
+        self.size = size
+        self._fill()
+        self._wake()
+
+    def wake(self) -> None:
+        """Have the dispatcher look for jobs to claim."""
+        self._wake()
+
     # Starting
 
     def take(self, attempts: Sequence[Attempt]) -> None:

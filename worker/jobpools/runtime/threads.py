@@ -52,6 +52,11 @@ class Threads:
         self._idle = 0
         self._left_behind = 0
 
+    def resize(self, size: int) -> None:
+        """Change the maximum number of threads; those beyond it finish their calls."""
+        with self._lock:
+            self._size = size
+
     @property
     def left_behind(self) -> int:
         """Number of threads that still run for settled attempts."""

@@ -10,10 +10,11 @@ from typing import Any
 from jobpools.app import App
 from jobpools.core.text.durations import format_duration
 from jobpools.errors import ScheduleLimitError, StoreAuthError, StoreError, StoreUnavailableError
-from jobpools.runtime import activity_log, draining, exit_hooks, forking, link
+from jobpools.runtime import draining, exit_hooks, forking, link
 from jobpools.runtime.background_tasks import BackgroundTasks
 from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.outage import Outage
+from jobpools.runtime.reloading import Read, Reloader
 from jobpools.runtime.stopping import Stopped
 from jobpools.runtime.worker_parts import WorkerParts
 from jobpools.settings import WorkerSettings
@@ -30,15 +31,20 @@ log = logging.getLogger("jobpools.worker")
 class Worker:
     """Runs an app's jobs until it is stopped."""
 
-    def __init__(self, app: App, settings: WorkerSettings) -> None:
+    def __init__(self, app: App, settings: WorkerSettings, read_again: Read | None = None) -> None:
         """Create the parts. Nothing is opened.
+
+        Args:
+            app: The app.
+            settings: Settings of the worker.
+            read_again: Reads the settings again while the worker runs. None: they were given in code.
 
         Raises:
             ConfigurationError: The app has no jobs, and the settings name no queues.
         """
         self.app = app
-        self.settings = settings
         self.parts = WorkerParts(app, settings)
+        self._reloader = Reloader(self.parts, self.parts.reloads, read_again)
         self.id = self.parts.worker
         self.metrics = self.parts.metrics
         self._stop = asyncio.Event()
@@ -46,6 +52,11 @@ class Worker:
         self._opening: asyncio.Task[Any] | None = None
         """The task that waits for Redis and the services before any job is claimed; `stop` cancels it."""
         self._exit_code = 0
+
+    @property
+    def settings(self) -> WorkerSettings:
+        """The settings that apply now."""
+        return self.parts.live.settings
 
     def stop(self) -> None:
         """Stop the worker: the first call lets running jobs finish within the grace, the second hands them back."""
@@ -101,6 +112,7 @@ class Worker:
             await self._write_limits()
             if not self.parts.outage.is_ongoing:
                 await self.parts.heartbeat.announce()
+                await self._reloader.follow()
             await self._declare_schedules()
             await self.parts.services.start(self.app.services)
             self.parts.monitoring.start()
@@ -152,7 +164,8 @@ class Worker:
         tasks.start("commands", self._stop_on_command())
         tasks.start("threads", self._limit_left_behind())
         tasks.start("monitoring", parts.monitoring.run())
-        tasks.start("activity log", activity_log.run(self.metrics, self.id, self.settings.log_interval))
+        tasks.start("activity log", parts.activity.run())
+        tasks.start("reload", self._reloader.run())
         for listener in parts.listeners:
             tasks.start(listener.name, listener.run())
         return dispatching

@@ -3,10 +3,9 @@
 import asyncio
 
 from jobpools.app import App
-from jobpools.core.jobs.policies import QueueRef
 from jobpools.core.text.names import QueueName, WorkerId
-from jobpools.errors import ConfigurationError
 from jobpools.runtime import link
+from jobpools.runtime.activity_log import ActivityLog
 from jobpools.runtime.blocking import BlockingMonitor
 from jobpools.runtime.bound_handlers import Handlers
 from jobpools.runtime.commands import CommandFollower
@@ -16,11 +15,13 @@ from jobpools.runtime.heartbeat import HeartbeatSender
 from jobpools.runtime.lease_renewal import LeaseRenewal
 from jobpools.runtime.left_behind import Executor, LeftBehind
 from jobpools.runtime.listener import WAIT, listeners
+from jobpools.runtime.live_settings import LiveSettings, queues_of
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.monitoring import Monitoring, description
 from jobpools.runtime.outage import Outage
 from jobpools.runtime.prefetch import Prefetch
 from jobpools.runtime.recorder import QueueRecorder, Recorder
+from jobpools.runtime.reload_requests import ReloadRequests
 from jobpools.runtime.rescue_loop import RescueLoop
 from jobpools.runtime.run_attempt import AttemptRunner
 from jobpools.runtime.services import Services
@@ -59,6 +60,7 @@ class WorkerParts:
         self.connection = connect(settings.redis_url)
         self.blocking_connection = connect(settings.redis_url, timeout=WAIT + ANSWER_TIMEOUT)
         """For the listeners' blocking waits."""
+        self.reloads = ReloadRequests()
         threads = Threads(settings.concurrency, self.left_behind, vitals)
         handlers = Handlers(app.handlers, settings.job, threads, metrics)
         self.monitor = BlockingMonitor()
@@ -68,9 +70,8 @@ class WorkerParts:
             self.connection, self.worker, handlers, settings.queue, settings.lease, metrics, self.clock, vitals
         )
         self.consumers = consumers = [
-            Consumer(QueueName(each.name), options, weight=each.weight) for each in _queues(app, settings)
+            Consumer(QueueName(each.name), options, weight=each.weight) for each in queues_of(app, settings)
         ]
-        self.queues = [each.queue for each in consumers]
         self.listeners = listeners(self.blocking_connection, consumers, slots, outage, wakeup)
         self.dispatcher = Dispatcher(consumers, slots, outage, wakeup, self.listeners)
         self.renewal = LeaseRenewal(settings, consumers, slots=slots, outage=outage, metrics=metrics, vitals=vitals)
@@ -89,8 +90,15 @@ class WorkerParts:
         self.heartbeat = HeartbeatSender(self.connection, state, outage)
         recorders = [QueueRecorder(self.connection, each, metrics, slots) for each in consumers]
         self.recorder = Recorder(recorders, self.clock, draws.fraction())
+        self.activity = ActivityLog(metrics, self.worker, settings.log_interval)
         described = description(self.worker, settings, self.queues, handlers.by_name.values())
         self.monitoring = Monitoring(state, vitals, described, settings.probe_port)
+        self.live = self._live_settings(app, settings, threads, options)
+
+    @property
+    def queues(self) -> list[QueueName]:
+        """Names of the queues that the worker serves or has served."""
+        return [each.queue for each in self.consumers]
 
     def _slots(self, app: App, settings: WorkerSettings, wakeup: asyncio.Event) -> Slots:
         prefetch = Prefetch()
@@ -122,6 +130,22 @@ class WorkerParts:
             wake=wakeup.set,
         )
 
+    def _live_settings(
+        self, app: App, settings: WorkerSettings, threads: Threads, options: ConsumerOptions
+    ) -> LiveSettings:
+        return LiveSettings(
+            settings=settings,
+            app=app,
+            slots=self.slots,
+            threads=threads,
+            options=options,
+            consumers=self.consumers,
+            listeners=self.listeners,
+            recorder=self.recorder,
+            activity=self.activity,
+            monitoring=self.monitoring,
+        )
+
     def _state(self, pool: str) -> WorkerState:
         return WorkerState(
             worker=self.worker,
@@ -136,19 +160,10 @@ class WorkerParts:
             metrics=self.metrics,
             clock=self.clock,
             commands=self.commands,
+            reloads=self.reloads,
         )
 
     async def close(self) -> None:
         """Close the connections to Redis."""
         await self.blocking_connection.aclose()
         await self.connection.aclose()
-
-
-def _queues(app: App, settings: WorkerSettings) -> tuple[QueueRef, ...]:
-    """Return the queues of the settings, or those of the app's handlers."""
-    if settings.queues:
-        return settings.queues
-    names = sorted({handler.queue for handler in app.handlers.values()})
-    if not names:
-        raise ConfigurationError(f"app {app.name}: it has no jobs; decorate a function with @app.job")
-    return tuple(QueueRef(name=name) for name in names)

@@ -20,6 +20,7 @@ from jobpools.runtime.left_behind import LeftBehind
 from jobpools.runtime.metrics import Metrics
 from jobpools.runtime.minute_rates import MinuteRates
 from jobpools.runtime.outage import Outage
+from jobpools.runtime.reload_requests import ReloadRequests
 from jobpools.runtime.slots import Slots
 from jobpools.runtime.vitals import Snapshot
 from jobpools.store.clock import ServerClock
@@ -50,6 +51,7 @@ class WorkerState:
     metrics: Metrics
     clock: ServerClock
     commands: CommandFollower
+    reloads: ReloadRequests
     started_at: float = field(default_factory=time.monotonic)
     """Monotonic time of the worker's start."""
     version: str = field(default_factory=_version)
@@ -74,7 +76,8 @@ class WorkerState:
         An attempt that has ended keeps its slot until Redis has recorded its end; that step also claims the next job.
         The number of running attempts would drop to zero for one round trip whenever several end together.
         """
-        return min(self.slots.size, sum(len(each.leases.attempts) for each in self.consumers))
+        slots = max(self.slots.size, len(self.slots.running))  # more run after a reload with fewer slots
+        return min(slots, sum(len(each.leases.attempts) for each in self.consumers))
 
     def heartbeat(self) -> Heartbeat:
         """Return the heartbeat to send to Redis."""
@@ -99,6 +102,7 @@ class WorkerState:
             left_behind=self.left_behind.count,
             state=self.reported,
             command=self.commands.current,
+            settings=self.reloads.applied,
         )
 
     def running(self) -> RunningReport:

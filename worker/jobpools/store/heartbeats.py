@@ -1,7 +1,7 @@
 """Heartbeats of workers in Redis: one hash per pool, worker id to `<ms> <JSON>`."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -16,13 +16,13 @@ from jobpools.store.json_objects import decode_json
 from jobpools.store.replies import pairs
 from jobpools.store.running_attempts import NO_ATTEMPTS, SAME_ATTEMPTS
 from jobpools.store.script_arguments import SERVER_CLOCK
-from jobpools.store.worker_commands import command_of, parse_command
+from jobpools.store.worker_commands import RELOAD, RELOADED, command_of, parse_command
 
 UNLISTED_AFTER = 30.0
 """Seconds without a heartbeat (ten intervals) after which a worker is no longer listed."""
 _REPORTED = (
     "slots", "busy", "started", "idle_since", "version", "rss_bytes", "completed", "failed", "completed_per_minute",
-    "failed_per_minute", "left_behind",
+    "failed_per_minute", "left_behind", "settings",
 )  # fmt: skip
 """Fields of Heartbeat that the worker reports as they are; the server adds `seen` and `draining`."""
 
@@ -67,10 +67,21 @@ def _command(value: Any) -> WorkerCommand | None:
     return command_of(fields, since if isinstance(since, (int, float)) else 0.0)
 
 
+class HeartbeatReply(NamedTuple):
+    """The reply to a heartbeat: commands, and the version of the settings to follow."""
+
+    command: WorkerCommand | None = None
+    """To pause or to stop; None: neither."""
+    reload: WorkerCommand | None = None
+    """The latest command to reload; None: none was given."""
+    settings: str = ""
+    """Version of the settings of its pool; empty: none are written."""
+
+
 async def write_heartbeat(
     connection: Connection, report: Heartbeat, now: int | str = SERVER_CLOCK, *, attempts: bytes = NO_ATTEMPTS
-) -> WorkerCommand | None:
-    """Report that a worker is alive and what it runs, and return the command to it.
+) -> HeartbeatReply:
+    """Report that a worker is alive and what it runs, and return the reply.
 
     The server sets `seen` and `draining`. `attempts`: what `encode_running` returns.
     """
@@ -82,11 +93,11 @@ async def write_heartbeat(
         }  # fmt: skip
     arguments = [now, report.worker, msgspec.json.encode(values), attempts]
     reply = await connection.call_keys(script, _keys(report.pool), arguments)
-    return parse_command(reply[1])
+    return HeartbeatReply(parse_command(reply[1]), parse_command(reply[2]), reply[3].decode())
 
 
 def _keys(pool: str) -> list[str]:
-    return [keys.workers(pool), keys.commands(pool), keys.running(pool)]
+    return [keys.workers(pool), keys.commands(pool), keys.running(pool), keys.settings(pool)]
 
 
 async def repeat_heartbeat(connection: Connection, pool: str, worker: str, now: int | str = SERVER_CLOCK) -> None:
@@ -106,4 +117,11 @@ async def remove_worker(connection: Connection, pool: str, worker: str, queues: 
 async def unlist_workers(connection: Connection, pool: str, workers: Sequence[str]) -> None:
     """Remove workers from the list, then the commands to them and what they run; their drain locks stay."""
     if workers:
-        await connection.gather([("HDEL", key, *workers) for key in _keys(pool)])
+        reloads = [f"{worker}{suffix}" for worker in workers for suffix in (RELOAD, RELOADED)]
+        await connection.gather(
+            [
+                ("HDEL", keys.workers(pool), *workers),
+                ("HDEL", keys.commands(pool), *workers, *reloads),
+                ("HDEL", keys.running(pool), *workers),
+            ]
+        )

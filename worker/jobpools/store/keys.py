@@ -85,8 +85,13 @@ def workers(pool: str) -> str:
 
 
 def commands(pool: str) -> str:
-    """Return the hash of the commands to a pool's workers: worker id → `<ms> <JSON>`."""
+    """Return the hash of the commands to a pool's workers: worker id, or `<id>:reload` → `<ms> <JSON>`."""
     return f"jobpools:{{pool:{pool}}}:commands"
+
+
+def settings(pool: str) -> str:
+    """Return the hash with the settings of a pool's workers: `version`, and `variables` as JSON."""
+    return f"jobpools:{{pool:{pool}}}:settings"
 
 
 def running(pool: str) -> str:

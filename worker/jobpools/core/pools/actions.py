@@ -60,6 +60,13 @@ class SetLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteSettings:
+    """Write the settings of the spec that running workers follow."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class MaintainQueues:
     """Promote due jobs, rescue expired leases and trim retained jobs, because no worker is there to do it."""
 
@@ -73,5 +80,6 @@ Action = (
     | SetReplicas
     | ReleaseLeases
     | SetLimits
+    | WriteSettings
     | MaintainQueues
 )

@@ -98,6 +98,8 @@ class Heartbeat:
     state: ReportedState = ReportedState.RUNNING
     command: WorkerCommand | None = None
     """The command that the worker follows: who paused or stopped it, and why. None: none was given."""
+    settings: str | None = None
+    """Version of the pool's settings that it follows; empty: none. None: unknown (an older worker)."""
 
     @property
     def host(self) -> str:
@@ -191,6 +193,8 @@ class ClusterFacts:
     """Names of workers that ended since the last pass: their leases can be released at once."""
     problem: Problem | None = None
     """Why the cluster cannot run the workers, as in `FailedCreate: exceeded quota: …`."""
+    has_current_settings: bool = True
+    """Whether new workers get the settings of the pool's present spec in their environment."""
     rolling: bool = False
     """Whether workers of an older spec are being replaced. Then it is unknown of which generation a scale-down removes
     workers."""
@@ -210,6 +214,8 @@ class PoolFacts:
     cluster: ClusterFacts | None
     problems: tuple[Problem, ...] = ()
     """Causes of unknown facts: `CLUSTER_UNKNOWN` for the cluster, `QUEUES_UNKNOWN` for queues and heartbeats."""
+    settings: str = ""
+    """Version of the settings that running workers are to follow; empty: none."""
     warnings: tuple[str, ...] = ()
     """Settings that endanger jobs, as in `maxmemory-policy is allkeys-lru: jobs can be evicted; set noeviction`."""
 

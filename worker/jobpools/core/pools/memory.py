@@ -37,5 +37,7 @@ class Memory:
     """When the scale-down in progress took its first lock, seconds since the epoch."""
     chosen: tuple[str, ...] = ()
     """Names of the workers that the latest scale-down chose, to compare them with the workers that were removed."""
+    settings: str = ""
+    """Version of the settings that this process has written; empty: none."""
     scaled_down_to: int | None = None
     """Number of workers that the latest scale-down asked for."""

@@ -16,6 +16,7 @@ from jobpools.core.pools.actions import (
     ReleaseLeases,
     SetLimits,
     SetReplicas,
+    WriteSettings,
 )
 from jobpools.core.pools.alerts import alerts_before, firing_alerts
 from jobpools.core.pools.conditions import PassResult, decide_conditions
@@ -30,6 +31,7 @@ from jobpools.core.pools.sizing import size_pool
 from jobpools.core.pools.specs import Pool
 from jobpools.core.pools.status import PoolStatus, build_status
 from jobpools.core.pools.status_events import condition_events
+from jobpools.core.pools.worker_states import ReportedState
 from jobpools.core.pools.workers import Worker, join_workers, unlisted_hosts
 
 
@@ -61,6 +63,7 @@ class _Situation:
     workers: tuple[Worker, ...]
     desired: Decision[int | None]
     now: float
+    written_settings: str
 
 
 def plan_pool(pool: Pool, facts: PoolFacts, memory: Memory, now: float, before: Mapping[str, Any] | None) -> Plan:
@@ -75,7 +78,7 @@ def plan_pool(pool: Pool, facts: PoolFacts, memory: Memory, now: float, before: 
     """
     sizing = size_pool(pool.spec, facts, memory, now)
     workers = join_workers(facts.cluster, facts.heartbeats or ()) if facts.cluster is not None else ()
-    situation = _Situation(pool, facts, workers, sizing.desired, now)
+    situation = _Situation(pool, facts, workers, sizing.desired, now, memory.settings)
     removal = _scale_down(situation, sizing.memory)
     samples = add_sample(memory.samples, facts, now)
     rates = measure_rates(samples, facts, now)
@@ -122,9 +125,11 @@ def _maintain(situation: _Situation) -> tuple[Action, ...]:
     cluster, policy = situation.facts.cluster, situation.pool.spec.queue
     if cluster is None:
         return ()
-    actions: list[Action] = [EnsurePool()] if cluster.outdated else []
+    actions: list[Action] = [EnsurePool()] if cluster.outdated or _needs_new_workers(situation.facts) else []
     if situation.facts.queues is None:
         return tuple(actions)
+    if _lacks_settings(situation):
+        actions.append(WriteSettings(situation.facts.settings))
     if unset := tuple(name for name, queue in situation.facts.queues.items() if not policy.matches(queue.limits)):
         actions.append(SetLimits(unset))
     existing = {worker.name for worker in cluster.workers}
@@ -135,6 +140,25 @@ def _maintain(situation: _Situation) -> tuple[Action, ...]:
     if is_due and not any(worker.is_claiming for worker in situation.workers):
         actions.append(MaintainQueues())
     return tuple(actions)
+
+
+def _needs_new_workers(facts: PoolFacts) -> bool:
+    """Return whether the environment of workers has to change although running workers can follow other settings.
+
+    It changes while there is no worker, which costs nothing, and if a worker of an older version reports no settings.
+    """
+    if facts.cluster is None or facts.cluster.has_current_settings or facts.heartbeats is None:
+        return False
+    return not facts.cluster.workers or any(each.settings is None for each in facts.heartbeats)
+
+
+def _lacks_settings(situation: _Situation) -> bool:
+    """Return whether this process has not written the pool's settings, or a running worker does not follow them."""
+    wanted = situation.facts.settings
+    if not wanted:
+        return False
+    running = [each for each in situation.facts.heartbeats or () if each.state is not ReportedState.STARTING]
+    return situation.written_settings != wanted or any(each.settings not in (None, wanted) for each in running)
 
 
 def _needs_maintenance(queue: QueueFacts, keep: Keep) -> bool:

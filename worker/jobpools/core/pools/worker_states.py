@@ -37,6 +37,8 @@ class CommandKind(StrEnum):
 
     PAUSE = "pause"
     STOP = "stop"
+    RELOAD = "reload"
+    """Read the settings again. A worker may have it besides another command, and answers it once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +55,21 @@ class WorkerCommand:
 
     def __str__(self) -> str:
         return f"by {self.by or 'an unknown user'}{f': {self.reason}' if self.reason else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadAnswer:
+    """A worker's answer to a reload of its settings. Texts are as in `concurrency 5 → 8`."""
+
+    changed: tuple[str, ...] = ()
+    """Settings that have changed while the worker runs."""
+    kept: tuple[str, ...] = ()
+    """Settings that only a restart changes."""
+    problem: str = ""
+    """Why the settings could not be read; then nothing has changed. Empty: they were read."""
+
+    def __str__(self) -> str:
+        if self.problem:
+            return f"not reloaded, and nothing has changed: {self.problem}"
+        text = f"reloaded: {', '.join(self.changed) or 'nothing has changed'}"
+        return f"{text}; only a restart changes {', '.join(self.kept)}" if self.kept else text

@@ -67,7 +67,7 @@ def test_a_schedule_is_disabled_enabled_and_deleted(jobpools: Shell) -> None:
     rows = json.loads(jobpools("cron", "-o", "json").out)
     assert next((row["enabled"], row["next"] is None, row["reason"]) for row in rows) == (False, True, "Suspended")
     assert jobpools("cron", "enable", KEY).out.startswith(f"schedule {KEY} is enabled; it fires next at 20")
-    assert jobpools("cron", "delete", "yearly").out == "schedule yearly is deleted\n"
+    assert jobpools("cron", "delete", "yearly").out == "schedule code:plans/yearly is deleted\n"
     assert [row["schedule"] for row in json.loads(jobpools("cron", "-o", "json").out)] == [KEY]
 
 

@@ -170,7 +170,9 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     def delete(self, place: int) -> None:
         name = sorted(self.known)[place % len(self.known)]
-        assert self.run(schedule_table.delete_schedule(self.connection, key_of(name)))
+        key = key_of(name)
+        assert not self.run(schedule_table.delete_schedule(self.connection, key, b"{}")), "it was changed meanwhile"
+        assert self.run(schedule_table.delete_schedule(self.connection, key))
         del self.known[name]
 
     def run_by_hand(self, place: int) -> None:

@@ -312,7 +312,7 @@ class Scheduler:
         kept = {code_key(self._app.name, name) for name in self.declared}
         for key, owned in (await schedule_table.read_code(connection)).items():
             if owned.declared == source and key not in kept:
-                await schedule_table.delete_schedule(connection, key)
+                await schedule_table.delete_schedule(connection, key, owned.spec)
 
     async def _save(self, times: Mapping[str, Any], call: Call[Any], options: ScheduleValues) -> ScheduleView:
         schedule = schedule_of(self._app.name, call, times, options, options.get("name") or call.envelope.name)

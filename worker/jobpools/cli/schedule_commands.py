@@ -96,5 +96,5 @@ def delete_schedule(name: Name, redis: Redis = None) -> None:
     """Delete a schedule made in code. A worker that starts writes again what `@app.cron` declares."""
     from jobpools.cli import schedule_queries
 
-    schedule_queries.run_named(redis, name, lambda scheduler, key: scheduler.delete(key))
-    write(f"schedule {name} is deleted\n")
+    key = schedule_queries.run_named(redis, name, schedule_queries.delete)
+    write(f"schedule {key} is deleted\n")

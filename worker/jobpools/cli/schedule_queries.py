@@ -69,6 +69,12 @@ def row(view: ScheduleView) -> dict[str, Any]:
     }
 
 
+async def delete(scheduler: Scheduler, key: str) -> str:
+    """Delete a schedule made in code, and return its key."""
+    await scheduler.delete(key)
+    return key
+
+
 async def details(scheduler: Scheduler, key: str) -> dict[str, Any]:
     """Return a schedule with its next 10 ticks and its last 20 fires."""
     return {

@@ -155,4 +155,4 @@ class TableFollower:
             for key, facts in (await read_states(self._connection, list(old))).items():
                 # Not yet handled: it was due while no scheduler ran, and is still to be fired.
                 if facts.handled_until >= old[key].timestamp() - TICK_PRECISION:
-                    await schedule_table.delete_schedule(self._connection, key)
+                    await schedule_table.delete_schedule(self._connection, key, self._known[key].spec)

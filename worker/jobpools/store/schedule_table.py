@@ -98,10 +98,13 @@ async def save_schedule(
     return bool(done)
 
 
-async def delete_schedule(connection: Connection, key: str) -> bool:
-    """Delete a schedule made in code; return whether it existed. Its jobs continue. Raises StoreError."""
+async def delete_schedule(connection: Connection, key: str, spec: bytes = b"") -> bool:
+    """Delete a schedule made in code; return whether it existed. Its jobs continue. Raises StoreError.
+
+    With `spec`, it is deleted only if it still has this one: a user may have changed it meanwhile.
+    """
     parts = ("table", "state", "code", "disabled", "recent", "changes")
-    raw = await _call(connection, "unschedule", parts, [key])
+    raw = await _call(connection, "unschedule", parts, [key, spec])
     if raw is None:
         return False
     if (found := _readable(key, raw, disabled=False)) is not None:

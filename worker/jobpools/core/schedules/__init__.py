@@ -1,1 +1,1 @@
-"""What a CronJobSpec is, and when it enqueues its job."""
+"""Schedules, of CronJobSpecs and made in code: what they are, and when they enqueue their jobs."""

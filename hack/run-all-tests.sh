@@ -16,6 +16,7 @@ python=$1; shift
 options=(-q -p no:cacheprovider "$@")
 logs=$(mktemp -d)
 running=()   # process groups of the parts without a Kubernetes
+unset PYTHONDONTWRITEBYTECODE   # else each of the thousand processes that tests start compiles the product again
 
 clean() {
   trap - EXIT

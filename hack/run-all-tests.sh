@@ -35,10 +35,12 @@ part() { # NAME PYTHON ARGUMENT...: start a part in the background, in its own p
 }
 
 mapfile -t measured < <("$python" hack/branch_coverage.py tests)
-part 1-chaos-handlers -m pytest "${options[@]}" tests/chaos/handlers
+# The parts take about the same time.
+part 1-handlers-local -m pytest "${options[@]}" tests/chaos/handlers tests/local
 part 2-chaos -m pytest "${options[@]}" --ignore=tests/chaos/handlers tests/chaos
 part 3-measured hack/branch_coverage.py run "${options[@]}"
-part 4-rest -m pytest "${options[@]}" --ignore=tests/chaos --ignore=tests/cluster --ignore=tests/kube "${measured[@]/#/--ignore=}" tests
+elsewhere=(tests/chaos tests/local tests/cluster tests/kube "${measured[@]}")
+part 4-rest -m pytest "${options[@]}" "${elsewhere[@]/#/--ignore=}" tests
 
 progress() { # the percentage that pytest prints at the end of each line of dots, for each part
   local log

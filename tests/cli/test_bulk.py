@@ -32,13 +32,14 @@ async def send(to: str) -> None:
 def make_dead(client: Redis, count: int, queue: str = "emails", died: int = 1_790_000_000_000) -> list[str]:
     """Create dead jobs that died one after the other, and return their ids."""
     ids = [f"job-{number:06}" for number in range(count)]
-    with client.pipeline(transaction=False) as pipe:
-        for number, job_id in enumerate(ids):
-            envelope = {"v": 1, "id": job_id, "name": "send", "queue": queue, "args": {"to": "x"}, "enqueued": 1.0}
-            pipe.hset(f"jobpools:{{{queue}}}:jobs", job_id, json.dumps(envelope))
-            pipe.zadd(f"jobpools:{{{queue}}}:dead", {job_id: died + number})
-        pipe.hset(f"jobpools:{{{queue}}}:totals", mapping={"enqueued": count, "dead": count})
-        pipe.execute()
+    envelope = {"v": 1, "id": "{id}", "name": "send", "queue": queue, "args": {"to": "x"}, "enqueued": 1.0}
+    before, after = json.dumps(envelope).split("{id}")
+    for start in range(0, count, 5000):
+        part = ids[start : start + 5000]
+        client.hset(f"jobpools:{{{queue}}}:jobs", mapping={job_id: f"{before}{job_id}{after}" for job_id in part})
+        deaths = {job_id: died + number for number, job_id in enumerate(part, start)}
+        client.zadd(f"jobpools:{{{queue}}}:dead", deaths)
+    client.hset(f"jobpools:{{{queue}}}:totals", mapping={"enqueued": count, "dead": count})
     return ids
 
 

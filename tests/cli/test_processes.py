@@ -194,35 +194,35 @@ def work(ctx: Context, how: str) -> None:
 """
 
 
-def state_and_attempts(process: Shell, job: str) -> tuple[str, int, int]:
+def state_and_attempts(jobpools: Shell, job: str) -> tuple[str, int, int]:
     """Return (state, attempts in the listing, attempts when shown)."""
-    shown = json.loads(process("jobs", "show", job, "-o", "json").out)
-    (listed,) = [row for row in json.loads(process("jobs", "-o", "json").out) if row["id"] == job]
+    shown = json.loads(jobpools("jobs", "show", job, "-o", "json").out)
+    (listed,) = [row for row in json.loads(jobpools("jobs", "-o", "json").out) if row["id"] == job]
     return (shown["state"], listed["attempts"], shown["attempts_begun"])
 
 
-def test_only_started_attempts_are_counted(process: Shell, folder: Path, valkey_url: str) -> None:
+def test_only_started_attempts_are_counted(jobpools: Shell, folder: Path, valkey_url: str) -> None:
     """A job that never started has 0 attempts; its first attempt is 1."""
     (folder / "counted.py").write_text(COUNTED)
     given = ("ok", "run", "fail once", "fail")
-    jobs = {how: process("enqueue", "counted:app", "work", f"how={how}").out.strip() for how in given}
-    assert {state_and_attempts(process, job) for job in jobs.values()} == {("queued", 0, 0)}
+    jobs = {how: jobpools("enqueue", "counted:app", "work", f"how={how}").out.strip() for how in given}
+    assert {state_and_attempts(jobpools, job) for job in jobs.values()} == {("queued", 0, 0)}
     ends = {"ok": ("completed", 1), "run": ("running", 1), "fail once": ("running", 2), "fail": ("dead", 3)}
     with started(folder, valkey_url, "worker", "counted:app"):
         for how, (state, attempts) in ends.items():
             wanted = (state, attempts, attempts)
             eventually(
                 f"{how}: {wanted}",
-                functools.partial(lambda job, to: state_and_attempts(process, job) == to, jobs[how], wanted),
+                functools.partial(lambda job, to: state_and_attempts(jobpools, job) == to, jobs[how], wanted),
             )
 
 
-def test_an_attempt_that_crashed_its_worker_counts(process: Shell, folder: Path, valkey_url: str) -> None:
+def test_an_attempt_that_crashed_its_worker_counts(jobpools: Shell, folder: Path, valkey_url: str) -> None:
     (folder / "counted.py").write_text(COUNTED)
-    job = process("enqueue", "counted:app", "work", "how=crash once").out.strip()
+    job = jobpools("enqueue", "counted:app", "work", "how=crash once").out.strip()
     worker, env = ("worker", "counted:app"), {"JOBPOOLS_LEASE": "1s"}
     with started(folder, valkey_url, *worker, env=env), started(folder, valkey_url, *worker, env=env):
-        eventually("the job ran twice", lambda: state_and_attempts(process, job) == ("completed", 2, 2))
+        eventually("the job ran twice", lambda: state_and_attempts(jobpools, job) == ("completed", 2, 2))
 
 
 @pytest.mark.parametrize("module", ["jobpools", "jobpools.cli"])

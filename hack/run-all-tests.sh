@@ -17,6 +17,7 @@ options=(-q -p no:cacheprovider "$@")
 logs=$(mktemp -d)
 running=()   # process groups of the parts without a Kubernetes
 unset PYTHONDONTWRITEBYTECODE   # else each of the thousand processes that tests start compiles the product again
+export PYDANTIC_DISABLE_PLUGINS=__all__   # else each reads the metadata of all packages in .venv, where no plugin is
 
 clean() {
   trap - EXIT

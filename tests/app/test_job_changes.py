@@ -56,6 +56,20 @@ async def test_scheduled_jobs_are_queued_now(app: App) -> None:
     assert (await app.jobs.get("c")).state is JobState.SCHEDULED, "nothing was changed"
 
 
+async def test_a_limit_selects_the_jobs_that_are_due_first(app: App) -> None:
+    """More jobs than a sorted set keeps in a list of its own, which a scan would return in their order."""
+    handler = app.handlers["send"]
+    await app.enqueue_many(
+        [handler.options(id=f"{n:03}", delay=3600 + (n * 37) % 300, queue=queue).call(to="ada")
+         for queue in ("emails", "later") for n in range(300)]
+    )  # fmt: skip
+    changes = await app.jobs.run_now(name="send", limit=3, dry_run=True)
+    first = sorted(range(300), key=lambda n: (n * 37) % 300)[:3]
+    assert (changes.found, changes.ids) == (3, tuple(f"{n:03}" for n in first))
+    assert (await app.jobs.run_now(queue="emails", limit=3)).changed == 3
+    assert [job.id for job in (await app.jobs.search(state="queued")).jobs] == [f"{n:03}" for n in first]
+
+
 async def test_queued_and_scheduled_jobs_are_rescheduled(app: App) -> None:
     await enqueue(app, "high", priority="high")
     await enqueue(app, "later", delay="1h", priority="low")

@@ -26,6 +26,12 @@ def test_a_result_is_decoded_as_it_was_encoded(value: Any) -> None:
     assert msgspec.json.decode(bytes(found.result)) == value
 
 
+@pytest.mark.parametrize("name", ["send", "", "#1", 'two "words" {'])
+def test_a_cancelled_job_has_the_name_of_its_handler(name: str) -> None:
+    found = decode_result(b"x" + bytes(12) + name.encode())
+    assert (found.state, found.name, found.labels.tags) == (JobState.CANCELLED, name, ())
+
+
 def envelope(tags: tuple[str, ...], meta: dict[str, Any] | None) -> Envelope:
     return Envelope(ENVELOPE_VERSION, "a", "send", "emails", msgspec.Raw(b"{}"), tags=tags, meta=meta)
 
@@ -57,7 +63,7 @@ def test_a_record_keeps_a_limited_size_of_tags_and_metadata(
 
 def test_invalid_bytes_are_reported_as_not_a_result() -> None:
     times = bytes(12)
-    wrong = (b"[]", b"", b"c", b"x" + times[1:], b"c" + times, b"c" + times + b"1", b"x" + times + b"1 n 1",
+    wrong = (b"[]", b"", b"c", b"x" + times[1:], b"c" + times, b"c" + times + b"1", b"x" + times + b"\xff",
              b"z" + times,
              b"c" + times + b"soon n 1", b"c" + times + b'1 "n 1',
              b"c" + times + b'1 n{"tags": 1', b"c" + times + b'1 n{"tags":1} 1', b'{"state":"completed"}')  # fmt: skip

@@ -65,6 +65,7 @@ async def every_state(store: Connection, job: Send) -> None:
         (JobFilter(states=(JobState.COMPLETED,)), ["done"]),
         (JobFilter(states=(JobState.CANCELLED,)), ["waits"]),
         (JobFilter(queue=QUEUE, name="send", states=(JobState.QUEUED,)), ["next"]),
+        (JobFilter(name="send", states=(JobState.CANCELLED,)), ["waits"]),
         (JobFilter(name="other"), []),
         (JobFilter(text="NO SUCH address"), ["retried", "dead"]),
         (JobFilter(worker="w"), ["retried", "held", "dead"]),

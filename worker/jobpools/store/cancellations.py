@@ -41,7 +41,8 @@ async def found_jobs(connection: Connection, queue: str, states: Collection[JobS
 
 async def _scheduled(connection: Connection, queue: str) -> list[tuple[str, KeyFields]]:
     names = [keys.of_queue(queue, part) for part in keys.SCHEDULED]
-    return [each for name in names for each in await _scanned(connection, name)]
+    lists = [await _scanned(connection, name) for name in names]
+    return [each for found in lists for each in sorted(found, key=lambda each: (each[1]["due_at"], each[0]))]
 
 
 async def _running(connection: Connection, queue: str) -> list[tuple[str, KeyFields]]:
@@ -49,7 +50,7 @@ async def _running(connection: Connection, queue: str) -> list[tuple[str, KeyFie
 
 
 async def _scanned(connection: Connection, key: str) -> list[tuple[str, KeyFields]]:
-    """Return the jobs of a sorted set that are in it from the first command to the last."""
+    """Return the jobs of a sorted set that are in it from the first command to the last, in no order."""
     found: list[tuple[str, KeyFields]] = []
     cursor: Any = 0
     while True:

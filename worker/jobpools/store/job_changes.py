@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -124,40 +125,59 @@ async def select_matching(
     check_states(change, chosen)
     states = tuple(state for state in chosen.searched_states() if state in STATES[change])
     wanted = replace(chosen, states=(), queue=None).at(await server_time(connection))
+    read = change is Change.RESCHEDULE
     found: Selection = {}
-    room = limit
+    left = limit
     for queue in await resolve_queues(connection, chosen.queue):
-        jobs = await _matching(connection, queue, states, wanted, read=change is Change.RESCHEDULE)
-        if jobs := jobs[:room]:
+        jobs = [job async for job in _first(left, _matching(connection, queue, states, wanted, read=read))]
+        if jobs:
             found[queue] = jobs
-            room = None if room is None else room - len(jobs)
+            left = None if left is None else left - len(jobs)
+        if left == 0:
+            break
     return found
+
+
+async def _first(limit: int | None, jobs: AsyncGenerator[Selected]) -> AsyncIterator[Selected]:
+    """Yield the first jobs, and read no others."""
+    number = 0
+    async with aclosing(jobs):
+        async for job in jobs:
+            yield job
+            number += 1
+            if number == limit:
+                return
 
 
 async def _matching(
     connection: Connection, queue: str, states: Sequence[JobState], wanted: JobFilter, *, read: bool
-) -> list[Selected]:
-    """Return the jobs of a queue that match, in the order of their places; `read`: their priorities are needed."""
-    found: list[Selected] = []
-    live = [state for state in states if state in cancellations.CANCELLABLE]
-    groups: list[tuple[bool, list[tuple[str, KeyFields]]]] = []
-    if live:
-        groups.append((False, list((await cancellations.found_jobs(connection, queue, live)).items())))
-    if JobState.DEAD in states:
-        letters = await deadletters.snapshot(connection, queue)
-        groups.append((False, [(each.id, _fields_of(each)) for each in letters]))
+) -> AsyncGenerator[Selected]:
+    """Yield the jobs of a queue that match, in the order of their places; `read`: their priorities are needed."""
     ended = {JobState.COMPLETED, JobState.CANCELLED} & set(states)
-    if ended:
-        groups.append((True, await ended_chunks.snapshot(connection, queue)))
-    for is_ended, jobs in groups:
-        if not read and wanted.is_empty and len(ended) != 1:
-            found += [_unread(job_id, fields) for job_id, fields in jobs]
+    # The list of ended jobs does not tell completed from cancelled ones: both are wanted, or the records are read.
+    is_unread = not read and wanted.is_empty and len(ended) != 1
+    matches = matcher(replace(wanted, states=tuple(states)))
+    async for is_ended, jobs in _places(connection, queue, states):
+        if is_unread:
+            for job_id, fields in jobs:
+                yield _unread(job_id, fields)
             continue
-        matches = matcher(replace(wanted, states=tuple(states)))
         async for view in _views(connection, queue, wanted, jobs, is_ended=is_ended):
             if matches(view):
-                found.append(_selected(view))
-    return found
+                yield _selected(view)
+
+
+async def _places(
+    connection: Connection, queue: str, states: Sequence[JobState]
+) -> AsyncIterator[tuple[bool, list[tuple[str, KeyFields]]]]:
+    """Yield the jobs that are in these states now, and whether they are completed or cancelled."""
+    live = [state for state in states if state in cancellations.CANCELLABLE]
+    if live:
+        yield False, list((await cancellations.found_jobs(connection, queue, live)).items())
+    if JobState.DEAD in states:
+        yield False, [(each.id, _fields_of(each)) for each in await deadletters.snapshot(connection, queue)]
+    if JobState.COMPLETED in states or JobState.CANCELLED in states:
+        yield True, await ended_chunks.snapshot(connection, queue)
 
 
 def _fields_of(letter: DeadLetter) -> KeyFields:

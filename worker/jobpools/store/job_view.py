@@ -76,7 +76,7 @@ def ended_view(
         id=job_id,
         queue=queue,
         state=JobState(ended.state),
-        name=names.get(ended.name, ended.name),
+        name=names.get(ended.name, ended.name) if ended.state == JobState.COMPLETED else ended.name,
         tags=ended.labels.tags,
         metadata=ended.labels.meta,
         enqueued_at=id_time(job_id) or 0.0,

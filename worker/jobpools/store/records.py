@@ -56,17 +56,28 @@ def completed_record(name: str, result: bytes, seconds: float, labels: bytes = b
 
 def decode_result(raw: bytes) -> ResultRecord:
     """Parse a record. Raises StoreDataError."""
-    state, (ms, _, rest) = ENDED_AS.get(raw[:1]), raw[RECORD_HEAD_BYTES:].partition(b" ")
-    if state is None or len(raw) < RECORD_HEAD_BYTES or (state == "completed") != bool(rest):
+    state, rest = ENDED_AS.get(raw[:1]), raw[RECORD_HEAD_BYTES:]
+    if state is None or len(raw) < RECORD_HEAD_BYTES:
         raise StoreDataError(f"not a result: {raw[:40]!r}")
     at, ttl = int.from_bytes(raw[1:7]), int.from_bytes(raw[7:13])
-    word, _, result = rest.partition(b" ")
-    word, brace, labels = word.partition(b"{")
+    record = ResultRecord(state, at / 1000, (at + ttl) / 1000)
     try:
-        name, ran, found = _name(word), float(ms or 0), decode_labels(brace + labels)
-        return ResultRecord(state, at / 1000, (at + ttl) / 1000, ran, name, msgspec.Raw(result or b"null"), found)
+        if state == "completed":
+            _read_completed(record, rest)
+        else:
+            record.name = rest.decode()
     except (ValueError, msgspec.DecodeError) as error:
         raise StoreDataError(f"not a result: {error}") from error
+    return record
+
+
+def _read_completed(record: ResultRecord, raw: bytes) -> None:
+    """Set what `completed_record` wrote. Raises ValueError or DecodeError."""
+    ms, word, result = raw.split(b" ", 2)
+    word, brace, labels = word.partition(b"{")
+    record.ms, record.name = float(ms), _name(word)
+    record.labels = decode_labels(brace + labels)
+    record.result = msgspec.Raw(result)
 
 
 def decode_unexpired(raw: bytes | None, now: float) -> ResultRecord | None:

@@ -15,7 +15,8 @@ function settle.dead(now, id)
 end
 function settle.cancel(now, id, _, ttl, leased_classes)
   for _, key in ipairs({jobs, results, totals}) do redis.call('HLEN', key) end -- keys of another type are found before anything is written
-  retain(now, tonumber(ttl), 'x', {id}, {''}, leased_classes)
+  -- INCLUDE: handler_name
+  retain(now, tonumber(ttl), 'x', {id}, {handler_name(id)}, leased_classes)
   redis.call('HINCRBY', totals, 'cancelled', 1)
   redis.call('HDEL', jobs, id)
 end

@@ -1,5 +1,5 @@
 -- cancel: remove a job from its queue, or request that the worker which runs it stops it.
--- USES: clock records retain recorded notify
+-- USES: clock records retain recorded notify handler_name
 -- KEYS: jobs results done dead leases since cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms id ttl
 --   now_ms: the current time in ms; '' for the server's clock; ttl: ms for which the record is kept
@@ -20,7 +20,7 @@ if found == 0 then
   return 'running'
 end
 redis.call('HDEL', since, id)
-retain(now, tonumber(ttl), 'x', {id}, {''}, {})
+retain(now, tonumber(ttl), 'x', {id}, {handler_name(id)}, {})
 redis.call('HINCRBY', totals, 'cancelled', 1)
 redis.call('HDEL', jobs, id)
 notify({id})

@@ -54,7 +54,7 @@ async def extend(description: dict[str, Any], seconds: float) -> None:
     """Extend for so long. The public function runs until its process is killed."""
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(seconds):
-            await lease_extension._extend(description)
+            await lease_extension.extend_repeatedly(description)
 
 
 async def remaining(store: Connection) -> float:

@@ -89,7 +89,7 @@ class ProcessCluster:
         self._restarts = restarts or RestartPolicy()
         self._pools: dict[str, _PoolWorkers] = {}
         self._numbers = itertools.count(1)
-        self._nonce = secrets.token_hex(4)
+        self._run_id = secrets.token_hex(4)
         """Part of every worker's name: names of an earlier run are not used again."""
         self._is_closing = False
         self.peak = 0
@@ -193,7 +193,7 @@ class ProcessCluster:
             self._start(group, self._new_worker(group, group.command))
 
     def _new_worker(self, group: _PoolWorkers, command: Command) -> _Worker:
-        name = f"{group.pool.meta.name}-{self._nonce}-{next(self._numbers)}"
+        name = f"{group.pool.meta.name}-{self._run_id}-{next(self._numbers)}"
         return _Worker(ChildProcess(name, command, self._on_output))
 
     def _start(self, group: _PoolWorkers, worker: _Worker, delay: float = 0.0) -> None:

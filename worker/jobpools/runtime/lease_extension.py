@@ -27,10 +27,11 @@ def extend(description: Mapping[str, Any], silence: float) -> None:
         f"it has made no progress for {silence:.1f} s: a handler holds the GIL, or the process is stopped; "
         "its supervisor renews its leases",
     )
-    asyncio.run(_extend(description))
+    asyncio.run(extend_repeatedly(description))
 
 
-async def _extend(description: Mapping[str, Any]) -> None:
+async def extend_repeatedly(description: Mapping[str, Any]) -> None:
+    """Extend a worker's leases and repeat its heartbeat until the task is cancelled."""
     lease = float(description["lease"])
     connection = connect(description["redis_url"], timeout=lease / 2)
     while True:

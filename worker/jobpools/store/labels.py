@@ -22,7 +22,7 @@ _decoder = msgspec.json.Decoder(Labels)
 
 
 def encode_labels(envelope: Envelope) -> bytes:
-    """Return the tags and the metadata of a job as a JSON object without blanks; empty: none, or too large."""
+    """Return the tags and the metadata of a job as a JSON object without spaces; empty: none, or too large."""
     for labels in (Labels(envelope.tags, envelope.meta), Labels(envelope.tags)):
         raw = msgspec.json.encode(labels).replace(b" ", rb"\u0020")
         if len(b"{}") < len(raw) <= LABELS_LIMIT:

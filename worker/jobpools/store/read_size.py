@@ -1,4 +1,4 @@
-"""How many jobs the next read takes, by what the read before took: a command must not block the server for long."""
+"""The number of jobs of the next read, from the bytes and seconds of the one before. Long reads block the server."""
 
 FIRST_READ, LARGEST_READ = 50, 1000
 """Number of jobs in the first read, which is small because a payload may be 1 MiB; and in the largest."""

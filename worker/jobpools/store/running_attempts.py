@@ -50,7 +50,7 @@ def encode_running(report: RunningReport) -> bytes:
 
 
 def _parse(raw: bytes | None) -> RunningReport:
-    """Parse a report; one that cannot be parsed says nothing: another version may have written it."""
+    """Parse a report; one that cannot be parsed counts as empty: another version may have written it."""
     if raw is None:
         return RunningReport()
     try:
@@ -111,7 +111,7 @@ async def _held(
 
 
 async def with_starts(connection: Connection, views: Sequence[JobView]) -> list[JobView]:
-    """Return the views; a running job's has the time at which its attempt began, if its worker has reported it."""
+    """Return the views, with the time at which the attempt of a running job began if its worker has reported it."""
     workers = sorted({view.worker for view in views if view.state is JobState.RUNNING and view.worker})
     if not workers:
         return list(views)

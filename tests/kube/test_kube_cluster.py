@@ -132,3 +132,15 @@ async def test_the_informer_wins_over_an_older_response() -> None:
 async def test_a_deployment_deleted_during_an_apply_stays_deleted() -> None:
     facts = await ensure_while_shown("DELETED", read=1)
     assert facts.replicas is None, "otherwise it would not be created again"
+
+
+async def test_settings_that_running_workers_follow_do_not_outdate_a_deployment() -> None:
+    changed = POOL.model_copy(update={"spec": POOL.spec.model_copy(update={"concurrency": 9})})
+    server = Server()
+    cluster = cluster_on(server)
+    async with asyncio.timeout(10), watching(cluster):
+        server.show("ADDED", deployment_as_read(10, read=2))
+        await cluster.next_changes()
+        before, after = await cluster.observe(POOL), await cluster.observe(changed)
+    assert (before.outdated, before.has_current_settings) == (False, True)
+    assert (after.outdated, after.has_current_settings) == (False, False)

@@ -29,6 +29,7 @@ concurrency = 4
 queues = ["emails", {name = "reports", weight = 3}]
 lease = "20s"
 log_interval = "5m"
+log_level = "warning"
 job.retry.max_attempts = 1
 queue.keep_dead = 7
 """
@@ -92,7 +93,7 @@ async def test_a_reload_changes_what_can_change_and_names_what_cannot(
         assert answer == ReloadAnswer(
             (
                 "queues emails,old → emails,reports=3", "concurrency 2 → 4", "job.retry.max_attempts 3 → 1",
-                "queue.keep_dead 10000 → 7", "log_interval 60.0 → 300.0",
+                "queue.keep_dead 10000 → 7", "log_level info → warning", "log_interval 60.0 → 300.0",
             ),
             ("lease 10.0 → 20.0",),
         )  # fmt: skip

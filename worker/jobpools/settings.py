@@ -48,6 +48,7 @@ class WorkerSettings(BaseModel):
     lease: Duration = Field(default=BY_NAME["lease"].default, gt=0)
     max_payload: int = Field(default=BY_NAME["max_payload"].default, ge=1024)
     log: Literal["text", "json"] = BY_NAME["log"].default
+    log_level: Literal["debug", "info", "warning", "error"] = BY_NAME["log_level"].default
     log_interval: Duration = BY_NAME["log_interval"].default
     probe_port: int = Field(default=BY_NAME["probe_port"].default, ge=0, le=65535)
     pool: str = Field(default=BY_NAME["pool"].default, pattern=r"^[-a-z0-9.]+/[-a-z0-9.]+$")

@@ -21,6 +21,7 @@ PoolKey = Annotated[str | None, _option("pool", "POOL")]
 Grace = Annotated[str | None, _option("grace", "DURATION")]
 ProbePort = Annotated[int | None, _option("probe_port", "PORT")]
 LogFormat = Annotated[str | None, _option("log", "FORMAT")]
+LogLevel = Annotated[str | None, _option("log_level", "LEVEL")]
 LogInterval = Annotated[str | None, _option("log_interval", "DURATION")]
 
 

@@ -9,6 +9,7 @@ from jobpools.cli.setting_options import (
     Grace,
     LogFormat,
     LogInterval,
+    LogLevel,
     PoolKey,
     Preset,
     ProbePort,
@@ -28,6 +29,7 @@ def worker(  # noqa: PLR0913  # a command's own options
     grace: Grace = None,
     probe_port: ProbePort = None,
     log: LogFormat = None,
+    log_level: LogLevel = None,
     log_interval: LogInterval = None,
     preset: Preset = None,
     config: ConfigFile = None,
@@ -42,6 +44,7 @@ def worker(  # noqa: PLR0913  # a command's own options
 
     options = {
         "app": app, "redis_url": redis, "concurrency": concurrency, "pool": pool, "grace": grace,
-        "probe_port": probe_port, "log": log, "log_interval": log_interval, "preset": preset, "config": config,
+        "probe_port": probe_port, "log": log, "log_level": log_level, "log_interval": log_interval,
+        "preset": preset, "config": config,
     }  # fmt: skip
     raise typer.Exit(worker_process.run(with_queues(options, queues)))

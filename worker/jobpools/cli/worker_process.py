@@ -34,7 +34,9 @@ def run(options: Mapping[str, Any]) -> int:
             # Copies: handlers may change the environment and the current folder before the settings are read again.
             inputs = Inputs(options, dict(os.environ), Path.cwd())
             found = read(inputs)
-            with worker_log.isolated(found.settings.log, relayed=bool(ready_descriptor)) as output:
+            with worker_log.isolated(
+                found.settings.log, worker_log.level_of(found.settings.log_level), relayed=bool(ready_descriptor)
+            ) as output:
                 for note in unknown_variables(os.environ):
                     log.warning("%s", note)
                 try:
@@ -75,7 +77,7 @@ def _import_and_run(
     worker_log.configure_app(settings.log, relayed=bool(ready_descriptor))
     if ready_descriptor:
         # The parent, `jobpools up`, prints when workers start and end.
-        worker_log.set_level(logging.WARNING)
+        worker_log.set_level(worker_log.level_of(settings.log_level, relayed=True))
         _report_ready(ready_descriptor)
     used = with_app_url(found, app.redis)
     if app.redis and used.redis_url != app.redis:

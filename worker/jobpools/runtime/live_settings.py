@@ -1,19 +1,22 @@
 """The settings that change while a worker runs, and the parts that follow them."""
 
+import os
 from dataclasses import dataclass
 
 from jobpools.app import App
 from jobpools.core.jobs.policies import QueueRef
 from jobpools.core.text.names import QueueName
 from jobpools.errors import ConfigurationError
+from jobpools.runtime import worker_log
 from jobpools.runtime.activity_log import ActivityLog
 from jobpools.runtime.consumer import Consumer, ConsumerOptions
 from jobpools.runtime.listener import Listener
 from jobpools.runtime.monitoring import Monitoring
 from jobpools.runtime.recorder import QueueRecorder, Recorder
+from jobpools.runtime.settle import Settler
 from jobpools.runtime.slots import Slots
 from jobpools.runtime.threads import Threads
-from jobpools.settings import WorkerSettings
+from jobpools.settings import READY_FD, WorkerSettings
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +26,7 @@ class LiveSettings:
     settings: WorkerSettings
     app: App
     slots: Slots
+    settler: Settler
     threads: Threads
     options: ConsumerOptions
     consumers: list[Consumer]
@@ -54,6 +58,9 @@ class LiveSettings:
             self.monitoring.describe(
                 settings, [each.queue for each in self.consumers], self.options.handlers.by_name.values()
             )
+        if settings.log_level != before.log_level:
+            worker_log.set_level(worker_log.level_of(settings.log_level, relayed=bool(os.environ.get(READY_FD))))
+            self.settler.ask_level()
         self.activity.set_interval(settings.log_interval)
         if settings.concurrency != before.concurrency:
             self.threads.resize(settings.concurrency)

@@ -13,7 +13,7 @@ from jobpools.settings import WorkerSettings
 from jobpools.store.pool_settings import read_settings
 from jobpools.store.worker_commands import answer_reload
 
-LIVE = frozenset({"preset", "concurrency", "queues", "job", "queue", "grace", "log_interval"})
+LIVE = frozenset({"preset", "concurrency", "queues", "job", "queue", "grace", "log_level", "log_interval"})
 """Settings that change while a worker runs; all others are read when it starts."""
 VALUE_LIMIT = 80
 """Maximum characters of a value in a message."""

@@ -95,6 +95,12 @@ def isolated(log_format: LogFormat, level: int = logging.INFO, *, relayed: bool 
         output.close()
 
 
+def level_of(name: str, *, relayed: bool = False) -> int:
+    """Return the number of a level such as `info`. A parent that relays the lines gets no lines of level INFO."""
+    level = logging.getLevelNamesMapping()[name.upper()]
+    return logging.WARNING if relayed and level == logging.INFO else level
+
+
 def set_level(level: int) -> None:
     """Write only lines of this level and above from now on."""
     _state.level = level

@@ -51,6 +51,7 @@ class WorkerParts:
         self.metrics = metrics = Metrics(settings.pool)
         self.outage = outage = Outage()
         self.services = Services()
+        self.prefetch = Prefetch()
         self.left_behind = LeftBehind()
         self.executor = Executor(self.left_behind)
         """The event loop's executor, which runs handlers' `asyncio.to_thread` calls."""
@@ -65,6 +66,7 @@ class WorkerParts:
         handlers = Handlers(app.handlers, settings.job, threads, metrics)
         self.monitor = BlockingMonitor()
         wakeup = asyncio.Event()  # set when there is something to settle or to claim
+        self.settler = self._make_settler(wakeup)
         self.slots = slots = self._slots(app, settings, wakeup)
         options = ConsumerOptions(
             self.connection, self.worker, handlers, settings.queue, settings.lease, metrics, self.clock, vitals
@@ -100,20 +102,21 @@ class WorkerParts:
         """Names of the queues that the worker serves or has served."""
         return [each.queue for each in self.consumers]
 
-    def _slots(self, app: App, settings: WorkerSettings, wakeup: asyncio.Event) -> Slots:
-        prefetch = Prefetch()
-        settler = Settler(
+    def _make_settler(self, wakeup: asyncio.Event) -> Settler:
+        return Settler(
             worker=self.worker,
             metrics=self.metrics,
             clock=self.clock,
-            prefetch=prefetch,
+            prefetch=self.prefetch,
             monitor=self.monitor,
             executor=self.executor,
             left_behind=self.left_behind,
             wake=wakeup.set,
         )
+
+    def _slots(self, app: App, settings: WorkerSettings, wakeup: asyncio.Event) -> Slots:
         runner = AttemptRunner(
-            settler,
+            self.settler,
             worker=self.worker,
             services=self.services,
             vitals=self.vitals,
@@ -123,8 +126,8 @@ class WorkerParts:
         return Slots(
             settings.concurrency,
             runner=runner,
-            settler=settler,
-            prefetch=prefetch,
+            settler=self.settler,
+            prefetch=self.prefetch,
             left_behind=self.left_behind,
             vitals=self.vitals,
             wake=wakeup.set,
@@ -137,6 +140,7 @@ class WorkerParts:
             settings=settings,
             app=app,
             slots=self.slots,
+            settler=self.settler,
             threads=threads,
             options=options,
             consumers=self.consumers,

@@ -108,6 +108,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("log", Kind.TEXT, "text", "Format of the log on stderr: text or json", "json", "--log"),
     Setting(
+        "log_level", Kind.TEXT, "info",
+        "Lowest level of the worker's own lines in the log: debug, info, warning or error. `debug` has a line for each "
+        "completed job; lines of handlers are not affected",
+        "debug", "--log-level",
+    ),
+    Setting(
         "log_interval", Kind.DURATION, 60.0,
         "How often the log says what the worker has done since the last such line; 0s: never. The line has the jobs "
         "completed and failed, the rate, and p50, p95 and p99 of waiting and running",

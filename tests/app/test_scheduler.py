@@ -261,7 +261,7 @@ WRONG: dict[str, tuple[Callable[[App], Any], str]] = {
     "delay": (lambda app: app.scheduler.every("1m", app.handlers["report"].options(delay=5).call()), "a delay or at="),
     "arguments": (lambda app: app.scheduler.every("1m", app.handlers["report"].call(today=1)), "today"),
     "option": (lambda app: app.scheduler.every("1m", app.handlers["report"], **OPTIONS), "did you mean catch_up"),
-    "policy": (lambda app: app.scheduler.every("1m", app.handlers["report"], **POLICY), "catch_up: 'Some'"),
+    "policy": (lambda app: app.scheduler.every("1m", app.handlers["report"], **POLICY), "'Some' is not a choice; use "),
     "decorator": (lambda app: app.cron("@daily")(PRINT), "write @app.cron"),
 }  # fmt: skip
 

@@ -79,13 +79,13 @@ def test_an_edit_shows_what_changes_before_and_after(jobpools: Shell) -> None:
     assert rows[:3] == [["FIELD", "BEFORE", "AFTER"], ["times", "@hourly", "0", "7", "*", "*", "*"],
                         ["zone", "UTC", "Asia/Tokyo"]]  # fmt: skip
     assert rows[4:] == [
-        ["args.day", "mon", "tue"], ["metadata", "-", "{'tenant':", "7}"], ["timeout", "-", "120.0"],
+        ["args.day", "mon", "tue"], ["metadata.tenant", "-", "7"], ["timeout", "-", "2m"],
     ]  # fmt: skip
     note = f"jobpools: schedule {KEY}: plans:app declares it; a worker of it that starts writes its declaration again"
     assert dry.err.splitlines()[0] == f"jobpools: schedule {KEY} would be changed"
     assert dry.err.splitlines()[1].startswith(note)
     done = json.loads(jobpools(*edit, "-o", "json").out)
-    assert [row["field"] for row in done] == ["times", "zone", "next", "args.day", "metadata", "timeout"]
+    assert [row["field"] for row in done] == ["times", "zone", "next", "args.day", "metadata.tenant", "timeout"]
     assert json.loads(jobpools("cron", "show", "report", "-o", "json").out)["args"] == {"day": "tue"}
     assert jobpools(*edit).err.splitlines()[0] == f"schedule {KEY} has these values already"
     nothing = jobpools("cron", "edit", "report")

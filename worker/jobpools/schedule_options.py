@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from enum import StrEnum
+from typing import Any, Literal, TypedDict, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -18,6 +19,8 @@ from jobpools.errors import ConfigurationError, SpecError
 from jobpools.handle import Span
 from jobpools.handlers import Handler
 from jobpools.options import checked
+
+E = TypeVar("E", bound=StrEnum)
 
 
 class PolicyValues(TypedDict, total=False):
@@ -80,9 +83,22 @@ def _name(given: str) -> str:
     return given
 
 
+def _one_of(choices: type[E]) -> Callable[[Any], E]:
+    """Return a check that accepts the values of an enum."""
+
+    def check(given: Any) -> E:
+        try:
+            return choices(given)
+        except ValueError as error:
+            *others, last = choices
+            raise ValueError(f"{given!r} is not a choice; use {', '.join(others)} or {last}") from error
+
+    return check
+
+
 POLICY_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "concurrency_policy": ConcurrencyPolicy,
-    "catch_up": CatchUp,
+    "concurrency_policy": _one_of(ConcurrencyPolicy),
+    "catch_up": _one_of(CatchUp),
     "starting_deadline": parse_duration,
 }
 """The check of each option of `PolicyValues`, which returns its validated form."""

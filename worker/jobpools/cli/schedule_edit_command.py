@@ -1,5 +1,6 @@
 """`jobpools cron edit`: change a schedule made in code, and show what changes."""
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -10,12 +11,15 @@ from jobpools.cli.filter_options import with_options
 from jobpools.cli.output import Output, show
 from jobpools.cli.parameters import Format, Redis
 from jobpools.cli.terminal import print_error
+from jobpools.core.text.durations import format_duration
 from jobpools.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from jobpools.schedule_edits import EditValues
 
 COLUMNS = ("field", "before", "after")
+DURATIONS = ("timeout", "expires", "result_ttl", "starting_deadline")
+"""Fields that hold seconds."""
 Text = str | None
 Words = list[str] | None
 
@@ -87,7 +91,8 @@ def edit_schedule(
     found = schedule_queries.run_named(
         redis, name, lambda scheduler, key: schedule_queries.edit(scheduler, key, values, dry_run=dry_run)
     )
-    show(found.rows, COLUMNS, output, f"schedule {found.key} has these values already")
+    rows = [_readable(row) for row in found.rows] if output is Output.TABLE else found.rows
+    show(rows, COLUMNS, output, f"schedule {found.key} has these values already")
     if found.rows and output is Output.TABLE:
         print_error(f"schedule {found.key} {'would be' if dry_run else 'is'} changed")
     if found.declared_by:
@@ -95,6 +100,17 @@ def edit_schedule(
             f"schedule {found.key}: {found.declared_by} declares it; a worker of it that starts writes its declaration "
             f"again; change @app.cron to keep this"
         )
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with durations and objects as a person reads them."""
+
+    def text(value: Any) -> Any:
+        if row["field"] in DURATIONS and value is not None:
+            return format_duration(float(value))
+        return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+
+    return {"field": row["field"], "before": text(row["before"]), "after": text(row["after"])}
 
 
 def add_to(group: typer.Typer) -> None:

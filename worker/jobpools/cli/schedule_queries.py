@@ -113,7 +113,9 @@ def _fields(view: ScheduleView) -> dict[str, Any]:
     shown = row(view)
     found = {name: shown[name] for name in ("times", "zone", "next", "queue")}
     found |= {f"args.{name}": value for name, value in view.args.items()}
-    return found | dict(view.options)
+    options = dict(view.options)
+    metadata = options.pop("metadata", None) or {}
+    return found | {f"metadata.{name}": value for name, value in metadata.items()} | options
 
 
 def _fire(fire: FireView) -> dict[str, Any]:

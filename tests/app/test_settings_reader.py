@@ -9,12 +9,12 @@ import pytest
 
 from jobpools import SettingsError
 from jobpools.core.configuration.file_source import SettingsFile, has_settings
-from jobpools.core.configuration.resolution import Facts, flattened, resolve, source_of
+from jobpools.core.configuration.resolution import Facts, changes, flattened, resolve, source_of
 from jobpools.core.configuration.settings_table import OPERATOR_SETTINGS, PRESETS, SETTINGS
 from jobpools.core.configuration.sources import unknown_variables
 from jobpools.core.configuration.toml_lines import lines_of
 from jobpools.settings import ProducerSettings, WorkerSettings
-from jobpools.settings_reader import Inputs, read, read_again, read_producer, with_app_url
+from jobpools.settings_reader import Inputs, read, read_producer, with_app_url
 from jobpools_operator.settings import OperatorSettings
 
 ROOT = Path(__file__).parents[2]
@@ -229,9 +229,10 @@ def test_reading_again_says_what_changed_and_where(tmp_path: Path) -> None:
     (tmp_path / OWN).write_text('grace = "10s"\nlog_interval = "1m"')
     given = inputs(tmp_path, CONCURRENCY="4")
     before = read(given)
-    assert read_again(before, given) == (before, ())
+    assert changes(before, read(given)) == ()
     (tmp_path / OWN).write_text('\nlog_interval = "2m"\nconcurrency = 9\n[job.retry]\nmax_attempts = 7')
-    after, changed = read_again(before, given)
+    after = read(given)
+    changed = changes(before, after)
     assert [(each.name, each.before, each.after, each.source) for each in changed] == [
         ("job.retry.max_attempts", 3, 7, "jobpools.toml:5"),
         ("grace", 10.0, 30.0, "default"),
@@ -240,7 +241,7 @@ def test_reading_again_says_what_changed_and_where(tmp_path: Path) -> None:
     assert after.settings.concurrency == 4, "the environment precedes the file"
     (tmp_path / OWN).write_text("grce = 1")
     with pytest.raises(SettingsError, match="grce: no such setting; did you mean grace"):
-        read_again(after, given)
+        read(given)
 
 
 @pytest.mark.parametrize(

@@ -1,29 +1,27 @@
-"""Read the settings of a process: its options, its environment and a file. `read` may be called again at any time."""
+"""Read the settings of a process: its options, its environment and a file. A running worker may call `read` again."""
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jobpools.core.configuration.file_source import PROJECT_FILE, SettingsFile, has_settings
-from jobpools.core.configuration.resolution import Change, Facts, Resolution, changes, resolve
-from jobpools.core.configuration.settings_table import CONFIG, PREFIX
+from jobpools.core.configuration.resolution import Facts, Resolution, resolve
+from jobpools.core.configuration.settings_table import CONFIG, OWN_FILE, PREFIX, PROJECT_FILE
 from jobpools.core.configuration.values import Origin
 from jobpools.errors import SettingsError
 from jobpools.settings import ProducerSettings, WorkerSettings
 
-OWN_FILE = "jobpools.toml"
-"""Name of a file that contains only settings."""
+if TYPE_CHECKING:
+    from jobpools.core.configuration.file_source import SettingsFile
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(NamedTuple):
     """The places in which a process reads its settings."""
 
-    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    options: Mapping[str, Any] = MappingProxyType({})
     """Options of the command line, by the name of the setting; None: not given. `config` names the file."""
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environ: Mapping[str, str] = os.environ
     folder: Path = Path()
     """Folder in which jobpools.toml and pyproject.toml are looked for."""
 
@@ -35,27 +33,6 @@ def read(inputs: Inputs) -> Resolution[WorkerSettings]:
         SettingsError: Settings are unknown or invalid, or the file cannot be read.
     """
     return resolve(facts_of(inputs), WorkerSettings)
-
-
-def read_again(
-    before: Resolution[WorkerSettings], inputs: Inputs
-) -> tuple[Resolution[WorkerSettings], tuple[Change, ...]]:
-    """Read all settings of a worker again, and return them with what has changed.
-
-    Args:
-        before: What `read` returned.
-        inputs: The inputs with which it was called. Options and variables of a process stay; files change.
-
-    Raises:
-        SettingsError: Settings are unknown or invalid, or the file cannot be read. The settings of before remain valid.
-
-    Example:
-        >>> after, changed = read_again(before, inputs)
-        >>> [f"{each.name}: {each.before} → {each.after} ({each.source})" for each in changed]
-        ['log_interval: 60.0 → 300.0 (jobpools.toml:2)']
-    """
-    after = read(inputs)
-    return after, changes(before, after)
 
 
 def read_producer(inputs: Inputs) -> ProducerSettings:
@@ -98,17 +75,23 @@ def facts_of(inputs: Inputs) -> Facts:
     return Facts(options, inputs.environ, file)
 
 
-def _named_file(folder: Path, name: str, place: str) -> SettingsFile:
+def _named_file(folder: Path, name: str, place: str) -> "SettingsFile":
     """Return the file that an option or the environment names."""
     text = _text(folder / name)
     if text is None:
         raise SettingsError([f"{place}: {name}: there is no such file; name a file with settings"])
+    from jobpools.core.configuration.file_source import SettingsFile
+
     return SettingsFile(name, text, place)
 
 
-def _file_in(folder: Path) -> SettingsFile | None:
+def _file_in(folder: Path) -> "SettingsFile | None":
     """Return the file with settings in a folder. Raises SettingsError if there are two."""
     own, project = _text(folder / OWN_FILE), _text(folder / PROJECT_FILE)
+    if own is None and "jobpools" not in (project or ""):  # most processes: nothing is imported to read a file
+        return None
+    from jobpools.core.configuration.file_source import SettingsFile, has_settings
+
     in_project = project is not None and has_settings(project)
     if own is not None and in_project:
         raise SettingsError(

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from jobpools.core.configuration.toml_lines import Path, lines_of
+from jobpools.core.configuration.toml_lines import lines_of
+from jobpools.core.configuration.values import Path
 
 TEXTS: dict[str, tuple[str, dict[Path, int]]] = {
     "a key at the top": ("a = 1", {("a",): 1}),

@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +89,8 @@ def _reader(inputs: "Inputs", app_url: str | None) -> "Read":
     from jobpools.settings_reader import read, with_app_url
 
     def read_again(variables: Mapping[str, str]) -> "Resolution[WorkerSettings]":
-        after = read(replace(inputs, environ={**inputs.environ, **variables}))
-        return replace(after, settings=with_app_url(after, app_url))
+        after = read(inputs._replace(environ={**inputs.environ, **variables}))
+        return after._replace(settings=with_app_url(after, app_url))
 
     return read_again
 

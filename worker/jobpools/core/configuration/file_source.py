@@ -1,25 +1,22 @@
 """The settings in a TOML file: `jobpools.toml`, or the table `[tool.jobpools]` of `pyproject.toml`."""
 
 import re
-from dataclasses import dataclass
-from typing import Any, Final, cast
+import tomllib
+from typing import Any, Final, NamedTuple, cast
 
 from pydantic import BaseModel
 
-from jobpools.core.configuration.settings_table import BY_NAME, Kind
+from jobpools.core.configuration.settings_table import BY_NAME, PROJECT_FILE, Kind
 from jobpools.core.configuration.toml_lines import lines_of
 from jobpools.core.configuration.values import Found, Origin, Value, leaves, line_of, paths_of
 from jobpools.core.text.did_you_mean import did_you_mean
 
-PROJECT_FILE: Final = "pyproject.toml"
-"""Name of the file in which the settings are in the table `[tool.jobpools]`."""
 PROJECT_TABLE: Final = ("tool", "jobpools")
 _HEADER: Final = re.compile(r"^\s*\[\s*tool\s*\.\s*jobpools\b", re.MULTILINE)
 _AT_LINE: Final = re.compile(r"\(at line (\d+), column \d+\)$")
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFile:
+class SettingsFile(NamedTuple):
     """The text of a file with settings."""
 
     path: str
@@ -35,14 +32,7 @@ class SettingsFile:
 
 
 def has_settings(project: str) -> bool:
-    """Return whether the text of a pyproject.toml has the table `[tool.jobpools]`, or may have it but is not TOML.
-
-    A text without the word is not parsed, which saves producers and workers time at their start.
-    """
-    if PROJECT_TABLE[1] not in project:
-        return False
-    import tomllib
-
+    """Return whether the text of a pyproject.toml has the table `[tool.jobpools]`, or may have it but is not TOML."""
     try:
         tool = tomllib.loads(project).get(PROJECT_TABLE[0])
     except tomllib.TOMLDecodeError:
@@ -52,8 +42,6 @@ def has_settings(project: str) -> bool:
 
 def from_file(file: SettingsFile, model: type[BaseModel]) -> Found:
     """Return the settings of a file; a key that is not a setting of any process is a problem."""
-    import tomllib
-
     try:
         parsed = tomllib.loads(file.text)
     except tomllib.TOMLDecodeError as error:

@@ -1,39 +1,37 @@
 """Decide which value each setting has, and say where it came from and what is wrong."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from jobpools.core.configuration.file_source import SettingsFile, from_file
 from jobpools.core.configuration.settings_table import PRESETS, SETTINGS, Setting
 from jobpools.core.configuration.sources import from_environment, from_options, from_preset
-from jobpools.core.configuration.toml_lines import Path
-from jobpools.core.configuration.values import Found, Origin, Value, field_of, group_at
+from jobpools.core.configuration.values import Found, Origin, Path, Value, field_of, group_at
 from jobpools.core.jobs.policies import QueueLimits
 from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.core.text.validation import explain
 from jobpools.errors import SettingsError
 
+if TYPE_CHECKING:
+    from jobpools.core.configuration.file_source import SettingsFile
+
 M = TypeVar("M", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """All that settings are made from."""
 
     options: Mapping[str, Any]
     """Options of the command line, by the name of the setting; None: not given."""
     environ: Mapping[str, str]
     """The environment variables."""
-    file: SettingsFile | None = None
+    file: "SettingsFile | None" = None
     table: Sequence[Setting] = SETTINGS
     """The settings that the environment may contain."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution(Generic[M]):
+class Resolution(NamedTuple, Generic[M]):
     """The settings of a process, and the value that each of them was made from."""
 
     settings: M
@@ -46,8 +44,7 @@ class Resolution(Generic[M]):
         return Origin.DEFAULT if found is None else found.origin
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A setting that has another value than before."""
 
     name: str
@@ -66,6 +63,8 @@ def resolve(facts: Facts, model: type[M]) -> Resolution[M]:
     """
     found = [from_options(facts.options, model), from_environment(facts.environ, model, facts.table)]
     if facts.file is not None:
+        from jobpools.core.configuration.file_source import from_file  # most processes have no file
+
         found.append(from_file(facts.file, model))
     problems = [problem for each in found for problem in each.problems]
     values = merge(found)

@@ -1,10 +1,11 @@
 """The table of all settings: the reader, `jobpools config`, `--help` and docs/configuration.md follow it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
+OWN_FILE, PROJECT_FILE = "jobpools.toml", "pyproject.toml"
+"""Names of the files with settings; in a pyproject.toml they are in the table `[tool.jobpools]`."""
 PREFIX = "JOBPOOLS_"
 """Start of the name of every variable."""
 
@@ -21,8 +22,7 @@ class Kind(StrEnum):
     """JSON in a variable, a list or table in a file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting of a process."""
 
     name: str

@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-Path = tuple[str | int, ...]
-"""Keys that lead to a value; a number is an index in an array."""
+from jobpools.core.configuration.values import Path
 
 _LEXEME: Final = r"""
       (?P<space>[ \t\r]+|\#[^\n]*)

@@ -1,13 +1,14 @@
 """Values of settings, with the place in their source."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel
 
-from jobpools.core.configuration.toml_lines import Path
+Path = tuple[str | int, ...]
+"""Keys that lead to a value in TOML; a number is an index in an array."""
 
 
 class Origin(StrEnum):
@@ -20,8 +21,7 @@ class Origin(StrEnum):
     DEFAULT = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A value that one source gives to one setting, or to one key inside a group."""
 
     path: tuple[str, ...]
@@ -34,7 +34,7 @@ class Value:
     """The keys below `where`, as they were written."""
     example: str = ""
     """A valid value, for errors; empty: the message says enough."""
-    lines: Mapping[Path, int] = field(default_factory=dict[Path, int], repr=False)
+    lines: Mapping[Path, int] = MappingProxyType({})
     """Lines of a file, by keys."""
 
     def place(self, inside: Path = ()) -> str:
@@ -51,8 +51,7 @@ class Value:
         return f"{self.where}:{line_of(self.lines, self.keys)}" if self.origin is Origin.FILE else self.where
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """The content of one source: values, and what is wrong with it, one line each."""
 
     values: tuple[Value, ...] = ()
@@ -76,7 +75,7 @@ def leaves(found: Value, model: type[BaseModel]) -> Iterator[Value]:
         yield found
         return
     for key, value in cast("dict[str, Any]", found.value).items():
-        inner = replace(found, path=(*found.path, field_of(group, key)), value=value, keys=(*found.keys, key))
+        inner = found._replace(path=(*found.path, field_of(group, key)), value=value, keys=(*found.keys, key))
         yield from leaves(inner, model)
 
 

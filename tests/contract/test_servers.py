@@ -12,9 +12,8 @@ from jobpools.control.queues import StoreQueues
 from jobpools.core.jobs.job import JobState
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import QueueName
-from jobpools.store import deadletters, ledger, wakeups
+from jobpools.store import ledger, wakeups
 from jobpools.store.connection import Connection, connect
-from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.leases import renew_leases
@@ -24,6 +23,7 @@ from jobpools.store.sync_connection import connect_sync
 from jobpools.testing import run_until_idle
 from tests.contract.conftest import Endpoint
 from tests.support import dead_jobs
+from tests.support.job_lists import read_jobs
 
 QUEUES = ["emails", "reports", "default"]
 
@@ -102,7 +102,7 @@ async def test_a_failed_job_is_retried_and_then_dead_and_then_replayed(app: App)
     await run_until_idle(app)
     with pytest.raises(JobDeadError, match="2 attempts: "):
         await job.result()
-    (dead,) = await deadletters.listed(connection(app), "emails")
+    (dead,) = await read_jobs(connection(app), "emails", JobState.DEAD)
     assert [attempt.message for attempt in dead.history.entries] == ["no", "no"]
     broken = False
     assert await dead_jobs.replay(connection(app), "emails", [job.id]) == 1

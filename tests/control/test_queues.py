@@ -16,7 +16,7 @@ from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import WorkerId
 from jobpools.errors import StoreUnavailableError
-from jobpools.store import deadletters, keys, ledger
+from jobpools.store import keys, ledger
 from jobpools.store.connection import Connection, connect
 from jobpools.store.drain_locks import DRAINING_TTL
 from jobpools.store.endpoint_facts import read_workers
@@ -28,6 +28,7 @@ from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.rescue import rescue_jobs
 from jobpools.store.step import Completed, settle_and_claim
 from tests.store.conftest import QUEUE, Send
+from tests.support.job_lists import read_jobs
 from tests.support.queues import operator_queues
 from tests.support.sending import enqueue_jobs
 from tests.support.servers import running, valkey_binary
@@ -123,7 +124,7 @@ async def test_a_job_that_kills_its_workers_is_dead_after_max_crashes(
         await queues.maintain(POOL)
         if number == 1:
             await claim(store, "web-9.a", 1)
-    (dead,) = await deadletters.listed(store, QUEUE)
+    (dead,) = await read_jobs(store, QUEUE, JobState.DEAD)
     assert (dead.id, dead.history.crashes, dead.history.attempts) == ("poison", 2, 0)
     assert [attempt.outcome for attempt in dead.history.entries] == [OutcomeKind.CRASHED] * 2
     assert [attempt.worker for attempt in dead.history.entries] == ["web-1.a", "web-2.a"]

@@ -11,6 +11,7 @@ from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.step import Settled, settle_and_claim
 from tests.store.conftest import QUEUE, Send
 from tests.support import dead_jobs
+from tests.support.job_lists import read_jobs
 from tests.support.sending import enqueue_jobs
 
 NOW = 1_900_000_000_000
@@ -34,7 +35,7 @@ async def kill(store: Connection, *ids: str) -> None:
 async def test_replayed_jobs_have_all_their_attempts_again(store: Connection, raw: Redis, job: Send) -> None:
     await enqueue_jobs(store, [job("a", "high"), job("b"), job("c")], NOW)
     await kill(store, "a", "b")
-    assert [view.id for view in await deadletters.listed(store, QUEUE)] == ["b", "a"]
+    assert [view.id for view in await read_jobs(store, QUEUE, JobState.DEAD)] == ["b", "a"]
     raw.delete(keys.of_queue(QUEUE, "wake"))
     assert await dead_jobs.replay(store, QUEUE, ["a", "c", "never", "a"], NOW) == 1
     view = await read_job(store, QUEUE, "a")

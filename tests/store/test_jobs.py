@@ -10,13 +10,13 @@ from jobpools.errors import StoreDataError
 from jobpools.store import keys
 from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection
-from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job, read_result
 from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.records import completed_record
 from jobpools.store.step import Completed, settle_and_claim
 from tests.store.attempts import AT, NOW, claim, failed, settled
 from tests.store.conftest import QUEUE, Send
+from tests.support.job_lists import read_jobs
 from tests.support.sending import enqueue_jobs
 
 
@@ -53,7 +53,7 @@ async def test_a_job_is_found_in_every_state(store: Connection, job: Send) -> No
     assert views["dead"].ended_at == AT
     assert await read_job(store, QUEUE, "never") is None
     for state in JobState:
-        listed = [view.id for view in await read_jobs(store, QUEUE, state, now=NOW)]
+        listed = [view.id for view in await read_jobs(store, QUEUE, state)]
         assert sorted(listed) == sorted(job_id for job_id, found in states.items() if found is state)
     result = await read_result(store, QUEUE, "done", NOW + 59_999)
     assert result is not None

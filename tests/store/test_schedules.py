@@ -20,12 +20,12 @@ from jobpools.store import keys, scripts
 from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection, connect
 from jobpools.store.envelope import decode_envelope
-from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.schedule_table import list_schedules
 from jobpools.store.schedules import StoreSchedules
 from jobpools.testing import run_until_idle
+from tests.support.job_lists import read_jobs
 from tests.support.servers import Server, running, valkey_binary
 
 T0 = 1_800_000_000.0

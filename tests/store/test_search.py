@@ -87,6 +87,13 @@ async def test_a_filter_selects_jobs(store: Connection, chosen: JobFilter, expec
         assert sorted(await ids(store, chosen, size)) == sorted(expected), "in pages of every size"
 
 
+async def test_jobs_come_by_priority_and_then_in_their_order(store: Connection, job: Send) -> None:
+    await enqueue_jobs(store, [job("n1"), job("l1", "low"), job("h1", "high"), job("n2")], NOW)
+    later = [job("s3", "high", AT + 30), job("s1", "normal", AT + 10), job("s0", "normal", AT + 5)]
+    await enqueue_jobs(store, later, NOW)
+    assert await ids(store, JobFilter()) == ["s3", "s0", "s1", "h1", "n1", "n2", "l1"]
+
+
 async def test_an_unknown_queue_is_named_with_a_suggestion(store: Connection, job: Send) -> None:
     await enqueue_jobs(store, [job("a")])
     with pytest.raises(JobNotFoundError, match="queue emials: it has never had a job; did you mean emails"):

@@ -21,7 +21,6 @@ from jobpools.store import deadletters, draws, keys, ledger
 from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection, connect
 from jobpools.store.endpoint_facts import read_endpoint
-from jobpools.store.job_lists import read_jobs
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import lease_suffix_of
 from jobpools.store.records import completed_record, decode_result
@@ -30,6 +29,7 @@ from jobpools.store.script_arguments import KEEP
 from jobpools.store.step import Completed, Settled, settle_and_claim
 from tests.store.attempts import failed
 from tests.store.conftest import QUEUE, Send, sending
+from tests.support.job_lists import read_jobs
 from tests.support.queues import operator_queues
 from tests.support.sending import enqueue_jobs
 from tests.support.servers import Server, redis_binary, running, valkey_binary
@@ -123,7 +123,7 @@ async def test_names_of_handlers_are_restored_and_stored_once(store: Connection,
     ]
     for number, name in enumerate(names):
         await drain(store, 1, 86_400_000, NOW + number, name=name)
-    kept = await read_jobs(store, QUEUE, JobState.COMPLETED, 5000, NOW)
+    kept = await read_jobs(store, QUEUE, JobState.COMPLETED, 5000)
     assert [each.name for each in reversed(kept)] == names
     for each in (kept[0], kept[-1], kept[-2]):
         found = await read_job(store, QUEUE, each.id, NOW)
@@ -168,7 +168,7 @@ async def test_a_rescuer_removes_records_down_to_a_smaller_limit(store: Connecti
     assert found.more
     await Rescuer(store, "x.y", lease_ms=1, keep=Keep(keep, 0)).sweep(QUEUE)
     assert raw.hlen(keys.of_queue(QUEUE, "results")) == keep
-    assert len(await read_jobs(store, QUEUE, JobState.COMPLETED, 5000, NOW)) == keep
+    assert len(await read_jobs(store, QUEUE, JobState.COMPLETED, 5000)) == keep
 
 
 async def test_short_ttls_never_wait_behind_long_ones(store: Connection, raw: Redis) -> None:

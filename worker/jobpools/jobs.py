@@ -70,9 +70,9 @@ class Jobs:
     ) -> SearchPage:
         """Return jobs that match a filter, a page at a time.
 
-        Scheduled and queued jobs come in the order in which they run, dead and other ended jobs newest first. A page
-        reads at most 10,000 jobs: if few match, it may have fewer than `limit` or none, and a cursor nevertheless. No
-        index is kept: a search reads the jobs themselves. Arguments of completed jobs, and arguments and tags of
+        Scheduled and queued jobs come by priority and then in the order in which they run, ended jobs newest first. A
+        page reads at most 10,000 jobs: if few match, it may have fewer than `limit` or none, and a cursor nevertheless.
+        No index is kept: a search reads the jobs themselves. Arguments of completed jobs, and arguments and tags of
         cancelled ones, are not kept, so that they match no such condition.
 
         Args:

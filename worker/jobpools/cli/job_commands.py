@@ -41,7 +41,7 @@ def list_jobs(
     redis: Redis = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """List jobs: waiting ones in the order in which they run, ended ones newest first.
+    """List jobs: waiting ones by priority and then in the order in which they run, ended ones newest first.
 
     A command examines a limited number of jobs, and then prints a cursor with which the next one continues.
     """

@@ -10,8 +10,8 @@ from jobpools.local.redis_availability import RedisAvailability
 from jobpools.local.remaining_jobs import QueueContents, Remaining, decide, why_unserved
 from jobpools.local.run_counts import RunCounts
 from jobpools.store.connection import Connection
-from jobpools.store.job_lists import waits
 from jobpools.store.ledger import Ledger
+from jobpools.store.wait_reasons import read_wait_reasons
 
 QUIET_PERIOD = 2.0
 """Seconds without a change of any count before the remaining jobs are read; workers look for jobs every second."""
@@ -75,7 +75,7 @@ class IdleCheck:
         return self._decision
 
     async def _read(self, queue: str, ledger: Ledger, pools: Sequence[Pool]) -> QueueContents:
-        handed_back, next_due = await waits(self._connection, queue, ledger.scheduled)
+        handed_back, next_due = await read_wait_reasons(self._connection, queue, ledger.scheduled)
         apps = {pool.spec.app: None for pool in pools if any(each.name == queue for each in pool.spec.queues)}
         return QueueContents(
             queue=queue,

@@ -1,17 +1,15 @@
-"""List, replay and purge dead letters."""
+"""Replay and purge dead letters."""
 
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from jobpools.core.jobs.job import History, JobState, Priority
+from jobpools.core.jobs.job import History, Priority
 from jobpools.errors import StoreDataError
 from jobpools.store import keys
 from jobpools.store.connection import Connection
 from jobpools.store.envelope import decode_envelope
 from jobpools.store.history import encode_history, read_history
-from jobpools.store.job_lists import read_jobs
-from jobpools.store.job_view import JobView
 from jobpools.store.replies import scored
 from jobpools.store.script_arguments import LETTERS, SERVER_CLOCK
 
@@ -42,11 +40,6 @@ class Page:
     """Number of jobs that were replayed, purged or cancelled; the others had changed state meanwhile."""
     running: int = 0
     """How many of these run; their workers are told to stop them."""
-
-
-async def listed(connection: Connection, queue: str, limit: int = 100) -> list[JobView]:
-    """Return dead jobs with the history of their attempts, the latest death first."""
-    return await read_jobs(connection, queue, JobState.DEAD, limit)
 
 
 async def snapshot(connection: Connection, queue: str) -> list[DeadLetter]:

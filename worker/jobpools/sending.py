@@ -72,16 +72,16 @@ def send_sync(connection: SyncConnection, jobs: Sequence[Sending], block_timeout
 def send_steps(jobs: Sequence[Sending], block_timeout: float, clock: Callable[[], float] = time.monotonic) -> SendSteps:
     """Decide what to send and when, as `SendSteps` describes it. `clock` returns monotonic seconds."""
     new, room = [False] * len(jobs), _Room(len(jobs), block_timeout, clock)
-    for queue, places in batches(jobs):
-        left = places
+    for queue, indices in batches(jobs):
+        left: list[int] = indices
         while left:
-            receipts = yield Batch(queue, [jobs[place] for place in left])
-            for place, receipt in zip(left, receipts, strict=True):
-                new[place] = receipt > 0
+            receipts = yield Batch(queue, [jobs[index] for index in left])
+            for index, receipt in zip(left, receipts, strict=True):
+                new[index] = receipt > 0
             if min(receipts) >= 0 and max(receipts) <= 1:
                 room.add_accepted(len(receipts))
                 break
-            left = [place for place, receipt in zip(left, receipts, strict=True) if receipt < 0]
+            left = [index for index, receipt in zip(left, receipts, strict=True) if receipt < 0]
             room.add_receipts(queue, receipts)
             if left:
                 yield room.seconds_to_wait(queue)

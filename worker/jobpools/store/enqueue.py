@@ -55,13 +55,13 @@ class Batch(NamedTuple):
 
 
 def batches(jobs: Sequence[Sending]) -> Iterator[tuple[str, list[int]]]:
-    """Yield the queue and the places in `jobs` of each batch to send, at most BATCH jobs of one queue."""
+    """Yield the queue and the indices in `jobs` of each batch to send, at most BATCH jobs of one queue."""
     queues: defaultdict[str, list[int]] = defaultdict(list)
-    for place, job in enumerate(jobs):
-        queues[job.envelope.queue].append(place)
-    for queue, places in queues.items():
-        for start in range(0, len(places), BATCH):
-            yield queue, places[start : start + BATCH]
+    for index, job in enumerate(jobs):
+        queues[job.envelope.queue].append(index)
+    for queue, indices in queues.items():
+        for start in range(0, len(indices), BATCH):
+            yield queue, indices[start : start + BATCH]
 
 
 def _arguments(batch: Batch, now: int | str) -> list[Any]:

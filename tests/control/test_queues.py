@@ -16,6 +16,7 @@ from jobpools.core.pools.facts import Heartbeat
 from jobpools.core.pools.specs import Pool
 from jobpools.core.text.names import WorkerId
 from jobpools.errors import StoreUnavailableError
+from jobpools.pool_settings import LIVE_VARIABLES, live_settings
 from jobpools.store import keys, ledger
 from jobpools.store.connection import Connection, connect
 from jobpools.store.drain_locks import DRAINING_TTL
@@ -25,6 +26,7 @@ from jobpools.store.envelope import encode_envelope
 from jobpools.store.heartbeats import write_heartbeat
 from jobpools.store.jobs import read_job
 from jobpools.store.lease_ids import lease_suffix_of
+from jobpools.store.pool_settings import read_settings
 from jobpools.store.rescue import rescue_jobs
 from jobpools.store.step import Completed, settle_and_claim
 from tests.store.conftest import QUEUE, Send
@@ -48,6 +50,15 @@ async def claim(store: Connection, worker: str, claim: int = 1, number: int = 1,
     return len(
         (await settle_and_claim(store, QUEUE, worker, claim=claim, lease_suffix=lease_suffix, lease_ms=lease)).ids
     )
+
+
+async def test_the_settings_of_a_pool_are_written_for_its_workers(queues: StoreQueues, store: Connection) -> None:
+    await queues.write_settings(POOL)
+    facts = pool_facts(POOL, await queues.observe([POOL]), None, ())
+    version, variables = await read_settings(store, POOL.meta.key)
+    assert (version, facts.settings) == (live_settings(POOL).version, version)
+    assert sorted(variables) == sorted(LIVE_VARIABLES)
+    assert variables["JOBPOOLS_CONCURRENCY"] == "5"
 
 
 async def report(store: Connection, worker: str) -> None:

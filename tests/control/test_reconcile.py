@@ -15,6 +15,7 @@ from jobpools.core.pools.reasons import Reason
 from jobpools.core.pools.requeue import RETRY_INTERVAL
 from jobpools.core.pools.specs import Pool
 from jobpools.errors import ObservationError
+from jobpools.pool_settings import live_settings
 from tests.support.fakes import FakeCluster, FakeQueues, FakeReporter, World
 from tests.support.pools import KEY, make_pool, pool_spec
 
@@ -63,6 +64,17 @@ async def test_unexpected_errors_of_a_read_mean_unknown_and_sizes_are_held(caplo
     assert (ready["status"], ready["reason"]) == ("Unknown", Reason.QUEUES_UNKNOWN)
     assert "a value that no code expects" in ready["message"]
     assert "the queues could not be read" in caplog.text
+
+
+async def test_the_settings_of_running_workers_are_written_once_and_after_a_change() -> None:
+    world, memories = World(), dict[str, Memory]()
+    reconciler = Reconciler(FakeCluster(world), FakeQueues(world), FakeReporter(), memories, {})
+    versions: list[str | None] = []
+    for pool in (POOL, POOL, make_pool(concurrency=9)):
+        world.settings.clear()
+        await reconcile([pool], reconciler, world.now)
+        versions.append(world.settings.get(KEY))
+    assert versions == [live_settings(POOL).version, None, live_settings(make_pool(concurrency=9)).version]
 
 
 async def test_a_failed_action_is_reported_once_and_tried_again_soon() -> None:

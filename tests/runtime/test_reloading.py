@@ -12,6 +12,7 @@ from jobpools import App, JobState
 from jobpools.core.configuration.resolution import Resolution
 from jobpools.core.pools.worker_states import CommandKind, ReloadAnswer, WorkerCommand
 from jobpools.runtime import heartbeat
+from jobpools.runtime.consumer import MAX_IDLE_WAIT
 from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
 from jobpools.settings_reader import Inputs, read
@@ -84,6 +85,7 @@ async def test_a_reload_changes_what_can_change_and_names_what_cannot(
 
     file = folder / "jobpools.toml"
     file.write_text(BEFORE)
+    await wait.options(queue="old", delay=5).enqueue()
     async with working(app, folder) as worker:
         slots = worker.parts.slots
         for _ in range(3):
@@ -116,6 +118,10 @@ async def test_a_reload_changes_what_can_change_and_names_what_cannot(
         states = [await each.state() for each in (report, failing, waiting, old)]
         assert states == [JobState.COMPLETED, JobState.DEAD, JobState.QUEUED, JobState.QUEUED]
         assert worker.metrics.completed == 4
+        leaving = {each.queue: each.next_step_in() for each in worker.parts.consumers if each.is_leaving}
+        assert leaving == {"old": MAX_IDLE_WAIT, "reports": MAX_IDLE_WAIT}, (
+            "a job of theirs that falls due wakes no dispatcher"
+        )
 
 
 async def test_a_worker_follows_the_settings_of_its_pool_from_its_start(

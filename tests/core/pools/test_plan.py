@@ -90,6 +90,7 @@ def following(*versions: str | None, **cluster: Any) -> PoolFacts:
         ("changed settings", following("v1", "v1", has_current_settings=False), "v1", (WriteSettings("v2"),)),
         ("settings that one worker does not follow", following("v2", "v1"), "v2", (WriteSettings("v2"),)),
         ("settings that all workers follow", following("v2", "v2", has_current_settings=False), "v2", ()),
+        ("settings after everything else", following("v1", replicas=0), "v1", (SetReplicas(1), WriteSettings("v2"))),
         ("a worker of an older version", following("v2", None, has_current_settings=False), "v2", (EnsurePool(),)),
         ("an older worker, and nothing has changed", following("v2", None), "v2", ()),
         ("no worker", following(has_current_settings=False), "v2", (EnsurePool(),)),

@@ -228,6 +228,8 @@ class Consumer:
 
     def next_step_in(self) -> float:
         """Return the seconds until this queue's next step if no wake-up arrives."""
+        if self.is_leaving and not self.outbox:
+            return MAX_IDLE_WAIT
         retry_in = self.errors.retry_in
         if retry_in is not None:
             return retry_in

@@ -123,7 +123,7 @@ class Dispatcher:
             self._is_recovering = False
             self._outage.recovered("steps")
             self._tries.succeeded()
-        self.is_draining = any(each.is_draining for each in self._consumers)
+        self.is_draining = any(each.is_draining and not each.is_leaving for each in self._consumers)
 
     async def _wait_idle(self) -> None:
         """Wait until an attempt ends, a queue is woken, or a scheduled job falls due."""

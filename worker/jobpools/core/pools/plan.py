@@ -88,7 +88,7 @@ def plan_pool(pool: Pool, facts: PoolFacts, memory: Memory, now: float, before: 
     status = build_status(result, tuple(conditions(decide_conditions(result), before, pool.meta.generation, now)))
     firing = known_alerts if facts.queues is None else frozenset(alert.reason for alert in alerts)
     return Plan(
-        actions=(*_maintain(situation), *_scale_up(situation), *removal.actions),
+        actions=(*_maintain(situation), *_scale_up(situation), *removal.actions, *_write_settings(situation)),
         desired=sizing.desired,
         status=status,
         events=(*_resize_events(situation, removal), *removal.events, *condition_events(before, status)),
@@ -128,8 +128,6 @@ def _maintain(situation: _Situation) -> tuple[Action, ...]:
     actions: list[Action] = [EnsurePool()] if cluster.outdated or _needs_new_workers(situation.facts) else []
     if situation.facts.queues is None:
         return tuple(actions)
-    if _lacks_settings(situation):
-        actions.append(WriteSettings(situation.facts.settings))
     if unset := tuple(name for name, queue in situation.facts.queues.items() if not policy.matches(queue.limits)):
         actions.append(SetLimits(unset))
     existing = {worker.name for worker in cluster.workers}
@@ -152,13 +150,19 @@ def _needs_new_workers(facts: PoolFacts) -> bool:
     return not facts.cluster.workers or any(each.settings is None for each in facts.heartbeats)
 
 
-def _lacks_settings(situation: _Situation) -> bool:
-    """Return whether this process has not written the pool's settings, or a running worker does not follow them."""
-    wanted = situation.facts.settings
-    if not wanted:
-        return False
-    running = [each for each in situation.facts.heartbeats or () if each.state is not ReportedState.STARTING]
-    return situation.written_settings != wanted or any(each.settings not in (None, wanted) for each in running)
+def _write_settings(situation: _Situation) -> tuple[Action, ...]:
+    """Write the pool's settings if this process has not, or if a running worker does not follow them.
+
+    It is the last action: a server without memory refuses it, and workers must be started nevertheless.
+    """
+    facts = situation.facts
+    if not facts.settings or facts.cluster is None or facts.heartbeats is None:
+        return ()
+    running = [each for each in facts.heartbeats if each.state is not ReportedState.STARTING]
+    is_followed = all(each.settings in (None, facts.settings) for each in running)
+    if situation.written_settings == facts.settings and is_followed:
+        return ()
+    return (WriteSettings(facts.settings),)
 
 
 def _needs_maintenance(queue: QueueFacts, keep: Keep) -> bool:

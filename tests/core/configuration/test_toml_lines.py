@@ -4,6 +4,7 @@ import tomllib
 from typing import Any
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from jobpools.core.configuration.toml_lines import lines_of
 from jobpools.core.configuration.values import Path
@@ -46,3 +47,30 @@ def test_each_key_has_its_line(name: str) -> None:
     text, expected = TEXTS[name]
     assert lines_of(text) == expected
     assert paths(tomllib.loads(text)) <= expected.keys() | {()}, "tomllib finds the same keys"
+
+
+PLAIN = st.sampled_from(
+    ["7", "3.14", '"[a] # = {"', "'x'", '"""\n[t]\nb = "1"\n"""', "'''\n]\n'''", "1979-05-27 07:32:00"]
+)
+VALUES = st.recursive(
+    PLAIN,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda found: "[\n" + "".join(f"{each}, # ]\n" for each in found) + "]")
+        | st.lists(inner, max_size=3).map(
+            lambda found: "{" + ", ".join(f"k{at}.x = {each}" for at, each in enumerate(found)) + "}"
+        )
+    ),
+    max_leaves=6,
+)
+HEADERS = st.sampled_from(["", "[t{}]\n", "# [x]\n", "\n", "[['a.b'.t{}]]\n"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(HEADERS, VALUES), max_size=5))
+def test_the_keys_of_any_text_are_found_on_their_lines(statements: list[tuple[str, str]]) -> None:
+    text = "".join(f"{header.format(at)}key{at} = {value}\n" for at, (header, value) in enumerate(statements))
+    lines = lines_of(text)
+    assert paths(tomllib.loads(text)) <= lines.keys() | {()}
+    for key, line in lines.items():
+        if str(key[-1]).startswith("key"):
+            assert text.splitlines()[line - 1].startswith(f"{key[-1]} = ")

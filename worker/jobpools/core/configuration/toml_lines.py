@@ -10,7 +10,7 @@ _LEXEME: Final = r"""
       (?P<space>[ \t\r]+|\#[^\n]*)
     | (?P<text>\"{3}(?:\\.|[^\\])*?\"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*')
     | (?P<mark>[\[\]{}=,.\n])
-    | (?P<bare>[^\s\[\]{}=,.\#"']+)
+    | (?P<bare>[^\s\[\]{}=,.\#"']+|.)
 """
 """Pattern of a token. It is compiled when a file is read: most processes read none."""
 _ESCAPE: Final = re.compile(r"\\(?:u(.{4})|U(.{8})|(.))")
@@ -40,6 +40,10 @@ class _Scanner:
     def _next_is(self, mark: str) -> bool:
         return self._at < len(self._tokens) and self._tokens[self._at][:2] == ("mark", mark)
 
+    def _ends(self, *marks: str) -> bool:
+        """Return whether one of the marks is next, or the text is over."""
+        return self._at >= len(self._tokens) or any(map(self._next_is, marks))
+
     def _header(self) -> Path:
         """Read `[a.b]` or `[[a.b]]` and return the path of the table that it opens."""
         line, self._at = self._tokens[self._at][2], self._at + 1
@@ -68,7 +72,7 @@ class _Scanner:
     def _key(self, end: str) -> Path:
         """Read a key with its dots up to the mark `end`."""
         parts: list[str] = []
-        while not self._next_is(end):
+        while not self._ends(end):
             kind, text, _ = self._tokens[self._at]
             if kind != "mark":
                 parts.append(text)
@@ -90,12 +94,12 @@ class _Scanner:
         elif self._next_is("{"):
             self._inline_table(path)
         else:
-            while self._at < len(self._tokens) and self._tokens[self._at][:2] not in _ENDS:
+            while not self._ends("\n", ",", "]", "}"):
                 self._at += 1
 
     def _array(self, path: Path) -> None:
         index, self._at = 0, self._at + 1
-        while not self._next_is("]"):
+        while not self._ends("]"):
             if self._next_is("\n") or self._next_is(","):
                 self._at += 1
                 continue
@@ -106,15 +110,12 @@ class _Scanner:
 
     def _inline_table(self, path: Path) -> None:
         self._at += 1
-        while not self._next_is("}"):
+        while not self._ends("}"):
             if self._next_is("\n") or self._next_is(","):
                 self._at += 1
             else:
                 self._pair(path)
         self._at += 1
-
-
-_ENDS: Final = frozenset(("mark", mark) for mark in "\n,]}")
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str, int]]:

@@ -121,7 +121,7 @@ class Slots:
             running.add(attempt)
             # loop.create_task would only look for a task factory. The context is new, not that of the ended attempt.
             coroutine = run(attempt, free) if attempt is not suspect else self._run_alone(attempt)
-            attempt.task = task = WorkerTask(coroutine, loop=loop, context=self._context.copy())
+            attempt.task = task = WorkerTask(coroutine, loop=loop, name=attempt.lease, context=self._context.copy())
             task.owner = attempt
 
     async def _run_alone(self, attempt: Attempt) -> None:

@@ -1,14 +1,18 @@
-"""Several queues share one set of slots, by weight."""
+"""Several queues share one set of slots, by weight; an idle worker starts the jobs that it claims at once."""
 
 import asyncio
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any, cast
 
+from jobpools.runtime.attempt import Attempt
 from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.dispatcher import Dispatcher
+from jobpools.runtime.listener import Listener
 from jobpools.runtime.outage import Outage
+from jobpools.runtime.outbox import Outbox
 from jobpools.runtime.slots import Slots
+from tests.runtime.harness import SlotsHarness
 
 
 class Queue:
@@ -54,3 +58,37 @@ def test_only_queues_that_may_have_jobs_and_do_not_back_off_get_a_share() -> Non
 
 def test_without_room_no_queue_gets_a_share() -> None:
     assert shares([Queue("a", 1), Queue("b", 2)], 0) == {}
+
+
+class QueueWithJob(Queue):
+    """The part of a consumer with one job that the dispatcher needs."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        super().__init__("a", 1)
+        self.outbox, self.is_draining = Outbox(), False
+        self._claimed = [attempt]
+
+    async def step(self, _claim: int) -> list[Attempt]:
+        self.may_have_jobs = False
+        return [self._claimed.pop()]
+
+    def next_step_in(self) -> float:
+        return 5.0
+
+
+async def test_an_idle_worker_starts_a_claimed_job_before_it_prepares_its_next_step() -> None:
+    events = list[str]()
+
+    async def handler(_context: Any, _arguments: dict[str, Any]) -> None:
+        events.append("started")
+
+    def on_idle(*, wants_jobs: bool) -> None:  # noqa: ARG001  # the parameter of Listener.on_idle
+        events.append("rests")
+        dispatcher.finish()
+
+    harness, listener = SlotsHarness(handler), cast("Listener", SimpleNamespace(on_idle=on_idle))
+    queue = cast("Consumer", QueueWithJob(harness.attempt("job.1")))
+    dispatcher = Dispatcher([queue], harness.slots, Outage(), asyncio.Event(), [listener])
+    async with asyncio.timeout(5):
+        await dispatcher.run()
+    assert events == ["started", "rests"]

@@ -26,6 +26,13 @@ from tests.support.waiting import eventually
 BINARIES = [valkey_binary(), *([found] if (found := redis_binary()) else [])]
 
 
+def test_an_unreachable_default_says_how_to_name_another() -> None:
+    error = ConnectionRefusedError(111, "Connection refused")
+    hint = "; it is the default: set JOBPOOLS_REDIS_URL, or redis_url in jobpools.toml"
+    assert str(translate(error, "redis://127.0.0.1:6379/0")).endswith(f"Connection refused{hint}")
+    assert str(translate(error, "redis://127.0.0.1:6380/0")).endswith("Connection refused")
+
+
 REFUSALS: dict[str, tuple[Refuse, type[StoreError], str]] = {
     "READONLY": (replica, StoreUnavailableError, "is a read-only replica"),
     "OOM": (full, StoreUnavailableError, "out of memory"),

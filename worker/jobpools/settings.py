@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 REDIS_URL = BY_NAME["redis_url"].variable
 READY_FD = "JOBPOOLS_READY_FD"
 """Set by `jobpools up`: the file descriptor to which a worker writes a byte when its app is imported."""
-DEFAULT_REDIS_URL: str = BY_NAME["redis_url"].default
 DEFAULT_MAX_PAYLOAD: int = BY_NAME["max_payload"].default
 DEFAULT_BLOCK_TIMEOUT = 30.0
 """Seconds."""

@@ -23,6 +23,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from jobpools.core.configuration.settings_table import DEFAULT_REDIS_URL
 from jobpools.core.text.error_text import first_line
 from jobpools.errors import StoreAuthError, StoreDataError, StoreError, StoreUnavailableError
 
@@ -81,6 +82,7 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
 )
 """Codes of errors that have none in their text, by a part of the text."""
 _UNREACHABLE = (RedisConnectionError, RedisTimeoutError, RedisClusterException, ClusterError, InvalidResponse, OSError)
+_DEFAULT_HINT = "; it is the default: set JOBPOOLS_REDIS_URL, or redis_url in jobpools.toml"
 _CODE = re.compile(r"(?:^|\s-)([A-Z]{3,})(?=\s)")
 """Also within the text: for a command that failed in a script Redis 6 replies `ERR Error running script …: -OOM …`."""
 _IN_PIPELINE = re.compile(r"^Command # .* of pipeline caused error: \(?['\"]?(.*?)['\"]?,?\)?$")
@@ -120,7 +122,8 @@ def translate(error: Exception, url: str) -> StoreError:
         detail = "" if kind is StoreDataError else f" ({text})"
         return kind(f"{where}: {what}{detail}; {remedy}")
     if isinstance(error, _UNREACHABLE):
-        return StoreUnavailableError(f"{where}: cannot be reached: {_reason(error, text)}")
+        hint = _DEFAULT_HINT if url == DEFAULT_REDIS_URL else ""
+        return StoreUnavailableError(f"{where}: cannot be reached: {_reason(error, text)}{hint}")
     return StoreError(f"{where}: {text or type(error).__name__}")
 
 

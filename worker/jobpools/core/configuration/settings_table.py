@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 OWN_FILE, PROJECT_FILE = "jobpools.toml", "pyproject.toml"
 """Names of the files with settings; in a pyproject.toml they are in the table `[tool.jobpools]`."""
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 PREFIX = "JOBPOOLS_"
 """Start of the name of every variable."""
 
@@ -63,7 +64,7 @@ SETTINGS: tuple[Setting, ...] = (
         "production", "--preset", "none",
     ),
     Setting(
-        "redis_url", Kind.TEXT, "redis://127.0.0.1:6379/0",
+        "redis_url", Kind.TEXT, DEFAULT_REDIS_URL,
         "URL of Redis or Valkey. For a worker, the URL of its App applies if neither an option nor the variable is "
         "set. Handlers enqueue in the same Redis",
         "redis://127.0.0.1:6379/0", "--redis",
@@ -135,7 +136,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 OPERATOR_SETTINGS: tuple[Setting, ...] = (
     Setting(
-        "redis_url", Kind.TEXT, "redis://127.0.0.1:6379/0",
+        "redis_url", Kind.TEXT, DEFAULT_REDIS_URL,
         "URL of the Redis of all pools and schedules without `spec.redis`", "redis://127.0.0.1:6379/0",
     ),
     Setting(

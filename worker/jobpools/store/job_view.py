@@ -82,7 +82,7 @@ def ended_view(
         enqueued_at=id_time(job_id) or 0.0,
         ended_at=ended.at,
         result=bytes(ended.result) if ended.state == JobState.COMPLETED else None,
-        ran_for=ended.ms / 1000 if ended.state == JobState.COMPLETED else None,
+        ran_for=round(ended.ms / 1000, 9) if ended.state == JobState.COMPLETED else None,
         history=decode_history(history),
     )
 

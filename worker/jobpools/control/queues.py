@@ -19,7 +19,7 @@ from jobpools.store.pool_settings import write_settings
 from jobpools.store.queue_policies import set_limits
 from jobpools.store.server import probe
 
-log = logging.getLogger("jobpools.operator")
+log = logging.getLogger("jobpools.dead_letters")
 LEASE_MS = 10_000
 """Milliseconds of the lease that a rescuer holds while it settles."""
 RENEWAL_GRACE = 5.0

@@ -45,7 +45,7 @@ def test_each_priority_is_first_in_proportion_to_its_weight() -> None:
 
 
 def test_the_second_priority_is_drawn_by_weight_as_well() -> None:
-    steps = 160_000
+    steps = 16_000
     orders = [order(WEIGHTED, step / steps) for step in range(steps)]
     second = Counter(order[1] for order in orders if order[0] == "high")
     assert math.isclose(second[Priority.NORMAL] / second[Priority.LOW], 5, rel_tol=0.01)

@@ -25,6 +25,7 @@ LEFT_OUT = (
     "tests/core/pools/test_sizing.py",
     "tests/core/schedules/test_plan.py",
     "tests/runtime/test_run_worker_budgets.py",
+    "tests/runtime/test_worker_log.py",
     "tests/store/test_trim.py",
     "tests/store/test_model.py",
 )

@@ -100,6 +100,16 @@ async def test_an_unknown_queue_is_named_with_a_suggestion(store: Connection, jo
         await search(store, JobFilter(queue="emials"), limit=1)
 
 
+async def test_queues_without_jobs_cost_no_reads(store: Connection, job: Send, raw: Redis) -> None:
+    await enqueue_jobs(store, [job("a")])
+    for number in range(50):
+        raw.hset(keys.of_queue(f"empty-{number}", "totals"), "enqueued", 1)
+    raw.config_resetstat()
+    assert await ids(store, JobFilter()) == ["a"]
+    calls: Any = raw.info("commandstats")
+    assert calls["cmdstat_lrange"]["calls"] + calls["cmdstat_zrange"]["calls"] <= 9
+
+
 async def test_a_cursor_belongs_to_its_filter(store: Connection, job: Send) -> None:
     await enqueue_jobs(store, [job("a"), job("b")])
     page = await search(store, JobFilter(name="send"), limit=1)

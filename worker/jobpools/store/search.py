@@ -27,8 +27,8 @@ from jobpools.store.server import server_time
 READ_LIMIT, EXAMINE_LIMIT = 10_000, 100_000
 """Maximum number of jobs that one page reads; of jobs that it examines, those included whose id is enough to exclude
 them."""
-TIME_LIMIT = 0.15
-"""Seconds after which a page reads no further jobs."""
+TIME_LIMIT, LEAST_TIME = 0.15, 0.03
+"""Seconds after which a page reads no further jobs; for which it reads jobs even if finding the queues took long."""
 ENDED = "done"
 """The part of a queue that has its completed and cancelled jobs."""
 _PARTS: Sequence[tuple[str, tuple[JobState, ...]]] = (
@@ -70,18 +70,19 @@ async def search(
         JobNotFoundError: The filter names a queue that has never had a job.
         StoreError: Redis refused a command or is unreachable.
     """
-    deadline = clock() + TIME_LIMIT
+    begun = clock()
     start = await _start(connection, chosen, cursor)
-    page = _Page(connection, chosen.at(start.began), limit, start.examined, deadline, clock)
     parts = [
         (queue, part)
         for queue in await resolve_queues(connection, chosen.queue)
         for part, states in _PARTS
         if set(states) & set(chosen.searched_states())
     ]
-    total = await _total(connection, parts)
+    parts, total = await _with_jobs(connection, parts)
     order = [part for part, _ in _PARTS]
     ahead = [each for each in parts if (each[0], order.index(each[1])) >= (start.queue, order.index(start.part))]
+    deadline = max(begun + TIME_LIMIT, clock() + LEAST_TIME)
+    page = _Page(connection, chosen.at(start.began), limit, start.examined, deadline, clock)
     for queue, part in ahead:
         position = start.position if (queue, part) == (start.queue, start.part) else None
         while position is not _END:
@@ -197,7 +198,26 @@ def _until(chunk: Chunk, after: float | None) -> Chunk:
     return replace(chunk, found=kept, is_last=chunk.is_last or len(kept) < len(chunk.found))
 
 
-async def _total(connection: Connection, parts: Sequence[tuple[str, str]]) -> int:
-    read = [(queue, "results" if part == ENDED else part) for queue, part in parts]
-    commands = [(_COUNTS.get(keys.kind(part), "HLEN"), keys.of_queue(queue, part)) for queue, part in read]
-    return sum(await connection.gather(commands)) if commands else 0
+async def _with_jobs(connection: Connection, parts: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], int]:
+    """Return the parts of each queue from its first one that has a job, and the number of all jobs.
+
+    A job moves on to parts that come later, so that one that is empty now may have it when it is read.
+    """
+    names: dict[str, list[str]] = {}
+    for queue, part in parts:
+        names.setdefault(queue, []).append(_key(queue, part))
+    existing = await connection.gather([("EXISTS", *each) for each in names.values()]) if names else ()
+    found = {queue for queue, number in zip(names, existing, strict=True) if number}  # most queues are empty
+    parts = [each for each in parts if each[0] in found]
+    commands = [(_COUNTS.get(keys.kind(part), "HLEN"), _key(queue, part)) for queue, part in parts]
+    counts = await connection.gather(commands) if commands else []
+    first = {queue: part for (queue, part), count in reversed(list(zip(parts, counts, strict=True))) if count}
+    order = [part for part, _ in _PARTS]
+    searched = [
+        (queue, part) for queue, part in parts if queue in first and order.index(part) >= order.index(first[queue])
+    ]
+    return searched, sum(counts)
+
+
+def _key(queue: str, part: str) -> str:
+    return keys.of_queue(queue, "results" if part == ENDED else part)

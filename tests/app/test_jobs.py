@@ -41,6 +41,7 @@ async def test_a_search_returns_records(app: App) -> None:
     await run_until_idle(app)
     done, dead = await app.jobs.get("b", "emails"), await app.jobs.get("c")
     assert (done.state, done.result, done.attempt) == (JobState.COMPLETED, "sent", 1)
+    assert (done.max_attempts, done.timeout) == (None, None), "its own are deleted, and the handler's were others"
     assert done.started_at
     assert done.ended_at
     assert done.started_at <= done.ended_at

@@ -17,8 +17,8 @@ class JobRecord:
     """A job as Redis knows it. Times are seconds since the epoch; None: unknown.
 
     When a job has completed or was cancelled, its arguments, priority, timeout and maximum number of attempts are
-    deleted; tags and metadata of a completed job stay if they take at most 1,024 bytes as JSON (else its tags alone, if
-    they do).
+    deleted. Its tags and metadata are deleted when it was cancelled; a completed job keeps them if they take at most
+    1,024 bytes as JSON, or the tags alone if these do.
     """
 
     id: str
@@ -65,7 +65,12 @@ class JobRecord:
 
 
 def record_of(view: JobView, options: Options = NO_OPTIONS) -> JobRecord:
-    """Return the record of a job; `options` are those of its handler."""
+    """Return the record of a job; `options` are those of its handler.
+
+    They do not apply to a completed or cancelled job, whose own options are unknown.
+    """
+    if view.state in (JobState.COMPLETED, JobState.CANCELLED):
+        options = NO_OPTIONS
     max_attempts = view.max_attempts
     if max_attempts is None and options.retry is not None:
         max_attempts = options.retry.max_attempts

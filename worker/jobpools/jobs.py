@@ -84,6 +84,7 @@ class Jobs:
             worker: Id or host of the worker that runs the job, or ran an attempt that failed or crashed.
             tags: Tags, all of which the job has.
             text: Text in the arguments or in an attempt's error or message; upper and lower case are the same.
+            reason: Why the job is dead, as in `"timeout"`.
             created_after, created_before: When it was enqueued: a datetime with a time zone, or how long ago, in
                 seconds, as text such as `"2h"`, or as a timedelta. The time in a UUIDv7 counts.
             ended_after, ended_before: When it completed, was cancelled or died, in the same forms.

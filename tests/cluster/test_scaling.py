@@ -67,6 +67,21 @@ def test_scale_down_stops_no_busy_worker(make_pool: MakePool, queue: Queue) -> N
     assert queue.executions() == dict.fromkeys(ids, 1)
 
 
+def test_running_workers_follow_a_changed_concurrency_without_a_rollout(
+    make_pool: MakePool, queue: Queue, kubectl: Kubectl
+) -> None:
+    pool = make_pool(concurrency=1, scaling={"min": 1, "max": 1})
+    pool.wait_ready(1)
+    pods = [pod["metadata"]["uid"] for pod in pool.pods()]
+    ids = queue.enqueue([8.0] * 4)
+    eventually("one job runs", lambda: len(queue.leased()) == 1, within=20)
+    kubectl.patch("workerpool", pool.name, {"spec": {"concurrency": 4}})
+    eventually("all jobs run", lambda: len(queue.leased()) + len(queue.completed()) == 4, within=7)
+    eventually("all jobs are done", lambda: queue.completed() == set(ids), within=30)
+    assert [pod["metadata"]["uid"] for pod in pool.pods()] == pods
+    assert queue.executions() == dict.fromkeys(ids, 1)
+
+
 def test_manual_mode_follows_kubectl_scale(make_pool: MakePool, kubectl: Kubectl) -> None:
     pool = make_pool(scaling={"mode": "Manual"}, replicas=1)
     pool.wait_ready(1)

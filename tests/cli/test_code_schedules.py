@@ -72,11 +72,11 @@ def test_a_schedule_is_disabled_enabled_and_deleted(jobpools: Shell) -> None:
 
 
 def test_an_edit_shows_what_changes_before_and_after(jobpools: Shell) -> None:
-    edit = ("cron", "edit", "report", "--cron", "0 7 * * *", "--time-zone", "Asia/Tokyo", "--arg", "day=tue",
+    edit = ("cron", "edit", "report", "--cron", "30 7 * * *", "--time-zone", "Asia/Tokyo", "--arg", "day=tue",
             "--timeout", "2m", "--metadata", "tenant=7")  # fmt: skip
     dry = jobpools(*edit, "--dry-run")
     rows = [line.split() for line in dry.out.splitlines()]
-    assert rows[:3] == [["FIELD", "BEFORE", "AFTER"], ["times", "@hourly", "0", "7", "*", "*", "*"],
+    assert rows[:3] == [["FIELD", "BEFORE", "AFTER"], ["times", "@hourly", "30", "7", "*", "*", "*"],
                         ["zone", "UTC", "Asia/Tokyo"]]  # fmt: skip
     assert rows[4:] == [
         ["args.day", "mon", "tue"], ["metadata.tenant", "-", "7"], ["timeout", "-", "2m"],

@@ -59,6 +59,8 @@ def test_enqueue_prints_the_id_and_reports_an_existing_job(jobpools: Shell, clie
     again = jobpools("enqueue", "store:app", "send", "to=ada", "--id", "mail-7")
     assert again == Ran(0, "mail-7\n", "job mail-7 already exists in queue emails; nothing was enqueued\n")
     assert dump(client) == before
+    as_json = jobpools("enqueue", "store:app", "send", "to=ada", "--id", "mail-7", "-o", "json")
+    assert json.loads(as_json.out) == {"id": "mail-7", "queue": "emails", "new": False}
 
 
 def test_arguments_are_decoded_as_json_if_possible(jobpools: Shell) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from jobpools.cli.output import Output, document
 from jobpools.cli.terminal import write
 
 Target = Annotated[
@@ -56,6 +57,12 @@ Timeout = Annotated[
 Wait = Annotated[
     float | None, typer.Option(metavar="SECONDS", min=0, help="Wait up to this long for the job, and print its result.")
 ]
+Format = Annotated[
+    Output,
+    typer.Option(
+        "--output", "-o", help="table: the id, or the result; json, yaml: id, queue, whether it is new, result."
+    ),
+]
 Redis = Annotated[
     str | None,
     typer.Option("--redis", metavar="URL", help="URL of Redis or Valkey. Default: the app's, else JOBPOOLS_REDIS_URL."),
@@ -77,6 +84,7 @@ def enqueue(  # noqa: PLR0913  # a command's own options
     timeout: Timeout = None,
     wait: Wait = None,
     redis: Redis = None,
+    output: Format = Output.TABLE,
 ) -> None:
     """Enqueue one job and print its id."""
     import json
@@ -91,8 +99,8 @@ def enqueue(  # noqa: PLR0913  # a command's own options
     handle, result = enqueue_job(target, arguments or [], options, redis, wait)
     if not handle.new:
         sys.stderr.write(f"job {handle.id} already exists in queue {handle.queue}; nothing was enqueued\n")
-    if wait is None:
-        write(f"{handle.id}\n")
-        return
-    shown = to_jsonable_python(result, inf_nan_mode="strings", fallback=str)
-    write(f"{json.dumps(shown, ensure_ascii=False)}\n")
+    shown = {} if wait is None else {"result": to_jsonable_python(result, inf_nan_mode="strings", fallback=str)}
+    if output is not Output.TABLE:
+        document({"id": handle.id, "queue": handle.queue, "new": handle.new} | shown, output)
+    else:
+        write(f"{json.dumps(shown['result'], ensure_ascii=False) if shown else handle.id}\n")

@@ -161,7 +161,7 @@ WRONG_EDITS: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
-async def test_a_wrong_edit_is_named_and_changes_nothing(app: App) -> None:
+async def test_an_invalid_edit_is_refused_and_changes_nothing(app: App) -> None:
     await app.scheduler.every("1h", app.handlers["report"])
     before = await app.scheduler.list()
     for changes, message in WRONG_EDITS.values():

@@ -170,7 +170,7 @@ def test_the_lines_of_a_real_file_are_those_of_its_keys() -> None:
     assert {key[1] for key in lines if len(key) > 1 and key[0] == "tool"} == tomllib.loads(text)["tool"].keys()
 
 
-def test_an_operator_lists_all_that_is_wrong_in_its_environment() -> None:
+def test_an_operator_lists_all_invalid_variables() -> None:
     environ = {"JOBPOOLS_NAMESPACES": "shop, billing,", "JOBPOOLS_CONCURRENCY": "that of a worker"}
     found = OperatorSettings.from_env(environ)
     assert (found.namespaces, found.probe_port) == (("shop", "billing"), 8080)
@@ -263,6 +263,6 @@ def test_the_url_of_the_app_that_a_worker_runs_comes_after_the_environment_and_b
 
 def test_a_project_without_settings_is_not_read() -> None:
     assert not has_settings("[project]\nname = 'shop'")
-    assert not has_settings("[project]\ndependencies = ['jobpools'\n"), "it is broken, but not by us"
+    assert not has_settings("[project]\ndependencies = ['jobpools'\n"), "invalid TOML without the table [tool.jobpools]"
     assert has_settings("[tool.jobpools]\ngrace = [")
     assert has_settings("tool.jobpools.grace = 5")

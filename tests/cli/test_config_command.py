@@ -35,7 +35,7 @@ def test_each_setting_is_shown_with_its_place_and_without_passwords(jobpools: Sh
     }  # fmt: skip
 
 
-def test_the_url_of_an_app_has_its_place(jobpools: Shell, folder: Path) -> None:
+def test_the_url_of_an_app_is_shown_with_its_source(jobpools: Shell, folder: Path) -> None:
     (folder / "jobpools.toml").write_text(FILE)
     (folder / "far.py").write_text('from jobpools import App\n\napp = App("far", redis="redis://:secret@far/0")\n')
     shown = jobpools("config", "far:app", env={"JOBPOOLS_REDIS_URL": ""}).out
@@ -45,7 +45,7 @@ def test_the_url_of_an_app_has_its_place(jobpools: Shell, folder: Path) -> None:
     assert "redis_url                redis://env      JOBPOOLS_REDIS_URL\n" in shown
 
 
-def test_all_that_is_wrong_is_listed_by_every_command(jobpools: Shell, folder: Path) -> None:
+def test_every_command_lists_all_unknown_and_invalid_settings(jobpools: Shell, folder: Path) -> None:
     (folder / "pyproject.toml").write_text('[tool.jobpools]\nconcurency = 5\ngrace = "x"\n')
     unknown = "jobpools: pyproject.toml:2: concurency: no such setting; did you mean concurrency?\n"
     invalid = (

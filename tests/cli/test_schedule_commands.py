@@ -84,7 +84,7 @@ def test_json_and_yaml_show_all_fields(valkey_url: str) -> None:
     }  # fmt: skip
 
 
-def test_one_is_shown_with_its_next_ticks_and_last_fires_and_edited_in_its_yaml(valkey_url: str) -> None:
+def test_a_cron_job_spec_is_shown_with_its_ticks_and_fires_and_edited_in_its_yaml(valkey_url: str) -> None:
     now = time.time()
     fire(valkey_url, schedule("hourly", schedule="@hourly"), at=now - 3600)
     fire(valkey_url, schedule("hourly", schedule="@hourly"), at=now - now % 3600)

@@ -84,7 +84,7 @@ def test_every_script_is_in_the_table_as_its_header_says() -> None:
     for name, (named_keys, arguments) in rows.items():
         script = scripts.get(name)
         assert named_keys.split() == list(script.keys), name
-        assert arguments.split() == [*script.arguments, *(["…"] if script.rest else [])], name
+        assert arguments.split() == [*script.arguments, *(["…"] if script.takes_more else [])], name
 
 
 def test_every_key_is_in_the_table_with_its_type() -> None:

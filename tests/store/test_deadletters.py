@@ -77,11 +77,3 @@ async def test_a_job_that_died_again_after_the_snapshot_is_skipped(store: Connec
     assert [page async for page in deadletters.purge(store, QUEUE, letters)] == [deadletters.Page(2, 1)]
     assert [page async for page in deadletters.replay(store, QUEUE, letters, NOW)] == [deadletters.Page(2, 0)]
     assert raw.zrange(keys.of_queue(QUEUE, "dead"), 0, -1) == [b"a"]
-
-
-def test_a_page_is_bounded_by_jobs_and_by_bytes() -> None:
-    assert deadletters.next_size(20, 20 * 300) == 80
-    assert deadletters.next_size(250, 250 * 300) == deadletters.LARGEST_PAGE
-    assert deadletters.next_size(20, 20 * 1_000_000) == 2
-    assert deadletters.next_size(1, 10_000_000) == 1
-    assert deadletters.next_size(20, 0) == 80

@@ -56,7 +56,7 @@ def test_a_header_names_the_keys_and_arguments_that_the_script_uses(name: str) -
         part = key.replace("_", ":")
         assert part in keys.PARTS or key in OTHER_KEYS, f"keys.py knows no {key}"
         assert re.search(rf"\b{key}\b", script.source.split("\n", 2)[2]), f"{name}.lua does not use {key}"
-    assert script.rest or "..." not in text.splitlines()[3]
+    assert script.takes_more or "..." not in text.splitlines()[3]
 
 
 @pytest.mark.parametrize("name", scripts.NAMES)
@@ -76,12 +76,12 @@ def test_a_call_with_a_wrong_number_of_arguments_is_refused(name: str) -> None:
     fitting = len(script.arguments)
     script.check(len(script.keys), fitting)
     wrong = [(len(script.keys) + 1, fitting), (len(script.keys) - 1, fitting)]
-    wrong += [] if script.rest else [(len(script.keys), fitting + 1)]
+    wrong += [] if script.takes_more else [(len(script.keys), fitting + 1)]
     wrong += [(len(script.keys), fitting - 1)] if fitting else []
     for key_count, argument_count in wrong:
         with pytest.raises(TypeError, match=f"^{name}.lua takes {len(script.keys)} keys and"):
             script.check(key_count, argument_count)
-    if script.rest:
+    if script.takes_more:
         script.check(len(script.keys), fitting + 100)
 
 

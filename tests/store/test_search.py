@@ -160,6 +160,7 @@ def test_the_size_of_a_read_follows_what_the_one_before_took(
     size: int, read: int, seconds: float, following: int
 ) -> None:
     assert next_size(size, read, seconds) == following
+    assert next_size(size, read, seconds, 250) == min(250, following)
 
 
 async def test_claims_between_two_pages_make_a_search_skip_and_repeat_no_job(store: Connection, job: Send) -> None:

@@ -22,11 +22,11 @@ class EditValues(PolicyValues, HandlerValues, total=False):
     """The values that `app.scheduler.edit` changes, for type checkers."""
 
     cron: str
-    """Cron expression, in where of the times before. Of `cron`, `every` and `at`, one at most is given."""
+    """Cron expression, which replaces the times. At most one of `cron`, `every` and `at` is given."""
     every: Span
-    """Interval between two ticks, in where of the times before."""
+    """Interval between two ticks, which replaces the times."""
     at: datetime
-    """Single time, in where of the times before."""
+    """Single time, which replaces the times."""
     time_zone: str
     """IANA time zone of the cron expression."""
     args: Mapping[str, Any]

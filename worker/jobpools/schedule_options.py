@@ -58,7 +58,9 @@ def call_of(job: Handler[..., Any] | Call[Any]) -> Call[Any]:
     if not isinstance(call, Call):
         raise ConfigurationError(f"scheduler: {job!r} is not a job; give a handler or handler.call(…)")
     if call.due is not None or call.delay:
-        raise ConfigurationError(f"schedule of {call.envelope.name}: a delay or at= has no where here; leave it out")
+        raise ConfigurationError(
+            f"schedule of {call.envelope.name}: a delay or at= contradicts its times; leave it out"
+        )
     return call
 
 

@@ -8,11 +8,12 @@ from jobpools.cli.setting_options import AppName, ConfigFile, Preset
 def config(
     app: AppName = None, *, preset: Preset = None, config: ConfigFile = None, output: Format = Output.TABLE
 ) -> None:
-    """Show each setting of a worker started here, its value and where it came from.
+    """Show each setting of a worker, and where it comes from.
 
-    An option precedes the environment, then jobpools.toml or [tool.jobpools] in pyproject.toml, the preset and the
-    default. Unknown and invalid settings are all listed, each with its place, and the exit code is 1. With APP, its
-    Redis URL has its place too. Passwords in URLs are not shown.
+    The settings are those of a worker that is started here with these options. An option precedes the environment, then
+    jobpools.toml or [tool.jobpools] in pyproject.toml, the preset and the default. Unknown and invalid settings are all
+    listed, each with its place, and the exit code is 1. With APP, the Redis URL that this App names is shown if a
+    worker would use it. Passwords in URLs are not shown.
     """
     from jobpools.cli import config_rows
 

@@ -64,7 +64,7 @@ def _row(setting: Setting, name: str, value: Any, source: str) -> dict[str, Any]
 
 
 def with_text(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of the table, in which a duration is text: `90s`. Text that would be rounded has only seconds."""
+    """Return a row of the table, in which a duration is text: `1h`, or `90.25s` if the text is rounded."""
     name, value = row["setting"], row["value"]
     if not isinstance(value, float) or not is_duration(_field(name)):
         return {**row}

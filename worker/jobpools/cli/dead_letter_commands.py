@@ -39,7 +39,7 @@ def list_dead(
 
 @dead.command("show", cls=Command, epilog=examples("dead show 0197…", "dead show 0197… --output json"))
 def show_dead(job_id: JobId, queue: QueueName = None, redis: Redis = None, output: Format = Output.YAML) -> None:
-    """Show one dead letter: its arguments, why it died, and its attempts."""
+    """Show one dead letter: arguments, reason and attempts."""
     from jobpools.cli import job_queries, queries
     from jobpools.store.find_job import find_job
 
@@ -97,7 +97,10 @@ def purge_dead(  # noqa: PLR0913  # a command's own options
     redis: Redis = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Delete dead jobs for good: those that are dead when the command begins."""
+    """Delete dead jobs for good.
+
+    --all and the conditions select jobs that are dead when the command begins.
+    """
     from jobpools.cli import bulk
     from jobpools.store.job_changes import Change
 

@@ -1,10 +1,10 @@
 """`jobpools enqueue`: enqueues one job whose arguments are words of a command line."""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from jobpools.cli.filter_options import parse_time
 from jobpools.core.jobs import json_values
 from jobpools.errors import ArgumentsError, ConfigurationError
 
@@ -18,13 +18,12 @@ def parse_arguments(words: Sequence[str]) -> dict[str, Any]:
         ArgumentsError: A word is not name=value, or a name is repeated.
     """
     found: dict[str, Any] = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not name.isidentifier():
+    for word, name, value in _pairs(words):
+        if not name.isidentifier():
             raise ArgumentsError(f"{word!r}: not an argument; write name=value, as in to=ada@example.com")
         if name in found:
             raise ArgumentsError(f"{name}: duplicate argument; give it once")
-        found[name] = _value(text)
+        found[name] = value
     return found
 
 
@@ -35,18 +34,24 @@ def parse_metadata(words: Sequence[str]) -> dict[str, Any]:
         ConfigurationError: A word is not key=value, or a key is repeated.
     """
     found: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not key.strip():
+    for word, key, value in _pairs(words):
+        if not key.strip():
             raise ConfigurationError(f"--metadata: {word!r} is not metadata; write key=value, as in tenant=acme")
         if key in found:
             raise ConfigurationError(f"--metadata: duplicate key: {key}; give it once")
-        found[key] = _value(text)
+        found[key] = value
     return found
 
 
+def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str, Any]]:
+    """Yield each word with what is before its `=`, which is empty without a `=`, and the value behind it."""
+    for word in words:
+        name, equals, text = word.partition("=")
+        yield word, name if equals else "", _value(text)
+
+
 def _value(text: str) -> Any:
-    """Return the value of a JSON text, or the text where it is not JSON."""
+    """Return the value of a JSON text, or the text itself if it is not JSON."""
     try:
         return json_values.decode(text.encode())
     except ValueError:
@@ -59,12 +64,7 @@ def parse_options(options: dict[str, Any]) -> dict[str, Any]:
     if words := found.get("metadata"):
         found["metadata"] = parse_metadata(words)
     if text := found.get("at"):
-        try:
-            found["at"] = datetime.fromisoformat(text)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"--at: {text!r} is not a time; write it with its offset, as in 2027-01-01T09:00:00+01:00"
-            ) from error
+        found["at"] = parse_time("--at", text)
     return found
 
 

@@ -33,7 +33,7 @@ class FilterOptions:
         str | None, typer.Option(metavar="NAME", help="Only jobs that run on this worker or host, or failed on it.")
     ] = None
     tag: Annotated[
-        list[str] | None, typer.Option(metavar="TAG", help="Only jobs with this tag; may be repeated: all of them.")
+        list[str] | None, typer.Option(metavar="TAG", help="Only jobs with this tag; if repeated, with all of them.")
     ] = None
     text: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Only jobs with this text in their arguments or errors.")

@@ -44,7 +44,10 @@ def retry_jobs(*, selection: JobSelection, chosen: FilterOptions) -> None:
 
 @with_options(selection=JobSelection, chosen=FilterOptions)
 def run_jobs_now(*, selection: JobSelection, chosen: FilterOptions) -> None:
-    """Queue scheduled jobs at once: those with a delay, and those that wait for a retry."""
+    """Queue scheduled jobs at once.
+
+    Scheduled jobs have a delay or a time, or wait for a retry.
+    """
     _run("run-now", selection, chosen)
 
 
@@ -63,13 +66,13 @@ def reschedule_jobs(
 
     if (at is None) == (delay is None):
         raise ConfigurationError("jobs reschedule: give either --at or --delay, as in --delay 10m")
-    moment = None if at is None else parse_time("--at", at).timestamp()
-    _run("reschedule", selection, chosen, due_argument(moment, seconds_of("--delay", delay or "0s")))
+    due_at = None if at is None else parse_time("--at", at).timestamp()
+    _run("reschedule", selection, chosen, due_argument(due_at, seconds_of("--delay", delay or "0s")))
 
 
 @with_options(selection=JobSelection, chosen=FilterOptions)
 def cancel_jobs(*, selection: JobSelection, chosen: FilterOptions) -> None:
-    """Cancel jobs: queued and scheduled ones do not run, running ones are stopped."""
+    """Cancel queued and scheduled jobs, and stop running ones."""
     from jobpools.cli import job_queries, queries
 
     chosen_ids = selection.ids or []
@@ -87,7 +90,7 @@ def cancel_jobs(*, selection: JobSelection, chosen: FilterOptions) -> None:
 
 @with_options(selection=JobSelection, chosen=FilterOptions)
 def delete_jobs(*, selection: JobSelection, chosen: FilterOptions) -> None:
-    """Delete dead jobs, and the records of completed and cancelled ones, for good."""
+    """Delete dead, completed and cancelled jobs for good."""
     _run("delete", selection, chosen)
 
 

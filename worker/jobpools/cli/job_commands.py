@@ -41,9 +41,10 @@ def list_jobs(
     redis: Redis = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """List jobs: waiting ones by priority and then in the order in which they run, ended ones newest first.
+    """List jobs: waiting ones in order, ended ones newest first.
 
-    A command examines a limited number of jobs, and then prints a cursor with which the next one continues.
+    Waiting jobs come by priority, and then in the order in which they run. A command examines a limited number of jobs,
+    and then prints a cursor with which the next one continues.
     """
     from jobpools.cli import job_queries, queries
 

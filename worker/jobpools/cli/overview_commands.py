@@ -8,17 +8,17 @@ PLAN_COLUMNS = ("pool", "workers", "desired", "queued", "running", "oldest", "re
 
 
 def pools(redis: Redis = None, output: Format = Output.TABLE) -> None:
-    """List pools: their workers, slots, busy slots and paused workers."""
+    """List pools: workers, slots, busy slots and paused workers."""
     from jobpools.cli import queries
 
     show(queries.run_query(redis, queries.pools), POOL_COLUMNS, output, "no pool has a worker")
 
 
 def plan(paths: Paths, namespace: Namespace = "default", redis: Redis = None, output: Format = Output.TABLE) -> None:
-    """Show how many workers the pools in YAML files need now, and why.
+    """Show how many workers the pools in YAML files need now.
 
-    Nothing is changed. The current workers are those that report to Redis. The stabilization windows of
-    scaling.behavior do not apply, because the command knows no earlier decisions.
+    MESSAGE says why. Nothing is changed. The current workers are those that report to Redis. The stabilization windows
+    of scaling.behavior do not apply, because the command knows no earlier decisions.
     """
     from jobpools.cli import plan_preview, queries
     from jobpools.local import spec_files

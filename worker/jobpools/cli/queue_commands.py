@@ -15,7 +15,7 @@ from jobpools.core.text.plurals import count_of
 COLUMNS = ("queue", "queued", "scheduled", "running", "dead", "oldest", "completed", "failed", "paused")
 
 queues = list_group(
-    "List queues, show one, pause and resume one, set its limits, clear it.", "queues", "queues show emails",
+    "List, show, pause, resume, limit and clear queues.", "queues", "queues show emails",
     "queues pause emails --reason 'mail server is down'", "queues set emails --max-depth 50000",
 )  # fmt: skip
 
@@ -24,7 +24,7 @@ Name = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue.",
 
 @queues.command("list", cls=Command, epilog=examples("queues", "queues --output json"))
 def list_queues(redis: Redis = None, output: Format = Output.TABLE) -> None:
-    """List queues: their waiting, running and dead jobs, and which are paused."""
+    """List queues: waiting, running and dead jobs, and pauses."""
     from jobpools.cli import queries
 
     show(queries.run_query(redis, queries.queues), COLUMNS, output, "no queue has had a job yet")
@@ -32,7 +32,7 @@ def list_queues(redis: Redis = None, output: Format = Output.TABLE) -> None:
 
 @queues.command("show", cls=Command, epilog=examples("queues show emails", "queues show emails --output json"))
 def show_queue(name: Name, redis: Redis = None, output: Format = Output.YAML) -> None:
-    """Show one queue: its jobs by state and priority, its limits, and its pause."""
+    """Show one queue: jobs by state and priority, limits and pause."""
     from jobpools.cli import queries, queue_queries
 
     found = queries.run_query(redis, lambda connection: queue_queries.details(connection, name))
@@ -43,9 +43,11 @@ def show_queue(name: Name, redis: Redis = None, output: Format = Output.YAML) ->
 def pause_queue(
     name: Name,
     reason: Annotated[
-        str, typer.Option(help="Why it is paused; shown with the queue and in the pool's conditions.")
+        str, typer.Option(metavar="TEXT", help="Why it is paused; shown with the queue and in the pool's conditions.")
     ] = "",
-    by: Annotated[str, typer.Option(help="Who pauses it. Default: user@host.", show_default=False)] = "",
+    by: Annotated[
+        str, typer.Option(metavar="NAME", help="Who pauses it. Default: user@host.", show_default=False)
+    ] = "",
     redis: Redis = None,
 ) -> None:
     """Pause a queue: no worker claims its jobs until it is resumed. Running jobs continue; new jobs are accepted.
@@ -85,13 +87,15 @@ def _warn_if_unused(redis: str | None, name: str) -> None:
 def set_limits(
     name: Name,
     max_depth: Annotated[
-        int | None, typer.Option(min=0, help="Maximum number of queued jobs; 0: unlimited.", show_default=False)
+        int | None,
+        typer.Option(metavar="N", min=0, help="Maximum number of queued jobs; 0: unlimited.", show_default=False),
     ] = None,
     overflow: Annotated[
         Overflow | None, typer.Option(help="What happens to a job that does not fit.", show_default=False)
     ] = None,
     max_scheduled: Annotated[
-        int | None, typer.Option(min=0, help="Maximum number of scheduled jobs; 0: unlimited.", show_default=False)
+        int | None,
+        typer.Option(metavar="N", min=0, help="Maximum number of scheduled jobs; 0: unlimited.", show_default=False),
     ] = None,
     redis: Redis = None,
     output: Format = Output.YAML,

@@ -13,7 +13,7 @@ from jobpools.cli.terminal import write
 COLUMNS = ("schedule", "times", "zone", "next", "last", "state", "fired", "missed", "reason")
 
 cron = list_group(
-    "List schedules, show one, run it now; edit, enable, disable and delete those made in code.",
+    "List, show and run schedules; change those made in code.",
     "cron", "cron show daily-report", "cron run daily-report", "cron edit daily-report --cron '0 7 * * *'",
 )  # fmt: skip
 
@@ -36,7 +36,7 @@ def list_schedules(redis: Redis = None, output: Format = Output.TABLE) -> None:
 
 @cron.command("show", cls=Command, epilog=examples("cron show daily-report", "cron show code:shop/refresh -o json"))
 def show_schedule(name: Name, redis: Redis = None, output: Format = Output.YAML) -> None:
-    """Show one schedule: its times, its next 10 ticks, and its last 20 fires with their jobs."""
+    """Show one schedule: its times, next 10 ticks and last 20 fires."""
     from jobpools.cli import schedule_queries
 
     found = schedule_queries.run_named(redis, name, schedule_queries.details)
@@ -45,7 +45,7 @@ def show_schedule(name: Name, redis: Redis = None, output: Format = Output.YAML)
 
 @cron.command("enable", cls=Command, epilog=examples("cron enable refresh"))
 def enable_schedule(name: Name, redis: Redis = None) -> None:
-    """Enable a disabled schedule made in code: it fires at its next tick."""
+    """Enable a schedule made in code: it fires at its next tick."""
     from jobpools.cli import schedule_queries
 
     found = schedule_queries.run_named(redis, name, lambda scheduler, key: scheduler.enable(key))
@@ -55,7 +55,7 @@ def enable_schedule(name: Name, redis: Redis = None) -> None:
 
 @cron.command("disable", cls=Command, epilog=examples("cron disable refresh"))
 def disable_schedule(name: Name, redis: Redis = None) -> None:
-    """Disable a schedule made in code: its ticks count as missed until it is enabled.
+    """Disable a schedule made in code: its ticks count as missed.
 
     The switch is kept in Redis and survives restarts and deploys. A CronJobSpec has `spec.suspend` instead.
     """
@@ -67,7 +67,10 @@ def disable_schedule(name: Name, redis: Redis = None) -> None:
 
 @cron.command("run", cls=Command, epilog=examples("cron run daily-report"))
 def run_schedule(name: Name, redis: Redis = None) -> None:
-    """Enqueue the job of a schedule now, in addition to its ticks, and print the job's id."""
+    """Enqueue the job of a schedule now, in addition to its ticks.
+
+    The command prints the job's id. It runs a disabled schedule, too.
+    """
     from jobpools.cli import schedule_queries
 
     job = schedule_queries.run_named(redis, name, lambda scheduler, key: scheduler.run(key))
@@ -81,7 +84,10 @@ def next_ticks(
     redis: Redis = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """List the next ticks of a schedule, in UTC, also of one that is disabled."""
+    """List the next ticks of a schedule, in UTC.
+
+    A disabled schedule has ticks, too; they count as missed.
+    """
     from jobpools.cli import schedule_queries
 
     ticks = schedule_queries.run_named(redis, name, lambda scheduler, key: scheduler.next(key, limit))

@@ -39,12 +39,14 @@ class Edits:
     priority: Annotated[Text, typer.Option(metavar="PRIORITY", help="high, normal or low.")] = None
     tag: Annotated[Words, typer.Option(metavar="WORD", help="Tag, in place of those before. May be repeated.")] = None
     metadata: Annotated[
-        Words, typer.Option(metavar="name=value", help="Key of the metadata to change. May be repeated.")
+        Words, typer.Option(metavar="KEY=VALUE", help="Metadata to change. JSON is decoded. May be repeated.")
     ] = None
     timeout: Annotated[Text, typer.Option(metavar="DURATION", help="Maximum duration of an attempt.")] = None
     expires: Annotated[Text, typer.Option(metavar="DURATION", help="Time after which no attempt starts.")] = None
     result_ttl: Annotated[Text, typer.Option(metavar="DURATION", help="How long a completed job is kept.")] = None
-    max_crashes: Annotated[int | None, typer.Option(min=1, help="Crashes after which a job is dead.")] = None
+    max_crashes: Annotated[int | None, typer.Option(metavar="N", min=1, help="Crashes after which a job is dead.")] = (
+        None
+    )
     concurrency_policy: Annotated[Text, typer.Option(metavar="POLICY", help="Allow, Forbid or Replace.")] = None
     catch_up: Annotated[Text, typer.Option(metavar="WHICH", help="Ticks fired late: None, Latest, All.")] = None
     starting_deadline: Annotated[
@@ -53,7 +55,7 @@ class Edits:
 
     def values(self) -> "EditValues":
         """Return the changes as `app.scheduler.edit` takes them. Raises ConfigurationError and ArgumentsError."""
-        from jobpools.cli.enqueue_job import parse_arguments
+        from jobpools.cli.enqueue_job import parse_arguments, parse_metadata
         from jobpools.cli.filter_options import parse_time
 
         found: Any = {name: value for name in type(self).__slots__ if (value := getattr(self, name)) is not None}
@@ -62,7 +64,7 @@ class Edits:
         if "arg" in found:
             found["args"] = parse_arguments(found.pop("arg"))
         if "metadata" in found:
-            found["metadata"] = parse_arguments(found["metadata"])
+            found["metadata"] = parse_metadata(found["metadata"])
         if "tag" in found:
             found["tags"] = found.pop("tag")
         return cast("EditValues", found)
@@ -79,9 +81,10 @@ def edit_schedule(
     redis: Redis = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Change a schedule made in code: its times, its options or those of its job. What is not given stays.
+    """Change a schedule made in code, and its job.
 
-    It prints what changes, before and after. New times count from now on. For a CronJobSpec, edit its YAML.
+    What is not given stays. The command prints what changes, before and after. New times count from now on. For a
+    CronJobSpec, edit its YAML.
     """
     from jobpools.cli import schedule_queries
 

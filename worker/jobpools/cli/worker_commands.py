@@ -20,7 +20,7 @@ COLUMNS = (
 RELOAD_COLUMNS = ("worker", "changed", "needs_restart", "problem")
 
 workers = list_group(
-    "List workers, show one; pause, resume, reload and stop them.", "workers", "workers --pool default/emails",
+    "List, show, pause, resume, reload and stop workers.", "workers", "workers --pool default/emails",
     "workers pause web-1 --reason 'looking at its memory'", "workers stop --pool default/emails",
 )  # fmt: skip
 
@@ -39,13 +39,13 @@ AllOfPool = Annotated[
         show_default=False,
     ),
 ]
-Reason = Annotated[str, typer.Option(help="Why; shown with the worker.")]
-By = Annotated[str, typer.Option(help="Who gives the command. Default: user@host.", show_default=False)]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; shown with the worker.")]
+By = Annotated[str, typer.Option(metavar="NAME", help="Who gives the command. Default: user@host.", show_default=False)]
 
 
 @workers.command("list", cls=Command, epilog=examples("workers", "workers --output yaml"))
 def list_workers(pool: PoolKey = None, redis: Redis = None, output: Format = Output.TABLE) -> None:
-    """List the workers that reported in the last 30 seconds, and their states."""
+    """List the workers that reported in the last 30 seconds."""
     from jobpools.cli import queries, worker_queries
 
     rows = queries.run_query(redis, lambda connection: worker_queries.rows(connection, pool))
@@ -54,7 +54,10 @@ def list_workers(pool: PoolKey = None, redis: Redis = None, output: Format = Out
 
 @workers.command("show", cls=Command, epilog=examples("workers show web-1", "workers show web-1 --output json"))
 def show_worker(name: Name, pool: PoolKey = None, redis: Redis = None, output: Format = Output.YAML) -> None:
-    """Show one worker: its state, counts and rates, the jobs that it runs, and who paused or stopped it."""
+    """Show one worker: state, counts, rates and running jobs.
+
+    It also says who paused or stopped the worker, and why.
+    """
     from jobpools.cli import queries, worker_queries
 
     for found in queries.run_query(redis, lambda connection: worker_queries.details(connection, name, pool)):
@@ -92,10 +95,11 @@ def resume_workers(names: Names = None, pool: AllOfPool = None, redis: Redis = N
 def reload_workers(
     names: Names = None, pool: AllOfPool = None, by: By = "", redis: Redis = None, output: Format = Output.TABLE
 ) -> None:
-    """Have workers read their settings again, and show what has changed and what only a restart changes.
+    """Have workers read their settings again.
 
-    A worker reads its settings file and the settings of its pool; its options and its environment stay as they are.
-    The command waits for the answers. The exit code is 1 if a worker refuses its settings or does not answer.
+    The command shows what has changed, and what only a restart changes. A worker reads its settings file and the
+    settings of its pool; its options and its environment stay as they are. The exit code is 1 if a worker refuses its
+    settings or does not answer.
     """
     from jobpools.cli import queries, worker_queries
 
@@ -113,10 +117,10 @@ def reload_workers(
 def stop_workers(
     names: Names = None, pool: AllOfPool = None, reason: Reason = "", by: By = "", redis: Redis = None
 ) -> None:
-    """Stop workers as SIGTERM does: running jobs get the grace to finish, and the exit code is 0.
+    """Stop workers as SIGTERM does.
 
-    Kubernetes and `jobpools up` start another worker in place of one that ends. So this command restarts the workers of
-    a pool.
+    Running jobs get the grace to finish, and the exit code of the worker is 0. Kubernetes and `jobpools up` start
+    another worker in place of one that ends. So this command restarts the workers of a pool.
     """
     _give_command(CommandKind.STOP, (names or (), pool), redis, (by, reason))
 

@@ -11,7 +11,7 @@ from jobpools.errors import ConfigurationError, JobpoolsError, SettingsError
 
 if TYPE_CHECKING:
     from jobpools.core.configuration.resolution import Resolution
-    from jobpools.runtime.reloading import Read
+    from jobpools.runtime.reloading import ReadSettings
     from jobpools.runtime.stopping import Stopping
     from jobpools.settings import WorkerSettings
     from jobpools.settings_reader import Inputs
@@ -84,7 +84,7 @@ def _import_and_run(
     return run_worker(used, app, signals, _reader(inputs, app.redis))
 
 
-def _reader(inputs: "Inputs", app_url: str | None) -> "Read":
+def _reader(inputs: "Inputs", app_url: str | None) -> "ReadSettings":
     """Return what reads the settings again. `app_url`: the URL of the App."""
     from jobpools.settings_reader import read, with_app_url
 

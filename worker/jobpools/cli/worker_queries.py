@@ -21,7 +21,7 @@ from jobpools.store.server import pool_keys, queue_names
 ANSWER_TIMEOUT = 10.0
 """Maximum seconds to wait for the answers to a reload; a worker reads its commands every 3 s."""
 ANSWER_CHECK = 0.2
-"""Seconds between two looks for answers."""
+"""Seconds between two checks for answers."""
 CHECKED_ATTEMPTS = 3
 """Number of reported attempts of a worker that a listing checks, to find one that still runs."""
 

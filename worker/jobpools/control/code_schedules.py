@@ -76,10 +76,8 @@ class CodeScheduler:
                     await schedule_table.lead(self._connection, self.owner, 0)
 
     async def _fire_while_leading(self) -> None:
-        following = TableFollower(
-            self._connection, ScheduleEngine(StoreCodeSchedules(self._connection), self._reporter)
-        )
-        engine = asyncio.create_task(following.engine.run(), name="schedules of code")
+        follower = TableFollower(self._connection, ScheduleEngine(StoreCodeSchedules(self._connection), self._reporter))
+        engine = asyncio.create_task(follower.engine.run(), name="schedules of code")
         try:
             while not engine.done():
                 found = await self._renew()
@@ -88,7 +86,7 @@ class CodeScheduler:
                     if not fence:
                         log.warning("%s no longer leads: another process fires the schedules", self.owner)
                         return
-                    await following.follow(version)
+                    await follower.follow(version)
                 await asyncio.sleep(CHECK_INTERVAL)
             await engine  # raises its error
         finally:

@@ -60,7 +60,7 @@ class LiveSettings:
             )
         if settings.log_level != before.log_level:
             worker_log.set_level(worker_log.level_of(settings.log_level, relayed=bool(os.environ.get(READY_FD))))
-            self.settler.ask_level()
+            self.settler.level_changed()
         self.activity.set_interval(settings.log_interval)
         if settings.concurrency != before.concurrency:
             self.threads.resize(settings.concurrency)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jobpools.core.configuration.resolution import Change, Resolution, changes
+from jobpools.core.configuration.resolution import Resolution, SettingChange, changes
 from jobpools.core.pools.worker_states import ReloadAnswer, WorkerCommand
 from jobpools.errors import SettingsError, StoreError
 from jobpools.runtime.reload_requests import ReloadRequests
@@ -18,7 +18,7 @@ LIVE = frozenset({"preset", "concurrency", "queues", "job", "queue", "grace", "l
 VALUE_LIMIT = 80
 """Maximum characters of a value in a message."""
 
-Read = Callable[[Mapping[str, str]], Resolution[WorkerSettings]]
+ReadSettings = Callable[[Mapping[str, str]], Resolution[WorkerSettings]]
 """Reads all settings again. The variables of the argument replace those of the environment. Raises SettingsError."""
 
 log = logging.getLogger("jobpools.worker")
@@ -27,7 +27,7 @@ log = logging.getLogger("jobpools.worker")
 class Reloader:
     """Changes the settings of one running worker."""
 
-    def __init__(self, parts: WorkerParts, requests: ReloadRequests, read: Read | None) -> None:
+    def __init__(self, parts: WorkerParts, requests: ReloadRequests, read: ReadSettings | None) -> None:
         """`read` None: the settings were given in code, and cannot be read again."""
         self._parts = parts
         self._requests = requests
@@ -98,12 +98,12 @@ class Reloader:
             self._requests.answered(command)
 
 
-def _field(change: Change) -> str:
+def _field(change: SettingChange) -> str:
     """Return the name of the setting that a change is in: `job` of `job.timeout`."""
     return change.name.partition(".")[0]
 
 
-def _describe(change: Change) -> str:
+def _describe(change: SettingChange) -> str:
     return f"{change.name} {_shown(change.before)} → {_shown(change.after)}"
 
 

@@ -11,7 +11,7 @@ from jobpools.runtime import event_loop, link, worker_log
 from jobpools.runtime.attempt import Attempt
 from jobpools.runtime.draining import FLUSH_TIMEOUT
 from jobpools.runtime.loading import import_app
-from jobpools.runtime.reloading import Read
+from jobpools.runtime.reloading import ReadSettings
 from jobpools.runtime.stopping import Stopped, Stopping, stopping
 from jobpools.runtime.worker import Worker
 from jobpools.settings import WorkerSettings
@@ -35,7 +35,10 @@ def _use_one_redis(app: App, settings: WorkerSettings) -> WorkerSettings:
 
 
 def run_worker(
-    settings: WorkerSettings, app: App | None = None, signals: Stopping | None = None, read_again: Read | None = None
+    settings: WorkerSettings,
+    app: App | None = None,
+    signals: Stopping | None = None,
+    read_again: ReadSettings | None = None,
 ) -> int:
     """Run one worker in this process until SIGTERM, SIGINT, SIGHUP or SIGQUIT.
 
@@ -66,7 +69,7 @@ def run_worker(
         return 0
 
 
-def _run(settings: WorkerSettings, app: App, signals: Stopping, read_again: Read | None) -> int:
+def _run(settings: WorkerSettings, app: App, signals: Stopping, read_again: ReadSettings | None) -> int:
     worker_log.configure_app(settings.log)
     gc.set_threshold(GC_THRESHOLD)
 

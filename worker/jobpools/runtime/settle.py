@@ -93,10 +93,10 @@ class Settler:
     wake: Callable[[], None]
     """Called when there is a settlement to send."""
     logs_completions: bool = field(default_factory=lambda: log.isEnabledFor(logging.DEBUG))
-    """Whether completed attempts are logged: asked when the level changes, because asking for every job costs time."""
+    """Whether completed attempts are logged. It is read when the level changes: to read it for each job costs time."""
 
-    def ask_level(self) -> None:
-        """Ask again whether completed attempts are logged: the level of the log has changed."""
+    def level_changed(self) -> None:
+        """Note that the level of the log has changed."""
         self.logs_completions = log.isEnabledFor(logging.DEBUG)
 
     def complete(self, attempt: Attempt, result: bytes, ttl: float, seconds: float) -> None:

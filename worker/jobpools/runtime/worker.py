@@ -14,7 +14,7 @@ from jobpools.runtime import draining, exit_hooks, forking, link
 from jobpools.runtime.background_tasks import BackgroundTasks
 from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.outage import Outage
-from jobpools.runtime.reloading import Read, Reloader
+from jobpools.runtime.reloading import ReadSettings, Reloader
 from jobpools.runtime.stopping import Stopped
 from jobpools.runtime.worker_parts import WorkerParts
 from jobpools.settings import WorkerSettings
@@ -31,7 +31,7 @@ log = logging.getLogger("jobpools.worker")
 class Worker:
     """Runs an app's jobs until it is stopped."""
 
-    def __init__(self, app: App, settings: WorkerSettings, read_again: Read | None = None) -> None:
+    def __init__(self, app: App, settings: WorkerSettings, read_again: ReadSettings | None = None) -> None:
         """Create the parts. Nothing is opened.
 
         Args:

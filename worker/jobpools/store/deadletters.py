@@ -1,6 +1,7 @@
 """Replay and purge dead letters."""
 
 import dataclasses
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -10,15 +11,14 @@ from jobpools.store import keys
 from jobpools.store.connection import Connection
 from jobpools.store.envelope import decode_envelope
 from jobpools.store.history import encode_history, read_history
+from jobpools.store.read_size import FIRST_READ, next_size
 from jobpools.store.replies import scored
 from jobpools.store.script_arguments import LETTERS, SERVER_CLOCK
 
 SCAN_COUNT = 1000
 """Number of dead jobs that one command of a snapshot reads."""
-FIRST_PAGE, LARGEST_PAGE = 20, 250
-"""Number of jobs that one script call replays or purges: 250 take the server about a millisecond."""
-PAGE_BYTES = 2_000_000
-"""Approximate maximum of bytes of envelopes and histories in one read: a payload may be 1 MiB."""
+LARGEST_PAGE = 250
+"""Maximum number of jobs that one script call replays or purges: they take the server about a millisecond."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,31 +74,27 @@ async def replay(
     The history is kept. Crash window: if the process ends between two pages, the remaining jobs stay dead; the command
     can be run again.
     """
-    start, size = 0, FIRST_PAGE
+    start, size = 0, FIRST_READ
     while page := letters[start : start + size]:
         start += len(page)
-        ids = [letter.id for letter in page]
+        ids, begun = [letter.id for letter in page], time.monotonic()
         envelopes, histories = await connection.gather(
             [("HMGET", keys.of_queue(queue, part), *ids) for part in ("jobs", "history")]
         )
+        read = sum(len(each or b"") for each in (*envelopes, *histories))
+        size = next_size(len(page), read, time.monotonic() - begun, LARGEST_PAGE)
         arguments: list[Any] = [now, keys.WAKE_CHANNEL, queue]
         for letter, envelope, history in zip(page, envelopes, histories, strict=True):
             fresh = _replayed(read_history(history))
             at = "" if letter.died_at is None else letter.died_at
             arguments += (letter.id, at, _letter(envelope), encode_history(fresh))
         yield Page(len(page), int(await connection.call("replay", queue, arguments)))
-        size = next_size(len(page), sum(len(each or b"") for each in (*envelopes, *histories)))
 
 
 def _replayed(history: History) -> History:
     """Return the history of a job that has all its attempts again."""
     replays = history.replays + 1
     return dataclasses.replace(history, attempts=0, crashes=0, note="", reason=None, replays=replays)
-
-
-def next_size(size: int, read: int) -> int:
-    """Return the size of the next page, after one of `size` jobs whose read brought `read` bytes."""
-    return max(1, min(LARGEST_PAGE, 4 * size, PAGE_BYTES * size // max(1, read)))
 
 
 def _letter(envelope: bytes | None) -> str:

@@ -152,12 +152,12 @@ async def _first(limit: int | None, jobs: AsyncGenerator[Selected]) -> AsyncIter
 async def _matching(
     connection: Connection, queue: str, states: Sequence[JobState], wanted: JobFilter, *, read: bool
 ) -> AsyncGenerator[Selected]:
-    """Yield the jobs of a queue that match, in the order of their places; `read`: their priorities are needed."""
+    """Yield the jobs of a queue that match, those that have not ended first; `read`: their priorities are needed."""
     ended = {JobState.COMPLETED, JobState.CANCELLED} & set(states)
     # The list of ended jobs does not tell completed from cancelled ones: both are wanted, or the records are read.
     is_unread = not read and wanted.is_empty and len(ended) != 1
     matches = matcher(replace(wanted, states=tuple(states)))
-    async for is_ended, jobs in _places(connection, queue, states):
+    async for is_ended, jobs in _in_states(connection, queue, states):
         if is_unread:
             for job_id, fields in jobs:
                 yield _unread(job_id, fields)
@@ -167,10 +167,10 @@ async def _matching(
                 yield _selected(view)
 
 
-async def _places(
+async def _in_states(
     connection: Connection, queue: str, states: Sequence[JobState]
 ) -> AsyncIterator[tuple[bool, list[tuple[str, KeyFields]]]]:
-    """Yield the jobs that are in these states now, and whether they are completed or cancelled."""
+    """Yield whether jobs have completed or were cancelled, and those that are in these states now."""
     live = [state for state in states if state in cancellations.CANCELLABLE]
     if live:
         yield False, list((await cancellations.found_jobs(connection, queue, live)).items())

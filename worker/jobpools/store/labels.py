@@ -7,11 +7,11 @@ import msgspec
 from jobpools.store.envelope import Envelope
 
 LABELS_LIMIT = 1024
-"""Maximum bytes of tags and metadata in a record. If both are larger the tags alone are kept, if they fit."""
+"""Maximum bytes of tags and metadata in a record. If both do not fit, only the tags are kept; else neither."""
 
 
 class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Tags and metadata, where a job has any."""
+    """The tags and the metadata of a job."""
 
     tags: tuple[str, ...] = ()
     meta: dict[str, Any] | None = None

@@ -162,10 +162,10 @@ async def _call(connection: Connection, name: str, parts: Sequence[str], argumen
 
 async def _known(connection: Connection, specs: dict[str, bytes]) -> list[KnownSchedule]:
     code = sorted(filter(is_code_key, specs))
-    places = [("HMGET", keys.schedules(part), *code) for part in ("disabled", "code")]
+    reads = [("HMGET", keys.schedules(part), *code) for part in ("disabled", "code")]
     switches: list[bytes | None]
     owners: list[bytes | None]
-    switches, owners = await connection.gather(places) if code else ([], [])
+    switches, owners = await connection.gather(reads) if code else ([], [])
     disabled = {key for key, off in zip(code, switches, strict=True) if off is not None}
     declared = {key: owner.decode() for key, owner in zip(code, owners, strict=True) if owner}
     read = [_readable(key, specs[key], disabled=key in disabled) for key in sorted(specs)]

@@ -104,9 +104,8 @@ class StoreSchedules:
             return []
         script = scripts.get("record")
         await self._connection.load("record")
-        commands = [
-            script.command(_places("state", "recent"), _record(schedule, facts, plan)) for schedule, facts, plan in done
-        ]
+        hashes = (keys.schedules("state"), keys.schedules("recent"))
+        commands = [script.command(hashes, _record(schedule, facts, plan)) for schedule, facts, plan in done]
         return [bool(reply) for reply in await self._connection.gather(commands)]
 
     async def forget(self, names: Sequence[str]) -> None:
@@ -116,9 +115,9 @@ class StoreSchedules:
         if not names:
             return
         queues = _queues(await read_specs(self._connection, names))
-        known = [(keys.of_queue(queue, "fires"), name) for name, queue in queues.items()]
-        places = [(keys.schedules(part), *names) for part in ("table", "state", "recent")]
-        await self._connection.gather([("HDEL", *place) for place in (*known, *places)])
+        fires = [("HDEL", keys.of_queue(queue, "fires"), name) for name, queue in queues.items()]
+        tables = [("HDEL", keys.schedules(part), *names) for part in ("table", "state", "recent")]
+        await self._connection.gather([*fires, *tables])
 
     async def _adopt(self, schedules: Sequence[Schedule], now: float) -> None:
         if not schedules:
@@ -217,10 +216,6 @@ def _record(schedule: Schedule, facts: ScheduleFacts, plan: SchedulePlan) -> tup
     due = round(plan.handled * 1000)
     ticks = " ".join(str(round(fire.due * 1000)) for fire in plan.fires)
     return (schedule.meta.key, times_key(schedule), since, due, last, len(plan.fires), plan.missed, jobs, ticks)
-
-
-def _places(*parts: str) -> list[str]:
-    return [keys.schedules(part) for part in parts]
 
 
 async def read_specs(connection: Connection, names: Sequence[str]) -> dict[str, bytes]:

@@ -45,7 +45,7 @@ def from_file(file: SettingsFile, model: type[BaseModel]) -> Found:
     try:
         parsed = tomllib.loads(file.text)
     except tomllib.TOMLDecodeError as error:
-        return Found(problems=(f"{file.path}{_line_of(error)}: not valid TOML: {error}; correct the file",))
+        return Found(problems=(f"{file.path}{_error_line(error)}: not valid TOML: {error}; correct the file",))
     content: Any = parsed
     for key in file.table:
         content = content.get(key, {}) if isinstance(content, dict) else {}
@@ -63,7 +63,7 @@ def from_file(file: SettingsFile, model: type[BaseModel]) -> Found:
         found = Value((name,), value, Origin.FILE, file.path, (key,), _example(name), own)
         if name not in BY_NAME:
             problems.append(f"{found.place()}: no such setting{_hint(key, file, model)}")
-        elif isinstance(value, bool):  # Python takes it for a number
+        elif isinstance(value, bool):  # pydantic would accept it as a number
             problems.append(f"{found.place()}: no setting is true or false; write it as in {BY_NAME[name].example}")
         elif name in model.model_fields:
             values += leaves(found, model)
@@ -71,7 +71,7 @@ def from_file(file: SettingsFile, model: type[BaseModel]) -> Found:
 
 
 def _example(name: str) -> str:
-    """Return an example of a value; a list or a table is written in another form than in the environment."""
+    """Return an example of a value; empty for a list or table, whose form in a file is not that of its example."""
     setting = BY_NAME.get(name)
     return "" if setting is None or setting.kind is Kind.JSON else setting.example
 
@@ -85,7 +85,7 @@ def _hint(key: str, file: SettingsFile, model: type[BaseModel]) -> str:
     return f"; did you mean {' or '.join(inside)}?" if inside else did_you_mean(key, BY_NAME)
 
 
-def _line_of(error: ValueError) -> str:
+def _error_line(error: ValueError) -> str:
     """Return `:LINE`. Before Python 3.14 only the message has the line; at the end of a document there is none."""
     found = _AT_LINE.search(str(error))
     line = getattr(error, "lineno", None) or (found and found[1])

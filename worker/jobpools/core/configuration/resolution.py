@@ -36,7 +36,7 @@ class Resolution(NamedTuple, Generic[M]):
 
     settings: M
     values: Mapping[tuple[str, ...], Value]
-    """The values that apply, by path; what is not there has its default."""
+    """The values that apply, by path; a setting without a value here has its default."""
 
     def origin(self, name: str) -> Origin:
         """Return the kind of source that a setting came from."""
@@ -44,7 +44,7 @@ class Resolution(NamedTuple, Generic[M]):
         return Origin.DEFAULT if found is None else found.origin
 
 
-class Change(NamedTuple):
+class SettingChange(NamedTuple):
     """A setting that has another value than before."""
 
     name: str
@@ -75,7 +75,7 @@ def resolve(facts: Facts, model: type[M]) -> Resolution[M]:
         else:
             problems.append(f"{preset.place()}: {preset.value!r} is not a preset; use {' or '.join(PRESETS)}")
             del values[("preset",)]
-    problems += _limits(values)
+    problems += _limit_problems(values)
     return Resolution(_validated(model, values, problems), values)
 
 
@@ -92,8 +92,8 @@ def merge(found: Iterable[Found]) -> dict[tuple[str, ...], Value]:
     return chosen
 
 
-def _limits(values: Mapping[tuple[str, ...], Value]) -> list[str]:
-    """Return a line for each limit of queues: a key of `spec.queue` that the operator obeys, and workers do not."""
+def _limit_problems(values: Mapping[tuple[str, ...], Value]) -> list[str]:
+    """Return a line for each limit of queues: the operator applies these keys of `spec.queue`, and workers do not."""
     return [
         f"{value.place()}: a worker sets no limits of queues; use App(queues=…) or jobpools queues set"
         for path, value in values.items()
@@ -133,7 +133,7 @@ def _nested(values: Mapping[tuple[str, ...], Value]) -> dict[str, Any]:
 
 
 def _describe(model: type[BaseModel], values: Mapping[tuple[str, ...], Value], problem: Mapping[str, Any]) -> str:
-    """Return an error of pydantic with the place of the value, and how to mend it."""
+    """Return an error of pydantic with the place of the value, and how to fix it."""
     path = _fields_of(model, problem["loc"])
     length = next((n for n in range(len(path), 0, -1) if path[:n] in values), 0)
     inside = (value for at, value in values.items() if at[: len(path)] == path)
@@ -174,11 +174,13 @@ def flattened(settings: BaseModel) -> dict[str, Any]:
     return flat
 
 
-def changes(before: Resolution[M], after: Resolution[M]) -> tuple[Change, ...]:
+def changes(before: Resolution[M], after: Resolution[M]) -> tuple[SettingChange, ...]:
     """Return the settings whose values differ, in the order of the table."""
     old, new = flattened(before.settings), flattened(after.settings)
     return tuple(
-        Change(name, old[name], value, source_of(after, name)) for name, value in new.items() if value != old[name]
+        SettingChange(name, old[name], value, source_of(after, name))
+        for name, value in new.items()
+        if value != old[name]
     )
 
 

@@ -116,8 +116,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "log_interval", Kind.DURATION, 60.0,
-        "How often the log says what the worker has done since the last such line; 0s: never. The line has the jobs "
-        "completed and failed, the rate, and p50, p95 and p99 of waiting and running",
+        "Time between two log lines about the worker's activity; 0s: no such lines. A line has the number of jobs "
+        "completed and failed since the last one, their rate, and p50, p95 and p99 of waiting and running",
         "5m", "--log-interval",
     ),
     Setting(

@@ -1,4 +1,4 @@
-"""What the options, the environment and a preset say, as values with their place."""
+"""The settings in options, in the environment and in a preset, as values with their place."""
 
 import difflib
 import json
@@ -11,8 +11,8 @@ from jobpools.core.configuration.settings_table import BY_NAME, CONFIG, PREFIX, 
 from jobpools.core.configuration.values import Found, Origin, Value, leaves
 from jobpools.core.text.validation import SHOWN
 
-ALMOST: Final = 0.8
-"""Similarity, from 0 to 1, from which the name of an unknown variable is taken for a mistyped one."""
+MIN_SIMILARITY: Final = 0.8
+"""Similarity to the name of a setting, from 0 to 1, at which an unknown variable is reported as mistyped."""
 
 
 def from_options(options: Mapping[str, Any], model: type[BaseModel]) -> Found:
@@ -28,7 +28,7 @@ def from_options(options: Mapping[str, Any], model: type[BaseModel]) -> Found:
 
 
 def from_environment(environ: Mapping[str, str], model: type[BaseModel], table: Iterable[Setting]) -> Found:
-    """Return the settings of the variables that are not empty; those that the model does not have are not read."""
+    """Return the settings of the variables that are not empty; settings that the model lacks are not read."""
     values: list[Value] = []
     problems: list[str] = []
     for setting in table:
@@ -86,6 +86,6 @@ def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     for variable in sorted(environ):
         name = variable.removeprefix(PREFIX)
         if variable.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=ALMOST)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=MIN_SIMILARITY)
             notes += [f"{variable}: no such setting; did you mean {known[each]}?" for each in near]
     return tuple(notes)

@@ -119,7 +119,7 @@ class _Scanner:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
-    """Yield kind, text and line of each token, without spaces and comments. A string's text is what it means."""
+    """Yield kind, text and line of each token, without spaces and comments. For a string, the text is its value."""
     line, at, token = 1, 0, re.compile(_LEXEME, re.VERBOSE | re.DOTALL)
     while (match := token.match(text, at)) is not None:
         kind, found = str(match.lastgroup), match.group()
@@ -132,7 +132,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
 
 
 def _unquoted(text: str) -> str:
-    """Return the meaning of a string on one line; one of several lines cannot be a key, and is returned as it is."""
+    """Return the value of a string on one line. A string of several lines cannot be a key; it is returned as it is."""
     if text.startswith(("'", '"""')):
         return text.strip("'")
     return _ESCAPE.sub(

@@ -4,8 +4,7 @@
 --   Each ended job is also an element of a list, in the order in which jobs ended: the same two times and the job's id.
 --   There is one list for each class of TTLs, the TTLs between two powers of two, so that a record with a short TTL never
 --   waits behind one with a long TTL, and an expired record is removed within twice its TTL.
---   The hash `done` has, by class, a time in ms before which no record of the class expires.
---   The lists are done:CLASS.
+--   These lists are done:CLASS. The hash `done` has, by class, a time in ms before which no record of the class expires.
 
 -- class_of(ttl): return the class of a TTL in ms.
 local function class_of(ttl)

@@ -4,7 +4,7 @@
 -- ARGV: now_ms worker suffix command
 --   now_ms: the current time in ms; '' for the server's clock; suffix: '' or ':reload', which follows the worker in the
 --   field; command: JSON, or '' to remove the command
--- RETURNS: the time in ms by which the command is known, or 0 if the worker is not listed
+-- RETURNS: when the command was given, in ms, by which its answer refers to it; 0 if the worker is not listed
 -- CHANGES: commands
 local DAY = 86400000
 if redis.call('HEXISTS', workers, worker) == 0 then return 0 end

@@ -12,13 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar, cast
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings, strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from redis import Redis
 
 from jobpools.control import code_schedules
@@ -34,6 +29,7 @@ from jobpools.store import keys, schedule_table
 from jobpools.store.connection import Connection, connect
 from jobpools.store.schedules import StoreCodeSchedules
 from tests.support.servers import Server
+from tests.support.state_machines import run_state_machine
 
 T = TypeVar("T")
 T0 = 1_800_000_000
@@ -41,7 +37,7 @@ DAY = 86_400
 QUEUES = ("emails", "reports")
 names = st.sampled_from(["a", "b", "c"])
 queues = st.sampled_from(QUEUES)
-places = st.integers(0, 2)
+indices = st.integers(0, 2)
 waits = st.sampled_from([0, 1, 29, 601, 8_000, DAY + 1])
 """Seconds before a pass."""
 makes = st.tuples(
@@ -52,9 +48,9 @@ changes = st.one_of(
     makes,
     makes,
     makes,
-    st.tuples(st.just("switch"), places, st.booleans()),
-    st.tuples(st.just("delete"), places),
-    st.tuples(st.just("run_by_hand"), places),
+    st.tuples(st.just("switch"), indices, st.booleans()),
+    st.tuples(st.just("delete"), indices),
+    st.tuples(st.just("run_by_hand"), indices),
     st.just(("wait",)),
 )
 
@@ -163,20 +159,20 @@ class ScheduleMachine(RuleBasedStateMachine):
             before.times, before.handled = times, max(before.handled, self.now)
         before.queue, before.catch_up = queue, catch_up
 
-    def switch(self, place: int, enabled: bool) -> None:  # noqa: FBT001
-        name = sorted(self.known)[place % len(self.known)]
+    def switch(self, index: int, enabled: bool) -> None:  # noqa: FBT001
+        name = sorted(self.known)[index % len(self.known)]
         self.run(schedule_table.switch_schedule(self.connection, key_of(name), enabled=enabled))
         self.known[name].enabled = enabled
 
-    def delete(self, place: int) -> None:
-        name = sorted(self.known)[place % len(self.known)]
+    def delete(self, index: int) -> None:
+        name = sorted(self.known)[index % len(self.known)]
         key = key_of(name)
         assert not self.run(schedule_table.delete_schedule(self.connection, key, b"{}")), "it was changed meanwhile"
         assert self.run(schedule_table.delete_schedule(self.connection, key))
         del self.known[name]
 
-    def run_by_hand(self, place: int) -> None:
-        name = sorted(self.known)[place % len(self.known)]
+    def run_by_hand(self, index: int) -> None:
+        name = sorted(self.known)[index % len(self.known)]
         found = self.run(schedule_table.read_schedule(self.connection, key_of(name)))
         assert found is not None
         job_id = self.run(schedule_table.run_schedule(self.connection, found.schedule))
@@ -187,8 +183,8 @@ class ScheduleMachine(RuleBasedStateMachine):
     def wait(self) -> None:
         """Change nothing."""
 
-    def pass_of_a_leader(self, place: int) -> None:
-        self.run(self.passes(self.leaders[place]))
+    def pass_of_a_leader(self, index: int) -> None:
+        self.run(self.passes(self.leaders[index]))
         for expected, fired in self.chosen():
             expected.fired += len(fired)
             expected.missed += len(expected.due(self.now)) - len(fired)
@@ -284,14 +280,4 @@ def machine(valkey_server: Server) -> Iterator[type[ScheduleMachine]]:
 def test_schedules_agree_with_the_model(machine: type[ScheduleMachine], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_schedules, "RELOAD_INTERVAL", 0)
     logging.getLogger("jobpools").setLevel(logging.ERROR)
-    test_settings = settings(
-        max_examples=15,
-        stateful_step_count=40,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(machine, settings=test_settings)
+    run_state_machine(machine, examples=15, steps=40)

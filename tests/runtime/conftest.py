@@ -34,9 +34,16 @@ async def working(app: App, *queues: str, **settings: Any) -> AsyncIterator[Work
     if queues:
         values["queues"] = tuple(QueueRef(name=queue) for queue in queues)
     worker = Worker(app, WorkerSettings(**values))
-    running = asyncio.create_task(worker.run())
-    try:
+    async with running(worker):
         yield worker
+
+
+@asynccontextmanager
+async def running(worker: Worker) -> AsyncIterator[None]:
+    """Run a worker until the block ends; then it drains."""
+    task = asyncio.create_task(worker.run())
+    try:
+        yield
     finally:
         worker.stop()
-        assert await running == 0
+        assert await task == 0

@@ -20,6 +20,7 @@ from jobpools.store.connection import Connection
 from jobpools.store.endpoint_facts import read_workers
 from jobpools.store.pool_settings import write_settings
 from jobpools.store.worker_commands import give_command, read_answer
+from tests.runtime.conftest import running
 from tests.support.waiting import until
 
 POOL = "shop/mail"
@@ -52,12 +53,8 @@ async def working(app: App, folder: Path) -> AsyncIterator[Worker]:
         return read(Inputs(options, environ=variables, folder=folder))
 
     worker = Worker(app, read_again({}).settings, read_again)
-    running = asyncio.create_task(worker.run())
-    try:
+    async with running(worker):
         yield worker
-    finally:
-        worker.stop()
-        assert await running == 0
 
 
 async def reloaded(store: Connection, worker: Worker, file: Path, text: str) -> ReloadAnswer:

@@ -25,7 +25,7 @@ OUTCOMES = [
 own_ids, workers = st.sampled_from(OWN_IDS), st.sampled_from(WORKERS)
 letters = st.sampled_from(list(PRIORITIES))
 delays = st.sampled_from([None, None, 0, 500, 5_000, 60_000])
-places = st.lists(st.integers(0, 3), max_size=3)
+indices = st.lists(st.integers(0, 3), max_size=3)
 outcomes = st.sampled_from(OUTCOMES)
 expiries = st.sampled_from([0, 0, 0, 1_000, 30_000])
 """ms after which the jobs of one call expire; 0: they do not."""

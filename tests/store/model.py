@@ -272,13 +272,13 @@ class Queue:
                 self.forget(self.lists[kind][0])
         oldest = sorted(
             (
-                (self.ended[job_id][1], kind, place)
+                (self.ended[job_id][1], kind, index)
                 for kind in self.lists
-                for place, job_id in enumerate(self.lists[kind])
+                for index, job_id in enumerate(self.lists[kind])
             ),
         )
         excess = oldest[: max(0, len(self.ended) - keep)]
-        for job_id in [self.lists[kind][place] for _, kind, place in excess]:
+        for job_id in [self.lists[kind][index] for _, kind, index in excess]:
             self.forget(job_id)
         for kind in changed | {kind for _, kind, _ in excess}:
             if self.lists[kind]:

@@ -38,10 +38,10 @@ from tests.store.drawn_values import (
     RESCUER,
     delays,
     expiries,
+    indices,
     letters,
     outcomes,
     own_ids,
-    places,
     workers,
 )
 from tests.store.model import PRIORITIES, Queue
@@ -153,13 +153,13 @@ class JobsMachine(RuleBasedStateMachine):
         """Return leases of this worker: those that it holds come first, then those that it has lost."""
         ever = [lease_id for lease_id in reversed(self.issued) if split_lease_id(lease_id)[1] == worker]
         ever.sort(key=lambda lease_id: lease_id not in self.model.leases)
-        return list(dict.fromkeys(ever[place] for place in chosen if place < len(ever)))
+        return list(dict.fromkeys(ever[index] for index in chosen if index < len(ever)))
 
     @rule(
         worker=workers,
-        done=places,
+        done=indices,
         ttl=st.sampled_from([0, 1_000, 1_020, 60_000]),
-        failing=places,
+        failing=indices,
         how=outcomes,
         claim=st.sampled_from([0, 1, 3, 5]),
         order=st.sampled_from(["hnl", "hnl", "lnh", "nhl", "h2n1l1nhl", "l1hnl"]),
@@ -243,7 +243,7 @@ class JobsMachine(RuleBasedStateMachine):
         self.issued += [job_id + lease_suffix for job_id in ids]
         return reply
 
-    @rule(worker=workers, chosen=places)
+    @rule(worker=workers, chosen=indices)
     def renew(self, worker: str, chosen: list[int]) -> None:
         lease_ids = self.held(worker, chosen)
         self.uncharge([lease_id for lease_id in lease_ids if self.model.renews(lease_id)])

@@ -7,14 +7,8 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings, strategies as st
-from hypothesis.stateful import (
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from jobpools.core.jobs.job import JobState
 from jobpools.core.jobs.job_filter import JobFilter
@@ -29,8 +23,8 @@ from tests.store import model_changes
 from tests.store.drawn_values import (
     OWN_IDS,
     delays,
+    indices,
     letters,
-    places,
     workers,
 )
 from tests.store.model_values import REACHABLE, replayed
@@ -38,6 +32,7 @@ from tests.store.queue_machine import JobsMachine
 from tests.store.snapshot import snapshot
 from tests.support import dead_jobs
 from tests.support.servers import Server
+from tests.support.state_machines import run_state_machine
 
 QUEUE = "emails"
 
@@ -47,52 +42,52 @@ class QueueMachine(JobsMachine):
 
     # Cancel, replay and purge
 
-    def any_id(self, place: int) -> str:
+    def any_id(self, index: int) -> str:
         known = sorted({*self.model.jobs, *self.model.ended, *OWN_IDS})
-        return known[place % len(known)]
+        return known[index % len(known)]
 
-    @rule(place=st.integers(0, 1000), running=st.booleans())
-    def cancel(self, place: int, running: bool) -> None:  # noqa: FBT001
+    @rule(index=st.integers(0, 1000), running=st.booleans())
+    def cancel(self, index: int, running: bool) -> None:  # noqa: FBT001
         leases = sorted(self.model.leases)
-        job_id = split_lease_id(leases[place % len(leases)])[0] if running and leases else self.any_id(place)
+        job_id = split_lease_id(leases[index % len(leases)])[0] if running and leases else self.any_id(index)
         state = self.run(cancel_job(self.connection, QUEUE, job_id, self.now))
         assert state == self.model.cancel(job_id, self.now)
 
     @precondition(lambda self: self.model.dead)
-    @rule(chosen=places)
+    @rule(chosen=indices)
     def replay(self, chosen: list[int]) -> None:
-        ids = list(dict.fromkeys(self.any_dead(place) for place in chosen))
+        ids = list(dict.fromkeys(self.any_dead(index) for index in chosen))
         dead = [job_id for job_id in ids if job_id in self.model.dead]
         assert self.run(dead_jobs.replay(self.connection, QUEUE, ids, self.now)) == self.model.replay(ids, self.now)
         for job_id in dead:
             self.histories[job_id] = replayed(self.histories[job_id])
 
     @precondition(lambda self: self.model.dead)
-    @rule(chosen=places)
+    @rule(chosen=indices)
     def purge(self, chosen: list[int]) -> None:
-        ids = list(dict.fromkeys(self.any_dead(place) for place in chosen))
+        ids = list(dict.fromkeys(self.any_dead(index) for index in chosen))
         assert self.run(dead_jobs.purge(self.connection, QUEUE, ids)) == self.model.purge(ids)
 
     # Run now, reschedule and delete
 
     @rule(chosen=st.lists(st.integers(0, 1000), max_size=4))
     def run_now(self, chosen: list[int]) -> None:
-        ids = [self.any_id(place) for place in chosen]
+        ids = [self.any_id(index) for index in chosen]
         arguments = [self.now, keys.WAKE_CHANNEL, QUEUE, *ids]
         moved = self.run(self.connection.call("run_now", QUEUE, arguments))
         assert moved == model_changes.run_now(self.model, ids, self.now)
 
-    @rule(place=st.integers(0, 1000), letter=letters, right=st.integers(0, 3), ms=st.sampled_from([0, 500, 60_000]))
-    def reschedule(self, place: int, letter: str, right: int, ms: int) -> None:
-        job_id = self.any_id(place)
+    @rule(index=st.integers(0, 1000), letter=letters, right=st.integers(0, 3), ms=st.sampled_from([0, 500, 60_000]))
+    def reschedule(self, index: int, letter: str, right: int, ms: int) -> None:
+        job_id = self.any_id(index)
         letter = self.model.jobs.get(job_id, letter) if right else letter
         due = f"@{self.now + ms}" if ms == 500 else str(ms)
         moved = self.run(self.connection.call("reschedule", QUEUE, [self.now, due, job_id, letter]))
         assert moved == model_changes.reschedule(self.model, job_id, letter, self.now + ms)
 
-    @rule(place=st.integers(0, 1000), any_time=st.booleans())
-    def delete(self, place: int, any_time: bool) -> None:  # noqa: FBT001
-        job_id = self.any_id(place)
+    @rule(index=st.integers(0, 1000), any_time=st.booleans())
+    def delete(self, index: int, any_time: bool) -> None:  # noqa: FBT001
+        job_id = self.any_id(index)
         ended_at = None if any_time else self.model.ended.get(job_id, ("", self.now, 0))[1]
         arguments = [job_id, "" if ended_at is None else ended_at]
         deleted = self.run(self.connection.call("delete", QUEUE, arguments))
@@ -100,16 +95,16 @@ class QueueMachine(JobsMachine):
         if deleted:
             self.states.pop(job_id, None)
 
-    def any_dead(self, place: int) -> str:
+    def any_dead(self, index: int) -> str:
         candidates = [*sorted(self.model.dead), "order:0.x"]
-        return candidates[place % len(candidates)]
+        return candidates[index % len(candidates)]
 
     # Invariants
 
     @initialize(delays=st.lists(delays, max_size=12), claims=st.lists(workers, max_size=4))
     def start_with_jobs(self, delays: list[int | None], claims: list[str]) -> None:
         assert self.sync.execute("KEYS", "*") == []
-        self.enqueue_fresh([("hnl"[place % 3], delay) for place, delay in enumerate(delays)])
+        self.enqueue_fresh([("hnl"[index % 3], delay) for index, delay in enumerate(delays)])
         for worker in claims:
             self.send(worker, [], [], 2, "hnl")
 
@@ -153,9 +148,9 @@ class QueueMachine(JobsMachine):
         # The server's clock is behind the time of the test: it has no expired records.
         assert sorted(found) == sorted([*self.model.jobs, *self.model.ended])
 
-    @rule(place=st.integers(0, 1000))
-    def a_read_finds_the_state(self, place: int) -> None:
-        job_id = self.any_id(place)
+    @rule(index=st.integers(0, 1000))
+    def a_read_finds_the_state(self, index: int) -> None:
+        job_id = self.any_id(index)
         view = self.run(read_job(self.connection, QUEUE, job_id, self.now))
         assert (view.state if view else "") == self.model.where(job_id, self.now)
 
@@ -176,15 +171,4 @@ def machine(valkey_server: Server) -> Iterator[type[QueueMachine]]:
 
 
 def test_the_server_agrees_with_the_model(machine: type[QueueMachine]) -> None:
-    # A failing run is not shortened, which takes minutes; Phase.shrink can be added for one run.
-    test_settings = settings(
-        max_examples=70,
-        stateful_step_count=50,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(machine, settings=test_settings)
+    run_state_machine(machine, examples=70, steps=50)

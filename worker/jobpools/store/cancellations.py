@@ -17,7 +17,7 @@ CANCELLABLE = (JobState.QUEUED, JobState.SCHEDULED, JobState.RUNNING)
 SCAN_COUNT = 1000
 """Number of ids that one command of a snapshot reads."""
 MAX_IN_FLIGHT = 50
-"""Maximum number of cancel calls in flight."""
+"""Maximum number of calls in flight that cancel or change one job each."""
 
 
 async def snapshot(connection: Connection, queue: str, states: Collection[JobState] = CANCELLABLE) -> list[str]:

@@ -12,6 +12,7 @@ from jobpools.core.jobs.job import JobState, Priority
 from jobpools.core.jobs.job_filter import JobFilter
 from jobpools.errors import ConfigurationError, QueueFullError
 from jobpools.store import cancellations, deadletters, ended_chunks, keys
+from jobpools.store.cancellations import MAX_IN_FLIGHT
 from jobpools.store.connection import Connection
 from jobpools.store.deadletters import DeadLetter, Page
 from jobpools.store.find_job import find_job, resolve_queues
@@ -24,8 +25,6 @@ from jobpools.store.server import server_time
 
 PAGE = 250
 """Number of jobs in one call of run_now.lua: about a millisecond of the server's time."""
-IN_FLIGHT = 50
-"""Maximum number of calls in flight that change one job each."""
 
 
 class Change(StrEnum):
@@ -253,8 +252,8 @@ async def reschedule(
 
     Raises QueueFullError at a queued job that would exceed the queue's `max_scheduled`.
     """
-    for start in range(0, len(jobs), IN_FLIGHT):
-        page = [[now, due, job.id, _letter(job.priority)] for job in jobs[start : start + IN_FLIGHT]]
+    for start in range(0, len(jobs), MAX_IN_FLIGHT):
+        page = [[now, due, job.id, _letter(job.priority)] for job in jobs[start : start + MAX_IN_FLIGHT]]
         counts = await asyncio.gather(*(connection.call("reschedule", queue, each) for each in page))
         yield Page(len(page), sum(int(moved) for moved, _ in counts))
         if any(int(refused) for _, refused in counts):
@@ -276,8 +275,8 @@ async def _delete(connection: Connection, queue: str, jobs: Sequence[Selected]) 
 async def _in_flight(
     connection: Connection, script: str, queue: str, calls: Sequence[Sequence[Any]]
 ) -> AsyncIterator[Page]:
-    for start in range(0, len(calls), IN_FLIGHT):
-        page = calls[start : start + IN_FLIGHT]
+    for start in range(0, len(calls), MAX_IN_FLIGHT):
+        page = calls[start : start + MAX_IN_FLIGHT]
         counts = await asyncio.gather(*(connection.call(script, queue, arguments) for arguments in page))
         yield Page(len(page), sum(map(int, counts)))
 

@@ -18,7 +18,7 @@ from jobpools.store.server import pool_keys
 REPORT_LIMIT, REPORT_BYTES = 100, 8192
 """Maximum number of attempts that a worker reports, and of bytes that they take: those that have run longest."""
 NO_ATTEMPTS, SAME_ATTEMPTS = b"", b"-"
-"""Reports of a worker that runs nothing, and of one that cannot say what it runs."""
+"""Report of a worker that runs nothing, and report after which the attempts of the last one stay."""
 LEASE_READ = 1000
 """Number of leases that one round trip checks."""
 

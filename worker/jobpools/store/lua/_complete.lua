@@ -1,7 +1,7 @@
 -- complete(now, leased, first, keep): settle one group of attempts that completed; `leased` is as leases_of returns it.
 --   ARGV from `first`: ms to keep the results (0: keep no records), number of jobs, their lease_ids, their records
 --   keep: maximum number of records that the queue keeps
---   Returns the place of the next group in ARGV. Stale lease_ids are added to leased.stale and change nothing.
+--   Returns the index of the next group in ARGV. Stale lease_ids are added to leased.stale and change nothing.
 --   Needs `safely`, `notify`, `reclaim`, `retain`, `short` and the keys jobs history results done leases cancelling totals.
 local function complete(now, leased, first, keep)
   local ttl, number = tonumber(ARGV[first]), tonumber(ARGV[first + 1])

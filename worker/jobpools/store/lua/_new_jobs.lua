@@ -1,6 +1,6 @@
 -- The first part of enqueue.lua: check the arguments, before anything is written.
 --   ids: the ids of the jobs; ready: the ready lists by letter
---   expiring: place of an envelope in ARGV → ms after which the job expires; nil if no job of this call expires
+--   expiring: index of an envelope in ARGV → ms after which the job expires; nil if no job of this call expires
 --   In ARGV, a `due` with an expiry is replaced by its part before the semicolon. Needs the keys ready_….
 local ready = {h = ready_high, n = ready_normal, l = ready_low}
 local expiring, ids = nil, {}

@@ -2,7 +2,7 @@
 --   Returns how many were moved. Needs `safely` and the keys since ready_… scheduled_….
 local function promote(now, limit)
   local moved = 0
-  for place, scheduled in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do
+  for index, scheduled in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do
     local due = redis.call('ZRANGE', scheduled, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
     if #due > 0 then
       local ids, pairs_of_since = {}, {}
@@ -13,7 +13,7 @@ local function promote(now, limit)
       redis.call('ZREM', scheduled, unpack(ids))
       safely(function()
         redis.call('HSET', since, unpack(pairs_of_since))
-        redis.call('RPUSH', ({ready_high, ready_normal, ready_low})[place], unpack(ids))
+        redis.call('RPUSH', ({ready_high, ready_normal, ready_low})[index], unpack(ids))
       end, function()
         for i = 1, #due, 2 do redis.call('ZADD', scheduled, due[i + 1], due[i]) end
       end)

@@ -31,22 +31,22 @@ local function reclaim(expiry, lease_id)
   end
 
   local function charged_to(record, worker, fence)
-    local well, past = pcall(cjson.decode, record)
-    local last = well and type(past) == 'table' and type(past.entries) == 'table' and past.entries[#past.entries]
+    local is_json, past = pcall(cjson.decode, record)
+    local last = is_json and type(past) == 'table' and type(past.entries) == 'table' and past.entries[#past.entries]
     return last and last.outcome == 'crashed' and last.worker == worker and last.fence == fence
   end
 
   local id, worker, fence = string.match(lease_id, '^(.*):([^:]*):([^:]*)$')
   local record = id and redis.call('HGET', history, id)
   if not record or not charged_to(record, worker, fence) then return false end
-  local place
+  local set
   for _, key in ipairs({dead, scheduled_high, scheduled_normal, scheduled_low}) do
-    if redis.call('ZSCORE', key, id) then place = key end
+    if redis.call('ZSCORE', key, id) then set = key end
   end
-  local list = not place and list_of(id)
-  if not place and not list then return false end
+  local list = not set and list_of(id)
+  if not set and not list then return false end
   redis.call('HDEL', since, id)
-  if place then redis.call('ZREM', place, id) elseif redis.call('LREM', list, 1, id) == 0 then return false end
+  if set then redis.call('ZREM', set, id) elseif redis.call('LREM', list, 1, id) == 0 then return false end
   redis.call('ZADD', leases, expiry, lease_id)
   local past = without_last_crash(record)
   if past then redis.call('HSET', history, id, past) else redis.call('HDEL', history, id) end

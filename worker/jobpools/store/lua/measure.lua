@@ -35,8 +35,8 @@ end
 
 local now = clock(now_ms)
 local minute = math.floor(now / 60000)
-local place = minute % MINUTES
-local stored = redis.call('HMGET', minutes, place, 'last')
+local index = minute % MINUTES
+local stored = redis.call('HMGET', minutes, index, 'last')
 
 -- The jobs in each state now.
 local queued = redis.call('LLEN', ready_high) + redis.call('LLEN', ready_normal) + redis.call('LLEN', ready_low)
@@ -66,6 +66,6 @@ while #packed > LIMIT and #record[6][3] + #record[7][3] > 2 do
   record[larger] = coarsen(record[larger])
   packed = cmsgpack.pack(record)
 end
-redis.call('HSET', minutes, place, packed, 'last', cmsgpack.pack(counted))
+redis.call('HSET', minutes, index, packed, 'last', cmsgpack.pack(counted))
 redis.call('PEXPIRE', minutes, EXPIRY)
 return minute

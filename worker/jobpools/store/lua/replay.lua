@@ -13,15 +13,15 @@ local ready = {h = ready_high, n = ready_normal, l = ready_low}
 local before = ready_left()
 for _, key in ipairs({history, since}) do redis.call('HLEN', key) end
 redis.call('LLEN', wake)
-local places, ids = died(4, 4)
+local indices, ids = died(4, 4)
 if #ids == 0 then return 0 end
 
 local histories, times, lists = {}, {}, {h = {}, n = {}, l = {}}
 for number, id in ipairs(ids) do
-  local place, at = places[number], 2 * number - 1
-  histories[at], histories[at + 1] = id, ARGV[place + 3]
+  local index, at = indices[number], 2 * number - 1
+  histories[at], histories[at + 1] = id, ARGV[index + 3]
   times[at], times[at + 1] = id, now
-  table.insert(lists[ARGV[place + 2]], id)
+  table.insert(lists[ARGV[index + 2]], id)
 end
 redis.call('HSET', history, unpack(histories))
 redis.call('HSET', since, unpack(times))

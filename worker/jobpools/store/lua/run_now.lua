@@ -13,7 +13,7 @@ local before = ready_left()
 redis.call('HLEN', since)
 redis.call('LLEN', wake)
 local moved = 0
-for place, scheduled in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do
+for index, scheduled in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do
   local due = redis.call('ZMSCORE', scheduled, unpack(ids))
   local found, times, seen = {}, {}, {}
   for i, id in ipairs(ids) do
@@ -25,7 +25,7 @@ for place, scheduled in ipairs({scheduled_high, scheduled_normal, scheduled_low}
   if #found > 0 then
     redis.call('ZREM', scheduled, unpack(found))
     redis.call('HSET', since, unpack(times))
-    redis.call('RPUSH', ({ready_high, ready_normal, ready_low})[place], unpack(found))
+    redis.call('RPUSH', ({ready_high, ready_normal, ready_low})[index], unpack(found))
     moved = moved + #found
   end
 end

@@ -7,7 +7,7 @@ READ_BYTES = 1_000_000
 READ_SECONDS = 0.01
 """Seconds that one read should take, its reply and the decoding included: a tenth of it is the server's."""
 SLOW_READ = 200
-"""Number of jobs below which time is no limit: a distant server replies late, although a read does not block it."""
+"""Number of jobs that a read may have however long it takes: a distant server is slow to reply, but not busy."""
 
 
 def next_size(size: int, read: int, seconds: float, largest: int = LARGEST_READ) -> int:

@@ -4,6 +4,7 @@ There is one list for each class of TTLs, each in the order in which jobs ended.
 removed at its beginning, so that a position counts from the end and holds the element that was read last.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from jobpools.store import keys
@@ -33,8 +34,8 @@ async def ended_chunk(
     complete = True
     for kind in classes:
         last = (position or {}).get(kind)
-        offset, items = await _items(connection, keys.ended(queue, kind), last, size, before)
-        complete = complete and len(items) < size
+        offset, items, is_last = await _items(connection, keys.ended(queue, kind), last, size, before)
+        complete = complete and is_last
         for index, item in enumerate(reversed(items)):
             at, _, job_id = decode_ended(item)
             read.append((at, kind, job_id, offset + index + 1))
@@ -54,17 +55,31 @@ async def ended_chunk(
 
 async def _items(
     connection: Connection, key: str, last: list[Any] | None, size: int, before: float | None
-) -> tuple[int, list[bytes]]:
-    """Return up to `size` elements that come after the last one, oldest first, and how many elements are newer."""
+) -> tuple[int, list[bytes], bool]:
+    """Return how many elements are newer, up to `size` elements after the last one, and whether none is older.
+
+    The elements are in the order of the list: the oldest first.
+    """
     if last is None:
         offset = 0 if before is None else await _newer(connection, key, before * 1000)
-    else:
-        at, job_id, offset = last
-        there = await connection.execute("LRANGE", key, -offset, -offset)
-        if not there or decode_ended(there[0])[::2] != (at, job_id):
-            offset = await _offset_of(connection, key, at, job_id)
-    items: list[bytes] = await connection.execute("LRANGE", key, -offset - size, -offset - 1)
-    return offset, items
+        items: list[bytes] = await connection.execute("LRANGE", key, -offset - size, -offset - 1)
+        return offset, items, len(items) < size
+    at, job_id, offset = last
+    end, asked = offset, size + 1
+    items = await connection.execute("LRANGE", key, -offset - size, -offset)
+    if not items or decode_ended(items[-1])[::2] != (at, job_id):
+        end, asked = max(1, await _offset_of(connection, key, at, job_id)), size + SAME_TIME
+        items = await connection.execute("LRANGE", key, -end - asked + 1, -end)
+    # If more jobs have ended between the commands, the end of this reply was read before.
+    older = _number_older(items, at, job_id)
+    return end - 1 + len(items) - older, items[max(0, older - size) : older], len(items) < asked and older <= size
+
+
+def _number_older(items: Sequence[bytes], at: int, job_id: str) -> int:
+    """Return how many elements are before the one of this job; of all up to its time if it is removed."""
+    decoded = [decode_ended(item) for item in items]
+    same = (index for index, (ended_at, _, each) in enumerate(decoded) if (ended_at, each) == (at, job_id))
+    return next(same, sum(ended_at <= at for ended_at, _, _ in decoded))
 
 
 async def _newer(connection: Connection, key: str, at: float) -> int:

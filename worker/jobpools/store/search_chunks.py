@@ -4,9 +4,9 @@ A position holds the id that was read last. If it is not in its place any more, 
 after it, so that jobs which were there when the search began are neither skipped nor read twice.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 from jobpools.core.jobs.job import JobState
 from jobpools.store import keys
@@ -14,6 +14,8 @@ from jobpools.store.connection import Connection
 from jobpools.store.job_view import KeyFields
 from jobpools.store.lease_ids import split_lease_id
 from jobpools.store.replies import scored
+
+T = TypeVar("T")
 
 SEARCH_SIZE, SEARCH_LIMIT = 1000, 100_000
 """Ids in one read of the search for the last id, and in all of them."""
@@ -31,35 +33,64 @@ class Chunk:
     """No more jobs follow."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Reply(Generic[T]):
+    """The elements of one read, of which the first ones may have been examined already."""
+
+    first: int
+    """Index of the first element in the list or set."""
+    asked: int
+    """Number of elements that the read asked for."""
+    items: Sequence[T]
+    passed: int
+    """Number of elements at the beginning that were examined before."""
+
+    def next(self, size: int) -> Sequence[T]:
+        """Return the elements to examine, at most `size`."""
+        return self.items[self.passed : self.passed + size]
+
+    def after(self, number: int) -> int:
+        """Return the index after the first `number` elements to examine."""
+        return self.first + self.passed + number
+
+    def is_last(self, size: int) -> bool:
+        """Return whether no element follows those that `next` returns."""
+        return len(self.items) < self.asked and self.passed + size >= len(self.items)
+
+
 async def ready_chunk(connection: Connection, key: str, position: Any, size: int) -> Chunk:
     """Return the next ids of a ready list, in the order in which workers claim them.
 
     Workers take ids from the beginning of the list, so that those that remain move towards it.
     """
     start, last = position or (0, "")
-    ids = [each.decode() for each in await connection.execute("LRANGE", key, max(0, start - 1), start + size - 1)]
-    if last and (not ids or ids[0] != last):
-        start = await _index_after(connection, key, start, last)
-        ids = [each.decode() for each in await connection.execute("LRANGE", key, start, start + size - 1)]
-    elif last:
-        ids = ids[1:]
+    passed = 1 if position else 0
+    reply = await _read_list(connection, key, start - passed, size + passed, passed)
+    if position and reply.items[:1] != [last.encode()]:
+        reply = await _list_after(connection, key, start, last.encode(), size)
+    ids = [each.decode() for each in reply.next(size)]
     found: list[tuple[str, KeyFields]] = [(each, {"state": JobState.QUEUED}) for each in ids]
-    return Chunk(found, lambda n: [start + n, ids[n - 1]] if n else position, len(ids) < size)
+    return Chunk(found, lambda n: [reply.after(n), ids[n - 1]] if n else position, reply.is_last(size))
 
 
-async def _index_after(connection: Connection, key: str, start: int, last: str) -> int:
-    """Return the index after an id that was before `start`.
+async def _list_after(connection: Connection, key: str, start: int, last: bytes, size: int) -> _Reply[bytes]:
+    """Search an id that was before `start`; the same reply has the next ones, as others may leave before another read.
 
     If the list does not hold it any more, it was claimed, and so were all ids before it: the result is the beginning
     of the list, or of the part that was searched.
     """
-    begin = start
-    for begin in range(start, max(-SEARCH_SIZE, start - SEARCH_LIMIT), -SEARCH_SIZE):
-        first = max(0, begin)
-        page = await connection.execute("LRANGE", key, first, begin + SEARCH_SIZE - 1)
-        if (wanted := last.encode()) in page:
-            return first + int(page.index(wanted)) + 1
-    return max(0, begin)
+    first = max(0, start)
+    while True:
+        reply = await _read_list(connection, key, first, SEARCH_SIZE + size, 0)
+        if last in reply.items[:SEARCH_SIZE]:
+            return replace(reply, passed=reply.items.index(last) + 1)
+        if first <= max(0, start - SEARCH_LIMIT):
+            return reply
+        first = max(0, first - SEARCH_SIZE)
+
+
+async def _read_list(connection: Connection, key: str, first: int, number: int, passed: int) -> _Reply[bytes]:
+    return _Reply(first, number, await connection.execute("LRANGE", key, first, first + number - 1), passed)
 
 
 async def scored_chunk(
@@ -67,18 +98,40 @@ async def scored_chunk(
 ) -> Chunk:
     """Return the next ids of a sorted set, by score; `start`: index of the first one if there is no position."""
     order = ("REV",) if newest_first else ()
-    if position:
-        score, last, start = position
-        before = await _read(connection, key, start - 1, 1, order)
-        if before != [(last, score)]:
-            start = await _rank_after(connection, key, score, last, newest_first=newest_first)
-    pairs = await _read(connection, key, start, size, order)
+    score, last, start = position or (0.0, "", start)
+    passed = 1 if position else 0
+    reply = await _read_set(connection, key, start - passed, size + passed, order)
+    if not position or reply.items[:1] == [(last, score)]:
+        reply = replace(reply, passed=passed)
+    else:
+        reply = await _set_after(connection, key, (last, score), size, order)
+    pairs = reply.next(size)
     found = [scored_job(key, element, score) for element, score in pairs]
     return Chunk(
-        found,
-        lambda n: [pairs[n - 1][1], pairs[n - 1][0], start + n] if n else position,
-        len(pairs) < size,
+        found, lambda n: [pairs[n - 1][1], pairs[n - 1][0], reply.after(n)] if n else position, reply.is_last(size)
     )
+
+
+async def _set_after(
+    connection: Connection, key: str, last: tuple[str, float], size: int, order: tuple[str, ...]
+) -> _Reply[tuple[str, float]]:
+    """Return the elements after the last one, which may not be in the set any more.
+
+    The read begins before them, as others may leave the set between the commands.
+    """
+    name, score = last
+    rank = await _rank_after(connection, key, score, name, newest_first=bool(order))
+    first = max(0, rank - SEARCH_SIZE)
+    reply = await _read_set(connection, key, first, rank - first + size, order)
+    wanted = (score, name.encode())
+    places = [(each_score, element.encode()) for element, each_score in reply.items]
+    return replace(reply, passed=sum(place >= wanted if order else place <= wanted for place in places))
+
+
+async def _read_set(
+    connection: Connection, key: str, first: int, number: int, order: tuple[str, ...]
+) -> _Reply[tuple[str, float]]:
+    return _Reply(first, number, await _read(connection, key, first, number, order), 0)
 
 
 async def _read(

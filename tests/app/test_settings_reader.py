@@ -93,6 +93,14 @@ PROBLEMS: dict[str, tuple[Facts, list[str]]] = {
         facts('queues = [\n  "emails",\n  {name = "x y"},\n]'),
         ['jobpools.toml:3: queues.1.name: must be letters, digits and -_. between them, as in emails.high, got "x y"'],
     ),
+    "a setting in two spellings": (
+        facts('log_interval = "1m"\nlog-interval = "2m"'),
+        ["jobpools.toml:2: log-interval: sets the same as jobpools.toml:1: log_interval; keep one of them"],
+    ),
+    "a key of a group in two spellings": (
+        facts(QUEUE='{"keepDead": 5, "keep_dead": 7}'),
+        ["JOBPOOLS_QUEUE.keep_dead: sets the same as JOBPOOLS_QUEUE.keepDead; keep one of them"],
+    ),
     "a value where a group is": (facts("job = 5"), ["jobpools.toml:1: job: must be a mapping, got 5"]),
     "an unknown preset": (facts('preset = "prod"'), ["jobpools.toml:1: preset: 'prod' is not a preset; use development or production"]),
     "an unknown preset of the command line": (
@@ -196,7 +204,7 @@ def test_a_file_of_the_current_folder_is_read_unless_another_is_named(tmp_path: 
     assert read(inputs(tmp_path)).settings.concurrency == 5
     (tmp_path / PROJECT).write_text('[project]\ndependencies = ["jobpools"]\n')
     assert read(inputs(tmp_path)).settings.concurrency == 5
-    (tmp_path / OWN).write_text("concurrency = 6")
+    (tmp_path / OWN).write_text("concurrency = 6", encoding="utf-8-sig")  # as Windows editors do
     (tmp_path / "other.toml").write_text("concurrency = 7")
     assert read(inputs(tmp_path)).settings.concurrency == 6
     assert read(inputs(tmp_path, CONFIG="other.toml")).settings.concurrency == 7

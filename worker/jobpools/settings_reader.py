@@ -105,7 +105,7 @@ def _file_in(folder: Path) -> "SettingsFile | None":
 def _text(path: Path) -> str | None:
     """Return the text of a file; None if there is no such file."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # Windows editors write a BOM
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError as error:

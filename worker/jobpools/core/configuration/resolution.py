@@ -66,7 +66,7 @@ def resolve(facts: Facts, model: type[M]) -> Resolution[M]:
         from jobpools.core.configuration.file_source import from_file  # most processes have no file
 
         found.append(from_file(facts.file, model))
-    problems = [problem for each in found for problem in each.problems]
+    problems = [problem for each in found for problem in (*each.problems, *_duplicates(each.values))]
     values = merge(found)
     preset = values.get(("preset",))
     if preset is not None:
@@ -90,6 +90,16 @@ def merge(found: Iterable[Found]) -> dict[tuple[str, ...], Value]:
             if not any(_overlap(value.path, path) for path in chosen):
                 chosen[value.path] = value
     return chosen
+
+
+def _duplicates(values: Iterable[Value]) -> list[str]:
+    """Return a line for each setting that one source sets twice, in two spellings."""
+    first: dict[tuple[str, ...], Value] = {}
+    return [
+        f"{value.place()}: sets the same as {earlier.place()}; keep one of them"
+        for value in values
+        if (earlier := first.setdefault(value.path, value)) is not value
+    ]
 
 
 def _limit_problems(values: Mapping[tuple[str, ...], Value]) -> list[str]:

@@ -218,8 +218,9 @@ def test_a_terminal_shows_a_progress_bar_and_a_confirmation_before_a_purge(
     del folder
     make_dead(client, 3000)
     code, shown = run_on_a_terminal(valkey_url, ["dead", "purge", "-q", "emails", "--all"], b"n\n")
-    assert code == 130
+    assert code == 1
     assert "Purge 3000 jobs of queue emails for good?" in shown
+    assert "jobpools: not confirmed; nothing was changed" in shown
     assert client.zcard(DEAD) == 3000
     code, shown = run_on_a_terminal(valkey_url, ["dead", "replay", "-q", "emails", "--all", "--limit", "1000"])
     assert code == 0

@@ -147,12 +147,14 @@ async def _run(connection: Connection, change: Change, choice: Choice, tally: Ta
 
 
 def _confirm(change: Change, tally: Tally, selected: Selection) -> None:
-    """Ask for confirmation on a terminal, never in a script. Raises typer.Abort if the user declines."""
+    """Ask for confirmation on a terminal, never in a script. Raises typer.Exit if the user declines."""
     if sys.stdin.isatty() and sys.stderr.isatty():
         where = f"queue {', '.join(selected)}" if len(selected) == 1 else f"{len(selected)} queues"
         end = " for good" if change in (Change.PURGE, Change.DELETE) else ""
         verb = change.value.replace("-", " ").capitalize()
-        typer.confirm(f"{verb} {count_of(tally.found, 'job')} of {where}{end}?", abort=True, err=True)
+        if not typer.confirm(f"{verb} {count_of(tally.found, 'job')} of {where}{end}?", err=True):
+            print_error("not confirmed; nothing was changed")
+            raise typer.Exit(1)
 
 
 class _ProgressBar:

@@ -258,6 +258,7 @@ WRONG: dict[str, tuple[Callable[[App], Any], str]] = {
     "naive time": (lambda app: app.scheduler.at(datetime(2030, 1, 1), app.handlers["report"]), "has no time zone"),  # noqa: DTZ001  # the mistake
     "name": (lambda app: app.scheduler.every("1m", app.handlers["report"], name="a b"), "'a b' is not a name"),
     "not a job": (lambda app: app.scheduler.every("1m", PRINT), "is not a job"),
+    "id": (lambda app: app.scheduler.every("1m", app.handlers["report"].options(id="x").call()), "id= contradicts"),
     "delay": (lambda app: app.scheduler.every("1m", app.handlers["report"].options(delay=5).call()), "a delay or at="),
     "arguments": (lambda app: app.scheduler.every("1m", app.handlers["report"].call(today=1)), "today"),
     "option": (lambda app: app.scheduler.every("1m", app.handlers["report"], **OPTIONS), "did you mean catch_up"),

@@ -159,6 +159,7 @@ LISTINGS = {
     "URL of another scheme": Wrong("queues --redis http://h/", r"http://h/: not a Redis URL.*; .*"),
     "URL with an invalid port": Wrong("queues --redis redis://h:x/0", r"redis://h:x/0: not a Redis URL.*; .*"),
     "unreachable Redis": Wrong("queues --redis redis://127.0.0.1:1/0", r"redis://127\.0\.0\.1:1/0: cannot be reached: Connection refused"),
+    "unreachable sentinels": Wrong("queues --redis redis+sentinel://127.0.0.1:1/0?master=m", r"redis\+sentinel://127\.0\.0\.1:1/0\?master=m: cannot be reached: no sentinel names a reachable master 'm'"),
     "missing Unix socket": Wrong("workers --redis unix:///no.sock", r"unix:///no\.sock: cannot be reached: No such file or directory"),
     "password in the URL is not shown": Wrong("jobs --redis redis://:secret@127.0.0.1:1/0", r"redis://:\*\*\*@127\.0\.0\.1:1/0: .*refused"),
     "invalid URL in the environment": Wrong("queues", r"nowhere: not a Redis URL.*; .*", env={"JOBPOOLS_REDIS_URL": "nowhere"}),

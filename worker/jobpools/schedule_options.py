@@ -53,13 +53,17 @@ class Declaration:
 
 
 def call_of(job: Handler[..., Any] | Call[Any]) -> Call[Any]:
-    """Return the job of a schedule. Raises ConfigurationError for another object, a delay or a time."""
+    """Return the job of a schedule. Raises ConfigurationError for another object, a delay, a time or an id."""
     call = job.call() if isinstance(job, Handler) else job
     if not isinstance(call, Call):
         raise ConfigurationError(f"scheduler: {job!r} is not a job; give a handler or handler.call(…)")
     if call.due is not None or call.delay:
         raise ConfigurationError(
             f"schedule of {call.envelope.name}: a delay or at= contradicts its times; leave it out"
+        )
+    if call.envelope.enqueued is not None:  # only an id that the caller chose has this time
+        raise ConfigurationError(
+            f"schedule of {call.envelope.name}: id= contradicts the ids of its ticks; leave it out"
         )
     return call
 

@@ -129,6 +129,8 @@ def translate(error: Exception, url: str) -> StoreError:
 
 def _reason(error: Exception, text: str) -> str:
     """Return the cause alone: `Connection refused` of `Error 111 connecting to host:1. Connect call failed`."""
+    if found := re.match(r"No master found for (\S+)", text):  # the rest describes objects of the client
+        return f"no sentinel names a reachable master {found[1]}"
     if found := re.search(r"Error (-?\d+) connecting to \S+ (.*)", text):
         number, rest = int(found[1]), found[2].rstrip(".")
         return os.strerror(number) if number > 0 else rest

@@ -23,6 +23,10 @@ def test_a_pause_says_who_and_why_wherever_the_queue_is_shown(jobpools: Shell, q
     assert jobpools("queues").out.splitlines()[1].endswith("by ada: the mail server is down")
     paused = json.loads(jobpools("queues", "show", queue, "-o", "json").out)["paused"]
     assert (paused["by"], paused["reason"]) == ("ada", "the mail server is down")
+    assert jobpools("stats", "--over", "1ms").out.splitlines()[1].endswith("by ada: the mail server is down")
+    (listed,) = json.loads(jobpools("jobs", "-o", "json").out)
+    shown = json.loads(jobpools("jobs", "show", listed["id"], "-o", "json").out)
+    assert listed["note"] == shown["note"] == "the queue is paused by ada: the mail server is down"
     assert jobpools("queues", "resume", queue).out == f"queue {queue} is resumed; 1 job waits\n"
     assert jobpools("queues", "resume", queue).out == f"queue {queue} was not paused; 1 job waits\n"
 

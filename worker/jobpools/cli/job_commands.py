@@ -62,8 +62,8 @@ def show_job(job_id: JobId, queue: QueueName = None, redis: Redis = None, output
     """Show one job: its arguments, its result and its attempts."""
     from jobpools.cli import job_queries, queries
 
-    view = queries.run_query(redis, lambda connection: job_queries.read(connection, job_id, queue))
-    known = {key: value for key, value in job_queries.details(view).items() if value not in (None, [], "")}
+    found = queries.run_query(redis, lambda connection: job_queries.read(connection, job_id, queue))
+    known = {key: value for key, value in found.items() if value not in (None, [], "")}
     document(known, Output.YAML if output is Output.TABLE else output)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from jobpools.cli.output import format_time
 from jobpools.core.jobs.job import JobState, Priority
 from jobpools.core.jobs.job_filter import JobFilter
+from jobpools.core.pools.facts import QueuePause
 from jobpools.errors import JobNotFoundError
 from jobpools.job_record import json_value
 from jobpools.store import search as jobs_search
@@ -13,8 +14,11 @@ from jobpools.store.cancellations import cancel_job
 from jobpools.store.connection import Connection
 from jobpools.store.find_job import find_job
 from jobpools.store.job_view import JobView
+from jobpools.store.queue_policies import read_pauses
 from jobpools.store.running_attempts import with_starts
 from jobpools.store.server import server_time
+
+_WAITING = (JobState.QUEUED, JobState.SCHEDULED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +31,23 @@ class Page:
     total: int
 
 
-async def read(connection: Connection, job_id: str, queue: str | None) -> JobView:
-    """Return a job, with the time at which its running attempt began. Raises JobNotFoundError."""
+async def read(connection: Connection, job_id: str, queue: str | None) -> dict[str, Any]:
+    """Return everything that is known about a job, and whether its queue is paused. Raises JobNotFoundError."""
     (view,) = await with_starts(connection, [await find_job(connection, job_id, queue)])
-    return view
+    return details(view, await _pause_of(connection, view))
 
 
 async def search(connection: Connection, chosen: JobFilter, limit: int, cursor: str | None = None) -> Page:
     """Return a row for each of the next jobs that match a filter."""
     now = await server_time(connection)
     found = await jobs_search.search(connection, chosen, limit=limit, cursor=cursor)
-    return Page([row(view, now) for view in found.views], found.cursor, found.examined, found.total)
+    pauses = await read_pauses(connection, {view.queue for view in found.views if view.state in _WAITING})
+    rows = [row(view, now, pauses.get(view.queue)) for view in found.views]
+    return Page(rows, found.cursor, found.examined, found.total)
+
+
+async def _pause_of(connection: Connection, view: JobView) -> QueuePause | None:
+    return (await read_pauses(connection, [view.queue] if view.state in _WAITING else [])).get(view.queue)
 
 
 async def cancel(connection: Connection, job_id: str, queue: str | None) -> tuple[str, JobState]:
@@ -49,8 +59,8 @@ async def cancel(connection: Connection, job_id: str, queue: str | None) -> tupl
     return view.queue, state
 
 
-def row(view: JobView, now: float) -> dict[str, Any]:
-    """Return a job as a row of a listing."""
+def row(view: JobView, now: float, pause: QueuePause | None = None) -> dict[str, Any]:
+    """Return a job as a row of a listing; `pause`: that of its queue."""
     last = view.history.entries[-1] if view.history.entries else None
     error = f"{last.error or last.outcome}: {last.message}" if last else ""
     return {
@@ -62,19 +72,24 @@ def row(view: JobView, now: float) -> dict[str, Any]:
         "attempts": view.attempts_begun,
         "age": now - view.enqueued_at if view.enqueued_at else None,
         "due": None if view.due_at is None else view.due_at - now,
-        "note": view.problem or view.history.note or error,
+        "note": _wait_of(view, pause) or view.problem or view.history.note or error,
         "reason": view.history.reason and str(view.history.reason),
         "worker": view.worker,
         "tags": list(view.tags),
     }
 
 
+def _wait_of(view: JobView, pause: QueuePause | None) -> str:
+    """Return why no worker claims a waiting job; empty: its queue is not paused."""
+    return f"the queue is {pause}" if pause is not None and view.state in _WAITING else ""
+
+
 def _started(view: JobView) -> str | None:
     return "unknown" if view.state is JobState.RUNNING and view.started_at is None else format_time(view.started_at)
 
 
-def details(view: JobView) -> dict[str, Any]:
-    """Return everything that is known about a job."""
+def details(view: JobView, pause: QueuePause | None = None) -> dict[str, Any]:
+    """Return everything that is known about a job; `pause`: that of its queue."""
     return {
         "id": view.id,
         "queue": view.queue,
@@ -96,7 +111,7 @@ def details(view: JobView) -> dict[str, Any]:
         "seconds": view.ran_for,
         "result": json_value(view.result),
         "problem": view.problem or None,
-        "note": view.history.note or None,
+        "note": _wait_of(view, pause) or view.history.note or None,
         "reason": view.history.reason and str(view.history.reason),
         "snoozes": view.history.snoozes or None,
         "replays": view.history.replays or None,

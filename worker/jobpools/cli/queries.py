@@ -5,12 +5,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from jobpools.core.pools.facts import QueuePause
 from jobpools.core.pools.workers import paused_heartbeats
 from jobpools.errors import StoreDataError
 from jobpools.settings_reader import redis_url
 from jobpools.store import ledger
 from jobpools.store.connection import Connection, connect
 from jobpools.store.endpoint_facts import read_endpoint
+from jobpools.store.queue_policies import read_pauses
 from jobpools.store.server import check_types, pool_keys, queue_names
 
 T = TypeVar("T")
@@ -52,10 +54,15 @@ async def queues(connection: Connection) -> list[dict[str, Any]]:
             "completed": counts[name].completed,
             "failed": counts[name].failed,
             "cancelled": counts[name].cancelled,
-            "paused": str(by_name[name].pause).removeprefix("paused ") if by_name[name].pause else None,
+            "paused": pause_text(by_name[name].pause),
         }
         for name in names
     ]
+
+
+def pause_text(pause: QueuePause | None) -> str | None:
+    """Return who paused a queue and why, as `by ada: the mail server is down`; None: it is not paused."""
+    return None if pause is None else str(pause).removeprefix("paused ")
 
 
 async def pools(connection: Connection) -> list[dict[str, Any]]:
@@ -86,6 +93,7 @@ async def stats(connection: Connection, over: float) -> list[dict[str, Any]]:
     if names:
         await asyncio.sleep(over)
     counts, elapsed = await ledger.read(connection, names), max(time.monotonic() - started, 1e-3)
+    pauses = await read_pauses(connection, names)
     return [
         {
             "queue": name,
@@ -101,6 +109,7 @@ async def stats(connection: Connection, over: float) -> list[dict[str, Any]]:
             "failures": round(count.failed / ended, 3) if (ended := count.failed + count.completed) else None,
             "enqueued/s": round((count.enqueued - first[name].enqueued) / elapsed, 1),
             "completed/s": round((count.completed - first[name].completed) / elapsed, 1),
+            "paused": pause_text(pauses.get(name)),
         }
         for name, count in counts.items()
     ]

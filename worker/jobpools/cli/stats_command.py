@@ -11,7 +11,7 @@ from jobpools.errors import ConfigurationError
 
 COLUMNS = (
     "queue", "enqueued", "completed", "retried", "dead", "dropped", "cancelled", "lost", "failures", "enqueued/s",
-    "completed/s",
+    "completed/s", "paused",
 )  # fmt: skip
 Over = Annotated[str, typer.Option(metavar="DURATION", help="Time between the two readings, as in 5s.")]
 Since = Annotated[

@@ -1,6 +1,6 @@
 """The policy of a queue in Redis: its limits, and whether it is paused."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,14 @@ def _pause(fields: Mapping[str, str]) -> QueuePause | None:
 async def read_policy(connection: Connection, queue: str) -> StoredPolicy:
     """Read a queue's policy. Raises StoreError."""
     return parse_policy(await connection.execute("HGETALL", keys.of_queue(queue, "policy")))
+
+
+async def read_pauses(connection: Connection, queues: Collection[str]) -> dict[str, QueuePause]:
+    """Return the pauses of those of the queues that are paused. Raises StoreError."""
+    names = sorted(queues)
+    replies = await connection.gather([("HGETALL", keys.of_queue(name, "policy")) for name in names]) if names else []
+    policies = zip(names, map(parse_policy, replies), strict=True)
+    return {name: policy.pause for name, policy in policies if policy.pause is not None}
 
 
 async def set_limits(connection: Connection, queue: str, limits: QueueLimits) -> StoredPolicy:

@@ -16,6 +16,7 @@ import pytest
 from jobpools_operator.kube import client, leadership
 from jobpools_operator.kube.client import CRD_API, Api, ApiError, Object
 from jobpools_operator.kube.leadership import Leadership
+from tests.kube.campaigns import campaigning
 from tests.kube.processes import Operator
 from tests.support.waiting import eventually, until
 
@@ -54,26 +55,11 @@ async def test_a_leader_that_gets_no_answers_stops_before_another_may_start(
         monkeypatch.setattr(leadership, name, getattr(leadership, name) / 10)
     server = LeaseServer()
     leader = Leadership(cast("Api", server), "jobpools", "lease", "a", time.monotonic)
-    began, ended = asyncio.Event(), asyncio.Event()
-
-    async def lead() -> None:
-        began.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    campaign = asyncio.create_task(leader.campaign(lead))
-    try:
-        async with asyncio.timeout(10):
-            await began.wait()
-            server.is_silent = True
-            await ended.wait()
+    async with campaigning(leader) as term, asyncio.timeout(10):
+        await term.began.wait()
+        server.is_silent = True
+        await term.ended.wait()
         assert time.monotonic() - server.written_at < leadership.DURATION
-    finally:
-        campaign.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await campaign
 
 
 async def test_a_stuck_campaign_is_not_alive_and_one_that_has_not_started_is() -> None:

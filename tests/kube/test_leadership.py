@@ -1,7 +1,6 @@
 """Leader election with a real Lease and a fake clock."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from jobpools_operator.kube.client import COORDINATION_API, Api, path_of
 from jobpools_operator.kube.leadership import DEADLINE, DURATION, Leadership
 from tests.cluster.kubectl import Kubectl
+from tests.kube.campaigns import campaigning
 
 pytestmark = pytest.mark.api
 
@@ -97,25 +97,9 @@ async def test_the_lease_shows_the_holder_and_the_number_of_transitions(make: Ma
 
 async def test_an_operator_that_loses_the_lease_stops_acting(make: Make, api: Api, kubectl: Kubectl) -> None:
     a = make("a")
-    began, ended = asyncio.Event(), asyncio.Event()
-
-    async def lead() -> None:
-        began.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    campaign = asyncio.create_task(a.campaign(lead))
-    try:
-        async with asyncio.timeout(10):
-            await began.wait()
+    async with campaigning(a) as term, asyncio.timeout(10):
+        await term.began.wait()
         path = path_of(COORDINATION_API, kubectl.namespace, "leases", "lease")
         await api.merge(path, {"spec": {"holderIdentity": "another"}}, "test")
-        async with asyncio.timeout(10):
-            await ended.wait()
+        await term.ended.wait()
         assert not a.is_leading
-    finally:
-        campaign.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await campaign

@@ -14,8 +14,8 @@ from tests.store.conftest import QUEUE
 
 IDS = [f"job-{n:03}" for n in range(200)]
 KEY = keys.of_queue(QUEUE, "part")
-STAY = 80
-"""Number of the last jobs, which are still there when they are read."""
+STAYING = 80
+"""Number of jobs at the end that no command removes before they are read."""
 
 Read = Callable[[Connection, Any, int], Any]
 
@@ -73,4 +73,4 @@ async def test_jobs_that_stay_are_read_once_while_others_move_before_each_comman
             break
         position = chunk.position_after(len(chunk.found))
     assert len(found) == len(set(found))
-    assert set(found) >= set(IDS[-STAY:])
+    assert set(found) >= set(IDS[-STAYING:])

@@ -60,7 +60,10 @@ Wait = Annotated[
 Format = Annotated[
     Output,
     typer.Option(
-        "--output", "-o", help="table: the id, or the result; json, yaml: id, queue, whether it is new, result."
+        "--output",
+        "-o",
+        help="table prints the id, or with --wait the result; json and yaml print both, the queue, and whether "
+        "the job is new.",
     ),
 ]
 Redis = Annotated[

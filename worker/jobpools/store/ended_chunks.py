@@ -61,7 +61,7 @@ async def _items(
     The elements are in the order of the list: the oldest first.
     """
     if last is None:
-        offset = 0 if before is None else await _newer(connection, key, before * 1000)
+        offset = 0 if before is None else await _count_newer(connection, key, before * 1000)
         items: list[bytes] = await connection.execute("LRANGE", key, -offset - size, -offset - 1)
         return offset, items, len(items) < size
     at, job_id, offset = last
@@ -76,13 +76,13 @@ async def _items(
 
 
 def _number_older(items: Sequence[bytes], at: int, job_id: str) -> int:
-    """Return how many elements are before the one of this job; of all up to its time if it is removed."""
+    """Return how many elements are before the one of this job; if it was removed, how many are not newer than it."""
     decoded = [decode_ended(item) for item in items]
     same = (index for index, (ended_at, _, each) in enumerate(decoded) if (ended_at, each) == (at, job_id))
     return next(same, sum(ended_at <= at for ended_at, _, _ in decoded))
 
 
-async def _newer(connection: Connection, key: str, at: float) -> int:
+async def _count_newer(connection: Connection, key: str, at: float) -> int:
     """Return the number of elements of a list whose jobs ended at this time, in ms, or later."""
     low, high = 0, int(await connection.execute("LLEN", key))
     total = high
@@ -97,8 +97,8 @@ async def _newer(connection: Connection, key: str, at: float) -> int:
 
 
 async def _offset_of(connection: Connection, key: str, at: int, job_id: str) -> int:
-    """Return how many elements are as new as the one of this job, or newer; of all with its time if it is removed."""
-    newer = await _newer(connection, key, at + 1)
+    """Return how many elements are as new as the one of this job, or newer; if it was removed, only the newer ones."""
+    newer = await _count_newer(connection, key, at + 1)
     items = await connection.execute("LRANGE", key, -newer - SAME_TIME, -newer - 1)
     for index, item in enumerate(reversed(items)):
         found, _, found_id = decode_ended(item)

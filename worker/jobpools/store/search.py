@@ -20,15 +20,18 @@ from jobpools.store.job_matching import matcher, may_match
 from jobpools.store.job_view import JobView, KeyFields
 from jobpools.store.read_size import FIRST_READ, next_size
 from jobpools.store.read_views import read_views
-from jobpools.store.search_chunks import Chunk, newer_than, ready_chunk, scored_chunk
+from jobpools.store.search_chunks import Chunk, count_dead_since, ready_chunk, scored_chunk
 from jobpools.store.search_cursor import SearchCursor, decode_cursor
 from jobpools.store.server import server_time
 
-READ_LIMIT, EXAMINE_LIMIT = 10_000, 100_000
-"""Maximum number of jobs that one page reads; of jobs that it examines, those included whose id is enough to exclude
-them."""
-TIME_LIMIT, LEAST_TIME = 0.15, 0.03
-"""Seconds after which a page reads no further jobs; for which it reads jobs even if finding the queues took long."""
+READ_LIMIT = 10_000
+"""Maximum number of jobs that one page reads."""
+EXAMINE_LIMIT = 100_000
+"""Maximum number of jobs that one page examines. Those that do not match by their id alone are not read."""
+TIME_LIMIT = 0.15
+"""Seconds after which a page reads no further jobs."""
+MIN_TIME = 0.03
+"""Seconds for which a page may read jobs even if it took long to find the queues."""
 ENDED = "done"
 """The part of a queue that has its completed and cancelled jobs."""
 _PARTS: Sequence[tuple[str, tuple[JobState, ...]]] = (
@@ -40,6 +43,7 @@ _PARTS: Sequence[tuple[str, tuple[JobState, ...]]] = (
 )
 """The parts of a queue in the order of a search, and the states of the jobs in them."""
 _COUNTS = {"zset": "ZCARD", "list": "LLEN"}
+"""By kind of key: the command that counts its elements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ async def search(
     parts, total = await _with_jobs(connection, parts)
     order = [part for part, _ in _PARTS]
     ahead = [each for each in parts if (each[0], order.index(each[1])) >= (start.queue, order.index(start.part))]
-    deadline = max(begun + TIME_LIMIT, clock() + LEAST_TIME)
+    deadline = max(begun + TIME_LIMIT, clock() + MIN_TIME)
     page = _Page(connection, chosen.at(start.began), limit, start.examined, deadline, clock)
     for queue, part in ahead:
         position = start.position if (queue, part) == (start.queue, start.part) else None
@@ -185,7 +189,7 @@ async def read_chunk(
     if part in keys.READY:
         return await ready_chunk(connection, key, position, size)
     if part == "dead":
-        start = 0 if position or before is None else await newer_than(connection, queue, before)
+        start = 0 if position or before is None else await count_dead_since(connection, queue, before)
         return _until(await scored_chunk(connection, key, position, size, newest_first=True, start=start), after)
     return await scored_chunk(connection, key, position, size)
 

@@ -1,6 +1,6 @@
 """Read ids of jobs from a ready list or a sorted set, a chunk at a time, while workers and producers change it.
 
-A position holds the id that was read last. If it is not in its place any more, it is searched: a chunk then begins
+A position holds the id that was read last. If it is no longer at its index, it is searched: a chunk then begins
 after it, so that jobs which were there when the search began are neither skipped nor read twice.
 """
 
@@ -18,7 +18,7 @@ from jobpools.store.replies import scored
 T = TypeVar("T")
 
 SEARCH_SIZE, SEARCH_LIMIT = 1000, 100_000
-"""Ids in one read of the search for the last id, and in all of them."""
+"""Number of ids in one read that searches the last id, and in all such reads together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Chunk:
     position_after: Callable[[int], Any]
     """Return the position after the first n jobs of the chunk."""
     is_last: bool
-    """No more jobs follow."""
+    """Whether no more jobs follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,11 @@ async def ready_chunk(connection: Connection, key: str, position: Any, size: int
 
 
 async def _list_after(connection: Connection, key: str, start: int, last: bytes, size: int) -> _Reply[bytes]:
-    """Search an id that was before `start`; the same reply has the next ones, as others may leave before another read.
+    """Return the elements after an id that was before `start`.
 
-    If the list does not hold it any more, it was claimed, and so were all ids before it: the result is the beginning
-    of the list, or of the part that was searched.
+    They are in the reply that has this id, as others may leave the list between two commands. If the list does not hold
+    it any more, it was claimed, and so were all ids before it: the result is the beginning of the list, or of the part
+    that was searched.
     """
     first = max(0, start)
     while True:
@@ -124,8 +125,8 @@ async def _set_after(
     first = max(0, rank - SEARCH_SIZE)
     reply = await _read_set(connection, key, first, rank - first + size, order)
     wanted = (score, name.encode())
-    places = [(each_score, element.encode()) for element, each_score in reply.items]
-    return replace(reply, passed=sum(place >= wanted if order else place <= wanted for place in places))
+    elements = [(each_score, each.encode()) for each, each_score in reply.items]
+    return replace(reply, passed=sum(each >= wanted if order else each <= wanted for each in elements))
 
 
 async def _read_set(
@@ -159,10 +160,10 @@ async def _rank_after(connection: Connection, key: str, score: float, last: str,
     )
     while low < high:  # elements of one score are in the order of their bytes
         middle = (low + high) // 2
-        there = await _read(connection, key, middle, 1, ())
-        if not there:
+        found = await _read(connection, key, middle, 1, ())
+        if not found:
             break
-        element = (there[0][1], there[0][0].encode())
+        element = (found[0][1], found[0][0].encode())
         if element < wanted or (element == wanted and not newest_first):
             low = middle + 1
         else:
@@ -170,6 +171,6 @@ async def _rank_after(connection: Connection, key: str, score: float, last: str,
     return max(0, int(total) - int(low)) if newest_first else int(low)
 
 
-async def newer_than(connection: Connection, queue: str, before: float) -> int:
+async def count_dead_since(connection: Connection, queue: str, at: float) -> int:
     """Return the number of dead jobs that died at this time, in seconds since the epoch, or later."""
-    return int(await connection.execute("ZCOUNT", keys.of_queue(queue, "dead"), before * 1000, "+inf"))
+    return int(await connection.execute("ZCOUNT", keys.of_queue(queue, "dead"), at * 1000, "+inf"))

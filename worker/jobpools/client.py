@@ -19,7 +19,7 @@ from jobpools.errors import ArgumentsError, ConfigurationError, PayloadTooLargeE
 from jobpools.handle import JobHandle
 from jobpools.loop_thread import LoopThread
 from jobpools.options import Options
-from jobpools.sending import send, send_sync
+from jobpools.sending import FullQueueLog, send, send_sync
 from jobpools.settings import DEFAULT_BLOCK_TIMEOUT, DEFAULT_MAX_PAYLOAD
 from jobpools.store import abandoned, draws
 from jobpools.store.connection import Connection
@@ -65,6 +65,7 @@ class Client:
         """Maximum bytes of an encoded job."""
         self.block_timeout = block_timeout
         """Maximum seconds to wait for room in a full queue."""
+        self._lines = FullQueueLog()
         self._hooks = EnqueueHooks() if hooks is None else hooks
         self._unwritten = dict(limits)
         """Limits that this process has not written to Redis."""
@@ -169,7 +170,7 @@ class Client:
             await self._write_limits()
         if self._hooks.before:
             calls = await self._hooks.run_before(calls, self._encoded)
-        handles = self._handles(calls, await send(self.connection(), calls, self.block_timeout))
+        handles = self._handles(calls, await send(self.connection(), calls, self.block_timeout, self._lines))
         if self._hooks.after:
             await self._hooks.run_after(calls, handles)
         return handles
@@ -180,7 +181,7 @@ class Client:
             self.run_sync(self._write_limits)
         if self._hooks.before:
             calls = self._hooks.run_before_sync(calls, self._encoded, self.run_sync)
-        handles = self._handles(calls, send_sync(self.sync_connection(), calls, self.block_timeout))
+        handles = self._handles(calls, send_sync(self.sync_connection(), calls, self.block_timeout, self._lines))
         if self._hooks.after:
             self._hooks.run_after_sync(calls, handles, self.run_sync)
         return handles

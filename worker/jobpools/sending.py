@@ -17,7 +17,7 @@ from jobpools.store.sync_connection import SyncConnection
 ROOM_CHECKS = Backoff(initial=0.01, maximum=0.25)
 """Delays between two tries to enqueue into a full queue."""
 LOG_INTERVAL = 5.0
-"""Seconds between two log lines of a call that waits for room."""
+"""Seconds between two log lines of a client about one full queue."""
 
 log = logging.getLogger("jobpools.client")
 
@@ -25,7 +25,38 @@ SendSteps = Generator[Batch | float, list[int], list[bool]]
 """Yields a batch to send, and receives its receipts; or yields seconds to wait. Returns whether each job is new."""
 
 
-async def send(connection: Connection, jobs: Sequence[Sending], block_timeout: float) -> list[bool]:
+class FullQueueLog:
+    """The log lines of a client about full queues: a web server may enqueue thousands of jobs a second into one."""
+
+    def __init__(self) -> None:
+        self._next_lines: dict[str, float] = {}
+        """When the next line about a queue may be logged, in monotonic seconds."""
+        self._dropped: dict[str, int] = {}
+        """Dropped jobs of each queue that no line has counted."""
+
+    def add_wait(self, queue: str, so_far: str, now: float) -> None:
+        """Log that a call waits for room, unless a line about the queue is recent."""
+        if self._is_due(queue, now):
+            log.warning("queue %s is full; waiting for room%s", queue, so_far)
+
+    def add_dropped(self, queue: str, number: int, now: float) -> None:
+        """Log how many jobs were dropped since the last line, unless it is recent."""
+        dropped = self._dropped[queue] = self._dropped.get(queue, 0) + number
+        if self._is_due(queue, now):
+            self._dropped[queue] = 0
+            jobs_were = count_of(dropped, "job was", "jobs were")
+            log.warning("queue %s is full: %s moved to its dead letters: its overflow is DropNewest", queue, jobs_were)
+
+    def _is_due(self, queue: str, now: float) -> bool:
+        if now < self._next_lines.get(queue, 0.0):
+            return False
+        self._next_lines[queue] = now + LOG_INTERVAL
+        return True
+
+
+async def send(
+    connection: Connection, jobs: Sequence[Sending], block_timeout: float, lines: FullQueueLog
+) -> list[bool]:
     """Enqueue jobs; return for each whether it is new. False: its id is known, and nothing was written.
 
     Up to BATCH jobs of one queue are sent at a time. A full queue accepts those that fit; the others are sent again.
@@ -36,12 +67,13 @@ async def send(connection: Connection, jobs: Sequence[Sending], block_timeout: f
         connection: The queues' server.
         jobs: Validated and encoded jobs.
         block_timeout: Maximum seconds to wait for room in a full queue, from the latest job that was accepted.
+        lines: The client's log lines about full queues.
 
     Raises:
         QueueFullError: No room appeared within `block_timeout`, or too many are scheduled. Other jobs may be enqueued.
         StoreError: Redis refused a command or is unreachable.
     """
-    steps = send_steps(jobs, block_timeout)
+    steps = send_steps(jobs, block_timeout, lines)
     try:
         step = next(steps)
         while True:
@@ -54,9 +86,11 @@ async def send(connection: Connection, jobs: Sequence[Sending], block_timeout: f
         return ended.value  # type: ignore[no-any-return]  # the value of SendSteps
 
 
-def send_sync(connection: SyncConnection, jobs: Sequence[Sending], block_timeout: float) -> list[bool]:
+def send_sync(
+    connection: SyncConnection, jobs: Sequence[Sending], block_timeout: float, lines: FullQueueLog
+) -> list[bool]:
     """Enqueue jobs as `send` does, from code without an event loop."""
-    steps = send_steps(jobs, block_timeout)
+    steps = send_steps(jobs, block_timeout, lines)
     try:
         step = next(steps)
         while True:
@@ -69,9 +103,11 @@ def send_sync(connection: SyncConnection, jobs: Sequence[Sending], block_timeout
         return ended.value  # type: ignore[no-any-return]  # as above
 
 
-def send_steps(jobs: Sequence[Sending], block_timeout: float, clock: Callable[[], float] = time.monotonic) -> SendSteps:
+def send_steps(
+    jobs: Sequence[Sending], block_timeout: float, lines: FullQueueLog, clock: Callable[[], float] = time.monotonic
+) -> SendSteps:
     """Decide what to send and when, as `SendSteps` describes it. `clock` returns monotonic seconds."""
-    new, room = [False] * len(jobs), _Room(len(jobs), block_timeout, clock)
+    new, room = [False] * len(jobs), _Room(len(jobs), block_timeout, lines, clock)
     for queue, indices in batches(jobs):
         left: list[int] = indices
         while left:
@@ -97,11 +133,10 @@ class _Room:
     """Number of successive tries in which no job was accepted."""
     _since = 0.0
     """When the first of these tries was made, in monotonic seconds."""
-    _next_line = 0.0
-    """When the wait is logged again, in monotonic seconds."""
 
-    def __init__(self, total: int, timeout: float, clock: Callable[[], float]) -> None:
+    def __init__(self, total: int, timeout: float, lines: FullQueueLog, clock: Callable[[], float]) -> None:
         self._total = total
+        self._lines = lines
         self._clock = clock
         self._timeout = timeout
 
@@ -117,8 +152,7 @@ class _Room:
         if self._refusals == 1:
             self._since = self._clock()
         if dropped := sum(receipt == Receipt.DROPPED for receipt in receipts):
-            jobs_were = count_of(dropped, "job was", "jobs were")
-            log.warning("queue %s is full: %s moved to its dead letters: its overflow is DropNewest", queue, jobs_were)
+            self._lines.add_dropped(queue, dropped, self._clock())
         if Receipt.SCHEDULE_FULL in receipts:
             raise QueueFullError(
                 f"queue {queue}: it has as many scheduled jobs as maxScheduled allows{self._so_far()}; raise the limit "
@@ -133,9 +167,7 @@ class _Room:
                 f"queue {queue}: it is full, and no room appeared within {format_duration(self._timeout)}"
                 f"{self._so_far()}; run more workers, or raise the limit with jobpools queues set {queue} --max-depth N"
             )
-        if now >= self._next_line:
-            self._next_line = now + LOG_INTERVAL
-            log.warning("queue %s is full; waiting for room%s", queue, self._so_far())
+        self._lines.add_wait(queue, self._so_far(), now)
         return min(ROOM_CHECKS.delay(self._refusals, draws.fraction()), self._since + self._timeout - now)
 
     def _so_far(self) -> str:

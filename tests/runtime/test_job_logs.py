@@ -12,7 +12,7 @@ from tests.support.waiting import eventually
 from tests.support.workers import running_workers
 
 APP = """
-import asyncio, logging, os, sys
+import asyncio, contextvars, logging, os, sys, threading
 from jobpools import App, Context, Retry
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,9 @@ async def coroutine() -> None:
     log.info("in a coroutine", extra={"queue": "mine"})
     await asyncio.create_task(child())
     await asyncio.to_thread(log.info, "in a thread of it")
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(log.info, "in a thread with its context"))
+    thread.start()
+    thread.join()
 
 async def child() -> None:
     log.info("in a task of it")
@@ -40,7 +43,14 @@ def function(ctx: Context) -> None:
 async def broken() -> None:
     raise ValueError("as asked")
 """
-LINES = ["in a coroutine", "in a task of it", "in a thread of it", "in a function", "by its logger"]
+LINES = [
+    "in a coroutine",
+    "in a task of it",
+    "in a thread of it",
+    "in a thread with its context",
+    "in a function",
+    "by its logger",
+]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The attempt whose code is running: known in its task, in tasks and threads that it starts, and in its callbacks."""
+"""The attempt whose code is running: known in its task, tasks that it starts, its callbacks and `asyncio.to_thread`."""
 
 import asyncio
 import contextvars

@@ -55,7 +55,7 @@ async def test_a_schedule_is_made_listed_changed_and_deleted(app: App) -> None:
     assert (changed.key, changed.times) == ("code:shop/daily", "every 15m")
     await app.scheduler.delete("daily")
     assert await app.scheduler.list() == []
-    with pytest.raises(ScheduleNotFoundError, match="schedule daily: there is none of this name"):
+    with pytest.raises(ScheduleNotFoundError, match="schedule daily: not found"):
         await app.scheduler.get("daily")
 
 

@@ -95,7 +95,7 @@ def test_an_edit_shows_what_changes_before_and_after(jobpools: Shell) -> None:
 def test_an_unknown_schedule_is_refused_in_one_line(jobpools: Shell) -> None:
     ran = jobpools("cron", "disable", "reprot")
     assert (ran.code, ran.err) == (
-        1, "jobpools: schedule reprot: there is none of this name; did you mean report?\n",
+        1, "jobpools: schedule reprot: not found; did you mean report?\n",
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def test_a_worker_process_is_paused_reloaded_resumed_and_stopped(
     assert (shown["state"], shown["command"]["command"], shown["command"]["by"]) == ("paused", "pause", "ada")
     (folder / "jobpools.toml").write_text('concurrency = 7\nlease = "20s"\n')
     ran = jobpools("workers", "reload", name)
-    assert (ran.code, ran.out.split()[-9:]) == (0, ["concurrency", "5", "→", "7", "lease", "10.0", "→", "20.0", "-"])
+    assert (ran.code, ran.out.split()[-9:]) == (0, ["concurrency", "5", "→", "7", "lease", "10s", "→", "20s", "-"])
     eventually("it has more slots", lambda: listed()[0]["slots"] == 7)
     assert listed()[0]["state"] == "paused"
     assert jobpools(*SEND).code == 0

@@ -92,9 +92,9 @@ async def test_a_reload_changes_what_can_change_and_names_what_cannot(
         assert answer == ReloadAnswer(
             (
                 "queues emails,old → emails,reports=3", "concurrency 2 → 4", "job.retry.max_attempts 3 → 1",
-                "queue.keep_dead 10000 → 7", "log_level info → warning", "log_interval 60.0 → 300.0",
+                "queue.keep_dead 10000 → 7", "log_level info → warning", "log_interval 60s → 5m",
             ),
-            ("lease 10.0 → 20.0",),
+            ("lease 10s → 20s",),
         )  # fmt: skip
         assert caplog.text.count("told to reload by ada; reloaded: queues") == 1
         await until(lambda: len(slots.running) == 3)

@@ -39,7 +39,7 @@ async def test_a_paused_worker_receives_a_reload_and_stays_paused(store: Connect
     assert reply == HeartbeatReply(replace(PAUSE, since=AT), replace(reload, since=AT + 0.005), "v7")
     assert await read_settings(store, POOL) == ("v7", {"JOBPOOLS_CONCURRENCY": "8"})
     assert await read_answer(store, POOL, "a.1", given) is None
-    answer = ReloadAnswer(("concurrency 5 → 8",), ("lease 10.0 → 20.0",))
+    answer = ReloadAnswer(("concurrency 5 → 8",), ("lease 10s → 20s",))
     await answer_reload(store, POOL, "a.1", AT + 0.005, answer)
     assert await read_answer(store, POOL, "a.1", given) == answer
     assert await read_answer(store, POOL, "a.1", given + 1) is None, "of an earlier reload"

@@ -310,9 +310,9 @@ class Scheduler:
             schedule = schedule_of(self._app.name, call, each.times, each.options, each.name)
             await schedule_table.save_schedule(connection, schedule, source, self._limit)
         kept = {code_key(self._app.name, name) for name in self.declared}
-        for key, owned in (await schedule_table.read_code(connection)).items():
-            if owned.declared == source and key not in kept:
-                await schedule_table.delete_schedule(connection, key, owned.spec)
+        for key, stored in (await schedule_table.read_code(connection)).items():
+            if stored.declared == source and key not in kept:
+                await schedule_table.delete_schedule(connection, key, stored.spec)
 
     async def _save(self, times: Mapping[str, Any], call: Call[Any], options: ScheduleValues) -> ScheduleView:
         schedule = schedule_of(self._app.name, call, times, options, options.get("name") or call.envelope.name)
@@ -326,7 +326,7 @@ class Scheduler:
             return known
         others = [each.schedule.meta.key for each in await schedule_table.list_schedules(connection)]
         hint = did_you_mean(key, others) or "; app.scheduler.list() returns all schedules"
-        raise ScheduleNotFoundError(f"schedule {name}: there is none of this name{hint}")
+        raise ScheduleNotFoundError(f"schedule {name}: not found{hint}")
 
     async def _switch(self, name: str, *, enabled: bool) -> ScheduleView:
         schedule, _ = check_source("enable" if enabled else "disable", (await self._find(name)).schedule)

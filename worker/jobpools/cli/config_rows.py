@@ -4,16 +4,12 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic.fields import FieldInfo
-
 from jobpools.cli.terminal import print_error
 from jobpools.core.configuration.resolution import Facts, Resolution, flattened, resolve, source_of
 from jobpools.core.configuration.settings_table import BY_NAME, CONFIG, Setting
 from jobpools.core.configuration.sources import unknown_variables
-from jobpools.core.configuration.values import Origin, group_at
+from jobpools.core.configuration.values import Origin, with_unit
 from jobpools.core.jobs.policies import QueueRef
-from jobpools.core.schema import is_duration
-from jobpools.core.text.durations import format_duration, parse_duration
 from jobpools.settings import WorkerSettings
 from jobpools.settings_reader import Inputs, facts_of, with_app_url
 from jobpools.store.translation import safe_url
@@ -64,12 +60,8 @@ def _row(setting: Setting, name: str, value: Any, source: str) -> dict[str, Any]
 
 
 def with_text(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of the table, in which a duration is text: `1h`, or `90.25s` if the text is rounded."""
-    name, value = row["setting"], row["value"]
-    if not isinstance(value, float) or not is_duration(_field(name)):
-        return {**row}
-    text = format_duration(value)
-    return {**row, "value": text if parse_duration(text) == value else f"{value:g}s"}
+    """Return a row of the table, in which a duration is text, as in `90s`."""
+    return {**row, "value": with_unit(WorkerSettings, row["setting"], row["value"])}
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -83,12 +75,6 @@ def _plain(name: str, value: Any) -> Any:
 
 def _queue(queue: QueueRef) -> str:
     return queue.name if queue.weight == 1 else f"{queue.name}={queue.weight}"
-
-
-def _field(name: str) -> FieldInfo:
-    *groups, last = name.split(".")
-    group = group_at(WorkerSettings, tuple(groups))
-    return (group or WorkerSettings).model_fields[last]
 
 
 def print_notes() -> None:

@@ -40,7 +40,7 @@ def run_named(url: str | None, name: str, query: Callable[[Scheduler, str], Awai
                 raise ConfigurationError(f"schedule {name}: there are several; use one of {', '.join(found)}")
             known = {each.key.rpartition("/")[2]: each.key for each in await app.scheduler.list()}
             hint = did_you_mean(name, known) or "; jobpools cron lists all"
-            raise ScheduleNotFoundError(f"schedule {name}: there is none of this name{hint}")
+            raise ScheduleNotFoundError(f"schedule {name}: not found{hint}")
 
     return asyncio.run(connect_and_query())
 

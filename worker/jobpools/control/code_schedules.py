@@ -21,7 +21,7 @@ from jobpools.core.text.error_text import first_line
 from jobpools.errors import StoreError
 from jobpools.store import draws, schedule_table
 from jobpools.store.connection import Connection
-from jobpools.store.schedule_table import Owned
+from jobpools.store.schedule_table import StoredSchedule
 from jobpools.store.schedules import StoreCodeSchedules, read_states
 
 LEAD: Final = 10.0
@@ -112,7 +112,7 @@ class TableFollower:
     def __init__(self, connection: Connection, engine: ScheduleEngine) -> None:
         self.engine = engine
         self._connection = connection
-        self._known: dict[str, Owned] = {}
+        self._known: dict[str, StoredSchedule] = {}
         self._version = -1
         """The number of changes at the latest read."""
         self._next_read = 0.0
@@ -131,15 +131,15 @@ class TableFollower:
         self._version, self._next_read = version, now + RELOAD_INTERVAL
         for key in [key for key in self._known if key not in found]:
             self.engine.drop(key, forget=False)
-        for key, owned in found.items():
-            if self._known.get(key) != owned:
-                self._put(key, owned)
+        for key, stored in found.items():
+            if self._known.get(key) != stored:
+                self._put(key, stored)
         self._known = found
         await self._delete_finished()
 
-    def _put(self, key: str, owned: Owned) -> None:
+    def _put(self, key: str, stored: StoredSchedule) -> None:
         try:
-            self.engine.put(parse_schedule(key, owned.spec, disabled=owned.is_disabled))
+            self.engine.put(parse_schedule(key, stored.spec, disabled=stored.is_disabled))
         except ValueError as error:
             log.warning("%s: a newer version made this schedule, so it is not fired here: %s", key, first_line(error))
             self.engine.drop(key, forget=False)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jobpools.core.configuration.resolution import Resolution, SettingChange, changes
+from jobpools.core.configuration.values import with_unit
 from jobpools.core.pools.worker_states import ReloadAnswer, WorkerCommand
 from jobpools.errors import SettingsError, StoreError
 from jobpools.runtime.reload_requests import ReloadRequests
@@ -104,7 +105,8 @@ def _field(change: SettingChange) -> str:
 
 
 def _describe(change: SettingChange) -> str:
-    return f"{change.name} {_shown(change.before)} → {_shown(change.after)}"
+    before, after = (with_unit(WorkerSettings, change.name, value) for value in (change.before, change.after))
+    return f"{change.name} {_shown(before)} → {_shown(after)}"
 
 
 def _shown(value: Any) -> str:

@@ -25,7 +25,7 @@ from jobpools.store.server import server_time
 
 
 @dataclass(frozen=True, slots=True)
-class Owned:
+class StoredSchedule:
     """A schedule made in code, as it is stored."""
 
     spec: bytes
@@ -54,7 +54,7 @@ async def find_keys(connection: Connection, name: str) -> list[str]:
     return sorted(key for key in found if key.rpartition("/")[2] == name)
 
 
-async def read_code(connection: Connection) -> dict[str, Owned]:
+async def read_code(connection: Connection) -> dict[str, StoredSchedule]:
     """Return the schedules made in code by key. Raises StoreError."""
     declared = dict(_decoded(await connection.execute("HGETALL", keys.schedules("code"))))
     if not declared:
@@ -64,7 +64,7 @@ async def read_code(connection: Connection) -> dict[str, Owned]:
         [("HMGET", keys.schedules(part), *names) for part in ("table", "disabled")]
     )
     return {
-        name: Owned(spec, off is not None, declared[name].decode())
+        name: StoredSchedule(spec, off is not None, declared[name].decode())
         for name, spec, off in zip(names, specs, disabled, strict=True)
         if spec is not None
     }

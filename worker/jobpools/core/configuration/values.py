@@ -7,6 +7,9 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel
 
+from jobpools.core.schema import is_duration
+from jobpools.core.text.durations import format_duration, parse_duration
+
 Path = tuple[str | int, ...]
 """Keys that lead to a value in TOML; a number is an index in an array."""
 
@@ -99,6 +102,19 @@ def paths_of(model: type[BaseModel], key: str, group: tuple[str, ...] = ()) -> t
         elif inner is not None:
             found += paths_of(inner, key, (*group, name))
     return found
+
+
+def with_unit(model: type[BaseModel], name: str, value: Any) -> Any:
+    """Return a duration as text, `1h`, or `90.25s` if such a text would be rounded; other values as they are.
+
+    `name` is that of the setting; dots separate the keys inside a group: `job.retry.initial`.
+    """
+    *groups, last = name.split(".")
+    group = group_at(model, tuple(groups))
+    if group is None or not isinstance(value, float) or not is_duration(group.model_fields[last]):
+        return value
+    text = format_duration(value)
+    return text if parse_duration(text) == value else f"{value:g}s"
 
 
 def field_of(group: type[BaseModel], key: str) -> str:

@@ -67,7 +67,8 @@ def test_a_schedule_is_disabled_enabled_and_deleted(jobpools: Shell) -> None:
     rows = json.loads(jobpools("cron", "-o", "json").out)
     assert next((row["enabled"], row["next"] is None, row["reason"]) for row in rows) == (False, True, "Suspended")
     assert jobpools("cron", "enable", KEY).out.startswith(f"schedule {KEY} is enabled; it fires next at 20")
-    assert jobpools("cron", "delete", "yearly").out == "schedule code:plans/yearly is deleted\n"
+    deleted = json.loads(jobpools("cron", "delete", "yearly", "-o", "json").out)
+    assert deleted == {"schedule": "code:plans/yearly", "deleted": True}
     assert [row["schedule"] for row in json.loads(jobpools("cron", "-o", "json").out)] == [KEY]
 
 

@@ -2,13 +2,16 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from redis import Redis
+from typer.main import get_command
 
+from jobpools.cli.app import app
 from tests.cli.conftest import Ran, Shell, dump, rows, run_all_jobs, send, table
 
 COMMANDS = (
@@ -35,6 +38,25 @@ def test_help_names_every_command(jobpools: Shell) -> None:
     assert ran == jobpools("--help")
     for name in COMMANDS:
         assert re.search(rf"^  {name.split()[0]} ", ran.out, re.MULTILINE)
+
+
+RUN_UNTIL_STOPPED = {("up",), ("worker",), ("scheduler",)}
+
+
+def test_every_command_that_ends_prints_json_and_yaml() -> None:
+    commands = [(path, each) for path, each in leaves(get_command(app)) if path not in RUN_UNTIL_STOPPED]
+    assert len(commands) > 30
+    without = [path for path, each in commands if not any("--output" in option.opts for option in each.params)]
+    assert without == []
+
+
+def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each command of the command line that has no commands of its own, with its name."""
+    inner = getattr(command, "commands", {})
+    for name, each in inner.items():
+        yield from leaves(each, (*path, name))
+    if not inner:
+        yield path, command
 
 
 def test_version_prints_the_version(jobpools: Shell) -> None:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import yaml
+
 from tests.cli.conftest import Shell
 
 FILE = """redis_url = "redis://:secret@127.0.0.1:1/0"
@@ -27,6 +29,7 @@ def test_each_setting_is_shown_with_its_place_and_without_passwords(jobpools: Sh
     assert rows["lease"] == ["10s", "default"]
     assert ran.err == "jobpools: JOBPOOLS_CONCURENCY: no such setting; did you mean JOBPOOLS_CONCURRENCY?\n"
     found = {each["setting"]: each for each in json.loads(jobpools("config", "-o", "json", env=env).out)}
+    assert found == {each["setting"]: each for each in yaml.safe_load(jobpools("config", "-o", "yaml", env=env).out)}
     assert found["redis_url"]["value"] == "redis://:***@127.0.0.1:1/0"
     assert (found["grace"]["value"], found["lease"]["value"]) == (3725.0, 10.0), "seconds"
     assert found["queues"] | {"meaning": ""} == {

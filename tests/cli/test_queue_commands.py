@@ -29,6 +29,8 @@ def test_a_pause_says_who_and_why_wherever_the_queue_is_shown(jobpools: Shell, q
     assert listed["note"] == shown["note"] == "the queue is paused by ada: the mail server is down"
     assert jobpools("queues", "resume", queue).out == f"queue {queue} is resumed; 1 job waits\n"
     assert jobpools("queues", "resume", queue).out == f"queue {queue} was not paused; 1 job waits\n"
+    resumed = json.loads(jobpools("queues", "resume", queue, "-o", "json").out)
+    assert resumed == {"queue": queue, "paused": False, "was_paused": False, "queued": 1}
 
 
 def test_a_pause_names_its_user_by_default(jobpools: Shell, queue: str) -> None:

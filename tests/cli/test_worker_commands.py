@@ -50,7 +50,8 @@ def test_a_worker_process_is_paused_reloaded_resumed_and_stopped(
     assert listed()[0]["state"] == "paused"
     assert jobpools(*SEND).code == 0
     assert jobpools(*SEND, "--wait", "0.5").code != 0
-    assert jobpools("workers", "resume", "--pool", POOL).code == 0
+    resumed = json.loads(jobpools("workers", "resume", "--pool", POOL, "-o", "json").out)
+    assert resumed == {"command": "resume", "workers": [name]}
     assert jobpools(*SEND, "--wait", "20").out == '"1 to ada"\n'
     assert jobpools("workers", "stop", listed()[0]["id"]).out.startswith("1 worker told to stop")
     assert worker.wait(DEADLINE) == 0

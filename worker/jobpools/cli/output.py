@@ -36,6 +36,14 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: Outp
         document([{key: _rounded(value) for key, value in row.items()} for row in rows], output)
 
 
+def report(text: str, value: Mapping[str, Any], output: Output) -> None:
+    """Print what a command has done: as a line of text, or as JSON or YAML."""
+    if output is Output.TABLE:
+        write(f"{text}\n")
+    else:
+        document(value, output)
+
+
 def document(value: Any, output: Output) -> None:
     """Print one value as JSON or YAML."""
     if output is Output.JSON:
@@ -48,9 +56,10 @@ def document(value: Any, output: Output) -> None:
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
         style = "|" if "\n" in value else None
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)  # pyright: ignore[reportUnknownMemberType]  # its stub is partly typed
+        return dumper.represent_scalar("tag:yaml.org,2002:str", str(value), style=style)  # pyright: ignore[reportUnknownMemberType]  # its stub is partly typed
 
     Dumper.add_representer(str, text)
+    Dumper.add_multi_representer(str, text)  # enums
     write(yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=YAML_WIDTH))
 
 

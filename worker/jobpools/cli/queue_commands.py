@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from jobpools.cli.command_group import Command, examples, list_group
-from jobpools.cli.output import Output, document, show
+from jobpools.cli.output import Output, document, report, show
 from jobpools.cli.parameters import Format, Redis
-from jobpools.cli.terminal import print_error, write
+from jobpools.cli.terminal import print_error
 from jobpools.core.jobs.job import JobState
 from jobpools.core.jobs.overflow import Overflow
 from jobpools.core.text.plurals import count_of
@@ -49,6 +49,7 @@ def pause_queue(
         str, typer.Option(metavar="NAME", help="Who pauses it. Default: user@host.", show_default=False)
     ] = "",
     redis: Redis = None,
+    output: Format = Output.TABLE,
 ) -> None:
     """Pause a queue: no worker claims its jobs until it is resumed. Running jobs continue; new jobs are accepted.
 
@@ -57,18 +58,20 @@ def pause_queue(
     from jobpools.cli import queries, queue_queries
 
     jobs = queries.run_query(redis, lambda connection: queue_queries.pause(connection, name, by, reason))
-    write(f"queue {name} is paused; {count_of(jobs, 'job waits', 'jobs wait')}\n")
+    waiting = count_of(jobs, "job waits", "jobs wait")
+    report(f"queue {name} is paused; {waiting}", {"queue": name, "paused": True, "queued": jobs}, output)
     _warn_if_unused(redis, name)
 
 
 @queues.command("resume", cls=Command, epilog=examples("queues resume emails"))
-def resume_queue(name: Name, redis: Redis = None) -> None:
+def resume_queue(name: Name, redis: Redis = None, output: Format = Output.TABLE) -> None:
     """Resume a paused queue: workers claim its jobs again."""
     from jobpools.cli import queries, queue_queries
 
     was_paused, jobs = queries.run_query(redis, lambda connection: queue_queries.resume(connection, name))
     waiting = count_of(jobs, "job waits", "jobs wait")
-    write(f"queue {name} is resumed; {waiting}\n" if was_paused else f"queue {name} was not paused; {waiting}\n")
+    text = f"queue {name} {'is resumed' if was_paused else 'was not paused'}; {waiting}"
+    report(text, {"queue": name, "paused": False, "was_paused": was_paused, "queued": jobs}, output)
     _warn_if_unused(redis, name)
 
 

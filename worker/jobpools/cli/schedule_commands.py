@@ -6,9 +6,8 @@ import typer
 
 from jobpools.cli import schedule_edit_command
 from jobpools.cli.command_group import Command, examples, list_group
-from jobpools.cli.output import Output, document, format_time, show
+from jobpools.cli.output import Output, document, format_time, report, show
 from jobpools.cli.parameters import Format, Redis
-from jobpools.cli.terminal import write
 
 COLUMNS = ("schedule", "times", "zone", "next", "last", "state", "fired", "missed", "reason")
 
@@ -44,17 +43,18 @@ def show_schedule(name: Name, redis: Redis = None, output: Format = Output.YAML)
 
 
 @cron.command("enable", cls=Command, epilog=examples("cron enable refresh"))
-def enable_schedule(name: Name, redis: Redis = None) -> None:
+def enable_schedule(name: Name, redis: Redis = None, output: Format = Output.TABLE) -> None:
     """Enable a schedule made in code: it fires at its next tick."""
     from jobpools.cli import schedule_queries
 
     found = schedule_queries.run_named(redis, name, lambda scheduler, key: scheduler.enable(key))
-    due = "never" if found.next_run is None else f"at {format_time(found.next_run.timestamp())}"
-    write(f"schedule {found.key} is enabled; it fires next {due}\n")
+    due = None if found.next_run is None else format_time(found.next_run.timestamp())
+    text = f"schedule {found.key} is enabled; it fires next {'never' if due is None else f'at {due}'}"
+    report(text, {"schedule": found.key, "enabled": True, "next": due}, output)
 
 
 @cron.command("disable", cls=Command, epilog=examples("cron disable refresh"))
-def disable_schedule(name: Name, redis: Redis = None) -> None:
+def disable_schedule(name: Name, redis: Redis = None, output: Format = Output.TABLE) -> None:
     """Disable a schedule made in code: its ticks count as missed.
 
     The switch is kept in Redis and survives restarts and deploys. A CronJobSpec has `spec.suspend` instead.
@@ -62,11 +62,11 @@ def disable_schedule(name: Name, redis: Redis = None) -> None:
     from jobpools.cli import schedule_queries
 
     found = schedule_queries.run_named(redis, name, lambda scheduler, key: scheduler.disable(key))
-    write(f"schedule {found.key} is disabled\n")
+    report(f"schedule {found.key} is disabled", {"schedule": found.key, "enabled": False}, output)
 
 
 @cron.command("run", cls=Command, epilog=examples("cron run daily-report"))
-def run_schedule(name: Name, redis: Redis = None) -> None:
+def run_schedule(name: Name, redis: Redis = None, output: Format = Output.TABLE) -> None:
     """Enqueue the job of a schedule now, in addition to its ticks.
 
     The command prints the job's id. It runs a disabled schedule, too.
@@ -74,7 +74,7 @@ def run_schedule(name: Name, redis: Redis = None) -> None:
     from jobpools.cli import schedule_queries
 
     job = schedule_queries.run_named(redis, name, lambda scheduler, key: scheduler.run(key))
-    write(f"{job.id}\n")
+    report(job.id, {"id": job.id, "queue": job.queue}, output)
 
 
 @cron.command("next", cls=Command, epilog=examples("cron next daily-report", "cron next daily-report --limit 3"))
@@ -98,9 +98,9 @@ schedule_edit_command.add_to(cron)
 
 
 @cron.command("delete", cls=Command, epilog=examples("cron delete refresh"))
-def delete_schedule(name: Name, redis: Redis = None) -> None:
+def delete_schedule(name: Name, redis: Redis = None, output: Format = Output.TABLE) -> None:
     """Delete a schedule made in code. A worker that starts writes again what `@app.cron` declares."""
     from jobpools.cli import schedule_queries
 
     key = schedule_queries.run_named(redis, name, schedule_queries.delete)
-    write(f"schedule {key} is deleted\n")
+    report(f"schedule {key} is deleted", {"schedule": key, "deleted": True}, output)

@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from jobpools.cli.command_group import Command, examples, list_group
-from jobpools.cli.output import Output, document, show
+from jobpools.cli.output import Output, document, report, show
 from jobpools.cli.parameters import Format, Redis
-from jobpools.cli.terminal import write
 from jobpools.core.pools.worker_states import CommandKind
 from jobpools.core.text.plurals import count_of
 
@@ -68,24 +67,33 @@ def show_worker(name: Name, pool: PoolKey = None, redis: Redis = None, output: F
     "pause", cls=Command,
     epilog=examples("workers pause web-1 --reason 'looking at its memory'", "workers pause --pool default/emails"),
 )  # fmt: skip
-def pause_workers(
-    names: Names = None, pool: AllOfPool = None, reason: Reason = "", by: By = "", redis: Redis = None
+def pause_workers(  # a command's own options
+    names: Names = None,
+    *,
+    pool: AllOfPool = None,
+    reason: Reason = "",
+    by: By = "",
+    redis: Redis = None,
+    output: Format = Output.TABLE,
 ) -> None:
     """Pause workers: they claim no jobs until they are resumed. Running jobs continue.
 
     Only these processes are paused: a worker that starts later claims jobs. To pause a queue for all workers, use
     `jobpools queues pause`.
     """
-    _give_command(CommandKind.PAUSE, (names or (), pool), redis, (by, reason))
+    _print_result(CommandKind.PAUSE, _give(CommandKind.PAUSE, (names or (), pool), redis, (by, reason)), output)
 
 
 @workers.command("resume", cls=Command, epilog=examples("workers resume web-1", "workers resume --pool default/emails"))
-def resume_workers(names: Names = None, pool: AllOfPool = None, redis: Redis = None) -> None:
+def resume_workers(
+    names: Names = None, pool: AllOfPool = None, redis: Redis = None, output: Format = Output.TABLE
+) -> None:
     """Resume paused workers: they claim jobs again. A worker that is stopping cannot be resumed."""
     from jobpools.cli import queries, worker_queries
 
     chosen = worker_queries.Selection(names or (), pool)
-    _print_result("resume", queries.run_query(redis, lambda connection: worker_queries.resume(connection, chosen)))
+    resumed = queries.run_query(redis, lambda connection: worker_queries.resume(connection, chosen))
+    _print_result("resume", resumed, output)
 
 
 @workers.command(
@@ -114,29 +122,36 @@ def reload_workers(
 
 
 @workers.command("stop", cls=Command, epilog=examples("workers stop web-1", "workers stop --pool default/emails"))
-def stop_workers(
-    names: Names = None, pool: AllOfPool = None, reason: Reason = "", by: By = "", redis: Redis = None
+def stop_workers(  # a command's own options
+    names: Names = None,
+    *,
+    pool: AllOfPool = None,
+    reason: Reason = "",
+    by: By = "",
+    redis: Redis = None,
+    output: Format = Output.TABLE,
 ) -> None:
     """Stop workers as SIGTERM does.
 
     Running jobs get the grace to finish, and the exit code of the worker is 0. Kubernetes and `jobpools up` start
     another worker in place of one that ends. So this command restarts the workers of a pool.
     """
-    _give_command(CommandKind.STOP, (names or (), pool), redis, (by, reason))
+    _print_result(CommandKind.STOP, _give(CommandKind.STOP, (names or (), pool), redis, (by, reason)), output)
 
 
-def _give_command(
+def _give(
     kind: CommandKind, chosen: tuple[Sequence[str], str | None], redis: str | None, origin: tuple[str, str]
-) -> None:
+) -> list[str]:
+    """Give workers a command, and return their names."""
     from jobpools.cli import queries, worker_queries
 
     selection, (by, reason) = worker_queries.Selection(*chosen), origin
-    names = queries.run_query(
+    return queries.run_query(
         redis, lambda connection: worker_queries.give(connection, selection, kind, by=by, reason=reason)
     )
-    _print_result(kind, names)
 
 
-def _print_result(verb: str, names: Sequence[str]) -> None:
+def _print_result(verb: str, names: Sequence[str], output: Output) -> None:
     listed = f" ({', '.join(names)})" if names else ""
-    write(f"{count_of(len(names), 'worker', 'workers')} told to {verb}{listed}; it takes effect within 3s\n")
+    text = f"{count_of(len(names), 'worker', 'workers')} told to {verb}{listed}; it takes effect within 3s"
+    report(text, {"command": str(verb), "workers": list(names)}, output)

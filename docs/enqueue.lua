@@ -53,8 +53,8 @@ if expiring then
     ARGV[i] = string.format('%s,"expires_at":%d}', string.sub(ARGV[i], 1, -2), now + tonumber(ms))
   end
 end
--- A part of enqueue.lua: set known[id] = true for each of `ids` that is known: the ids of jobs, and of ended jobs whose records have
---   not expired. Needs `now`, `ids`, `known` and the keys jobs results.
+-- A part of enqueue.lua: set known[id] = true for each of `ids` that is known: the ids of jobs, and of ended jobs
+--   whose records have not expired. Needs `now`, `ids`, `known` and the keys jobs results.
 for from = 1, #ids, 1000 do
   local last = math.min(from + 999, #ids)
   local envelopes = redis.call('HMGET', jobs, unpack(ids, from, last))

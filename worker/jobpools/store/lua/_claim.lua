@@ -1,4 +1,5 @@
--- claim_ready(leased, lease_suffix, most, order, left): lease up to `most` of the `left` ready jobs; `leased` is as leases_of returns it, `order` as for step.lua.
+-- claim_ready(leased, lease_suffix, most, order, left): lease up to `most` of the `left` ready jobs.
+--   `leased` is as leases_of returns it, `order` as for step.lua.
 --   Returns their ids, envelopes, histories (nil where no job has one), how many jobs are still ready, and since when the claimed
 --   ones were, in ms (nil where no id is in `since`).
 --   Needs `safely` and the keys jobs history leases since ready_….

@@ -1,4 +1,5 @@
--- next_due(now): return the ms until the first scheduled job falls due, 0 if it is due; -1: no job is scheduled. Needs the keys scheduled_….
+-- next_due(now): return the ms until the first scheduled job falls due, 0 if it is due; -1: no job is scheduled.
+--   Needs the keys scheduled_….
 local function next_due(now)
   local soonest = -1
   for _, key in ipairs({scheduled_high, scheduled_normal, scheduled_low}) do

@@ -13,10 +13,10 @@ function settle.dead(now, id)
   redis.call('ZADD', dead, now, id)
   redis.call('HINCRBY', totals, 'dead', 1)
 end
-function settle.cancel(now, id, _, ttl, leased_classes)
+function settle.cancel(now, id, _, ttl, classes)
   for _, key in ipairs({jobs, results, totals}) do redis.call('HLEN', key) end -- keys of another type are found before anything is written
   -- INCLUDE: handler_name
-  retain(now, tonumber(ttl), 'x', {id}, {handler_name(id)}, leased_classes)
+  retain(now, tonumber(ttl), 'x', {id}, {handler_name(id)}, classes)
   redis.call('HINCRBY', totals, 'cancelled', 1)
   redis.call('HDEL', jobs, id)
 end
@@ -24,7 +24,8 @@ end
 -- settle_one(now, leased, first): settle one attempt that did not complete; `leased` is as leases_of returns it.
 --   ARGV from `first`: the six arguments of such a settlement, as step.lua names them
 --   A stale lease_id is added to leased.stale and changes nothing.
---   Needs `safely`, `notify`, `reclaim`, `retain` and the keys jobs history results done leases dead since cancelling totals ready_… scheduled_….
+--   Needs `safely`, `notify`, `reclaim`, `retain` and the keys jobs history results done leases dead since cancelling totals
+--   ready_… scheduled_….
 local function settle_one(now, leased, first)
   local lease_id, disposition, delay, new_history = ARGV[first], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4]
   local id = string.sub(lease_id, 1, leased.id_end)

@@ -4,8 +4,8 @@
 -- ARGV: now_ms
 --   now_ms: the current time in ms; '' for the server's clock
 -- RETURNS: {now, queued, due, scheduled later, leases, dead, next due in ms or -1, heads of the ready lists, since when each
---   of them is ready if its id does not contain this, totals by name, draining workers, 1 if expired records are still there, records of ended jobs,
---   the fields of its policy, each followed by its value, when the oldest dead letter died in ms or -1}
+--   of them is ready if its id does not contain this, totals by name, draining workers, 1 if expired records are still there,
+--   records of ended jobs, the fields of its policy, each followed by its value, when the oldest dead letter died in ms or -1}
 -- CHANGES: nothing
 local now = clock(now_ms)
 local queued, due, later, next_due = 0, 0, 0, -1

@@ -2,7 +2,8 @@
 -- USES: clock safely promote records trim drop_dead wake ready_left
 -- KEYS: jobs history results done leases dead since wake totals ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms lease_suffix lease_ms keep_completed keep_dead keep_dead_for limit ...
---   now_ms: the current time in ms; '' for the server's clock; lease_suffix: what follows a job id in the caller's lease ids; limit: maximum number of leases
+--   now_ms: the current time in ms; '' for the server's clock; lease_suffix: what follows a job id in the caller's lease ids
+--   limit: maximum number of leases
 --   keep_completed, keep_dead: how many completed jobs and dead letters the queue keeps; the oldest go first
 --   keep_dead_for: ms for which a dead letter is kept; 0: without limit
 --   ...: pods that are gone for certain, ":worker:" for one worker of a pod, or lease suffixes (":worker:fence") of claims whose

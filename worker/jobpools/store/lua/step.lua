@@ -2,9 +2,10 @@
 -- USES: clock lease records settlements trim tidy ready_left
 -- KEYS: jobs history results done handlers leases dead since wake draining cancelling totals waiters waiters_old ready_high ready_normal ready_low scheduled_high scheduled_normal scheduled_low
 -- ARGV: now_ms worker claim lease_suffix lease_ms order keep_completed keep_dead completed ...
---   now_ms: the current time in ms; '' for the server's clock; lease_suffix: what follows a job id in the lease ids of this claim (":worker:fence")
---   lease_ms: ms until the new leases expire; order: the letters of the priorities in the order in which they are claimed ("hnl"); a number
---   behind a letter limits that turn, as in "h5n3l1hnl"
+--   now_ms: the current time in ms; '' for the server's clock; lease_ms: ms until the new leases expire
+--   lease_suffix: what follows a job id in the lease ids of this claim (":worker:fence")
+--   order: the letters of the priorities in the order in which they are claimed ("hnl"); a number behind a letter limits that
+--   turn, as in "h5n3l1hnl"
 --   keep_completed, keep_dead: how many completed jobs and dead letters the queue keeps; the oldest go first
 --   ...: first `completed` groups, each: ms to keep the results (0: keep no records), number of jobs, their lease_ids, and
 --        their records without letter and times, which _records.lua describes

@@ -123,6 +123,12 @@ PROBLEMS: dict[str, tuple[Facts, list[str]]] = {
         facts("a = 1\nb c = 1"),
         ["jobpools.toml:2: not valid TOML: Expected '=' after a key in a key/value pair (at line 2, column 3); correct the file"],
     ),
+    "a number of too many digits": (
+        facts("grace = " + "9" * 5000), ["jobpools.toml: not valid TOML: Exceeds the limit (4300 digits) for integer string conversion: value has 5000 digits; use sys.set_int_max_str_digits() to increase the limit; correct the file"],
+    ),
+    "nesting that is too deep": (
+        facts("grace = " + "[" * 5000), ["jobpools.toml: not valid TOML: maximum recursion depth exceeded; correct the file"],
+    ),
     "JSON in a variable": (
         facts(JOB='{"maxCrashes": 0}'), ["JOBPOOLS_JOB.maxCrashes: must be at least 1, got 0"],
     ),

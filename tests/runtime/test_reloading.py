@@ -26,6 +26,7 @@ from tests.support.waiting import until
 POOL = "shop/mail"
 RELOAD = WorkerCommand(CommandKind.RELOAD, "ada")
 BEFORE = 'concurrency = 2\nqueues = ["emails", "old"]\n'
+UNEXPECTED = "# reading this raises an error that nobody foresaw"
 AFTER = """
 concurrency = 4
 queues = ["emails", {name = "reports", weight = 3}]
@@ -50,6 +51,8 @@ async def working(app: App, folder: Path) -> AsyncIterator[Worker]:
     options = {"redis_url": app.client.url, "pool": POOL, "worker": "host", "grace": 5.0}
 
     def read_again(variables: Mapping[str, str]) -> Resolution[WorkerSettings]:
+        if (file := folder / "jobpools.toml").exists() and file.read_text() == UNEXPECTED:
+            raise LookupError("no such reader")
         return read(Inputs(options, environ=variables, folder=folder))
 
     worker = Worker(app, read_again({}).settings, read_again)
@@ -103,6 +106,8 @@ async def test_a_reload_changes_what_can_change_and_names_what_cannot(
         assert (await reloaded(store, worker, file, AFTER)).changed == (), "a restart is still needed, nothing else"
         refused = await reloaded(store, worker, file, "concurrency = 0")
         assert refused.problem.startswith("jobpools.toml:1: concurrency")
+        unexpected = await reloaded(store, worker, file, UNEXPECTED)
+        assert unexpected.problem == "an unexpected error: LookupError: no such reader"
         answer = await reloaded(store, worker, file, 'concurrency = 1\nqueues = ["emails"]\njob.retry.max_attempts = 1')
         assert answer.changed[:2] == ("queues emails,reports=3 → emails", "concurrency 4 → 1")
         waiting = await wait.options(queue="reports").enqueue()

@@ -110,5 +110,7 @@ def _text(path: Path) -> str | None:
         return None
     except UnicodeDecodeError as error:
         raise SettingsError([f"{path}: not UTF-8: {error.reason}; save it as UTF-8"]) from error
+    except ValueError as error:
+        raise SettingsError([f"{str(path)!r}: not a path: {error}; name a file"]) from error
     except OSError as error:
         raise SettingsError([f"{path}: cannot be read: {error.strerror}; make it readable, or remove it"]) from error

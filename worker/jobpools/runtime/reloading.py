@@ -7,6 +7,7 @@ from typing import Any
 from jobpools.core.configuration.resolution import Resolution, SettingChange, changes
 from jobpools.core.configuration.values import with_unit
 from jobpools.core.pools.worker_states import ReloadAnswer, WorkerCommand
+from jobpools.core.text.error_text import error_message, error_type
 from jobpools.errors import SettingsError, StoreError
 from jobpools.runtime.reload_requests import ReloadRequests
 from jobpools.runtime.worker_parts import WorkerParts
@@ -57,12 +58,20 @@ class Reloader:
             answer = ReloadAnswer(problem=f"the settings of the pool cannot be read: {error}")
         else:
             self._variables = variables or self._variables
-            answer = self._reload()
+            answer = self._guarded_reload()
         if version:
             self._requests.follows(version)
         self._log(command, answer)
         if command is not None:
             await self._answer(command, answer)
+
+    def _guarded_reload(self) -> ReloadAnswer:
+        """Reload. The worker continues with the settings that it has, whatever goes wrong."""
+        try:
+            return self._reload()
+        except Exception as error:
+            log.exception("worker %s: an unexpected error while it read its settings", self._parts.worker)
+            return ReloadAnswer(problem=f"an unexpected error: {error_type(error)}: {error_message(error)}")
 
     def _reload(self) -> ReloadAnswer:
         if self._read is None:

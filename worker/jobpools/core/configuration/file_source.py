@@ -13,6 +13,8 @@ from jobpools.core.text.did_you_mean import did_you_mean
 
 PROJECT_TABLE: Final = ("tool", "jobpools")
 _HEADER: Final = re.compile(r"^\s*\[\s*tool\s*\.\s*jobpools\b", re.MULTILINE)
+INVALID: Final = (ValueError, RecursionError)
+"""What tomllib raises: errors of syntax and integers of too many digits are ValueErrors; nesting may be too deep."""
 _AT_LINE: Final = re.compile(r"\(at line (\d+), column \d+\)$")
 
 
@@ -35,7 +37,7 @@ def has_settings(project: str) -> bool:
     """Return whether the text of a pyproject.toml has the table `[tool.jobpools]`, or may have it but is not TOML."""
     try:
         tool = tomllib.loads(project).get(PROJECT_TABLE[0])
-    except tomllib.TOMLDecodeError:
+    except INVALID:
         return _HEADER.search(project) is not None
     return isinstance(tool, dict) and PROJECT_TABLE[1] in tool
 
@@ -44,7 +46,7 @@ def from_file(file: SettingsFile, model: type[BaseModel]) -> Found:
     """Return the settings of a file; a key that is not a setting of any process is a problem."""
     try:
         parsed = tomllib.loads(file.text)
-    except tomllib.TOMLDecodeError as error:
+    except INVALID as error:
         return Found(problems=(f"{file.path}{_error_line(error)}: not valid TOML: {error}; correct the file",))
     content: Any = parsed
     for key in file.table:
@@ -85,7 +87,7 @@ def _hint(key: str, file: SettingsFile, model: type[BaseModel]) -> str:
     return f"; did you mean {' or '.join(inside)}?" if inside else did_you_mean(key, BY_NAME)
 
 
-def _error_line(error: ValueError) -> str:
+def _error_line(error: Exception) -> str:
     """Return `:LINE`. Before Python 3.14 only the message has the line; at the end of a document there is none."""
     found = _AT_LINE.search(str(error))
     line = getattr(error, "lineno", None) or (found and found[1])

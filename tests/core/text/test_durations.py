@@ -22,6 +22,12 @@ def test_everything_else_is_refused(value: object) -> None:
         parse_duration(value)  # type: ignore[arg-type]  # the mistake
 
 
+@pytest.mark.parametrize("digits", [400, 6000])
+def test_an_integer_that_no_float_can_hold_is_refused(digits: int) -> None:
+    with pytest.raises(ValueError, match="the number is not a duration"):
+        parse_duration(10**digits)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0s"), (0.25, "250ms"), (2.5, "2.5s"), (90, "90s"), (5400, "1h30m"), (2 * 86400 + 4 * 3600, "2d4h")],

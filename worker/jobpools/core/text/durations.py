@@ -30,6 +30,8 @@ def parse_duration(value: str | float | timedelta) -> float:
             seconds = float("nan" if isinstance(value, bool) else value)
         except TypeError as error:
             raise ValueError(f"{value!r} is not a duration; use seconds, a timedelta, or text such as 90s") from error
+        except OverflowError as error:  # the digits of such an integer may be more than Python converts to text
+            raise ValueError("the number is not a duration; it must be from 0 to 36500d") from error
     if not 0 <= seconds <= MAX_DURATION:
         raise ValueError(f"{value!r} is not a duration; it must be from 0 to 36500d")
     return seconds

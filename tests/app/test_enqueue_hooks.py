@@ -37,6 +37,23 @@ class Tracing(Middleware):
         trace.set(ctx.metadata["trace"])
 
 
+async def test_metadata_that_a_hook_or_a_handler_changes_deep_inside_is_that_of_its_job_only(app: App) -> None:
+    @app.middleware
+    class Path(Middleware):
+        def before_enqueue(self, job: OutgoingJob) -> None:
+            job.metadata["path"].append(job.args["n"])
+
+    @app.job(metadata={"path": []})
+    async def work(ctx: Context, n: int) -> Any:
+        ctx.metadata["n"] = n
+        ctx.metadata["path"].append(object())
+        return ctx.metadata["path"]
+
+    jobs = [await work.enqueue(n) for n in range(3)]
+    await run_until_idle(app)
+    assert [await job.result() for job in jobs] == [[0], [1], [2]]
+
+
 async def test_a_trace_id_travels_from_the_producer_through_jobs_that_a_job_enqueues(app: App) -> None:
     app.middleware(Tracing)
     traces: dict[str, str] = {}

@@ -2,14 +2,18 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from jobpools import App, ConfigurationError, Context, JobDeadError, Middleware, Next, Retry, Snooze
 from jobpools.testing import run_until_idle
+from tests.runtime.hostile import HOSTILE, RaisingClassError
 
 NO_RETRY = Retry(strategy="none")
+SLOW = {"huge", "chain", "groups"}
+"""Errors that take long to describe."""
 
 
 class Recorder(Middleware):
@@ -149,6 +153,34 @@ async def test_an_error_of_on_failure_is_logged_and_does_not_hide_that_of_the_ha
     assert logged.levelno == logging.ERROR
     assert logged.exc_info is not None
     assert "the error tracker is down" in str(logged.exc_info[1])
+
+
+async def test_whatever_on_failure_raises_the_attempt_has_the_error_of_its_handler(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where both errors have code that raises."""
+    makers: list[Callable[[], BaseException]] = [
+        *(HOSTILE[each] for each in sorted(HOSTILE.keys() - SLOW)),
+        asyncio.CancelledError,
+        lambda: Snooze("1s"),
+    ]
+
+    @app.middleware
+    class Broken(Middleware):
+        def on_failure(self, ctx: Context, _error: BaseException) -> None:
+            make = makers[int(ctx.tags[0])]
+            raise make()
+
+    @app.job(retry=NO_RETRY)
+    async def true_cause() -> None:
+        raise RaisingClassError("the true cause")
+
+    jobs = await app.enqueue_many([true_cause.options(tags=[str(at)]).call() for at in range(len(makers))])
+    await run_until_idle(app)
+    for job in jobs:
+        with pytest.raises(JobDeadError, match="RaisingClassError: the true cause"):
+            await job.result()
+    assert caplog.text.count("Broken.on_failure raised") == len(makers)
 
 
 def test_a_middleware_without_run_methods_does_not_wrap_handlers(app: App) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from copy import deepcopy
 from typing import Any, Protocol, TypeVar
 
 from jobpools.core.jobs.job import History, Outcome
@@ -98,7 +99,7 @@ class Context:
     @property
     def metadata(self) -> dict[str, Any]:
         """The job's metadata: a copy of the JSON object that was given with the option `metadata`."""
-        return dict(self._source.envelope.meta or {})
+        return deepcopy(self._source.envelope.meta or {})
 
     @property
     def attempt(self) -> int:

@@ -3,14 +3,15 @@
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from copy import deepcopy
 from typing import Any, TypeVar, Unpack
 
 import msgspec
 
 from jobpools.core.jobs import json_values
-from jobpools.core.text.error_text import error_message, error_type
 from jobpools.errors import ConfigurationError
 from jobpools.handle import JobHandle
+from jobpools.observability.app_errors import log_app_error
 from jobpools.options import OPTION_CHECKS, OptionValues, checked
 from jobpools.store.enqueue import Sending
 from jobpools.store.envelope import Envelope
@@ -44,7 +45,7 @@ class OutgoingJob:
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
         self._sending: dict[str, Any] = {}
-        self.metadata: dict[str, Any] = dict(envelope.meta or {})
+        self.metadata: dict[str, Any] = deepcopy(envelope.meta or {})
         """The job's metadata; what `before_enqueue` changes here is sent with the job."""
 
     @property
@@ -172,7 +173,6 @@ def _finish_sync(value: Awaitable[None] | None, run: RunSync) -> None:
         run(lambda: _finish(value))
 
 
-def _log_error(hook: Hook, call: Sending, error: Exception) -> None:
+def _log_error(hook: Hook, call: Sending, error: BaseException) -> None:
     name, envelope = getattr(hook, "__qualname__", "after_enqueue"), call.envelope
-    text = f"{error_type(error)}: {error_message(error)}"
-    log.error("%s %s: it is enqueued, and %s raised %s", envelope.name, envelope.id, name, text, exc_info=error)
+    log_app_error(log, error, "%s %s: it is enqueued, and %s raised", envelope.name, envelope.id, name)

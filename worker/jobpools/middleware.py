@@ -12,6 +12,7 @@ from jobpools.core.text.did_you_mean import did_you_mean
 from jobpools.enqueue_hooks import EnqueueHooks, Hook, OutgoingJob
 from jobpools.errors import ConfigurationError
 from jobpools.handle import JobHandle
+from jobpools.observability.app_errors import log_app_error
 
 Next = Callable[[], Awaitable[Any]]
 """Runs the inner middlewares and the handler, and returns the result. A middleware awaits it once."""
@@ -141,12 +142,12 @@ class _RunHooks:
     @staticmethod
     async def _report(on_failure: Hook, context: Context, error: BaseException) -> None:
         failure = failure_of(context, error)
-        if failure is None or isinstance(failure, Snooze):
+        if failure is None or issubclass(type(failure), Snooze):  # isinstance would run the error's own code
             return
         try:
             await _finish(on_failure(context, failure))
-        except Exception:
-            log.exception("%s %s: %s raised", context.name, context.id, on_failure.__qualname__)
+        except BaseException as raised:  # noqa: BLE001  # also its SystemExit: the attempt ends with the handler's error
+            log_app_error(log, raised, "%s %s: %s raised", context.name, context.id, _qualified_name(on_failure))
 
 
 async def _finish(value: Any) -> None:
@@ -189,12 +190,18 @@ async def _run_around(middleware: Around, context: Context, run_inner: Next) -> 
 
     value = await middleware(context, call_next)
     if not was_awaited:
+        name = _name(inspect.unwrap(middleware))
         raise ConfigurationError(
-            f"middleware {_name(middleware)}: returned without awaiting call_next(), so the handler did not run; "
-            "await call_next() once, or raise"
+            f"middleware {name}: returned without awaiting call_next(), so the handler did "
+            "not run; await call_next() once, or raise"
         )
     return value
 
 
 def _name(function: Any) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
+
+
+def _qualified_name(method: Hook) -> str:
+    """Return `Tracing.on_failure`; a partial function or another object that is called has only a class."""
+    return getattr(method, "__qualname__", None) or _name(method)

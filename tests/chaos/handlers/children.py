@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.context import BaseContext
 from typing import Any
 
-from jobpools import App, Context, Retry
+from jobpools import App, Context, Middleware, Retry
 
 app = App("children", queue="children")
 if os.environ.get("HANGS_AT_EXIT"):
@@ -30,6 +30,25 @@ def note(ctx: Context, what: object) -> None:
     """Append a line to a file that outlives every process."""
     with open(os.environ["JOBPOOLS_NOTES"], "a") as file:  # noqa: PTH123  # one write to a file opened for appending
         file.write(f"{ctx.id} {os.getpid()} {what}\n")
+
+
+@app.middleware
+class EndNotes(Middleware):
+    """Notes the end of each attempt. With the metadata `fork`, it forks before and after the attempt."""
+
+    def before_run(self, ctx: Context) -> None:
+        if "fork" in ctx.metadata and (pid := os.fork()):
+            os.waitpid(pid, 0)
+
+    def after_run(self, ctx: Context, _result: object) -> None:
+        if "fork" in ctx.metadata:
+            if (pid := os.fork()) == 0:
+                return
+            os.waitpid(pid, 0)
+        note(ctx, "ended")
+
+    def on_failure(self, ctx: Context, _error: BaseException) -> None:
+        note(ctx, "ended")
 
 
 def ended(pid: int) -> str:

@@ -26,9 +26,9 @@ async def url(valkey_url: str) -> AsyncIterator[str]:
         children.app.use(before)
 
 
-def begun(folder: Path, job: JobHandle[str]) -> int:
+def begun(folder: Path, job: JobHandle[str], what: str = "begun") -> int:
     lines = (folder / "notes").read_text().splitlines()
-    return sum(line.startswith(f"{job.id} ") and line.endswith(" begun") for line in lines)
+    return sum(line.startswith(f"{job.id} ") and line.endswith(f" {what}") for line in lines)
 
 
 async def check_unaffected(worker: WorkerProcess, folder: Path, neighbours: list[JobHandle[str]]) -> None:
@@ -63,7 +63,11 @@ async def test_a_forked_child_never_becomes_a_second_worker(url: str, tmp_path: 
             sent = {what: await job.enqueue(what) for what in FORKS}
             assert {what: await each.result(timeout=30) for what, each in sent.items()} == FORKS
             assert [begun(tmp_path, each) for each in sent.values()] == [1] * len(FORKS)
+            assert [begun(tmp_path, each, "ended") for each in sent.values()] == [1] * len(FORKS), "the middleware's"
         assert await (await children.forks.enqueue("awaits")).result(timeout=30) == "1"
+        middleware_forks = await children.neighbour.options(metadata={"fork": True}).enqueue(0)
+        assert await middleware_forks.result(timeout=30) == "done"
+        assert (begun(tmp_path, middleware_forks), begun(tmp_path, middleware_forks, "ended")) == (1, 1)
         assert await (await children.forks_a_terminal.enqueue()).result(timeout=30) == "0"
         assert await (await children.daemonizes.enqueue()).result(timeout=30) == "0"
         await check_unaffected(worker, tmp_path, neighbours)

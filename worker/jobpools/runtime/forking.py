@@ -12,7 +12,12 @@ import signal
 import sys
 import threading
 import traceback
-from typing import Any, NoReturn
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that stop a worker; in a forked child they have Python's default actions."""
@@ -61,6 +66,26 @@ def leave(error: BaseException | None) -> NoReturn:
         with contextlib.suppress(Exception):
             stream.flush()
     os._exit((code or 0) & 0xFF)
+
+
+def confined(call: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """Return the call of a handler or middleware so that a child which it forks ends there, not in its caller."""
+
+    @wraps(call)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if is_child:
+            leave(None)
+        try:
+            value = await call(*args, **kwargs)
+        except BaseException as error:
+            if is_child:
+                leave(error)
+            raise
+        if is_child:
+            leave(None)
+        return value
+
+    return run
 
 
 def _before() -> None:

@@ -24,13 +24,12 @@ from jobpools.core.text.error_text import (
     safely,
     traceback_of,
 )
+from jobpools.observability.app_errors import traceback_text
 
 MESSAGE_LIMIT = 500
 """Maximum characters of an error message."""
 TRACEBACK_LIMIT = 8000
 """Maximum characters of a traceback. Of a longer one the end is kept, which has the error."""
-FRAMES_LIMIT = 50
-"""Maximum frames that are kept of a traceback whose exception cannot be formatted."""
 _OURS = ("jobpools/runtime/", "jobpools/middleware.py")
 _ASYNCIO = Path(asyncio.__file__).parent.as_posix()
 
@@ -44,17 +43,22 @@ def failed(error: BaseException, not_retryable: NotRetryable | None = None) -> O
 
 def _requested(request: SettlementRequest) -> Outcome:
     """Return the outcome that the handler asks for. A request without a message has that of the error behind it."""
-    origin = request.__cause__ or request.__context__
+    kind, origin = type(request), request.__cause__ or request.__context__
     message = _message(request) or ("" if origin is None else f"{error_type(origin)}: {_message(origin)}")
-    if isinstance(request, Snooze):
-        return Outcome(OutcomeKind.SNOOZED, message=message, delay=parse_duration(request.delay))
+    # Not isinstance: it would run the code of a request that overrides __class__.
+    if issubclass(kind, Snooze):
+        return Outcome(OutcomeKind.SNOOZED, message=message, delay=_delay(request))
     failure = _failed(request)
     failure = replace(failure, message=message, traceback=failure.traceback if origin else "")
-    if isinstance(request, RetryAfter):
-        return replace(failure, retry_after=parse_duration(request.delay))
-    if isinstance(request, Discard):
+    if issubclass(kind, RetryAfter):
+        return replace(failure, retry_after=_delay(request))
+    if issubclass(kind, Discard):
         return replace(failure, not_retryable=NotRetryable.DISCARDED)
     return failure
+
+
+def _delay(request: SettlementRequest) -> float:
+    return parse_duration(cast("Snooze | RetryAfter", request).delay)
 
 
 def _failed(error: BaseException, not_retryable: NotRetryable | None = None) -> Outcome:
@@ -100,18 +104,8 @@ def _message(error: BaseException) -> str:
 
 def _traceback(error: BaseException) -> str:
     trace = safely(lambda: _handlers_part(traceback_of(error)), None)
-    text = safely(lambda: _formatted(error, trace), "") or _without_its_code(error, trace)
+    text = traceback_text(error, trace)
     return text if len(text) <= TRACEBACK_LIMIT else "…" + text[1 - TRACEBACK_LIMIT :]
-
-
-def _formatted(error: BaseException, trace: TracebackType | None) -> str:
-    return "".join(traceback.format_exception(type(error), error, trace))
-
-
-def _without_its_code(error: BaseException, trace: TracebackType | None) -> str:
-    """Return the traceback of an exception whose own code raises when it is formatted: frames, type and message."""
-    frames = safely(lambda: "".join(traceback.format_tb(trace, -FRAMES_LIMIT)), "")
-    return f"Traceback (most recent call last):\n{frames}{error_type(error)}: {_message(error)}\n"
 
 
 def _handlers_part(trace: TracebackType | None) -> TracebackType | None:

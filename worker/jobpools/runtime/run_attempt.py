@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from jobpools.context import Context
@@ -42,7 +43,7 @@ class AttemptRunner:
         self._worker = worker
         self._services = services
         self._vitals = vitals
-        self._middlewares = middlewares
+        self._middlewares = [forking.confined(each) for each in middlewares]
         self._max_result = max_result
 
     async def run(self, attempt: Attempt, free: Callable[[Attempt], None]) -> None:
@@ -90,7 +91,7 @@ class AttemptRunner:
         context, call = Context(attempt, self._worker, self._services), attempt.handler.call
         if not self._middlewares:
             return cast("Awaitable[Any]", call(context, arguments))
-        return run_inside(self._middlewares, context, lambda: call(context, arguments))
+        return run_inside(self._middlewares, context, partial(forking.confined(call), context, arguments))
 
     def _encoded(self, attempt: Attempt, value: object) -> bytes:
         result = attempt.handler.encode_result(value)

@@ -58,6 +58,14 @@ PRECEDENCE: dict[str, tuple[Facts, str, Any, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("preset", "numbers"), [("", (5, 3, 60.0)), ("development", (10, 3, 60.0)), ("production", (20, 5, 300.0))]
+)
+def test_a_preset_sets_slots_attempts_and_the_interval_of_the_log(preset: str, numbers: tuple[int, int, float]) -> None:
+    found = resolve(facts(PRESET=preset), WorkerSettings).settings
+    assert (found.concurrency, found.job.retry.max_attempts, found.log_interval) == numbers
+
+
 @pytest.mark.parametrize("case", PRECEDENCE)
 def test_the_source_that_precedes_the_others_gives_the_value(case: str) -> None:
     given, name, value, source = PRECEDENCE[case]

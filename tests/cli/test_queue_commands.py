@@ -47,8 +47,11 @@ def test_limits_are_set_one_by_one_and_shown_together(jobpools: Shell, queue: st
     assert dead["note"].startswith("Overflow: ")
 
 
-def test_a_cleared_queue_has_no_queued_and_no_scheduled_job(jobpools: Shell, queue: str) -> None:
+def test_a_queue_is_shown_by_state_and_priority_before_and_after_it_is_cleared(jobpools: Shell, queue: str) -> None:
     jobpools(*ENQUEUE, "--delay", "1h")
+    found = json.loads(jobpools("queues", "show", queue, "-o", "json").out)
+    assert (found["queued"], found["scheduled"]) == ({"high": 0, "normal": 1, "low": 0}, 1)
+    assert (found["running"], found["dead"], found["oldestSeconds"] >= 0) == (0, 0, True)
     assert jobpools("queues", "clear", queue, "--yes").out == "2 jobs cancelled\n"
     found = json.loads(jobpools("queues", "show", queue, "-o", "json").out)
     assert (found["queued"], found["scheduled"]) == ({"high": 0, "normal": 0, "low": 0}, 0)

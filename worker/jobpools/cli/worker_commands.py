@@ -48,7 +48,8 @@ def list_workers(pool: PoolKey = None, redis: Redis = None, output: Format = Out
     from jobpools.cli import queries, worker_queries
 
     rows = queries.run_query(redis, lambda connection: worker_queries.rows(connection, pool))
-    show(rows, COLUMNS, output, "no worker has reported in the last 30 seconds")
+    of_pool = "" if pool is None else f" of pool {pool}"
+    show(rows, COLUMNS, output, f"no worker{of_pool} has reported in the last 30 seconds")
 
 
 @workers.command("show", cls=Command, epilog=examples("workers show web-1", "workers show web-1 --output json"))

@@ -48,6 +48,9 @@ def check(wrong: Wrong, jobpools: Shell, folder: Path, client: Redis) -> None:
 
 
 COMMAND_LINE = {
+    "an argument that is not UTF-8": Wrong(
+        "queues pause emails --reason '\udcff'", r"'\\udcff': the argument is not UTF-8; write it in UTF-8", 2
+    ),
     "mistyped command": Wrong("quues", r"quues: no such command; did you mean queues\? \(jobpools --help\)", 2),
     "mistyped command of a group": Wrong("jobs lst", r"lst: no such command; did you mean list\? \(jobpools jobs --help\)", 2),
     "mistyped option": Wrong("up . --plto x", r"--plto: no such option; did you mean --plot\? \(jobpools up --help\)", 2),

@@ -24,9 +24,20 @@ def run(app: typer.Typer) -> None:
         code = app(prog_name=program_name(sys.argv[0]), standalone_mode=False)
     except (JobpoolsError, OSError, CommandLineError, UsageError) as error:
         raise SystemExit(_report(error)) from None
+    except UnicodeEncodeError:
+        wrong = next((each for each in sys.argv[1:] if not is_utf8(each)), None)
+        if wrong is None:
+            raise
+        print_error(f"{wrong!r}: the argument is not UTF-8; write it in UTF-8")
+        raise SystemExit(USAGE) from None
     except (KeyboardInterrupt, typer.Abort):
         raise SystemExit(INTERRUPTED) from None
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def is_utf8(argument: str) -> bool:
+    """Return whether an argument of the command line is text; Python turns bytes that are not into half surrogates."""
+    return not any("\ud800" <= each <= "\udfff" for each in argument)
 
 
 def _report(error: Exception) -> int:

@@ -59,8 +59,11 @@ def test_a_service_is_a_generator_function_and_must_be_declared() -> None:
         context().service(Service(undeclared))
 
 
+@pytest.mark.parametrize(
+    "error", [OSError("cannot close"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()]
+)
 async def test_a_service_that_does_not_close_is_logged_and_the_worker_ends(
-    valkey_url: str, caplog: pytest.LogCaptureFixture
+    error: BaseException, valkey_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = App("shop", redis=valkey_url)
 
@@ -70,7 +73,7 @@ async def test_a_service_that_does_not_close_is_logged_and_the_worker_ends(
     @app.service
     def unclosable():  # type: ignore[no-untyped-def]  # noqa: ANN202
         yield 1
-        raise OSError("cannot close")
+        raise error
 
     worker = Worker(app, WorkerSettings(redis_url=valkey_url))
     running_ = asyncio.create_task(worker.run())

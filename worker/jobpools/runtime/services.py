@@ -51,7 +51,7 @@ class Services:
                 finally:
                     self.is_blocking = False
         except BaseException as error:  # code of the app may raise anything, and exit
-            if isinstance(error, Stopped) or _is_cancelled(error):
+            if isinstance(error, Stopped) or is_cancelled(error):
                 raise
             log.debug("service %s", service.name, exc_info=True)
             text = outcomes.summary(error, service.file.__eq__)
@@ -72,7 +72,7 @@ class Services:
             raise ConfigurationError(f"service {service.name}: not open; declare it with @app.service") from None
 
 
-def _is_cancelled(error: BaseException) -> bool:
+def is_cancelled(error: BaseException) -> bool:
     """Return whether the worker was stopped meanwhile; a CancelledError that the service raised is a failure."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -15,6 +15,7 @@ from jobpools.runtime.background_tasks import BackgroundTasks
 from jobpools.runtime.consumer import Consumer
 from jobpools.runtime.outage import Outage
 from jobpools.runtime.reloading import ReadSettings, Reloader
+from jobpools.runtime.services import is_cancelled
 from jobpools.runtime.stopping import Stopped
 from jobpools.runtime.worker_parts import WorkerParts
 from jobpools.settings import WorkerSettings
@@ -122,8 +123,8 @@ class Worker:
             if self.parts.heartbeat.is_announced:
                 await self.parts.heartbeat.stop(())
             await self.parts.close()
-            is_cancelled = isinstance(error, asyncio.CancelledError) and self._stop.is_set()
-            if not is_cancelled and not isinstance(error, Stopped):
+            was_stopped = isinstance(error, asyncio.CancelledError) and self._stop.is_set()
+            if not was_stopped and not isinstance(error, Stopped):
                 raise
             log.info("worker %s: stopped before it claimed a job", self.id)
             return False
@@ -212,7 +213,9 @@ class Worker:
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await parts.services.stop()
-        except Exception:
+        except BaseException as error:
+            if is_cancelled(error):
+                raise
             log.exception("worker %s: a service did not close; the exit code is 1", self.id)
             self._exit_code = 1
         await parts.close()

@@ -56,7 +56,7 @@ async def test_a_job_that_is_claimed_too_late_is_dead_and_not_started(app: App) 
 
 
 async def test_a_retry_that_is_due_too_late_does_not_start(app: App) -> None:
-    @app.job(expires="100ms", retry=Retry(initial="150ms", jitter=0))
+    @app.job(expires="1s", retry=Retry(initial="1s", jitter=0))
     async def fail() -> None:
         raise ValueError("no")
 
@@ -69,9 +69,9 @@ async def test_a_retry_that_is_due_too_late_does_not_start(app: App) -> None:
 
 
 async def test_expires_ends_snoozes(app: App) -> None:
-    @app.job(expires="200ms")
+    @app.job(expires="1s")
     async def wait_for_ever(_ctx: Context) -> None:
-        raise Snooze("20ms")
+        raise Snooze("50ms")
 
     job = await wait_for_ever.enqueue()
     await run_until_idle(app)

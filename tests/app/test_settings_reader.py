@@ -1,6 +1,7 @@
 """Settings come from options, the environment, a file and a preset; what is wrong is named with its place."""
 # ruff: noqa: E501  # one case a line: a table is read from top to bottom
 
+import gc
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,7 @@ PROBLEMS: dict[str, tuple[Facts, list[str]]] = {
 @pytest.mark.parametrize("case", PROBLEMS)
 def test_each_problem_is_one_line_with_its_place(case: str) -> None:
     given, problems = PROBLEMS[case]
+    gc.collect()  # or objects of earlier tests would be finalized where nesting has used up the stack
     with pytest.raises(SettingsError) as raised:
         resolve(given, WorkerSettings)
     assert list(raised.value.problems) == problems

@@ -12,7 +12,7 @@ from jobpools.store import draws, wakeups
 from jobpools.store.connection import Connection
 from jobpools.store.server import check_types, probe
 
-WAIT = 5.0
+WAIT = 8.0
 """Maximum seconds of one blocking wait, and for which a lost wake-up can stay unnoticed."""
 SHORT_WAIT = 0.01
 """Seconds of the wait that checks whether Redis accepts blocking waits again."""

@@ -115,7 +115,7 @@ async def test_another_scheduler_continues_where_the_former_one_stopped(
     other = ScheduleEngine(StoreSchedules(connection), reported, clock)
     other.put(schedule(catchUp="All"))
     await other.run_pass()
-    await engine.run_pass()  # the former one does not know that it is no longer the leader
+    await engine.run_pass()  # the former leader does not know that it was replaced
     await other.run_pass()
     assert reported.fired() == [("tick", 60.0), ("tick", 120.0), ("tick", 180.0), ("tick", 240.0)]
     assert queued(valkey_url) == 4

@@ -26,7 +26,7 @@ from tests.support.waiting import until
 POOL = "shop/mail"
 RELOAD = WorkerCommand(CommandKind.RELOAD, "ada")
 BEFORE = 'concurrency = 2\nqueues = ["emails", "old"]\n'
-UNEXPECTED = "# reading this raises an error that nobody foresaw"
+UNEXPECTED = "# reading this raises an unexpected error"
 AFTER = """
 concurrency = 4
 queues = ["emails", {name = "reports", weight = 3}]

@@ -9,13 +9,12 @@ from jobpools.store import keys
 from jobpools.store.connection import Connection
 from jobpools.store.deadletters import Page
 from jobpools.store.job_view import KeyFields
+from jobpools.store.read_size import SCAN_COUNT
 from jobpools.store.replies import scored
 from jobpools.store.script_arguments import CANCELLED_TTL, SERVER_CLOCK
 from jobpools.store.search_chunks import scored_job
 
 CANCELLABLE = (JobState.QUEUED, JobState.SCHEDULED, JobState.RUNNING)
-SCAN_COUNT = 1000
-"""Number of ids that one command of a snapshot reads."""
 MAX_IN_FLIGHT = 50
 """Maximum number of calls in flight that cancel or change one job each."""
 

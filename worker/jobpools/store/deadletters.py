@@ -11,12 +11,10 @@ from jobpools.store import keys
 from jobpools.store.connection import Connection
 from jobpools.store.envelope import decode_envelope
 from jobpools.store.history import encode_history, read_history
-from jobpools.store.read_size import FIRST_READ, next_size
+from jobpools.store.read_size import FIRST_READ, SCAN_COUNT, next_size
 from jobpools.store.replies import scored
 from jobpools.store.script_arguments import LETTERS, SERVER_CLOCK
 
-SCAN_COUNT = 1000
-"""Number of dead jobs that one command of a snapshot reads."""
 LARGEST_PAGE = 250
 """Maximum number of jobs that one script call replays or purges: they take the server about a millisecond."""
 

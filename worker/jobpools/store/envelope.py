@@ -25,7 +25,7 @@ class NewerVersionError(StoreDataError):
 def _encode_custom(value: Any) -> Any:
     if isinstance(value, Retry):
         return value.model_dump(mode="json", exclude_defaults=True)
-    raise NotImplementedError(f"{type(value).__name__} has no place in an envelope")  # what msgspec expects
+    raise NotImplementedError(f"an envelope cannot hold a {type(value).__name__}")  # what msgspec expects
 
 
 def _decode_custom(kind: type, value: Any) -> Any:
@@ -35,7 +35,7 @@ def _decode_custom(kind: type, value: Any) -> Any:
         except ValidationError as error:
             wrong = (f"{'.'.join(map(str, each['loc']))}: {explain(each)}" for each in error.errors())
             raise ValueError("; ".join(wrong)) from error
-    raise NotImplementedError(f"{kind} has no place in an envelope")  # what msgspec expects
+    raise NotImplementedError(f"an envelope cannot hold a {kind}")  # what msgspec expects
 
 
 class Envelope(msgspec.Struct, omit_defaults=True, gc=False):

@@ -2,6 +2,8 @@
 
 FIRST_READ, LARGEST_READ = 50, 1000
 """Number of jobs in the first read, which is small because a payload may be 1 MiB; maximum number in later reads."""
+SCAN_COUNT = 1000
+"""Number of ids that one command of a snapshot reads: the ids alone, whose size does not vary."""
 READ_BYTES = 1_000_000
 """Approximate maximum of bytes in one read."""
 READ_SECONDS = 0.01

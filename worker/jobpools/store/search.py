@@ -47,7 +47,7 @@ _COUNTS = {"zset": "ZCARD", "list": "LLEN"}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchPage:
     """One page of a search."""
 
     views: list[JobView]
@@ -66,7 +66,7 @@ async def search(
     limit: int,
     cursor: str | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> Found:
+) -> SearchPage:
     """Return the next jobs that match a filter, at most `limit`.
 
     Raises:
@@ -92,9 +92,9 @@ async def search(
         while position is not _END:
             if page.is_done:
                 stopped = replace(start, examined=page.examined, queue=queue, part=part, position=position)
-                return Found(page.views, stopped.encode(), page.examined, max(total, page.examined))
+                return SearchPage(page.views, stopped.encode(), page.examined, max(total, page.examined))
             position = await page.add(queue, part, position)
-    return Found(page.views, None, page.examined, max(total, page.examined))
+    return SearchPage(page.views, None, page.examined, max(total, page.examined))
 
 
 async def _start(connection: Connection, chosen: JobFilter, cursor: str | None) -> SearchCursor:

@@ -61,8 +61,12 @@ def events(user: str) -> Iterator[dict[str, Any]]:
 
 
 def size_of(kubectl: Kubectl, kind: str, name: str) -> int:
-    """Return the object's size in bytes, with its `managedFields`."""
-    return len(kubectl.run("get", kind, name, "--output=json", "--show-managed-fields"))
+    """Return the size of an object in bytes, with its `managedFields`, without the status that Kubernetes writes."""
+    found = json.loads(kubectl.run("get", kind, name, "--output=json", "--show-managed-fields"))
+    found.pop("status", None)
+    fields = found["metadata"]["managedFields"]
+    found["metadata"]["managedFields"] = [each for each in fields if each.get("subresource") != "status"]
+    return len(json.dumps(found, indent=4))
 
 
 def create_pools(kubectl: Kubectl, prefix: str, count: int, total: int) -> Counter[str]:

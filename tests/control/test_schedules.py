@@ -18,7 +18,7 @@ from jobpools.core.schedules.requeue import RETRY_INTERVAL
 from jobpools.core.schedules.specs import Schedule
 from jobpools.store import keys
 from jobpools.store.connection import Connection, connect
-from jobpools.store.schedules import StoreSchedules
+from jobpools.store.schedules import StoreSchedules, read_states
 from tests.support.servers import running, valkey_binary
 
 T0 = 1_800_000_000.0
@@ -119,6 +119,26 @@ async def test_another_scheduler_continues_where_the_former_one_stopped(
     await other.run_pass()
     assert reported.fired() == [("tick", 60.0), ("tick", 120.0), ("tick", 180.0), ("tick", 240.0)]
     assert queued(valkey_url) == 4
+
+
+async def test_a_scheduler_that_is_stopped_records_the_ticks_that_it_has_fired(
+    connection: Connection, reported: Reported, clock: Clock, valkey_url: str
+) -> None:
+    class Stopping(StoreSchedules):
+        async def enqueue(self, due: Any, now: float) -> dict[str, str]:
+            problems = await super().enqueue(due, now)
+            if due:
+                running_pass.cancel()
+                await asyncio.sleep(0)
+            return problems
+
+    stopping = ScheduleEngine(Stopping(connection), reported, clock)
+    stopping.put(schedule())
+    running_pass = asyncio.create_task(run_passes(stopping, clock, T0 + 70))
+    with pytest.raises(asyncio.CancelledError):
+        await running_pass
+    (found,) = (await read_states(connection, ["default/tick"])).values()
+    assert (queued(valkey_url), found.fired) == (1, 1)
 
 
 async def test_two_schedulers_at_the_same_time_fire_each_tick_once(

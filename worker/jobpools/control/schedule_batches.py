@@ -1,7 +1,9 @@
-"""Read the states of a batch of schedules, and record their plans. A failure of one must not stop the others."""
+"""Read the states of a batch of schedules, fire and record their plans. A failure of one must not stop the others."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from jobpools.control.ports import Schedules
 from jobpools.core.schedules.actions import SchedulePlan
@@ -9,6 +11,9 @@ from jobpools.core.schedules.facts import ScheduleFacts
 from jobpools.core.schedules.specs import Schedule
 from jobpools.core.text.error_text import first_line
 from jobpools.errors import ObservationError, StoreDataError, StoreError
+
+STOP_TIMEOUT: Final = 2.0
+"""Maximum seconds for which a scheduler that is stopped records the ticks that it has fired."""
 
 KnownPlan = tuple[Schedule, ScheduleFacts, SchedulePlan]
 
@@ -44,6 +49,40 @@ async def observe_batch(
     first, _ = await observe_batch(store, batch[:middle], now)
     second, _ = await observe_batch(store, batch[middle:], now)
     return first | second, problem
+
+
+class Handled(NamedTuple):
+    """Result of firing and recording the plans of one batch, by key."""
+
+    problems: dict[str, str]
+    """Why jobs could not be enqueued."""
+    recorded: dict[str, bool]
+    """Whether the handled ticks are recorded, as `record_batch` returns it."""
+    record_problem: str
+    """Why other keys are missing in `recorded`."""
+
+
+async def handle_batch(store: Schedules, planned: Sequence[Planned], now: float) -> Handled:
+    """Enqueue the jobs of the fires, and then record the handled ticks.
+
+    If the caller is cancelled meanwhile, this continues for at most STOP_TIMEOUT seconds, so that a scheduler which is
+    stopped leaves no tick that is fired and not counted. Then CancelledError is raised.
+    """
+    work = asyncio.ensure_future(_handle(store, planned, now))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work], timeout=STOP_TIMEOUT)
+        raise
+    finally:
+        work.cancel()
+
+
+async def _handle(store: Schedules, planned: Sequence[Planned], now: float) -> Handled:
+    problems = await store.enqueue(with_facts([each for each in planned if each.plan.fires]), now)
+    # Crash window: jobs are enqueued and their ticks are not recorded. The next pass enqueues the same ids again.
+    recorded, problem = await record_batch(store, [each for each in planned if each.key not in problems])
+    return Handled(problems, recorded, problem)
 
 
 async def record_batch(store: Schedules, batch: Sequence[Planned]) -> tuple[dict[str, bool], str]:

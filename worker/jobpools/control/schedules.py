@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from jobpools.control.ports import ScheduleReporter, Schedules
-from jobpools.control.schedule_batches import Planned, observe_batch, record_batch, with_facts
+from jobpools.control.schedule_batches import Planned, handle_batch, observe_batch
 from jobpools.control.workqueue import Workqueue
 from jobpools.core.schedules.facts import ScheduleFacts
 from jobpools.core.schedules.plan import hold_schedule, plan_schedule
@@ -172,9 +172,8 @@ class ScheduleEngine:
         # 2 decision
         plans = [self._plan(schedule, facts.get(schedule.meta.key), now, problem) for schedule in batch]
         planned = [each for each in plans if each is not None]
-        # 3 effect: first the jobs, then the handled ticks. After a crash in between, the same ids are enqueued again.
-        problems = await self._store.enqueue(with_facts([each for each in planned if each.plan.fires]), now)
-        recorded, problem = await record_batch(self._store, [each for each in planned if each.key not in problems])
+        # 3 effect
+        problems, recorded, problem = await handle_batch(self._store, planned, now)
         # 4 status and events, once
         for each in planned:
             if recorded.get(each.key) is False:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from jobpools.store import search
 from tests.support.servers import Server, running, valkey_binary
 
 settings.register_profile("jobpools", deadline=None)  # no time limit for an example, which a busy machine would exceed
 settings.load_profile("jobpools")
+search.TIME_LIMIT = 60.0  # a busy machine would exceed 0.15 s, and a page would have fewer jobs; one test has its own
 
 # Processes that tests start inherit which signals are ignored, and tests send them these signals. `nohup` and `&` in a
 # script ignore them. A handler in place of it is not inherited, and lets pytest itself survive a hangup.

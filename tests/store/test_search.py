@@ -137,6 +137,7 @@ async def test_a_page_examines_a_bounded_number_of_jobs_and_continues(
 
 async def test_a_page_ends_after_its_time_limit(store: Connection, job: Send, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "FIRST_READ", 7)
+    monkeypatch.setattr(searching, "TIME_LIMIT", 0.15)
     await enqueue_jobs(store, [job(f"job-{n:03}") for n in range(100)])
     ticks = itertools.count()
     page = await search(store, JobFilter(text="nothing"), limit=5, clock=lambda: float(next(ticks)))
